@@ -1,0 +1,156 @@
+package node
+
+import (
+	"fmt"
+	"time"
+)
+
+// Config is what an operator chooses. The zero value of a field means its
+// default, where there is one.
+type Config struct {
+	// Cluster names the cluster in ZooKeeper: /dkv/<Cluster>. Default "default".
+	Cluster string
+	// ID is the node's name, unique in the cluster. Required.
+	ID NodeID
+	// PeerAddress is where peers reach this node. Required.
+	PeerAddress string
+	// HTTPAddress is where clients reach this node; only published.
+	HTTPAddress string
+	// Zone is a failure domain; replicas are spread over zones. Optional.
+	Zone string
+	// Weight scales the node's share of the data. Default 1.
+	Weight int
+
+	// Expect is how many nodes form the cluster. Default 5. Fixed at forming.
+	Expect int
+	// Partitions is Q. Default 256, at most 4096. Fixed at forming.
+	Partitions int
+	// Replication is how many replicas a partition has. Default 3, at most 7.
+	// Fixed at forming.
+	Replication int
+
+	// SuspectAfter is how long a silent peer is given. Default 500 ms.
+	SuspectAfter time.Duration
+	// RequestTimeout bounds a request that brings no bound of its own, and
+	// caps the bound it brings. Default 5 s, at most 60 s.
+	RequestTimeout time.Duration
+	// MoveTimeout is how long a joint state may stand before it is cancelled.
+	// Default 10 s.
+	MoveTimeout time.Duration
+	// SettleTime is the primary's own time before it hands over, and the base
+	// of the back-off after a reign that failed. Default 10 s.
+	SettleTime time.Duration
+
+	// RetainEntries is how many applied entries a log keeps, for followers
+	// that lag, before it is compacted. Default 1024.
+	RetainEntries int
+	// RetainBytes bounds the same in bytes. Default 1 MiB.
+	RetainBytes int
+	// ChunkBytes is the aim for the size of a snapshot chunk and of a batch of
+	// entries. Default 256 KiB.
+	ChunkBytes int
+	// ViewTime is how long a snapshot's View is held for a receiver that
+	// stopped asking. Default 60 s.
+	ViewTime time.Duration
+
+	// MaxUncommittedBytes bounds the uncommitted log of a partition (4 MiB)
+	// and MaxNodeUncommittedBytes that of all partitions led here (64 MiB).
+	MaxUncommittedBytes     int
+	MaxNodeUncommittedBytes int
+	// MaxWaiting bounds the requests waiting at this node. Default 4096.
+	MaxWaiting int
+}
+
+// Limits of the store.
+const (
+	MaxKeyBytes       = 4 << 10
+	MaxValueBytes     = 1 << 20
+	MaxRequestTimeout = 60 * time.Second
+	maxInflight       = 64   // Appends to one follower without an answer
+	maxViews          = 16   // Views held for snapshot transfers
+	maxForwards       = 1024 // outstanding forwards to one peer
+	forwardWindow     = 4096 // numbers remembered per forwarder and reign
+)
+
+func (c Config) withDefaults() Config {
+	setString(&c.Cluster, "default")
+	setInt(&c.Weight, 1)
+	setInt(&c.Expect, 5)
+	setInt(&c.Partitions, 256)
+	setInt(&c.Replication, 3)
+	setDuration(&c.SuspectAfter, 500*time.Millisecond)
+	setDuration(&c.RequestTimeout, 5*time.Second)
+	setDuration(&c.MoveTimeout, 10*time.Second)
+	setDuration(&c.SettleTime, 10*time.Second)
+	setInt(&c.RetainEntries, 1024)
+	setInt(&c.RetainBytes, 1<<20)
+	setInt(&c.ChunkBytes, 256<<10)
+	setDuration(&c.ViewTime, 60*time.Second)
+	setInt(&c.MaxUncommittedBytes, 4<<20)
+	setInt(&c.MaxNodeUncommittedBytes, 64<<20)
+	setInt(&c.MaxWaiting, 4096)
+	return c
+}
+
+func setString(field *string, def string) {
+	if *field == "" {
+		*field = def
+	}
+}
+
+func setInt(field *int, def int) {
+	if *field == 0 {
+		*field = def
+	}
+}
+
+func setDuration(field *time.Duration, def time.Duration) {
+	if *field == 0 {
+		*field = def
+	}
+}
+
+// Validate names the first wrong field and says why. Defaults count.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	checks := []struct {
+		wrong bool
+		why   string
+	}{
+		{c.ID == "", "ID: a node needs a name"},
+		{badName(string(c.ID)), fmt.Sprintf("ID %q: use letters, digits, '.', '_' and '-'", c.ID)},
+		{badName(c.Cluster), fmt.Sprintf("Cluster %q: use letters, digits, '.', '_' and '-'", c.Cluster)},
+		{c.PeerAddress == "", "PeerAddress: peers need an address to reach this node"},
+		{c.Weight < 1 || c.Weight > 64, fmt.Sprintf("Weight %d: must be 1 to 64", c.Weight)},
+		{c.Partitions < 1 || c.Partitions > 4096, fmt.Sprintf("Partitions %d: must be 1 to 4096", c.Partitions)},
+		{c.Replication < 1 || c.Replication > 7, fmt.Sprintf("Replication %d: must be 1 to 7", c.Replication)},
+		{c.Expect < 1 || c.Expect > 256, fmt.Sprintf("Expect %d: must be 1 to 256", c.Expect)},
+		{c.Expect < c.Replication, fmt.Sprintf("Expect %d: fewer nodes than replicas (%d)", c.Expect, c.Replication)},
+		{c.SuspectAfter < time.Millisecond, fmt.Sprintf("SuspectAfter %v: must be at least 1ms", c.SuspectAfter)},
+		{c.RequestTimeout < 0 || c.RequestTimeout > MaxRequestTimeout, fmt.Sprintf("RequestTimeout %v: must be above 0 and at most %v", c.RequestTimeout, MaxRequestTimeout)},
+		{c.MoveTimeout < 0, fmt.Sprintf("MoveTimeout %v: must be above 0", c.MoveTimeout)},
+		{c.RetainEntries < 1, fmt.Sprintf("RetainEntries %d: must be at least 1", c.RetainEntries)},
+		{c.ChunkBytes < 1 || c.ChunkBytes > 2<<20, fmt.Sprintf("ChunkBytes %d: must be 1 to 2 MiB", c.ChunkBytes)},
+	}
+	for _, check := range checks {
+		if check.wrong {
+			return fmt.Errorf("configuration: %s", check.why)
+		}
+	}
+	return nil
+}
+
+// badName says that a string can't be part of a znode's path.
+func badName(s string) bool {
+	if s == "" || s == "." || s == ".." || len(s) > 64 {
+		return true
+	}
+	for _, c := range s {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,25 @@
+// Package node is the core of DKV: everything that can be wrong, and nothing
+// that can block.
+//
+// A Node is a deterministic state machine. It owns one member of the cluster:
+// its replicas of the partitions, the conversations with its peers, its
+// session with ZooKeeper and the requests of its clients. It reaches the
+// world only through the doors of env.go (Clock, Network, Store, Coordinator,
+// Observer, Random) and hears of it only through its On… methods and the
+// callbacks it gave to the doors. The same code runs on TCP, Pebble and
+// ZooKeeper (package node/real) and in the simulator (package sim).
+//
+// One goroutine owns a Node. No method blocks, no door calls back before the
+// call that started it has returned, and every event runs to completion.
+// After the events of a turn the owner calls EndTurn, which makes the turn's
+// one Commit and hands over the turn's messages.
+//
+// The package never starts a goroutine, never asks for the wall clock, never
+// draws from a global random source and never logs: it observes.
+//
+// Read on in the order in which things happen: request.go (the client's way
+// in), write.go and read.go (the two conversations), epoch.go (how a primary
+// starts), takeover.go (how one is replaced), snapshot.go (how a laggard
+// catches up), membership.go and barrier.go (how a node enters a cluster),
+// planner.go and move.go (how the layout changes).
+package node

@@ -1,0 +1,109 @@
+package node
+
+// Event is something that happened inside a node, told to its Observer. Which
+// fields mean something depends on the kind.
+type Event struct {
+	Kind      EventKind
+	Partition PartitionID
+	Epoch     Epoch
+	Index     Index
+	Peer      MemberNumber
+	// Hash identifies the entry of EventLogged and EventApplied: equal hashes,
+	// equal entries.
+	Hash uint64
+	// Text says in words what an operator should read; "" for the others.
+	Text string
+}
+
+// EventKind says what an Event tells.
+type EventKind uint8
+
+const (
+	// Facts, for the step-wise checks.
+
+	EventBooted       EventKind = iota + 1 // store recovered; Index: boot counter; Text: store id
+	EventPromised                          // Epoch promised (in memory; durable before anybody is told)
+	EventPromiseKept                       // Epoch promised is durable
+	EventLogged                            // entry Index of Epoch with Hash stands in the log
+	EventCut                               // log cut to Index (probe: suffix cut)
+	EventApplied                           // entry Index of Epoch with Hash applied
+	EventReignStarted                      // acts as primary of Epoch from now on
+	EventReignActive                       // own no-op committed at Index
+	EventReignEnded                        // Text says why
+	EventQuiet                             // unanswered: check-quorum
+	EventResumed                           // answered again
+	EventLayout                            // Index: version adopted
+	EventMember                            // Peer: own number, first learned
+
+	// Probes: branches that a campaign must reach.
+
+	EventLogCopied         // the log of Epoch was completed from Peer
+	EventSnapshotSent      // whole snapshot at Index sent to Peer
+	EventSnapshotInstalled // state replaced by one at Index
+	EventSnapshotSkipped   // offered snapshot not needed: the log reaches it
+	EventJointActive       // no-op committed by R and N
+	EventMoveFinished      // L3 made
+	EventMoveCancelled     // L4 made
+	EventBump              // L1 from oneself to oneself after a restart or a dead end
+	EventTakeOver          // L1 to oneself from another
+	EventHandOver          // L1 to the preferred primary
+	EventReadRefused       // an answer with a higher promise met waiting reads
+	EventPreVoteRefused    // Peer did not consent
+	EventLayoutConflict    // compare-and-set met a newer version
+	EventLayoutUnknown     // compare-and-set without an answer
+	EventAppliedUnanswered // what got no answer turned out to be done
+	EventRegistered        // live/<id> stands; Index: incarnation
+	EventStaleReplaced     // over one's own ephemeral of a former session
+	EventSessionExpired    //
+	EventFormed            // this node created the layout
+	EventLateSync          // a durable callback outlived its epoch
+	EventDuplicateForward  // a copy of a forward was dropped or answered again
+	EventRelayed           // a forward went through a replica
+	EventCompacted         // log cut at the front up to Index
+	EventForgotten         // data of a partition deleted, tombstone kept
+	EventFrameRefused      // wrong store id
+	EventLayoutCopied      // a newer layout came from Peer
+	EventAppendRejected    // Append with a gap or another past
+	EventPromiseRejected   // Prepare for an epoch that is over
+	EventUncommittedBound  // refused: too much uncommitted
+
+	// Words for the operator.
+
+	EventNotice // Text: what goes on
+	EventAlarm  // Text: what is wrong and what to do
+	EventFailed // Text: why the node stops
+
+	eventKinds
+)
+
+// EventKinds is how many kinds there are, for tables indexed by kind.
+const EventKinds = int(eventKinds)
+
+var eventNames = [EventKinds]string{
+	EventBooted: "booted", EventPromised: "promised", EventPromiseKept: "promise-kept",
+	EventLogged: "logged", EventCut: "suffix-cut", EventApplied: "applied",
+	EventReignStarted: "reign-started", EventReignActive: "reign-active", EventReignEnded: "reign-ended",
+	EventQuiet: "quiet", EventResumed: "resumed", EventLayout: "layout", EventMember: "member",
+	EventLogCopied: "log-copied", EventSnapshotSent: "snapshot-sent",
+	EventSnapshotInstalled: "snapshot-installed", EventSnapshotSkipped: "snapshot-skipped",
+	EventJointActive: "joint-no-op-committed", EventMoveFinished: "move-finished",
+	EventMoveCancelled: "move-cancelled", EventBump: "bump", EventTakeOver: "take-over",
+	EventHandOver: "hand-over", EventReadRefused: "read-confirmation-refused",
+	EventPreVoteRefused: "pre-vote-refused", EventLayoutConflict: "layout-conflict",
+	EventLayoutUnknown: "layout-unknown", EventAppliedUnanswered: "reply-lost-but-applied",
+	EventRegistered: "registered", EventStaleReplaced: "registered-over-stale-ephemeral",
+	EventSessionExpired: "session-expired", EventFormed: "formed", EventLateSync: "late-sync-dropped",
+	EventDuplicateForward: "duplicate-forward-dropped", EventRelayed: "forward-relayed",
+	EventCompacted: "log-compacted", EventForgotten: "replica-forgotten",
+	EventFrameRefused: "frame-refused", EventLayoutCopied: "layout-copied-from-peer",
+	EventAppendRejected: "append-rejected", EventPromiseRejected: "prepare-rejected",
+	EventUncommittedBound: "uncommitted-bound",
+	EventNotice:           "notice", EventAlarm: "alarm", EventFailed: "failed",
+}
+
+func (k EventKind) String() string {
+	if int(k) < EventKinds && eventNames[k] != "" {
+		return eventNames[k]
+	}
+	return "invalid"
+}
