@@ -1,0 +1,71 @@
+package zksim
+
+import "strconv"
+
+// Code is an outcome as ZooKeeper numbers it on the wire. Codes are comparable
+// errors: callers use == or errors.Is.
+type Code int32
+
+// The codes a tree or a service gives out. OK is never returned as an error.
+const (
+	OK                         Code = 0
+	ErrRuntimeInconsistency    Code = -2 // an operation of a failed multi after the culprit
+	ErrConnectionLoss          Code = -4 // sent, never answered: outcome unknown
+	ErrMarshalling             Code = -5
+	ErrUnimplemented           Code = -6
+	ErrBadArguments            Code = -8
+	ErrNoNode                  Code = -101
+	ErrNoAuth                  Code = -102
+	ErrBadVersion              Code = -103
+	ErrNoChildrenForEphemerals Code = -108
+	ErrNodeExists              Code = -110
+	ErrNotEmpty                Code = -111
+	ErrSessionExpired          Code = -112
+	ErrInvalidACL              Code = -114
+	ErrAuthFailed              Code = -115
+	ErrClosing                 Code = -116 // the client was closed by its owner
+	ErrSessionMoved            Code = -118
+	ErrThrottled               Code = -127 // the client's own bound on waiting requests; never sent
+
+	// ErrNoServer is a client library's word for "never sent: no server could
+	// be reached". It has no number in the protocol.
+	ErrNoServer Code = -1000
+)
+
+var codeTexts = map[Code]string{
+	OK:                         "ok",
+	ErrRuntimeInconsistency:    "runtime inconsistency",
+	ErrConnectionLoss:          "connection lost, outcome unknown",
+	ErrMarshalling:             "request could not be decoded",
+	ErrUnimplemented:           "operation is not implemented",
+	ErrBadArguments:            "bad arguments",
+	ErrNoNode:                  "node does not exist",
+	ErrNoAuth:                  "not authorized",
+	ErrBadVersion:              "version does not match",
+	ErrNoChildrenForEphemerals: "ephemeral nodes have no children",
+	ErrNodeExists:              "node exists",
+	ErrNotEmpty:                "node has children",
+	ErrSessionExpired:          "session expired",
+	ErrInvalidACL:              "invalid ACL",
+	ErrAuthFailed:              "authentication failed",
+	ErrClosing:                 "client is closed",
+	ErrSessionMoved:            "session moved to another connection",
+	ErrThrottled:               "too many requests are waiting",
+	ErrNoServer:                "no server could be reached",
+}
+
+// Error names the code in words.
+func (c Code) Error() string {
+	if text, ok := codeTexts[c]; ok {
+		return "zookeeper: " + text
+	}
+	return "zookeeper: error " + strconv.Itoa(int(c))
+}
+
+// err is nil for OK and the code itself otherwise.
+func (c Code) err() error {
+	if c == OK {
+		return nil
+	}
+	return c
+}

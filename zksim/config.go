@@ -1,0 +1,182 @@
+package zksim
+
+import (
+	"fmt"
+	"time"
+)
+
+// Scheduler is virtual time. After runs fn once, d from now, as an event of
+// its own (never inside the call, not even for d = 0); events due at the same
+// time run in the order they were asked for. stop prevents it and may be
+// called any number of times, also afterwards.
+type Scheduler interface {
+	Now() time.Duration
+	After(d time.Duration, fn func()) (stop func())
+}
+
+// Random is keyed randomness: equal arguments give equal draws, different ones
+// independent draws, uniform over all 64 bits.
+type Random interface {
+	Draw(purpose string, entity, sequence uint64) uint64
+}
+
+// Range is an inclusive range of durations to draw from.
+type Range struct {
+	Min, Max time.Duration
+}
+
+// Config shapes a service. The zero value of each field means its default.
+type Config struct {
+	Servers int           // 1 to 5; default 3
+	Tick    time.Duration // default 2 s; session timeouts are clamped to 2 to 20 ticks
+
+	MinSessionTimeout time.Duration // overrides 2 ticks
+	MaxSessionTimeout time.Duration // overrides 20 ticks
+
+	// SyncLimit is how long a server that hears nothing from the leader still
+	// answers its clients. Default 5 ticks.
+	SyncLimit time.Duration
+
+	Latency  Range // client to server, one way; default 200 µs to 1 ms
+	Forward  Range // server to leader, until committed; default 500 µs to 3 ms
+	Lag      Range // from commit until a follower has applied it; default 200 µs to 8 ms
+	Election Range // without a leader; default 400 ms to 3 s
+
+	// Reconnect is a client's pause once it has tried every server. Default
+	// 900 ms to 1.3 s.
+	Reconnect Range
+	// DialTimeout ends a client's attempt to reach a server that is cut off.
+	// Default 1 s.
+	DialTimeout time.Duration
+	// HandshakeTimeout ends an attempt at a server that took the connection
+	// and does not answer. Default a quarter of the session timeout.
+	HandshakeTimeout time.Duration
+
+	// Rates are the chances of faults that happen by themselves, from 0 (the
+	// default) to 1. All of them are also counted.
+	Rates Rates
+
+	// StartTime is the wall clock at virtual time 0, in milliseconds since the
+	// Unix epoch: what ctime and mtime show.
+	StartTime int64
+
+	// OnCommit, when set, sees every transaction as the leader commits it,
+	// failed ones included, in zxid order. It must not call into the service.
+	OnCommit func(txn *Txn, r *Result)
+}
+
+// Rates are chances per occasion, 0 to 1.
+type Rates struct {
+	LoseBefore float64 // per write: the connection breaks before the server took it
+	LoseAfter  float64 // per write: the connection breaks instead of the reply
+	ApplyLate  float64 // per write: the connection breaks, and the write goes on to the leader later
+	LoseWatch  float64 // per watch and reconnect: the client library forgets to restore it
+	// ReadFirst is per reconnect: requests that waited go out before the
+	// watches are restored, so that new data is read before its event.
+	ReadFirst float64
+	// Stall is per attempt to connect: the server takes the connection and
+	// does not answer.
+	Stall float64
+}
+
+func (c Config) withDefaults() Config {
+	setInt(&c.Servers, 3)
+	setDuration(&c.Tick, 2*time.Second)
+	setDuration(&c.MinSessionTimeout, 2*c.Tick)
+	setDuration(&c.MaxSessionTimeout, 20*c.Tick)
+	setDuration(&c.SyncLimit, 5*c.Tick)
+	setDuration(&c.DialTimeout, time.Second)
+	setRange(&c.Latency, 200*time.Microsecond, time.Millisecond)
+	setRange(&c.Forward, 500*time.Microsecond, 3*time.Millisecond)
+	setRange(&c.Lag, 200*time.Microsecond, 8*time.Millisecond)
+	setRange(&c.Election, 400*time.Millisecond, 3*time.Second)
+	setRange(&c.Reconnect, 900*time.Millisecond, 1300*time.Millisecond)
+	return c
+}
+
+func setInt(v *int, def int) {
+	if *v == 0 {
+		*v = def
+	}
+}
+
+func setDuration(v *time.Duration, def time.Duration) {
+	if *v == 0 {
+		*v = def
+	}
+}
+
+func setRange(v *Range, low, high time.Duration) {
+	if *v == (Range{}) {
+		*v = Range{low, high}
+	}
+}
+
+// validate names the first wrong field and why.
+func (c *Config) validate() error {
+	if c.Servers < 1 || c.Servers > maxServers {
+		return fmt.Errorf("zksim: Servers is %d, must be 1 to %d", c.Servers, maxServers)
+	}
+	if c.Tick < 0 || c.MinSessionTimeout > c.MaxSessionTimeout {
+		return fmt.Errorf("zksim: session timeouts from %v to %v with ticks of %v", c.MinSessionTimeout, c.MaxSessionTimeout, c.Tick)
+	}
+	ranges := []struct {
+		name string
+		r    Range
+	}{{"Latency", c.Latency}, {"Forward", c.Forward}, {"Lag", c.Lag}, {"Election", c.Election}, {"Reconnect", c.Reconnect}}
+	for _, x := range ranges {
+		if x.r.Min < 0 || x.r.Min > x.r.Max {
+			return fmt.Errorf("zksim: %s is %v to %v", x.name, x.r.Min, x.r.Max)
+		}
+	}
+	r := c.Rates
+	for _, p := range []float64{r.LoseBefore, r.LoseAfter, r.ApplyLate, r.LoseWatch, r.ReadFirst, r.Stall} {
+		if !(p >= 0 && p <= 1) {
+			return fmt.Errorf("zksim: a rate is %v, must be 0 to 1", p)
+		}
+	}
+	return nil
+}
+
+// draws is one entity's supply of randomness: its own sequence, so that what
+// one entity draws does not move what another does.
+type draws struct {
+	rand   Random
+	entity uint64
+	next   map[string]uint64
+}
+
+func newDraws(r Random, entity uint64) *draws {
+	return &draws{rand: r, entity: entity, next: make(map[string]uint64)}
+}
+
+func (d *draws) word(purpose string) uint64 {
+	n := d.next[purpose]
+	d.next[purpose] = n + 1
+	return d.rand.Draw(purpose, d.entity, n)
+}
+
+func (d *draws) below(purpose string, n int) int {
+	return int(d.word(purpose) % uint64(n))
+}
+
+func (d *draws) within(purpose string, r Range) time.Duration {
+	return pick(d.word(purpose), r)
+}
+
+func pick(word uint64, r Range) time.Duration {
+	return r.Min + time.Duration(word%uint64(r.Max-r.Min+1))
+}
+
+func (d *draws) happens(purpose string, rate float64) bool {
+	return rate > 0 && float64(d.word(purpose)>>11)/(1<<53) < rate
+}
+
+// nameHash is FNV-1a: a host's name as an entity.
+func nameHash(name string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := 0; i < len(name); i++ {
+		h = (h ^ uint64(name[i])) * 1099511628211
+	}
+	return h
+}

@@ -1,0 +1,23 @@
+// Package zksim is a ZooKeeper for simulations: a tree of nodes, sessions,
+// and several servers that lag behind one another, driven by a scheduler and
+// a source of randomness that the caller provides. The same calls at the same
+// times with the same draws give the same run.
+//
+// It has three layers, each usable alone:
+//
+//   - Tree is the state, a pure state machine: transactions in, results and
+//     changes out. Watches are the one-shot watches of one server.
+//   - Service is the ensemble: one log, servers with applied prefixes, a
+//     leader that commits and expires sessions, and the faults.
+//   - Client is what an application sees through a client library such as
+//     go-zookeeper: asynchronous calls, session events, watch events, and
+//     connections that break with outcomes unknown.
+//
+// The package never starts a goroutine, takes a lock, or asks for the time,
+// and imports nothing but the standard library. Package zkserver puts the
+// Tree behind the real wire protocol.
+//
+// Not covered: observers, local sessions, reconfiguration, read-only mode,
+// SASL, quotas, containers and TTL nodes (refused as unimplemented), access
+// lists other than world:anyone:all (refused as invalid).
+package zksim

@@ -1,0 +1,109 @@
+package zksim
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// lease is what the leader knows of a session: who speaks for it, and when it
+// was last heard of. It is not replicated: a new leader starts all afresh.
+type lease struct {
+	id       int64
+	host     string
+	timeout  time.Duration
+	password [16]byte
+	owner    int64 // the connection whose writes count
+	heard    time.Duration
+	stop     func()
+}
+
+// openSession commits a new session for a connection's first request.
+func (s *Service) openSession(req *request) {
+	s.sessions++
+	txn := Txn{Session: int64(req.conn.server.id+1)<<56 | s.epoch<<32 | s.sessions}
+	txn.Code = OpCreateSession
+	txn.Timeout = min(max(req.timeout, s.cfg.MinSessionTimeout), s.cfg.MaxSessionTimeout)
+	binary.BigEndian.PutUint64(txn.Password[:], s.draws.word("password"))
+	req.session = txn.Session
+	s.commit(txn, req)
+}
+
+func (s *Service) beginLease(e *entry) {
+	l := &lease{id: e.txn.Session, timeout: e.txn.Timeout, password: e.txn.Password, stop: func() {}}
+	if e.req != nil {
+		l.owner, l.host = e.req.conn.id, e.req.conn.host.name
+	}
+	s.leases[l.id] = l
+	s.touch(l, s.leader)
+	s.arm(l)
+}
+
+func (s *Service) endLease(id int64) {
+	if l := s.leases[id]; l != nil {
+		l.stop()
+		delete(s.leases, id)
+	}
+}
+
+// touch notes that a session was heard of. A follower tells the leader with
+// its own pings only, each half tick.
+func (s *Service) touch(l *lease, via *server) {
+	heard := s.sched.Now()
+	if via != s.leader {
+		heard += via.draws.within("touch", Range{0, s.cfg.Tick / 2})
+	}
+	l.heard = max(l.heard, heard)
+}
+
+// arm sets the session's end, rounded up to a tick: within [T, T+tick].
+func (s *Service) arm(l *lease) {
+	end := l.heard + l.timeout
+	if odd := end % s.cfg.Tick; odd != 0 {
+		end += s.cfg.Tick - odd
+	}
+	l.stop = s.sched.After(max(0, end-s.sched.Now()), func() { s.onLeaseEnd(l) })
+}
+
+func (s *Service) onLeaseEnd(l *lease) {
+	if s.phase != serving {
+		return // armed again when a leader comes
+	}
+	if l.heard+l.timeout > s.sched.Now() {
+		s.arm(l)
+		return
+	}
+	s.expire(l)
+}
+
+func (s *Service) expire(l *lease) {
+	s.count(sessionExpired)
+	txn := Txn{Session: l.id}
+	txn.Code = OpCloseSession
+	s.commit(txn, nil)
+}
+
+// restartLeases gives every session its full timeout again, as a new leader
+// does.
+func (s *Service) restartLeases() {
+	for _, id := range sortedKeys(s.leases) {
+		l := s.leases[id]
+		l.stop()
+		l.heard = s.sched.Now()
+		s.arm(l)
+	}
+}
+
+// reattach moves a living session to the connection that asks, and tells one
+// whose session is gone so.
+func (s *Service) reattach(req *request, l *lease) {
+	c := req.conn
+	if l == nil || l.password != req.password {
+		req.result.Err = ErrSessionExpired
+		c.server.answerLink(req)
+		return
+	}
+	l.owner = c.id
+	s.touch(l, c.server)
+	req.timeout = l.timeout
+	c.server.answerLink(req)
+}

@@ -1,0 +1,82 @@
+package zksim
+
+// multi applies all operations or none: what was done before the culprit is
+// taken back, newest first.
+func (t *Tree) multi(txn *Txn, r *Result) {
+	var log undoLog
+	r.Ops = make([]OpResult, len(txn.Ops))
+	for i := range txn.Ops {
+		code := t.applyOp(txn, &txn.Ops[i], &r.Ops[i], &log)
+		if code == OK {
+			continue
+		}
+		t.takeBack(&log)
+		t.changes = t.changes[:0]
+		r.Failed = true
+		for j := range r.Ops {
+			r.Ops[j] = OpResult{Code: txn.Ops[j].Code}
+			if j > i {
+				r.Ops[j].Err = ErrRuntimeInconsistency
+			}
+		}
+		r.Ops[i].Err = code
+		return
+	}
+}
+
+// undoLog is how to take operations back. A nil log keeps nothing.
+type undoLog struct {
+	steps []undo
+}
+
+type undo struct {
+	kind       ChangeKind
+	path       string
+	node       *node // as it was before
+	before     node
+	parent     *node
+	parentStat Stat
+}
+
+func (l *undoLog) created(path string, parent *node) {
+	if l != nil {
+		l.steps = append(l.steps, undo{kind: Created, path: path, parent: parent, parentStat: parent.stat})
+	}
+}
+
+func (l *undoLog) deleted(path string, n, parent *node) {
+	if l != nil {
+		l.steps = append(l.steps, undo{kind: Deleted, path: path, node: n, parent: parent, parentStat: parent.stat})
+	}
+}
+
+func (l *undoLog) changed(path string, n *node) {
+	if l != nil {
+		l.steps = append(l.steps, undo{kind: DataSet, path: path, node: n, before: *n})
+	}
+}
+
+func (t *Tree) takeBack(l *undoLog) {
+	for i := len(l.steps) - 1; i >= 0; i-- {
+		u := &l.steps[i]
+		switch u.kind {
+		case Created:
+			owner := t.nodes[u.path].stat.EphemeralOwner
+			delete(t.nodes, u.path)
+			delete(u.parent.children, nameOf(u.path))
+			u.parent.stat = u.parentStat
+			if s := t.sessions[owner]; s != nil {
+				delete(s.ephemerals, u.path)
+			}
+		case Deleted:
+			t.nodes[u.path] = u.node
+			u.parent.adopt(nameOf(u.path))
+			u.parent.stat = u.parentStat
+			if s := t.sessions[u.node.stat.EphemeralOwner]; s != nil {
+				s.own(u.path)
+			}
+		case DataSet:
+			u.node.data, u.node.stat = u.before.data, u.before.stat
+		}
+	}
+}

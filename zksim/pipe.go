@@ -1,0 +1,126 @@
+package zksim
+
+import "time"
+
+// conn is one TCP connection between a client and a server. Each end can be
+// gone without the other knowing.
+type conn struct {
+	id     int64
+	svc    *Service
+	host   *host
+	server *server
+	client *Client // nil once the client's end is gone
+	closed bool    // the server's end is gone
+
+	up, down pipe // to the server, to the client
+
+	// The server's end.
+	session int64      // 0 until the handshake is answered
+	queue   []*request // taken, in order, not yet answered
+	synced  bool       // a sync was answered here
+}
+
+func (c *conn) cut() bool { return c.host.cut&(1<<c.server.id) != 0 }
+
+// pipe is one direction of a connection: messages arrive in order, each after
+// its delay; while the path is cut they wait, as TCP would have it.
+type pipe struct {
+	c         *conn
+	queue     []message
+	lastDue   time.Duration
+	scheduled bool
+	dropped   bool
+	held      bool // in its host's list, to be started at a heal
+}
+
+type message struct {
+	due     time.Duration
+	deliver func()
+}
+
+// maxPipe bounds the messages one direction holds; beyond it the connection
+// breaks, as a full socket whose peer never reads would in the end.
+const maxPipe = 65536
+
+func (p *pipe) send(delay time.Duration, deliver func()) {
+	if p.dropped {
+		return
+	}
+	if len(p.queue) >= maxPipe {
+		p.drop()
+		return
+	}
+	due := max(p.c.svc.sched.Now()+delay, p.lastDue)
+	p.lastDue = due
+	p.queue = append(p.queue, message{due, deliver})
+	p.start()
+}
+
+func (p *pipe) start() {
+	if p.scheduled || len(p.queue) == 0 {
+		return
+	}
+	if p.c.cut() {
+		p.hold()
+		return
+	}
+	p.scheduled = true
+	p.c.svc.sched.After(max(0, p.queue[0].due-p.c.svc.sched.Now()), p.pump)
+}
+
+func (p *pipe) pump() {
+	p.scheduled = false
+	if len(p.queue) == 0 {
+		return
+	}
+	if p.c.cut() {
+		p.hold()
+		return
+	}
+	m := p.queue[0]
+	p.queue[0] = message{}
+	p.queue = p.queue[1:]
+	m.deliver()
+	p.start()
+}
+
+func (p *pipe) hold() {
+	p.c.svc.count(hostCut)
+	if !p.held {
+		p.held = true
+		p.c.host.held = append(p.c.host.held, p)
+	}
+}
+
+// drop forgets what has not arrived and takes nothing more.
+func (p *pipe) drop() {
+	p.queue, p.dropped = nil, true
+}
+
+// keep forgets all but the first n messages under way.
+func (p *pipe) keep(n int) {
+	if n < len(p.queue) {
+		clear(p.queue[n:])
+		p.queue = p.queue[:n]
+	}
+}
+
+// host is a named place where clients run.
+type host struct {
+	name       string
+	draws      *draws
+	cut        uint8 // a bit a server
+	loseBefore int   // writes to lose, asked for by the schedule
+	loseAfter  int
+	applyLate  int
+	held       []*pipe // stopped by a cut
+}
+
+func (s *Service) host(name string) *host {
+	h := s.hosts[name]
+	if h == nil {
+		h = &host{name: name, draws: newDraws(s.rand, nameHash(name))}
+		s.hosts[name] = h
+	}
+	return h
+}

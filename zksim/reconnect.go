@@ -1,0 +1,190 @@
+package zksim
+
+import (
+	"cmp"
+	"time"
+)
+
+// The life of a connection, in order:
+//
+//	attempt ─▶ onConnect (server) ─▶ onConnected ─▶ ping … ─▶ onConnectionLost ─▶ attempt
+
+// attempt tries the next server.
+func (cl *Client) attempt() {
+	if cl.state != connecting || cl.conn != nil {
+		return
+	}
+	v := cl.svc.servers[cl.next]
+	cl.next = (cl.next + 1) % len(cl.svc.servers)
+	switch {
+	case cl.host.cut&(1<<v.id) != 0:
+		cl.svc.count(hostCut)
+		cl.svc.sched.After(cl.svc.cfg.DialTimeout, cl.onAttemptFailed)
+	case !v.up:
+		cl.svc.count(serviceDown)
+		cl.svc.sched.After(cl.host.draws.within("refused", cl.svc.cfg.Latency), cl.onAttemptFailed)
+	default:
+		cl.open(v)
+	}
+}
+
+func (cl *Client) open(v *server) {
+	s := cl.svc
+	s.conns++
+	c := &conn{id: s.conns, svc: s, host: cl.host, server: v, client: cl}
+	c.up.c, c.down.c = c, c
+	v.conns[c.id] = c
+	cl.conn = c
+	cl.transmit(&request{
+		kind: reqConnect, session: cl.session, password: cl.password,
+		timeout: cl.timeout, lastZxid: cl.lastZxid,
+	})
+	s.sched.After(cmp.Or(s.cfg.HandshakeTimeout, cl.timeout/4), func() {
+		if cl.conn == c && cl.state == connecting {
+			cl.dropConn()
+			cl.onAttemptFailed()
+		}
+	})
+}
+
+// onAttemptFailed goes on to the next server, after a pause once all have been
+// tried; what waited to be sent fails then.
+func (cl *Client) onAttemptFailed() {
+	if cl.state != connecting {
+		return
+	}
+	cl.tried++
+	if cl.tried < len(cl.svc.servers) {
+		cl.attempt()
+		return
+	}
+	cl.tried = 0
+	waiting := cl.waiting
+	cl.waiting = nil
+	cl.svc.sched.After(cl.host.draws.within("reconnect", cl.svc.cfg.Reconnect), cl.attempt)
+	cl.failAll(waiting, ErrNoServer)
+}
+
+// onConnected is a server's word on the session.
+func (cl *Client) onConnected(c *conn, req *request, expired bool) {
+	if cl.conn != c {
+		return
+	}
+	if expired {
+		cl.onExpired()
+		return
+	}
+	cl.session, cl.password, cl.timeout = req.session, req.password, req.timeout
+	cl.state, cl.tried = connected, 0
+	cl.lastHeard = cl.svc.sched.Now()
+	waiting := cl.waiting
+	cl.waiting = nil
+	if len(waiting) > 0 && cl.host.draws.happens("read first", cl.svc.cfg.Rates.ReadFirst) {
+		cl.svc.count(readBeforeEvent)
+		cl.sendAll(waiting)
+		cl.restoreWatches()
+	} else {
+		cl.restoreWatches()
+		cl.sendAll(waiting)
+	}
+	cl.svc.sched.After(cl.timeout/3, func() { cl.ping(c) })
+	cl.handler.SessionEvent(HasSession)
+}
+
+func (cl *Client) sendAll(waiting []*request) {
+	for _, req := range waiting {
+		cl.send(req)
+	}
+}
+
+func (cl *Client) onExpired() {
+	sent := append(cl.sent, cl.waiting...)
+	cl.die(ErrSessionExpired)
+	cl.handler.SessionEvent(Expired)
+	cl.failAll(sent, ErrSessionExpired)
+}
+
+// restoreWatches asks the new server for the watches of the old one. It is not
+// an application's request and has no part in the order of replies.
+func (cl *Client) restoreWatches() {
+	set := WatchSet{
+		Data:  cl.remembered(cl.watchData),
+		Exist: cl.remembered(cl.watchExist),
+		Child: cl.remembered(cl.watchChild),
+	}
+	if len(set.Data)+len(set.Exist)+len(set.Child) > 0 {
+		cl.transmit(&request{kind: reqSetWatches, watchSet: set, lastZxid: cl.lastZxid})
+	}
+}
+
+func (cl *Client) remembered(watched map[string]struct{}) []string {
+	var kept []string
+	for _, path := range sortedKeys(watched) {
+		if cl.host.draws.happens("lose watch", cl.svc.cfg.Rates.LoseWatch) {
+			cl.svc.count(watchLost)
+			continue
+		}
+		kept = append(kept, path)
+	}
+	return kept
+}
+
+// ping keeps the session alive, each third of its timeout. A client that has
+// heard nothing for two thirds gives the connection up.
+func (cl *Client) ping(c *conn) {
+	if cl.conn != c {
+		return
+	}
+	s := cl.svc
+	s.sched.After(cl.timeout/3, func() { cl.ping(c) })
+	if !c.cut() {
+		if !c.closed {
+			c.server.onPing(c)
+			cl.lastHeard = s.sched.Now()
+		}
+		return
+	}
+	s.count(hostCut)
+	heard := cl.lastHeard
+	patience := max(0, heard+2*cl.timeout/3-s.sched.Now())
+	s.sched.After(patience, func() {
+		if cl.conn == c && cl.lastHeard == heard {
+			cl.dropConn()
+			cl.disconnected()
+		}
+	})
+}
+
+// onConnectionLost is the server's end of the connection going away.
+func (cl *Client) onConnectionLost(c *conn) {
+	if cl.conn != c {
+		return
+	}
+	cl.conn, c.client = nil, nil
+	c.up.drop()
+	if cl.state == connecting {
+		cl.onAttemptFailed()
+		return
+	}
+	cl.disconnected()
+}
+
+// disconnected ends what was under way as unknown and looks for another server,
+// at once or after a pause.
+func (cl *Client) disconnected() {
+	sent := cl.sent
+	cl.sent = nil
+	wasClosing := cl.state == closing
+	cl.state, cl.tried = connecting, 0
+	if wasClosing {
+		cl.die(ErrClosing)
+	} else {
+		pause := time.Duration(0)
+		if cl.host.draws.word("pause")%2 == 0 {
+			pause = cl.host.draws.within("reconnect", cl.svc.cfg.Reconnect)
+		}
+		cl.svc.sched.After(pause, cl.attempt)
+	}
+	cl.handler.SessionEvent(Disconnected)
+	cl.failAll(sent, ErrConnectionLoss)
+}

@@ -1,0 +1,432 @@
+package zksim
+
+import (
+	"slices"
+	"time"
+)
+
+// server is one member of the ensemble: a prefix of the log, applied, and the
+// connections of the clients it serves.
+type server struct {
+	svc     *Service
+	id      int
+	draws   *draws
+	tree    *Tree
+	watches *Watches
+	conns   map[int64]*conn
+	lag     Range
+
+	applied   int  // index of the next entry to apply
+	applying  bool // scheduled
+	up        bool // takes connections
+	cutOff    bool // hears nothing from the leader
+	deposed   bool // led once and does not know that it no longer does
+	link      []*request
+	linkDue   time.Duration // when the last of link arrives
+	linkEpoch uint64        // grows when what is under way is lost
+	syncs     []*request    // wait for a prefix
+	stopHeal  func()        // ends a cut
+}
+
+func newServer(svc *Service, id int) *server {
+	return &server{
+		svc: svc, id: id, up: true, lag: svc.cfg.Lag,
+		draws:   newDraws(svc.rand, uint64(id)),
+		tree:    NewTree(),
+		watches: NewWatches(),
+		conns:   make(map[int64]*conn),
+	}
+}
+
+// scheduleApply makes the next entry of the log take effect here once its lag
+// is over.
+func (v *server) scheduleApply() {
+	if v.applying || v.cutOff || v.applied == v.svc.logEnd() {
+		return
+	}
+	v.applying = true
+	e := &v.svc.log[v.applied-v.svc.logBase]
+	due := e.committed + pick(v.svc.rand.Draw("lag", uint64(v.id), uint64(v.applied)), v.lag)
+	v.svc.sched.After(max(0, due-v.svc.sched.Now()), v.onApplyDue)
+}
+
+func (v *server) onApplyDue() {
+	v.applying = false
+	if v.cutOff || v.applied == v.svc.logEnd() {
+		return
+	}
+	v.applyNext()
+	v.svc.trimLog()
+	v.scheduleApply()
+}
+
+// catchUp applies everything that is committed, as a leader does at each
+// commit and a follower before it serves again.
+func (v *server) catchUp() {
+	for v.applied < v.svc.logEnd() {
+		v.applyNext()
+	}
+	v.svc.trimLog()
+}
+
+// applyNext applies one entry: watches fire first, then the session's
+// connections go, then the one who asked is answered.
+func (v *server) applyNext() {
+	e := &v.svc.log[v.applied-v.svc.logBase]
+	v.applied++
+	delay := v.svc.sched.Now() - e.committed
+	if delay >= late {
+		v.svc.count(followerLagged)
+	}
+	foreign := v == v.svc.leader && v.foreignEphemeral(&e.txn)
+	result := v.tree.Apply(&e.txn)
+	if foreign && result.Err == OK {
+		v.svc.count(foreignEphemeral)
+	}
+	if v == v.svc.leader {
+		v.svc.onApplied(e, &result)
+	}
+	v.watches.Fire(result.Changes, func(watcher int64, ev Event) {
+		if delay >= late {
+			v.svc.count(watchLate)
+		}
+		v.tell(v.conns[watcher], ev)
+	})
+	req := e.req
+	if req != nil && req.conn.server == v && !req.conn.closed {
+		req.result, req.ready = result, true
+		req.result.Changes = nil
+		v.advance(req.conn)
+	}
+	if e.txn.Code == OpCloseSession {
+		v.closeSession(e.txn.Session)
+	}
+	v.answerSyncs()
+}
+
+func (v *server) foreignEphemeral(txn *Txn) bool {
+	if txn.Code != OpDelete && txn.Code != OpSetData {
+		return false
+	}
+	s, code := v.tree.Exists(txn.Path)
+	return code == OK && s.EphemeralOwner != 0 && s.EphemeralOwner != txn.Session
+}
+
+func (v *server) closeSession(id int64) {
+	for _, connID := range sortedKeys(v.conns) {
+		if c := v.conns[connID]; c.session == id {
+			v.close(c)
+		}
+	}
+}
+
+func (v *server) tell(c *conn, ev Event) {
+	c.toClient(func(cl *Client) { cl.onWatchEvent(ev) })
+}
+
+// close ends the server's end of a connection. What was sent before arrives
+// before the client hears of it.
+func (v *server) close(c *conn) {
+	if c.closed {
+		return
+	}
+	c.closed = true
+	c.queue = nil
+	c.up.drop()
+	v.watches.Drop(c.id)
+	delete(v.conns, c.id)
+	c.toClient(func(cl *Client) { cl.onConnectionLost(c) })
+}
+
+func (v *server) closeAll() {
+	for _, id := range sortedKeys(v.conns) {
+		if v.conns[id].session != 0 {
+			v.svc.count(serviceDown)
+		}
+		v.close(v.conns[id])
+	}
+}
+
+// leave stops serving: connections go, and so does all that was under way to
+// the leader.
+func (v *server) leave() {
+	v.up = false
+	v.closeAll()
+	v.dropLink()
+}
+
+// join takes part again, up to date.
+func (v *server) join() {
+	v.up, v.cutOff, v.deposed = true, false, false
+	v.stopHealing()
+	v.catchUp()
+}
+
+func (v *server) stopHealing() {
+	if v.stopHeal != nil {
+		v.stopHeal()
+		v.stopHeal = nil
+	}
+}
+
+// forward sends a request to the leader; requests of one server arrive in the
+// order sent. While the server is cut off they wait.
+func (v *server) forward(req *request, extra time.Duration) {
+	if v.cutOff {
+		v.svc.count(writeBlocked)
+		v.link = append(v.link, req)
+		return
+	}
+	due := max(v.svc.sched.Now()+v.draws.within("forward", v.svc.cfg.Forward)+extra, v.linkDue)
+	if extra == 0 {
+		v.linkDue = due
+	}
+	epoch := v.linkEpoch
+	v.svc.sched.After(due-v.svc.sched.Now(), func() {
+		if epoch == v.linkEpoch && v.svc.phase == serving {
+			v.svc.onForwarded(req)
+		}
+	})
+}
+
+func (v *server) dropLink() {
+	v.link, v.linkDue = nil, 0
+	v.linkEpoch++
+	v.syncs = nil
+}
+
+// answerLink brings the leader's answer, which is not part of the log, back to
+// the server that asked.
+func (v *server) answerLink(req *request) {
+	epoch := v.linkEpoch
+	v.svc.sched.After(v.draws.within("answer", v.svc.cfg.Forward), func() {
+		if epoch == v.linkEpoch && !req.conn.closed {
+			req.ready = true
+			v.advance(req.conn)
+		}
+	})
+}
+
+// scheduleAnswer lets a sync wait until everything committed before it has
+// been applied here.
+func (v *server) scheduleAnswer(req *request) {
+	v.syncs = append(v.syncs, req)
+	v.svc.sched.After(v.draws.within("answer", v.svc.cfg.Forward), v.answerSyncs)
+}
+
+func (v *server) answerSyncs() {
+	if len(v.syncs) == 0 {
+		return
+	}
+	waiting := v.syncs
+	v.syncs = nil
+	for _, req := range waiting {
+		switch {
+		case req.conn.closed:
+		case req.answerAt <= v.applied:
+			req.ready = true
+			v.advance(req.conn)
+		default:
+			v.syncs = append(v.syncs, req)
+		}
+	}
+}
+
+// onRequest is a message's arrival at the server's end of a connection.
+func (v *server) onRequest(req *request) {
+	c := req.conn
+	if c.closed {
+		return
+	}
+	if req.size > MaxRequest {
+		v.svc.count(oversized)
+		v.close(c)
+		return
+	}
+	if req.kind == reqConnect {
+		v.onConnect(req)
+		return
+	}
+	req.session = c.session
+	v.onPing(c)
+	if req.kind.forwarded() && v.breakAround(req) {
+		return
+	}
+	c.queue = append(c.queue, req)
+	switch {
+	case req.kind == reqSync && v.deposed:
+		req.ready, c.synced = true, true // it still believes that it leads
+	case req.kind.forwarded():
+		v.forward(req, 0)
+	}
+	v.advance(c)
+}
+
+// breakAround is the faults in which a connection breaks around a write.
+func (v *server) breakAround(req *request) bool {
+	c, h, rates := req.conn, req.conn.host, &v.svc.cfg.Rates
+	if req.kind != reqWrite {
+		return false
+	}
+	switch {
+	case take(&h.loseBefore) || h.draws.happens("lose before", rates.LoseBefore):
+		v.svc.count(replyLostBefore)
+		v.close(c)
+		return true
+	case take(&h.applyLate) || h.draws.happens("apply late", rates.ApplyLate):
+		v.close(c)
+		v.forward(req, h.draws.within("late by", Range{10 * time.Millisecond, 1200 * time.Millisecond}))
+		return true
+	case take(&h.loseAfter) || h.draws.happens("lose after", rates.LoseAfter):
+		req.loseReply = true
+	}
+	return false
+}
+
+func take(n *int) bool {
+	if *n == 0 {
+		return false
+	}
+	*n--
+	return true
+}
+
+// onConnect is a handshake: a new session, or one that comes back.
+func (v *server) onConnect(req *request) {
+	c := req.conn
+	if req.lastZxid > v.tree.Zxid() {
+		v.svc.count(aheadRefused)
+		v.close(c)
+		return
+	}
+	if c.host.draws.happens("stall", v.svc.cfg.Rates.Stall) {
+		v.svc.count(handshakeStalled)
+		return
+	}
+	for _, id := range sortedKeys(v.conns) {
+		if old := v.conns[id]; req.session != 0 && old.session == req.session {
+			v.close(old)
+		}
+	}
+	c.queue = append(c.queue, req)
+	v.forward(req, 0)
+}
+
+// advance answers a connection's requests in their order, as far as they can
+// be answered now.
+func (v *server) advance(c *conn) {
+	for len(c.queue) > 0 && !c.closed {
+		req := c.queue[0]
+		if !req.ready && req.kind.forwarded() {
+			return
+		}
+		c.queue[0] = nil
+		c.queue = c.queue[1:]
+		v.answer(req)
+	}
+}
+
+func (v *server) answer(req *request) {
+	c := req.conn
+	r := reply{zxid: v.tree.Zxid()}
+	switch req.kind {
+	case reqConnect:
+		v.answerConnect(req)
+		return
+	case reqWrite, reqClose:
+		r.result = req.result
+		r.zxid = req.result.Zxid
+		if req.loseReply {
+			v.svc.count(replyLostAfter)
+			v.close(c)
+			return
+		}
+	case reqSync:
+	case reqSetWatches:
+		v.watches.Restore(v.tree, req.lastZxid, req.watchSet, c.id, func(ev Event) { v.tell(c, ev) })
+	default:
+		v.read(req, &r)
+	}
+	c.toClient(func(cl *Client) { cl.onReply(c, req, &r) })
+}
+
+func (v *server) answerConnect(req *request) {
+	c := req.conn
+	l := v.svc.leases[req.session] // it may have ended since the leader's word
+	expired := req.result.Err != OK || l == nil
+	if !expired {
+		c.session, req.timeout, req.password = l.id, l.timeout, l.password
+	}
+	c.toClient(func(cl *Client) { cl.onConnected(c, req, expired) })
+	if expired {
+		v.close(c)
+	}
+}
+
+func (v *server) read(req *request, r *reply) {
+	c := req.conn
+	r.read(v.tree, req)
+	if v.applied < v.svc.logEnd() {
+		var truth reply
+		truth.read(v.svc.leader.tree, req)
+		if truth.result.Err != r.result.Err || truth.result.Stat != r.result.Stat {
+			v.svc.count(staleRead)
+			if v.deposed && c.synced {
+				v.svc.count(deposedRead)
+			}
+		}
+	}
+	if v.cutOff {
+		v.svc.count(isolatedRead)
+	}
+	if !req.watch {
+		return
+	}
+	switch {
+	case req.kind == reqChildren && r.result.Err == OK:
+		v.watches.Add(ChildWatch, req.op.Path, c.id)
+	case req.kind == reqGet && r.result.Err == OK, req.kind == reqExists && r.result.Err != ErrBadArguments:
+		v.watches.Add(DataWatch, req.op.Path, c.id)
+	}
+}
+
+// read answers a read from one tree. Children come in no particular order.
+func (r *reply) read(t *Tree, req *request) {
+	switch req.kind {
+	case reqGet:
+		r.data, r.result.Stat, r.result.Err = t.Get(req.op.Path)
+	case reqExists:
+		r.result.Stat, r.result.Err = t.Exists(req.op.Path)
+	case reqChildren:
+		r.names, r.result.Stat, r.result.Err = t.Children(req.op.Path)
+	}
+}
+
+// onPing is a heartbeat: it shows the client that the server lives, and the
+// leader, when the server can reach it, that the session does.
+func (v *server) onPing(c *conn) {
+	if l := v.svc.leases[c.session]; l != nil && !v.cutOff && v.svc.phase == serving {
+		v.svc.touch(l, v)
+	}
+}
+
+// toClient sends towards the client's end, which may be gone by then.
+func (c *conn) toClient(deliver func(cl *Client)) {
+	if c.client == nil {
+		return
+	}
+	c.down.send(c.host.draws.within("latency", c.svc.cfg.Latency), func() {
+		if c.client != nil {
+			deliver(c.client)
+		}
+	})
+}
+
+// shuffle puts names in an order of no meaning.
+func shuffle(names []string, d *draws) {
+	slices.Sort(names)
+	for i := len(names) - 1; i > 0; i-- {
+		j := d.below("children", i+1)
+		names[i], names[j] = names[j], names[i]
+	}
+}

@@ -1,0 +1,183 @@
+package zksim
+
+import "time"
+
+const (
+	maxServers = 5
+	// late is how long after its commit the telling of a change counts as late.
+	late = 100 * time.Millisecond
+)
+
+// Service is an ensemble of servers over one log. All its work happens inside
+// events of its Scheduler and calls of its methods.
+type Service struct {
+	sched Scheduler
+	rand  Random
+	cfg   Config
+	draws *draws
+
+	servers  []*server
+	leader   *server // the last one, while there is none
+	phase    phase
+	endStall func() // stops the election under way
+
+	epoch   int64
+	zxid    int64
+	log     []entry // what some server has not applied yet
+	logBase int     // index of log[0]
+
+	leases   map[int64]*lease // the leader's view of sessions
+	sessions int64            // made so far
+	hosts    map[string]*host
+	conns    int64 // made so far
+	counts   [effects]uint64
+}
+
+type phase uint8
+
+const (
+	serving  phase = iota
+	electing       // no leader, one will come
+	down           // no quorum
+)
+
+// entry is a committed transaction, and the request that asked for it.
+type entry struct {
+	txn       Txn
+	committed time.Duration
+	req       *request
+}
+
+// NewService is an ensemble that serves at once. It panics if cfg is invalid:
+// a configuration is the program's own.
+func NewService(s Scheduler, r Random, cfg Config) *Service {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		panic(err)
+	}
+	svc := &Service{
+		sched:  s,
+		rand:   r,
+		cfg:    cfg,
+		draws:  newDraws(r, nameHash("zookeeper")),
+		epoch:  1,
+		zxid:   1 << 32,
+		leases: make(map[int64]*lease),
+		hosts:  make(map[string]*host),
+	}
+	for i := range cfg.Servers {
+		svc.servers = append(svc.servers, newServer(svc, i))
+	}
+	svc.leader = svc.servers[svc.draws.below("first leader", cfg.Servers)]
+	return svc
+}
+
+// Peek reads a node as the leader has it: the truth, with no delay. The slice
+// is the service's own: do not change it.
+func (s *Service) Peek(path string) ([]byte, Stat, Code) {
+	return s.leader.tree.Get(path)
+}
+
+// PeekChildren are the names below a node as the leader has them, sorted.
+func (s *Service) PeekChildren(path string) ([]string, Code) {
+	names, _, code := s.leader.tree.Children(path)
+	return names, code
+}
+
+// Leader is the number of the leading server, and whether it leads now.
+func (s *Service) Leader() (server int, serves bool) {
+	return s.leader.id, s.phase == serving
+}
+
+// Servers is the number of servers.
+func (s *Service) Servers() int { return len(s.servers) }
+
+// Zxid is that of the last committed transaction.
+func (s *Service) Zxid() int64 { return s.zxid }
+
+// SessionAlive says whether the leader holds the session alive now.
+func (s *Service) SessionAlive(id int64) bool { return s.leases[id] != nil }
+
+func (s *Service) wallMillis() int64 {
+	return s.cfg.StartTime + s.sched.Now().Milliseconds()
+}
+
+// commit appends a transaction to the log, applies it at the leader, and lets
+// every other server know. req, when not nil, is answered by the server it
+// came through, once that server has applied it.
+func (s *Service) commit(txn Txn, req *request) {
+	s.zxid++
+	txn.Zxid, txn.Time = s.zxid, s.wallMillis()
+	s.log = append(s.log, entry{txn, s.sched.Now(), req})
+	for _, srv := range s.servers {
+		if srv != s.leader {
+			srv.scheduleApply()
+		}
+	}
+	s.leader.catchUp()
+}
+
+// onApplied runs at the leader for each transaction, in order.
+func (s *Service) onApplied(e *entry, r *Result) {
+	if s.cfg.OnCommit != nil {
+		s.cfg.OnCommit(&e.txn, r)
+	}
+	if r.Err != OK {
+		return
+	}
+	switch e.txn.Code {
+	case OpCreateSession:
+		s.beginLease(e)
+	case OpCloseSession:
+		s.endLease(e.txn.Session)
+	}
+}
+
+func (s *Service) logEnd() int { return s.logBase + len(s.log) }
+
+// trimLog forgets what every server has applied.
+func (s *Service) trimLog() {
+	low := s.logEnd()
+	for _, srv := range s.servers {
+		low = min(low, srv.applied)
+	}
+	n := low - s.logBase
+	if n < 256 && low != s.logEnd() {
+		return // not worth moving yet
+	}
+	clear(s.log[:n])
+	if n == len(s.log) {
+		n = 0
+		s.log = s.log[:0]
+	}
+	s.log = s.log[n:]
+	s.logBase = low
+}
+
+// onForwarded is a request's arrival at the leader.
+func (s *Service) onForwarded(req *request) {
+	c := req.conn
+	if req.kind == reqConnect && c.session == 0 && req.session == 0 {
+		s.openSession(req)
+		return
+	}
+	l := s.leases[req.session]
+	switch {
+	case req.kind == reqConnect:
+		s.reattach(req, l)
+	case req.kind == reqSync:
+		req.answerAt = s.logEnd()
+		c.server.scheduleAnswer(req)
+	case l != nil && l.owner != c.id:
+		s.count(sessionMoved)
+		c.server.close(c)
+	default:
+		if l != nil {
+			s.touch(l, c.server)
+		}
+		if c.client == nil && req.kind == reqWrite {
+			s.count(appliedLate)
+		}
+		s.commit(req.txn(), req)
+	}
+}

@@ -1,0 +1,156 @@
+package zksim
+
+import "time"
+
+// MaxRequest is the largest request frame a server takes, in bytes
+// (jute.maxbuffer's default). One byte more closes the connection.
+const MaxRequest = 1<<20 - 1
+
+// OpCode is an operation's number on the wire.
+type OpCode int32
+
+// Operations of the tree, and the two that make and end sessions.
+const (
+	OpCreate        OpCode = 1
+	OpDelete        OpCode = 2
+	OpSetData       OpCode = 5
+	OpCheck         OpCode = 13
+	OpMulti         OpCode = 14
+	OpCreate2       OpCode = 15
+	OpCreateSession OpCode = -10
+	OpCloseSession  OpCode = -11
+)
+
+// CreateFlags say what kind of node a create makes.
+type CreateFlags int32
+
+// Ephemeral nodes go with their session; Sequential ones get the parent's
+// counter appended to their name.
+const (
+	Ephemeral  CreateFlags = 1
+	Sequential CreateFlags = 2
+
+	maxKnownFlags CreateFlags = 6 // container and TTL kinds: known, not served
+)
+
+// ACL is one entry of an access list.
+type ACL struct {
+	Perms  int32
+	Scheme string
+	ID     string
+}
+
+// PermAll is every permission there is.
+const PermAll int32 = 31
+
+// OpenACL is the access list of a node that anybody may use; a nil ACL in an
+// Op stands for it. It is shared: do not change it.
+var OpenACL = []ACL{{Perms: PermAll, Scheme: "world", ID: "anyone"}}
+
+// Op is one operation on the tree. Version -1 matches any version.
+type Op struct {
+	Code    OpCode
+	Path    string
+	Data    []byte // nil and empty are different values
+	Flags   CreateFlags
+	Version int32
+	ACL     []ACL // nil: OpenACL; empty but not nil: refused
+}
+
+// Txn is one entry of the log: everything a tree needs to take the next step,
+// so that trees that apply the same log are equal.
+type Txn struct {
+	Zxid    int64
+	Time    int64 // milliseconds since the Unix epoch
+	Session int64 // 0: the service itself
+	Op            // the operation; OpMulti uses Ops, the session operations the two fields at the end
+	Ops     []Op
+
+	Timeout  time.Duration // of OpCreateSession
+	Password [16]byte      // of OpCreateSession
+}
+
+// Result is what a transaction did. Err is OK for a failed multi too, as it is
+// on the wire: Failed tells, and Ops hold the codes.
+type Result struct {
+	Zxid    int64
+	Err     Code
+	Path    string     // of a create: the name with its sequence number
+	Stat    Stat       // of a create or a set
+	Ops     []OpResult // of a multi
+	Failed  bool       // nothing was changed
+	Changes []Change   // in order; valid until the tree's next Apply
+}
+
+// OpResult is the part of one operation in a multi. When the multi failed,
+// Err is OK before the culprit, its code at it, ErrRuntimeInconsistency after.
+type OpResult struct {
+	Code OpCode
+	Err  Code
+	Path string
+	Stat Stat
+}
+
+// Stat is a node's state without its data, as clients see it.
+type Stat struct {
+	Czxid, Mzxid            int64
+	Ctime, Mtime            int64 // milliseconds since the Unix epoch
+	Version                 int32
+	Cversion                int32
+	Aversion                int32
+	EphemeralOwner          int64
+	DataLength, NumChildren int32
+	Pzxid                   int64
+}
+
+// ChangeKind is what happened to a node.
+type ChangeKind uint8
+
+// The three changes that watches can tell.
+const (
+	Created ChangeKind = iota + 1
+	Deleted
+	DataSet
+)
+
+// Change is one change of one node, from which Watches make events.
+type Change struct {
+	Kind ChangeKind
+	Path string
+}
+
+// RequestBytes is the length of the frame that would carry op, or ops in a
+// multi, to a server: what MaxRequest limits.
+func RequestBytes(op *Op, ops []Op) int {
+	const header = 8
+	if op.Code != OpMulti {
+		return header + opBytes(op)
+	}
+	const multiHeader = 9
+	total := header + multiHeader
+	for i := range ops {
+		total += multiHeader + opBytes(&ops[i])
+	}
+	return total
+}
+
+func opBytes(op *Op) int {
+	switch op.Code {
+	case OpCreate, OpCreate2:
+		size := 4 + len(op.Path) + 4 + len(op.Data) + 4 + 4
+		acl := op.ACL
+		if acl == nil {
+			acl = OpenACL
+		}
+		for i := range acl {
+			size += 12 + len(acl[i].Scheme) + len(acl[i].ID)
+		}
+		return size
+	case OpSetData:
+		return 4 + len(op.Path) + 4 + len(op.Data) + 4
+	case OpDelete, OpCheck:
+		return 4 + len(op.Path) + 4
+	default:
+		return 4 + len(op.Path) + 1
+	}
+}
