@@ -1,0 +1,243 @@
+package netsim
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Mode is the kind of a network.
+type Mode uint8
+
+const (
+	// Stream gives each ordered pair of hosts a connection of its own.
+	Stream Mode = iota
+	// Datagram lets every frame find its own way.
+	Datagram
+)
+
+// String returns "stream" or "datagram".
+func (m Mode) String() string {
+	switch m {
+	case Stream:
+		return "stream"
+	case Datagram:
+		return "datagram"
+	}
+	return fmt.Sprintf("Mode(%d)", uint8(m))
+}
+
+// Shape is the distribution of the ordinary latency.
+type Shape uint8
+
+const (
+	// Exponential is a long tail above Latency.Min, at most 37 times
+	// Latency.Mean.
+	Exponential Shape = iota
+	// Uniform is flat between Latency.Min and as far above Latency.Mean as
+	// Latency.Min is below it.
+	Uniform
+)
+
+// Latency is the ordinary time from Send to OnFrame.
+type Latency struct {
+	Min   time.Duration
+	Mean  time.Duration // not below Min; equal to Min: no variation
+	Shape Shape
+}
+
+// Span is a range of durations, both ends included, from which one is drawn.
+type Span struct {
+	Min, Max time.Duration
+}
+
+// Rates are the probabilities, from 0 to 1, that a fault strikes one frame.
+// The zero value is a network without such faults.
+type Rates struct {
+	// Loss loses a datagram. In a stream the frame, and with it all behind it,
+	// waits for Config.Retransmit.
+	Loss float64
+	// Duplicate delivers a datagram a second time, Config.Duplicate later.
+	// Streams ignore it.
+	Duplicate float64
+	// Reorder holds a datagram back by Config.Reorder, so that later ones
+	// overtake it. Streams ignore it.
+	Reorder float64
+	// Delay adds Config.Spike to a frame's latency. In a stream all behind it
+	// wait too.
+	Delay float64
+	// Corrupt flips one bit of a frame as it is delivered, in a copy.
+	Corrupt float64
+	// Reset breaks the connection on which a frame was just sent, as
+	// Network.Reset does. Datagrams ignore it.
+	Reset float64
+	// HalfOpen makes the connection on which a frame was just sent half-open,
+	// as Network.HalfOpen does. Datagrams ignore it.
+	HalfOpen float64
+	// HintLoss keeps one end of a broken connection from being told.
+	HintLoss float64
+}
+
+// Config describes a network. The zero value is a stream network without
+// faults; a zero field means its default. To have no latency at all, say one
+// nanosecond.
+type Config struct {
+	Mode    Mode
+	Latency Latency // default Min 200 µs, Mean 1 ms, Exponential
+
+	// Rates that hold until SetRates; default none.
+	Rates Rates
+
+	// Spike is what Rates.Delay adds; default 50 ms to 1 s.
+	Spike Span
+	// Reorder is by how much Rates.Reorder holds a datagram back; default 1 to
+	// 20 ms.
+	Reorder Span
+	// Duplicate is how long after the first copy the second comes; default
+	// 1 ms to 1 s.
+	Duplicate Span
+
+	// Connect is how long it takes to open a connection, the first time and
+	// again, and to learn that it cannot be opened; default 1 to 100 ms.
+	Connect Span
+	// GiveUp is how long the sender on a connection waits for a peer that
+	// acknowledges nothing before it holds the connection for lost; default
+	// 300 ms to 3 s.
+	GiveUp Span
+	// Retransmit is what a frame lost in a stream costs, and the most that a
+	// held stream takes to flow again after a cut was healed; default 200 ms.
+	Retransmit time.Duration
+
+	// QueueFrames and QueueBytes bound what is in flight from one host to
+	// another; a frame beyond is dropped and counted. Defaults 4,096 frames and
+	// 64 MiB (at most 4 GiB).
+	QueueFrames int
+	QueueBytes  int
+
+	// MaxHosts bounds the number of hosts; default 1,024.
+	MaxHosts int
+
+	// Dropped, if not nil, is told of every frame that is lost, as it is lost,
+	// and why. It must not call the Network.
+	Dropped func(from, to HostID, frame []byte, cause Cause)
+}
+
+// mostQueueBytes keeps the arithmetic of slow links in 64 bits.
+const mostQueueBytes = 4 << 30
+
+func (c Config) withDefaults() Config {
+	if c.Latency.Min == 0 && c.Latency.Mean == 0 {
+		c.Latency.Min, c.Latency.Mean = 200*time.Microsecond, time.Millisecond
+	}
+	setSpan(&c.Spike, 50*time.Millisecond, time.Second)
+	setSpan(&c.Reorder, time.Millisecond, 20*time.Millisecond)
+	setSpan(&c.Duplicate, time.Millisecond, time.Second)
+	setSpan(&c.Connect, time.Millisecond, 100*time.Millisecond)
+	setSpan(&c.GiveUp, 300*time.Millisecond, 3*time.Second)
+	if c.Retransmit == 0 {
+		c.Retransmit = 200 * time.Millisecond
+	}
+	setInt(&c.QueueFrames, 4096)
+	setInt(&c.QueueBytes, 64<<20)
+	setInt(&c.MaxHosts, 1024)
+	return c
+}
+
+func setSpan(s *Span, from, to time.Duration) {
+	if *s == (Span{}) {
+		*s = Span{Min: from, Max: to}
+	}
+}
+
+func setInt(v *int, to int) {
+	if *v == 0 {
+		*v = to
+	}
+}
+
+// Validate names the first field that makes no sense, and why; nil if there is
+// none.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	if c.Mode > Datagram {
+		return fmt.Errorf("netsim: Mode is %d, neither Stream nor Datagram", c.Mode)
+	}
+	if c.Latency.Shape > Uniform {
+		return fmt.Errorf("netsim: Latency.Shape is %d, neither Exponential nor Uniform", c.Latency.Shape)
+	}
+	if c.Latency.Min < 0 || c.Latency.Mean < c.Latency.Min || c.Latency.Mean > time.Hour {
+		return fmt.Errorf("netsim: Latency: want 0 <= Min <= Mean <= 1h, have Min %v and Mean %v",
+			c.Latency.Min, c.Latency.Mean)
+	}
+	for _, f := range []struct {
+		name string
+		span Span
+	}{
+		{"Spike", c.Spike}, {"Reorder", c.Reorder}, {"Duplicate", c.Duplicate},
+		{"Connect", c.Connect}, {"GiveUp", c.GiveUp}, {"Retransmit", Span{0, c.Retransmit}},
+	} {
+		if f.span.Min < 0 || f.span.Max < f.span.Min {
+			return fmt.Errorf("netsim: %s: want 0 <= Min <= Max, have %v and %v", f.name, f.span.Min, f.span.Max)
+		}
+	}
+	for _, f := range []struct {
+		name  string
+		value int
+	}{{"QueueFrames", c.QueueFrames}, {"QueueBytes", c.QueueBytes}, {"MaxHosts", c.MaxHosts}} {
+		if f.value < 0 {
+			return fmt.Errorf("netsim: %s is %d; a bound cannot be negative", f.name, f.value)
+		}
+	}
+	if int64(c.QueueBytes) > mostQueueBytes {
+		return fmt.Errorf("netsim: QueueBytes is %d; at most %d", c.QueueBytes, int64(mostQueueBytes))
+	}
+	return c.Rates.Validate()
+}
+
+// Validate names the first rate that is no probability; nil if there is none.
+func (r Rates) Validate() error {
+	for _, f := range []struct {
+		name string
+		rate float64
+	}{
+		{"Loss", r.Loss}, {"Duplicate", r.Duplicate}, {"Reorder", r.Reorder}, {"Delay", r.Delay},
+		{"Corrupt", r.Corrupt}, {"Reset", r.Reset}, {"HalfOpen", r.HalfOpen}, {"HintLoss", r.HintLoss},
+	} {
+		if !(f.rate >= 0 && f.rate <= 1) { // so written, it catches NaN
+			return fmt.Errorf("netsim: rate %s is %v; want a probability, 0 to 1", f.name, f.rate)
+		}
+	}
+	return nil
+}
+
+// chance is a probability as a threshold for a draw of 64 bits.
+type chance uint64
+
+const certain chance = math.MaxUint64
+
+func newChance(p float64) chance {
+	if p >= 1 {
+		return certain
+	}
+	return chance(p * (1 << 64))
+}
+
+// chances are Rates made ready for the path of every frame.
+type chances struct {
+	none                                                                bool
+	loss, duplicate, reorder, delay, corrupt, reset, halfOpen, hintLoss chance
+}
+
+func newChances(r Rates) chances {
+	return chances{
+		none:      r == Rates{},
+		loss:      newChance(r.Loss),
+		duplicate: newChance(r.Duplicate),
+		reorder:   newChance(r.Reorder),
+		delay:     newChance(r.Delay),
+		corrupt:   newChance(r.Corrupt),
+		reset:     newChance(r.Reset),
+		halfOpen:  newChance(r.HalfOpen),
+		hintLoss:  newChance(r.HintLoss),
+	}
+}

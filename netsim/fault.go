@@ -1,0 +1,310 @@
+package netsim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A Fault lasts from the call that returned it until it is healed: by its own
+// Heal, or by a heal of the network that covers it. Faults may overlap; each
+// ends for itself.
+type Fault struct {
+	net   *Network
+	cause Cause
+	links []*link
+	host  *host // whose links to come are struck too; nil if none
+
+	bytesPerSecond int64         // of a slow link
+	extra          time.Duration // of a delayed link
+
+	effects uint64
+}
+
+// Cause returns the kind of the fault.
+func (f *Fault) Cause() Cause { return f.cause }
+
+// Effects returns how many frames this one fault has struck.
+func (f *Fault) Effects() uint64 { return f.effects }
+
+// Heal ends the fault. It does nothing if it has ended.
+func (f *Fault) Heal() {
+	if f.host != nil {
+		f.host.isolations = without(f.host.isolations, f)
+	}
+	for _, l := range f.links {
+		l.removeFault(f)
+	}
+	f.links = nil
+}
+
+func (f *Fault) tookEffect() {
+	f.effects++
+	f.net.counts[f.cause]++
+}
+
+func (f *Fault) isCut() bool {
+	switch f.cause {
+	case CauseBridge, CauseCutOneWay, CauseCutTwoWay, CauseIsolate, CauseRing:
+		return true
+	}
+	return false
+}
+
+func (f *Fault) transmission(size int) time.Duration {
+	if int64(size) > f.bytesPerSecond*int64(longestBacklog/time.Second) {
+		return longestBacklog
+	}
+	return time.Duration(int64(size) * int64(time.Second) / f.bytesPerSecond)
+}
+
+// CutOneWay stops all frames from one host to another. In stream mode what is
+// sent is held as by retransmission; after Config.GiveUp the connection breaks
+// and what it held is lost, and none opens before the heal. The connection of
+// the other direction is not touched: think of a firewall in front of a port.
+// A datagram is lost.
+func (n *Network) CutOneWay(from, to HostID) *Fault {
+	return n.strike(&Fault{cause: CauseCutOneWay}, n.link(from, to))
+}
+
+// CutTwoWay is CutOneWay in both directions.
+func (n *Network) CutTwoWay(a, b HostID) *Fault {
+	return n.strike(&Fault{cause: CauseCutTwoWay}, n.link(a, b), n.link(b, a))
+}
+
+// Split cuts each host of a from each host of b, both ways.
+func (n *Network) Split(a, b []HostID) *Fault {
+	return n.strike(&Fault{cause: CauseCutTwoWay}, n.between(a, b)...)
+}
+
+// Isolate cuts a host from all others, both ways, those named later included.
+func (n *Network) Isolate(id HostID) *Fault {
+	h := n.hosts[id]
+	f := &Fault{cause: CauseIsolate, host: h}
+	h.isolations = append(h.isolations, f)
+	var links []*link
+	for _, peer := range n.hosts {
+		if peer == h {
+			continue
+		}
+		for _, l := range [2]*link{peer.linkTo(id), h.linkTo(peer.id)} {
+			if l != nil { // else the isolation meets it when it is made
+				links = append(links, l)
+			}
+		}
+	}
+	return n.strike(f, links...)
+}
+
+// Bridge splits the other hosts into two halves, in the order given, which
+// reach each other only through one host in the middle.
+func (n *Network) Bridge(middle HostID, others ...HostID) *Fault {
+	others = slices.DeleteFunc(slices.Clone(others), func(id HostID) bool { return id == middle })
+	half := len(others) / 2
+	return n.strike(&Fault{cause: CauseBridge}, n.between(others[:half], others[half:])...)
+}
+
+// MajoritiesRing lets each host hear a majority of the hosts, itself included,
+// but no two the same one: host i hears the ⌊n/2⌋+1 hosts around it in the ring
+// of the order given, as in Jepsen. Where a majority is an even number of hosts
+// (n = 3, 6, 7, …) the cuts are one-way. Fewer than three hosts are not cut.
+func (n *Network) MajoritiesRing(hosts ...HostID) *Fault {
+	count := len(hosts)
+	majority := count/2 + 1
+	var links []*link
+	for i, to := range hosts {
+		first := i - majority/2 + count
+		for k := majority; k < count; k++ { // those beyond the majority
+			links = append(links, n.link(hosts[(first+k)%count], to))
+		}
+	}
+	return n.strike(&Fault{cause: CauseRing}, links...)
+}
+
+// Clog holds all frames from one host to another until it is healed; then they
+// come. What exceeds the bound on frames in flight is dropped.
+func (n *Network) Clog(from, to HostID) *Fault {
+	return n.strike(&Fault{cause: CauseClog}, n.link(from, to))
+}
+
+// Slow makes frames from one host to another pass one after the other at this
+// rate, which must be positive. A datagram that would wait for more than 10 s is
+// dropped. Of several slow faults on a link the slowest holds. When none is left
+// the frames of a stream that still wait come at once.
+func (n *Network) Slow(from, to HostID, bytesPerSecond int64) *Fault {
+	if bytesPerSecond <= 0 {
+		panic(fmt.Sprintf("netsim: Slow with %d bytes per second", bytesPerSecond))
+	}
+	bytesPerSecond = min(bytesPerSecond, 1<<40) // beyond a byte per nanosecond nothing is slow
+	return n.strike(&Fault{cause: CauseSlow, bytesPerSecond: bytesPerSecond}, n.link(from, to))
+}
+
+// Delay adds to the latency from one host to another. Of several such faults on
+// a link the longest holds. When none is left the frames of a stream that still
+// wait come at once; datagrams in flight come late, and may be overtaken.
+func (n *Network) Delay(from, to HostID, extra time.Duration) *Fault {
+	if extra < 0 {
+		panic(fmt.Sprintf("netsim: Delay by %v", extra))
+	}
+	return n.strike(&Fault{cause: CauseDelay, extra: extra}, n.link(from, to))
+}
+
+// Reset breaks the connection from one host to another: an unknown prefix of
+// what is in flight arrives, what is sent until the sender learns of it is lost,
+// and each end is told unless Rates.HintLoss has it otherwise. It reports
+// whether there was an open connection to break; in datagram mode there is none.
+func (n *Network) Reset(from, to HostID) bool {
+	l := n.link(from, to)
+	if l.state != open {
+		return false
+	}
+	l.reset()
+	return true
+}
+
+// HalfOpen makes the receiver's end of the connection from one host to another
+// disappear, as a firewall does that forgets a connection: an unknown prefix of
+// what is in flight arrives, nobody is told, and all that is sent is lost until
+// Config.GiveUp after the sender's next frame. It reports whether there was an
+// open connection; in datagram mode there is none.
+func (n *Network) HalfOpen(from, to HostID) bool {
+	l := n.link(from, to)
+	if l.state != open {
+		return false
+	}
+	l.halfOpen()
+	return true
+}
+
+// Heal ends everything that ails the two directions between two hosts: faults,
+// rates of their own, half-open connections. The network's rates go on.
+func (n *Network) Heal(a, b HostID) {
+	for _, l := range [2]*link{n.link(a, b), n.link(b, a)} {
+		l.heal()
+		l.rates = &n.rates
+	}
+}
+
+// HealAmong ends everything that ails the links among some hosts, and gives
+// these links rates of zero, so that they work whatever the rest of the network
+// suffers.
+func (n *Network) HealAmong(hosts ...HostID) {
+	for _, from := range hosts {
+		for _, to := range hosts {
+			if from == to {
+				continue
+			}
+			l := n.link(from, to)
+			l.heal()
+			l.setRates(Rates{})
+		}
+	}
+}
+
+// HealAll ends every fault there is, takes all links' own rates away, sets the
+// network's rates to zero and ends half-open connections: what is sent from now
+// on arrives, if its receiver is attached and the bound on frames in flight
+// holds.
+func (n *Network) HealAll() {
+	n.rates = chances{none: true}
+	for _, h := range n.hosts {
+		h.isolations = nil
+		for _, l := range h.out {
+			if l != nil {
+				l.heal()
+				l.rates = &n.rates
+			}
+		}
+	}
+}
+
+func (n *Network) strike(f *Fault, links ...*link) *Fault {
+	f.net = n
+	for _, l := range links {
+		l.addFault(f)
+	}
+	return f
+}
+
+func (n *Network) between(a, b []HostID) []*link {
+	links := make([]*link, 0, 2*len(a)*len(b))
+	for _, x := range a {
+		for _, y := range b {
+			links = append(links, n.link(x, y), n.link(y, x))
+		}
+	}
+	return links
+}
+
+func (l *link) addFault(f *Fault) {
+	f.links = append(f.links, l)
+	l.setFaults(append(l.faults, f))
+}
+
+func (l *link) removeFault(f *Fault) {
+	if slices.Contains(l.faults, f) {
+		l.setFaults(without(l.faults, f))
+	}
+}
+
+// heal ends all faults of the link, and a half-open connection.
+func (l *link) heal() {
+	l.setFaults(nil)
+	l.learnNow()
+}
+
+// setFaults decides anew which faults are in force, and acts on what changed.
+func (l *link) setFaults(faults []*Fault) {
+	cut, clog, slow, delay := l.cut, l.clog, l.slow, l.delay
+	l.faults = faults
+	l.cut, l.clog, l.slow, l.delay = nil, nil, nil, nil
+	for _, f := range faults {
+		l.enforce(f)
+	}
+	streaming := l.net.cfg.Mode == Stream
+	if slow != nil && l.slow == nil || delay != nil && l.delay == nil {
+		l.hasten()
+	}
+	if streaming && cut == nil && l.cut != nil {
+		l.onCut()
+	}
+	if streaming && clog == nil && l.clog != nil {
+		l.disarm()
+	}
+	if streaming && cut != nil && l.cut == nil {
+		l.onMended(cut)
+	}
+	if clog != nil && l.clog == nil {
+		if streaming {
+			l.resume(clog, 0)
+		} else {
+			l.onUnclogged(clog)
+		}
+	}
+}
+
+func (l *link) enforce(f *Fault) {
+	switch {
+	case f.isCut():
+		if l.cut == nil {
+			l.cut = f
+		}
+	case f.cause == CauseClog:
+		if l.clog == nil {
+			l.clog = f
+		}
+	case f.cause == CauseSlow:
+		if l.slow == nil || f.bytesPerSecond < l.slow.bytesPerSecond {
+			l.slow = f
+		}
+	case f.cause == CauseDelay:
+		if l.delay == nil || f.extra > l.delay.extra {
+			l.delay = f
+		}
+	}
+}
+
+// without returns the faults but one, in a new slice.
+func without(faults []*Fault, f *Fault) []*Fault {
+	return slices.DeleteFunc(slices.Clone(faults), func(g *Fault) bool { return g == f })
+}

@@ -1,0 +1,388 @@
+package netsim
+
+import "time"
+
+// The life of a connection, in order:
+//
+//	idle ── Send ──▶ dialing ── Config.Connect later ──▶ open
+//	open ── reset, half-open, peer gone ──▶ deaf ── the sender learns ──▶ idle
+//	open ── cut for longer than Config.GiveUp ──▶ idle
+//
+// A link's queue holds what is in flight on its connection; what remains of the
+// connection before it stands in front, so that order holds across connections
+// too.
+
+type connectionState uint8
+
+const (
+	idle    connectionState = iota // none; the next frame opens one
+	dialing                        // frames wait for it to open
+	open
+	deaf // broken, and the sender does not know: what it sends is lost
+)
+
+// stream is the part of a link that only stream mode uses.
+type stream struct {
+	state     connectionState
+	deafFrom  Cause         // why it is deaf
+	patient   bool          // its sender will learn only when its patience ends
+	openAt    time.Duration // when it opens, or did
+	dials     uint64        // sequence of the draws of a connection
+	breaks    uint64        // sequence of the draws of a break
+	holds     uint64        // sequence of the draws of a cut that held frames
+	queue     packetQueue
+	stopDue   func() // delivery of the head; nil when not armed
+	stopTimer func() // end of dialing, of patience, or of ignorance; nil when not armed
+
+	onDue, onTimer func() // made once, for the scheduler
+}
+
+func (l *link) sendStream(frame []byte) {
+	if l.state == deaf {
+		l.sendDeaf(frame)
+		return
+	}
+	n := l.net
+	if !l.admit(len(frame)) {
+		n.counts[CauseQueueFull]++
+		n.lose(l, frame, CauseQueueFull)
+		return
+	}
+	if l.state == idle {
+		l.dial()
+	}
+	p := l.queue.push()
+	p.frame, p.sequence = frame, l.sent
+	l.route(p, max(n.scheduler.Now(), l.openAt))
+	l.arm()
+	if r := l.rates; !r.none && l.state == open {
+		switch {
+		case l.hit(r.reset, drawReset, p.sequence):
+			l.reset()
+		case l.hit(r.halfOpen, drawHalfOpen, p.sequence):
+			l.halfOpen()
+		}
+	}
+}
+
+// holdUp returns when a packet arrives on a network that loses and delays.
+func (l *link) holdUp(p *packet, arrival time.Duration) time.Duration {
+	r := l.rates
+	if r.none {
+		return arrival
+	}
+	if l.hit(r.loss, drawLoss, p.sequence) {
+		arrival += l.net.cfg.Retransmit
+		p.marks |= markResent
+	}
+	if l.hit(r.delay, drawDelay, p.sequence) {
+		arrival += l.within(l.net.cfg.Spike, drawSpike, p.sequence)
+		p.marks |= markSpiked
+	}
+	return arrival
+}
+
+func (l *link) dial() {
+	l.enter(dialing)
+	l.dials++
+	wait := l.within(l.net.cfg.Connect, drawConnect, l.dials)
+	l.openAt = l.net.scheduler.Now() + wait
+	l.startTimer(wait)
+}
+
+func (l *link) onDialed() {
+	switch {
+	case l.cut != nil:
+		l.enter(idle)
+		l.dropQueue(l.cut.cause, l.cut)
+	case l.to.handler == nil:
+		l.enter(idle)
+		l.dropQueue(CauseDown, nil)
+	default:
+		l.enter(open)
+		l.net.stats.Connections++
+		l.arm()
+	}
+}
+
+// arm waits for the head of the queue to be due, or, while the link is cut, for
+// the sender's patience to end. It does nothing when it waits already.
+func (l *link) arm() {
+	if l.stopDue != nil || l.queue.count == 0 {
+		return
+	}
+	if l.cut != nil {
+		if l.state == open && l.stopTimer == nil {
+			l.holds++
+			l.startTimer(l.within(l.net.cfg.GiveUp, drawGiveUp, l.holds))
+		}
+		return
+	}
+	if l.clog != nil {
+		return
+	}
+	s := l.net.scheduler
+	l.stopDue = s.After(max(0, l.queue.at(0).due-s.Now()), l.onDue)
+}
+
+func (l *link) disarm() {
+	if l.stopDue != nil {
+		l.stopDue()
+		l.stopDue = nil
+	}
+}
+
+// deliverHead hands over the packet that is due. The handler comes last: it may
+// call the network.
+func (l *link) deliverHead() {
+	l.stopDue = nil
+	p := l.queue.pop()
+	if p.marks&markFarewell != 0 {
+		l.arm()
+		l.tell(l.to, l.from.id)
+		return
+	}
+	l.release(len(p.frame))
+	l.arm()
+	l.hand(&p)
+}
+
+// onCut stops delivery. What is left of a broken connection will not be sent
+// again.
+func (l *link) onCut() {
+	l.disarm()
+	if l.state == idle || l.state == deaf {
+		l.dropQueue(l.cut.cause, l.cut)
+		return
+	}
+	l.arm()
+}
+
+// onMended lets a held stream flow again, after the pause that retransmission
+// with backoff makes.
+func (l *link) onMended(ended *Fault) {
+	if l.state == open {
+		l.stopTheTimer()
+	}
+	l.holds++
+	l.resume(ended, l.within(Span{0, l.net.cfg.Retransmit}, drawResume, l.holds))
+}
+
+// resume counts the frames that a fault held beyond their time, and delivers
+// them after a pause.
+func (l *link) resume(ended *Fault, pause time.Duration) {
+	l.disarm()
+	now := l.net.scheduler.Now()
+	from := now + pause
+	for i := range l.queue.count {
+		p := l.queue.at(i)
+		if p.due < now && p.marks&markFarewell == 0 {
+			ended.tookEffect()
+		}
+		p.due = max(p.due, from)
+	}
+	if l.queue.count > 0 {
+		l.lastDue, l.lastOrdinary = max(l.lastDue, from), max(l.lastOrdinary, from)
+	}
+	l.arm()
+}
+
+// onGaveUp: the link was cut for so long that the sender holds the connection
+// for lost. Its receiver hears nothing of it.
+func (l *link) onGaveUp() {
+	l.enter(idle)
+	l.dropQueue(l.cut.cause, l.cut)
+	l.tellSender()
+}
+
+// reset breaks an open connection and tells both ends, as far as can be.
+func (l *link) reset() {
+	l.net.counts[CauseReset]++
+	l.breakOff(CauseReset, true)
+	l.enter(deaf)
+	l.deafFrom = CauseReset
+	l.learn(true)
+}
+
+// halfOpen makes the receiver forget an open connection, and tells nobody.
+func (l *link) halfOpen() {
+	l.breakOff(CauseHalfOpen, false)
+	l.enter(deaf)
+	l.deafFrom = CauseHalfOpen
+}
+
+// breakOff keeps an unknown prefix of what is in flight and loses the rest. If
+// it can be announced the receiver is told after the prefix.
+func (l *link) breakOff(cause Cause, announce bool) {
+	l.breaks++
+	keep := 0
+	if l.cut == nil {
+		keep = int(l.draw(drawPrefix, l.breaks) % uint64(l.queue.count+1))
+	}
+	l.disarm()
+	l.truncateQueue(keep, cause, nil)
+	if announce && l.cut == nil && !l.hintLost(drawReceiverHint) {
+		due := max(l.lastDue, l.net.scheduler.Now()+l.latency(drawFarewell, l.breaks))
+		*l.queue.push() = packet{due: due, marks: markFarewell}
+		l.lastDue = due
+	}
+	l.arm()
+}
+
+// sendDeaf loses a frame in a broken connection. Sending is how a sender finds
+// out.
+func (l *link) sendDeaf(frame []byte) {
+	if l.deafFrom == CauseHalfOpen {
+		l.net.counts[CauseHalfOpen]++
+	}
+	l.net.lose(l, frame, l.deafFrom)
+	if l.stopTimer == nil {
+		// A peer that has restarted answers with a reset.
+		l.learn(l.deafFrom == CauseDown && l.to.handler != nil)
+	}
+}
+
+// learn lets the sender of a broken connection find out: soon, if somebody is
+// there to say so and can, else when its patience ends.
+func (l *link) learn(soon bool) {
+	l.patient = !soon || l.cut != nil
+	if !l.patient {
+		l.startTimer(l.latency(drawLearn, l.breaks))
+	} else {
+		l.startTimer(l.within(l.net.cfg.GiveUp, drawLearn, l.breaks))
+	}
+}
+
+func (l *link) onLearned() {
+	l.enter(idle)
+	l.tellSender()
+}
+
+// learnNow ends a sender's ignorance as part of a heal.
+func (l *link) learnNow() {
+	if l.state != deaf {
+		return
+	}
+	l.enter(idle)
+	life := l.from.life
+	l.net.scheduler.After(0, func() {
+		if l.from.life == life {
+			l.tellSender()
+		}
+	})
+}
+
+// onReceiverDown breaks the connection to a host whose life has ended.
+func (l *link) onReceiverDown(silent bool) {
+	l.dropQueue(CauseDown, nil)
+	switch l.state {
+	case dialing:
+		l.enter(idle)
+	case open:
+		l.breaks++
+		l.enter(deaf)
+		l.deafFrom = CauseDown
+		if !silent {
+			l.learn(true)
+		}
+	}
+}
+
+// onSenderDown breaks the connection from a host whose life has ended. Its next
+// life knows nothing of it.
+func (l *link) onSenderDown(silent bool) {
+	switch l.state {
+	case dialing:
+		l.dropQueue(CauseDown, nil)
+	case open:
+		l.breakOff(CauseDown, !silent)
+	}
+	l.enter(idle)
+}
+
+// onPeerUp: who waits in vain for a host that vanished will hear of it from the
+// host's new life, at the next frame.
+func (l *link) onPeerUp() {
+	if l.state == deaf && l.deafFrom == CauseDown && l.patient {
+		l.stopTheTimer()
+	}
+}
+
+func (l *link) tellSender() {
+	if !l.hintLost(drawSenderHint) {
+		l.tell(l.from, l.to.id)
+	}
+}
+
+func (l *link) tell(h *host, peer HostID) {
+	if h.handler != nil {
+		h.handler.OnPeerLost(peer)
+	}
+}
+
+func (l *link) hintLost(purpose string) bool {
+	if !l.hit(l.rates.hintLoss, purpose, l.breaks+l.holds) {
+		return false
+	}
+	l.net.counts[CauseHintLoss]++
+	return true
+}
+
+// enter changes the state, and ends the wait that belonged to the old one.
+func (l *link) enter(s connectionState) {
+	l.stopTheTimer()
+	l.state = s
+}
+
+func (l *link) startTimer(d time.Duration) {
+	l.stopTimer = l.net.scheduler.After(d, l.onTimer)
+}
+
+func (l *link) stopTheTimer() {
+	if l.stopTimer != nil {
+		l.stopTimer()
+		l.stopTimer = nil
+	}
+}
+
+func (l *link) timerFired() {
+	l.stopTimer = nil
+	switch l.state {
+	case dialing:
+		l.onDialed()
+	case open:
+		l.onGaveUp()
+	case deaf:
+		l.onLearned()
+	}
+}
+
+// dropQueue loses all that is in flight, to a fault if there is one to blame.
+func (l *link) dropQueue(cause Cause, blame *Fault) {
+	l.disarm()
+	l.truncateQueue(0, cause, blame)
+}
+
+// truncateQueue loses all but the first packets in flight. The queue must not
+// be armed.
+func (l *link) truncateQueue(keep int, cause Cause, blame *Fault) {
+	for i := keep; i < l.queue.count; i++ {
+		p := l.queue.at(i)
+		if p.marks&markFarewell != 0 {
+			continue
+		}
+		l.release(len(p.frame))
+		if blame != nil {
+			blame.tookEffect()
+		} else if cause == CauseHalfOpen {
+			l.net.counts[CauseHalfOpen]++
+		}
+		l.net.lose(l, p.frame, cause)
+	}
+	l.queue.truncate(keep)
+	l.lastDue = l.net.scheduler.Now()
+	if keep > 0 {
+		l.lastDue = max(l.lastDue, l.queue.at(keep-1).due)
+	}
+	l.lastOrdinary = min(l.lastOrdinary, l.lastDue)
+}

@@ -1,0 +1,311 @@
+package netsim
+
+import (
+	"testing"
+	"time"
+)
+
+func TestStreamDeliversInOrder(t *testing.T) {
+	w, h := newWorld(t, 1, Config{}, 2)
+	w.send(0, 1, 500)
+	w.clock.run(time.Minute)
+	wantFrames(t, h[1], 1, 500)
+	w.wantCounts(nil)
+	if got := w.net.Stats().Connections; got != 1 {
+		t.Fatalf("%d connections for one pair", got)
+	}
+	if got := w.net.Stats().Bytes; got != 1892 { // 9·2 + 90·3 + 401·4
+		t.Fatalf("%d bytes delivered", got)
+	}
+}
+
+func TestStreamConnectsFirst(t *testing.T) {
+	w, h := newWorld(t, 1, Config{
+		Latency: Latency{Min: time.Millisecond, Mean: time.Millisecond},
+		Connect: Span{40 * time.Millisecond, 40 * time.Millisecond},
+	}, 2)
+	w.send(0, 1, 1)
+	w.clock.run(41*time.Millisecond - 1)
+	wantFrames(t, h[1], 1, 0)
+	w.clock.run(1)
+	wantFrames(t, h[1], 1, 1)
+	w.send(0, 1, 1)
+	w.clock.run(time.Millisecond)
+	wantFrames(t, h[1], 1, 2)
+}
+
+func TestStreamCutHoldsFramesAndAHealReleasesThem(t *testing.T) {
+	w, h := newWorld(t, 1, Config{GiveUp: Span{time.Second, time.Second}}, 2)
+	w.connected(h)
+	cut := w.net.CutOneWay(0, 1)
+	w.send(0, 1, 5)
+	w.send(1, 0, 1)
+	w.clock.run(900 * time.Millisecond)
+	wantFrames(t, h[1], 1, 0)
+	wantFrames(t, h[0], 6, 6) // the other direction lives
+	w.wantCounts(nil)         // nothing is lost yet, and all may yet come
+	cut.Heal()
+	w.clock.run(time.Second)
+	wantFrames(t, h[1], 1, 5)
+	w.wantCounts(map[Cause]int{CauseCutOneWay: 5})
+	if cut.Effects() != 5 || len(h[0].lost) != 0 {
+		t.Fatalf("the cut struck %d frames, h0 lost %v", cut.Effects(), h[0].lost)
+	}
+}
+
+func TestStreamCutBreaksTheConnectionInTheEnd(t *testing.T) {
+	w, h := newWorld(t, 1, Config{GiveUp: Span{time.Second, time.Second}}, 2)
+	w.connected(h)
+	cut := w.net.CutTwoWay(0, 1)
+	w.clock.run(5 * time.Second)
+	if len(h[0].lost) != 0 {
+		t.Fatal("an idle connection noticed a cut")
+	}
+	w.send(0, 1, 5)
+	w.clock.run(1100 * time.Millisecond)
+	if len(h[0].lost) != 1 || h[0].lost[0] != 1 || len(h[1].lost) != 0 {
+		t.Fatalf("told: h0 %v, h1 %v; want h0 alone, once", h[0].lost, h[1].lost)
+	}
+	w.wantCounts(map[Cause]int{CauseCutTwoWay: 5})
+	w.send(0, 1, 2) // dials, in vain
+	w.clock.run(time.Second)
+	w.wantCounts(map[Cause]int{CauseCutTwoWay: 7})
+	cut.Heal()
+	w.send(0, 1, 3)
+	w.clock.run(time.Second)
+	wantFrames(t, h[1], 8, 10)
+	w.wantConserved()
+}
+
+func TestStreamCutOfFramesInFlight(t *testing.T) {
+	w, h := newWorld(t, 1, Config{Latency: Latency{Min: 50 * time.Millisecond, Mean: 50 * time.Millisecond}}, 2)
+	w.connected(h)
+	w.send(0, 1, 3)
+	w.clock.run(10 * time.Millisecond)
+	cut := w.net.CutOneWay(0, 1)
+	w.clock.run(10 * time.Millisecond)
+	cut.Heal() // before any of them was due
+	w.clock.run(time.Second)
+	wantFrames(t, h[1], 1, 3)
+	w.wantCounts(nil)
+}
+
+func TestStreamReset(t *testing.T) {
+	prefixes := map[int]bool{}
+	for seed := range uint64(40) {
+		w, h := newWorld(t, seed, Config{Latency: Latency{Min: 10 * time.Millisecond, Mean: 10 * time.Millisecond}}, 2)
+		w.connected(h)
+		w.send(0, 1, 4)
+		w.clock.run(time.Millisecond)
+		if !w.net.Reset(0, 1) {
+			t.Fatal("there was no connection to reset")
+		}
+		w.send(0, 1, 1) // the sender does not know yet
+		w.clock.run(time.Second)
+		wantFrames(t, h[1], 1, len(h[1].received))
+		prefixes[len(h[1].received)] = true
+		if len(h[0].lost) != 1 || len(h[1].lost) != 1 {
+			t.Fatalf("told: h0 %v, h1 %v; want each once", h[0].lost, h[1].lost)
+		}
+		h[1].received = nil
+		w.send(0, 1, 2)
+		w.clock.run(time.Second)
+		wantFrames(t, h[1], 6, 7)
+		w.wantCounts(map[Cause]int{CauseReset: 1})
+		w.wantConserved()
+	}
+	if len(prefixes) != 5 {
+		t.Fatalf("lengths of the prefix that arrived: %v; want all from 0 to 4", prefixes)
+	}
+}
+
+func TestStreamResetNeedsAConnection(t *testing.T) {
+	w, h := newWorld(t, 1, Config{}, 2)
+	if w.net.Reset(0, 1) || w.net.HalfOpen(0, 1) {
+		t.Fatal("a connection broke before there was one")
+	}
+	w.wantCounts(nil)
+	w.connected(h)
+	if !w.net.Reset(0, 1) || w.net.Reset(0, 1) {
+		t.Fatal("one connection breaks once")
+	}
+}
+
+func TestStreamHalfOpen(t *testing.T) {
+	w, h := newWorld(t, 1, Config{GiveUp: Span{time.Second, time.Second}}, 2)
+	w.connected(h)
+	if !w.net.HalfOpen(0, 1) {
+		t.Fatal("there was no connection")
+	}
+	w.clock.run(10 * time.Second)
+	w.wantCounts(nil) // nobody has sent into it
+	w.send(0, 1, 1)
+	w.clock.run(500 * time.Millisecond)
+	w.send(0, 1, 1)
+	w.send(1, 0, 1)
+	w.clock.run(400 * time.Millisecond)
+	if len(h[0].lost) != 0 {
+		t.Fatal("the sender knows too early")
+	}
+	wantFrames(t, h[0], 3, 3)
+	w.clock.run(200 * time.Millisecond)
+	if len(h[0].lost) != 1 || len(h[1].lost) != 0 {
+		t.Fatalf("told: h0 %v, h1 %v; want the sender alone", h[0].lost, h[1].lost)
+	}
+	w.wantCounts(map[Cause]int{CauseHalfOpen: 2})
+	w.send(0, 1, 2)
+	w.clock.run(time.Second)
+	wantFrames(t, h[1], 4, 5)
+}
+
+func TestStreamHealEndsHalfOpen(t *testing.T) {
+	w, h := newWorld(t, 1, Config{}, 2)
+	w.connected(h)
+	w.net.HalfOpen(0, 1)
+	w.net.Heal(1, 0)
+	w.send(0, 1, 2)
+	w.clock.run(time.Second)
+	wantFrames(t, h[1], 1, 2)
+	if len(h[0].lost) != 1 {
+		t.Fatalf("h0 was told %v", h[0].lost)
+	}
+	w.wantCounts(nil)
+}
+
+func TestStreamDetach(t *testing.T) {
+	w, h := newWorld(t, 1, Config{}, 3)
+	w.connected(h)
+	w.send(0, 1, 3) // in flight to it
+	w.send(1, 2, 3) // in flight from it
+	w.net.Detach(1)
+	w.net.Detach(1) // once is enough
+	w.clock.run(20 * time.Millisecond)
+	if len(h[0].lost) == 0 || len(h[2].lost) == 0 {
+		t.Fatalf("told: h0 %v, h2 %v; want both", h[0].lost, h[2].lost)
+	}
+	wantFrames(t, h[2], 4, 3+len(h[2].received))
+	w.send(0, 1, 1) // refused
+	w.clock.run(time.Second)
+	again := w.attach(1)
+	w.send(0, 1, 2)
+	w.clock.run(time.Second)
+	wantFrames(t, again, 8, 9)
+	if len(h[1].received) != 0 || len(h[1].lost) != 0 || len(again.lost) != 0 {
+		t.Fatalf("the dead host received %v and lost %v; its next life lost %v", h[1].received, h[1].lost, again.lost)
+	}
+	w.wantCounts(nil)
+	w.wantConserved()
+}
+
+func TestStreamVanish(t *testing.T) {
+	cfg := Config{GiveUp: Span{time.Second, time.Second}}
+	w, h := newWorld(t, 1, cfg, 2)
+	w.connected(h)
+	w.net.Vanish(1)
+	w.clock.run(10 * time.Second)
+	if len(h[0].lost) != 0 {
+		t.Fatal("somebody told h0")
+	}
+	w.send(0, 1, 1)
+	w.clock.run(900 * time.Millisecond)
+	if len(h[0].lost) != 0 {
+		t.Fatal("h0 gave up too early")
+	}
+	w.clock.run(200 * time.Millisecond)
+	if len(h[0].lost) != 1 {
+		t.Fatalf("h0 was told %v", h[0].lost)
+	}
+
+	w, h = newWorld(t, 1, cfg, 2)
+	w.connected(h)
+	w.net.Vanish(1)
+	w.send(0, 1, 1)
+	again := w.attach(1)
+	w.send(0, 1, 1) // answered by a reset: nobody knows this connection
+	w.clock.run(100 * time.Millisecond)
+	if len(h[0].lost) != 1 {
+		t.Fatalf("h0 was told %v by the next life", h[0].lost)
+	}
+	w.send(0, 1, 2)
+	w.clock.run(time.Second)
+	wantFrames(t, again, 3, 4)
+	w.wantCounts(nil)
+}
+
+func TestStreamQueueIsBounded(t *testing.T) {
+	w, h := newWorld(t, 1, Config{QueueFrames: 4}, 2)
+	w.connected(h)
+	clog := w.net.Clog(0, 1)
+	w.send(0, 1, 7)
+	w.clock.run(time.Minute)
+	w.wantCounts(map[Cause]int{CauseQueueFull: 3})
+	clog.Heal()
+	w.clock.run(time.Second)
+	wantFrames(t, h[1], 1, 4)
+	w.wantCounts(map[Cause]int{CauseQueueFull: 3, CauseClog: 4})
+
+	w, h = newWorld(t, 1, Config{QueueBytes: 5}, 2) // "f1" and "f2" fit, "f3" does not
+	w.send(0, 1, 3)
+	w.clock.run(time.Second)
+	wantFrames(t, h[1], 1, 2)
+	w.wantCounts(map[Cause]int{CauseQueueFull: 1})
+	w.wantConserved()
+}
+
+func TestStreamLossIsAWait(t *testing.T) {
+	constant := Latency{Min: time.Millisecond, Mean: time.Millisecond}
+	w, h := newWorld(t, 1, Config{Latency: constant}, 2)
+	w.connected(h)
+	if err := w.net.SetLinkRates(0, 1, Rates{Loss: 1}); err != nil {
+		t.Fatal(err)
+	}
+	w.send(0, 1, 1)
+	w.net.ClearLinkRates(0, 1)
+	w.send(0, 1, 1)
+	w.clock.run(201*time.Millisecond - 1)
+	wantFrames(t, h[1], 1, 0) // the second waits behind the first
+	w.clock.run(1)
+	wantFrames(t, h[1], 1, 2)
+	w.wantCounts(map[Cause]int{CauseLoss: 1})
+}
+
+func TestStreamSlowBacklogComesAtTheHeal(t *testing.T) {
+	w, h := newWorld(t, 1, Config{}, 2)
+	w.connected(h)
+	slow := w.net.Slow(0, 1, 1) // two bytes: two seconds
+	w.send(0, 1, 3)
+	w.clock.run(3 * time.Second)
+	wantFrames(t, h[1], 1, 1)
+	slow.Heal()
+	w.clock.run(10 * time.Millisecond)
+	wantFrames(t, h[1], 1, 3)
+	w.wantCounts(map[Cause]int{CauseSlow: 3})
+}
+
+func TestStreamHintsMayBeLost(t *testing.T) {
+	w, h := newWorld(t, 1, Config{Rates: Rates{HintLoss: 1}}, 2)
+	w.connected(h)
+	w.net.Reset(0, 1)
+	w.clock.run(time.Minute)
+	if len(h[0].lost)+len(h[1].lost) != 0 {
+		t.Fatalf("told: h0 %v, h1 %v", h[0].lost, h[1].lost)
+	}
+	w.wantCounts(map[Cause]int{CauseReset: 1, CauseHintLoss: 2})
+}
+
+func TestStreamHandlerMayDoAnything(t *testing.T) {
+	w, h := newWorld(t, 1, Config{Latency: Latency{Min: time.Millisecond, Mean: time.Millisecond}}, 2)
+	w.connected(h)
+	h[1].onFrame = func(from HostID, frame []byte) {
+		w.net.Reset(from, 1)
+		w.net.Detach(1)
+		w.net.HealAll()
+		w.attach(1)
+		w.net.Send(1, from, []byte("f2"))
+	}
+	w.send(0, 1, 5)
+	w.clock.run(time.Second)
+	wantFrames(t, h[1], 1, 1)
+	wantFrames(t, h[0], 2, 2)
+	w.wantConserved()
+}

@@ -1,0 +1,205 @@
+package netsim
+
+import (
+	"container/heap"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// clock is a Scheduler: a heap ordered by (time, sequence).
+type clock struct {
+	now      time.Duration
+	sequence int
+	events   eventHeap
+}
+
+type event struct {
+	at       time.Duration
+	sequence int
+	fn       func()
+}
+
+type eventHeap []*event
+
+func (h eventHeap) Len() int { return len(h) }
+func (h eventHeap) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].sequence < h[j].sequence
+}
+func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *eventHeap) Push(x any)   { *h = append(*h, x.(*event)) }
+func (h *eventHeap) Pop() any {
+	last := len(*h) - 1
+	e := (*h)[last]
+	*h = (*h)[:last]
+	return e
+}
+
+func (c *clock) Now() time.Duration { return c.now }
+
+func (c *clock) After(d time.Duration, fn func()) func() {
+	if d < 0 {
+		panic("After with a negative duration")
+	}
+	c.sequence++
+	e := &event{at: c.now + d, sequence: c.sequence, fn: fn}
+	heap.Push(&c.events, e)
+	return func() { e.fn = nil }
+}
+
+// run lets time pass, events included.
+func (c *clock) run(d time.Duration) {
+	until := c.now + d
+	for len(c.events) > 0 && c.events[0].at <= until {
+		e := heap.Pop(&c.events).(*event)
+		c.now = e.at
+		if fn := e.fn; fn != nil {
+			e.fn = nil
+			fn()
+		}
+	}
+	c.now = until
+}
+
+// keyed is a Random.
+type keyed uint64
+
+func (k keyed) Draw(purpose string, entity, sequence uint64) uint64 {
+	x := uint64(k)
+	for i := range len(purpose) {
+		x = (x ^ uint64(purpose[i])) * 0x100000001b3
+	}
+	return mix(mix(x^entity) + sequence)
+}
+
+func mix(x uint64) uint64 { // splitmix64
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// world is a network with hosts that write down what they receive.
+type world struct {
+	t interface {
+		Helper()
+		Fatalf(string, ...any)
+	}
+	clock *clock
+	net   *Network
+	log   []string // all that hosts were told, in order
+	sent  int
+	lost  []Cause
+	drops uint64
+}
+
+type recorder struct {
+	w        *world
+	id       HostID
+	received []string
+	lost     []HostID
+	onFrame  func(from HostID, frame []byte)
+}
+
+func (r *recorder) OnFrame(from HostID, frame []byte) {
+	r.received = append(r.received, string(frame))
+	r.w.log = append(r.w.log, fmt.Sprintf("%v %s→%s %s", r.w.clock.now, r.w.net.Name(from), r.w.net.Name(r.id), frame))
+	if r.onFrame != nil {
+		r.onFrame(from, frame)
+	}
+}
+
+func (r *recorder) OnPeerLost(peer HostID) {
+	r.lost = append(r.lost, peer)
+	r.w.log = append(r.w.log, fmt.Sprintf("%v %s lost %s", r.w.clock.now, r.w.net.Name(r.id), r.w.net.Name(peer)))
+}
+
+type failer interface {
+	Helper()
+	Fatalf(string, ...any)
+}
+
+// newWorld makes hosts h0, h1, …, all attached.
+func newWorld(t failer, seed uint64, cfg Config, hosts int) (*world, []*recorder) {
+	t.Helper()
+	w := &world{t: t, clock: &clock{}}
+	cfg.Dropped = func(_, _ HostID, _ []byte, cause Cause) {
+		w.drops++
+		w.lost = append(w.lost, cause)
+	}
+	var err error
+	if w.net, err = New(w.clock, keyed(seed), cfg); err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	recorders := make([]*recorder, hosts)
+	for i := range recorders {
+		recorders[i] = w.attach(w.net.Host(fmt.Sprintf("h%d", i)))
+	}
+	return w, recorders
+}
+
+func (w *world) attach(id HostID) *recorder {
+	r := &recorder{w: w, id: id}
+	w.net.Attach(id, r)
+	return r
+}
+
+// send sends count frames, numbered through the world.
+func (w *world) send(from, to HostID, count int) {
+	for range count {
+		w.sent++
+		w.net.Send(from, to, fmt.Appendf(nil, "f%d", w.sent))
+	}
+}
+
+// connected opens the connections of all pairs, so that what follows meets
+// open ones, and forgets what was received.
+func (w *world) connected(hosts []*recorder) {
+	for _, a := range hosts {
+		for _, b := range hosts {
+			if a != b {
+				w.net.Send(a.id, b.id, []byte("hello"))
+			}
+		}
+	}
+	w.clock.run(time.Second)
+	for _, h := range hosts {
+		if len(h.received) != len(hosts)-1 {
+			w.t.Fatalf("host %d heard %v", h.id, h.received)
+		}
+		h.received = nil
+	}
+	w.log = nil
+}
+
+// wantCounts fails unless exactly the named faults took effect, so often. A
+// count below zero means: at least once.
+func (w *world) wantCounts(want map[Cause]int) {
+	w.t.Helper()
+	for c := range Cause(numFaults) {
+		got, want := w.net.Count(c), want[c]
+		if want < 0 && got > 0 || want >= 0 && got == uint64(want) {
+			continue
+		}
+		w.t.Fatalf("%v took effect %d times, want %d", c, got, want)
+	}
+}
+
+func (w *world) wantConserved() {
+	w.t.Helper()
+	s := w.net.Stats()
+	if s.Sent+s.Duplicated != s.Delivered+s.Lost+s.InFlight || s.Lost != w.drops {
+		w.t.Fatalf("frames do not add up: %+v, %d told as dropped", s, w.drops)
+	}
+}
+
+func wantFrames(t testing.TB, r *recorder, first, last int) {
+	t.Helper()
+	var want []string
+	for i := first; i <= last; i++ {
+		want = append(want, fmt.Sprintf("f%d", i))
+	}
+	if fmt.Sprint(r.received) != fmt.Sprint(want) {
+		t.Fatalf("host %d received %v, want f%d to f%d", r.id, r.received, first, last)
+	}
+}
