@@ -1,0 +1,88 @@
+package zksim
+
+import (
+	"fmt"
+	"time"
+)
+
+// Image is a tree laid open: everything a copy of it needs, in a fixed order.
+type Image struct {
+	Zxid     int64
+	Sessions []SessionImage // by id
+	Nodes    []NodeImage    // by path, so that parents come first
+}
+
+// SessionImage is one session.
+type SessionImage struct {
+	ID       int64
+	Timeout  time.Duration
+	Password [16]byte
+}
+
+// NodeImage is one node. Stat is the kept form: its Cversion counts creates
+// only, DataLength and NumChildren are 0.
+type NodeImage struct {
+	Path string
+	Data []byte
+	ACL  []ACL
+	Stat Stat
+}
+
+// Export lays the tree open. The image shares the tree's data slices, which
+// never change, and stays as it is while the tree goes on.
+func (t *Tree) Export() Image {
+	img := Image{Zxid: t.zxid}
+	for _, id := range sortedKeys(t.sessions) {
+		s := t.sessions[id]
+		img.Sessions = append(img.Sessions, SessionImage{id, s.timeout, s.password})
+	}
+	img.Nodes = make([]NodeImage, 0, len(t.nodes))
+	for _, path := range sortedKeys(t.nodes) {
+		n := t.nodes[path]
+		img.Nodes = append(img.Nodes, NodeImage{path, n.data, n.acl, n.stat})
+	}
+	return img
+}
+
+// Import builds the tree that an image was taken of. It refuses, naming the
+// node, an image that no tree could have given.
+func Import(img Image) (*Tree, error) {
+	t := &Tree{zxid: img.Zxid, nodes: make(map[string]*node, len(img.Nodes)), sessions: make(map[int64]*session)}
+	for _, s := range img.Sessions {
+		if s.ID == 0 || t.sessions[s.ID] != nil {
+			return nil, fmt.Errorf("zksim: session %#x twice or without a number", s.ID)
+		}
+		t.sessions[s.ID] = &session{timeout: s.Timeout, password: s.Password}
+	}
+	for _, n := range img.Nodes {
+		if err := t.importNode(n); err != nil {
+			return nil, err
+		}
+	}
+	if t.nodes["/"] == nil {
+		return nil, fmt.Errorf("zksim: image without a root")
+	}
+	return t, nil
+}
+
+func (t *Tree) importNode(n NodeImage) error {
+	if !ValidPath(n.Path) || t.nodes[n.Path] != nil {
+		return fmt.Errorf("zksim: node %q twice or with an impossible name", n.Path)
+	}
+	if n.Path != "/" {
+		parentPath, _ := parentOf(n.Path)
+		parent := t.nodes[parentPath]
+		if parent == nil {
+			return fmt.Errorf("zksim: node %q without a parent", n.Path)
+		}
+		parent.adopt(nameOf(n.Path))
+	}
+	if owner := n.Stat.EphemeralOwner; owner != 0 {
+		if t.sessions[owner] == nil {
+			return fmt.Errorf("zksim: ephemeral %q of session %#x, which is not there", n.Path, owner)
+		}
+		t.sessions[owner].own(n.Path)
+	}
+	t.nodes[n.Path] = &node{data: n.Data, stat: n.Stat, acl: n.ACL}
+	return nil
+}
