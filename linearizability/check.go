@@ -1,0 +1,312 @@
+package linearizability
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// A Verdict is what a check says of a key or of a history. They are ordered: the
+// verdict of a history is the greatest of its keys'.
+type Verdict uint8
+
+const (
+	// Linearizable: an order was found that explains every answer.
+	Linearizable Verdict = iota
+	// Undecided: the budget was spent before an order, or the proof that there
+	// is none, was found. A failure, never a pass.
+	Undecided
+	// Illegal: no order explains the answers.
+	Illegal
+)
+
+var verdictNames = [...]string{Linearizable: "linearizable", Undecided: "undecided", Illegal: "not linearizable"}
+
+func (v Verdict) String() string {
+	if v <= Illegal {
+		return verdictNames[v]
+	}
+	return fmt.Sprintf("Verdict(%d)", uint8(v))
+}
+
+// A Method is the way in which a key was decided.
+type Method uint8
+
+const (
+	// ByIndex: the order of the log indices was verified.
+	ByIndex Method = iota
+	// BySearch: the pruned search went through the possible orders.
+	BySearch
+	// ByPorcupine: two puts write one value, so that pruning would be unsound,
+	// and Porcupine went through the possible orders of everything.
+	ByPorcupine
+)
+
+var methodNames = [...]string{ByIndex: "order by log index", BySearch: "pruned search", ByPorcupine: "plain search"}
+
+func (m Method) String() string {
+	if m <= ByPorcupine {
+		return methodNames[m]
+	}
+	return fmt.Sprintf("Method(%d)", uint8(m))
+}
+
+// DefaultStepBudget is the number of steps a search may take on one key. It is
+// reached after about a second; histories of the size of a simulated run take
+// a few thousand.
+const DefaultStepBudget = 4_000_000
+
+// porcupineBudget bounds the second opinion, whose memory grows with its steps.
+const porcupineBudget = 200_000
+
+// Options of a check. The zero value means the defaults.
+type Options struct {
+	// StepBudget bounds the search on each key. 0 means DefaultStepBudget.
+	StepBudget int
+	// VerdictOnly leaves out the contradictions: no sub-history is minimised.
+	VerdictOnly bool
+	// SecondOpinion asks Porcupine about every key as well, over the pruned
+	// operations and within a budget of its own. A key on which the two differ
+	// is Undecided.
+	SecondOpinion bool
+	// Workers is how many keys are decided at once; 0 means GOMAXPROCS. The
+	// result does not depend on it.
+	Workers int
+}
+
+// A Result is what Check found.
+type Result struct {
+	Verdict    Verdict
+	Operations int
+	Keys       []KeyResult // by key
+	// Violations of all keys, by key and class. Empty unless a key is Illegal.
+	Violations []Violation
+}
+
+// A KeyResult is what Check found about one key.
+type KeyResult struct {
+	Key        string
+	Verdict    Verdict
+	Method     Method
+	Operations int
+	Kept       int // of them, after pruning; all of them ByIndex and ByPorcupine
+	Steps      int // taken by the search
+	// SecondOpinion is Porcupine's verdict, if it was asked: of the whole key
+	// with Options.SecondOpinion, else of the contradiction. Asked says whether.
+	SecondOpinion Verdict
+	Asked         bool
+	// Contradiction is there if the verdict is Illegal, unless VerdictOnly.
+	Contradiction *Contradiction
+}
+
+// Check decides whether a history is linearizable, one key at a time. It does
+// not change the history, and the result points into it. The error is that of
+// Validate: the history is none.
+//
+// For each key the cheapest proof comes first: an order by log index that holds
+// (O(n log n)); else, values being unique, the pruned search; else Porcupine.
+func Check(history []Operation, o Options) (*Result, error) {
+	if err := Validate(history); err != nil {
+		return nil, err
+	}
+	if o.StepBudget <= 0 {
+		o.StepBudget = DefaultStepBudget
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	keys := byKey(history)
+	r := &Result{Operations: len(history), Keys: make([]KeyResult, len(keys))}
+	violations := make([][]Violation, len(keys))
+	inParallel(len(keys), workersFor(len(history), o.Workers), func(i int) {
+		r.Keys[i], violations[i] = checkKey(keys[i], o)
+	})
+	for i := range r.Keys {
+		r.Verdict = max(r.Verdict, r.Keys[i].Verdict)
+		r.Violations = append(r.Violations, violations[i]...)
+	}
+	return r, nil
+}
+
+// workersFor keeps small histories on the caller's goroutine: they are decided
+// in less time than it takes to start others.
+func workersFor(operations, workers int) int {
+	const worthIt = 4096
+	if operations < worthIt {
+		return 1
+	}
+	return workers
+}
+
+func inParallel(n, workers int, work func(i int)) {
+	if workers <= 1 || n <= 1 {
+		for i := range n {
+			work(i)
+		}
+		return
+	}
+	var next atomic.Int64
+	var done sync.WaitGroup
+	for range min(workers, n) {
+		done.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				work(i)
+			}
+		})
+	}
+	done.Wait()
+}
+
+// keyHistory is what was done to one key, by call.
+type keyHistory struct {
+	key string
+	ops []*Operation
+}
+
+// byKey divides a history by key, keys and calls ascending.
+func byKey(history []Operation) []keyHistory {
+	number := make(map[string]int)
+	var keys []keyHistory
+	var counts []int
+	of := make([]int, len(history))
+	for i := range history {
+		n, seen := number[history[i].Key]
+		if !seen {
+			n = len(keys)
+			number[history[i].Key] = n
+			keys = append(keys, keyHistory{key: history[i].Key})
+			counts = append(counts, 0)
+		}
+		of[i] = n
+		counts[n]++
+	}
+	all := make([]*Operation, len(history))
+	for n, from := 0, 0; n < len(keys); n++ {
+		keys[n].ops = all[from : from : from+counts[n]]
+		from += counts[n]
+	}
+	for i := range history {
+		k := &keys[of[i]]
+		k.ops = append(k.ops, &history[i])
+	}
+	byCall := func(a, b *Operation) int { return int(a.Call - b.Call) }
+	for n := range keys {
+		if !slices.IsSortedFunc(keys[n].ops, byCall) {
+			slices.SortFunc(keys[n].ops, byCall)
+		}
+	}
+	slices.SortFunc(keys, func(a, b keyHistory) int { return strings.Compare(a.key, b.key) })
+	return keys
+}
+
+// decision is a verdict on one key, with what a report needs of the way to it.
+type decision struct {
+	verdict Verdict
+	method  Method
+	steps   int
+	facts   *facts
+	kept    []keptOp
+	clash   *clash
+}
+
+// decide decides one key without looking at log indices.
+func decide(ops []*Operation, budget int) decision {
+	f, c := gatherFacts(ops)
+	d := decision{method: BySearch, facts: f, clash: c}
+	switch {
+	case c != nil:
+		d.verdict = Illegal
+	case f.shared:
+		d.method = ByPorcupine
+		d.verdict, d.steps = askPorcupinePlain(f.ops, budget)
+	default:
+		d.kept = prune(f)
+		s := newSearch(f, d.kept, budget)
+		d.verdict, d.steps = s.run(), s.steps
+	}
+	return d
+}
+
+func checkKey(k keyHistory, o Options) (KeyResult, []Violation) {
+	r := KeyResult{Key: k.key, Method: ByIndex, Operations: len(k.ops), Kept: len(k.ops)}
+	holds := orderByIndexHolds(k.ops)
+	if holds && !o.SecondOpinion {
+		return r, nil
+	}
+	d := decide(k.ops, o.StepBudget)
+	if holds && d.verdict != Illegal {
+		d.verdict = Linearizable // proven, whether or not the search got there
+	}
+	if !holds {
+		r.Method = d.method
+	}
+	r.Verdict, r.Steps = d.verdict, d.steps
+	if d.kept != nil {
+		r.Kept = len(d.kept)
+	}
+	if o.SecondOpinion {
+		r.ask(&d, holds)
+	}
+	if r.Verdict != Illegal {
+		return r, nil
+	}
+	if !o.VerdictOnly {
+		r.Contradiction = contradict(k, &d, o.StepBudget)
+		r.askAboutContradiction()
+	}
+	if r.Verdict != Illegal {
+		return r, nil
+	}
+	return r, violationsOf(k, &d, r.Contradiction)
+}
+
+// ask puts the kept operations to Porcupine. Where it contradicts, or where the
+// search contradicts the order by index, one of the checkers is wrong.
+func (r *KeyResult) ask(d *decision, holds bool) {
+	if holds && d.verdict == Illegal {
+		r.Verdict = Undecided
+	}
+	if d.method != BySearch {
+		return
+	}
+	if d.clash != nil {
+		r.SecondOpinion, _ = askPorcupinePlain(d.facts.ops, porcupineBudget)
+	} else {
+		r.SecondOpinion, _ = askPorcupine(keptOperations(d), keptCloses(d), porcupineBudget)
+	}
+	r.Asked = true
+	if r.SecondOpinion != Undecided && r.Verdict != Undecided && r.SecondOpinion != r.Verdict {
+		r.Verdict = Undecided
+	}
+}
+
+// askAboutContradiction has Porcupine confirm the few operations of the
+// contradiction: nobody should have to believe the search alone.
+func (r *KeyResult) askAboutContradiction() {
+	if r.Asked || r.Contradiction == nil {
+		return
+	}
+	r.SecondOpinion, r.Asked = r.Contradiction.confirmed, r.Contradiction.asked
+	if r.Asked && r.SecondOpinion == Linearizable {
+		r.Verdict = Undecided
+	}
+}
+
+func keptOperations(d *decision) []*Operation {
+	ops := make([]*Operation, len(d.kept))
+	for i, k := range d.kept {
+		ops[i] = d.facts.ops[k.at]
+	}
+	return ops
+}
+
+func keptCloses(d *decision) []Stamp {
+	closes := make([]Stamp, len(d.kept))
+	for i, k := range d.kept {
+		closes[i] = k.closes
+	}
+	return closes
+}

@@ -1,0 +1,30 @@
+// Package linearizability records what the clients of a key-value store asked
+// and were answered, and decides whether one register per key, taking effect
+// at one instant inside each operation, explains all of it.
+//
+// The road through the package:
+//
+//	history.go        what an operation is, and which ones are well formed
+//	recorder.go       stamps operations while a program runs
+//	jsonlines.go      the file format: two lines an operation
+//	model.go          the store as a sequential machine, in one function
+//	check.go          Check: one key at a time, the cheapest proof first
+//	indexorder.go     an order by log index, verified: a proof in O(n log n)
+//	facts.go          which write each answer names; contradictions in plain sight
+//	prune.go          drops the unknown writes that cannot matter
+//	search.go         decides the rest within a budget of steps
+//	porcupine.go      the second opinion: Porcupine over the same model
+//	contradiction.go  the smallest sub-history that is still illegal
+//	sentence.go       the contradiction in one sentence
+//	violation.go      refused values that were seen, acknowledged writes that were lost
+//	report.go         verdicts and a timeline as text
+//
+// Every verdict is a function of the history and the budget alone: no clock
+// takes part in it, and it does not depend on the number of cores. A history
+// that cannot be decided within the budget is Undecided, which every caller has
+// to treat as a failure.
+//
+// The package knows nothing of how the store works and imports nothing of this
+// module, so that any Go program, and any program at all through files, can use
+// it. README.md documents the file format field by field.
+package linearizability

@@ -1,0 +1,244 @@
+package linearizability
+
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
+// A worldConfig shapes random histories.
+type worldConfig struct {
+	clients    int
+	keys       int
+	operations int
+	// Out of 100 operations.
+	unknown int // end without an answer; half of those take effect, some of them late
+	refused int
+	bare    int // answers that leave something out: version, value or both
+	indexed bool
+}
+
+// world is a store that is linearizable by construction: every operation takes
+// effect at one step between its call and its return, and operations of unknown
+// outcome at any step after their call, or never.
+type world struct {
+	worldConfig
+	rng     *rand.Rand
+	stamp   Stamp
+	index   Index
+	values  int
+	store   map[string]worldValue
+	running []*worldOperation
+	history []Operation
+	seen    map[string][]Version // versions that a client may name
+}
+
+type worldValue struct {
+	value   string
+	version Version
+}
+
+type worldOperation struct {
+	at      int // in history
+	applied bool
+	doomed  bool // never takes effect
+	unknown bool
+	refused bool
+	answer  Answer
+	late    bool // may take effect after its client has given up
+}
+
+// generate returns a legal history.
+func generate(rng *rand.Rand, c worldConfig) []Operation {
+	w := &world{worldConfig: c, rng: rng, store: map[string]worldValue{}, seen: map[string][]Version{}, index: Index(1 + rng.IntN(3))}
+	for len(w.history) < c.operations || len(w.running) > 0 {
+		started := len(w.history) < c.operations && w.active() < c.clients
+		if started && (w.active() == 0 || rng.IntN(3) == 0) {
+			w.call()
+			continue
+		}
+		if len(w.running) == 0 {
+			continue
+		}
+		i := rng.IntN(len(w.running))
+		if o := w.running[i]; !o.applied && !o.doomed {
+			w.apply(o)
+		} else {
+			w.finish(i)
+		}
+		if len(w.history) == c.operations && w.active() == 0 {
+			break
+		}
+	}
+	return w.history
+}
+
+// active counts the operations whose client still waits.
+func (w *world) active() int {
+	n := 0
+	for _, o := range w.running {
+		if !o.late {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *world) percent(p int) bool { return w.rng.IntN(100) < p }
+
+func (w *world) call() {
+	w.stamp++
+	op := Operation{Client: w.rng.IntN(w.clients), Key: fmt.Sprintf("k%d", w.rng.IntN(w.keys)), Call: w.stamp}
+	switch w.rng.IntN(10) {
+	case 0, 1, 2, 3:
+		op.Kind = Get
+	case 4, 5, 6, 7:
+		op.Kind = Put
+		w.values++
+		op.Value = fmt.Sprintf("v%d", w.values)
+	default:
+		op.Kind = Delete
+	}
+	if op.Kind != Get {
+		switch w.rng.IntN(5) {
+		case 0:
+			op.IfAbsent = op.Kind == Put || w.rng.IntN(4) == 0
+		case 1:
+			op.IfMatch = Version(1 + w.rng.IntN(int(w.index)+2))
+			if seen := w.seen[op.Key]; len(seen) > 0 && w.rng.IntN(4) > 0 {
+				op.IfMatch = seen[w.rng.IntN(len(seen))]
+			}
+		}
+	}
+	o := &worldOperation{at: len(w.history)}
+	o.unknown = w.percent(w.unknown)
+	o.refused = !o.unknown && w.percent(w.refused)
+	o.doomed = o.refused || o.unknown && w.rng.IntN(2) == 0
+	o.late = o.unknown && w.rng.IntN(2) == 0
+	w.history = append(w.history, op)
+	w.running = append(w.running, o)
+}
+
+func (w *world) apply(o *worldOperation) {
+	o.applied = true
+	op := &w.history[o.at]
+	have, present := w.store[op.Key]
+	if op.Kind != Get {
+		w.index++
+	}
+	a := Answer{Index: w.index}
+	holds := op.IfMatch == 0 && !op.IfAbsent || op.IfAbsent && !present || op.IfMatch != 0 && present && have.version == op.IfMatch
+	switch {
+	case op.Kind == Put && holds:
+		a.Version = Version(w.index)
+		w.store[op.Key] = worldValue{op.Value, a.Version}
+	case op.Kind != Get && !holds && (present || op.IfMatch != 0):
+		a.ConditionFailed = true
+		fallthrough
+	default:
+		a.Found = present
+		if present {
+			a.Version, a.Value, a.HasValue = have.version, have.value, op.Kind == Get || w.rng.IntN(3) == 0
+			if op.Kind == Delete && holds {
+				delete(w.store, op.Key)
+			}
+		}
+	}
+	if a.Version != 0 {
+		w.seen[op.Key] = append(w.seen[op.Key], a.Version)
+	}
+	o.answer = a
+}
+
+func (w *world) finish(i int) {
+	o := w.running[i]
+	w.running = append(w.running[:i], w.running[i+1:]...)
+	op := &w.history[o.at]
+	switch {
+	case o.unknown:
+		if w.rng.IntN(2) == 0 && !o.late {
+			w.stamp++
+			op.Return = w.stamp
+		}
+		return
+	case o.refused:
+		op.Outcome = Refused
+	default:
+		op.Outcome, op.Answer = OK, w.leaveOut(op, o.answer)
+	}
+	w.stamp++
+	op.Return = w.stamp
+}
+
+// leaveOut makes an answer say less.
+func (w *world) leaveOut(op *Operation, a Answer) Answer {
+	if !w.indexed {
+		a.Index = 0
+	}
+	if w.percent(w.bare) {
+		a.Version = 0
+	}
+	if w.percent(w.bare) && a.HasValue && (op.Kind != Get || a.Version != 0) {
+		a.HasValue = false
+	}
+	if !a.HasValue {
+		a.Value = ""
+	}
+	return a
+}
+
+// mutate makes a few answers wrong, or right in another way. What comes out
+// is a history that a client may have seen, legal or not.
+func mutate(rng *rand.Rand, history []Operation) {
+	for n := 2 + rng.IntN(6); n > 0; n-- {
+		op := &history[rng.IntN(len(history))]
+		before := *op
+		mutateOne(rng, history, op)
+		if op.validateCall() != nil || op.validateReturn() != nil {
+			*op = before
+		}
+	}
+}
+
+func mutateOne(rng *rand.Rand, history []Operation, op *Operation) {
+	a := &op.Answer
+	switch rng.IntN(8) {
+	case 0: // another version
+		if op.Outcome == OK && a.Version != 0 {
+			a.Version = Version(1 + rng.IntN(len(history)))
+		}
+	case 1: // the answer of another operation of this kind
+		other := &history[rng.IntN(len(history))]
+		if op.Outcome == OK && other.Outcome == OK && other.Kind == op.Kind {
+			index := a.Index
+			*a = other.Answer
+			a.Index = index
+		}
+	case 2: // found or not, the other way round
+		if op.observes() {
+			*a = Answer{Found: !a.Found, ConditionFailed: a.ConditionFailed, Index: a.Index}
+		}
+	case 3: // refused, though perhaps seen
+		if op.Return != 0 {
+			op.Outcome, op.Answer = Refused, Answer{}
+		}
+	case 4: // never answered
+		op.Outcome, op.Answer = Unknown, Answer{}
+	case 5: // an old or a future value
+		other := &history[rng.IntN(len(history))]
+		if op.observes() && other.Kind == Put {
+			*a = Answer{Found: true, ConditionFailed: a.ConditionFailed, HasValue: true, Value: other.Value, Version: other.Answer.Version, Index: a.Index}
+			if other.Answer.ConditionFailed {
+				a.Version = 0
+			}
+		}
+	case 6: // a condition failed, or held
+		if op.Outcome == OK && op.conditional() {
+			*a = Answer{ConditionFailed: !a.ConditionFailed, Found: a.ConditionFailed && op.Kind == Delete || !a.ConditionFailed && rng.IntN(2) == 0, Index: a.Index}
+		}
+	case 7: // two returns change places in what they say of the index
+		other := &history[rng.IntN(len(history))]
+		if op.Outcome == OK && other.Outcome == OK {
+			a.Index, other.Answer.Index = other.Answer.Index, a.Index
+		}
+	}
+}

@@ -1,0 +1,208 @@
+package linearizability
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A Stamp is a position in the one sequence of all calls and returns of a
+// history. Stamps are greater than 0 and no two events share one; an operation
+// is before another if and only if its return is stamped lower than the other's
+// call. They say nothing about time.
+type Stamp int64
+
+// A Version names one write of one key: later writes of the same key have
+// greater versions (in this store: the log index of the write). 0 is no version.
+type Version uint64
+
+// maxVersion leaves room above every version, and fits where numbers are signed.
+const maxVersion = 1<<63 - 1
+
+// An Index is a place in a partition's log. 0 is unknown.
+type Index uint64
+
+// A Kind says what an operation does.
+type Kind uint8
+
+// The kinds of operation. The zero Kind is none of them.
+const (
+	Get Kind = iota + 1
+	Put
+	Delete
+)
+
+var kindNames = [...]string{Get: "get", Put: "put", Delete: "delete"}
+
+func (k Kind) String() string {
+	if k >= Get && k <= Delete {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("Kind(%d)", uint8(k))
+}
+
+// An Outcome says how an operation ended for its client.
+type Outcome uint8
+
+const (
+	// Unknown: the operation may have taken effect, or may yet. An operation
+	// that never returned is unknown.
+	Unknown Outcome = iota
+	// OK: the store answered, and Answer holds what it said. "Not found" and
+	// "condition failed" are answers.
+	OK
+	// Refused: the operation certainly never took effect and never will.
+	Refused
+)
+
+var outcomeNames = [...]string{Unknown: "unknown", OK: "ok", Refused: "refused"}
+
+func (o Outcome) String() string {
+	if o <= Refused {
+		return outcomeNames[o]
+	}
+	return fmt.Sprintf("Outcome(%d)", uint8(o))
+}
+
+// An Answer is what the store said. It means something only with outcome OK.
+//
+// A get, a delete and a write whose condition failed tell what they met: Found,
+// and as much of Version and Value as the store said. A successful put tells
+// the version it was given, and nothing else.
+type Answer struct {
+	// Found: the operation met the key present. For a delete: it removed
+	// something. For a failed condition: a current version exists (412 with an
+	// ETag). Meaningless for a successful put.
+	Found bool
+	// ConditionFailed: the write's condition did not hold, and it had no effect.
+	ConditionFailed bool
+	// HasValue: Value holds what the operation met. Never set for a successful
+	// put, and only with Found.
+	HasValue bool
+	// Version is that of the value met, or the one a successful put was given.
+	// 0: the answer carried none, and none is required.
+	Version Version
+	Value   string
+	// Index is the log index at which the answer was decided: the entry's own
+	// for a write (whatever came of it), the applied index at which it was
+	// served for a get. 0: not told.
+	Index Index
+}
+
+// An Operation is one request of one client, from its call to its return.
+type Operation struct {
+	Client int // for the reader of a report; the verdict does not depend on it
+	Key    string
+	Kind   Kind
+	// Value is what a put writes. No two puts of a history that may take effect
+	// share one: a value read then names the write it came from. (Where they do
+	// share, the key is decided without pruning, which may take the whole budget.)
+	Value string
+	// IfMatch makes a put or a delete conditional on the current version;
+	// 0 is no condition. IfAbsent makes it conditional on there being none
+	// (If-None-Match: *). Not both.
+	IfMatch  Version
+	IfAbsent bool
+
+	Call    Stamp
+	Return  Stamp // 0: never returned
+	Outcome Outcome
+	Answer  Answer
+
+	// What follows is for reports alone.
+	CallTime   time.Duration // since any fixed moment; virtual or wall time
+	ReturnTime time.Duration
+	Node       string // the node that was asked
+}
+
+func (op *Operation) conditional() bool { return op.IfMatch != 0 || op.IfAbsent }
+
+// answered: the store said something.
+func (op *Operation) answered() bool { return op.Outcome == OK }
+
+// effective: an answered write that took effect.
+func (op *Operation) effective() bool {
+	if op.Outcome != OK || op.Answer.ConditionFailed {
+		return false
+	}
+	return op.Kind == Put || op.Kind == Delete && op.Answer.Found
+}
+
+// mayTakeEffect: a write that was not answered and not refused.
+func (op *Operation) mayTakeEffect() bool { return op.Outcome == Unknown && op.Kind != Get }
+
+// observes: an answered operation other than a successful put, whose answer
+// tells what it met.
+func (op *Operation) observes() bool {
+	return op.Outcome == OK && (op.Kind != Put || op.Answer.ConditionFailed)
+}
+
+// Validate reports the first operation that no client of a store can have
+// performed, or nil. Histories that were read by Read or made by a Recorder
+// are valid.
+func Validate(history []Operation) error {
+	stamps := make([]Stamp, 0, 2*len(history))
+	for i := range history {
+		op := &history[i]
+		if err := errors.Join(op.validateCall(), op.validateReturn()); err != nil {
+			return fmt.Errorf("operation %d (client %d, called at stamp %d): %w", i, op.Client, op.Call, err)
+		}
+		stamps = append(stamps, op.Call)
+		if op.Return != 0 {
+			stamps = append(stamps, op.Return)
+		}
+	}
+	slices.Sort(stamps)
+	for i := 1; i < len(stamps); i++ {
+		if stamps[i] == stamps[i-1] {
+			return fmt.Errorf("two events share stamp %d; every call and every return needs its own", stamps[i])
+		}
+	}
+	return nil
+}
+
+func (op *Operation) validateCall() error {
+	switch {
+	case op.Kind < Get || op.Kind > Delete:
+		return fmt.Errorf("kind %d is none of get, put, delete", uint8(op.Kind))
+	case op.Call <= 0:
+		return fmt.Errorf("call stamp %d is not greater than 0", op.Call)
+	case op.Kind == Get && op.conditional():
+		return errors.New("a get has no condition")
+	case op.IfMatch != 0 && op.IfAbsent:
+		return errors.New("both conditions at once: if-match and if-absent")
+	case op.IfMatch > maxVersion:
+		return errors.New("a version is greater than 2^63-1")
+	case op.Kind != Put && op.Value != "":
+		return fmt.Errorf("a %s writes no value", op.Kind)
+	}
+	return nil
+}
+
+func (op *Operation) validateReturn() error {
+	a := &op.Answer
+	switch {
+	case op.Outcome > Refused:
+		return fmt.Errorf("outcome %d is none of ok, refused, unknown", uint8(op.Outcome))
+	case op.Return == 0 && op.Outcome != Unknown:
+		return fmt.Errorf("outcome %s without a return", op.Outcome)
+	case op.Return != 0 && op.Return <= op.Call:
+		return fmt.Errorf("returned at stamp %d, which is not after its call at stamp %d", op.Return, op.Call)
+	case op.Outcome != OK && *a != Answer{}:
+		return fmt.Errorf("outcome %s carries an answer", op.Outcome)
+	case op.Outcome != OK:
+		return nil
+	case a.Version > maxVersion || a.Index > maxVersion:
+		return errors.New("a version or an index is greater than 2^63-1")
+	case a.ConditionFailed && !op.conditional():
+		return errors.New("a condition failed, but there was none")
+	case op.Kind == Put && !a.ConditionFailed && (a.Found || a.HasValue):
+		return errors.New("a successful put tells its version only, not what it met")
+	case op.observes() && !a.Found && (a.Version != 0 || a.HasValue):
+		return errors.New("found nothing, yet carries a version or a value")
+	case !a.HasValue && a.Value != "":
+		return errors.New("carries a value that it says it has not")
+	}
+	return nil
+}

@@ -1,0 +1,341 @@
+package linearizability
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// maxLineBytes bounds one line: a value of 1 MiB, every byte of it escaped, fits.
+const maxLineBytes = 8 << 20
+
+// A FormatError says where and why a history cannot be read.
+type FormatError struct {
+	Line   int // from 1
+	Column int // in bytes, from 1; 0: the line as a whole
+	Err    error
+}
+
+func (e *FormatError) Error() string {
+	if e.Column == 0 {
+		return fmt.Sprintf("line %d: %v", e.Line, e.Err)
+	}
+	return fmt.Sprintf("line %d, column %d: %v", e.Line, e.Column, e.Err)
+}
+
+func (e *FormatError) Unwrap() error { return e.Err }
+
+// Write writes a history in the file format, which README.md documents: the
+// calls and returns in the order of their stamps.
+func Write(w io.Writer, history []Operation) error {
+	if err := Validate(history); err != nil {
+		return err
+	}
+	type event struct {
+		stamp Stamp
+		op    int32
+		ret   bool
+	}
+	events := make([]event, 0, 2*len(history))
+	for i := range history {
+		events = append(events, event{history[i].Call, int32(i), false})
+		if history[i].Return != 0 {
+			events = append(events, event{history[i].Return, int32(i), true})
+		}
+	}
+	slices.SortFunc(events, func(a, b event) int { return int(a.stamp - b.stamp) })
+	out := bufio.NewWriterSize(w, 64<<10)
+	var line []byte
+	for _, e := range events {
+		if e.ret {
+			line = appendReturn(line[:0], &history[e.op])
+		} else {
+			line = appendCall(line[:0], &history[e.op])
+		}
+		if _, err := out.Write(line); err != nil {
+			return fmt.Errorf("writing the history: %w", err)
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("writing the history: %w", err)
+	}
+	return nil
+}
+
+func appendCall(b []byte, op *Operation) []byte {
+	b = append(b, `{"event":"call","stamp":`...)
+	b = strconv.AppendInt(b, int64(op.Call), 10)
+	b = append(b, `,"client":`...)
+	b = strconv.AppendInt(b, int64(op.Client), 10)
+	b = append(b, `,"kind":"`...)
+	b = append(b, op.Kind.String()...)
+	b = append(b, '"')
+	b = appendText(b, "key", op.Key)
+	if op.Kind == Put {
+		b = appendText(b, "value", op.Value)
+	}
+	b = appendNumber(b, "if_match", uint64(op.IfMatch))
+	b = appendFlag(b, "if_absent", op.IfAbsent)
+	b = appendTime(b, op.CallTime)
+	if op.Node != "" {
+		b = appendText(b, "node", op.Node)
+	}
+	return append(b, '}', '\n')
+}
+
+func appendReturn(b []byte, op *Operation) []byte {
+	b = append(b, `{"event":"return","stamp":`...)
+	b = strconv.AppendInt(b, int64(op.Return), 10)
+	b = append(b, `,"of":`...)
+	b = strconv.AppendInt(b, int64(op.Call), 10)
+	b = append(b, `,"outcome":"`...)
+	b = append(b, op.Outcome.String()...)
+	b = append(b, '"')
+	a := &op.Answer
+	b = appendFlag(b, "condition_failed", a.ConditionFailed)
+	if op.observes() {
+		b = append(b, `,"found":`...)
+		b = strconv.AppendBool(b, a.Found)
+	}
+	b = appendNumber(b, "version", uint64(a.Version))
+	if a.HasValue {
+		b = appendText(b, "value", a.Value)
+	}
+	b = appendNumber(b, "index", uint64(a.Index))
+	b = appendTime(b, op.ReturnTime)
+	return append(b, '}', '\n')
+}
+
+// appendText writes a text as JSON, or under another name as base64 where it is
+// no UTF-8.
+func appendText(b []byte, name, text string) []byte {
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	if !utf8.ValidString(text) {
+		b = append(b, `_base64":"`...)
+		b = base64.StdEncoding.AppendEncode(b, []byte(text))
+		return append(b, '"')
+	}
+	quotedText, err := json.Marshal(text)
+	if err != nil {
+		panic(fmt.Sprintf("linearizability: a string has no JSON: %v", err))
+	}
+	b = append(b, '"', ':')
+	return append(b, quotedText...)
+}
+
+func appendNumber(b []byte, name string, n uint64) []byte {
+	if n == 0 {
+		return b
+	}
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':')
+	return strconv.AppendUint(b, n, 10)
+}
+
+func appendFlag(b []byte, name string, set bool) []byte {
+	if !set {
+		return b
+	}
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	return append(b, `":true`...)
+}
+
+func appendTime(b []byte, d time.Duration) []byte {
+	if d == 0 {
+		return b
+	}
+	b = append(b, `,"time":`...)
+	return strconv.AppendInt(b, int64(d), 10)
+}
+
+// Read reads a history in the file format. It streams: beside the operations it
+// holds one line. The operations come by call. Every error that is not one of
+// reading r is a *FormatError.
+func Read(r io.Reader) ([]Operation, error) {
+	h := historyReader{open: make(map[Stamp]int), names: make(map[string]string)}
+	in := bufio.NewReaderSize(r, 64<<10)
+	var buffer []byte
+	for number := 1; ; number++ {
+		line, err := readLine(in, &buffer)
+		if err == io.EOF && len(line) == 0 {
+			return h.ops, nil
+		}
+		if err != nil && err != io.EOF {
+			if errors.Is(err, errLineTooLong) {
+				return nil, &FormatError{Line: number, Err: err}
+			}
+			return nil, fmt.Errorf("reading the history at line %d: %w", number, err)
+		}
+		if lineErr := h.line(number, line); lineErr != nil {
+			if err == io.EOF {
+				lineErr.Err = fmt.Errorf("the file ends in the middle of a line (it was cut off?): %w", lineErr.Err)
+			}
+			return nil, lineErr
+		}
+	}
+}
+
+// ReadFile reads the history in a file.
+func ReadFile(path string) ([]Operation, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the history: %w", err)
+	}
+	defer f.Close()
+	history, err := Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return history, nil
+}
+
+var errLineTooLong = fmt.Errorf("longer than %d bytes", maxLineBytes)
+
+// readLine returns the next line without its end; it is valid until the next
+// call. io.EOF comes with a last line that has no end.
+func readLine(in *bufio.Reader, buffer *[]byte) ([]byte, error) {
+	line, err := in.ReadSlice('\n')
+	if err == bufio.ErrBufferFull {
+		*buffer = append((*buffer)[:0], line...)
+		for err == bufio.ErrBufferFull {
+			if len(*buffer) > maxLineBytes {
+				return nil, errLineTooLong
+			}
+			line, err = in.ReadSlice('\n')
+			*buffer = append(*buffer, line...)
+		}
+		line = *buffer
+	}
+	return bytes.TrimRight(line, "\r\n"), err
+}
+
+// historyReader puts calls and returns together.
+type historyReader struct {
+	ops   []Operation
+	open  map[Stamp]int // operations not yet returned, by call
+	last  Stamp
+	names map[string]string // keys and nodes, each held once
+	event event             // the line at hand
+}
+
+func (h *historyReader) line(number int, line []byte) *FormatError {
+	e := &h.event
+	column, err := parseEvent(line, e)
+	if err == nil {
+		column, err = e.check()
+	}
+	if err == nil && e.stamp <= h.last {
+		column, err = e.column(fieldStamp), fmt.Errorf("stamp %d is not greater than %d before it: time runs backwards", e.stamp, h.last)
+	}
+	if err == nil {
+		h.last = e.stamp
+		if e.isCall {
+			err = h.call(e)
+		} else {
+			column, err = h.returned(e)
+		}
+	}
+	if err != nil {
+		return &FormatError{number, column, err}
+	}
+	return nil
+}
+
+func (h *historyReader) call(e *event) error {
+	op := Operation{
+		Client: e.client, Key: h.name(e.key), Kind: e.kind, Value: e.value,
+		IfMatch: Version(e.ifMatch), IfAbsent: e.ifAbsent,
+		Call: e.stamp, CallTime: e.time, Node: h.name(e.node),
+	}
+	if err := op.validateCall(); err != nil {
+		return err
+	}
+	h.open[op.Call] = len(h.ops)
+	h.ops = append(h.ops, op)
+	return nil
+}
+
+func (h *historyReader) returned(e *event) (column int, err error) {
+	at, open := h.open[e.of]
+	if !open {
+		return e.column(fieldOf), h.notOpen(e.of)
+	}
+	op := &h.ops[at]
+	op.Return, op.ReturnTime, op.Outcome = e.stamp, e.time, e.outcome
+	op.Answer = Answer{
+		Found: e.found, ConditionFailed: e.conditionFailed, Version: Version(e.version),
+		HasValue: e.has(fieldValue) || e.has(fieldValueBase64), Value: e.value, Index: Index(e.index),
+	}
+	if err := op.validateReturn(); err != nil {
+		return 0, err
+	}
+	if op.observes() != e.has(fieldFound) {
+		if op.observes() {
+			return 0, fmt.Errorf("the answer to a %s has to say whether the key was found", op.Kind)
+		}
+		return e.column(fieldFound), errors.New(`"found" belongs to what met the key, not to this return`)
+	}
+	delete(h.open, e.of)
+	return 0, nil
+}
+
+func (h *historyReader) notOpen(call Stamp) error {
+	at, found := slices.BinarySearchFunc(h.ops, call, func(op Operation, call Stamp) int { return int(op.Call - call) })
+	if !found {
+		return fmt.Errorf("return of an operation that was never called: no call has stamp %d", call)
+	}
+	return fmt.Errorf("second return of the operation called at stamp %d: it returned at stamp %d", call, h.ops[at].Return)
+}
+
+// name holds equal keys and nodes once.
+func (h *historyReader) name(s string) string {
+	if held, ok := h.names[s]; ok {
+		return held
+	}
+	h.names[s] = s
+	return s
+}
+
+// check says whether the fields that are there belong together.
+func (e *event) check() (column int, err error) {
+	allowed, required := returnFields, returnRequired
+	if e.isCall {
+		allowed, required = callFields, callRequired
+	}
+	for f := range fieldCount {
+		switch {
+		case e.has(f) && allowed&(1<<f) == 0:
+			return e.column(f), fmt.Errorf("%q does not belong to a %s", fieldNames[f], e.eventName())
+		case !e.has(f) && required&(1<<f) != 0:
+			return 0, fmt.Errorf("%q is missing", fieldNames[f])
+		}
+	}
+	text, encoded := e.has(fieldValue), e.has(fieldValueBase64)
+	switch {
+	case text && encoded:
+		return e.column(fieldValueBase64), errors.New("the value is there twice")
+	case e.has(fieldKey) && e.has(fieldKeyBase64):
+		return e.column(fieldKeyBase64), errors.New("the key is there twice")
+	case e.isCall && !e.has(fieldKey) && !e.has(fieldKeyBase64):
+		return 0, errors.New(`"key" is missing`)
+	case e.isCall && e.kind == Put && !text && !encoded:
+		return 0, errors.New(`"value" is missing: a put writes one`)
+	case e.isCall && e.kind != Put && (text || encoded):
+		return 0, fmt.Errorf("a %s writes no value", e.kind)
+	case e.has(fieldIfMatch) && e.ifMatch == 0:
+		return e.column(fieldIfMatch), errors.New("version 0 is none: leave if_match out")
+	}
+	return 0, nil
+}

@@ -1,0 +1,147 @@
+package linearizability
+
+import "encoding/binary"
+
+// state is one key of the store between two operations. It is comparable: the
+// search by Porcupine recognises states that it has seen before.
+type state struct {
+	present bool
+	value   string
+	// version of value; 0 while nobody has said it (the write's outcome is
+	// unknown and its version was not yet read).
+	version Version
+	// floor is the greatest version known to have been taken. A version is the
+	// log index of its write, so each later write of the key has a greater one.
+	floor Version
+	// excluded are the versions that value is known not to have, from conditions
+	// that failed and did not tell what they met.
+	excluded versionSet
+}
+
+// A versionSet is a comparable set, empty in all but rare states.
+type versionSet string
+
+func (set versionSet) has(v Version) bool {
+	for i := 0; i < len(set); i += 8 {
+		if binary.BigEndian.Uint64([]byte(set[i:i+8])) == uint64(v) {
+			return true
+		}
+	}
+	return false
+}
+
+func (set versionSet) with(v Version) versionSet {
+	if set.has(v) {
+		return set
+	}
+	return versionSet(binary.BigEndian.AppendUint64([]byte(set), uint64(v)))
+}
+
+// meets says whether an answer about what was met can be true of s, and returns
+// s with what the answer teaches: a version that was not known.
+func (s state) meets(found bool, version Version, value string, hasValue bool) (state, bool) {
+	if !found {
+		return s, !s.present
+	}
+	if !s.present || hasValue && s.value != value {
+		return s, false
+	}
+	if version == 0 || s.version == version {
+		return s, true
+	}
+	if s.version != 0 || version <= s.floor || s.excluded.has(version) {
+		return s, false
+	}
+	s.version, s.floor, s.excluded = version, version, ""
+	return s, true
+}
+
+// step is the store as a sequential machine: whether op, with the answer it
+// got, can take effect in s, and the state after it.
+//
+// An operation of unknown outcome can take effect in every state. Where its
+// condition may or may not hold (the version is not known), it is taken to
+// hold: the other case is that of the operation taking effect after all others,
+// where nothing is left to contradict it.
+func step(s state, op *Operation) (state, bool) {
+	switch {
+	case op.Outcome == Refused:
+		return s, true
+	case op.Outcome == Unknown:
+		return stepUnknown(s, op), true
+	case op.Answer.ConditionFailed:
+		return stepConditionFailed(s, op)
+	case op.Kind == Put:
+		return stepPut(s, op)
+	case op.Kind == Delete:
+		return stepDelete(s, op)
+	}
+	a := &op.Answer
+	return s.meets(a.Found, a.Version, a.Value, a.HasValue)
+}
+
+func stepUnknown(s state, op *Operation) state {
+	if op.Kind == Get || op.IfAbsent && s.present {
+		return s
+	}
+	if op.IfMatch != 0 {
+		met, ok := s.meets(true, op.IfMatch, "", false)
+		if !ok {
+			return s
+		}
+		s = met
+	}
+	if op.Kind == Delete {
+		return state{floor: s.floor}
+	}
+	return state{present: true, value: op.Value, floor: s.floor}
+}
+
+func stepConditionFailed(s state, op *Operation) (state, bool) {
+	a := &op.Answer
+	s, ok := s.meets(a.Found, a.Version, a.Value, a.HasValue)
+	if !ok {
+		return s, false
+	}
+	if op.IfAbsent {
+		return s, s.present
+	}
+	if s.present && s.version == 0 {
+		s.excluded = s.excluded.with(op.IfMatch)
+	}
+	return s, !s.present || s.version != op.IfMatch
+}
+
+func stepPut(s state, op *Operation) (state, bool) {
+	s, ok := s.meetsCondition(op)
+	if !ok {
+		return s, false
+	}
+	version := op.Answer.Version
+	if version != 0 && version <= s.floor {
+		return s, false
+	}
+	return state{present: true, value: op.Value, version: version, floor: max(s.floor, version)}, true
+}
+
+func stepDelete(s state, op *Operation) (state, bool) {
+	a := &op.Answer
+	s, ok := s.meets(a.Found, a.Version, a.Value, a.HasValue)
+	if !ok || !a.Found { // nothing there, nothing done, whatever the condition
+		return s, ok
+	}
+	s, ok = s.meetsCondition(op)
+	return state{floor: s.floor}, ok
+}
+
+// meetsCondition says whether the condition of a write that succeeded can have
+// held in s.
+func (s state) meetsCondition(op *Operation) (state, bool) {
+	switch {
+	case op.IfAbsent:
+		return s, !s.present
+	case op.IfMatch != 0:
+		return s.meets(true, op.IfMatch, "", false)
+	}
+	return s, true
+}

@@ -1,0 +1,161 @@
+package linearizability
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+)
+
+func randomConfig(rng *rand.Rand) worldConfig {
+	return worldConfig{
+		clients:    2 + rng.IntN(4),
+		keys:       1 + rng.IntN(2),
+		operations: 4 + rng.IntN(12),
+		unknown:    []int{0, 20, 50}[rng.IntN(3)],
+		refused:    []int{0, 10}[rng.IntN(2)],
+		bare:       []int{0, 0, 30, 80}[rng.IntN(4)],
+		indexed:    rng.IntN(2) == 0,
+	}
+}
+
+// randomHistory returns the history of a seed, and whether it was left as the
+// store made it.
+func randomHistory(seed uint64) (history []Operation, pure bool) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	history = generate(rng, randomConfig(rng))
+	pure = rng.IntN(8) == 0
+	if !pure {
+		mutate(rng, history)
+	}
+	return history, pure
+}
+
+func dump(t *testing.T, history []Operation) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := Write(&b, history); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// The verdict of Check is that of Porcupine over everything, on histories of
+// which about a third are illegal. Porcupine sees nothing of the pruning, the
+// log indices, the facts or the search.
+func TestCheckAgreesWithPlainPorcupine(t *testing.T) {
+	const seeds = 20_000
+	var illegal, byIndex, byIndexIllegal, pruned int
+	for seed := range uint64(seeds) {
+		history, pure := randomHistory(seed)
+		want, err := CheckPlain(history, 5_000_000)
+		if err != nil || want == Undecided {
+			t.Fatalf("seed %d: %v, %v", seed, want, err)
+		}
+		if pure && want != Linearizable {
+			t.Fatalf("seed %d: a history legal by construction is %v:\n%s", seed, want, dump(t, history))
+		}
+		got, err := Check(history, Options{VerdictOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Verdict != want {
+			t.Fatalf("seed %d: %v, Porcupine says %v:\n%s", seed, got.Verdict, want, dump(t, history))
+		}
+		if want == Illegal {
+			illegal++
+		}
+		for _, k := range byKey(history) {
+			d := decide(k.ops, DefaultStepBudget)
+			if d.clash == nil && len(d.kept) < len(d.facts.ops) {
+				pruned++
+			}
+			if !orderByIndexHolds(k.ops) {
+				continue
+			}
+			byIndex++
+			if d.verdict != Linearizable {
+				byIndexIllegal++
+			}
+		}
+	}
+	t.Logf("%d histories, %d illegal; %d keys proven by index, %d pruned", seeds, illegal, byIndex, pruned)
+	if byIndexIllegal > 0 {
+		t.Errorf("%d keys were proven by index that the search calls illegal", byIndexIllegal)
+	}
+	if illegal < seeds/4 || illegal > seeds/2 || byIndex < seeds/10 || pruned < seeds/20 {
+		t.Errorf("the histories are not the mixture this test needs")
+	}
+}
+
+// A store that tells every index has its keys proven by the order, with no search.
+func TestOrderByIndexProvesIndexedHistories(t *testing.T) {
+	for seed := range uint64(2_000) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		history := generate(rng, worldConfig{clients: 4, keys: 2, operations: 30, refused: 10, bare: 20, indexed: true})
+		for _, k := range byKey(history) {
+			if !orderByIndexHolds(k.ops) {
+				t.Fatalf("seed %d: the order by index of %s does not hold:\n%s", seed, k.key, dump(t, history))
+			}
+		}
+	}
+}
+
+// A contradiction is illegal by itself, whatever the way it was found in.
+func TestContradictionsAreConfirmedByPorcupine(t *testing.T) {
+	found := 0
+	for seed := range uint64(3_000) {
+		history, _ := randomHistory(seed)
+		r, err := Check(history, Options{SecondOpinion: seed%2 == 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verdict == Undecided {
+			t.Fatalf("seed %d: the checkers differ:\n%s", seed, dump(t, history))
+		}
+		for i := range r.Keys {
+			k := &r.Keys[i]
+			if k.Verdict != Illegal {
+				continue
+			}
+			found++
+			c := k.Contradiction
+			if c == nil || len(c.Core) == 0 || c.Sentence == "" {
+				t.Fatalf("seed %d: no contradiction for %s", seed, k.Key)
+			}
+			if c.asked && c.confirmed != Illegal {
+				t.Fatalf("seed %d: Porcupine calls the contradiction %v: %s\n%s", seed, c.confirmed, c.Sentence, dump(t, history))
+			}
+		}
+	}
+	if found < 500 {
+		t.Errorf("only %d contradictions", found)
+	}
+}
+
+// What LostWrites and RefusedValuesSeen report is never legal.
+func TestViolationsAreIllegal(t *testing.T) {
+	var lost, refused int
+	for seed := range uint64(20_000) {
+		history, _ := randomHistory(seed)
+		d, r := LostWrites(history), RefusedValuesSeen(history)
+		if len(d)+len(r) == 0 {
+			continue
+		}
+		lost += len(d)
+		refused += len(r)
+		for _, v := range append(d, r...) {
+			var ops []Operation
+			for _, op := range history {
+				if op.Key == v.Key {
+					ops = append(ops, op)
+				}
+			}
+			if verdict, _ := CheckPlain(ops, 0); verdict != Illegal {
+				t.Fatalf("seed %d: %v, but Porcupine says %v:\n%s", seed, v, verdict, dump(t, history))
+			}
+		}
+	}
+	if lost < 100 || refused < 100 {
+		t.Errorf("only %d lost writes and %d refused values seen", lost, refused)
+	}
+}

@@ -1,0 +1,140 @@
+package linearizability
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// RecorderConfig says where a Recorder puts what it records.
+type RecorderConfig struct {
+	// To gets each event as a line of the file format, in the order of the
+	// stamps, buffered until Flush. nil: nothing is written.
+	To io.Writer
+	// Forget keeps no operation in memory after its return: History is then
+	// empty, and the memory needed is that of the open operations. It needs To.
+	Forget bool
+	// Now tells the time since any fixed moment, for reports alone. nil: the
+	// machine's monotonic time since the recorder was made.
+	Now func() time.Duration
+}
+
+// A Recorder stamps the calls and returns of a concurrent program. Its methods
+// may be called from any number of goroutines.
+//
+// For the verdict to mean something, Call has to return before the request is
+// sent and Return has to be called after the answer has arrived.
+type Recorder struct {
+	mu     sync.Mutex
+	config RecorderConfig
+	out    *bufio.Writer // nil: nothing is written
+	line   []byte
+	err    error // of the first write that failed
+	stamp  Stamp
+	ops    []Operation
+	open   map[Stamp]openOperation
+}
+
+type openOperation struct {
+	at int       // in ops, unless forgotten
+	op Operation // as it was called
+}
+
+// NewRecorder returns a recorder of an empty history.
+func NewRecorder(c RecorderConfig) *Recorder {
+	if c.Forget && c.To == nil {
+		panic("linearizability: a recorder that forgets and writes nowhere")
+	}
+	if c.Now == nil {
+		start := time.Now()
+		c.Now = func() time.Duration { return time.Since(start) }
+	}
+	r := &Recorder{config: c, open: make(map[Stamp]openOperation)}
+	if c.To != nil {
+		r.out = bufio.NewWriterSize(c.To, 64<<10)
+	}
+	return r
+}
+
+// Call records that an operation is about to be sent, and returns the stamp of
+// its call, by which Return names it. Of op it takes Client, Key, Kind, Value,
+// IfMatch, IfAbsent and Node. It panics if op is no operation at all (a get
+// with a condition, a kind that is none).
+func (r *Recorder) Call(op Operation) Stamp {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stamp++
+	op.Call, op.CallTime = r.stamp, r.config.Now()
+	op.Return, op.ReturnTime, op.Outcome, op.Answer = 0, 0, Unknown, Answer{}
+	if err := op.validateCall(); err != nil {
+		panic(fmt.Sprintf("linearizability: recording a call: %v", err))
+	}
+	r.open[op.Call] = openOperation{len(r.ops), op}
+	if !r.config.Forget {
+		r.ops = append(r.ops, op)
+	}
+	if r.out != nil {
+		r.line = appendCall(r.line[:0], &op)
+		r.write()
+	}
+	return op.Call
+}
+
+// Return records how the operation called at this stamp ended. The answer
+// counts only with outcome OK. It panics if there is no such open operation, or
+// if the answer cannot be one to it. An operation that never returns needs no
+// Return: its outcome is unknown.
+func (r *Recorder) Return(call Stamp, outcome Outcome, answer Answer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o, ok := r.open[call]
+	if !ok {
+		panic(fmt.Sprintf("linearizability: recording a return: no operation called at stamp %d is open", call))
+	}
+	if outcome != OK {
+		answer = Answer{}
+	}
+	r.stamp++
+	o.op.Return, o.op.ReturnTime, o.op.Outcome, o.op.Answer = r.stamp, r.config.Now(), outcome, answer
+	if err := o.op.validateReturn(); err != nil {
+		panic(fmt.Sprintf("linearizability: recording the return of the %s called at stamp %d: %v", o.op.Kind, call, err))
+	}
+	delete(r.open, call)
+	if !r.config.Forget {
+		r.ops[o.at] = o.op
+	}
+	if r.out != nil {
+		r.line = appendReturn(r.line[:0], &o.op)
+		r.write()
+	}
+}
+
+// History returns a copy of the operations so far, by call; the open ones with
+// outcome Unknown.
+func (r *Recorder) History() []Operation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Operation(nil), r.ops...)
+}
+
+// Flush hands everything recorded so far to To. The error is that of the first
+// write that failed; nothing is written after it.
+func (r *Recorder) Flush() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.out != nil && r.err == nil {
+		r.err = r.out.Flush()
+	}
+	if r.err != nil {
+		return fmt.Errorf("writing the history: %w", r.err)
+	}
+	return nil
+}
+
+func (r *Recorder) write() {
+	if r.err == nil {
+		_, r.err = r.out.Write(r.line)
+	}
+}

@@ -1,0 +1,249 @@
+package linearizability
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// ExitStatus is what a command that checked a history exits with.
+type ExitStatus int
+
+// The exit statuses of a checking command.
+const (
+	ExitLinearizable ExitStatus = 0
+	ExitIllegal      ExitStatus = 1
+	ExitUndecided    ExitStatus = 2
+	ExitBadInput     ExitStatus = 3 // the history could not be read, or is none
+)
+
+// ExitStatus of a result: that of its verdict.
+func (r *Result) ExitStatus() ExitStatus {
+	switch r.Verdict {
+	case Linearizable:
+		return ExitLinearizable
+	case Illegal:
+		return ExitIllegal
+	}
+	return ExitUndecided
+}
+
+// CheckFile reads the history in a file and checks it. The status is
+// ExitBadInput if and only if there is an error, which names file, line and
+// column.
+func CheckFile(path string, o Options) (*Result, ExitStatus, error) {
+	history, err := ReadFile(path)
+	if err != nil {
+		return nil, ExitBadInput, err
+	}
+	r, err := Check(history, o)
+	if err != nil {
+		return nil, ExitBadInput, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, r.ExitStatus(), nil
+}
+
+// How much of a bad history a report shows.
+const (
+	maxKeysReported = 8
+	maxRows         = 40
+)
+
+// WriteText reports a result in lines of at most 100 columns of ASCII, but for
+// the sentences, which are as long as they need to be: the verdict, and for
+// each key that failed what contradicts what, with a timeline of it.
+func (r *Result) WriteText(w io.Writer) error {
+	var b strings.Builder
+	methods := [ByPorcupine + 1]int{}
+	failed := 0
+	for i := range r.Keys {
+		methods[r.Keys[i].Method]++
+		if r.Keys[i].Verdict != Linearizable {
+			failed++
+		}
+	}
+	fmt.Fprintf(&b, "%s: %d operations on %d keys\n", r.Verdict, r.Operations, len(r.Keys))
+	for m, keys := range methods {
+		if keys > 0 {
+			fmt.Fprintf(&b, "  decided by %s: %d keys\n", Method(m), keys)
+		}
+	}
+	shown := 0
+	for i := range r.Keys {
+		k := &r.Keys[i]
+		if k.Verdict == Linearizable {
+			continue
+		}
+		if shown == maxKeysReported {
+			fmt.Fprintf(&b, "\nand %d more keys that are not linearizable or undecided\n", failed-shown)
+			break
+		}
+		shown++
+		r.reportKey(&b, k)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r *Result) reportKey(b *strings.Builder, k *KeyResult) {
+	fmt.Fprintf(b, "\nkey %s: %s (%d operations, %d that matter, %d steps)\n", quoted(k.Key), k.Verdict, k.Operations, k.Kept, k.Steps)
+	if k.Verdict == Undecided {
+		if k.Asked && k.SecondOpinion != Undecided {
+			fmt.Fprintf(b, "  the checkers differ: Porcupine says %s; this is a bug in one of them\n", k.SecondOpinion)
+		} else {
+			b.WriteString("  the budget of steps was spent; a larger one may decide it\n")
+		}
+		return
+	}
+	for _, v := range r.Violations {
+		if v.Key == k.Key {
+			fmt.Fprintf(b, "  %s: %s\n", v.Class, v.Sentence)
+		}
+	}
+	if k.Contradiction != nil {
+		if k.Asked && k.SecondOpinion == Illegal {
+			b.WriteString("  (confirmed by Porcupine)\n")
+		}
+		b.WriteString(k.Contradiction.Timeline())
+	}
+}
+
+// Widths of a timeline's columns; with two marks and three spaces 100 at most.
+const (
+	clientColumns = 9
+	laneColumns   = 36
+	textColumns   = 50
+)
+
+// Timeline draws the contradiction: one line an operation, from its call to its
+// return, in lines of at most 100 columns of ASCII. Stamps are not to scale:
+// what counts is which operations overlap. A star marks the operations that
+// cannot all be true; an arrow's head marks one that may take effect at any
+// time after.
+func (c *Contradiction) Timeline() string {
+	rows := slices.Concat(c.Core, c.Context)
+	slices.SortFunc(rows, func(a, b *Operation) int { return int(a.Call - b.Call) })
+	rows, left := chooseRows(rows, c.Core)
+	var stamps []Stamp
+	for _, op := range rows {
+		stamps = append(stamps, op.Call)
+		if op.Return != 0 {
+			stamps = append(stamps, op.Return)
+		}
+	}
+	slices.Sort(stamps)
+	stamps = slices.Compact(stamps)
+	var b strings.Builder
+	for _, op := range rows {
+		mark := ' '
+		if slices.Contains(c.Core, op) {
+			mark = '*'
+		}
+		client := fmt.Sprintf("client %d", op.Client)
+		if len(client) > clientColumns {
+			client = fmt.Sprintf("c%d", op.Client)
+		}
+		line := fmt.Sprintf("%c %-*.*s %s %s", mark, clientColumns, clientColumns, client, lane(op, stamps), rowText(op))
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	if left > 0 {
+		fmt.Fprintf(&b, "  and %d more that do not help\n", left)
+	}
+	return b.String()
+}
+
+// chooseRows keeps the core, and of the context as much as there is room for.
+func chooseRows(rows, core []*Operation) (chosen []*Operation, left int) {
+	room := maxRows - len(core)
+	for _, op := range rows {
+		if !slices.Contains(core, op) {
+			if room <= 0 {
+				left++
+				continue
+			}
+			room--
+		}
+		chosen = append(chosen, op)
+	}
+	if len(chosen) > maxRows {
+		left += len(chosen) - maxRows
+		chosen = chosen[:maxRows]
+	}
+	return chosen, left
+}
+
+// lane is the bar of one operation, laneColumns wide.
+func lane(op *Operation, stamps []Stamp) string {
+	column := func(s Stamp) int {
+		i, _ := slices.BinarySearch(stamps, s)
+		return i * (laneColumns - 1) / max(1, len(stamps)-1)
+	}
+	bar := []byte(strings.Repeat(" ", laneColumns))
+	from, to := column(op.Call), laneColumns-1
+	if op.Outcome != Unknown {
+		to = column(op.Return)
+	}
+	for i := from; i <= to; i++ {
+		bar[i] = '-'
+	}
+	bar[to] = '|'
+	if op.Outcome == Unknown {
+		bar[to] = '>'
+	}
+	bar[from] = '|'
+	return string(bar)
+}
+
+// rowText is what an operation was and was told, at most textColumns wide.
+func rowText(op *Operation) string {
+	s := op.Kind.String()
+	if op.Kind == Put {
+		s += " " + quoted(op.Value)
+	}
+	switch {
+	case op.IfMatch != 0:
+		s += fmt.Sprintf(" if v%d", op.IfMatch)
+	case op.IfAbsent:
+		s += " if absent"
+	}
+	s += rowAnswer(op)
+	stamps := fmt.Sprintf(" [%d,%d]", op.Call, op.Return)
+	if op.Return == 0 {
+		stamps = fmt.Sprintf(" [%d,", op.Call)
+	}
+	if room := textColumns - len(stamps); len(s) > room {
+		s = s[:max(0, room-3)] + "..."
+	}
+	return s + stamps
+}
+
+func rowAnswer(op *Operation) string {
+	a := &op.Answer
+	if op.Outcome != OK {
+		return " " + op.Outcome.String()
+	}
+	if op.Kind == Put && !a.ConditionFailed {
+		if a.Version == 0 {
+			return " ok"
+		}
+		return fmt.Sprintf(" ok v%d", a.Version)
+	}
+	s := " ->"
+	if a.ConditionFailed {
+		s += " failed,"
+	}
+	if !a.Found {
+		return s + " absent"
+	}
+	if a.HasValue {
+		s += " " + quoted(a.Value)
+	}
+	if a.Version != 0 {
+		s += fmt.Sprintf(" v%d", a.Version)
+	}
+	if !a.HasValue && a.Version == 0 {
+		s += " existed"
+	}
+	return s
+}

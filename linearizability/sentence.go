@@ -1,0 +1,202 @@
+package linearizability
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxClaims bounds the operations that one sentence names.
+const maxClaims = 6
+
+// quoted is a key or value as ASCII, cut when long.
+func quoted(s string) string {
+	const most = 24
+	if len(s) > most {
+		return strconv.QuoteToASCII(s[:most-3]) + "..."
+	}
+	return strconv.QuoteToASCII(s)
+}
+
+// claim says in one clause what an operation was and what it was told.
+func claim(op *Operation) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "client %d's %s", op.Client, op.Kind)
+	if op.Kind == Put {
+		b.WriteString(" of " + quoted(op.Value))
+	}
+	switch {
+	case op.IfMatch != 0:
+		fmt.Fprintf(&b, " under If-Match %d", op.IfMatch)
+	case op.IfAbsent:
+		b.WriteString(" under If-None-Match")
+	}
+	if op.Node != "" {
+		b.WriteString(" at " + op.Node)
+	}
+	fmt.Fprintf(&b, " (%s) %s", when(op), told(op))
+	return b.String()
+}
+
+func when(op *Operation) string {
+	if op.Return == 0 {
+		if op.CallTime != 0 {
+			return fmt.Sprintf("from stamp %d, %s", op.Call, roughly(op.CallTime))
+		}
+		return fmt.Sprintf("from stamp %d", op.Call)
+	}
+	s := fmt.Sprintf("stamps %d-%d", op.Call, op.Return)
+	if op.CallTime != 0 || op.ReturnTime != 0 {
+		s += fmt.Sprintf(", %s to %s", roughly(op.CallTime), roughly(op.ReturnTime))
+	}
+	return s
+}
+
+func roughly(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
+
+func told(op *Operation) string {
+	a := &op.Answer
+	switch {
+	case op.Outcome == Unknown:
+		return "ended as unknown"
+	case op.Outcome == Refused:
+		return "was refused"
+	case a.ConditionFailed && a.Found:
+		return "failed its condition and met " + metWords(a)
+	case a.ConditionFailed:
+		return "failed its condition and met no value"
+	case op.Kind == Put && a.Version != 0:
+		return fmt.Sprintf("was acknowledged with version %d", a.Version)
+	case op.Kind == Put:
+		return "was acknowledged"
+	case !a.Found:
+		return "found the key absent"
+	case op.Kind == Delete:
+		return "removed " + metWords(a)
+	}
+	return "read " + metWords(a)
+}
+
+func metWords(a *Answer) string {
+	switch {
+	case a.HasValue && a.Version != 0:
+		return fmt.Sprintf("%s, version %d", quoted(a.Value), a.Version)
+	case a.HasValue:
+		return quoted(a.Value)
+	case a.Version != 0:
+		return fmt.Sprintf("version %d", a.Version)
+	}
+	return "an existing value"
+}
+
+func clashSentence(c *clash) string { return explainAll(c.ops, c.reason) }
+
+// explainAll names every operation and then the reason.
+func explainAll(ops []*Operation, reason string) string {
+	claims := make([]string, 0, maxClaims)
+	for _, op := range ops[:min(len(ops), maxClaims)] {
+		claims = append(claims, claim(op))
+	}
+	s := strings.Join(claims, "; ")
+	if more := len(ops) - maxClaims; more > 0 {
+		s += fmt.Sprintf("; and %d more", more)
+	}
+	return s + ": " + reason
+}
+
+// explain says in one sentence why the operations of a core, by call, cannot
+// all be true.
+func explain(core []*Operation, f *facts) string {
+	switch len(core) {
+	case 1:
+		return explainAll(core, "no state of the key explains that")
+	case 2:
+		if s := explainPair(core[0], core[1], f); s != "" {
+			return s
+		}
+	}
+	if s := explainOldest(core, f); s != "" {
+		return s
+	}
+	return explainAll(core, fmt.Sprintf("no order of these %d explains them all", len(core)))
+}
+
+// explainPair finds words for two operations, the first of which was called
+// first. Since they contradict each other by themselves, whatever else may have
+// happened in between was taken into account.
+func explainPair(first, second *Operation, f *facts) string {
+	before := first.Return < second.Call
+	switch {
+	case before && needsAbsent(second):
+		return although(second, first) + ", and nothing can have deleted it in between"
+	case before && needsAbsent(first):
+		return although(second, first) + ", and nothing can have written it in between"
+	case before && first.Kind == Delete && first.effective():
+		return although(second, first) + ", and nothing can have written it in between"
+	case before && f.versionMet(second) != 0 && f.versionMet(second) < f.versionLeft(first):
+		return although(second, first)
+	case first.IfMatch != 0 && first.IfMatch == second.IfMatch && first.effective() && second.effective():
+		return explainAll([]*Operation{first, second}, fmt.Sprintf("both replaced version %d, and only one can have", first.IfMatch))
+	case first.IfAbsent && second.IfAbsent && first.effective() && second.effective():
+		return explainAll([]*Operation{first, second}, "both created the key, and nothing can have deleted it in between")
+	case first.Kind == Delete && second.Kind == Delete && first.effective() && second.effective():
+		return explainAll([]*Operation{first, second}, "both removed the key, and nothing can have written it in between")
+	case before:
+		return although(second, first)
+	}
+	return ""
+}
+
+// explainOldest: among more than two operations, one that met something older
+// than what had been there before it was called.
+func explainOldest(core []*Operation, f *facts) string {
+	for _, late := range core {
+		met := f.versionMet(late)
+		if met == 0 {
+			continue
+		}
+		for _, early := range core {
+			if early.Return < late.Call && met < f.versionLeft(early) {
+				return although(late, early)
+			}
+		}
+	}
+	return ""
+}
+
+func although(late, early *Operation) string {
+	return claim(late) + ", although before it was called " + claim(early)
+}
+
+// needsAbsent: the operation met no value.
+func needsAbsent(op *Operation) bool {
+	if op.effective() {
+		return op.IfAbsent
+	}
+	return op.answered() && !op.Answer.Found
+}
+
+// versionMet is the version of what an operation met, if that is known.
+func (f *facts) versionMet(op *Operation) Version {
+	a := &op.Answer
+	switch {
+	case op.observes() && a.Version != 0:
+		return a.Version
+	case op.observes() && a.HasValue && len(f.version) != 0:
+		if put, ok := f.putOf[a.Value]; ok {
+			return f.version[put]
+		}
+	case op.effective():
+		return op.IfMatch
+	}
+	return 0
+}
+
+// versionLeft is a version that had been taken when the operation returned.
+func (f *facts) versionLeft(op *Operation) Version {
+	if op.effective() && op.Kind == Put && op.Answer.Version != 0 {
+		return op.Answer.Version
+	}
+	return f.versionMet(op)
+}
