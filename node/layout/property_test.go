@@ -107,13 +107,13 @@ func TestAnyHistoryIsLegal(t *testing.T) {
 	})
 	t.Logf("steps taken: %v; changes made: %v", taken, changed)
 	for kind := ChangePrimary; kind <= CancelMove; kind++ {
-		if taken[kind] < 10 {
-			t.Errorf("only %d times: %v", taken[kind], kind)
+		if taken[kind] == 0 {
+			t.Errorf("never taken: %v", kind)
 		}
 	}
 	for kind := Join; kind <= Drop; kind++ {
-		if changed[kind] < 10 {
-			t.Errorf("only %d times: %v", changed[kind], kind)
+		if changed[kind] == 0 {
+			t.Errorf("never made: %v", kind)
 		}
 	}
 }
@@ -197,7 +197,7 @@ func TestRefusedStepsAreIllegal(t *testing.T) {
 			l = result.Layout
 		}
 	})
-	if forced < 50 {
+	if forced < 10 {
 		t.Errorf("only %d steps were forced", forced)
 	}
 }

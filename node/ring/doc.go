@@ -16,7 +16,8 @@
 //     zone is a zone of its own.
 //   - A partition that finds too few members below their bound is completed at
 //     the end, by augmenting paths (matching.go): other partitions change one
-//     owner so that the bounds hold for all. It always succeeds.
+//     owner, whatever its zone, so that the bounds hold for all. It always
+//     succeeds.
 //   - The bound of a member is max(⌈mean⌉, ⌊1.10·mean⌋), where mean is its
 //     share by weight of all Q·R replicas. A member whose share exceeds Q holds
 //     every partition, and the rest is shared by the others.
@@ -26,7 +27,8 @@
 // How much a join or a leave moves beyond the unavoidable depends on the
 // replicas per member, because only where there are many does a tenth above
 // the mean leave room for chance. With Q of at least 16 times the number of
-// members it stays within the bounds that ring_test.go tests; with less, the
-// bounds still hold but more moves (with Q = 256 and 50 members, over twice
-// the share of the one who joins).
+// members it stays within what ring_test.go demands. With less, the bounds
+// still hold but more moves: with Q = 256 and R = 3 the 50th member's join
+// lowers the bound of all others from 17 to 16, and moves about three times
+// the newcomer's share.
 package ring

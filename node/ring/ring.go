@@ -206,8 +206,7 @@ func (r *ring) primaries(owners [][]int) []int {
 			primaries[s.partition] = s.to
 		}
 		if added < 0 {
-			added = owners[p][0]
-			m.take(p, added)
+			added = owners[p][0] // over its bound, and nobody could help
 		}
 		primaries[p] = added
 	}

@@ -323,6 +323,23 @@ func TestWalkWrapsAround(t *testing.T) {
 	}
 }
 
+func TestPrimariesChangeHandsToKeepTheBound(t *testing.T) {
+	r := newRing([]Member{{Number: 1, ID: "a", Weight: 1}, {Number: 2, ID: "b", Weight: 1}, {Number: 3, ID: "c", Weight: 1}})
+	for _, c := range []struct {
+		name   string
+		owners [][]int
+		want   []int
+	}{
+		{"one step", [][]int{{0, 1}, {1, 2}, {0, 1}}, []int{0, 2, 1}},
+		{"two steps", [][]int{{0, 1}, {1, 2}, {0}}, []int{1, 2, 0}},
+		{"no way", [][]int{{0}, {0}, {0, 1}}, []int{0, 0, 1}},
+	} {
+		if got := r.primaries(c.owners); !slices.Equal(got, c.want) {
+			t.Errorf("%s: primaries %v of owners %v, want %v", c.name, got, c.owners, c.want)
+		}
+	}
+}
+
 func TestReplicasStandInDistinctZones(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		perZone := rapid.IntRange(1, 5).Draw(t, "members per zone")
