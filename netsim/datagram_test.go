@@ -168,3 +168,15 @@ func TestDatagramHasNoConnections(t *testing.T) {
 	wantFrames(t, h[1], 1, 10)
 	w.wantCounts(nil)
 }
+
+func TestDatagramSecondCopyIsNoReordering(t *testing.T) {
+	w, h := newWorld(t, 1, Config{Mode: Datagram, Rates: Rates{Duplicate: 1, Reorder: 1}}, 2)
+	for range 10 {
+		w.send(0, 1, 1)
+		w.clock.run(2 * time.Second)
+	}
+	if len(h[1].received) != 20 {
+		t.Fatalf("received %v", h[1].received)
+	}
+	w.wantCounts(map[Cause]int{CauseDuplicate: 10})
+}

@@ -139,11 +139,11 @@ func (n *Network) Slow(from, to HostID, bytesPerSecond int64) *Fault {
 	return n.strike(&Fault{cause: CauseSlow, bytesPerSecond: bytesPerSecond}, n.link(from, to))
 }
 
-// Delay adds to the latency from one host to another. Of several such faults on
+// Delay adds a positive time to the latency from one host to another. Of several such faults on
 // a link the longest holds. When none is left the frames of a stream that still
 // wait come at once; datagrams in flight come late, and may be overtaken.
 func (n *Network) Delay(from, to HostID, extra time.Duration) *Fault {
-	if extra < 0 {
+	if extra <= 0 {
 		panic(fmt.Sprintf("netsim: Delay by %v", extra))
 	}
 	return n.strike(&Fault{cause: CauseDelay, extra: extra}, n.link(from, to))
@@ -242,9 +242,7 @@ func (l *link) addFault(f *Fault) {
 }
 
 func (l *link) removeFault(f *Fault) {
-	if slices.Contains(l.faults, f) {
-		l.setFaults(without(l.faults, f))
-	}
+	l.setFaults(without(l.faults, f))
 }
 
 // heal ends all faults of the link, and a half-open connection.

@@ -289,7 +289,7 @@ func TestMisusePanics(t *testing.T) {
 		"no handler":          func() { w.net.Attach(0, nil) },
 		"a host without name": func() { w.net.Send(0, 5, nil) },
 		"no bytes per second": func() { w.net.Slow(0, 1, 0) },
-		"a negative delay":    func() { w.net.Delay(0, 1, -1) },
+		"a delay of nothing":  func() { w.net.Delay(0, 1, 0) },
 	} {
 		func() {
 			defer func() {
@@ -337,4 +337,81 @@ func TestSelfSendIsAnOrdinaryLink(t *testing.T) {
 	wantFrames(t, again, 1, 0)
 	w.wantCounts(nil)
 	w.wantConserved()
+}
+
+var constant = Latency{Min: 10 * time.Millisecond, Mean: 10 * time.Millisecond}
+
+func TestHealTakesALinksOwnRatesAway(t *testing.T) {
+	w, h := newWorld(t, 1, Config{Mode: Datagram}, 2)
+	w.net.SetLinkRates(0, 1, Rates{Loss: 1})
+	w.net.SetLinkRates(1, 0, Rates{Loss: 1})
+	w.net.Heal(0, 1)
+	w.send(0, 1, 1)
+	w.send(1, 0, 1)
+	w.clock.run(time.Second)
+	wantFrames(t, h[1], 1, 1)
+	wantFrames(t, h[0], 2, 2)
+	w.wantCounts(nil)
+}
+
+func TestTheWorstOfSeveralFaultsHolds(t *testing.T) {
+	for _, mode := range []Mode{Stream, Datagram} {
+		for name, start := range map[string]func(n *Network){
+			"slow":  func(n *Network) { n.Slow(0, 1, 1000); n.Slow(0, 1, 1); n.Slow(0, 1, 1000) },
+			"delay": func(n *Network) { n.Delay(0, 1, 1); n.Delay(0, 1, 2*time.Second); n.Delay(0, 1, 1) },
+		} {
+			w, h := newWorld(t, 1, Config{Mode: mode, Latency: constant}, 2)
+			w.connected(h)
+			start(w.net)
+			w.send(0, 1, 1) // two bytes
+			w.clock.run(2*time.Second + 9*time.Millisecond)
+			if len(h[1].received) != 0 {
+				t.Errorf("%v: %s: it came too early", mode, name)
+			}
+			w.clock.run(time.Millisecond)
+			wantFrames(t, h[1], 1, 1)
+		}
+	}
+}
+
+// A fault that makes frames late is not counted when it is healed before any
+// was, and does not hold up what is sent after it.
+func TestLatenessEndsWithItsFault(t *testing.T) {
+	for _, mode := range []Mode{Stream, Datagram} {
+		for name, start := range map[string]func(n *Network) *Fault{
+			"slow":  func(n *Network) *Fault { return n.Slow(0, 1, 1) },
+			"delay": func(n *Network) *Fault { return n.Delay(0, 1, time.Minute) },
+		} {
+			w, h := newWorld(t, 1, Config{Mode: mode, Latency: constant}, 2)
+			w.connected(h)
+			fault := start(w.net)
+			w.send(0, 1, 1)
+			fault.Heal()
+			w.send(0, 1, 1)
+			w.clock.run(time.Second)
+			if got := h[1].received; len(got) == 0 || got[len(got)-1] != "f2" {
+				t.Errorf("%v: %s: after the heal %v came", mode, name, got)
+			}
+			w.wantCounts(nil)
+		}
+	}
+}
+
+// A delay too short to show behind a frame that is later anyway is not counted.
+func TestDelayHiddenByAnOlderFrameIsNotCounted(t *testing.T) {
+	const seeds = 20
+	shown := 0
+	for seed := range uint64(seeds) {
+		w, h := newWorld(t, seed, Config{Spike: Span{1, 1}}, 2)
+		w.connected(h)
+		w.send(0, 1, 1)
+		w.net.SetLinkRates(0, 1, Rates{Delay: 1})
+		w.send(0, 1, 1)
+		w.clock.run(time.Second)
+		wantFrames(t, h[1], 1, 2)
+		shown += int(w.net.Count(CauseDelay))
+	}
+	if shown < seeds/4 || shown > seeds*3/4 {
+		t.Fatalf("of %d second frames %d came late by their own delay, want about half", seeds, shown)
+	}
 }

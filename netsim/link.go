@@ -199,9 +199,6 @@ func (l *link) route(p *packet, start time.Duration) {
 		l.lastDue = p.due
 		p.due = l.holdBack(p, p.due) // and those that follow may overtake it
 	}
-	if p.due == p.ordinary {
-		p.slowed, p.delayed, p.marks = nil, nil, 0
-	}
 }
 
 // transmit returns how long a frame given to a slow link at start takes to have

@@ -45,7 +45,7 @@ func drawScript(t *rapid.T, hosts int) []step {
 type parcel struct {
 	from, to   HostID
 	connection uint64 // the sender's count of dials, after the frame was given to one
-	life       uint64 // of the receiver at the time of sending
+	life       int    // of the receiver at the time of sending
 }
 
 // stage runs scripts and keeps the books.
@@ -56,11 +56,12 @@ type stage struct {
 	parcels   []parcel      // by number of the frame, from 1
 	delivered map[int][]int // by number of the frame: receiver's lives
 	order     []int
+	lives     []int // by host: how many of its lives have ended
 }
 
 func newStage(t failer, seed uint64, cfg Config, hosts int) *stage {
 	w, recorders := newWorld(t, seed, cfg, hosts)
-	s := &stage{world: w, parcels: make([]parcel, 1), delivered: map[int][]int{}}
+	s := &stage{world: w, parcels: make([]parcel, 1), delivered: map[int][]int{}, lives: make([]int, hosts)}
 	for _, r := range recorders {
 		s.listen(r)
 	}
@@ -70,7 +71,7 @@ func newStage(t failer, seed uint64, cfg Config, hosts int) *stage {
 func (s *stage) listen(r *recorder) {
 	r.onFrame = func(_ HostID, frame []byte) {
 		n := frameNumber(s.t, string(frame))
-		s.delivered[n] = append(s.delivered[n], int(s.net.hosts[r.id].life))
+		s.delivered[n] = append(s.delivered[n], s.lives[r.id])
 		s.order = append(s.order, n)
 	}
 }
@@ -78,7 +79,7 @@ func (s *stage) listen(r *recorder) {
 func (s *stage) post(from, to HostID) {
 	s.send(from, to, 1)
 	l := s.net.link(from, to)
-	s.parcels = append(s.parcels, parcel{from, to, l.dials, s.net.hosts[to].life})
+	s.parcels = append(s.parcels, parcel{from, to, l.dials, s.lives[to]})
 }
 
 func (s *stage) run(script []step) {
@@ -110,10 +111,8 @@ func (s *stage) take(p step) {
 		n.Heal(p.from, p.to)
 	case "heal-among":
 		n.HealAmong(p.from, p.to)
-	case "detach":
-		n.Detach(p.from)
-	case "vanish":
-		n.Vanish(p.from)
+	case "detach", "vanish":
+		s.kill(p)
 	case "attach":
 		if !n.Attached(p.from) {
 			s.listen(s.attach(p.from))
@@ -124,6 +123,17 @@ func (s *stage) take(p step) {
 		n.SetLinkRates(p.from, p.to, s.rates)
 	default:
 		s.faults = append(s.faults, s.startFault(p))
+	}
+}
+
+func (s *stage) kill(p step) {
+	if s.net.Attached(p.from) {
+		s.lives[p.from]++
+	}
+	if p.act == "detach" {
+		s.net.Detach(p.from)
+	} else {
+		s.net.Vanish(p.from)
 	}
 }
 
@@ -143,7 +153,7 @@ func (s *stage) startFault(p step) *Fault {
 	case "slow":
 		return n.Slow(p.from, p.to, int64(p.count))
 	case "delay":
-		return n.Delay(p.from, p.to, p.wait)
+		return n.Delay(p.from, p.to, p.wait+1)
 	}
 	s.t.Fatalf("no such act: %q", p.act)
 	return nil
@@ -200,7 +210,7 @@ func TestStreamProperties(t *testing.T) {
 				ended[c] = frame
 			} else if ended[c] != 0 {
 				t.Fatalf("f%d of a connection was delivered, f%d before it was not", frame, ended[c])
-			} else if s.parcels[frame].life != uint64(lives[0]) {
+			} else if s.parcels[frame].life != lives[0] {
 				t.Fatalf("f%d, sent to life %d of its receiver, reached life %d", frame, p.life, lives[0])
 			}
 		}

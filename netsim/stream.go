@@ -136,6 +136,9 @@ func (l *link) disarm() {
 // call the network.
 func (l *link) deliverHead() {
 	l.stopDue = nil
+	if l.cut != nil || l.clog != nil {
+		panic("netsim: delivery on a link that is cut or clogged")
+	}
 	p := l.queue.pop()
 	if p.marks&markFarewell != 0 {
 		l.arm()

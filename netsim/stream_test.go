@@ -253,7 +253,6 @@ func TestStreamQueueIsBounded(t *testing.T) {
 }
 
 func TestStreamLossIsAWait(t *testing.T) {
-	constant := Latency{Min: time.Millisecond, Mean: time.Millisecond}
 	w, h := newWorld(t, 1, Config{Latency: constant}, 2)
 	w.connected(h)
 	if err := w.net.SetLinkRates(0, 1, Rates{Loss: 1}); err != nil {
@@ -262,7 +261,7 @@ func TestStreamLossIsAWait(t *testing.T) {
 	w.send(0, 1, 1)
 	w.net.ClearLinkRates(0, 1)
 	w.send(0, 1, 1)
-	w.clock.run(201*time.Millisecond - 1)
+	w.clock.run(210*time.Millisecond - 1)
 	wantFrames(t, h[1], 1, 0) // the second waits behind the first
 	w.clock.run(1)
 	wantFrames(t, h[1], 1, 2)
@@ -308,4 +307,191 @@ func TestStreamHandlerMayDoAnything(t *testing.T) {
 	wantFrames(t, h[1], 1, 1)
 	wantFrames(t, h[0], 2, 2)
 	w.wantConserved()
+}
+
+func TestStreamCutAndClogStopWhatIsInFlight(t *testing.T) {
+	for cause, start := range map[Cause]func(n *Network) *Fault{
+		CauseCutOneWay: func(n *Network) *Fault { return n.CutOneWay(0, 1) },
+		CauseClog:      func(n *Network) *Fault { return n.Clog(0, 1) },
+	} {
+		w, h := newWorld(t, 1, Config{Latency: constant}, 2)
+		w.connected(h)
+		w.send(0, 1, 2)
+		fault := start(w.net)
+		w.clock.run(200 * time.Millisecond)
+		wantFrames(t, h[1], 1, 0)
+		fault.Heal()
+		w.clock.run(time.Second)
+		wantFrames(t, h[1], 1, 2)
+		w.wantCounts(map[Cause]int{cause: 2})
+	}
+}
+
+// After a heal a held stream needs a drawn time to flow again, also where
+// another fault, healed with the cut, would have brought its frames sooner.
+func TestStreamResumesAfterAPause(t *testing.T) {
+	for _, alsoSlow := range []bool{false, true} {
+		var longest time.Duration
+		for seed := range uint64(20) {
+			w, h := newWorld(t, seed, Config{Latency: constant}, 2)
+			w.connected(h)
+			w.net.CutOneWay(0, 1)
+			if alsoSlow {
+				w.net.Slow(0, 1, 1)
+			}
+			w.send(0, 1, 1)
+			w.clock.run(100 * time.Millisecond)
+			w.net.Heal(0, 1)
+			healed := w.clock.now
+			h[1].onFrame = func(HostID, []byte) { longest = max(longest, w.clock.now-healed) }
+			w.clock.run(time.Second)
+			wantFrames(t, h[1], 1, 1)
+		}
+		if longest < 100*time.Millisecond || longest > 200*time.Millisecond {
+			t.Errorf("slow too: %v: the longest of 20 pauses was %v, want nearly 200 ms", alsoSlow, longest)
+		}
+	}
+}
+
+func TestStreamHealDoesNotOpenAConnectionSooner(t *testing.T) {
+	w, h := newWorld(t, 1, Config{Latency: constant, Connect: Span{time.Second, time.Second}}, 2)
+	slow := w.net.Slow(0, 1, 1)
+	w.send(0, 1, 1)
+	slow.Heal()
+	w.clock.run(1010*time.Millisecond - 1)
+	wantFrames(t, h[1], 1, 0)
+	w.clock.run(1)
+	wantFrames(t, h[1], 1, 1)
+}
+
+// While a link is cut nothing of a broken connection arrives, neither frames
+// nor the news; nor after the heal.
+func TestStreamBreaksWhileCut(t *testing.T) {
+	for _, cutFirst := range []bool{false, true} {
+		arrived := 0
+		for seed := range uint64(10) {
+			w, h := newWorld(t, seed, Config{Latency: constant}, 2)
+			w.connected(h)
+			w.send(0, 1, 4)
+			if cutFirst {
+				w.net.CutOneWay(0, 1)
+			}
+			w.net.Reset(0, 1)
+			if !cutFirst {
+				w.net.CutOneWay(0, 1)
+			}
+			w.clock.run(200 * time.Millisecond) // before anybody gives up
+			w.net.HealAll()
+			w.clock.run(time.Minute)
+			arrived += len(h[1].received) + len(h[1].lost)
+			if len(h[0].lost) != 1 {
+				t.Fatalf("h0 was told %v", h[0].lost)
+			}
+			w.wantConserved()
+		}
+		if arrived != 0 {
+			t.Errorf("cut first: %v: %d frames or hints came from a broken connection", cutFirst, arrived)
+		}
+	}
+}
+
+func TestStreamLostFramesHoldUpNobody(t *testing.T) {
+	lost := 0
+	for seed := range uint64(10) {
+		w, h := newWorld(t, seed, Config{Spike: Span{time.Hour, time.Hour}}, 2)
+		w.connected(h)
+		w.net.SetLinkRates(0, 1, Rates{Delay: 1})
+		w.send(0, 1, 1)
+		w.net.ClearLinkRates(0, 1)
+		w.net.Reset(0, 1)
+		w.clock.run(time.Second)
+		if w.net.Stats().InFlight > 0 {
+			continue // it was in the prefix, and is still to come
+		}
+		lost++
+		w.send(0, 1, 1)
+		w.clock.run(time.Second)
+		wantFrames(t, h[1], 2, 2)
+	}
+	if lost == 0 {
+		t.Fatal("no seed lost the frame")
+	}
+}
+
+func TestStreamNewsOfABreakDiesWithTheHost(t *testing.T) {
+	w, h := newWorld(t, 1, Config{}, 2)
+	w.connected(h)
+	w.net.Reset(0, 1)
+	w.net.Detach(1) // with the end of the connection in flight to it
+	w.wantConserved()
+	again := w.attach(1)
+	w.clock.run(time.Minute)
+	if len(again.lost) != 0 || len(h[1].lost) != 0 {
+		t.Fatalf("told: %v in the old life, %v in the new", h[1].lost, again.lost)
+	}
+
+	w, h = newWorld(t, 1, Config{}, 2)
+	w.connected(h)
+	w.net.HalfOpen(0, 1)
+	w.net.HealAll() // the sender is to be told
+	w.net.Detach(0)
+	again = w.attach(0)
+	w.clock.run(time.Minute)
+	if len(again.lost) != 0 || len(h[0].lost) != 0 {
+		t.Fatalf("told: %v in the old life, %v in the new", h[0].lost, again.lost)
+	}
+}
+
+// A restart too quick for the news of it does not hide it.
+func TestStreamQuickRestartIsNoticed(t *testing.T) {
+	w, h := newWorld(t, 1, Config{}, 2)
+	w.connected(h)
+	w.net.Detach(1)
+	w.attach(1)
+	w.clock.run(100 * time.Millisecond)
+	if len(h[0].lost) != 2 { // the connection it opened, and the one it accepted
+		t.Fatalf("h0 was told %v", h[0].lost)
+	}
+}
+
+func TestStreamBoundIsOfWhatIsInFlight(t *testing.T) {
+	w, h := newWorld(t, 1, Config{QueueBytes: 4, QueueFrames: 2}, 2)
+	for range 4 {
+		w.send(0, 1, 2)
+		w.clock.run(time.Second)
+	}
+	wantFrames(t, h[1], 1, 8)
+	w.wantCounts(nil)
+}
+
+// Each break and each hold of one link draws for itself.
+func TestStreamBreaksOfALinkDiffer(t *testing.T) {
+	w, h := newWorld(t, 1, Config{Latency: constant}, 2)
+	w.connected(h)
+	prefixes, patience := map[int]bool{}, map[time.Duration]bool{}
+	for range 10 {
+		h[1].received = nil
+		w.send(0, 1, 9)
+		w.clock.run(time.Millisecond)
+		w.net.Reset(0, 1)
+		w.clock.run(time.Second)
+		prefixes[len(h[1].received)] = true
+
+		w.send(0, 1, 1) // opens a connection
+		w.clock.run(time.Second)
+		told := len(h[0].lost)
+		cut := w.net.CutOneWay(0, 1)
+		w.send(0, 1, 1)
+		began := w.clock.now
+		for len(h[0].lost) == told {
+			w.clock.run(time.Millisecond)
+		}
+		patience[w.clock.now-began] = true
+		cut.Heal()
+		w.send(0, 1, 1)
+		w.clock.run(time.Second)
+	}
+	if len(prefixes) < 4 || len(patience) < 8 {
+		t.Fatalf("of 10 breaks %d had prefixes of their own, and %d waits", len(prefixes), len(patience))
+	}
 }
