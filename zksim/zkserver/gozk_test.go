@@ -1,0 +1,218 @@
+package zkserver
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}
+
+// dialZK connects go-zookeeper and waits for a session.
+func dialZK(t *testing.T, timeout time.Duration, addrs ...string) (*zk.Conn, <-chan zk.Event) {
+	t.Helper()
+	c, events, err := zk.Connect(append(addrs, addrs...), timeout, zk.WithLogger(silent{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	deadline := time.After(10 * time.Second)
+	for {
+		select {
+		case e := <-events:
+			if e.State == zk.StateHasSession {
+				return c, events
+			}
+		case <-deadline:
+			t.Fatalf("no session with %v after 10 s", addrs)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestGoZookeeper(t *testing.T) {
+	s := NewTest(t)
+	c, _ := dialZK(t, time.Second, s.Address())
+	acl := zk.WorldACL(zk.PermAll)
+	path, err := c.Create("/a", []byte("one"), 0, acl)
+	must(t, err)
+	if path != "/a" {
+		t.Fatal(path)
+	}
+	if _, err := c.Create("/a", nil, 0, acl); err != zk.ErrNodeExists {
+		t.Fatal(err)
+	}
+	data, stat, ch, err := c.GetW("/a")
+	must(t, err)
+	if string(data) != "one" || stat.Version != 0 || stat.DataLength != 3 {
+		t.Fatal(string(data), stat)
+	}
+	stat, err = c.Set("/a", []byte("two"), 0)
+	must(t, err)
+	if e := <-ch; e.Type != zk.EventNodeDataChanged || e.Path != "/a" {
+		t.Fatal(e)
+	}
+	if _, err := c.Set("/a", nil, 0); err != zk.ErrBadVersion {
+		t.Fatal(err)
+	}
+	_, _, there, err := c.ExistsW("/b")
+	must(t, err)
+	_, _, kids, err := c.ChildrenW("/a")
+	must(t, err)
+	path, err = c.Create("/a/s-", nil, zk.FlagSequence|zk.FlagEphemeral, acl)
+	must(t, err)
+	if path != "/a/s-0000000000" {
+		t.Fatal(path)
+	}
+	if e := <-kids; e.Type != zk.EventNodeChildrenChanged {
+		t.Fatal(e)
+	}
+	res, err := c.Multi(&zk.CheckVersionRequest{Path: "/a", Version: stat.Version}, &zk.CreateRequest{Path: "/b", Acl: acl},
+		&zk.SetDataRequest{Path: "/b", Data: []byte("x"), Version: -1}, &zk.DeleteRequest{Path: path, Version: -1})
+	must(t, err)
+	if len(res) != 4 || res[1].String != "/b" || res[2].Stat.Version != 1 {
+		t.Fatalf("%+v", res)
+	}
+	if e := <-there; e.Type != zk.EventNodeCreated {
+		t.Fatal(e)
+	}
+	res, err = c.Multi(&zk.CreateRequest{Path: "/c", Acl: acl}, &zk.CheckVersionRequest{Path: "/a", Version: 9}, &zk.DeleteRequest{Path: "/b", Version: -1})
+	if err != zk.ErrBadVersion || len(res) != 3 || res[0].Error != nil || res[1].Error != zk.ErrBadVersion || res[2].Error == nil {
+		t.Fatalf("%v %+v", err, res)
+	}
+	if _, err := c.Sync("/"); err != nil {
+		t.Fatal(err)
+	}
+	acls, _, err := c.GetACL("/a")
+	must(t, err)
+	if len(acls) != 1 || acls[0] != acl[0] {
+		t.Fatal(acls)
+	}
+	must(t, c.AddAuth("digest", []byte("u:p")))
+	must(t, c.Delete("/b", 1))
+	if err := c.Delete("/", -1); err == nil {
+		t.Fatal("the root was deleted")
+	}
+}
+
+func TestGoZookeeperKeepsItsSessionOverABrokenConnection(t *testing.T) {
+	s := NewTest(t)
+	c, _ := dialZK(t, time.Second, s.Address())
+	acl := zk.WorldACL(zk.PermAll)
+	_, err := c.Create("/e", nil, zk.FlagEphemeral, acl)
+	must(t, err)
+	_, _, ch, err := c.GetW("/e")
+	must(t, err)
+	id := c.SessionID()
+	s.DropConnections()
+	waitFor(t, "the session again", func() bool {
+		ok, _, err := c.Exists("/e")
+		return err == nil && ok
+	})
+	if c.SessionID() != id {
+		t.Fatal("another session")
+	}
+	_, err = c.Set("/e", []byte("x"), -1)
+	must(t, err)
+	select {
+	case e := <-ch:
+		if e.Type != zk.EventNodeDataChanged {
+			t.Fatal(e)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("the watch was not restored")
+	}
+}
+
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if done() {
+			return
+		}
+	}
+	t.Fatalf("waited 10 s in vain for %s", what)
+}
+
+func TestGoZookeeperHearsOfExpiry(t *testing.T) {
+	s := NewTest(t)
+	c, events := dialZK(t, time.Second, s.Address())
+	_, err := c.Create("/e", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
+	must(t, err)
+	if !s.ExpireSession(c.SessionID()) {
+		t.Fatal("no such session")
+	}
+	waitFor(t, "Expired", func() bool {
+		select {
+		case e := <-events:
+			return e.State == zk.StateExpired
+		default:
+			return false
+		}
+	})
+	other, _ := dialZK(t, time.Second, s.Address())
+	if ok, _, err := other.Exists("/e"); err != nil || ok {
+		t.Fatal(ok, err)
+	}
+}
+
+func TestConnectionDroppedAroundAWrite(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		s := NewTest(t)
+		c, _ := dialZK(t, time.Second, s.Address())
+		s.DropNextWrite(after)
+		if _, err := c.Create("/x", nil, 0, zk.WorldACL(zk.PermAll)); !errors.Is(err, zk.ErrConnectionClosed) {
+			t.Fatalf("after=%v: %v", after, err)
+		}
+		waitFor(t, "an answer", func() bool {
+			ok, _, err := c.Exists("/x")
+			if err == nil && ok != after {
+				t.Fatalf("after=%v, done=%v", after, ok)
+			}
+			return err == nil
+		})
+	}
+}
+
+func TestFourLetterWords(t *testing.T) {
+	s := NewTest(t)
+	c, _ := dialZK(t, time.Second, s.Address())
+	if ok := zk.FLWRuok([]string{s.Address()}, time.Second); !ok[0] {
+		t.Error("not ok")
+	}
+	stats, ok := zk.FLWSrvr([]string{s.Address()}, time.Second)
+	if !ok || stats[0].Error != nil || stats[0].Mode != zk.ModeStandalone || stats[0].Connections != 1 || stats[0].NodeCount != 4 {
+		t.Errorf("srvr: %v %+v", ok, stats[0])
+	}
+	if _, err := c.Create("/e", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll)); err != nil {
+		t.Fatal(err)
+	}
+	for word, want := range map[string]string{"stat": "recved=1", "mntr": "zk_ephemerals_count\t1\n"} {
+		if got := askWord(t, s.Address(), word); !bytes.Contains(got, []byte(want)) {
+			t.Errorf("%s: %q does not hold %q", word, got, want)
+		}
+	}
+}
+
+func TestNewTestIsQuick(t *testing.T) {
+	began := time.Now()
+	for range 20 {
+		NewTest(t)
+	}
+	if each := time.Since(began) / 20; each > 50*time.Millisecond {
+		t.Errorf("%v each", each)
+	} else {
+		t.Logf("%v each", each)
+	}
+}

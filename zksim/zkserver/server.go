@@ -1,0 +1,436 @@
+package zkserver
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"dkv/zksim"
+)
+
+// Options shape a server. The zero value of each field means its default.
+type Options struct {
+	// Dir is where state is kept; it is made if it is missing. Empty: state is
+	// in memory only and ends with the server.
+	Dir string
+	// Tick is the unit of session timeouts; default 2 s.
+	Tick time.Duration
+	// MinSessionTimeout and MaxSessionTimeout clamp what clients ask for;
+	// default 2 and 20 ticks.
+	MinSessionTimeout time.Duration
+	MaxSessionTimeout time.Duration
+	// MaxConnections is how many clients may be connected at once; more are
+	// closed silently. Default 1,024.
+	MaxConnections int
+	// SnapshotBytes is how long the log may grow before a snapshot replaces
+	// it; default 64 MiB.
+	SnapshotBytes int64
+	// Logger is told of starts, snapshots and refusals; default: nobody.
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.Tick == 0 {
+		o.Tick = 2 * time.Second
+	}
+	if o.MinSessionTimeout == 0 {
+		o.MinSessionTimeout = 2 * o.Tick
+	}
+	if o.MaxSessionTimeout == 0 {
+		o.MaxSessionTimeout = max(20*o.Tick, o.MinSessionTimeout)
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = 1024
+	}
+	if o.SnapshotBytes == 0 {
+		o.SnapshotBytes = 64 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func (o *Options) validate() error {
+	if o.Tick < time.Millisecond {
+		return fmt.Errorf("zkserver: Tick is %v, must be a millisecond or more", o.Tick)
+	}
+	if o.MinSessionTimeout < 0 || o.MinSessionTimeout > o.MaxSessionTimeout {
+		return fmt.Errorf("zkserver: session timeouts from %v to %v", o.MinSessionTimeout, o.MaxSessionTimeout)
+	}
+	if o.MaxConnections < 1 || o.SnapshotBytes < 0 {
+		return fmt.Errorf("zkserver: MaxConnections is %d, SnapshotBytes is %d", o.MaxConnections, o.SnapshotBytes)
+	}
+	return nil
+}
+
+// ErrClosed is what Serve returns after Close.
+var ErrClosed = errors.New("zkserver: server closed")
+
+// Server is a ZooKeeper server. Its methods may be called from any goroutine.
+type Server struct {
+	opts   Options
+	events chan event
+	stop   chan struct{} // closed when the server ends
+	loop   sync.WaitGroup
+	conns  sync.WaitGroup
+
+	mu        sync.Mutex
+	err       error // why it ended
+	listeners map[net.Listener]struct{}
+	addr      net.Addr
+	open      map[*conn]struct{}
+	nextConn  int64
+
+	// The owner's.
+	tree     *zksim.Tree
+	watches  *zksim.Watches
+	zxid     int64
+	sessions map[int64]*session
+	lastID   int64
+	byID     map[int64]*conn // connections that can be told events
+	dirty    []*conn
+	wal      *wal // nil: memory only
+	batch    batch
+	answered int // bytes of this turn's replies
+	lastTick time.Time
+	total    traffic
+	faults   faults
+}
+
+// session is what the owner keeps of a live session beside the tree.
+type session struct {
+	id       int64
+	timeout  time.Duration
+	password [16]byte
+	conn     *conn // nil while the client is away
+	heard    time.Time
+}
+
+type eventKind uint8
+
+const (
+	evFrame eventKind = iota
+	evHello
+	evWord
+	evGone
+	evCall
+)
+
+// event is one thing the owner is told.
+type event struct {
+	conn  *conn
+	kind  eventKind
+	frame []byte
+	hello connectRequest
+	word  string
+	call  func()
+}
+
+const (
+	maxEvents = 1024 // waiting for the owner
+	maxTurn   = 256  // handled between two looks at the clock
+)
+
+// Open makes a server and, given a directory, finds again what an earlier one
+// left there: all sessions are alive, with their full timeouts from now.
+func Open(o Options) (*Server, error) {
+	o = o.withDefaults()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		opts:      o,
+		events:    make(chan event, maxEvents),
+		stop:      make(chan struct{}),
+		listeners: make(map[net.Listener]struct{}),
+		open:      make(map[*conn]struct{}),
+		tree:      zksim.NewTree(),
+		watches:   zksim.NewWatches(),
+		sessions:  make(map[int64]*session),
+		byID:      make(map[int64]*conn),
+		lastTick:  time.Now(),
+	}
+	if o.Dir != "" {
+		w, tree, err := openWAL(o.Dir, o.Logger, s.fail)
+		if err != nil {
+			return nil, err
+		}
+		s.wal, s.tree = w, tree
+	}
+	s.zxid = s.tree.Zxid()
+	s.lastID = firstSessionID()
+	for _, id := range s.tree.Sessions() {
+		timeout, password, _ := s.tree.Session(id)
+		s.sessions[id] = &session{id: id, timeout: timeout, password: password, heard: s.lastTick}
+	}
+	s.loop.Add(1)
+	go s.own()
+	return s, nil
+}
+
+// firstSessionID starts where no earlier server of this state can have been:
+// the top byte is a server's number, then comes the time.
+func firstSessionID() int64 {
+	return 1<<56 | time.Now().UnixMilli()<<24>>8&(1<<56-1)
+}
+
+// Serve takes connections until the listener fails or the server ends; then
+// it returns why (ErrClosed after Close). It may be called for several
+// listeners.
+func (s *Server) Serve(l net.Listener) error {
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		_ = l.Close()
+		return s.err
+	}
+	s.listeners[l] = struct{}{}
+	if s.addr == nil {
+		s.addr = l.Addr()
+	}
+	s.mu.Unlock()
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			return s.acceptFailed(l, err)
+		}
+		s.admit(nc)
+	}
+}
+
+func (s *Server) acceptFailed(l net.Listener, err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+	if s.err != nil {
+		return s.err
+	}
+	return fmt.Errorf("zkserver: accepting connections: %w", err)
+}
+
+func (s *Server) admit(nc net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil || len(s.open) >= s.opts.MaxConnections {
+		_ = nc.Close()
+		return
+	}
+	s.nextConn++
+	c := newConn(s, s.nextConn, nc)
+	s.open[c] = struct{}{}
+	s.conns.Add(2)
+	go func() {
+		defer s.conns.Done()
+		c.read()
+	}()
+	go func() {
+		defer s.conns.Done()
+		c.write()
+	}()
+}
+
+// connDone runs when a connection's reader ends.
+func (s *Server) connDone(c *conn) {
+	c.kill()
+	s.mu.Lock()
+	delete(s.open, c)
+	s.mu.Unlock()
+	s.send(event{conn: c, kind: evGone})
+}
+
+// Addr is the address of the first listener served, nil before Serve.
+func (s *Server) Addr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addr
+}
+
+// Close ends the server: connections are closed, everything taken is synced,
+// the directory is let go. Sessions are kept there. It returns the error that
+// ended the server before, if one did.
+func (s *Server) Close() error {
+	s.end(ErrClosed)
+	s.loop.Wait()
+	s.conns.Wait()
+	s.mu.Lock()
+	err := s.err
+	s.mu.Unlock()
+	if s.wal != nil {
+		if closeErr := s.wal.close(); closeErr != nil && err == ErrClosed {
+			err = closeErr
+		}
+	}
+	if err == ErrClosed {
+		return nil
+	}
+	return err
+}
+
+// fail ends the server because of a fault; nothing is answered any more.
+func (s *Server) fail(err error) {
+	s.opts.Logger.Error("zkserver stops", "error", err)
+	s.end(err)
+}
+
+func (s *Server) end(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return
+	}
+	s.err = why
+	close(s.stop)
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	for c := range s.open {
+		c.kill()
+	}
+}
+
+// send gives the owner something to do; false when the server has ended.
+func (s *Server) send(e event) bool {
+	select {
+	case s.events <- e:
+		return true
+	case <-s.stop:
+		return false
+	}
+}
+
+// call runs fn on the owner's goroutine and waits for it; false when the
+// server has ended.
+func (s *Server) call(fn func()) bool {
+	done := make(chan struct{})
+	if !s.send(event{kind: evCall, call: func() { fn(); close(done) }}) {
+		return false
+	}
+	select {
+	case <-done:
+		return true
+	case <-s.stop:
+		return false
+	}
+}
+
+// own is the owner: it takes events in turns, and after each turn hands over
+// what the turn wrote and what it answered.
+func (s *Server) own() {
+	defer s.loop.Done()
+	tick := time.NewTicker(s.opts.Tick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case now := <-tick.C:
+			s.onTick(now)
+		case e := <-s.events:
+			s.handle(e)
+			s.handleWaiting()
+		}
+		s.endTurn()
+	}
+}
+
+func (s *Server) handleWaiting() {
+	for range maxTurn - 1 {
+		if len(s.batch.log) > turnBytes || s.answered > turnBytes {
+			return
+		}
+		select {
+		case e := <-s.events:
+			s.handle(e)
+		default:
+			return
+		}
+	}
+}
+
+// endTurn releases the turn's output, after a sync of everything the turn and
+// earlier ones wrote: nobody hears of what a crash could take back.
+func (s *Server) endTurn() {
+	s.answered = 0
+	for _, c := range s.dirty {
+		s.batch.outputs = append(s.batch.outputs, output{c, c.pending, c.hangUp})
+		c.pending, c.dirty = nil, false
+	}
+	s.dirty = s.dirty[:0]
+	if len(s.batch.outputs) == 0 && len(s.batch.log) == 0 {
+		return
+	}
+	if s.wal == nil {
+		s.batch.release()
+		s.batch.outputs = s.batch.outputs[:0]
+		return
+	}
+	if s.wal.grown(len(s.batch.log)) > s.opts.SnapshotBytes && !s.wal.snapshotting() {
+		img := s.tree.Export()
+		s.batch.rotate = &img
+	}
+	s.wal.submit(s.batch, s.stop)
+	s.batch = batch{}
+}
+
+// onTick ends the sessions that were silent for their timeout, rounded up to a
+// tick. If the server itself was asleep, no session is blamed for it.
+func (s *Server) onTick(now time.Time) {
+	if asleep := now.Sub(s.lastTick) - s.opts.Tick; asleep > s.opts.Tick {
+		for _, sess := range s.sessions {
+			sess.heard = sess.heard.Add(asleep)
+		}
+	}
+	s.lastTick = now
+	for _, id := range s.tree.Sessions() {
+		if sess := s.sessions[id]; now.Sub(sess.heard) >= sess.timeout {
+			s.opts.Logger.Info("session expired", "session", fmt.Sprintf("%#x", id), "timeout", sess.timeout)
+			s.expire(sess)
+		}
+	}
+}
+
+func (s *Server) expire(sess *session) {
+	txn := zksim.Txn{Session: sess.id}
+	txn.Code = zksim.OpCloseSession
+	c := sess.conn
+	s.commit(&txn)
+	if c != nil {
+		s.hangUp(c)
+	}
+}
+
+// output is what one turn tells one connection.
+type output struct {
+	conn   *conn
+	bytes  []byte
+	hangUp bool
+}
+
+// batch is what one turn wrote and answered.
+type batch struct {
+	log     []byte
+	outputs []output
+	rotate  *zksim.Image // begin a new log; this is the state at its start
+}
+
+func (b *batch) release() {
+	for i := range b.outputs {
+		o := &b.outputs[i]
+		o.conn.release(o.bytes, o.hangUp)
+		*o = output{}
+	}
+}
+
+func newPassword() (p [16]byte) {
+	_, _ = rand.Read(p[:]) // never fails: it ends the program instead
+	if binary.BigEndian.Uint64(p[:]) == 0 {
+		p[0] = 1 // all zeros is how "expired" looks
+	}
+	return p
+}

@@ -1,0 +1,90 @@
+package zkserver
+
+import (
+	"net"
+	"time"
+)
+
+// TB is the part of testing.TB that NewTest uses, so that this package does not
+// bring package testing into a program.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// TestServer is a server in memory on a free loopback port, with hands for a
+// test to break it.
+type TestServer struct {
+	*Server
+	t    TB
+	addr string
+	l    net.Listener
+}
+
+// TestTick is a TestServer's tick: sessions live 100 ms to 1 s.
+const TestTick = 50 * time.Millisecond
+
+// NewTest starts a server that ends with the test.
+func NewTest(t TB) *TestServer { return NewTestWith(t, Options{Tick: TestTick}) }
+
+// NewTestWith is NewTest with options of the caller's.
+func NewTestWith(t TB, o Options) *TestServer {
+	t.Helper()
+	s, err := Open(o)
+	if err != nil {
+		t.Fatalf("opening a ZooKeeper server: %v", err)
+	}
+	ts := &TestServer{Server: s, t: t, addr: "127.0.0.1:0"}
+	ts.Up()
+	ts.addr = ts.l.Addr().String()
+	t.Cleanup(func() { _ = s.Close() })
+	return ts
+}
+
+// Address is host:port, the same over Down and Up.
+func (ts *TestServer) Address() string { return ts.addr }
+
+// Down closes every connection and takes no more. Sessions age meanwhile.
+func (ts *TestServer) Down() {
+	_ = ts.l.Close()
+	ts.DropConnections()
+}
+
+// Up takes connections again, on the same address.
+func (ts *TestServer) Up() {
+	ts.t.Helper()
+	l, err := net.Listen("tcp", ts.addr)
+	if err != nil {
+		ts.t.Fatalf("listening for ZooKeeper clients: %v", err)
+	}
+	ts.l = l
+	go func() { _ = ts.Serve(l) }() // ends with Down or Close, both of which the test asked for
+}
+
+// DropConnections breaks every connection; sessions live on.
+func (ts *TestServer) DropConnections() {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for c := range ts.open {
+		c.kill()
+	}
+}
+
+// DropNextWrite breaks the connection of the next write: before it is done, or
+// afterwards instead of the reply.
+func (ts *TestServer) DropNextWrite(afterEffect bool) {
+	ts.call(func() {
+		if afterEffect {
+			ts.faults.dropAfter++
+		} else {
+			ts.faults.dropBefore++
+		}
+	})
+}
+
+// HoldHandshakes makes the server take connections and answer nothing on them,
+// until it is called with false; what was held stays unanswered.
+func (ts *TestServer) HoldHandshakes(hold bool) {
+	ts.call(func() { ts.faults.holdHandshakes = hold })
+}

@@ -1,0 +1,162 @@
+package zkserver
+
+import (
+	"errors"
+	"time"
+
+	"dkv/zksim"
+)
+
+// opNothing stands in the log for a transaction that failed: it takes its zxid
+// and changes nothing.
+const opNothing zksim.OpCode = 0
+
+var errUnknownRecord = errors.New("zkserver: record of an unknown kind")
+
+// appendTxn adds one record, its length before it.
+func appendTxn(b []byte, txn *zksim.Txn, failed bool) []byte {
+	e := encoder{b}
+	mark := e.begin()
+	e.i64(txn.Zxid)
+	e.i64(txn.Time)
+	e.i64(txn.Session)
+	code := txn.Code
+	if failed {
+		code = opNothing
+	}
+	e.i32(int32(code))
+	switch code {
+	case opNothing, zksim.OpCloseSession:
+	case zksim.OpCreateSession:
+		e.i64(int64(txn.Timeout))
+		e.buffer(txn.Password[:])
+	case zksim.OpMulti:
+		e.i32(int32(len(txn.Ops)))
+		for i := range txn.Ops {
+			e.i32(int32(txn.Ops[i].Code))
+			e.loggedOp(&txn.Ops[i])
+		}
+	default:
+		e.loggedOp(&txn.Op)
+	}
+	e.end(mark)
+	return e.b
+}
+
+func (e *encoder) loggedOp(op *zksim.Op) {
+	e.str(op.Path)
+	e.buffer(op.Data)
+	e.i32(int32(op.Flags))
+	e.i32(op.Version)
+	if op.ACL == nil {
+		e.i32(-1)
+	} else {
+		e.acl(op.ACL)
+	}
+}
+
+// decodeTxn reads one record, without the length before it.
+func decodeTxn(record []byte) (zksim.Txn, error) {
+	d := decoder{b: record}
+	var txn zksim.Txn
+	txn.Zxid, txn.Time, txn.Session = d.i64(), d.i64(), d.i64()
+	txn.Code = zksim.OpCode(d.i32())
+	switch txn.Code {
+	case opNothing, zksim.OpCloseSession:
+	case zksim.OpCreateSession:
+		txn.Timeout = time.Duration(d.i64())
+		copy(txn.Password[:], d.buffer())
+	case zksim.OpMulti:
+		txn.Ops = d.loggedOps()
+	case zksim.OpCreate, zksim.OpCreate2, zksim.OpDelete, zksim.OpSetData, zksim.OpCheck:
+		txn.Op = d.loggedOp(txn.Code)
+	default:
+		return txn, errUnknownRecord
+	}
+	if d.err == nil && len(d.b) > 0 {
+		return txn, errUnknownRecord
+	}
+	return txn, d.err
+}
+
+const loggedOpBytes = 24 // of the shortest operation
+
+func (d *decoder) loggedOps() []zksim.Op {
+	n := d.count(loggedOpBytes)
+	ops := make([]zksim.Op, 0, n)
+	for range n {
+		ops = append(ops, d.loggedOp(zksim.OpCode(d.i32())))
+	}
+	return ops
+}
+
+func (d *decoder) loggedOp(code zksim.OpCode) zksim.Op {
+	op := zksim.Op{Code: code, Path: d.str(), Data: d.buffer()}
+	op.Flags, op.Version = zksim.CreateFlags(d.i32()), d.i32()
+	op.ACL = d.loggedACL()
+	return op
+}
+
+func (d *decoder) loggedACL() []zksim.ACL {
+	if len(d.b) >= 4 && d.b[0] == 0xff {
+		d.i32() // -1: the open one
+		return nil
+	}
+	return d.acl()
+}
+
+// encodeImage is a snapshot's body.
+func encodeImage(img *zksim.Image) []byte {
+	var e encoder
+	e.i64(img.Zxid)
+	e.i32(int32(len(img.Sessions)))
+	for i := range img.Sessions {
+		s := &img.Sessions[i]
+		e.i64(s.ID)
+		e.i64(int64(s.Timeout))
+		e.buffer(s.Password[:])
+	}
+	e.i32(int32(len(img.Nodes)))
+	for i := range img.Nodes {
+		n := &img.Nodes[i]
+		e.str(n.Path)
+		e.buffer(n.Data)
+		e.acl(n.ACL)
+		e.stat(&n.Stat)
+	}
+	return e.b
+}
+
+// The least an image's elements take.
+const (
+	sessionImageBytes = 8 + 8 + 4 + 16
+	nodeImageBytes    = 4 + 4 + 4 + 68
+)
+
+func decodeImage(b []byte) (zksim.Image, error) {
+	d := decoder{b: b}
+	img := zksim.Image{Zxid: d.i64()}
+	for range d.count(sessionImageBytes) {
+		s := zksim.SessionImage{ID: d.i64(), Timeout: time.Duration(d.i64())}
+		copy(s.Password[:], d.buffer())
+		img.Sessions = append(img.Sessions, s)
+	}
+	for range d.count(nodeImageBytes) {
+		n := zksim.NodeImage{Path: d.str(), Data: d.buffer(), ACL: d.acl()}
+		n.Stat = d.stat()
+		img.Nodes = append(img.Nodes, n)
+	}
+	if d.err == nil && len(d.b) > 0 {
+		d.err = errUnknownRecord
+	}
+	return img, d.err
+}
+
+func (d *decoder) stat() (s zksim.Stat) {
+	s.Czxid, s.Mzxid, s.Ctime, s.Mtime = d.i64(), d.i64(), d.i64(), d.i64()
+	s.Version, s.Cversion, s.Aversion = d.i32(), d.i32(), d.i32()
+	s.EphemeralOwner = d.i64()
+	s.DataLength, s.NumChildren = d.i32(), d.i32()
+	s.Pzxid = d.i64()
+	return s
+}

@@ -1,0 +1,165 @@
+package zkserver
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"dkv/zksim"
+)
+
+// errShort is a record that ends before its fields do, or names a length that
+// the rest of the frame cannot hold.
+var errShort = errors.New("zkserver: record is shorter than its fields")
+
+// decoder reads jute, big-endian. After the first error it gives zero values.
+type decoder struct {
+	b   []byte
+	err error
+}
+
+func (d *decoder) take(n int) []byte {
+	if d.err != nil || n < 0 || n > len(d.b) {
+		d.err = errShort
+		return nil
+	}
+	head := d.b[:n:n]
+	d.b = d.b[n:]
+	return head
+}
+
+func (d *decoder) i32() int32 {
+	if b := d.take(4); b != nil {
+		return int32(binary.BigEndian.Uint32(b))
+	}
+	return 0
+}
+
+func (d *decoder) i64() int64 {
+	if b := d.take(8); b != nil {
+		return int64(binary.BigEndian.Uint64(b))
+	}
+	return 0
+}
+
+func (d *decoder) boolean() bool {
+	b := d.take(1)
+	return b != nil && b[0] != 0
+}
+
+// buffer is nil for the length -1. It shares the frame's memory.
+func (d *decoder) buffer() []byte {
+	n := d.i32()
+	if n == -1 {
+		return nil
+	}
+	return d.take(int(n))
+}
+
+func (d *decoder) str() string { return string(d.buffer()) }
+
+// count reads a vector's length. Each element takes at least elementBytes, so
+// a greater count than the rest can hold is refused before anything is made.
+func (d *decoder) count(elementBytes int) int {
+	n := int(d.i32())
+	if n == -1 {
+		return 0
+	}
+	if n < 0 || n > len(d.b)/elementBytes {
+		d.err = errShort
+		return 0
+	}
+	return n
+}
+
+func (d *decoder) strings() []string {
+	n := d.count(4)
+	if n == 0 {
+		return nil
+	}
+	list := make([]string, 0, n)
+	for range n {
+		list = append(list, d.str())
+	}
+	return list
+}
+
+// acl is empty, not nil, for an empty vector: the tree refuses that one.
+func (d *decoder) acl() []zksim.ACL {
+	n := d.count(12)
+	list := make([]zksim.ACL, 0, n)
+	for range n {
+		list = append(list, zksim.ACL{Perms: d.i32(), Scheme: d.str(), ID: d.str()})
+	}
+	return list
+}
+
+// encoder appends jute to a buffer.
+type encoder struct {
+	b []byte
+}
+
+func (e *encoder) i32(v int32) { e.b = binary.BigEndian.AppendUint32(e.b, uint32(v)) }
+func (e *encoder) i64(v int64) { e.b = binary.BigEndian.AppendUint64(e.b, uint64(v)) }
+
+func (e *encoder) boolean(v bool) {
+	if v {
+		e.b = append(e.b, 1)
+	} else {
+		e.b = append(e.b, 0)
+	}
+}
+
+func (e *encoder) buffer(v []byte) {
+	if v == nil {
+		e.i32(-1)
+		return
+	}
+	e.i32(int32(len(v)))
+	e.b = append(e.b, v...)
+}
+
+func (e *encoder) str(v string) {
+	e.i32(int32(len(v)))
+	e.b = append(e.b, v...)
+}
+
+func (e *encoder) strings(list []string) {
+	e.i32(int32(len(list)))
+	for _, s := range list {
+		e.str(s)
+	}
+}
+
+func (e *encoder) stat(s *zksim.Stat) {
+	e.i64(s.Czxid)
+	e.i64(s.Mzxid)
+	e.i64(s.Ctime)
+	e.i64(s.Mtime)
+	e.i32(s.Version)
+	e.i32(s.Cversion)
+	e.i32(s.Aversion)
+	e.i64(s.EphemeralOwner)
+	e.i32(s.DataLength)
+	e.i32(s.NumChildren)
+	e.i64(s.Pzxid)
+}
+
+func (e *encoder) acl(list []zksim.ACL) {
+	e.i32(int32(len(list)))
+	for i := range list {
+		e.i32(list[i].Perms)
+		e.str(list[i].Scheme)
+		e.str(list[i].ID)
+	}
+}
+
+// begin leaves room for a frame's length, which end fills in.
+func (e *encoder) begin() (mark int) {
+	mark = len(e.b)
+	e.b = append(e.b, 0, 0, 0, 0)
+	return mark
+}
+
+func (e *encoder) end(mark int) {
+	binary.BigEndian.PutUint32(e.b[mark:], uint32(len(e.b)-mark-4))
+}

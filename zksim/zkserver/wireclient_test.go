@@ -1,0 +1,349 @@
+package zkserver
+
+import (
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"dkv/zksim"
+)
+
+// wireClient speaks the protocol by hand, one call at a time, so that tests see
+// each field as it was sent.
+type wireClient struct {
+	t        testing.TB
+	nc       net.Conn
+	session  int64
+	password [16]byte
+	timeout  time.Duration
+	xid      int32
+	lastZxid int64
+	events   []wireEvent
+}
+
+// wireEvent is a notification and how many replies had come before it.
+type wireEvent struct {
+	zksim.Event
+	Replies int32
+}
+
+// wireReply is one reply, its body not yet decoded.
+type wireReply struct {
+	Zxid int64
+	Err  zksim.Code
+	body decoder
+}
+
+func askWord(t testing.TB, addr, word string) []byte {
+	t.Helper()
+	nc, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := nc.Write([]byte(word)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// hello connects: a new session for session 0, else that one.
+func hello(t testing.TB, addr string, timeout time.Duration, session int64, password [16]byte, lastZxid int64) (*wireClient, error) {
+	t.Helper()
+	nc, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	c := &wireClient{t: t, nc: nc, lastZxid: lastZxid}
+	var e encoder
+	mark := e.begin()
+	e.i32(0)
+	e.i64(lastZxid)
+	e.i32(int32(timeout.Milliseconds()))
+	e.i64(session)
+	e.buffer(password[:])
+	e.end(mark)
+	c.sendRaw(e.b)
+	d, err := c.frame()
+	if err != nil {
+		return nil, err
+	}
+	d.i32()
+	c.timeout = time.Duration(d.i32()) * time.Millisecond
+	c.session = d.i64()
+	copy(c.password[:], d.buffer())
+	if d.err != nil || len(d.b) != 0 {
+		t.Fatalf("connect response: %v, %d bytes too many", d.err, len(d.b))
+	}
+	return c, nil
+}
+
+func newSession(t testing.TB, addr string, timeout time.Duration) *wireClient {
+	t.Helper()
+	c, err := hello(t, addr, timeout, 0, [16]byte{}, 0)
+	if err != nil || c.session == 0 {
+		t.Fatalf("no session: %v", err)
+	}
+	return c
+}
+
+func (c *wireClient) sendRaw(b []byte) {
+	c.t.Helper()
+	_ = c.nc.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := c.nc.Write(b); err != nil && !errors.Is(err, net.ErrClosed) {
+		c.t.Logf("writing: %v", err) // the read that follows tells
+	}
+}
+
+func (c *wireClient) frame() (decoder, error) {
+	_ = c.nc.SetDeadline(time.Now().Add(20 * time.Second))
+	b, err := readFrame(c.nc)
+	return decoder{b: b}, err
+}
+
+// send writes one request and returns its xid.
+func (c *wireClient) send(op int32, body func(e *encoder)) int32 {
+	c.t.Helper()
+	c.xid++
+	xid := c.xid
+	if op == opPing {
+		xid = xidPing
+	}
+	var e encoder
+	mark := e.begin()
+	e.i32(xid)
+	e.i32(op)
+	if body != nil {
+		body(&e)
+	}
+	e.end(mark)
+	c.sendRaw(e.b)
+	return xid
+}
+
+// receive reads frames up to the reply of xid; events before it are kept.
+func (c *wireClient) receive(xid int32) (wireReply, error) {
+	c.t.Helper()
+	for {
+		d, err := c.frame()
+		if err != nil {
+			return wireReply{}, err
+		}
+		got := d.i32()
+		r := wireReply{Zxid: d.i64(), Err: zksim.Code(d.i32())}
+		if got == xidEvent {
+			c.keepEvent(&r, &d)
+			continue
+		}
+		if got != xid || d.err != nil {
+			c.t.Fatalf("reply to %d, want %d: %v", got, xid, d.err)
+		}
+		if r.Err != zksim.OK && len(d.b) > 0 {
+			c.t.Fatalf("error %v with a body of %d bytes", r.Err, len(d.b))
+		}
+		c.lastZxid = max(c.lastZxid, r.Zxid)
+		r.body = d
+		return r, nil
+	}
+}
+
+func (c *wireClient) keepEvent(r *wireReply, d *decoder) {
+	ev := wireEvent{Replies: c.xid}
+	ev.Type = zksim.EventType(d.i32())
+	state := d.i32()
+	ev.Path = d.str()
+	if r.Zxid != -1 || r.Err != zksim.OK || state != stateConnected || d.err != nil || len(d.b) > 0 {
+		c.t.Fatalf("event %+v: zxid %d err %d state %d", ev, r.Zxid, r.Err, state)
+	}
+	c.events = append(c.events, ev)
+}
+
+func (c *wireClient) call(op int32, body func(e *encoder)) wireReply {
+	c.t.Helper()
+	r, err := c.receive(c.send(op, body))
+	if err != nil {
+		c.t.Fatalf("operation %d: %v", op, err)
+	}
+	return r
+}
+
+// takeEvents gives the events so far, after a round trip that flushes them.
+func (c *wireClient) takeEvents() []zksim.Event {
+	c.t.Helper()
+	c.call(opPing, nil)
+	var list []zksim.Event
+	for _, ev := range c.events {
+		list = append(list, ev.Event)
+	}
+	c.events = nil
+	return list
+}
+
+// closedByServer says whether the connection ends without another reply.
+func (c *wireClient) closedByServer() bool {
+	for {
+		d, err := c.frame()
+		if err != nil {
+			var timeout net.Error
+			return !(errors.As(err, &timeout) && timeout.Timeout())
+		}
+		if d.i32() != xidEvent {
+			return false
+		}
+	}
+}
+
+func encodeOp(e *encoder, op *zksim.Op) {
+	e.str(op.Path)
+	switch op.Code {
+	case zksim.OpCreate, zksim.OpCreate2:
+		e.buffer(op.Data)
+		acl := op.ACL
+		if acl == nil {
+			acl = zksim.OpenACL
+		}
+		e.acl(acl)
+		e.i32(int32(op.Flags))
+	case zksim.OpSetData:
+		e.buffer(op.Data)
+		e.i32(op.Version)
+	default:
+		e.i32(op.Version)
+	}
+}
+
+// outcome is everything a reply says, for comparison.
+type outcome struct {
+	Zxid  int64
+	Err   zksim.Code
+	Path  string
+	Data  []byte
+	Nil   bool // Data was sent as length -1
+	Names []string
+	Stat  zksim.Stat
+	Ops   []zksim.OpResult
+}
+
+func (c *wireClient) write(op zksim.Op) outcome {
+	c.t.Helper()
+	r := c.call(int32(op.Code), func(e *encoder) { encodeOp(e, &op) })
+	o := outcome{Zxid: r.Zxid, Err: r.Err}
+	if r.Err != zksim.OK {
+		return o
+	}
+	if op.Code == zksim.OpCreate || op.Code == zksim.OpCreate2 {
+		o.Path = r.body.str()
+	}
+	if op.Code == zksim.OpSetData || op.Code == zksim.OpCreate2 {
+		o.Stat = r.body.stat()
+	}
+	c.wantEnd(&r)
+	return o
+}
+
+func (c *wireClient) wantEnd(r *wireReply) {
+	c.t.Helper()
+	if r.body.err != nil || len(r.body.b) > 0 {
+		c.t.Fatalf("reply: %v, %d bytes too many", r.body.err, len(r.body.b))
+	}
+}
+
+func (c *wireClient) multi(ops ...zksim.Op) outcome {
+	c.t.Helper()
+	r := c.call(int32(zksim.OpMulti), func(e *encoder) {
+		for i := range ops {
+			e.multiHeader(int32(ops[i].Code), false, -1)
+			encodeOp(e, &ops[i])
+		}
+		e.multiHeader(-1, true, -1)
+	})
+	o := outcome{Zxid: r.Zxid, Err: r.Err}
+	for r.Err == zksim.OK {
+		code, done, code2 := r.body.i32(), r.body.boolean(), r.body.i32()
+		if done || r.body.err != nil {
+			break
+		}
+		op := zksim.OpResult{Code: zksim.OpCode(code)}
+		switch op.Code {
+		case -1:
+			op.Err = zksim.Code(r.body.i32())
+			if int32(op.Err) != code2 {
+				c.t.Fatalf("multi says %d and %d", op.Err, code2)
+			}
+		case zksim.OpCreate:
+			op.Path = r.body.str()
+		case zksim.OpSetData:
+			op.Stat = r.body.stat()
+		}
+		o.Ops = append(o.Ops, op)
+	}
+	c.wantEnd(&r)
+	return o
+}
+
+func (c *wireClient) read(op int32, path string, watch bool) outcome {
+	c.t.Helper()
+	r := c.call(op, func(e *encoder) {
+		e.str(path)
+		e.boolean(watch)
+	})
+	o := outcome{Zxid: r.Zxid, Err: r.Err}
+	if r.Err != zksim.OK {
+		return o
+	}
+	switch op {
+	case opGetData:
+		o.Data = r.body.buffer()
+		o.Nil = o.Data == nil
+	case opGetChildren, opChildren2:
+		o.Names = r.body.strings()
+	}
+	if op != opGetChildren {
+		o.Stat = r.body.stat()
+	}
+	c.wantEnd(&r)
+	return o
+}
+
+func (c *wireClient) create(path, data string, flags zksim.CreateFlags) outcome {
+	c.t.Helper()
+	return c.write(zksim.Op{Code: zksim.OpCreate, Path: path, Data: []byte(data), Flags: flags})
+}
+
+func (c *wireClient) set(path, data string, version int32) outcome {
+	c.t.Helper()
+	return c.write(zksim.Op{Code: zksim.OpSetData, Path: path, Data: []byte(data), Version: version})
+}
+
+func (c *wireClient) delete(path string, version int32) outcome {
+	c.t.Helper()
+	return c.write(zksim.Op{Code: zksim.OpDelete, Path: path, Version: version})
+}
+
+func (c *wireClient) exists(path string, watch bool) outcome {
+	c.t.Helper()
+	return c.read(opExists, path, watch)
+}
+
+func (c *wireClient) setWatches(since int64, set zksim.WatchSet) {
+	c.t.Helper()
+	c.call(opSetWatches, func(e *encoder) {
+		e.i64(since)
+		e.strings(set.Data)
+		e.strings(set.Exist)
+		e.strings(set.Child)
+	})
+}
+
+func (c *wireClient) close() {
+	c.t.Helper()
+	c.call(opClose, nil)
+}
