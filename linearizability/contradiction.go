@@ -11,14 +11,18 @@ type Contradiction struct {
 	// them disregarded, what is left can be explained (unless the budget ended
 	// before that was reached, or the contradiction was in plain sight).
 	Core []*Operation
-	// Context are the writes that may have taken effect beside them, and do not
-	// help: of unknown outcome, or with their outcome disregarded because it
-	// does not matter. By call.
+	// Context are the puts whose values the core met, if they are not part of it,
+	// and the writes of unknown outcome that may have taken effect beside it and
+	// do not help. By call.
 	Context []*Operation
 
 	confirmed Verdict // by Porcupine, over core and context
 	asked     bool
 }
+
+// confirmationBudget bounds what Porcupine may take to confirm a contradiction.
+// It needs a few hundred steps, or, beside dozens of unknown writes, too many.
+const confirmationBudget = 20_000
 
 // contradict finds the contradiction in an illegal key.
 func contradict(k keyHistory, d *decision, budget int) *Contradiction {
@@ -42,12 +46,13 @@ func contradict(k keyHistory, d *decision, budget int) *Contradiction {
 		originOf[op] = origins[i]
 	}
 	if last.method == BySearch {
-		for _, op := range keptOperations(&last) {
-			if !op.answered() {
-				c.Context = append(c.Context, originOf[op])
+		for _, k := range last.kept {
+			op := last.facts.ops[k.at]
+			if origin := originOf[op]; !op.answered() && (k.closes != never || !origin.answered()) {
+				c.Context = append(c.Context, origin)
 			}
 		}
-		c.confirmed, _ = askPorcupine(keptOperations(&last), keptCloses(&last), porcupineBudget)
+		c.confirmed, _ = askPorcupine(keptOperations(&last), keptCloses(&last), confirmationBudget)
 		c.asked = true
 	}
 	c.Sentence = explain(c.Core, last.facts)
@@ -66,11 +71,14 @@ type reduction struct {
 	ops    []*Operation
 	weak   []bool
 	budget int // steps left
-	search int // steps that one decision may take
 }
 
+// reductionStepBudget bounds one decision of a reduction. Weakened histories can
+// be harder than the whole; what is not decided within it stays as it was.
+const reductionStepBudget = 50_000
+
 func newReduction(ops []*Operation, budget int) *reduction {
-	return &reduction{ops: ops, weak: make([]bool, len(ops)), budget: budget, search: budget}
+	return &reduction{ops: ops, weak: make([]bool, len(ops)), budget: budget}
 }
 
 // reduce weakens as much as it can, larger parts first, later parts first.
@@ -114,7 +122,7 @@ func (m *reduction) set(part []int, weak bool) {
 // illegal: what is left is still proven to be illegal.
 func (m *reduction) illegal() bool {
 	ops, _ := m.build()
-	d := decide(ops, min(m.search, m.budget))
+	d := decide(ops, min(reductionStepBudget, m.budget))
 	m.budget -= d.steps + len(ops)
 	return d.verdict == Illegal
 }

@@ -210,11 +210,11 @@ func readLine(in *bufio.Reader, buffer *[]byte) ([]byte, error) {
 	if err == bufio.ErrBufferFull {
 		*buffer = append((*buffer)[:0], line...)
 		for err == bufio.ErrBufferFull {
+			line, err = in.ReadSlice('\n')
+			*buffer = append(*buffer, line...)
 			if len(*buffer) > maxLineBytes {
 				return nil, errLineTooLong
 			}
-			line, err = in.ReadSlice('\n')
-			*buffer = append(*buffer, line...)
 		}
 		line = *buffer
 	}

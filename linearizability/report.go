@@ -47,7 +47,8 @@ func CheckFile(path string, o Options) (*Result, ExitStatus, error) {
 // How much of a bad history a report shows.
 const (
 	maxKeysReported = 8
-	maxRows         = 40
+	maxRows         = 40 // of a timeline
+	maxContextRows  = 12 // of them, operations that are not in the core
 )
 
 // WriteText reports a result in lines of at most 100 columns of ASCII, but for
@@ -76,7 +77,7 @@ func (r *Result) WriteText(w io.Writer) error {
 			continue
 		}
 		if shown == maxKeysReported {
-			fmt.Fprintf(&b, "\nand %d more keys that are not linearizable or undecided\n", failed-shown)
+			fmt.Fprintf(&b, "\nnot shown: %d more keys that are not linearizable, or undecided\n", failed-shown)
 			break
 		}
 		shown++
@@ -122,9 +123,7 @@ const (
 // cannot all be true; an arrow's head marks one that may take effect at any
 // time after.
 func (c *Contradiction) Timeline() string {
-	rows := slices.Concat(c.Core, c.Context)
-	slices.SortFunc(rows, func(a, b *Operation) int { return int(a.Call - b.Call) })
-	rows, left := chooseRows(rows, c.Core)
+	rows, left := c.chooseRows()
 	var stamps []Stamp
 	for _, op := range rows {
 		stamps = append(stamps, op.Call)
@@ -148,29 +147,37 @@ func (c *Contradiction) Timeline() string {
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	if left > 0 {
-		fmt.Fprintf(&b, "  and %d more that do not help\n", left)
+		fmt.Fprintf(&b, "  not shown: %d more\n", left)
 	}
 	return b.String()
 }
 
-// chooseRows keeps the core, and of the context as much as there is room for.
-func chooseRows(rows, core []*Operation) (chosen []*Operation, left int) {
-	room := maxRows - len(core)
-	for _, op := range rows {
-		if !slices.Contains(core, op) {
-			if room <= 0 {
-				left++
-				continue
+// chooseRows returns the core and as much of the context as there is room for,
+// by call: first the puts whose values the core met, then the latest.
+func (c *Contradiction) chooseRows() (rows []*Operation, left int) {
+	context := slices.Clone(c.Context)
+	slices.SortFunc(context, func(a, b *Operation) int {
+		if met := c.meets(a); met != c.meets(b) {
+			if met {
+				return -1
 			}
-			room--
+			return 1
 		}
-		chosen = append(chosen, op)
-	}
-	if len(chosen) > maxRows {
-		left += len(chosen) - maxRows
-		chosen = chosen[:maxRows]
-	}
-	return chosen, left
+		return int(b.Call - a.Call)
+	})
+	core := c.Core[:min(len(c.Core), maxRows)]
+	context = context[:min(len(context), maxContextRows, maxRows-len(core))]
+	left = len(c.Core) + len(c.Context) - len(core) - len(context)
+	rows = slices.Concat(core, context)
+	slices.SortFunc(rows, func(a, b *Operation) int { return int(a.Call - b.Call) })
+	return rows, left
+}
+
+// meets: an operation of the core met the value of this put.
+func (c *Contradiction) meets(put *Operation) bool {
+	return put.Kind == Put && slices.ContainsFunc(c.Core, func(op *Operation) bool {
+		return op.observes() && op.Answer.HasValue && op.Answer.Value == put.Value
+	})
 }
 
 // lane is the bar of one operation, laneColumns wide.

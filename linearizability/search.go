@@ -57,6 +57,7 @@ type searchOp struct {
 type openClass struct {
 	requirement
 	effect effect
+	target Version // its If-Match; 0: none
 	calls  []Stamp // ascending
 	used   int
 }
@@ -97,7 +98,7 @@ type search struct {
 	state      searchState
 	trail      []int32 // operations placed, and complements of classes used
 	frames     []frame
-	seen       map[string]struct{}
+	seen       map[string][]int32 // configurations met, with what they had used of each class
 	scratch    []byte
 	steps      int
 	budget     int
@@ -107,7 +108,7 @@ const end int32 = -1
 
 // newSearch prepares to place the kept operations.
 func newSearch(f *facts, kept []keptOp, budget int) *search {
-	s := &search{budget: budget, seen: make(map[string]struct{})}
+	s := &search{budget: budget, seen: make(map[string][]int32)}
 	s.state.current = noWrite
 	s.pending = make([]int32, len(f.ops))
 	s.ops = make([]searchOp, 0, len(kept))
@@ -211,7 +212,7 @@ func (s *search) open(f *facts, op *Operation) {
 			return
 		}
 	}
-	s.classes = append(s.classes, openClass{requirement: r, effect: e, calls: []Stamp{op.Call}})
+	s.classes = append(s.classes, openClass{requirement: r, effect: e, target: op.IfMatch, calls: []Stamp{op.Call}})
 }
 
 // link puts the calls and returns of the closed operations in the order of
@@ -454,9 +455,14 @@ func (s *search) relink(event int32) {
 	}
 }
 
-// remember notes the configuration; false if it was met before. Operations are
-// numbered by call, so all before the first that is not placed are placed, and
-// none is that was called after that one returned: the words between say which.
+// remember notes the configuration; false if it, or one that is as good, was met
+// before. Operations are numbered by call, so all before the first that is not
+// placed are placed, and none is that was called after that one returned: the
+// words between say which.
+//
+// Of two configurations that differ only in how many open writes were used, the
+// one that used fewer of each class is as good: all that follows from the other
+// follows from it.
 func (s *search) remember() bool {
 	first := opOf(s.next[0])
 	key := s.scratch[:0]
@@ -468,13 +474,41 @@ func (s *search) remember() bool {
 	key = binary.AppendUvarint(key, uint64(s.state.version))
 	key = binary.AppendUvarint(key, uint64(s.state.floor))
 	key = append(binary.AppendUvarint(key, uint64(len(s.state.excluded))), s.state.excluded...)
-	for i := range s.classes {
-		key = binary.AppendUvarint(key, uint64(s.classes[i].used))
-	}
 	s.scratch = key
-	if _, met := s.seen[string(key)]; met {
-		return false
+	met, known := s.seen[string(key)]
+	if len(s.classes) == 0 {
+		if !known {
+			s.seen[string(key)] = nil
+		}
+		return !known
 	}
-	s.seen[string(key)] = struct{}{}
+	for at := 0; at < len(met); at += len(s.classes) {
+		if s.usedAtLeast(met[at : at+len(s.classes)]) {
+			return false
+		}
+	}
+	for i := range s.classes {
+		met = append(met, s.usedOf(&s.classes[i]))
+	}
+	s.seen[string(key)] = met
 	return true
+}
+
+func (s *search) usedAtLeast(others []int32) bool {
+	for i, used := range others {
+		s.steps++
+		if s.usedOf(&s.classes[i]) < used {
+			return false
+		}
+	}
+	return true
+}
+
+// usedOf is how much of a class was used, 0 once it can be used no more because
+// the version that it must meet is gone.
+func (s *search) usedOf(c *openClass) int32 {
+	if c.target != 0 && s.state.version != c.target && s.state.floor >= c.target {
+		return 0
+	}
+	return int32(c.used)
 }
