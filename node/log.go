@@ -1,5 +1,11 @@
 package node
 
+import (
+	"encoding/binary"
+
+	"github.com/cespare/xxhash/v2"
+)
+
 // EntryKind says what an entry does when it is applied.
 type EntryKind uint8
 
@@ -19,4 +25,134 @@ type Entry struct {
 	Key   []byte
 	Value []byte
 	If    Condition
+}
+
+// size is what an entry counts for in bounds, in bytes.
+func (e *Entry) size() int { return len(e.Key) + len(e.Value) + 64 }
+
+// hash identifies the entry: its position and what it does.
+func (e *Entry) hash() uint64 {
+	var d xxhash.Digest
+	d.Reset()
+	var b [34]byte
+	binary.BigEndian.PutUint64(b[0:], uint64(e.Index))
+	binary.BigEndian.PutUint64(b[8:], uint64(e.Epoch))
+	binary.BigEndian.PutUint64(b[16:], uint64(e.If.Match))
+	binary.BigEndian.PutUint32(b[24:], uint32(len(e.Key)))
+	binary.BigEndian.PutUint32(b[28:], uint32(len(e.Value)))
+	b[32] = byte(e.Kind)
+	if e.If.Absent {
+		b[33] |= 1
+	}
+	if e.If.Present {
+		b[33] |= 2
+	}
+	d.Write(b[:])
+	d.Write(e.Key)
+	d.Write(e.Value)
+	return d.Sum64()
+}
+
+// log is the part of a partition's log that is kept: the entries after base.
+// What is at or below base has been applied and is in the state. The store
+// holds the same entries; nothing of the ordinary path reads them back.
+type log struct {
+	baseIndex Index
+	baseEpoch Epoch
+	entries   []Entry
+	bytes     int
+}
+
+func (l *log) lastIndex() Index { return l.baseIndex + Index(len(l.entries)) }
+
+// last is last(log) of DESIGN section 6.
+func (l *log) last() (Epoch, Index) {
+	if len(l.entries) == 0 {
+		return l.baseEpoch, l.baseIndex
+	}
+	e := &l.entries[len(l.entries)-1]
+	return e.Epoch, e.Index
+}
+
+// epochAt is the epoch of the entry at i; ok is false if the log does not
+// reach it, at either end.
+func (l *log) epochAt(i Index) (e Epoch, ok bool) {
+	switch {
+	case i == l.baseIndex:
+		return l.baseEpoch, true
+	case i < l.baseIndex || i > l.lastIndex():
+		return 0, false
+	}
+	return l.entries[i-l.baseIndex-1].Epoch, true
+}
+
+func (l *log) at(i Index) *Entry { return &l.entries[i-l.baseIndex-1] }
+
+// between returns the entries in (after, upTo], as many as fit into maxBytes
+// but at least one if there is one. The slice is never written to again.
+func (l *log) between(after, upTo Index, maxBytes int) []Entry {
+	if upTo > l.lastIndex() {
+		upTo = l.lastIndex()
+	}
+	if after >= upTo {
+		return nil
+	}
+	from := int(after - l.baseIndex)
+	to, size := from, 0
+	for to < int(upTo-l.baseIndex) {
+		size += l.entries[to].size()
+		if to > from && size > maxBytes {
+			break
+		}
+		to++
+	}
+	return l.entries[from:to:to]
+}
+
+func (l *log) append(e Entry) {
+	assertf(e.Index == l.lastIndex()+1, "log: entry %d after %d", e.Index, l.lastIndex())
+	l.entries = append(l.entries, e)
+	l.bytes += e.size()
+}
+
+// cut removes the entries after i. The capacity goes with them, so that what
+// was handed out by between is not written over.
+func (l *log) cut(i Index) {
+	keep := int(i - l.baseIndex)
+	for k := keep; k < len(l.entries); k++ {
+		l.bytes -= l.entries[k].size()
+	}
+	l.entries = l.entries[:keep:keep]
+}
+
+// compact moves the base up to i, which the log must reach.
+func (l *log) compact(i Index) {
+	epoch, ok := l.epochAt(i)
+	assertf(ok, "log: compacting to %d beyond %d..%d", i, l.baseIndex, l.lastIndex())
+	drop := int(i - l.baseIndex)
+	for k := 0; k < drop; k++ {
+		l.bytes -= l.entries[k].size()
+	}
+	l.entries = append([]Entry(nil), l.entries[drop:]...)
+	l.baseIndex, l.baseEpoch = i, epoch
+}
+
+// reset empties the log: what is up to (i, e) is in the state.
+func (l *log) reset(i Index, e Epoch) {
+	*l = log{baseIndex: i, baseEpoch: e}
+}
+
+// agree is the greatest index, at most at, whose entry's epoch is at most e:
+// the last place where this log can agree with one that has epoch e at at.
+// Below it a disagreement needs no comparison entry by entry.
+func (l *log) agree(at Index, e Epoch) (Index, Epoch) {
+	i := min(at, l.lastIndex())
+	for i > l.baseIndex {
+		epoch, _ := l.epochAt(i)
+		if epoch <= e {
+			return i, epoch
+		}
+		i--
+	}
+	return l.baseIndex, l.baseEpoch
 }

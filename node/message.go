@@ -1,16 +1,15 @@
 package node
 
-import "time"
+import (
+	"time"
+
+	"dkv/node/layout"
+)
 
 // Assignment is what one epoch of a partition says: who leads, who replicates.
 // It is decided once, by a compare-and-set of the layout, so any copy of it is
 // as good as any other.
-type Assignment struct {
-	Epoch    Epoch
-	Primary  MemberNumber
-	Replicas []MemberNumber // R
-	Next     []MemberNumber // N, empty unless the partition is moving
-}
+type Assignment = layout.Partition
 
 // Envelope is one frame between two members. A frame for another store than
 // the receiver's is dropped.

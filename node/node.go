@@ -1,11 +1,44 @@
 package node
 
-import "dkv/node/layout"
+import (
+	"fmt"
+	"time"
+
+	"dkv/node/layout"
+)
 
 // Node is one member of the cluster, or about to become one.
 type Node struct {
 	cfg Config
 	env Env
+
+	dead     bool // failed or stopped: every event is ignored
+	begun    bool // identity is durable, events count
+	stopping bool
+	started  time.Duration
+
+	store   StoreID
+	boot    uint64
+	cluster string // UUID; "" until it is known
+	self    MemberNumber
+	layout  *layout.Layout // newest adopted; nil before there is one
+
+	// assignments is the newest known of each partition, from the layout or
+	// from peers; replicas are those with data here, nil for the others. Both
+	// have length Q once the layout is known.
+	assignments []Assignment
+	replicas    []*replica
+
+	turn     turn
+	sent     uint64 // transmissions of this boot, for Counter
+	voteSeq  uint64
+	voteSoon bool
+
+	uncommitted int // bytes proposed here and neither committed nor given up
+	requests    requests
+	member      membership
+	planner     planner
+	transfers   []*transfer
 }
 
 // New makes a node. Nothing happens before Start.
@@ -13,44 +46,190 @@ func New(cfg Config, env Env) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Node{cfg: cfg.withDefaults(), env: env}, nil
+	n := &Node{cfg: cfg.withDefaults(), env: env}
+	n.requests.forwarded = make(map[uint64]*operation)
+	n.turn.overlay = make(map[string][]byte)
+	return n, nil
 }
 
 // Start recovers the store and begins to enter the cluster. It is the first
 // event; what is wrong with the store is told to Env.Fail.
-func (n *Node) Start() {}
+func (n *Node) Start() {
+	n.started = n.now()
+	if err := n.recover(); err != nil {
+		n.fail(err)
+		return
+	}
+	n.whenDurable(n.begin)
+}
+
+// begin runs when store id and boot counter are durable: now the node may be
+// seen.
+func (n *Node) begin() {
+	n.begun = true
+	n.observe(Event{Kind: EventBooted, Index: Index(n.boot), Text: string(n.store)})
+	n.recoverReplicas()
+	if n.dead {
+		return
+	}
+	n.openSession()
+	n.scheduleTick()
+}
 
 // OnMessage takes a decoded frame. The node keeps what it points to.
-func (n *Node) OnMessage(m *Envelope) {}
+func (n *Node) OnMessage(m *Envelope) {
+	if n.dead || !n.begun {
+		return
+	}
+	if n.ignoreFrame(m) {
+		n.observe(Event{Kind: EventFrameRefused, Peer: m.From})
+		return
+	}
+	switch body := m.Body.(type) {
+	case *Forward:
+		n.onForward(m, body)
+	case *ForwardReply:
+		n.onForwardReply(m, body)
+	case *Prepare:
+		n.onPrepare(m, body)
+	case *Promise:
+		n.onPromise(m, body)
+	case *Reject:
+		n.onReject(m, body)
+	case *CopyRequest:
+		n.onCopyRequest(m, body)
+	case *CopyReply:
+		n.onCopyReply(m, body)
+	case *Append:
+		n.onAppend(m, body)
+	case *Appended:
+		n.onAppended(m, body)
+	case *Beat:
+		n.onBeat(m, body)
+	case *BeatReply:
+		n.onBeatReply(m, body)
+	case *PreVote:
+		n.onPreVote(m, body)
+	case *PreVoteReply:
+		n.onPreVoteReply(m, body)
+	case *SnapshotOffer:
+		n.onSnapshotOffer(m, body)
+	case *SnapshotPull:
+		n.onSnapshotPull(m, body)
+	case *SnapshotChunk:
+		n.onSnapshotChunk(m, body)
+	case *LayoutRequest:
+		n.onLayoutRequest(m)
+	case *LayoutCopy:
+		n.onLayoutCopy(m, body)
+	}
+}
+
+// ignoreFrame drops what was meant for another disk, or comes from a disk that
+// is not the member it says it is.
+func (n *Node) ignoreFrame(m *Envelope) bool {
+	if m.ToStore != n.store || m.From == n.self && n.self != 0 {
+		return true
+	}
+	if n.layout == nil {
+		return false
+	}
+	known, ok := n.layout.Member(m.From)
+	return ok && known.Store != m.FromStore
+}
 
 // OnPeerLost is a hint that a member's process is gone.
-func (n *Node) OnPeerLost(peer MemberNumber) {}
+func (n *Node) OnPeerLost(peer MemberNumber) {
+	if n.dead || !n.begun {
+		return
+	}
+	for _, r := range n.replicas {
+		if r != nil && r.known().Primary == peer && peer != n.self {
+			r.lost = true
+			n.voteSoon = true
+		}
+	}
+	n.requests.peerLost(n, peer)
+}
 
 // OnRequest takes a client's request and ends it exactly once through done,
 // within its timeout and a little, unless the node fails. done may run before
 // OnRequest returns; it must not call the node. The node keeps the request's
 // slices; done may keep the response's.
-func (n *Node) OnRequest(r Request, done func(Response)) {}
-
-// EndTurn makes the turn's Commit and sends the turn's messages. The owner
-// calls it after every event, or after up to 256 of them.
-func (n *Node) EndTurn() {}
+func (n *Node) OnRequest(r Request, done func(Response)) {
+	if n.dead {
+		return
+	}
+	n.onRequest(r, done)
+}
 
 // Stop refuses what comes, ends what is under way, closes the session, and
 // runs done once, within a bounded time.
-func (n *Node) Stop(done func()) {}
+func (n *Node) Stop(done func()) {
+	if n.dead || n.stopping {
+		done()
+		return
+	}
+	n.stopping = true
+	n.observe(Event{Kind: EventNotice, Text: "stopping: new requests are refused, those under way are ended"})
+	n.drain(n.now()+2*n.cfg.SuspectAfter+time.Second, done)
+}
 
-// Ready says whether the node can serve, and if not, what it waits for.
-func (n *Node) Ready() (ok bool, why string) { return false, "not started" }
+// drain waits until no request is under way, or until the bound, and leaves.
+func (n *Node) drain(until time.Duration, done func()) {
+	if n.requests.open() > 0 && n.now() < until {
+		n.after(n.cfg.SuspectAfter/16, func() { n.drain(until, done) })
+		return
+	}
+	for _, o := range n.requests.all {
+		n.giveUp(o, "the node stops")
+	}
+	leave := func() {
+		n.dead = true
+		done()
+	}
+	if n.member.session == nil {
+		n.after(0, leave)
+		return
+	}
+	n.member.session.Close(leave)
+}
 
 // Hello is how this node introduces itself on a new connection to a peer; ok
 // is false until its identity is durable. To and the protocol versions are
 // the transport's to fill in.
-func (n *Node) Hello() (h Hello, ok bool) { return Hello{}, false }
+func (n *Node) Hello() (h Hello, ok bool) {
+	version := int32(-1)
+	if n.layout != nil {
+		version = n.layout.Version()
+	}
+	return Hello{
+		Cluster: n.cluster, Node: n.cfg.ID, Member: n.self, Store: n.store,
+		Boot: n.boot, LayoutVersion: version,
+	}, n.begun && !n.dead
+}
 
 // OnHello judges a peer's introduction. The error says why the connection
 // must be closed; it is sent to the peer.
-func (n *Node) OnHello(h Hello) error { return nil }
+func (n *Node) OnHello(h Hello) error {
+	switch {
+	case n.dead || !n.begun:
+		return fmt.Errorf("node %s is not ready for peers yet", n.cfg.ID)
+	case h.Store == "":
+		return fmt.Errorf("node %s: a peer must name its store id", n.cfg.ID)
+	case n.cluster != "" && h.Cluster != "" && h.Cluster != n.cluster:
+		return fmt.Errorf("node %s belongs to cluster %s, not to %s", n.cfg.ID, n.cluster, h.Cluster)
+	case h.To != "" && h.To != n.store:
+		return fmt.Errorf("node %s has store %s, not %s", n.cfg.ID, n.store, h.To)
+	}
+	if n.layout == nil || h.Member == 0 {
+		return nil
+	}
+	if m, ok := n.layout.Member(h.Member); ok && m.Store != h.Store {
+		return fmt.Errorf("member %d has store %s, not %s", h.Member, m.Store, h.Store)
+	}
+	return nil
+}
 
 // Hello is the first frame of a connection, each way.
 type Hello struct {
@@ -64,35 +243,107 @@ type Hello struct {
 	LayoutVersion          int32 // -1 while the sender has none
 }
 
-// Status is a picture of a node, for pages, metrics and checks.
-type Status struct {
-	Node        NodeID
-	Store       StoreID
-	Boot        uint64
-	Member      MemberNumber // 0: not a member yet
-	Cluster     string       // UUID, "" before it is known
-	Ready       bool
-	Why         string // what it waits for, if not ready
-	Session     string // "connected", "disconnected", "none"
-	Layout      *layout.Layout
-	Waiting     int // requests without an answer
-	Uncommitted int // bytes, all partitions led here
-	Partitions  []PartitionStatus
+func (n *Node) now() time.Duration { return n.env.Clock.Now() }
+
+// after runs fn as an event unless the node died meanwhile.
+func (n *Node) after(d time.Duration, fn func()) {
+	n.env.Clock.After(d, func() {
+		if !n.dead {
+			fn()
+		}
+	})
 }
 
-// PartitionStatus is what a node knows of one partition.
-type PartitionStatus struct {
-	ID         PartitionID
-	Assignment Assignment // newest known
-	Here       bool       // this node keeps a log of it
-	Role       string     // "primary", "starting", "quiet", "replica", "learner", ""
-	Promised   Epoch
-	First      Index // of the entries still in the log
-	Last       Index
-	LastEpoch  Epoch
-	Commit     Index
-	Applied    Index
+// jitter is between 0 and d.
+func (n *Node) jitter(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return time.Duration(n.env.Random.Uint64() % uint64(d))
 }
 
-// Status takes the picture; of partitions without data here only if all.
-func (n *Node) Status(all bool) *Status { return &Status{} }
+func (n *Node) observe(e Event) { n.env.Observer.Observe(e) }
+
+func (n *Node) notice(format string, args ...any) {
+	n.observe(Event{Kind: EventNotice, Text: fmt.Sprintf(format, args...)})
+}
+
+func (n *Node) alarm(format string, args ...any) {
+	n.observe(Event{Kind: EventAlarm, Text: fmt.Sprintf(format, args...)})
+}
+
+// fail stops the node for good; a restart is the recovery.
+func (n *Node) fail(err error) {
+	if n.dead {
+		return
+	}
+	n.dead = true
+	n.observe(Event{Kind: EventFailed, Text: err.Error()})
+	n.env.Fail(err)
+}
+
+// interval is the beat of everything periodic.
+func (n *Node) interval() time.Duration { return n.cfg.SuspectAfter / 4 }
+
+func (n *Node) scheduleTick() {
+	n.after(n.interval(), func() {
+		n.tick()
+		n.scheduleTick()
+	})
+}
+
+// tick does all that is due with time. Its order is the order of importance:
+// what tells others that this node lives comes first.
+func (n *Node) tick() {
+	now := n.now()
+	for _, r := range n.replicas {
+		if r != nil {
+			r.tickReign(now)
+		}
+	}
+	n.sendBeats()
+	for _, r := range n.replicas {
+		if r != nil {
+			r.tickInstall(now)
+			r.tickForget(now)
+		}
+	}
+	n.sendPreVotes(now)
+	n.tickRequests(now)
+	n.tickTransfers(now)
+	n.tickMembership(now)
+	n.takeSteps()
+}
+
+// replica returns the replica of a partition, made anew (empty) if there is
+// none; nil if there is no such partition or the layout is not known yet.
+func (n *Node) replica(p PartitionID) *replica {
+	if uint64(p) >= uint64(len(n.replicas)) {
+		return nil
+	}
+	if n.replicas[p] == nil {
+		n.replicas[p] = newReplica(n, p)
+	}
+	return n.replicas[p]
+}
+
+// held is the replica of a partition if there is one here.
+func (n *Node) held(p PartitionID) *replica {
+	if uint64(p) >= uint64(len(n.replicas)) {
+		return nil
+	}
+	return n.replicas[p]
+}
+
+// learn takes an assignment from wherever it comes.
+func (n *Node) learn(p PartitionID, a Assignment) {
+	if uint64(p) >= uint64(len(n.assignments)) || a.Epoch <= n.assignments[p].Epoch {
+		return
+	}
+	n.assignments[p] = a
+	n.requests.rerouted = true
+	if n.replicas[p] == nil && (n.self == 0 || !a.Names(n.self)) {
+		return
+	}
+	n.replica(p).onAssignment(a)
+}

@@ -1,0 +1,156 @@
+package node
+
+import (
+	"errors"
+	"strings"
+
+	"dkv/node/layout"
+	"dkv/node/ring"
+)
+
+// How a cluster is formed (DESIGN section 5, "Barrier"): whoever sees enough
+// registered nodes makes the layout over all of them, on the condition that
+// all are registered at that instant. Counting children would not do: nodes see
+// the numbers at different moments.
+
+// candidate is a registered node, as read for forming.
+type candidate struct {
+	id      NodeID
+	version int32 // of nodes/<id>
+	live    liveRecord
+}
+
+// formCluster runs while there is no layout: when this node has registered,
+// and whenever the children of live change.
+func (n *Node) formCluster() {
+	m := &n.member
+	if m.forming {
+		return
+	}
+	m.forming = true
+	current, session := n.inSession(), m.session
+	session.Children(n.root()+"/live", true, func(names []string, err error) {
+		switch {
+		case !current():
+		case err != nil:
+			n.formLater()
+		case len(names) < n.cfg.Expect:
+			m.forming = false
+			n.say("waiting for %d more of %d nodes to form cluster %q; registered: %s", n.cfg.Expect-len(names), n.cfg.Expect, n.cfg.Cluster, strings.Join(names, " "))
+		default:
+			n.gather(session, names, nil)
+		}
+	})
+}
+
+// formLater looks again for a layout, and tries again if there is none.
+func (n *Node) formLater() {
+	n.member.forming = false
+	current := n.inSession()
+	n.after(n.interval()+n.jitter(n.interval()), func() {
+		if current() && n.layout == nil {
+			n.wantLayout()
+		}
+	})
+}
+
+// gather reads the candidates one by one: first the counter, then the
+// ephemeral that it guards.
+func (n *Node) gather(session Session, names []string, all []candidate) {
+	if len(all) == len(names) {
+		n.form(session, all)
+		return
+	}
+	current := n.inSession()
+	c := candidate{id: NodeID(names[len(all)])}
+	session.Get(n.nodePath(c.id), false, func(_ []byte, stat Stat, err error) {
+		if !current() {
+			return
+		}
+		if err != nil {
+			n.formLater()
+			return
+		}
+		c.version = stat.Version
+		session.Get(n.livePath(c.id), false, func(data []byte, _ Stat, err error) {
+			if !current() {
+				return
+			}
+			if err != nil || decodeRecord(data, &c.live) != nil {
+				n.formLater()
+				return
+			}
+			n.gather(session, names, append(all, c))
+		})
+	})
+}
+
+// form makes the layout, on the condition that all candidates are registered at
+// that instant.
+func (n *Node) form(session Session, all []candidate) {
+	for _, c := range all {
+		if c.live.Cluster != "" {
+			n.alarm("not forming cluster %q: node %s has data of cluster %s, of which ZooKeeper knows no layout; ZooKeeper was wiped, or is the wrong one: restore it, or start all nodes with empty data directories", n.cfg.Cluster, c.id, c.live.Cluster)
+			n.formLater()
+			return
+		}
+	}
+	l, err := n.firstLayout(all)
+	var data []byte
+	if err == nil {
+		data, err = l.Encode()
+	}
+	if err != nil {
+		n.alarm("cluster %q can't be formed: %v", n.cfg.Cluster, err)
+		n.formLater()
+		return
+	}
+	var ops []Op
+	for _, c := range all {
+		ops = append(ops,
+			Op{Kind: OpCheck, Path: n.nodePath(c.id), Version: c.version},
+			Op{Kind: OpCheck, Path: n.livePath(c.id), Version: AnyVersion})
+	}
+	ops = append(ops, Op{Kind: OpCreate, Path: n.layoutPath(), Data: data})
+	current := n.inSession()
+	session.Multi(ops, func(err error) {
+		if !current() {
+			return
+		}
+		if err == nil {
+			n.member.forming = false
+			n.observe(Event{Kind: EventFormed, Index: Index(len(all))})
+			n.adopt(l)
+		}
+		if err != nil && !errors.Is(err, ErrNodeExists) {
+			n.formLater()
+			return
+		}
+		n.member.forming = false
+		n.wantLayout() // also to watch it
+	})
+}
+
+// firstLayout places the partitions on the candidates as the ring says.
+func (n *Node) firstLayout(all []candidate) (*layout.Layout, error) {
+	var members []layout.Member
+	for i, c := range all {
+		members = append(members, layout.Member{
+			Number: MemberNumber(i + 1), Node: c.id, Store: c.live.Store,
+			Peer: c.live.Peer, HTTP: c.live.HTTP, Zone: c.live.Zone, Weight: c.live.Weight,
+			State: layout.Active,
+		})
+	}
+	targets, err := ring.Assign(n.cfg.Partitions, n.cfg.Replication, ringMembers(members))
+	if err != nil {
+		return nil, err
+	}
+	placements := make([]layout.Placement, len(targets))
+	for p, t := range targets {
+		placements[p].Primary = MemberNumber(t.Primary)
+		for _, m := range t.Replicas {
+			placements[p].Replicas = append(placements[p].Replicas, MemberNumber(m))
+		}
+	}
+	return layout.Form(n.member.uuid, n.cfg.Replication, members, placements)
+}

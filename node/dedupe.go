@@ -1,0 +1,102 @@
+package node
+
+import "time"
+
+// A forward's number has one fate at a primary (DESIGN section 6, rule 11a):
+// it is accepted or refused once, and its copies get the same answer or none.
+// The tables belong to a reign and die with the process; a primary never
+// resumes an epoch.
+
+// fatesKept is how long the tables of an ended reign are kept.
+const fatesKept = 30 * time.Second
+
+// smallValue bounds what is kept of an answer, in bytes. A copy of a forward
+// whose answer is larger gets none.
+const smallValue = 256
+
+// fates are those of the numbers of one forwarder (one boot of one store).
+type fates struct {
+	store   StoreID
+	boot    uint64
+	max     uint64
+	records map[uint64]*fate
+	order   []uint64 // numbers, as they came
+}
+
+// fate of one number.
+type fate struct {
+	final    bool // response may be repeated
+	response Response
+}
+
+func (f *fate) settle(answer Response) {
+	f.response, f.final = answer, len(answer.Value) <= smallValue
+	if !f.final {
+		f.response = Response{}
+	}
+}
+
+// endedReign keeps what a reign did for forwarders.
+type endedReign struct {
+	epoch Epoch
+	until time.Duration
+	fates []*fates
+}
+
+// fatesOf is the table in which the forward's number stands or will stand; nil
+// if this process does not hold the epoch's tables.
+func (r *replica) fatesOf(f *Forward) *fates {
+	if g := r.reign; g != nil && g.epoch == f.Epoch {
+		return findFates(&g.fates, f.ID)
+	}
+	for i := range r.ended {
+		if r.ended[i].epoch == f.Epoch {
+			return findFates(&r.ended[i].fates, f.ID)
+		}
+	}
+	return nil
+}
+
+func findFates(tables *[]*fates, id ForwardID) *fates {
+	for _, t := range *tables {
+		if t.store == id.Store && t.boot == id.Boot {
+			return t
+		}
+	}
+	t := &fates{store: id.Store, boot: id.Boot, records: make(map[uint64]*fate)}
+	*tables = append(*tables, t)
+	return t
+}
+
+// of returns the fate of a number, and whether it came for the first time. It
+// is nil for a number that fell below the window.
+func (t *fates) of(number uint64) (f *fate, fresh bool) {
+	if number+forwardWindow <= t.max {
+		return nil, false
+	}
+	if f, ok := t.records[number]; ok {
+		return f, false
+	}
+	t.max = max(t.max, number)
+	for len(t.order) > 0 && t.order[0]+forwardWindow <= t.max {
+		delete(t.records, t.order[0])
+		t.order = t.order[1:]
+	}
+	f = &fate{}
+	t.records[number] = f
+	t.order = append(t.order, number)
+	return f, true
+}
+
+// keepFates remembers an ended reign's tables for a while.
+func (r *replica) keepFates(g *reign) {
+	if len(g.fates) > 0 {
+		r.ended = append(r.ended, endedReign{g.epoch, r.n.now() + fatesKept, g.fates})
+	}
+}
+
+func (r *replica) dropFates(now time.Duration) {
+	for len(r.ended) > 0 && r.ended[0].until <= now {
+		r.ended = r.ended[1:]
+	}
+}

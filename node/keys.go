@@ -1,0 +1,133 @@
+package node
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// What stands where in the store. Numbers are big-endian, so that they sort.
+//
+//	m/format m/store m/cluster m/boot m/layout        facts of the node
+//	p/<partition u32>/promised                        u64
+//	p/<partition>/state                               see stateRecord
+//	p/<partition>/log/<index u64>                     entry with checksum
+//	p/<partition>/gen/<generation u64>/kv/<key>       version u64, value
+const storeFormat = 1
+
+var (
+	keyFormat  = []byte("m/format")
+	keyStore   = []byte("m/store")
+	keyCluster = []byte("m/cluster")
+	keyBoot    = []byte("m/boot")
+	keyLayout  = []byte("m/layout")
+)
+
+func partitionKey(p PartitionID, tail string) []byte {
+	k := make([]byte, 0, 7+len(tail))
+	k = append(k, "p/"...)
+	k = binary.BigEndian.AppendUint32(k, uint32(p))
+	k = append(k, '/')
+	return append(k, tail...)
+}
+
+func promisedKey(p PartitionID) []byte { return partitionKey(p, "promised") }
+func stateKey(p PartitionID) []byte    { return partitionKey(p, "state") }
+
+func logKey(p PartitionID, i Index) []byte {
+	k := make([]byte, 0, 19)
+	k = append(k, "p/"...)
+	k = binary.BigEndian.AppendUint32(k, uint32(p))
+	k = append(k, "/log/"...)
+	return binary.BigEndian.AppendUint64(k, uint64(i))
+}
+
+// logRange bounds the log's keys from index i on.
+func logRange(p PartitionID, i Index) (from, to []byte) {
+	return logKey(p, i), partitionKey(p, "log0")
+}
+
+// indexOfLogKey is the inverse of logKey; ok is false for a foreign key.
+func indexOfLogKey(key []byte) (i Index, ok bool) {
+	if len(key) != 19 {
+		return 0, false
+	}
+	return Index(binary.BigEndian.Uint64(key[11:])), true
+}
+
+// generationKey begins the keys of a generation. '0' follows '/', so
+// generationsEnd ends those of all generations.
+func generationKey(p PartitionID, gen uint64) []byte {
+	k := partitionKey(p, "gen/")
+	return binary.BigEndian.AppendUint64(k, gen)
+}
+
+func generationsEnd(p PartitionID) []byte { return partitionKey(p, "gen0") }
+
+func kvPrefix(p PartitionID, gen uint64) []byte {
+	return append(generationKey(p, gen), "/kv/"...)
+}
+
+// kvRange bounds the keys of a generation.
+func kvRange(p PartitionID, gen uint64) (from, to []byte) {
+	return kvPrefix(p, gen), append(generationKey(p, gen), "/kv0"...)
+}
+
+func kvKey(p PartitionID, gen uint64, key []byte) []byte {
+	k := make([]byte, 0, 23+len(key))
+	k = append(k, "p/"...)
+	k = binary.BigEndian.AppendUint32(k, uint32(p))
+	k = append(k, "/gen/"...)
+	k = binary.BigEndian.AppendUint64(k, gen)
+	k = append(k, "/kv/"...)
+	return append(k, key...)
+}
+
+func encodeNumber(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+func decodeNumber(b []byte) (uint64, error) {
+	if len(b) != 8 {
+		return 0, fmt.Errorf("%d bytes where a number has 8", len(b))
+	}
+	return binary.BigEndian.Uint64(b), nil
+}
+
+func encodeValue(v Version, value []byte) []byte {
+	b := make([]byte, 0, 8+len(value))
+	b = binary.BigEndian.AppendUint64(b, uint64(v))
+	return append(b, value...)
+}
+
+func decodeValue(b []byte) (Version, []byte, error) {
+	if len(b) < 8 {
+		return 0, nil, fmt.Errorf("%d bytes where a value has at least 8", len(b))
+	}
+	return Version(binary.BigEndian.Uint64(b)), b[8:], nil
+}
+
+// stateRecord says what the state of a partition is: which generation of keys
+// is the valid one, up to which entry it was applied, and where the log
+// begins.
+type stateRecord struct {
+	generation   uint64
+	appliedIndex Index
+	appliedEpoch Epoch
+	baseIndex    Index
+	baseEpoch    Epoch
+}
+
+func (s stateRecord) encode() []byte {
+	b := make([]byte, 0, 40)
+	b = binary.BigEndian.AppendUint64(b, s.generation)
+	b = binary.BigEndian.AppendUint64(b, uint64(s.appliedIndex))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.appliedEpoch))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.baseIndex))
+	return binary.BigEndian.AppendUint64(b, uint64(s.baseEpoch))
+}
+
+func decodeState(b []byte) (stateRecord, error) {
+	if len(b) != 40 {
+		return stateRecord{}, fmt.Errorf("%d bytes where a state has 40", len(b))
+	}
+	at := func(i int) uint64 { return binary.BigEndian.Uint64(b[8*i:]) }
+	return stateRecord{at(0), Index(at(1)), Epoch(at(2)), Index(at(3)), Epoch(at(4))}, nil
+}

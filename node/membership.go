@@ -1,0 +1,422 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// How a node enters the cluster, once per session:
+//
+//	openSession ─▶ onSession(connected) ─▶ reconcile ─▶ checkCluster
+//	            ─▶ register ─▶ wantLayout (planner.go) ─▶ formCluster (barrier.go)
+//
+// Everything is level-triggered: a watch, a reconnect or a lost answer leads to
+// reading again what is there, never to acting on what was expected.
+
+// membership is the node's side of its ZooKeeper session.
+type membership struct {
+	session    Session // nil between two sessions
+	up         bool    // connected, as far as is known
+	since      time.Duration
+	saidAt     time.Duration // when the operator was last told of an outage
+	everJoined bool          // registered once in this process
+
+	busy       bool // a chain of reads and writes is under way
+	again      bool // look again when it ends
+	checked    bool // the cluster's znode agrees
+	standing   bool // live/<id> is this session's
+	verify     bool // look whether it still is
+	tried      bool // a registration got no answer
+	uuid       string
+	waitingFor string // for pages: what keeps the node from being ready
+	forming    bool
+	told       string // the last notice, so that it is not repeated
+}
+
+// clusterRecord is the znode cluster.
+type clusterRecord struct {
+	UUID        string `json:"uuid"`
+	Expect      int    `json:"expect"`
+	Partitions  int    `json:"partitions"`
+	Replication int    `json:"replication"`
+}
+
+// nodeRecord is the znode nodes/<id>.
+type nodeRecord struct {
+	Incarnation uint64  `json:"incarnation"`
+	Store       StoreID `json:"store"`
+}
+
+// liveRecord is the ephemeral live/<id>.
+type liveRecord struct {
+	Peer        string  `json:"peer"`
+	HTTP        string  `json:"http"`
+	Store       StoreID `json:"store"`
+	Incarnation uint64  `json:"incarnation"`
+	Cluster     string  `json:"cluster,omitempty"` // UUID, if the store has one
+	Zone        string  `json:"zone,omitempty"`
+	Weight      int     `json:"weight"`
+}
+
+func (n *Node) root() string                 { return "/dkv/" + n.cfg.Cluster }
+func (n *Node) nodePath(id NodeID) string    { return n.root() + "/nodes/" + string(id) }
+func (n *Node) livePath(id NodeID) string    { return n.root() + "/live/" + string(id) }
+func (n *Node) registered() bool             { return n.member.session != nil && n.member.up && n.member.standing }
+func encodeRecord(record any) []byte         { data, _ := json.Marshal(record); return data }
+func decodeRecord(data []byte, to any) error { return json.Unmarshal(data, to) }
+
+// openSession begins a new session; nothing of an earlier one is used again.
+func (n *Node) openSession() {
+	m := &n.member
+	m.up, m.busy, m.again, m.checked, m.standing, m.forming = false, false, false, false, false, false
+	m.since = n.now()
+	n.planner.newSession()
+	var session Session
+	session = n.env.Coordinator.Open(func(e SessionEvent) {
+		if !n.dead && n.member.session == session {
+			n.onSession(e)
+		}
+	})
+	m.session = session
+}
+
+// newSession forgets what was under way; what was set without an answer must
+// be looked up.
+func (p *planner) newSession() {
+	if p.setting {
+		p.tried = p.pending
+	}
+	p.setting, p.reading, p.again = false, false, false
+}
+
+// onSession follows what becomes of the session.
+func (n *Node) onSession(e SessionEvent) {
+	m := &n.member
+	switch e.Kind {
+	case EventConnected:
+		m.up, m.verify, m.since, m.told = true, true, n.now(), ""
+		n.reconcile()
+	case EventDisconnected:
+		m.up, m.since = false, n.now()
+	case EventExpired:
+		n.observe(Event{Kind: EventSessionExpired})
+		m.session, m.up, m.standing, m.since = nil, false, false, n.now()
+		n.after(n.jitter(n.interval()), n.openSession)
+	case EventChanged:
+		n.onChanged(e.Path)
+	}
+}
+
+// onChanged reads again what a watch told of.
+func (n *Node) onChanged(path string) {
+	switch path {
+	case n.layoutPath(), n.root() + "/live":
+		if n.registered() {
+			n.wantLayout()
+		}
+	case n.livePath(n.cfg.ID):
+		n.member.verify = true
+		n.reconcile()
+	}
+}
+
+// tickMembership tells the operator of an outage, every few seconds.
+func (n *Node) tickMembership(now time.Duration) {
+	m := &n.member
+	if m.up || now-m.since < 3*time.Second || m.saidAt != 0 && now-m.saidAt < 5*time.Second {
+		return
+	}
+	m.saidAt = now
+	n.notice("ZooKeeper has not answered for %v: trying on; partitions whose primary lives are served meanwhile", (now - m.since).Round(time.Second))
+}
+
+// inSession guards a callback against the session having been replaced.
+func (n *Node) inSession() func() bool {
+	session := n.member.session
+	return func() bool { return !n.dead && n.member.session == session }
+}
+
+// reconcile does the next thing that is missing.
+func (n *Node) reconcile() {
+	m := &n.member
+	if m.session == nil || !m.up || n.stopping {
+		return
+	}
+	if m.busy {
+		m.again = true
+		return
+	}
+	switch {
+	case !m.checked:
+		m.busy = true
+		n.checkCluster()
+	case !m.standing || m.verify:
+		m.busy, m.verify = true, false
+		n.register()
+	default:
+		n.wantLayout()
+	}
+}
+
+// proceed ends a chain: on with the next thing at once.
+func (n *Node) proceed() {
+	n.member.busy, n.member.again = false, false
+	n.reconcile()
+}
+
+// lookAgain ends a chain that could not do its work; it begins anew later.
+func (n *Node) lookAgain(after time.Duration) {
+	n.member.busy, n.member.again = false, false
+	current := n.inSession()
+	n.after(after+n.jitter(after), func() {
+		if current() {
+			n.reconcile()
+		}
+	})
+}
+
+// say tells the operator once, and the status pages for as long as it is so.
+func (n *Node) say(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	n.member.waitingFor = text
+	if text != n.member.told {
+		n.member.told = text
+		n.notice("%s", text)
+	}
+}
+
+// checkCluster compares the cluster's znode with the flags and with the store.
+func (n *Node) checkCluster() {
+	current := n.inSession()
+	n.member.session.Get(n.root()+"/cluster", false, func(data []byte, _ Stat, err error) {
+		if !current() {
+			return
+		}
+		switch {
+		case err == nil:
+			n.onCluster(data)
+		case errors.Is(err, ErrNoNode) && n.cluster != "":
+			n.alarm("ZooKeeper knows no cluster %q, but this store belongs to %s: ZooKeeper was wiped, or is the wrong one; check --zookeeper and --cluster, or restore it", n.cfg.Cluster, n.cluster)
+			n.lookAgain(n.cfg.SettleTime / 2)
+		case errors.Is(err, ErrNoNode):
+			n.createCluster(n.member.session, 0)
+		default:
+			n.lookAgain(n.interval())
+		}
+	})
+}
+
+// createCluster makes the znodes that everything hangs from, one after the
+// other; whoever else makes them is as good.
+func (n *Node) createCluster(session Session, step int) {
+	record := clusterRecord{n.newUUID(), n.cfg.Expect, n.cfg.Partitions, n.cfg.Replication}
+	root := n.root()
+	ops := []Op{
+		{Kind: OpCreate, Path: "/dkv"},
+		{Kind: OpCreate, Path: root},
+		{Kind: OpCreate, Path: root + "/nodes"},
+		{Kind: OpCreate, Path: root + "/live"},
+		{Kind: OpCreate, Path: root + "/cluster", Data: encodeRecord(record)},
+	}
+	if step == len(ops) {
+		n.checkCluster()
+		return
+	}
+	current := n.inSession()
+	session.Multi(ops[step:step+1], func(err error) {
+		switch {
+		case !current():
+		case err == nil || errors.Is(err, ErrNodeExists):
+			n.createCluster(session, step+1)
+		default:
+			n.lookAgain(n.interval())
+		}
+	})
+}
+
+// onCluster refuses to enter a cluster that is not the one meant.
+func (n *Node) onCluster(data []byte) {
+	var c clusterRecord
+	if err := decodeRecord(data, &c); err != nil {
+		n.alarm("%s/cluster in ZooKeeper can't be read: %v", n.root(), err)
+		n.lookAgain(n.cfg.SettleTime / 2)
+		return
+	}
+	if err := n.differs(c); err != nil {
+		if n.member.everJoined {
+			n.alarm("%v", err)
+			n.lookAgain(n.cfg.SettleTime / 2)
+			return
+		}
+		n.fail(err)
+		return
+	}
+	n.member.uuid, n.member.checked = c.UUID, true
+	n.proceed()
+}
+
+func (n *Node) differs(c clusterRecord) error {
+	switch {
+	case n.cluster != "" && c.UUID != n.cluster:
+		return fmt.Errorf("the data directory belongs to cluster %s, but ZooKeeper's %q is %s: start the node with the data directory of that cluster, or an empty one, or with another --zookeeper", n.cluster, n.cfg.Cluster, c.UUID)
+	case c.Expect != n.cfg.Expect:
+		return fmt.Errorf("cluster %q was created with --expect %d, this node has %d: start it with --expect %d", n.cfg.Cluster, c.Expect, n.cfg.Expect, c.Expect)
+	case c.Partitions != n.cfg.Partitions:
+		return fmt.Errorf("cluster %q was created with --partitions %d, this node has %d: start it with --partitions %d", n.cfg.Cluster, c.Partitions, n.cfg.Partitions, c.Partitions)
+	case c.Replication != n.cfg.Replication:
+		return fmt.Errorf("cluster %q was created with --replication %d, this node has %d: start it with --replication %d", n.cfg.Cluster, c.Replication, n.cfg.Replication, c.Replication)
+	}
+	return nil
+}
+
+// registration is what register reads before it writes.
+type registration struct {
+	node    nodeRecord
+	version int32 // of nodes/<id>
+	live    *liveRecord
+	owner   int64
+}
+
+// register makes live/<id> this session's. The counter nodes/<id> decides
+// between two processes of one name: exactly one wins (Curator's lessons,
+// CURATOR-696: ownership is ephemeralOwner, never the name).
+func (n *Node) register() {
+	current, session := n.inSession(), n.member.session
+	id := n.cfg.ID
+	session.Get(n.nodePath(id), false, func(data []byte, stat Stat, err error) {
+		var g registration
+		switch {
+		case !current():
+		case errors.Is(err, ErrNoNode):
+			n.createNode(session)
+		case err != nil:
+			n.lookAgain(n.interval())
+		default:
+			g.version = stat.Version
+			if err := decodeRecord(data, &g.node); err != nil {
+				n.alarm("%s in ZooKeeper can't be read: %v", n.nodePath(id), err)
+			}
+			n.readLive(session, g)
+		}
+	})
+}
+
+// createNode makes the counter of a node id that was never seen before.
+func (n *Node) createNode(session Session) {
+	current := n.inSession()
+	ops := []Op{{Kind: OpCreate, Path: n.nodePath(n.cfg.ID), Data: encodeRecord(nodeRecord{0, n.store})}}
+	session.Multi(ops, func(err error) {
+		switch {
+		case !current():
+		case err == nil || errors.Is(err, ErrNodeExists):
+			n.register()
+		default:
+			n.lookAgain(n.interval())
+		}
+	})
+}
+
+// readLive looks who holds live/<id>, and watches it.
+func (n *Node) readLive(session Session, g registration) {
+	current := n.inSession()
+	session.Get(n.livePath(n.cfg.ID), true, func(data []byte, stat Stat, err error) {
+		if !current() {
+			return
+		}
+		if err != nil && !errors.Is(err, ErrNoNode) {
+			n.lookAgain(n.interval())
+			return
+		}
+		if err == nil {
+			g.live, g.owner = &liveRecord{}, stat.EphemeralOwner
+			if err := decodeRecord(data, g.live); err != nil {
+				n.alarm("%s in ZooKeeper can't be read: %v", n.livePath(n.cfg.ID), err)
+			}
+		}
+		n.onRegistration(session, g)
+	})
+}
+
+// onRegistration decides from what was read.
+func (n *Node) onRegistration(session Session, g registration) {
+	m := &n.member
+	switch {
+	case g.live != nil && g.owner == session.ID():
+		if m.tried {
+			n.observe(Event{Kind: EventAppliedUnanswered, Index: Index(g.node.Incarnation)})
+		}
+		n.onRegistered(g.node.Incarnation)
+	case g.live != nil && g.live.Store != n.store:
+		m.standing = false
+		n.say("waiting: node %s is registered by another process with store %s, this one has %s; stop one of them, or give this one another --id", n.cfg.ID, g.live.Store, n.store)
+		n.lookAgain(n.cfg.SuspectAfter)
+	case g.node.Store != n.store:
+		m.standing = false
+		n.checkForeign(session, g)
+	default:
+		m.standing = false
+		n.writeRegistration(session, g)
+	}
+}
+
+// checkForeign: this node id was used with another disk. Before the cluster is
+// formed nothing is lost by that; afterwards that disk holds a member's data.
+func (n *Node) checkForeign(session Session, g registration) {
+	current := n.inSession()
+	session.Get(n.layoutPath(), false, func(_ []byte, _ Stat, err error) {
+		switch {
+		case !current():
+		case err == nil:
+			n.fail(fmt.Errorf("node %s is a member with store %s, but this data directory holds store %s: start it with its own data directory, or under an --id that was never used", n.cfg.ID, g.node.Store, n.store))
+		case errors.Is(err, ErrNoNode):
+			n.writeRegistration(session, g)
+		default:
+			n.lookAgain(n.interval())
+		}
+	})
+}
+
+// writeRegistration counts the incarnation and puts this session's live/<id>
+// in the place of a former one's, at one instant.
+func (n *Node) writeRegistration(session Session, g registration) {
+	incarnation := g.node.Incarnation + 1
+	live := liveRecord{
+		Peer: n.cfg.PeerAddress, HTTP: n.cfg.HTTPAddress, Store: n.store, Incarnation: incarnation,
+		Cluster: n.cluster, Zone: n.cfg.Zone, Weight: n.cfg.Weight,
+	}
+	ops := []Op{{Kind: OpSet, Path: n.nodePath(n.cfg.ID), Data: encodeRecord(nodeRecord{incarnation, n.store}), Version: g.version}}
+	if g.live != nil {
+		ops = append(ops, Op{Kind: OpDelete, Path: n.livePath(n.cfg.ID), Version: AnyVersion})
+	}
+	ops = append(ops, Op{Kind: OpCreateEphemeral, Path: n.livePath(n.cfg.ID), Data: encodeRecord(live)})
+	current := n.inSession()
+	session.Multi(ops, func(err error) {
+		var refusal *OpError
+		switch {
+		case !current():
+		case err == nil:
+			if g.live != nil {
+				n.observe(Event{Kind: EventStaleReplaced, Index: Index(incarnation)})
+			}
+			n.onRegistered(incarnation)
+		case errors.As(err, &refusal):
+			n.lookAgain(n.interval() / 4)
+		default:
+			n.member.tried = true
+			n.lookAgain(n.interval())
+		}
+	})
+}
+
+// onRegistered: live/<id> is this session's, as of now.
+func (n *Node) onRegistered(incarnation uint64) {
+	m := &n.member
+	m.tried = false
+	if !m.standing {
+		m.standing, m.everJoined, m.waitingFor = true, true, ""
+		n.observe(Event{Kind: EventRegistered, Index: Index(incarnation)})
+	}
+	n.proceed()
+}

@@ -1,0 +1,384 @@
+package node
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"dkv/node/layout"
+	"dkv/node/ring"
+)
+
+// How the layout is read, copied and changed. It is one znode; every change is
+// a set conditional on the version read, and carries all the steps that this
+// node wants at the time (DESIGN section 5, (e)).
+
+// planner is the node's hand on the layout.
+type planner struct {
+	setting bool           // a compare-and-set is under way
+	pending *layout.Layout // what it would make
+	tried   *layout.Layout // what got no answer
+	reading bool
+	again   bool          // read once more after the reading under way
+	retryAt time.Duration // after a conflict
+	backoff time.Duration
+	targets []ring.Target // of the layout's members
+	members []layout.Member
+	askedAt time.Duration // when a peer was last asked for its copy
+	alarmed int32         // the version of ZooKeeper's layout that was alarmed of
+}
+
+func (n *Node) layoutPath() string { return n.root() + "/layout" }
+
+func (n *Node) layoutVersion() int32 {
+	if n.layout == nil {
+		return -1
+	}
+	return n.layout.Version()
+}
+
+// takeSteps makes the steps that this node wants just now, all in one
+// compare-and-set.
+func (n *Node) takeSteps() {
+	p := &n.planner
+	now := n.now()
+	if n.layout == nil || p.setting || p.reading || now < p.retryAt || !n.registered() || n.stopping {
+		return
+	}
+	result := n.layout.Apply(n.dueSteps(now), n.dueChanges()...)
+	if result.Layout == n.layout {
+		return
+	}
+	data, err := result.Layout.Encode()
+	if err != nil {
+		n.alarm("the layout can't be changed: %v", err)
+		p.retryAt = now + n.cfg.SettleTime
+		return
+	}
+	p.setting, p.pending = true, result.Layout
+	session := n.member.session
+	session.Multi([]Op{{Kind: OpSet, Path: n.layoutPath(), Data: data, Version: n.layout.Version()}}, func(err error) {
+		if !n.dead && n.member.session == session {
+			n.onLayoutSet(result, err)
+		}
+	})
+}
+
+// dueSteps asks every replica, in order.
+func (n *Node) dueSteps(now time.Duration) []layout.Step {
+	var steps []layout.Step
+	for _, r := range n.replicas {
+		if r == nil {
+			continue
+		}
+		if step, ok := r.dueTakeOver(now); ok {
+			steps = append(steps, step)
+		} else if step, ok := r.dueMove(now); ok {
+			steps = append(steps, step)
+		}
+	}
+	return steps
+}
+
+// dueChanges corrects the own entry in the list of members, when the node came
+// back under another address.
+func (n *Node) dueChanges() []layout.MemberChange {
+	m, ok := n.layout.Member(n.self)
+	if !ok || m.State == layout.Gone {
+		return nil
+	}
+	was := m
+	m.Peer, m.HTTP = n.cfg.PeerAddress, n.cfg.HTTPAddress
+	if m == was {
+		return nil
+	}
+	return []layout.MemberChange{{Kind: layout.Update, Member: m}}
+}
+
+// onLayoutSet takes the answer to a compare-and-set.
+func (n *Node) onLayoutSet(result layout.Applied, err error) {
+	p := &n.planner
+	p.setting = false
+	switch {
+	case err == nil:
+		p.backoff = 0
+		n.stepsTaken(result)
+		n.adopt(result.Layout)
+	case errors.Is(err, ErrBadVersion):
+		n.observe(Event{Kind: EventLayoutConflict, Index: Index(n.layout.Version())})
+		n.backOff()
+		n.wantLayout()
+	default:
+		n.observe(Event{Kind: EventLayoutUnknown, Index: Index(n.layout.Version())})
+		p.tried = result.Layout
+		n.backOff()
+		n.wantLayout()
+	}
+}
+
+func (n *Node) backOff() {
+	p := &n.planner
+	p.backoff = min(max(2*p.backoff, n.cfg.SuspectAfter/32), n.cfg.SuspectAfter)
+	p.retryAt = n.now() + p.backoff/2 + n.jitter(p.backoff)
+}
+
+// stepsTaken observes what this node's steps were.
+func (n *Node) stepsTaken(result layout.Applied) {
+	for _, s := range result.Steps {
+		was, _ := n.layout.Partition(s.Partition)
+		e := Event{Partition: s.Partition, Epoch: s.Epoch + 1, Peer: s.Primary}
+		switch {
+		case s.Kind == layout.FinishMove:
+			e.Kind = EventMoveFinished
+		case s.Kind == layout.CancelMove:
+			e.Kind = EventMoveCancelled
+		case s.Primary == was.Primary:
+			e.Kind = EventBump
+		case s.Primary == n.self:
+			e.Kind = EventTakeOver
+			if r := n.held(s.Partition); r != nil {
+				r.tookOverFrom(was.Primary)
+			}
+		default:
+			e.Kind = EventHandOver
+		}
+		n.observe(e)
+	}
+}
+
+// wantLayout reads the layout again, from ZooKeeper; if that is away, peers are
+// asked with the next heartbeats.
+func (n *Node) wantLayout() {
+	p := &n.planner
+	if p.reading {
+		p.again = true
+		return
+	}
+	if !n.registered() {
+		n.askPeersForLayout()
+		return
+	}
+	p.reading = true
+	session := n.member.session
+	session.Get(n.layoutPath(), true, func(data []byte, stat Stat, err error) {
+		if !n.dead && n.member.session == session {
+			n.onLayoutRead(data, stat, err)
+		}
+	})
+}
+
+// onLayoutRead adopts what ZooKeeper has, or asks why it is not there.
+func (n *Node) onLayoutRead(data []byte, stat Stat, err error) {
+	p := &n.planner
+	p.reading = false
+	switch {
+	case err == nil:
+		n.takeLayout(data, stat.Version)
+	case errors.Is(err, ErrNoNode) && n.layout == nil:
+		n.formCluster()
+	case errors.Is(err, ErrNoNode):
+		n.alarm("ZooKeeper has no layout of cluster %s, which had version %d: it was wiped, or is the wrong one; restore it, or write the layout of any node's /v1/cluster back to %s", n.cluster, n.layout.Version(), n.layoutPath())
+	default:
+		p.again = true
+	}
+	if p.again {
+		p.again = false
+		n.after(n.interval()/2+n.jitter(n.interval()), n.wantLayout)
+	}
+}
+
+// takeLayout decodes what was read and judges it.
+func (n *Node) takeLayout(data []byte, version int32) {
+	l, err := layout.Decode(data)
+	if err == nil && l.Version() != version {
+		l, err = nil, errors.New("its version is not the znode's: it was written by another hand")
+	}
+	if err != nil {
+		n.alarm("the layout in ZooKeeper can't be used: %v", err)
+		return
+	}
+	if n.layout != nil && l.Version() < n.layout.Version() {
+		n.provenLower(l.Version())
+		return
+	}
+	n.resolveTried(l)
+	n.adopt(l)
+}
+
+// resolveTried finds out whether a compare-and-set without an answer was made.
+func (n *Node) resolveTried(l *layout.Layout) {
+	tried := n.planner.tried
+	if tried == nil {
+		return
+	}
+	n.planner.tried = nil
+	if l.Version() < tried.Version() {
+		return // not made, so far: it is conditional, and tried again
+	}
+	if l.Version() == tried.Version() && sameLayout(l, tried) {
+		n.observe(Event{Kind: EventAppliedUnanswered, Index: Index(l.Version())})
+	}
+}
+
+func sameLayout(a, b *layout.Layout) bool {
+	x, errX := a.Encode()
+	y, errY := b.Encode()
+	return errX == nil && errY == nil && string(x) == string(y)
+}
+
+// provenLower asks whether ZooKeeper's layout is truly older than the copy
+// here, or only the server that was read lags.
+func (n *Node) provenLower(version int32) {
+	session := n.member.session
+	session.Multi([]Op{{Kind: OpCheck, Path: n.layoutPath(), Version: version}}, func(err error) {
+		if n.dead || n.member.session != session {
+			return
+		}
+		if err == nil && version < n.layout.Version() && n.planner.alarmed != version+1 {
+			n.planner.alarmed = version + 1
+			n.alarm("ZooKeeper's layout has version %d, this node has seen %d: ZooKeeper was rolled back; the node goes on with its copy", version, n.layout.Version())
+		}
+		if err != nil {
+			n.after(n.interval()+n.jitter(n.interval()), n.wantLayout)
+		}
+	})
+}
+
+// adopt follows a newer layout. It is stored with the turn's commit, before
+// anything that is done in its epochs.
+func (n *Node) adopt(l *layout.Layout) {
+	if n.layout != nil && l.Version() <= n.layout.Version() {
+		return
+	}
+	if !n.sameCluster(l) {
+		return
+	}
+	data, err := l.Encode()
+	if err != nil {
+		n.alarm("layout version %d can't be stored: %v", l.Version(), err)
+		return
+	}
+	first := n.layout == nil
+	n.turn.batch.Put(keyLayout, data)
+	if first {
+		n.cluster = l.Cluster()
+		n.turn.batch.Put(keyCluster, []byte(n.cluster))
+	}
+	n.useLayout(l)
+	n.observe(Event{Kind: EventLayout, Index: Index(l.Version())})
+	for p, a := range l.Partitions() {
+		n.learn(PartitionID(p), a)
+	}
+	if first {
+		n.notice("the cluster has a layout of %d members and %d partitions", len(l.Members()), l.Q())
+	}
+}
+
+// sameCluster says whether a layout can follow the one known.
+func (n *Node) sameCluster(l *layout.Layout) bool {
+	if n.cluster != "" && l.Cluster() != n.cluster {
+		n.alarm("a layout of cluster %s was met, this store belongs to %s: check --zookeeper and --cluster", l.Cluster(), n.cluster)
+		return false
+	}
+	if n.layout != nil && l.Q() != n.layout.Q() {
+		n.alarm("layout version %d has %d partitions instead of %d: it was written by another hand", l.Version(), l.Q(), n.layout.Q())
+		return false
+	}
+	return true
+}
+
+// useLayout makes a layout the node's own copy; assignments follow by learn.
+func (n *Node) useLayout(l *layout.Layout) {
+	first := n.layout == nil
+	n.layout = l
+	if first {
+		n.assignments = make([]Assignment, l.Q())
+		n.replicas = make([]*replica, l.Q())
+		if !n.begun {
+			copy(n.assignments, l.Partitions())
+		}
+	}
+	if !slices.Equal(n.planner.members, l.Members()) {
+		n.planner.members, n.planner.targets = l.Members(), nil
+	}
+	m, ok := l.MemberByStore(n.store)
+	if ok && n.self == 0 && m.State != layout.Gone {
+		n.self = m.Number
+		n.observe(Event{Kind: EventMember, Peer: n.self})
+	}
+	n.requests.rerouted = true
+}
+
+// preferred is the ring's choice of a primary; 0 if it has none.
+func (n *Node) preferred(p PartitionID) MemberNumber {
+	if n.planner.targets == nil {
+		targets, err := ring.Assign(n.layout.Q(), n.layout.Replication(), ringMembers(n.layout.Members()))
+		if err != nil {
+			return 0
+		}
+		n.planner.targets = targets
+	}
+	return MemberNumber(n.planner.targets[p].Primary)
+}
+
+// ringMembers are those on which the ring places partitions.
+func ringMembers(members []layout.Member) []ring.Member {
+	var all []ring.Member
+	for _, m := range members {
+		if m.State == layout.Active {
+			all = append(all, ring.Member{Number: uint64(m.Number), ID: string(m.Node), Weight: m.Weight, Zone: m.Zone})
+		}
+	}
+	return all
+}
+
+// compareLayouts lets the side with the lower version ask for the copy, so that
+// routing heals while ZooKeeper is away.
+func (n *Node) compareLayouts(peer MemberNumber, version int32) {
+	if version <= n.layoutVersion() {
+		return
+	}
+	now := n.now()
+	if n.planner.askedAt != 0 && now-n.planner.askedAt < n.interval() {
+		return
+	}
+	n.planner.askedAt = now
+	n.send(peer, &LayoutRequest{})
+}
+
+// askPeersForLayout asks all of them, once an interval.
+func (n *Node) askPeersForLayout() {
+	now := n.now()
+	if n.layout == nil || n.planner.askedAt != 0 && now-n.planner.askedAt < n.interval() {
+		return
+	}
+	n.planner.askedAt = now
+	for _, m := range n.layout.Members() {
+		if m.Number != n.self && m.State != layout.Gone {
+			n.send(m.Number, &LayoutRequest{})
+		}
+	}
+}
+
+// onLayoutRequest sends the copy.
+func (n *Node) onLayoutRequest(m *Envelope) {
+	if n.layout == nil {
+		return
+	}
+	if data, err := n.layout.Encode(); err == nil {
+		n.send(m.From, &LayoutCopy{data})
+	}
+}
+
+// onLayoutCopy adopts a peer's newer copy.
+func (n *Node) onLayoutCopy(m *Envelope, c *LayoutCopy) {
+	l, err := layout.Decode(c.Data)
+	if err != nil {
+		n.alarm("member %d sent a layout that can't be used: %v", m.From, err)
+		return
+	}
+	if n.layout == nil || l.Version() > n.layout.Version() {
+		n.observe(Event{Kind: EventLayoutCopied, Index: Index(l.Version()), Peer: m.From})
+		n.adopt(l)
+	}
+}

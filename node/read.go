@@ -1,0 +1,234 @@
+package node
+
+import "slices"
+
+// The life of a read at its primary (DESIGN section 6, rule 9.1):
+//
+//	takeRead ─▶ sendConfirmations (end of turn) ─▶ onBeat (each replica)
+//	         ─▶ onBeatReply ─▶ confirmedBy ─▶ serveReads
+//
+// A read is served when majorities have answered, that they promised nothing
+// higher, to something sent after it arrived. Heartbeats, probes and Appends
+// count as well as the confirmation round made for it.
+
+// pendingRead waits for its confirmation. after is the number of the last
+// transmission before it arrived.
+type pendingRead struct {
+	after uint64
+	work  *work
+}
+
+// takeRead queues a read. All reads of a turn share one round.
+func (g *reign) takeRead(w *work) {
+	n := g.r.n
+	if len(g.reads) >= n.cfg.MaxWaiting {
+		w.finish(busy("too many reads wait for a confirmation"))
+		return
+	}
+	g.reads = append(g.reads, pendingRead{n.sent, w})
+	if !g.r.reading {
+		g.r.reading = true
+		n.turn.reading = append(n.turn.reading, g.r)
+	}
+}
+
+// sendConfirmations asks the replicas of all partitions that took reads in this
+// turn, one frame a peer.
+func (n *Node) sendConfirmations() {
+	reading := n.turn.reading
+	n.turn.reading = nil
+	beats := newBeats(n, BeatConfirm)
+	for _, r := range reading {
+		r.reading = false
+		g := r.reign
+		if g == nil || g.quiet || len(g.reads) == 0 {
+			continue
+		}
+		for _, f := range g.followers {
+			beats.add(f.member, BeatItem{r.id, g.epoch, r.commit})
+		}
+		g.serveReads() // alone in its quorums, nobody needs to be asked
+	}
+	beats.send()
+}
+
+// confirmedBy notes that f answered, with no higher promise, a transmission of
+// this boot.
+func (g *reign) confirmedBy(f *follower, c Counter) {
+	if c.Boot != g.r.n.boot || c.Sent <= f.confirmed {
+		return
+	}
+	f.confirmed = c.Sent
+	g.serveReads()
+}
+
+// serveReads answers the reads that were confirmed, from the applied state,
+// which includes all that is committed.
+func (g *reign) serveReads() {
+	if !g.active || len(g.reads) == 0 {
+		return
+	}
+	confirmed := g.confirmedUpTo()
+	served := 0
+	for served < len(g.reads) && g.reads[served].after < confirmed {
+		served++
+	}
+	ready := g.reads[:served]
+	g.reads = g.reads[served:]
+	for _, read := range ready {
+		if !read.work.ended {
+			read.work.finish(g.r.get(read.work.request.Key))
+		}
+	}
+}
+
+// confirmedUpTo is the greatest transmission that majorities answered; a read
+// that arrived before it may be served.
+func (g *reign) confirmedUpTo() uint64 {
+	c := g.quorumConfirmed(g.asg.Replicas, func(f *follower) bool { return f.inR })
+	if g.asg.Moving() {
+		c = min(c, g.quorumConfirmed(g.asg.Next, func(f *follower) bool { return f.inN }))
+	}
+	return c
+}
+
+func (g *reign) quorumConfirmed(set []MemberNumber, in func(*follower) bool) uint64 {
+	var room [16]uint64
+	confirmed := room[:0]
+	if contains(set, g.r.n.self) {
+		confirmed = append(confirmed, ^uint64(0)) // promised is this epoch, or the reign were over
+	}
+	for _, f := range g.followers {
+		if in(f) {
+			confirmed = append(confirmed, f.confirmed)
+		}
+	}
+	slices.Sort(confirmed)
+	return confirmed[len(confirmed)-majority(len(set))]
+}
+
+// get reads the applied state.
+func (r *replica) get(key []byte) Response {
+	version, value := r.n.readKV(kvKey(r.id, r.generation, key))
+	return Response{Outcome: Done, Found: version != 0, Version: version, Value: value, Index: r.applied}
+}
+
+// beats gathers one Beat a peer.
+type beats struct {
+	n    *Node
+	kind BeatKind
+	to   []MemberNumber
+	list []*Beat
+}
+
+func newBeats(n *Node, kind BeatKind) *beats { return &beats{n: n, kind: kind} }
+
+func (b *beats) add(to MemberNumber, item BeatItem) {
+	i := slices.Index(b.to, to)
+	if i < 0 {
+		i = len(b.to)
+		b.to = append(b.to, to)
+		b.list = append(b.list, &Beat{Kind: b.kind, LayoutVersion: b.n.layoutVersion()})
+	}
+	b.list[i].Items = append(b.list[i].Items, item)
+}
+
+// send counts the transmissions; reads that arrive later are not covered.
+func (b *beats) send() {
+	for i, beat := range b.list {
+		beat.Counter = b.n.transmission()
+		b.n.send(b.to[i], beat)
+	}
+}
+
+// sendBeats sends every interval's heartbeats, and the probes of quiet reigns.
+func (n *Node) sendBeats() {
+	hearts, probes := newBeats(n, BeatHeart), newBeats(n, BeatProbe)
+	for _, r := range n.replicas {
+		if r == nil || r.reign == nil || r.reign.closing || r.reign.abandoned {
+			continue
+		}
+		to := hearts
+		if r.reign.quiet {
+			to = probes
+		}
+		for _, f := range r.reign.followers {
+			to.add(f.member, BeatItem{r.id, r.reign.epoch, r.commit})
+		}
+	}
+	hearts.send()
+	probes.send()
+}
+
+// onBeat answers for each partition listed. It never raises promised and never
+// cuts a log.
+func (n *Node) onBeat(m *Envelope, b *Beat) {
+	n.compareLayouts(m.From, b.LayoutVersion)
+	reply := &BeatReply{Counter: b.Counter, LayoutVersion: n.layoutVersion()}
+	for _, item := range b.Items {
+		if uint64(item.Partition) >= uint64(len(n.replicas)) {
+			continue
+		}
+		answer := BeatReplyItem{Partition: item.Partition, Epoch: item.Epoch}
+		if r := n.held(item.Partition); r != nil {
+			answer.Promised, answer.Match = r.onBeatItem(b.Kind, item)
+		}
+		reply.Items = append(reply.Items, answer)
+	}
+	n.send(m.From, reply)
+}
+
+// onBeatItem answers with the promise, and with what was acknowledged in the
+// epoch; a follower takes the primary's commit up to that.
+func (r *replica) onBeatItem(kind BeatKind, item BeatItem) (promised Epoch, match Index) {
+	if r.promised > item.Epoch {
+		return r.promised, 0
+	}
+	if kind != BeatProbe {
+		r.heard(item.Epoch)
+	}
+	if r.ackEpoch != item.Epoch {
+		return r.promised, 0
+	}
+	if r.promised == item.Epoch {
+		r.learnCommit(min(item.Commit, r.ackMatch))
+	}
+	return r.promised, r.ackMatch
+}
+
+// onBeatReply takes the answers: who follows, how far, and who promised more.
+func (n *Node) onBeatReply(m *Envelope, b *BeatReply) {
+	n.compareLayouts(m.From, b.LayoutVersion)
+	for _, item := range b.Items {
+		g := n.reignOf(item.Partition, item.Epoch)
+		if g == nil {
+			continue
+		}
+		if item.Promised > item.Epoch {
+			g.overtaken(item.Promised, m.From)
+			continue
+		}
+		f := g.follower(m.From)
+		if f == nil {
+			continue
+		}
+		g.answeredBy(f)
+		g.confirmedBy(f, b.Counter)
+		if g.phase == leading && !g.quiet {
+			g.onFollowerMatch(f, item.Match)
+		}
+	}
+}
+
+// onFollowerMatch compares what a follower acknowledged with what it should
+// have by now, and sends again what seems lost.
+func (g *reign) onFollowerMatch(f *follower, match Index) {
+	if match > 0 {
+		g.acknowledged(f, match)
+	}
+	if f.match >= g.r.log.lastIndex() || g.r.n.now()-f.sentAt < g.r.n.interval() {
+		return
+	}
+	g.rewind(f)
+	g.replicate(f, true)
+}

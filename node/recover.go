@@ -1,0 +1,217 @@
+package node
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"dkv/node/layout"
+)
+
+// recover reads the node's facts, makes those of a new data directory, and
+// counts the boot. Nothing is told to anybody before that is durable.
+func (n *Node) recover() error {
+	store, err := n.fact(keyStore)
+	if err != nil {
+		return err
+	}
+	if store == nil {
+		return n.newStore()
+	}
+	format, err := n.fact(keyFormat)
+	if err != nil {
+		return err
+	}
+	if len(format) != 8 || binary.BigEndian.Uint64(format) != storeFormat {
+		return fmt.Errorf("store %s has format %x, this program knows %d: start it with the version that wrote it", store, format, storeFormat)
+	}
+	boot, err := n.fact(keyBoot)
+	if err != nil {
+		return err
+	}
+	n.boot, err = decodeNumber(boot)
+	if err != nil {
+		return wrapKey(keyBoot, err)
+	}
+	cluster, err := n.fact(keyCluster)
+	if err != nil {
+		return err
+	}
+	n.store, n.cluster = StoreID(store), string(cluster)
+	n.countBoot()
+	return n.recoverLayout()
+}
+
+func (n *Node) newStore() error {
+	n.store = StoreID(n.newUUID())
+	n.turn.batch.Put(keyFormat, encodeNumber(storeFormat))
+	n.turn.batch.Put(keyStore, []byte(n.store))
+	n.countBoot()
+	return nil
+}
+
+func (n *Node) countBoot() {
+	n.boot++
+	n.turn.batch.Put(keyBoot, encodeNumber(n.boot))
+}
+
+func (n *Node) recoverLayout() error {
+	data, err := n.fact(keyLayout)
+	if err != nil || data == nil {
+		return err
+	}
+	l, err := layout.Decode(data)
+	if err != nil {
+		return wrapKey(keyLayout, err)
+	}
+	n.useLayout(l)
+	return nil
+}
+
+// fact reads a key of the node's own; nil if there is none.
+func (n *Node) fact(key []byte) ([]byte, error) {
+	value, ok, err := n.env.Store.Get(key)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s of the store: %w", key, err)
+	}
+	if !ok {
+		return nil, nil
+	}
+	if value == nil {
+		value = []byte{}
+	}
+	return value, nil
+}
+
+func wrapKey(key []byte, err error) error {
+	return fmt.Errorf("the store is damaged at key %q: %w; restore the disk, or replace this member by one with an empty data directory", key, err)
+}
+
+// newUUID makes a random UUID, version 4 of RFC 9562.
+func (n *Node) newUUID() string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], n.env.Random.Uint64())
+	binary.BigEndian.PutUint64(b[8:], n.env.Random.Uint64())
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// recoverReplicas reads what the store holds of each partition, and starts the
+// reigns that this node may start.
+func (n *Node) recoverReplicas() {
+	for p := range n.replicas {
+		r, err := n.recoverReplica(PartitionID(p))
+		if err != nil {
+			n.fail(err)
+			return
+		}
+		if r != nil {
+			n.replicas[p] = r
+		}
+	}
+	for p, a := range n.assignments {
+		if n.self == 0 || !a.Names(n.self) {
+			continue
+		}
+		n.replica(PartitionID(p)).onAssignment(a)
+	}
+}
+
+// recoverReplica reads one partition; nil if the store holds nothing of it.
+func (n *Node) recoverReplica(p PartitionID) (*replica, error) {
+	r := newReplica(n, p)
+	promised, err := n.fact(promisedKey(p))
+	if err != nil {
+		return nil, err
+	}
+	state, err := n.fact(stateKey(p))
+	if err != nil {
+		return nil, err
+	}
+	if promised != nil {
+		number, err := decodeNumber(promised)
+		if err != nil {
+			return nil, wrapKey(promisedKey(p), err)
+		}
+		r.promised = Epoch(number)
+	}
+	if state != nil {
+		s, err := decodeState(state)
+		if err != nil {
+			return nil, wrapKey(stateKey(p), err)
+		}
+		r.generation, r.applied, r.appliedEpoch = s.generation, s.appliedIndex, s.appliedEpoch
+		r.stored = s
+		r.log.reset(s.baseIndex, s.baseEpoch)
+	}
+	if err := r.recoverLog(); err != nil {
+		return nil, err
+	}
+	if promised == nil && state == nil && r.log.lastIndex() == 0 {
+		return nil, nil
+	}
+	lastEpoch, _ := r.last()
+	r.promised = max(r.promised, lastEpoch, r.appliedEpoch)
+	r.bootPromised, r.commit = r.promised, r.applied
+	n.observe(Event{Kind: EventPromised, Partition: p, Epoch: r.promised})
+	return r, r.dropGenerations()
+}
+
+// recoverLog reads the log and verifies that its entries are whole and
+// consecutive.
+func (r *replica) recoverLog() error {
+	from, to := logRange(r.id, 0)
+	var damage error
+	err := r.n.env.Store.Scan(from, to, func(key, value []byte) bool {
+		index, ok := indexOfLogKey(key)
+		e, err := decodeEntry(value)
+		want := r.log.lastIndex() + 1
+		switch {
+		case err != nil:
+			damage = wrapKey(key, err)
+		case !ok || e.Index != index:
+			damage = wrapKey(key, fmt.Errorf("it holds entry %d", e.Index))
+		case e.Index != want:
+			damage = wrapKey(key, fmt.Errorf("the log goes on with entry %d where %d belongs", e.Index, want))
+		default:
+			r.log.append(cloneEntry(e))
+			r.n.observe(Event{Kind: EventLogged, Partition: r.id, Epoch: e.Epoch, Index: e.Index, Hash: e.hash()})
+		}
+		return damage == nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading the log of partition %d: %w", r.id, err)
+	}
+	if damage == nil && r.applied > r.log.lastIndex() {
+		damage = wrapKey(stateKey(r.id), fmt.Errorf("%d is applied, but the log ends at %d", r.applied, r.log.lastIndex()))
+	}
+	return damage
+}
+
+// cloneEntry copies what a Scan lends for the time of a callback.
+func cloneEntry(e Entry) Entry {
+	e.Key = append([]byte(nil), e.Key...)
+	e.Value = append([]byte(nil), e.Value...)
+	return e
+}
+
+// dropGenerations deletes what transfers that never finished left behind.
+func (r *replica) dropGenerations() error {
+	r.lastGeneration = r.generation
+	before := [2][]byte{generationKey(r.id, 0), generationKey(r.id, r.generation)}
+	behind := [2][]byte{generationKey(r.id, r.generation+1), generationsEnd(r.id)}
+	for _, span := range [][2][]byte{before, behind} {
+		found := false
+		err := r.n.env.Store.Scan(span[0], span[1], func(_, _ []byte) bool {
+			found = true
+			return false
+		})
+		if err != nil {
+			return fmt.Errorf("reading the generations of partition %d: %w", r.id, err)
+		}
+		if found {
+			r.n.turn.batch.DeleteRange(span[0], span[1])
+		}
+	}
+	return nil
+}

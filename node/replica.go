@@ -1,0 +1,322 @@
+package node
+
+import (
+	"time"
+)
+
+// replica is this node's part of one partition: the log, the state, the
+// promise, and whichever of primary, candidate or receiver it is just now.
+type replica struct {
+	n  *Node
+	id PartitionID
+
+	// Durable, as of the turn's commit (DESIGN section 6, rule 1).
+	promised   Epoch
+	log        log
+	generation uint64
+	applied    Index
+
+	appliedEpoch Epoch
+	commit       Index
+	stored       stateRecord // as last written
+
+	// bootPromised is what the store held when the process started;
+	// lastStarted the greatest epoch in which it has acted as primary since.
+	bootPromised Epoch
+	lastStarted  Epoch
+
+	// lastGeneration is the greatest generation ever written by this process
+	// or found in the store, so that each transfer loads into a fresh one.
+	lastGeneration uint64
+
+	// Of the primary of the newest known epoch, as seen from here.
+	learnedAt  time.Duration // when this process first learned of the epoch
+	heardEpoch Epoch
+	heardAt    time.Duration
+	lost       bool // its connection closed, and nothing was heard since
+
+	// As a follower: the greatest match acknowledged in ackEpoch.
+	ackEpoch Epoch
+	ackMatch Index
+
+	reign   *reign
+	ended   []endedReign
+	taker   taker
+	move    moveWatch
+	install *install
+
+	dirty, reading bool // listed in the turn
+}
+
+func newReplica(n *Node, id PartitionID) *replica {
+	return &replica{n: n, id: id, learnedAt: n.now()}
+}
+
+// known is the newest assignment of the partition.
+func (r *replica) known() *Assignment { return &r.n.assignments[r.id] }
+
+// onAssignment follows a newer assignment than any known before.
+func (r *replica) onAssignment(a Assignment) {
+	r.learnedAt = r.n.now()
+	r.lost = false
+	r.taker.forget()
+	r.watchMove(a)
+	if g := r.reign; g != nil && g.epoch < a.Epoch {
+		g.close(r.n.now())
+	}
+	if a.Primary == r.n.self && r.promised < a.Epoch {
+		r.startReign(a)
+	}
+}
+
+// heard notes a frame of the reign of e.
+func (r *replica) heard(e Epoch) {
+	if e < r.heardEpoch {
+		return
+	}
+	r.heardEpoch, r.heardAt = e, r.n.now()
+	if e == r.known().Epoch {
+		r.lost = false
+	}
+}
+
+// silence is how long the primary of the newest known epoch has not been
+// heard here. A lost connection counts as more than any bound.
+func (r *replica) silence(now time.Duration) time.Duration {
+	if r.lost {
+		return 1 << 62
+	}
+	since := max(r.learnedAt, r.n.started)
+	if r.heardEpoch == r.known().Epoch {
+		since = max(since, r.heardAt)
+	}
+	return now - since
+}
+
+// raise makes promised at least e, with the turn's commit. When it rises, a
+// reign of a lower epoch ends at once.
+func (r *replica) raise(e Epoch) {
+	if e <= r.promised {
+		return
+	}
+	r.promised = e
+	r.n.turn.batch.Put(promisedKey(r.id), encodeNumber(uint64(e)))
+	r.n.observe(Event{Kind: EventPromised, Partition: r.id, Epoch: e})
+	r.endReign("a higher epoch was promised")
+	if r.install != nil && r.install.epoch < e {
+		r.dropInstall()
+	}
+	r.n.whenDurable(r.inEpoch(e, func() {
+		r.n.observe(Event{Kind: EventPromiseKept, Partition: r.id, Epoch: e})
+	}))
+}
+
+// inEpoch drops a callback that outlived the promise under which it was made.
+func (r *replica) inEpoch(e Epoch, fn func()) func() {
+	return func() {
+		if r.promised != e {
+			r.n.observe(Event{Kind: EventLateSync, Partition: r.id, Epoch: e})
+			return
+		}
+		fn()
+	}
+}
+
+// appendEntry adds to the log, in memory and in the turn's batch.
+func (r *replica) appendEntry(e Entry) {
+	r.log.append(e)
+	r.n.turn.batch.Put(logKey(r.id, e.Index), appendEntry(nil, &e))
+	r.n.observe(Event{Kind: EventLogged, Partition: r.id, Epoch: e.Epoch, Index: e.Index, Hash: e.hash()})
+}
+
+// cutAfter removes the log's entries after i.
+func (r *replica) cutAfter(i Index) {
+	if i >= r.log.lastIndex() {
+		return
+	}
+	assertf(i >= r.commit, "partition %d: cutting the log to %d below commit %d", r.id, i, r.commit)
+	from, to := logRange(r.id, i+1)
+	r.n.turn.batch.DeleteRange(from, to)
+	r.log.cut(i)
+	r.n.observe(Event{Kind: EventCut, Partition: r.id, Epoch: r.promised, Index: i})
+}
+
+// merge takes entries that follow prev, an entry that the logs share. It cuts
+// only at the first entry that differs.
+func (r *replica) merge(prev Index, entries []Entry) {
+	for _, e := range entries {
+		prev++
+		assertf(e.Index == prev, "partition %d: entry %d where %d belongs", r.id, e.Index, prev)
+		if e.Index <= r.log.lastIndex() {
+			if epoch, ok := r.log.epochAt(e.Index); !ok || epoch == e.Epoch {
+				continue // below the base all is applied, and the same
+			}
+			r.cutAfter(e.Index - 1)
+		}
+		r.appendEntry(e)
+	}
+}
+
+// holds says whether the log has the entry (i, e), or has applied it already.
+func (r *replica) holds(i Index, e Epoch) bool {
+	if i <= r.applied {
+		return true
+	}
+	epoch, ok := r.log.epochAt(i)
+	return ok && epoch == e
+}
+
+// learnCommit takes a commit index from the primary of the promised epoch; i
+// must not be beyond what this log shares with the primary's.
+func (r *replica) learnCommit(i Index) {
+	if i = min(i, r.log.lastIndex()); i > r.commit {
+		r.commit = i
+		r.apply()
+	}
+}
+
+// apply brings the state up to commit. Conditions are decided here, in log
+// order, the same at every replica; a primary answers from here.
+func (r *replica) apply() {
+	for r.applied < r.commit && !r.n.dead {
+		e := r.log.at(r.applied + 1)
+		response := r.applyEntry(e)
+		r.applied, r.appliedEpoch = e.Index, e.Epoch
+		r.n.observe(Event{Kind: EventApplied, Partition: r.id, Epoch: e.Epoch, Index: e.Index, Hash: e.hash()})
+		if r.reign != nil {
+			r.reign.finish(e, response)
+		}
+	}
+	r.touch()
+}
+
+// applyEntry makes one entry's change and says what a client would hear.
+func (r *replica) applyEntry(e *Entry) Response {
+	if e.Kind == EntryNoop {
+		return Response{}
+	}
+	key := kvKey(r.id, r.generation, e.Key)
+	answer := Response{Outcome: Done, Index: e.Index}
+	if e.Kind == EntryDelete || e.If != (Condition{}) {
+		answer.Version, answer.Value = r.n.readKV(key)
+		answer.Found = answer.Version != 0
+	}
+	if !e.If.holds(answer.Version) {
+		answer.Failed = true
+		return answer
+	}
+	switch e.Kind {
+	case EntryPut:
+		r.n.putKV(key, encodeValue(e.Index, e.Value))
+		return Response{Outcome: Done, Index: e.Index, Found: true, Version: e.Index}
+	case EntryDelete:
+		if answer.Found {
+			r.n.deleteKV(key)
+		}
+	}
+	return answer
+}
+
+// holds decides a condition for a key of version v, 0 if it is absent.
+func (c Condition) holds(v Version) bool {
+	switch {
+	case c.Absent && v != 0:
+		return false
+	case c.Match != 0 && v != c.Match:
+		return false
+	case c.Present && v == 0:
+		return false
+	}
+	return true
+}
+
+// touch lists the replica for the end of the turn.
+func (r *replica) touch() {
+	if !r.dirty {
+		r.dirty = true
+		r.n.turn.dirty = append(r.n.turn.dirty, r)
+	}
+}
+
+// settleDirty does once a turn what must not be done once an entry: the state
+// record, the compaction, the Appends and the primary's own acknowledgement.
+func (n *Node) settleDirty() {
+	for len(n.turn.dirty) > 0 {
+		dirty := n.turn.dirty
+		n.turn.dirty = nil
+		for _, r := range dirty {
+			r.dirty = false
+			r.compact()
+			r.writeState()
+			if r.reign != nil {
+				r.reign.push()
+			}
+		}
+	}
+}
+
+func (r *replica) state() stateRecord {
+	return stateRecord{r.generation, r.applied, r.appliedEpoch, r.log.baseIndex, r.log.baseEpoch}
+}
+
+// writeState puts the record that makes this turn's applies whole.
+func (r *replica) writeState() {
+	if s := r.state(); s != r.stored {
+		r.stored = s
+		r.n.turn.batch.Put(stateKey(r.id), s.encode())
+	}
+}
+
+// compact cuts the front of a log that grew beyond its bounds, but never what
+// has not been applied.
+func (r *replica) compact() {
+	kept := int(r.applied - r.log.baseIndex)
+	excess := kept > 2*r.n.cfg.RetainEntries
+	if !excess && (r.log.bytes <= 2*r.n.cfg.RetainBytes || kept < 2) {
+		return
+	}
+	keep := min(kept/2, r.n.cfg.RetainEntries)
+	base := r.applied - Index(keep)
+	from, _ := logRange(r.id, r.log.baseIndex)
+	to, _ := logRange(r.id, base+1)
+	r.n.turn.batch.DeleteRange(from, to)
+	r.log.compact(base)
+	r.n.observe(Event{Kind: EventCompacted, Partition: r.id, Index: base})
+}
+
+// last is last(log).
+func (r *replica) last() (Epoch, Index) { return r.log.last() }
+
+// tickForget gives up a replica that its partition has left behind.
+func (r *replica) tickForget(now time.Duration) {
+	a := r.known()
+	outside := !a.Names(r.n.self) && a.Epoch > r.promised && r.n.self != 0
+	if !outside || r.reign != nil || r.install != nil || now-r.learnedAt < r.n.cfg.SettleTime {
+		return
+	}
+	if r.log.lastIndex() == 0 && r.promised == 0 {
+		r.n.replicas[r.id] = nil // never held anything
+		return
+	}
+	r.forget(a.Epoch)
+}
+
+// forget deletes the data of a partition that this member is no replica of,
+// and keeps the tombstone: promised := c, with the same batch (rule 10).
+func (r *replica) forget(c Epoch) {
+	if r.log.lastIndex() == 0 {
+		return // a tombstone already
+	}
+	r.raise(c)
+	from, to := logRange(r.id, 0)
+	r.n.turn.batch.DeleteRange(from, to)
+	r.n.turn.batch.DeleteRange(generationKey(r.id, 0), generationsEnd(r.id))
+	r.n.turn.batch.Delete(stateKey(r.id))
+	r.lastGeneration++
+	r.generation = r.lastGeneration
+	r.stored = stateRecord{}
+	r.log.reset(0, 0)
+	r.commit, r.applied, r.appliedEpoch = 0, 0, 0
+	r.ackEpoch, r.ackMatch = 0, 0
+	r.n.observe(Event{Kind: EventForgotten, Partition: r.id, Epoch: c})
+}

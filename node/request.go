@@ -1,0 +1,360 @@
+package node
+
+import (
+	"slices"
+	"time"
+
+	"dkv/node/ring"
+)
+
+// The client's way in:
+//
+//	onRequest ─▶ attempt ─┬▶ take (write.go), if this node is the primary
+//	                      └▶ Forward ─▶ onForward (the primary) ─▶ take
+//	                                 ◀─ ForwardReply ◀─ finish
+//	answered ─▶ done, or another attempt after a refusal
+//
+// A write is attempted again only after a refusal, which is certain. Without
+// an answer it ends as unknown. A get changes nothing and may be asked anew.
+
+// operation is a client's request at the node that took it. It ends exactly
+// once.
+type operation struct {
+	request   Request
+	done      func(Response)
+	partition PartitionID
+	deadline  time.Duration
+	state     operationState
+	why       string // of the last refusal
+
+	local *work // while attempting here
+
+	number  uint64 // of the forward under way
+	epoch   Epoch
+	to      MemberNumber
+	sentAt  time.Duration
+	sends   int
+	doomed  time.Duration // when its primary was seen to be gone; 0: not
+	attempt uint64        // tick of the last attempt, so that one is enough
+}
+
+type operationState uint8
+
+const (
+	waiting operationState = iota
+	local
+	forwarded
+	ended
+)
+
+// requests are those that this node took from clients.
+type requests struct {
+	all       []*operation // in order of arrival; ended ones go at the tick
+	forwarded map[uint64]*operation
+	number    uint64 // of the last forward
+	live      int
+	rerouted  bool // routes changed: those waiting may go on
+}
+
+// open counts the requests that have not ended.
+func (q *requests) open() int { return q.live }
+
+func (n *Node) onRequest(request Request, done func(Response)) {
+	if why, ok := n.ignoreRequest(request); ok {
+		done(why)
+		return
+	}
+	timeout := request.Timeout
+	if timeout <= 0 || timeout > MaxRequestTimeout {
+		timeout = n.cfg.RequestTimeout
+	}
+	o := &operation{request: request, done: done, deadline: n.now() + timeout}
+	n.requests.all = append(n.requests.all, o)
+	n.requests.live++
+	n.attempt(o)
+}
+
+// ignoreRequest refuses what can't be served at all.
+func (n *Node) ignoreRequest(request Request) (Response, bool) {
+	switch {
+	case n.stopping:
+		return refused("the node stops"), true
+	case len(request.Key) == 0 || len(request.Key) > MaxKeyBytes || len(request.Value) > MaxValueBytes:
+		return refused("key or value beyond the limits"), true
+	case n.requests.live >= n.cfg.MaxWaiting:
+		return busy("too many requests at once"), true
+	}
+	return Response{}, false
+}
+
+// attempt sends the operation where it belongs just now, or lets it wait.
+func (n *Node) attempt(o *operation) {
+	o.state, o.local, o.doomed, o.sends = waiting, nil, 0, 0
+	if len(n.assignments) == 0 {
+		o.why = "the cluster has no layout yet"
+		return
+	}
+	o.partition = PartitionID(ring.PartitionOf(o.request.Key, len(n.assignments)))
+	a := &n.assignments[o.partition]
+	if a.Primary == n.self {
+		n.attemptHere(o)
+		return
+	}
+	if _, ok := n.peer(a.Primary); !ok {
+		o.why = "the primary's address is not known"
+		return
+	}
+	if len(n.requests.forwarded) >= maxForwards {
+		n.end(o, busy("too many forwarded requests at once"))
+		return
+	}
+	n.requests.number++
+	o.state, o.number, o.epoch, o.to = forwarded, n.requests.number, a.Epoch, a.Primary
+	n.requests.forwarded[o.number] = o
+	n.forward(o, a.Primary)
+}
+
+func (n *Node) attemptHere(o *operation) {
+	r := n.replicas[o.partition]
+	if r == nil || r.reign == nil || r.reign.closing || r.reign.abandoned || r.reign.quiet {
+		o.why = "this primary does not serve now"
+		return
+	}
+	o.state = local
+	w := &work{request: o.request, deadline: o.deadline}
+	w.reply = func(answer Response) { n.answered(o, w, answer) }
+	o.local = w
+	r.reign.take(w)
+}
+
+// answered ends an attempt. After a refusal there may be another, later.
+func (n *Node) answered(o *operation, w *work, answer Response) {
+	if o.state == ended || o.local != w {
+		return
+	}
+	n.settle(o, answer)
+}
+
+// settle ends the operation, unless it was refused for a reason that may pass.
+func (n *Node) settle(o *operation, answer Response) {
+	n.unforward(o)
+	again := answer.Outcome == Refused || answer.Outcome == Unknown && !o.request.Kind.write()
+	if again && !answer.Busy && !n.stopping {
+		o.state, o.why, o.local = waiting, answer.Reason, nil
+		return
+	}
+	n.end(o, answer)
+}
+
+func (n *Node) unforward(o *operation) {
+	if o.state == forwarded {
+		delete(n.requests.forwarded, o.number)
+	}
+}
+
+func (n *Node) end(o *operation, answer Response) {
+	if o.state == ended {
+		return
+	}
+	n.unforward(o)
+	o.state, o.local = ended, nil
+	n.requests.live--
+	o.done(answer)
+}
+
+// giveUp ends an operation that can't wait longer, as is true of it.
+func (n *Node) giveUp(o *operation, why string) {
+	if o.why != "" {
+		why += ": " + o.why
+	}
+	switch {
+	case o.state == ended:
+	case !o.request.Kind.write(), o.state == waiting:
+		if o.local != nil {
+			o.local.ended = true
+		}
+		n.end(o, refused(why))
+	case o.state == local && !o.local.proposed:
+		o.local.ended = true // a queued one is dropped, and can't be proposed any more
+		n.end(o, refused(why))
+	default:
+		n.end(o, unknown(why))
+	}
+}
+
+// retryWaiting attempts again what waits, when routes have changed.
+func (n *Node) retryWaiting() {
+	if !n.requests.rerouted {
+		return
+	}
+	n.requests.rerouted = false
+	for _, o := range n.requests.all {
+		if o.state == waiting {
+			n.attempt(o)
+		}
+	}
+}
+
+// tickRequests ends what is late, asks again where no answer came, and attempts
+// again what waits.
+func (n *Node) tickRequests(now time.Duration) {
+	for _, o := range n.requests.all {
+		switch {
+		case o.state == ended:
+		case now >= o.deadline:
+			n.giveUp(o, "no answer in time")
+		case o.state == waiting:
+			n.attempt(o)
+		case o.state == forwarded:
+			n.tickForward(o, now)
+		}
+	}
+	n.requests.all = slices.DeleteFunc(n.requests.all, func(o *operation) bool { return o.state == ended })
+}
+
+// tickForward repeats a forward under its number, directly and through
+// replicas in turn, and ends it when its primary is certainly gone.
+func (n *Node) tickForward(o *operation, now time.Duration) {
+	a := &n.assignments[o.partition]
+	if a.Epoch != o.epoch && o.doomed == 0 {
+		o.doomed = now
+	}
+	if o.doomed != 0 && now-o.doomed >= n.cfg.SuspectAfter {
+		n.settle(o, unknown("the primary went away before it answered"))
+		return
+	}
+	if now-o.sentAt < n.cfg.SuspectAfter/2 {
+		return
+	}
+	if o.sends%2 == 1 {
+		if via, ok := n.relayFor(a, o); ok {
+			n.forward(o, via)
+			return
+		}
+	}
+	n.forward(o, o.to)
+}
+
+// relayFor picks a replica that may reach a primary which this node may not.
+func (n *Node) relayFor(a *Assignment, o *operation) (MemberNumber, bool) {
+	all := append(slices.Clone(a.Replicas), a.Next...)
+	for k := range all {
+		m := all[(k+o.sends/2)%len(all)]
+		if m != n.self && m != o.to {
+			return m, true
+		}
+	}
+	return 0, false
+}
+
+func (n *Node) forward(o *operation, to MemberNumber) {
+	o.sentAt = n.now()
+	o.sends++
+	n.send(to, &Forward{
+		Partition: o.partition, Epoch: o.epoch,
+		ID: ForwardID{n.store, n.boot, o.number},
+		To: o.to, Origin: n.self,
+		Timeout: o.deadline - o.sentAt, Request: o.request,
+	})
+}
+
+// peerLost: forwards to a peer that seems gone wait for their answer only a
+// little longer.
+func (q *requests) peerLost(n *Node, peer MemberNumber) {
+	for _, o := range q.all {
+		if o.state == forwarded && o.to == peer && o.doomed == 0 {
+			o.doomed = n.now()
+		}
+	}
+}
+
+// onForward does a peer's request, or passes it on to the primary.
+func (n *Node) onForward(m *Envelope, f *Forward) {
+	if f.To != n.self {
+		n.relay(m, f)
+		return
+	}
+	r := n.held(f.Partition)
+	if r == nil || f.Epoch > r.promised {
+		n.wantLayout()
+		return // not refused: this node may yet be the primary of that epoch
+	}
+	reply := func(answer Response) {
+		n.send(m.From, &ForwardReply{r.id, f.ID, f.Origin, answer, *r.known()})
+	}
+	if !f.Request.Kind.write() {
+		r.forwardedRead(f, reply)
+		return
+	}
+	r.forwardedWrite(f, reply)
+}
+
+// relay passes a forward on, once, for a node that the primary seems not to
+// hear.
+func (n *Node) relay(m *Envelope, f *Forward) {
+	if f.Hops > 0 {
+		return
+	}
+	relayed := *f
+	relayed.Hops++
+	n.observe(Event{Kind: EventRelayed, Partition: f.Partition, Epoch: f.Epoch, Peer: f.To})
+	n.send(f.To, &relayed)
+}
+
+// forwardedRead needs no memory: a copy reads again.
+func (r *replica) forwardedRead(f *Forward, reply func(Response)) {
+	if r.reign == nil || r.reign.epoch != f.Epoch {
+		reply(refused("not the primary of that epoch"))
+		return
+	}
+	r.reign.take(&work{request: f.Request, deadline: r.n.now() + f.Timeout, reply: reply})
+}
+
+// forwardedWrite does a write whose number is new here; a copy is dropped, or
+// gets the answer that the first one got.
+func (r *replica) forwardedWrite(f *Forward, reply func(Response)) {
+	table := r.fatesOf(f)
+	if table == nil {
+		if f.Epoch > r.bootPromised && f.Epoch > r.lastStarted {
+			reply(refused("the epoch was skipped here")) // and can't be started any more
+			return
+		}
+		reply(unknown("the epoch is over, and what it did is forgotten"))
+		return
+	}
+	fate, fresh := table.of(f.ID.Number)
+	if !fresh {
+		r.n.observe(Event{Kind: EventDuplicateForward, Partition: r.id, Epoch: f.Epoch})
+		if fate == nil {
+			reply(unknown("the number is below the window"))
+		} else if fate.final {
+			reply(fate.response)
+		}
+		return
+	}
+	record := func(answer Response) {
+		fate.settle(answer)
+		reply(answer)
+	}
+	if r.reign == nil || r.reign.epoch != f.Epoch {
+		record(refused("the epoch is over"))
+		return
+	}
+	r.reign.take(&work{request: f.Request, deadline: r.n.now() + f.Timeout, reply: record})
+}
+
+// onForwardReply ends the attempt at its origin, or passes it on there.
+func (n *Node) onForwardReply(m *Envelope, p *ForwardReply) {
+	if p.ID.Store != n.store {
+		if p.Origin != n.self && m.From != p.Origin {
+			n.send(p.Origin, p)
+		}
+		return
+	}
+	n.learn(p.Partition, p.Known)
+	o := n.requests.forwarded[p.ID.Number]
+	if p.ID.Boot != n.boot || o == nil || o.state != forwarded || o.partition != p.Partition {
+		return
+	}
+	n.settle(o, p.Response)
+}

@@ -1,0 +1,308 @@
+package node
+
+import (
+	"bytes"
+	"slices"
+	"time"
+)
+
+// How a replica whose log ends before the source's begins catches up
+// (DESIGN section 6, rule 8):
+//
+//	offerSnapshot ─▶ onSnapshotOffer ─▶ pull ⇄ onSnapshotPull (the source)
+//	              ─▶ onSnapshotChunk … ─▶ switchState ─▶ acknowledge
+//
+// The receiver asks for one chunk at a time, so a lost frame costs a repeat and
+// no receiver is flooded.
+
+// transfer is a snapshot on its way to one member, at its source.
+type transfer struct {
+	to        MemberNumber
+	partition PartitionID
+	name      SnapshotName
+	view      View
+	usedAt    time.Duration
+}
+
+// offerSnapshot tells a member what it can load: the state as of the last
+// commit, if the log goes on from there.
+func (r *replica) offerSnapshot(to MemberNumber, a Assignment) {
+	t := r.n.transfer(r.id, to)
+	if t != nil && t.name.Index < r.log.baseIndex {
+		r.n.closeTransfer(t)
+		t = nil
+	}
+	if t == nil {
+		t = r.openTransfer(to)
+	}
+	if t == nil {
+		return // the View lags behind this turn, or too many are held: later
+	}
+	r.n.send(to, &SnapshotOffer{r.id, a, r.n.transmission(), t.name})
+}
+
+// openTransfer takes a View and reads from it what it is a view of.
+func (r *replica) openTransfer(to MemberNumber) *transfer {
+	if len(r.n.transfers) >= maxViews {
+		return nil
+	}
+	view, err := r.n.env.Store.View()
+	if err != nil {
+		r.n.fail(err)
+		return nil
+	}
+	raw, ok, err := view.Get(stateKey(r.id))
+	if err != nil {
+		view.Close()
+		r.n.fail(err)
+		return nil
+	}
+	var s stateRecord
+	if ok {
+		s, err = decodeState(raw)
+	}
+	if err != nil || s.appliedIndex < r.log.baseIndex || s.appliedIndex == 0 {
+		view.Close()
+		return nil
+	}
+	name := SnapshotName{r.n.store, r.n.boot, s.appliedIndex, s.appliedEpoch, s.generation}
+	t := &transfer{to: to, partition: r.id, name: name, view: view, usedAt: r.n.now()}
+	r.n.transfers = append(r.n.transfers, t)
+	return t
+}
+
+func (n *Node) transfer(p PartitionID, to MemberNumber) *transfer {
+	for _, t := range n.transfers {
+		if t.partition == p && t.to == to {
+			return t
+		}
+	}
+	return nil
+}
+
+func (n *Node) closeTransfer(t *transfer) {
+	t.view.Close()
+	n.transfers = slices.DeleteFunc(n.transfers, func(o *transfer) bool { return o == t })
+}
+
+// tickTransfers gives up Views that nobody asks for any more.
+func (n *Node) tickTransfers(now time.Duration) {
+	for _, t := range slices.Clone(n.transfers) {
+		if now-t.usedAt >= n.cfg.ViewTime {
+			n.closeTransfer(t)
+		}
+	}
+}
+
+// install is a snapshot on its way into this replica.
+type install struct {
+	epoch      Epoch
+	from       MemberNumber
+	name       SnapshotName
+	counter    Counter // of the offer, echoed with the acknowledgement
+	generation uint64  // into which it is loaded
+	begun      bool    // a chunk has come
+	after      []byte  // the last key loaded
+	askedAt    time.Duration
+	progress   time.Duration
+}
+
+// onSnapshotOffer begins a transfer, unless the own log reaches that far.
+func (n *Node) onSnapshotOffer(m *Envelope, o *SnapshotOffer) {
+	r := n.replica(o.Partition)
+	e := o.Assignment.Epoch
+	if r == nil || n.self == 0 || r.reject(m, e) || r.ignoreOffer(m, o) {
+		return
+	}
+	n.learn(r.id, o.Assignment)
+	if m.From == o.Assignment.Primary {
+		r.heard(e)
+	}
+	if r.holds(o.Name.Index, o.Name.Epoch) {
+		n.observe(Event{Kind: EventSnapshotSkipped, Partition: r.id, Epoch: e, Index: o.Name.Index})
+		r.snapshotHeld(m.From, e, o.Name, o.Counter)
+		return
+	}
+	if r.install != nil && r.install.name == o.Name && r.install.epoch == e {
+		r.install.counter = o.Counter
+		return // under way; the tick asks again if need be
+	}
+	r.dropInstall()
+	r.lastGeneration++
+	r.install = &install{
+		epoch: e, from: m.From, name: o.Name, counter: o.Counter,
+		generation: r.lastGeneration, progress: n.now(),
+	}
+	r.pull()
+}
+
+// ignoreOffer drops an offer that neither the primary made, nor the source of
+// the log that this node copies as primary.
+func (r *replica) ignoreOffer(m *Envelope, o *SnapshotOffer) bool {
+	if g := r.n.reignOf(r.id, o.Assignment.Epoch); g != nil {
+		return g.copying == nil || g.copying.source.member != m.From
+	}
+	return m.From != o.Assignment.Primary || o.Assignment.Primary == r.n.self
+}
+
+// snapshotHeld goes on from an index at which the logs are known to agree.
+func (r *replica) snapshotHeld(from MemberNumber, e Epoch, name SnapshotName, counter Counter) {
+	if g := r.n.reignOf(r.id, e); g != nil {
+		if g.copying != nil {
+			g.copying.since = r.n.now()
+			g.copyAfter(r.log.agree(g.copying.source.lastIndex, g.copying.source.lastEpoch))
+		}
+		return
+	}
+	r.raise(e)
+	r.acknowledge(from, e, name.Index, counter)
+	r.learnCommit(name.Index)
+}
+
+// pull asks for the next chunk.
+func (r *replica) pull() {
+	i := r.install
+	i.askedAt = r.n.now()
+	r.n.send(i.from, &SnapshotPull{r.id, i.epoch, i.name, i.begun, i.after})
+}
+
+// onSnapshotPull sends the chunk after a key, from the View of that name.
+func (n *Node) onSnapshotPull(m *Envelope, q *SnapshotPull) {
+	r := n.held(q.Partition)
+	if r == nil || r.reject(m, q.Epoch) {
+		return
+	}
+	chunk := &SnapshotChunk{Partition: q.Partition, Epoch: q.Epoch, Name: q.Name, Started: q.Started, After: q.After}
+	t := n.transfer(q.Partition, m.From)
+	if t == nil || t.name != q.Name {
+		chunk.Gone = true
+		n.send(m.From, chunk)
+		return
+	}
+	t.usedAt = n.now()
+	if err := n.fillChunk(chunk, t); err != nil {
+		n.fail(err)
+		return
+	}
+	if chunk.Last {
+		n.observe(Event{Kind: EventSnapshotSent, Partition: r.id, Epoch: q.Epoch, Index: q.Name.Index, Peer: m.From})
+	}
+	n.send(m.From, chunk)
+}
+
+// fillChunk reads as many keys as a chunk should hold.
+func (n *Node) fillChunk(c *SnapshotChunk, t *transfer) error {
+	from, to := kvRange(t.partition, t.name.Generation)
+	prefix := len(from)
+	if c.Started {
+		from = append(kvKey(t.partition, t.name.Generation, c.After), 0)
+	}
+	size := 0
+	var damage error
+	c.Last = true
+	err := t.view.Scan(from, to, func(key, raw []byte) bool {
+		if size >= n.cfg.ChunkBytes {
+			c.Last = false
+			return false
+		}
+		version, value, err := decodeValue(raw)
+		if err != nil {
+			damage = wrapKey(key, err)
+			return false
+		}
+		c.Items = append(c.Items, SnapshotItem{bytes.Clone(key[prefix:]), version, bytes.Clone(value)})
+		size += len(key) + len(raw)
+		return true
+	})
+	if damage != nil {
+		return damage
+	}
+	return err
+}
+
+// onSnapshotChunk loads a chunk into the transfer's generation, and asks for
+// the next one.
+func (n *Node) onSnapshotChunk(m *Envelope, c *SnapshotChunk) {
+	r := n.held(c.Partition)
+	if r == nil || r.ignoreChunk(m, c) {
+		return
+	}
+	i := r.install
+	if c.Gone {
+		r.dropInstall() // a new offer follows when the source is asked again
+		return
+	}
+	if m.From == r.known().Primary && r.known().Epoch == i.epoch {
+		r.heard(i.epoch)
+	}
+	for _, item := range c.Items {
+		n.putKV(kvKey(r.id, i.generation, item.Key), encodeValue(item.Version, item.Value))
+		i.after = item.Key
+	}
+	i.begun, i.progress = i.begun || len(c.Items) > 0, n.now()
+	if c.Last {
+		r.switchState()
+		return
+	}
+	r.pull()
+}
+
+// ignoreChunk drops what is not the next chunk of the transfer under way.
+func (r *replica) ignoreChunk(m *Envelope, c *SnapshotChunk) bool {
+	i := r.install
+	if i == nil || i.name != c.Name || i.from != m.From || i.epoch != c.Epoch {
+		return true
+	}
+	return !c.Gone && (c.Started != i.begun || !bytes.Equal(c.After, i.after))
+}
+
+// switchState replaces log and state by what was loaded, in one batch, which
+// also raises promised. It is given up if the own log got there meanwhile.
+func (r *replica) switchState() {
+	i := r.install
+	if r.holds(i.name.Index, i.name.Epoch) {
+		r.dropInstall()
+		r.snapshotHeld(i.from, i.epoch, i.name, i.counter)
+		return
+	}
+	assertf(i.epoch >= r.promised, "partition %d: snapshot of epoch %d, promised %d", r.id, i.epoch, r.promised)
+	r.install = nil
+	r.raise(i.epoch)
+	batch := &r.n.turn.batch
+	from, to := logRange(r.id, 0)
+	batch.DeleteRange(from, to)
+	batch.DeleteRange(generationKey(r.id, r.generation), generationKey(r.id, r.generation+1))
+	r.generation = i.generation
+	r.log.reset(i.name.Index, i.name.Epoch)
+	r.applied, r.appliedEpoch, r.commit = i.name.Index, i.name.Epoch, i.name.Index
+	r.writeState()
+	r.n.observe(Event{Kind: EventSnapshotInstalled, Partition: r.id, Epoch: i.epoch, Index: i.name.Index, Peer: i.from})
+	r.snapshotHeld(i.from, i.epoch, i.name, i.counter)
+}
+
+// dropInstall gives up a transfer and clears what it loaded.
+func (r *replica) dropInstall() {
+	i := r.install
+	if i == nil {
+		return
+	}
+	r.install = nil
+	if i.begun {
+		r.n.turn.batch.DeleteRange(generationKey(r.id, i.generation), generationKey(r.id, i.generation+1))
+	}
+}
+
+// tickInstall asks again for a chunk that did not come, and gives up on a
+// source that is gone.
+func (r *replica) tickInstall(now time.Duration) {
+	i := r.install
+	if i == nil {
+		return
+	}
+	switch {
+	case now-i.progress > 2*r.n.cfg.SuspectAfter:
+		r.dropInstall()
+	case now-i.askedAt >= r.n.cfg.SuspectAfter/2:
+		r.pull()
+	}
+}

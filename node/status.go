@@ -1,0 +1,113 @@
+package node
+
+import (
+	"fmt"
+
+	"dkv/node/layout"
+)
+
+// Status is a picture of a node, for pages, metrics and checks.
+type Status struct {
+	Node        NodeID
+	Store       StoreID
+	Boot        uint64
+	Member      MemberNumber // 0: not a member yet
+	Cluster     string       // UUID, "" before it is known
+	Ready       bool
+	Why         string // what it waits for, if not ready
+	Session     string // "connected", "disconnected" or "none"
+	Layout      *layout.Layout
+	Waiting     int // requests without an answer
+	Uncommitted int // bytes, all partitions led here
+	Transfers   int // snapshots being sent
+	Partitions  []PartitionStatus
+}
+
+// PartitionStatus is what a node knows of one partition.
+type PartitionStatus struct {
+	ID         PartitionID
+	Assignment Assignment // newest known
+	Here       bool       // this node keeps a log of it
+	Role       string     // "primary", "starting", "quiet", "replica", "outside" or ""
+	Promised   Epoch
+	First      Index // of the entries still in the log
+	Last       Index
+	LastEpoch  Epoch
+	Commit     Index
+	Applied    Index
+	Generation uint64
+}
+
+// Ready says whether the node can serve, and if not, what it waits for.
+func (n *Node) Ready() (ok bool, why string) {
+	switch {
+	case n.dead:
+		return false, "the node has stopped"
+	case n.stopping:
+		return false, "the node stops"
+	case !n.begun:
+		return false, "recovering the store"
+	case n.layout == nil && !n.member.up:
+		return false, "ZooKeeper does not answer"
+	case n.layout == nil && n.member.waitingFor != "":
+		return false, n.member.waitingFor
+	case n.layout == nil:
+		return false, "registering with ZooKeeper"
+	case n.self == 0:
+		return false, "this store is no member of the cluster's layout"
+	}
+	for _, r := range n.replicas {
+		if r != nil && r.known().Primary == n.self && (r.reign == nil || !r.reign.active) {
+			return false, fmt.Sprintf("starting as primary of partition %d", r.id)
+		}
+	}
+	return true, ""
+}
+
+// Status takes the picture; of partitions without data here only if all.
+func (n *Node) Status(all bool) *Status {
+	s := &Status{
+		Node: n.cfg.ID, Store: n.store, Boot: n.boot, Member: n.self, Cluster: n.cluster,
+		Layout: n.layout, Waiting: n.requests.open(), Uncommitted: n.uncommitted,
+		Transfers: len(n.transfers), Session: "none",
+	}
+	s.Ready, s.Why = n.Ready()
+	switch {
+	case n.member.up:
+		s.Session = "connected"
+	case n.member.session != nil:
+		s.Session = "disconnected"
+	}
+	for p := range n.assignments {
+		r := n.replicas[p]
+		if r == nil && !all {
+			continue
+		}
+		status := PartitionStatus{ID: PartitionID(p), Assignment: n.assignments[p]}
+		if r != nil {
+			r.fillStatus(&status)
+		}
+		s.Partitions = append(s.Partitions, status)
+	}
+	return s
+}
+
+func (r *replica) fillStatus(s *PartitionStatus) {
+	s.Here = true
+	s.Promised, s.Commit, s.Applied, s.Generation = r.promised, r.commit, r.applied, r.generation
+	s.First = r.log.baseIndex + 1
+	s.LastEpoch, s.Last = r.last()
+	g := r.reign
+	switch {
+	case g != nil && g.quiet:
+		s.Role = "quiet"
+	case g != nil && g.active:
+		s.Role = "primary"
+	case g != nil:
+		s.Role = "starting"
+	case r.known().Names(r.n.self):
+		s.Role = "replica"
+	default:
+		s.Role = "outside"
+	}
+}

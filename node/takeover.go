@@ -1,0 +1,285 @@
+package node
+
+import (
+	"slices"
+	"time"
+
+	"dkv/node/layout"
+)
+
+// Take-over is the replicas' business (DESIGN section 5, (a) to (f)):
+//
+//	silence ─▶ sendPreVotes ─▶ onPreVote (each of R∪N) ─▶ onPreVoteReply
+//	        ─▶ consider ─▶ want (planner.go makes the step) ─▶ startReign
+//
+// Check-quorum, rule (a), stands in epoch.go with the reign that it silences.
+// Safety depends on none of this: any step of anybody is safe at any time.
+
+// taker is a replica's attempt to become primary.
+type taker struct {
+	votes   []vote
+	since   time.Duration // when asking began; 0: not asking
+	goAt    time.Duration // when to make the step; 0: consents are missing
+	backoff time.Duration // after reigns that never became active
+	bumps   []bumpConsent // given to restarted primaries
+}
+
+// vote is the last that one member answered for the newest known epoch.
+type vote struct {
+	member     MemberNumber
+	answeredAt time.Duration
+	consent    bool
+	last       promise
+}
+
+// bumpConsent remembers that a restarted primary was consented to at once.
+type bumpConsent struct {
+	member MemberNumber
+	epoch  Epoch
+	at     time.Duration
+}
+
+// forget drops what was said of an epoch that is over.
+func (t *taker) forget() {
+	t.votes = t.votes[:0]
+	t.since, t.goAt = 0, 0
+}
+
+// reignEnded doubles the wait after a reign that came to nothing (rule c).
+func (t *taker) reignEnded(c Config, active bool) {
+	if active {
+		t.backoff = 0
+		return
+	}
+	t.backoff = min(max(2*t.backoff, c.SuspectAfter/2), c.SettleTime)
+}
+
+// wants says whether this node should try to lead the partition.
+func (r *replica) wants(now time.Duration) bool {
+	a := r.known()
+	switch {
+	case r.n.self == 0 || !a.Names(r.n.self) || r.n.stopping || r.promised > a.Epoch:
+		return false
+	case r.reign != nil && r.reign.epoch == a.Epoch:
+		return r.reign.abandoned
+	case a.Primary == r.n.self:
+		return true // restarted in its own epoch, which is never resumed
+	}
+	return r.silence(now) >= r.n.cfg.SuspectAfter
+}
+
+// sendPreVotes asks R∪N about every partition that this node would lead, one
+// frame a peer.
+func (n *Node) sendPreVotes(now time.Duration) {
+	var to []MemberNumber
+	var frames []*PreVote
+	for _, r := range n.replicas {
+		if r == nil {
+			continue
+		}
+		if !r.wants(now) {
+			r.taker.forget()
+			continue
+		}
+		if r.taker.since == 0 {
+			r.taker.since = now
+		}
+		a := *r.known()
+		for _, m := range union(a.Replicas, a.Next) {
+			if m == n.self {
+				continue
+			}
+			i := slices.Index(to, m)
+			if i < 0 {
+				i = len(to)
+				to = append(to, m)
+				frames = append(frames, &PreVote{LayoutVersion: n.layoutVersion()})
+			}
+			frames[i].Items = append(frames[i].Items, PreVoteItem{r.id, a})
+		}
+		r.consider(now)
+	}
+	for i, frame := range frames {
+		n.voteSeq++
+		frame.Round = n.voteSeq
+		n.send(to[i], frame)
+	}
+}
+
+// onPreVote answers for each partition whether its primary is silent here too.
+func (n *Node) onPreVote(m *Envelope, v *PreVote) {
+	n.compareLayouts(m.From, v.LayoutVersion)
+	reply := &PreVoteReply{LayoutVersion: n.layoutVersion(), Round: v.Round}
+	for _, item := range v.Items {
+		n.learn(item.Partition, item.Assignment)
+		r := n.replica(item.Partition)
+		if r == nil || n.self == 0 {
+			continue
+		}
+		answer := PreVoteReplyItem{Partition: r.id, Epoch: item.Assignment.Epoch}
+		if a := r.known(); a.Epoch > item.Assignment.Epoch {
+			answer.Known = *a
+		} else {
+			answer.Consent = r.consents(m.From, n.now())
+		}
+		answer.LastEpoch, answer.LastIndex = r.last()
+		reply.Items = append(reply.Items, answer)
+	}
+	n.send(m.From, reply)
+}
+
+// consents says whether this node, asked by a member, has not heard the primary
+// of the newest known epoch either. It promises nothing.
+func (r *replica) consents(asker MemberNumber, now time.Duration) bool {
+	a := r.known()
+	if !a.Names(asker) || r.promised > a.Epoch {
+		return false
+	}
+	if g := r.reign; g != nil && g.epoch == a.Epoch && !g.abandoned {
+		return false
+	}
+	if asker == a.Primary && r.consentsToBump(asker, a.Epoch, now) {
+		return true
+	}
+	return r.silence(now) >= r.n.cfg.SuspectAfter
+}
+
+// consentsToBump lets a restarted primary begin anew at once, but once in a
+// while: a crash loop does not hold a partition.
+func (r *replica) consentsToBump(asker MemberNumber, e Epoch, now time.Duration) bool {
+	for i := range r.taker.bumps {
+		b := &r.taker.bumps[i]
+		if b.member != asker {
+			continue
+		}
+		if b.epoch != e && now-b.at < r.n.cfg.SettleTime {
+			return false
+		}
+		if b.epoch != e {
+			b.epoch, b.at = e, now
+		}
+		return true
+	}
+	r.taker.bumps = append(r.taker.bumps, bumpConsent{asker, e, now})
+	if len(r.taker.bumps) > 16 {
+		r.taker.bumps = r.taker.bumps[1:]
+	}
+	return true
+}
+
+// onPreVoteReply counts the answers.
+func (n *Node) onPreVoteReply(m *Envelope, v *PreVoteReply) {
+	n.compareLayouts(m.From, v.LayoutVersion)
+	now := n.now()
+	for _, item := range v.Items {
+		n.learn(item.Partition, item.Known)
+		r := n.held(item.Partition)
+		if r == nil || r.known().Epoch != item.Epoch || r.taker.since == 0 {
+			continue
+		}
+		if !item.Consent {
+			n.observe(Event{Kind: EventPreVoteRefused, Partition: r.id, Epoch: item.Epoch, Peer: m.From})
+		}
+		r.taker.record(vote{m.From, now, item.Consent, promise{m.From, item.LastEpoch, item.LastIndex}})
+		r.consider(now)
+	}
+	n.takeSteps()
+}
+
+func (t *taker) record(v vote) {
+	for i := range t.votes {
+		if t.votes[i].member == v.member {
+			t.votes[i] = v
+			return
+		}
+	}
+	t.votes = append(t.votes, v)
+}
+
+// ballot is what the votes say just now.
+type ballot struct {
+	consentR, answerN int
+	rank              int // how many consenting members come first
+}
+
+// count takes the votes that are fresh; this node's own is asked now.
+func (r *replica) count(now time.Duration) ballot {
+	a, self := r.known(), r.n.self
+	lastEpoch, lastIndex := r.last()
+	own := vote{self, now, r.consents(self, now), promise{self, lastEpoch, lastIndex}}
+	order := union(a.Replicas, a.Next)
+	var b ballot
+	for _, v := range append(slices.Clone(r.taker.votes), own) {
+		if now-v.answeredAt > r.n.cfg.SuspectAfter {
+			continue
+		}
+		if v.consent && contains(a.Replicas, v.member) {
+			b.consentR++
+		}
+		if contains(a.Next, v.member) {
+			b.answerN++
+		}
+		if v.member == self || !v.consent {
+			continue
+		}
+		better := v.last.atLeast(own.last)
+		if better && (!own.last.atLeast(v.last) || slices.Index(order, v.member) < slices.Index(order, self)) {
+			b.rank++
+		}
+	}
+	return b
+}
+
+// consider decides, from the answers so far, whether and when to make the step.
+func (r *replica) consider(now time.Duration) {
+	if !r.wants(now) {
+		r.taker.forget()
+		return
+	}
+	b := r.count(now)
+	if _, ok := r.takeOverStep(b, now); !ok {
+		r.taker.goAt = 0
+		return
+	}
+	if r.taker.goAt == 0 {
+		interval := r.n.interval()
+		wait := time.Duration(b.rank)*interval + r.n.jitter(interval/2) + r.taker.backoff
+		r.taker.goAt = now + wait
+		r.n.after(wait, r.n.takeSteps)
+	}
+}
+
+// takeOverStep is the step that the ballot allows: L1 to this node, or, when N
+// is silent, L4 to it (rule f).
+func (r *replica) takeOverStep(b ballot, now time.Duration) (layout.Step, bool) {
+	a := r.known()
+	step := layout.Step{Kind: layout.ChangePrimary, Partition: r.id, Epoch: a.Epoch, Primary: r.n.self}
+	if b.consentR < majority(len(a.Replicas)) {
+		return step, false
+	}
+	if !a.Moving() || b.answerN >= majority(len(a.Next)) {
+		return step, true
+	}
+	step.Kind = layout.CancelMove
+	silent := now-r.taker.since >= r.n.cfg.SuspectAfter
+	return step, silent && contains(a.Replicas, r.n.self)
+}
+
+// dueTakeOver is the take-over step to be made now, if there is one.
+func (r *replica) dueTakeOver(now time.Duration) (layout.Step, bool) {
+	if r.taker.goAt == 0 || now < r.taker.goAt || !r.wants(now) {
+		return layout.Step{}, false
+	}
+	return r.takeOverStep(r.count(now), now)
+}
+
+// union is a followed by what b adds.
+func union(a, b []MemberNumber) []MemberNumber {
+	all := slices.Clone(a)
+	for _, m := range b {
+		if !contains(all, m) {
+			all = append(all, m)
+		}
+	}
+	return all
+}

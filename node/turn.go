@@ -1,0 +1,185 @@
+package node
+
+// turn gathers what the events of one turn want of the doors: one batch for
+// the store, what waits for it to be durable, and the messages to peers.
+type turn struct {
+	batch   Batch
+	waiting []func()          // when all that is written so far is durable
+	out     []outgoing        // in order
+	dirty   []*replica        // applied something, or logged something as primary
+	reading []*replica        // took reads that no transmission covers yet
+	overlay map[string][]byte // kv written in this turn; nil value: deleted
+
+	committed uint64      // commits made
+	durable   uint64      // the greatest whose done ran
+	groups    []syncGroup // commits with done under way, in order
+}
+
+type outgoing struct {
+	to   MemberNumber
+	body Message
+}
+
+// syncGroup is what runs when a commit is durable.
+type syncGroup struct {
+	commit  uint64
+	waiting []func()
+}
+
+// whenDurable runs fn, in a later turn or at the end of this one, when all that
+// the node has written up to now is durable.
+func (n *Node) whenDurable(fn func()) { n.turn.waiting = append(n.turn.waiting, fn) }
+
+// send queues a message for the end of the turn. What must be durable first
+// is sent from a whenDurable.
+func (n *Node) send(to MemberNumber, m Message) {
+	n.turn.out = append(n.turn.out, outgoing{to, m})
+}
+
+// EndTurn makes the turn's Commit and sends the turn's messages. The owner
+// calls it after every event, or after up to 256 of them.
+func (n *Node) EndTurn() {
+	if n.dead {
+		return
+	}
+	if n.voteSoon {
+		n.voteSoon = false
+		n.sendPreVotes(n.now())
+	}
+	for {
+		n.retryWaiting()
+		n.settleDirty()
+		n.sendConfirmations()
+		if !n.commitTurn() || n.dead {
+			break
+		}
+	}
+	n.flush()
+}
+
+// commitTurn makes the commit. It returns true if waiters ran at once, because
+// all was durable already, so that there may be more to do.
+func (n *Node) commitTurn() bool {
+	t := &n.turn
+	if t.batch.Empty() && len(t.waiting) == 0 {
+		return false
+	}
+	waiting := t.waiting
+	t.waiting = nil
+	if !t.batch.Empty() {
+		n.commit(waiting)
+		return false
+	}
+	if t.durable == t.committed {
+		for _, fn := range waiting {
+			fn()
+		}
+		return true
+	}
+	if k := len(t.groups) - 1; k >= 0 && t.groups[k].commit == t.committed {
+		t.groups[k].waiting = append(t.groups[k].waiting, waiting...)
+		return false
+	}
+	n.commit(waiting)
+	return false
+}
+
+// commit hands the batch to the store, with a sync if anybody waits for it.
+func (n *Node) commit(waiting []func()) {
+	t := &n.turn
+	batch := t.batch
+	t.batch = Batch{}
+	clear(t.overlay)
+	t.committed++
+	if len(waiting) == 0 {
+		n.env.Store.Commit(&batch, nil)
+		return
+	}
+	number := t.committed
+	t.groups = append(t.groups, syncGroup{number, waiting})
+	n.env.Store.Commit(&batch, func(err error) { n.onDurable(number, err) })
+}
+
+// onDurable runs what waited for a commit. Commits become durable in order.
+func (n *Node) onDurable(number uint64, err error) {
+	if n.dead {
+		return
+	}
+	if err != nil {
+		n.fail(err)
+		return
+	}
+	t := &n.turn
+	t.durable = max(t.durable, number)
+	for len(t.groups) > 0 && t.groups[0].commit <= number {
+		group := t.groups[0]
+		t.groups = t.groups[1:]
+		for _, fn := range group.waiting {
+			if !n.dead {
+				fn()
+			}
+		}
+	}
+}
+
+// flush hands the turn's messages to the network.
+func (n *Node) flush() {
+	out := n.turn.out
+	n.turn.out = n.turn.out[:0]
+	for i := range out {
+		if peer, ok := n.peer(out[i].to); ok {
+			n.env.Network.Send(peer, &Envelope{From: n.self, FromStore: n.store, ToStore: peer.Store, Body: out[i].body})
+		}
+		out[i] = outgoing{}
+	}
+}
+
+// peer is where a member can be reached, as far as the layout knows.
+func (n *Node) peer(m MemberNumber) (Peer, bool) {
+	if n.layout == nil || m == n.self {
+		return Peer{}, false
+	}
+	member, ok := n.layout.Member(m)
+	if !ok || member.State == "gone" {
+		return Peer{}, false
+	}
+	return Peer{Number: m, Store: member.Store, Address: member.Peer}, true
+}
+
+// putKV and deleteKV write a key of a partition's state; readKV sees what they
+// wrote in this turn.
+func (n *Node) putKV(key, value []byte) {
+	n.turn.batch.Put(key, value)
+	n.turn.overlay[string(key)] = value
+}
+
+func (n *Node) deleteKV(key []byte) {
+	n.turn.batch.Delete(key)
+	n.turn.overlay[string(key)] = nil
+}
+
+// readKV reads a key of a partition's state; version 0 if it is absent. After
+// an error the node has failed.
+func (n *Node) readKV(key []byte) (Version, []byte) {
+	raw, written := n.turn.overlay[string(key)]
+	if !written {
+		var err error
+		var ok bool
+		raw, ok, err = n.env.Store.Get(key)
+		if err != nil {
+			n.fail(err)
+			return 0, nil
+		}
+		if !ok {
+			return 0, nil
+		}
+	}
+	if raw == nil {
+		return 0, nil
+	}
+	version, value, err := decodeValue(raw)
+	if err != nil {
+		n.fail(wrapKey(key, err))
+	}
+	return version, value
+}
