@@ -42,9 +42,9 @@ type disk struct {
 	post  func(fn func())
 	count func(fault)
 
-	tree    tree
-	durable *page
-	suffix  []batch
+	now     tree // what Get, Scan and View see
+	durable tree // what every crash leaves
+	suffix  []pending
 	used    bool // something was committed once
 
 	syncing  int // batches of the suffix that the sync under way covers; 0: none
@@ -61,33 +61,32 @@ type disk struct {
 	latency, slowness, survives draws
 }
 
-// batch is one commit that is not durable: the picture after it.
-type batch struct {
-	after *page
+// pending is one commit that is not durable.
+type pending struct {
+	batch *node.Batch
 	done  func(error) // nil: no sync was asked for
-	empty bool
 }
 
 func newDisk(s *Scheduler, r Random, profile DiskProfile, host int) *disk {
 	entity := uint64(host)
 	d := &disk{
-		scheduler: s, profile: profile.withDefaults(), host: host, tree: newTree(),
+		scheduler: s, profile: profile.withDefaults(), host: host, now: newTree(),
 		post: func(fn func()) { fn() }, count: func(fault) {},
 		latency:  draws{random: r, purpose: "disk.sync", entity: entity},
 		slowness: draws{random: r, purpose: "disk.slow", entity: entity},
 		survives: draws{random: r, purpose: "disk.survives", entity: entity},
 	}
-	d.durable = d.tree.picture()
+	d.durable = d.now.fork()
 	return d
 }
 
 // Get returns a copy of the value.
-func (d *disk) Get(key []byte) ([]byte, bool, error) { return get(d.tree.root, key) }
+func (d *disk) Get(key []byte) ([]byte, bool, error) { return get(d.now.root, key) }
 
 // Scan calls fn for the keys in [from, to). The slices it gets are overwritten
 // when it returns, so that nobody who keeps one stays unnoticed.
 func (d *disk) Scan(from, to []byte, fn func(key, value []byte) bool) error {
-	scan(d.tree.picture(), from, to, fn)
+	scan(d.now.picture(), from, to, fn)
 	return nil
 }
 
@@ -97,7 +96,7 @@ func (d *disk) View() (node.View, error) {
 		return nil, errViews
 	}
 	d.views++
-	return &view{disk: d, root: d.tree.picture()}, nil
+	return &view{disk: d, root: d.now.picture()}, nil
 }
 
 // Views is how many are open.
@@ -105,26 +104,27 @@ func (d *disk) Views() int { return d.views }
 
 // Commit applies the batch; done runs when it is durable.
 func (d *disk) Commit(b *node.Batch, done func(error)) {
-	for i := range b.Ops {
-		d.apply(&b.Ops[i])
-	}
+	d.now.apply(b)
 	d.used = d.used || !b.Empty()
-	d.suffix = append(d.suffix, batch{after: d.tree.picture(), done: done, empty: b.Empty()})
+	d.suffix = append(d.suffix, pending{b, done})
 	if done != nil {
 		d.sync()
 	}
 }
 
-func (d *disk) apply(op *node.BatchOp) {
-	switch op.Kind {
-	case node.BatchPut:
-		d.tree.put(op.Key, op.Value)
-	case node.BatchDelete:
-		d.tree.delete(op.Key)
-	case node.BatchDeleteRange:
-		d.tree.deleteRange(op.Key, op.To)
-	default:
-		panic(fmt.Sprintf("sim: a batch with an operation of kind %d", op.Kind))
+// apply makes the changes of a batch.
+func (t *tree) apply(b *node.Batch) {
+	for i := range b.Ops {
+		switch op := &b.Ops[i]; op.Kind {
+		case node.BatchPut:
+			t.put(op.Key, op.Value)
+		case node.BatchDelete:
+			t.delete(op.Key)
+		case node.BatchDeleteRange:
+			t.deleteRange(op.Key, op.To)
+		default:
+			panic(fmt.Sprintf("sim: a batch with an operation of kind %d", op.Kind))
+		}
 	}
 }
 
@@ -139,38 +139,33 @@ func (d *disk) sync() {
 		takes += extra
 		d.count(faultSlowDisk)
 	}
-	if stall := d.stallUntil - d.scheduler.Now(); stall > takes {
-		takes = stall
-		d.count(faultStallDisk)
-	}
 	d.timer = d.scheduler.Schedule(takes, d.host, KindDisk, d.onSynced)
 }
 
 // onSynced ends a sync: what it covered is durable, or nothing later ever is.
 func (d *disk) onSynced() {
-	covered := d.suffix[:d.syncing]
+	if stall := d.stallUntil - d.scheduler.Now(); stall > 0 {
+		d.count(faultStallDisk)
+		d.timer = d.scheduler.Schedule(stall, d.host, KindDisk, d.onSynced)
+		return
+	}
 	if d.failNext && d.failed == nil {
 		d.failed, d.hasFault, d.failNext = errSync, true, false
 		d.count(faultFailSync)
 	}
-	if d.failed == nil {
-		d.durable = covered[len(covered)-1].after
-	}
+	covered := d.suffix[:d.syncing]
 	dones := make([]func(error), 0, len(covered))
 	for i := range covered {
 		if covered[i].done != nil {
 			dones = append(dones, covered[i].done)
+			covered[i].done = nil
 		}
 	}
 	if d.failed == nil {
-		d.suffix = slices.Delete(d.suffix, 0, d.syncing)
-	} else {
-		for i := range covered {
-			covered[i].done = nil // told now; a crash may still keep the batch
-		}
+		d.harden(d.syncing)
 	}
 	d.syncing = 0
-	if slices.ContainsFunc(d.suffix, func(b batch) bool { return b.done != nil }) {
+	if slices.ContainsFunc(d.suffix, func(p pending) bool { return p.done != nil }) {
 		d.sync()
 	}
 	for _, done := range dones {
@@ -179,18 +174,23 @@ func (d *disk) onSynced() {
 	}
 }
 
+// harden makes the first n batches of the suffix durable.
+func (d *disk) harden(n int) {
+	for i := range d.suffix[:n] {
+		d.durable.apply(d.suffix[i].batch)
+	}
+	d.suffix = slices.Delete(d.suffix, 0, n)
+}
+
 // crash is the end of the machine's power, or of the process: of the suffix a
 // seeded prefix survives, all of it and nothing being likely. No done runs any
 // more, all Views are gone.
 func (d *disk) crash() {
-	keep := d.surviving(len(d.suffix))
-	if keep > 0 {
-		d.durable = d.suffix[keep-1].after
-	}
-	if slices.ContainsFunc(d.suffix[keep:], func(b batch) bool { return !b.empty }) {
+	d.harden(d.surviving(len(d.suffix)))
+	if slices.ContainsFunc(d.suffix, func(p pending) bool { return !p.batch.Empty() }) {
 		d.count(faultLostSuffix)
 	}
-	d.restart(d.durable)
+	d.restart()
 }
 
 func (d *disk) surviving(n int) int {
@@ -214,13 +214,14 @@ func (d *disk) shutDown() {
 		d.crash()
 		return
 	}
-	d.restart(d.tree.picture())
+	d.harden(len(d.suffix))
+	d.restart()
 }
 
-func (d *disk) restart(from *page) {
+// restart forgets all that is not durable.
+func (d *disk) restart() {
 	d.timer.Stop()
-	d.durable = from
-	d.tree.reset(from)
+	d.now = d.durable.fork()
 	d.suffix, d.syncing, d.views, d.failed = nil, 0, 0, nil
 }
 

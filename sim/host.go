@@ -93,6 +93,7 @@ type dispatch struct {
 	fn      func()
 	alarm   *alarm         // of KindTimer
 	message *node.Envelope // of KindMessage, nil of a Hello
+	sender  int            // of a message
 }
 
 func (l *life) world() *World { return l.host.world }
@@ -148,7 +149,7 @@ func (l *life) run(bound int) {
 	h, w := l.host, l.world()
 	for bound > 0 && l.head < len(l.queue) {
 		d := l.take()
-		if d.alarm != nil && d.alarm.stopped {
+		if d.alarm != nil && d.alarm.stopped || d.message != nil && l.contacts[d.sender].refused {
 			continue
 		}
 		bound--

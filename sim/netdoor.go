@@ -115,7 +115,6 @@ func (n netHandler) OnFrame(from netsim.HostID, frame []byte) {
 		l.dropConnection(from)
 	case body[0]&handshake != 0:
 		l.onHandshake(sender, body)
-	case l.contacts[sender].refused:
 	default:
 		l.onMessage(from, body)
 	}
@@ -130,7 +129,7 @@ func (l *life) onMessage(from netsim.HostID, body []byte) {
 	if m.From != 0 {
 		l.contacts[from].member = m.From
 	}
-	l.post(dispatch{kind: KindMessage, payload: frameHash(body), message: m})
+	l.post(dispatch{kind: KindMessage, payload: frameHash(body), message: m, sender: int(from)})
 }
 
 // dropConnection is what a transport does with one whose bytes make no sense.

@@ -37,9 +37,12 @@ const (
 	KindZooKeeper // a ZooKeeper server or client moves
 	KindDisk      // a sync ends
 	KindClient    // a client gets its answer
-	KindOutcome   // what the client got
-	KindLife      // a process starts, ends, pauses or resumes
 	KindWorld     // the schedule, the workload, a boot
+
+	// What came of it, told with words.
+
+	KindOutcome // what the client got
+	KindLife    // a process starts, ends, pauses or resumes
 
 	kinds
 )

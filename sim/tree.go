@@ -12,8 +12,9 @@ import (
 type tree struct {
 	root *page
 	// generation owns pages: one of the tree's own generation is in no picture
-	// and is changed in place.
+	// and is changed in place. No two trees that share pages have the same one.
 	generation uint64
+	issued     *uint64 // the last generation of them all
 }
 
 // page is a leaf (children nil) or an inner page. In an inner page keys[i] is
@@ -28,18 +29,25 @@ type page struct {
 
 const pageKeys = 16
 
-func newTree() tree { return tree{root: &page{}} }
+func newTree() tree { return tree{root: &page{}, issued: new(uint64)} }
+
+// fork is a tree with the same contents; each changes for itself.
+func (t *tree) fork() tree {
+	twin := tree{root: t.picture(), issued: t.issued}
+	twin.renew()
+	return twin
+}
+
+// renew gives all pages up.
+func (t *tree) renew() {
+	*t.issued++
+	t.generation = *t.issued
+}
 
 // picture is the root of this instant, unchanging from now on.
 func (t *tree) picture() *page {
-	t.generation++
+	t.renew()
 	return t.root
-}
-
-// reset makes the tree what a picture shows.
-func (t *tree) reset(to *page) {
-	t.generation++
-	t.root = to
 }
 
 // search finds the place of a key in a leaf.
