@@ -48,7 +48,7 @@ func contradict(k keyHistory, d *decision, budget int) *Contradiction {
 	if last.method == BySearch {
 		for _, k := range last.kept {
 			op := last.facts.ops[k.at]
-			if origin := originOf[op]; !op.answered() && (k.closes != never || !origin.answered()) {
+			if origin := originOf[op]; !op.answered() && c.helpsOrMayHelp(origin, k.closes) {
 				c.Context = append(c.Context, origin)
 			}
 		}
@@ -57,6 +57,15 @@ func contradict(k keyHistory, d *decision, budget int) *Contradiction {
 	}
 	c.Sentence = explain(c.Core, last.facts)
 	return c
+}
+
+// helpsOrMayHelp: the core met the value of this write, or it is of unknown
+// outcome and was called before the core had returned.
+func (c *Contradiction) helpsOrMayHelp(op *Operation, closes Stamp) bool {
+	if closes != never {
+		return true
+	}
+	return !op.answered() && slices.ContainsFunc(c.Core, func(core *Operation) bool { return op.Call < core.Return })
 }
 
 // A reduction is delta debugging on the operations of an illegal key.

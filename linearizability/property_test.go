@@ -87,6 +87,42 @@ func TestCheckAgreesWithPlainPorcupine(t *testing.T) {
 	}
 }
 
+// Longer histories of one key, with more that is unknown: wherever Porcupine
+// answers within a budget, the answer is ours, and ours is never Undecided.
+func TestLongerHistoriesAgreeWherePorcupineAnswers(t *testing.T) {
+	const seeds = 400
+	var answered, illegal int
+	for seed := range uint64(seeds) {
+		rng := rand.New(rand.NewPCG(seed, 4))
+		history := generate(rng, worldConfig{clients: 5, keys: 1, operations: 30 + rng.IntN(80), unknown: 5 + rng.IntN(35), bare: rng.IntN(60)})
+		if seed%2 == 0 {
+			mutate(rng, history)
+		}
+		r, err := Check(history, Options{VerdictOnly: true, StepBudget: 200_000})
+		if err != nil || r.Verdict == Undecided {
+			t.Fatalf("seed %d: %v, %v:\n%s", seed, r.Verdict, err, dump(t, history))
+		}
+		want, err := CheckPlain(history, 50_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == Undecided {
+			continue
+		}
+		answered++
+		if want == Illegal {
+			illegal++
+		}
+		if r.Verdict != want {
+			t.Fatalf("seed %d: %v, Porcupine says %v:\n%s", seed, r.Verdict, want, dump(t, history))
+		}
+	}
+	t.Logf("Porcupine answered %d of %d, %d of them illegal", answered, seeds, illegal)
+	if answered < seeds/2 || illegal < seeds/20 {
+		t.Error("the histories are not the mixture this test needs")
+	}
+}
+
 // A store that tells every index has its keys proven by the order, with no search.
 func TestOrderByIndexProvesIndexedHistories(t *testing.T) {
 	for seed := range uint64(2_000) {
