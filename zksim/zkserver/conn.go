@@ -70,7 +70,7 @@ func (c *conn) read() {
 		c.awaitDeath()
 		return
 	}
-	frame, err := readFrame(r)
+	frame, err := readFrame(r, zksim.MaxRequest)
 	if err != nil {
 		return
 	}
@@ -83,7 +83,7 @@ func (c *conn) read() {
 		return
 	}
 	for {
-		frame, err := readFrame(r)
+		frame, err := readFrame(r, zksim.MaxRequest)
 		if err != nil {
 			return
 		}
@@ -93,14 +93,14 @@ func (c *conn) read() {
 	}
 }
 
-// readFrame reads one frame, of MaxRequest bytes at most.
-func readFrame(r io.Reader) ([]byte, error) {
+// readFrame reads one frame, of limit bytes at most.
+func readFrame(r io.Reader, limit uint32) ([]byte, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
 	}
 	n := binary.BigEndian.Uint32(head[:])
-	if n > zksim.MaxRequest {
+	if n > limit {
 		return nil, errFrame
 	}
 	frame := make([]byte, n)

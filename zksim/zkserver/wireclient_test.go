@@ -105,7 +105,7 @@ func (c *wireClient) sendRaw(b []byte) {
 
 func (c *wireClient) frame() (decoder, error) {
 	_ = c.nc.SetDeadline(time.Now().Add(20 * time.Second))
-	b, err := readFrame(c.nc)
+	b, err := readFrame(c.nc, 2<<20)
 	return decoder{b: b}, err
 }
 

@@ -7,9 +7,10 @@ import (
 	"strings"
 )
 
-// version is what four-letter words show: the ZooKeeper whose behaviour this
+// version is what four-letter words show, in the form that clients parse: the
+// ZooKeeper whose behaviour this
 // server has.
-const version = "3.8.0-dkv, built on 2024-01-01 00:00 UTC"
+const version = "3.8.0-dkv, built on 01/01/2024 00:00 UTC"
 
 // fourLetterWord is the command that a connection opens with, or "".
 func fourLetterWord(first []byte) string {

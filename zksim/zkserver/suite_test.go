@@ -1,0 +1,570 @@
+package zkserver
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dkv/zksim"
+)
+
+// The suite below knows nothing but an address and a tick. It runs against this
+// server and against a real ZooKeeper, and both must pass all of it.
+
+type target struct {
+	addr string
+	tick time.Duration
+}
+
+func TestSuite(t *testing.T) {
+	runSuite(t, target{NewTestWith(t, Options{Tick: realTick}).Address(), realTick})
+}
+
+func TestSuiteDurable(t *testing.T) {
+	runSuite(t, target{NewTestWith(t, Options{Tick: realTick, Dir: t.TempDir(), SnapshotBytes: 4096}).Address(), realTick})
+}
+
+func TestSuiteOnRealZooKeeper(t *testing.T) {
+	runSuite(t, target{startRealZK(t).addr, realTick})
+}
+
+func runSuite(t *testing.T, at target) {
+	for _, c := range []struct {
+		name string
+		body func(*testing.T, target)
+	}{
+		{"check orders", suiteCheckOrders},
+		{"stat", suiteStat},
+		{"fresh nodes", suiteFreshNodes},
+		{"paths", suitePaths},
+		{"sequences", suiteSequences},
+		{"ephemerals", suiteEphemerals},
+		{"multi", suiteMulti},
+		{"watches", suiteWatches},
+		{"events before replies", suiteEventOrder},
+		{"setWatches", suiteSetWatches},
+		{"zxids", suiteZxids},
+		{"reads", suiteReads},
+		{"sizes", suiteSizes},
+		{"handshake", suiteHandshake},
+		{"expiry", suiteExpiry},
+		{"reattach", suiteReattach},
+		{"close", suiteClose},
+		{"bad frames", suiteBadFrames},
+		{"auth", suiteAuth},
+		{"pipeline", suitePipeline},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.body(t, at) })
+	}
+}
+
+// place makes a node of the test's own and a session.
+func place(t *testing.T, at target) (*wireClient, string) {
+	t.Helper()
+	c := newSession(t, at.addr, 4*time.Second)
+	root := fmt.Sprintf("/t%x", c.session)
+	if o := c.create(root, "", 0); o.Err != zksim.OK {
+		t.Fatal(o.Err)
+	}
+	return c, root
+}
+
+func want[T any](t *testing.T, story string, got, wanted T) {
+	t.Helper()
+	if !reflect.DeepEqual(got, wanted) {
+		t.Errorf("%s: got %v, want %v", story, got, wanted)
+	}
+}
+
+func ops(list ...zksim.Op) []zksim.Op { return list }
+
+func opCreate(path string) zksim.Op { return zksim.Op{Code: zksim.OpCreate, Path: path} }
+func opDelete(path string) zksim.Op {
+	return zksim.Op{Code: zksim.OpDelete, Path: path, Version: -1}
+}
+func opSet(path string) zksim.Op {
+	return zksim.Op{Code: zksim.OpSetData, Path: path, Data: []byte("s"), Version: -1}
+}
+func opCheck(path string, version int32) zksim.Op {
+	return zksim.Op{Code: zksim.OpCheck, Path: path, Version: version}
+}
+
+func suiteCheckOrders(t *testing.T, at target) {
+	c, root := place(t, at)
+	for _, o := range []outcome{c.create(root+"/p", "", 0), c.create(root+"/p/c", "", 0), c.create(root+"/e", "", zksim.Ephemeral)} {
+		want(t, "set-up", o.Err, zksim.OK)
+	}
+	type create = zksim.Op
+	noACL := []zksim.ACL{}
+	for _, x := range []struct {
+		story string
+		op    zksim.Op
+		want  zksim.Code
+	}{
+		{"empty ACL before missing parent", create{Code: zksim.OpCreate, Path: root + "/no/x", ACL: noACL}, zksim.ErrInvalidACL},
+		{"missing parent before bad path", opCreate(root + "/no/x\x01"), zksim.ErrNoNode},
+		{"trailing slash", opCreate(root + "/p/"), zksim.ErrBadArguments},
+		{"existence before ephemeral parent", opCreate(root + "/e"), zksim.ErrNodeExists},
+		{"the root exists", opCreate("/"), zksim.ErrNodeExists},
+		{"ephemeral parent", opCreate(root + "/e/x"), zksim.ErrNoChildrenForEphemerals},
+		{"no slash", opCreate("x"), zksim.ErrBadArguments},
+		{"empty path", opCreate(""), zksim.ErrBadArguments},
+		{"unknown kind", create{Code: zksim.OpCreate, Path: root + "/k", Flags: 9}, zksim.ErrBadArguments},
+		{"delete the root", opDelete("/"), zksim.ErrBadArguments},
+		{"delete ZooKeeper's own", opDelete("/zookeeper"), zksim.ErrBadArguments},
+		{"delete ZooKeeper's quota", opDelete("/zookeeper/quota"), zksim.ErrBadArguments},
+		{"delete below nothing", opDelete(root + "/no/x"), zksim.ErrNoNode},
+		{"delete with a trailing slash", opDelete(root + "/p/"), zksim.ErrNoNode},
+		{"delete nothing", opDelete(root + "/no"), zksim.ErrNoNode},
+		{"version before children", zksim.Op{Code: zksim.OpDelete, Path: root + "/p", Version: 9}, zksim.ErrBadVersion},
+		{"children", opDelete(root + "/p"), zksim.ErrNotEmpty},
+		{"set with a bad path", opSet(root + "/no/"), zksim.ErrBadArguments},
+		{"set nothing", opSet(root + "/no"), zksim.ErrNoNode},
+		{"set a wrong version", zksim.Op{Code: zksim.OpSetData, Path: root + "/p", Version: 1}, zksim.ErrBadVersion},
+		{"set version -2", zksim.Op{Code: zksim.OpSetData, Path: root + "/p", Version: -2}, zksim.ErrBadVersion},
+	} {
+		want(t, x.story, c.write(x.op).Err, x.want)
+	}
+	want(t, "a session goes on after all that", c.set(root+"/p", "x", 0).Err, zksim.OK)
+}
+
+func suiteStat(t *testing.T, at target) {
+	c, root := place(t, at)
+	n := root + "/n"
+	made := c.create(n, "abc", 0).Zxid
+	s := c.exists(n, false).Stat
+	now := time.Now().UnixMilli()
+	if s.Ctime != s.Mtime || s.Ctime < now-60_000 || s.Ctime > now+60_000 {
+		t.Errorf("times %d %d at %d", s.Ctime, s.Mtime, now)
+	}
+	expect := zksim.Stat{Czxid: made, Mzxid: made, Pzxid: made, Ctime: s.Ctime, Mtime: s.Mtime, DataLength: 3}
+	want(t, "created", s, expect)
+	o := c.set(n, "abc", 0)
+	expect.Mzxid, expect.Version, expect.Mtime = o.Zxid, 1, o.Stat.Mtime
+	want(t, "set to the same, as told", o.Stat, expect)
+	o = c.create(n+"/c", "", 0)
+	expect.Pzxid, expect.Cversion, expect.NumChildren = o.Zxid, 1, 1
+	want(t, "child created", c.exists(n, false).Stat, expect)
+	c.create(n+"/c/d", "", 0)
+	c.set(n+"/c", "x", -1)
+	c.create(n+"/c", "", 0) // fails
+	want(t, "grandchild, child set, failed create", c.exists(n, false).Stat, expect)
+	c.delete(n+"/c/d", -1)
+	o = c.delete(n+"/c", -1)
+	expect.Pzxid, expect.Cversion, expect.NumChildren = o.Zxid, 2, 0
+	want(t, "child deleted", c.exists(n, false).Stat, expect)
+	o = c.write(zksim.Op{Code: zksim.OpCreate2, Path: root + "/e", Flags: zksim.Ephemeral})
+	want(t, "create2's owner", o.Stat.EphemeralOwner, c.session)
+	want(t, "create2's stat", o.Stat, c.exists(root+"/e", false).Stat)
+	c.delete(n, -1)
+	c.create(n, "", 0)
+	want(t, "version after a recreation", c.exists(n, false).Stat.Version, 0)
+}
+
+func suiteFreshNodes(t *testing.T, at target) {
+	c := newSession(t, at.addr, 4*time.Second)
+	s := c.exists("/zookeeper", false).Stat
+	want(t, "/zookeeper", s, zksim.Stat{Cversion: -2, NumChildren: 2})
+	names := c.read(opChildren2, "/zookeeper", false).Names
+	slices.Sort(names)
+	want(t, "its children", names, []string{"config", "quota"})
+	want(t, "the root's czxid", c.exists("/", false).Stat.Czxid, 0)
+}
+
+func suitePaths(t *testing.T, at target) {
+	c, root := place(t, at)
+	for _, name := range []string{"ü", "a b", "..a", "a.", "...", "\u00a0", "\uf900", "\uffef"} {
+		want(t, fmt.Sprintf("%q", name), c.create(root+"/"+name, "", 0).Err, zksim.OK)
+	}
+	for _, name := range []string{".", "..", "", "a//b", "\x01", "\x1f", "\x7f", "\u0080", "\u009f", "\ue000", "\uf8ff", "\ufff0", "\U0001F600", "a\x00"} {
+		want(t, fmt.Sprintf("%q", name), c.create(root+"/"+name, "", zksim.Ephemeral).Err, badPathCode(name))
+	}
+	want(t, "sequential with a trailing slash", c.create(root+"/", "", zksim.Sequential).Path, root+"/0000000008")
+	want(t, "exists of an impossible name", c.exists(root+"/a//b", false).Err, zksim.ErrNoNode)
+	want(t, "exists with NUL", c.exists(root+"/\x00", false).Err, zksim.ErrBadArguments)
+}
+
+// badPathCode: a name with a slash in it asks for its parent first.
+func badPathCode(name string) zksim.Code {
+	if strings.Contains(name, "/") {
+		return zksim.ErrNoNode
+	}
+	return zksim.ErrBadArguments
+}
+
+func suiteSequences(t *testing.T, at target) {
+	c, root := place(t, at)
+	seq := func(prefix string) outcome { return c.create(root+"/"+prefix, "", zksim.Sequential) }
+	want(t, "first", seq("a-").Path, root+"/a-0000000000")
+	want(t, "one counter for all prefixes", seq("b-").Path, root+"/b-0000000001")
+	c.create(root+"/plain", "", 0)
+	c.delete(root+"/plain", -1)
+	c.create(root+"/no/x", "", 0)
+	c.multi(zksim.Op{Code: zksim.OpCreate, Path: root + "/m", Flags: zksim.Sequential}, opCheck(root, 99))
+	want(t, "plain creates count, deletes and failures do not", seq("a-").Path, root+"/a-0000000003")
+	c.create(root+"/c-0000000005", "", 0) // number 4
+	want(t, "a name made by hand", seq("c-").Err, zksim.ErrNodeExists)
+	want(t, "blocks its prefix only", seq("d-").Path, root+"/d-0000000005")
+	want(t, "until another create", seq("c-").Path, root+"/c-0000000006")
+	o := c.multi(zksim.Op{Code: zksim.OpCreate, Path: root + "/m", Flags: zksim.Sequential}, zksim.Op{Code: zksim.OpCreate, Path: root + "/m", Flags: zksim.Sequential})
+	want(t, "in a multi", o.Ops[1].Path, root+"/m0000000008")
+}
+
+func suiteEphemerals(t *testing.T, at target) {
+	c, root := place(t, at)
+	owner := newSession(t, at.addr, 4*time.Second)
+	for _, n := range []string{"/1", "/2", "/3"} {
+		want(t, "create", owner.create(root+n, "", zksim.Ephemeral).Err, zksim.OK)
+	}
+	want(t, "set by another", c.set(root+"/1", "x", 0).Err, zksim.OK)
+	want(t, "delete by another", c.delete(root+"/3", -1).Err, zksim.OK)
+	swap := zksim.Op{Code: zksim.OpCreate, Path: root + "/2", Flags: zksim.Ephemeral}
+	want(t, "replace in a multi", len(c.multi(opDelete(root+"/2"), swap).Ops), 2)
+	owner.close()
+	want(t, "gone with the reply to close", c.exists(root+"/1", false).Err, zksim.ErrNoNode)
+	want(t, "a foreign one stays", c.exists(root+"/2", false).Stat.EphemeralOwner, c.session)
+	want(t, "one zxid", c.exists(root, false).Stat.Pzxid, owner.lastZxid)
+}
+
+func suiteMulti(t *testing.T, at target) {
+	c, root := place(t, at)
+	o := c.multi()
+	want(t, "empty", o.Err, zksim.OK)
+	want(t, "empty has no results", len(o.Ops), 0)
+	o = c.multi(opCreate(root+"/a"), zksim.Op{Code: zksim.OpCreate2, Path: root + "/a/b"}, opSet(root+"/a"), opCheck(root+"/a", 1), opDelete(root+"/a/b"))
+	want(t, "codes", codes(o), []zksim.OpCode{1, 1, 5, 13, 2})
+	asSet := c.exists(root+"/a", false).Stat // as it is, but before the delete at the end
+	asSet.Cversion, asSet.NumChildren = 1, 1
+	want(t, "set's stat", o.Ops[2].Stat, asSet)
+	want(t, "one zxid", o.Ops[2].Stat.Czxid, o.Zxid)
+	o = c.multi(opCreate(root+"/x"), opSet(root+"/a"), opCheck(root+"/a", 9), opDelete(root+"/a"), opCreate(root+"/no/no"))
+	want(t, "header of a failed multi", o.Err, zksim.OK)
+	want(t, "errors", errs(o), []zksim.Code{0, 0, zksim.ErrBadVersion, zksim.ErrRuntimeInconsistency, zksim.ErrRuntimeInconsistency})
+	want(t, "nothing was done", c.exists(root+"/x", false).Err, zksim.ErrNoNode)
+	want(t, "nothing was set", c.exists(root+"/a", false).Stat.Version, 1)
+	want(t, "only a check", errs(c.multi(opCheck(root+"/a", 1))), []zksim.Code{0})
+	want(t, "only a failing check", errs(c.multi(opCheck(root+"/a", 0))), []zksim.Code{zksim.ErrBadVersion})
+	want(t, "check of a missing node", errs(c.multi(opCheck(root+"/no", -1))), []zksim.Code{zksim.ErrNoNode})
+	want(t, "check of a bad path", errs(c.multi(opCheck(root+"/no/", -1))), []zksim.Code{zksim.ErrBadArguments})
+}
+
+func codes(o outcome) (list []zksim.OpCode) {
+	for _, op := range o.Ops {
+		list = append(list, op.Code)
+	}
+	return list
+}
+
+func errs(o outcome) (list []zksim.Code) {
+	for _, op := range o.Ops {
+		list = append(list, op.Err)
+	}
+	return list
+}
+
+func suiteWatches(t *testing.T, at target) {
+	const created, deleted, changed, children = zksim.EventCreated, zksim.EventDeleted, zksim.EventDataChanged, zksim.EventChildrenChanged
+	type told = []zksim.Event
+	for i, x := range []struct {
+		story       string
+		arm         func(c *wireClient, r string)
+		do          func(r string) []zksim.Op
+		want        func(r string) told
+		inOneMulti  bool
+		fromAnother bool
+	}{
+		{story: "exists arms an absent node", arm: func(c *wireClient, r string) { c.exists(r+"/n", true) },
+			do:   func(r string) []zksim.Op { return ops(opCreate(r+"/n"), opSet(r+"/n")) },
+			want: func(r string) told { return told{{Type: created, Path: r + "/n"}} }},
+		{story: "get of a missing node arms nothing", arm: func(c *wireClient, r string) { c.read(opGetData, r+"/n", true); c.read(opChildren2, r+"/n", true) },
+			do:   func(r string) []zksim.Op { return ops(opCreate(r + "/n")) },
+			want: func(r string) told { return nil }},
+		{story: "changed, once", arm: func(c *wireClient, r string) { c.read(opGetData, r, true); c.exists(r, true) },
+			do:   func(r string) []zksim.Op { return ops(opSet(r), opSet(r)) },
+			want: func(r string) told { return told{{Type: changed, Path: r}} }},
+		{story: "child created: node's event, then the parent's", arm: func(c *wireClient, r string) { c.exists(r+"/n", true); c.read(opChildren2, r, true) },
+			do:   func(r string) []zksim.Op { return ops(opCreate(r + "/n")) },
+			want: func(r string) told { return told{{Type: created, Path: r + "/n"}, {Type: children, Path: r}} }},
+		{story: "deleted is told once", arm: func(c *wireClient, r string) {
+			c.create(r+"/n", "", 0)
+			c.read(opGetData, r+"/n", true)
+			c.read(opChildren2, r+"/n", true)
+			c.read(opGetChildren, r, true)
+		},
+			do:   func(r string) []zksim.Op { return ops(opDelete(r + "/n")) },
+			want: func(r string) told { return told{{Type: deleted, Path: r + "/n"}, {Type: children, Path: r}} }},
+		{story: "children are not data, data is not children", arm: func(c *wireClient, r string) { c.create(r+"/n", "", 0); c.read(opGetData, r, true) },
+			do:   func(r string) []zksim.Op { return ops(opCreate(r+"/m"), opSet(r+"/n")) },
+			want: func(r string) told { return nil }},
+		{story: "a child's data is not children", arm: func(c *wireClient, r string) { c.create(r+"/n", "", 0); c.read(opChildren2, r, true) },
+			do:   func(r string) []zksim.Op { return ops(opSet(r+"/n"), opSet(r)) },
+			want: func(r string) told { return nil }},
+		{story: "failures fire nothing", arm: func(c *wireClient, r string) { c.read(opGetData, r, true); c.read(opChildren2, r, true) },
+			do: func(r string) []zksim.Op {
+				return ops(opCreate(r+"/no/x"), zksim.Op{Code: zksim.OpSetData, Path: r, Version: 7})
+			},
+			want: func(r string) told { return nil }},
+		{story: "a multi's events in its order", inOneMulti: true, arm: func(c *wireClient, r string) {
+			c.exists(r+"/n", true)
+			c.read(opGetData, r, true)
+			c.read(opChildren2, r, true)
+		},
+			do: func(r string) []zksim.Op { return ops(opSet(r), opCreate(r+"/n"), opSet(r+"/n"), opDelete(r+"/n")) },
+			want: func(r string) told {
+				return told{{Type: changed, Path: r}, {Type: created, Path: r + "/n"}, {Type: children, Path: r}}
+			}},
+		{story: "from another session", fromAnother: true, arm: func(c *wireClient, r string) { c.exists(r+"/n", true); c.read(opGetData, r, true) },
+			do:   func(r string) []zksim.Op { return ops(opSet(r), opCreate(r+"/n")) },
+			want: func(r string) told { return told{{Type: changed, Path: r}, {Type: created, Path: r + "/n"}} }},
+	} {
+		c, root := place(t, at)
+		r := fmt.Sprintf("%s/w%d", root, i)
+		c.create(r, "", 0)
+		x.arm(c, r)
+		by := c
+		if x.fromAnother {
+			by = newSession(t, at.addr, 4*time.Second)
+		}
+		if x.inOneMulti {
+			by.multi(x.do(r)...)
+		} else {
+			for _, op := range x.do(r) {
+				by.write(op)
+			}
+		}
+		if got := c.takeEvents(); !slices.Equal(got, x.want(r)) {
+			t.Errorf("%s: %v, want %v", x.story, got, x.want(r))
+		}
+	}
+}
+
+func suiteEventOrder(t *testing.T, at target) {
+	c, root := place(t, at)
+	other := newSession(t, at.addr, 4*time.Second)
+	c.exists(root, true)
+	other.set(root, "x", -1)
+	want(t, "the change is seen", string(c.read(opGetData, root, true).Data), "x")
+	want(t, "and was told before", len(c.events), 1)
+	c.events = nil
+	xid := c.send(int32(zksim.OpSetData), func(e *encoder) { op := opSet(root); encodeOp(e, &op) })
+	if _, err := c.receive(xid); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "one's own write is told before its reply", len(c.events), 1)
+}
+
+func suiteSetWatches(t *testing.T, at target) {
+	c, root := place(t, at)
+	for _, n := range []string{"/set", "/del", "/again", "/kids", "/plain", "/kids/x", "/gone", "/back"} {
+		c.create(root+n, "", 0)
+	}
+	since := c.lastZxid
+	for _, op := range ops(opSet(root+"/set"), opDelete(root+"/del"), opDelete(root+"/again"), opCreate(root+"/again"),
+		opDelete(root+"/kids/x"), opCreate(root+"/new"), opCreate(root+"/brief"), opDelete(root+"/brief"), opDelete(root+"/gone"),
+		opDelete(root+"/back"), opCreate(root+"/back")) {
+		want(t, op.Path, c.write(op).Err, zksim.OK)
+	}
+	d := newSession(t, at.addr, 4*time.Second)
+	d.setWatches(since, zksim.WatchSet{
+		Data:  []string{root + "/set", root + "/del", root + "/again", root + "/plain"},
+		Exist: []string{root + "/new", root + "/brief"},
+		Child: []string{root + "/kids", root + "/gone", root + "/back"},
+	})
+	want(t, "told at once", d.takeEvents(), []zksim.Event{
+		{Type: zksim.EventDataChanged, Path: root + "/set"}, {Type: zksim.EventDeleted, Path: root + "/del"},
+		{Type: zksim.EventDataChanged, Path: root + "/again"}, {Type: zksim.EventCreated, Path: root + "/new"},
+		{Type: zksim.EventChildrenChanged, Path: root + "/kids"}, {Type: zksim.EventDeleted, Path: root + "/gone"},
+		{Type: zksim.EventChildrenChanged, Path: root + "/back"},
+	})
+	c.create(root+"/brief", "", 0)
+	c.set(root+"/plain", "x", -1)
+	want(t, "armed", d.takeEvents(), []zksim.Event{{Type: zksim.EventCreated, Path: root + "/brief"}, {Type: zksim.EventDataChanged, Path: root + "/plain"}})
+}
+
+func suiteZxids(t *testing.T, at target) {
+	c, root := place(t, at)
+	z := c.lastZxid
+	want(t, "a write", c.set(root, "x", -1).Zxid, z+1)
+	want(t, "a failed write takes one", c.set(root, "x", 99).Zxid, z+2)
+	want(t, "a failed multi takes one", c.multi(opCheck(root, 99)).Zxid, z+3)
+	want(t, "a multi takes one", c.multi(opSet(root), opSet(root)).Zxid, z+4)
+	want(t, "a read takes none", c.exists(root, false).Zxid, z+4)
+	want(t, "a failed read takes none", c.exists(root+"/no", false).Zxid, z+4)
+	want(t, "a bad path takes one", c.create(root+"/.", "", 0).Zxid, z+5)
+	want(t, "sync takes none", c.call(opSync, func(e *encoder) { e.str(root) }).Zxid, z+5)
+	d := newSession(t, at.addr, 4*time.Second)
+	want(t, "a session takes one", d.exists(root, false).Zxid, z+6)
+	d.close()
+	want(t, "its end takes one", c.exists(root, false).Zxid, z+7)
+}
+
+func suiteReads(t *testing.T, at target) {
+	c, root := place(t, at)
+	c.write(zksim.Op{Code: zksim.OpCreate, Path: root + "/nil"})
+	c.write(zksim.Op{Code: zksim.OpCreate, Path: root + "/empty", Data: []byte{}})
+	want(t, "nil data", c.read(opGetData, root+"/nil", false).Nil, true)
+	want(t, "empty data", c.read(opGetData, root+"/empty", false).Nil, false)
+	o := c.read(opChildren2, root, false)
+	slices.Sort(o.Names)
+	want(t, "children", o.Names, []string{"empty", "nil"})
+	want(t, "their parent's stat", o.Stat, c.exists(root, false).Stat)
+	want(t, "children without stat", len(c.read(opGetChildren, root, false).Names), 2)
+	for _, op := range []int32{opGetData, opExists, opGetChildren, opChildren2} {
+		want(t, fmt.Sprint("missing, operation ", op), c.read(op, root+"/no", false).Err, zksim.ErrNoNode)
+	}
+	r := c.call(opSync, func(e *encoder) { e.str(root + "/no") })
+	want(t, "sync does not look", r.Err, zksim.OK)
+	want(t, "sync gives the path back", r.body.str(), root+"/no")
+	r = c.call(opGetACL, func(e *encoder) { e.str(root) })
+	want(t, "ACL", r.body.acl(), zksim.OpenACL)
+}
+
+func suiteSizes(t *testing.T, at target) {
+	c, root := place(t, at)
+	op := opSet(root)
+	op.Data = nil
+	op.Data = make([]byte, zksim.MaxRequest-zksim.RequestBytes(&op, nil))
+	want(t, "the greatest request", c.write(op).Err, zksim.OK)
+	want(t, "its reply is longer than a request may be", len(c.read(opGetData, root, false).Data), len(op.Data))
+	op.Data = append(op.Data, 0)
+	c.send(int32(zksim.OpSetData), func(e *encoder) { encodeOp(e, &op) })
+	want(t, "one byte more closes", c.closedByServer(), true)
+	again, err := hello(t, at.addr, 4*time.Second, c.session, c.password, c.lastZxid)
+	if err != nil || again.session != c.session {
+		t.Fatalf("the session lives: %v %+v", err, again)
+	}
+	want(t, "unchanged", again.exists(root, false).Stat.Version, 1)
+}
+
+func suiteHandshake(t *testing.T, at target) {
+	for _, x := range []struct{ asked, want time.Duration }{
+		{time.Millisecond, 2 * at.tick}, {3 * at.tick, 3 * at.tick}, {time.Hour, 20 * at.tick},
+	} {
+		want(t, x.asked.String(), newSession(t, at.addr, x.asked).timeout, x.want)
+	}
+	c := newSession(t, at.addr, 4*time.Second)
+	gone, err := hello(t, at.addr, 4*time.Second, 12345, [16]byte{1}, 0)
+	if err != nil || gone.session != 0 || gone.timeout != 0 || gone.password != [16]byte{} {
+		t.Errorf("no such session: %v %+v", err, gone)
+	}
+	want(t, "and then closed", gone.closedByServer(), true)
+	if _, err := hello(t, at.addr, 4*time.Second, 0, [16]byte{}, 1<<60); err == nil {
+		t.Error("a client from the future was taken")
+	}
+	c.call(opPing, nil)
+}
+
+func suiteExpiry(t *testing.T, at target) {
+	c, root := place(t, at)
+	silent := newSession(t, at.addr, 3*at.tick)
+	silent.create(root+"/e", "", zksim.Ephemeral)
+	began := time.Now()
+	for c.exists(root+"/e", false).Err == zksim.OK && time.Since(began) < 5*time.Second {
+		time.Sleep(5 * time.Millisecond)
+	}
+	took := time.Since(began)
+	const slack = 500 * time.Millisecond // a busy machine
+	if took < 3*at.tick-20*time.Millisecond || took > 4*at.tick+slack {
+		t.Errorf("gone after %v, want %v to %v", took, 3*at.tick, 4*at.tick)
+	}
+	want(t, "the connection is closed", silent.closedByServer(), true)
+	back, err := hello(t, at.addr, 3*at.tick, silent.session, silent.password, silent.lastZxid)
+	if err != nil || back.session != 0 {
+		t.Errorf("an expired session came back: %v %+v", err, back)
+	}
+	pinging := newSession(t, at.addr, 3*at.tick)
+	pinging.create(root+"/p", "", zksim.Ephemeral)
+	for range 10 {
+		time.Sleep(at.tick / 2)
+		pinging.call(opPing, nil)
+	}
+	want(t, "pings keep it", c.exists(root+"/p", false).Err, zksim.OK)
+}
+
+func suiteReattach(t *testing.T, at target) {
+	c, root := place(t, at)
+	c.create(root+"/e", "", zksim.Ephemeral)
+	again, err := hello(t, at.addr, 2*time.Second, c.session, c.password, c.lastZxid)
+	if err != nil || again.session != c.session || again.password != c.password {
+		t.Fatalf("%v %+v", err, again)
+	}
+	want(t, "the old connection is closed", c.closedByServer(), true)
+	want(t, "and may write", again.set(root+"/e", "x", 0).Err, zksim.OK)
+	bad, err := hello(t, at.addr, 2*time.Second, c.session, [16]byte{1, 2, 3}, 0)
+	if err != nil || bad.session != 0 {
+		t.Errorf("a wrong password: %v %+v", err, bad)
+	}
+	want(t, "it cuts the rightful connection", again.closedByServer(), true)
+	third, err := hello(t, at.addr, 2*time.Second, c.session, c.password, c.lastZxid)
+	if err != nil || third.session != c.session {
+		t.Fatalf("the session is lost: %v", err)
+	}
+	want(t, "its ephemeral lives", third.exists(root+"/e", false).Err, zksim.OK)
+}
+
+func suiteClose(t *testing.T, at target) {
+	c, root := place(t, at)
+	d := newSession(t, at.addr, 4*time.Second)
+	xid := d.send(opClose, nil)
+	d.send(int32(zksim.OpCreate), func(e *encoder) { op := opCreate(root + "/late"); encodeOp(e, &op) })
+	if _, err := d.receive(xid); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "closed", d.closedByServer(), true)
+	want(t, "what came after is ignored", c.exists(root+"/late", false).Err, zksim.ErrNoNode)
+	back, err := hello(t, at.addr, 4*time.Second, d.session, d.password, 0)
+	if err != nil || back.session != 0 {
+		t.Errorf("a closed session came back: %v %+v", err, back)
+	}
+}
+
+func suiteBadFrames(t *testing.T, at target) {
+	c, root := place(t, at)
+	r := c.call(int32(zksim.OpCreate), func(e *encoder) { e.i32(1000) })
+	want(t, "a create cut short", r.Err, zksim.ErrMarshalling)
+	r = c.call(int32(zksim.OpMulti), func(e *encoder) { e.multiHeader(1, false, -1); e.i32(-7) })
+	want(t, "a multi cut short", r.Err, zksim.ErrMarshalling)
+	want(t, "the connection lives", c.exists(root, false).Err, zksim.OK)
+	for _, raw := range [][]byte{{0xff, 0xff, 0xff, 0xff}, {0x7f, 0xff, 0xff, 0xff}, {0, 0, 0, 2, 1, 1}} {
+		d := newSession(t, at.addr, 4*time.Second)
+		d.sendRaw(raw)
+		want(t, fmt.Sprintf("frame %x", raw), d.closedByServer(), true)
+	}
+	want(t, "the server lives", c.exists(root, false).Err, zksim.OK)
+}
+
+func suiteAuth(t *testing.T, at target) {
+	auth := func(c *wireClient, scheme string) wireReply {
+		return c.call(opAuth, func(e *encoder) { e.i32(0); e.str(scheme); e.buffer([]byte("u:p")) })
+	}
+	c, root := place(t, at)
+	r := auth(c, "digest")
+	want(t, "digest", r.Err, zksim.OK)
+	want(t, "its zxid", r.Zxid, 0)
+	want(t, "and on", c.exists(root, false).Err, zksim.OK)
+	want(t, "no such scheme", auth(c, "nonsense").Err, zksim.ErrAuthFailed)
+	want(t, "closes", c.closedByServer(), true)
+}
+
+// suitePipeline sends many requests before it reads: replies come in order and
+// each read shows the writes before it.
+func suitePipeline(t *testing.T, at target) {
+	c, root := place(t, at)
+	var xids []int32
+	for range 200 {
+		xids = append(xids, c.send(int32(zksim.OpSetData), func(e *encoder) { op := opSet(root); encodeOp(e, &op) }))
+		xids = append(xids, c.send(opExists, func(e *encoder) { e.str(root); e.boolean(false) }))
+	}
+	for i, xid := range xids {
+		r, err := c.receive(xid)
+		if err != nil || r.Err != zksim.OK {
+			t.Fatalf("reply %d: %v %v", i, err, r.Err)
+		}
+		if s := r.body.stat(); s.Version != int32(i/2+1) {
+			t.Fatalf("reply %d shows version %d", i, s.Version)
+		}
+	}
+}
