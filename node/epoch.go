@@ -368,8 +368,15 @@ func (g *reign) lead() {
 	r.n.requests.rerouted = true
 	queue := g.queue
 	g.queue = nil
+	now := r.n.now()
 	for _, w := range queue {
-		g.take(w)
+		switch {
+		case w.ended: // given up by its client's node: must not be proposed
+		case now >= w.deadline:
+			w.refuse("the primary did not start in time")
+		default:
+			g.take(w)
+		}
 	}
 }
 

@@ -24,7 +24,6 @@ type membership struct {
 	everJoined bool          // registered once in this process
 
 	busy       bool // a chain of reads and writes is under way
-	again      bool // look again when it ends
 	checked    bool // the cluster's znode agrees
 	standing   bool // live/<id> is this session's
 	verify     bool // look whether it still is
@@ -70,7 +69,7 @@ func decodeRecord(data []byte, to any) error { return json.Unmarshal(data, to) }
 // openSession begins a new session; nothing of an earlier one is used again.
 func (n *Node) openSession() {
 	m := &n.member
-	m.up, m.busy, m.again, m.checked, m.standing, m.forming = false, false, false, false, false, false
+	m.up, m.busy, m.checked, m.standing, m.forming = false, false, false, false, false
 	m.since = n.now()
 	n.planner.newSession()
 	var session Session
@@ -145,8 +144,7 @@ func (n *Node) reconcile() {
 		return
 	}
 	if m.busy {
-		m.again = true
-		return
+		return // the chain's end looks at everything again
 	}
 	switch {
 	case !m.checked:
@@ -162,13 +160,13 @@ func (n *Node) reconcile() {
 
 // proceed ends a chain: on with the next thing at once.
 func (n *Node) proceed() {
-	n.member.busy, n.member.again = false, false
+	n.member.busy = false
 	n.reconcile()
 }
 
 // lookAgain ends a chain that could not do its work; it begins anew later.
 func (n *Node) lookAgain(after time.Duration) {
-	n.member.busy, n.member.again = false, false
+	n.member.busy = false
 	current := n.inSession()
 	n.after(after+n.jitter(after), func() {
 		if current() {

@@ -48,6 +48,7 @@ func New(cfg Config, env Env) (*Node, error) {
 	}
 	n := &Node{cfg: cfg.withDefaults(), env: env}
 	n.requests.forwarded = make(map[uint64]*operation)
+	n.requests.toPeer = make(map[MemberNumber]int)
 	n.turn.overlay = make(map[string][]byte)
 	return n, nil
 }
@@ -177,7 +178,7 @@ func (n *Node) Stop(done func()) {
 
 // drain waits until no request is under way, or until the bound, and leaves.
 func (n *Node) drain(until time.Duration, done func()) {
-	if n.requests.open() > 0 && n.now() < until {
+	if n.busy() && n.now() < until {
 		n.after(n.cfg.SuspectAfter/16, func() { n.drain(until, done) })
 		return
 	}
@@ -193,6 +194,16 @@ func (n *Node) drain(until time.Duration, done func()) {
 		return
 	}
 	n.member.session.Close(leave)
+}
+
+// busy says whether a request is under way, of this node or forwarded to it.
+func (n *Node) busy() bool {
+	for _, r := range n.replicas {
+		if r != nil && r.reign != nil && len(r.reign.writes)+len(r.reign.reads) > 0 {
+			return true
+		}
+	}
+	return n.requests.open() > 0
 }
 
 // Hello is how this node introduces itself on a new connection to a peer; ok

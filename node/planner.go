@@ -179,11 +179,12 @@ func (n *Node) onLayoutRead(data []byte, stat Stat, err error) {
 	case errors.Is(err, ErrNoNode):
 		n.alarm("ZooKeeper has no layout of cluster %s, which had version %d: it was wiped, or is the wrong one; restore it, or write the layout of any node's /v1/cluster back to %s", n.cluster, n.layout.Version(), n.layoutPath())
 	default:
-		p.again = true
+		p.again = false
+		n.after(n.interval()/2+n.jitter(n.interval()), n.wantLayout)
 	}
 	if p.again {
 		p.again = false
-		n.after(n.interval()/2+n.jitter(n.interval()), n.wantLayout)
+		n.wantLayout()
 	}
 }
 

@@ -145,7 +145,7 @@ func (b *beats) send() {
 func (n *Node) sendBeats() {
 	hearts, probes := newBeats(n, BeatHeart), newBeats(n, BeatProbe)
 	for _, r := range n.replicas {
-		if r == nil || r.reign == nil || r.reign.closing || r.reign.abandoned {
+		if r == nil || r.reign == nil || !r.reign.selfKept || r.reign.closing || r.reign.abandoned {
 			continue
 		}
 		to := hearts

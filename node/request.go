@@ -29,13 +29,12 @@ type operation struct {
 
 	local *work // while attempting here
 
-	number  uint64 // of the forward under way
-	epoch   Epoch
-	to      MemberNumber
-	sentAt  time.Duration
-	sends   int
-	doomed  time.Duration // when its primary was seen to be gone; 0: not
-	attempt uint64        // tick of the last attempt, so that one is enough
+	number uint64 // of the forward under way
+	epoch  Epoch
+	to     MemberNumber
+	sentAt time.Duration
+	sends  int
+	doomed time.Duration // when its primary was seen to be gone; 0: not
 }
 
 type operationState uint8
@@ -51,7 +50,8 @@ const (
 type requests struct {
 	all       []*operation // in order of arrival; ended ones go at the tick
 	forwarded map[uint64]*operation
-	number    uint64 // of the last forward
+	number    uint64               // of the last forward
+	toPeer    map[MemberNumber]int // forwards under way
 	live      int
 	rerouted  bool // routes changed: those waiting may go on
 }
@@ -104,13 +104,14 @@ func (n *Node) attempt(o *operation) {
 		o.why = "the primary's address is not known"
 		return
 	}
-	if len(n.requests.forwarded) >= maxForwards {
+	if n.requests.toPeer[a.Primary] >= maxForwards {
 		n.end(o, busy("too many forwarded requests at once"))
 		return
 	}
 	n.requests.number++
 	o.state, o.number, o.epoch, o.to = forwarded, n.requests.number, a.Epoch, a.Primary
 	n.requests.forwarded[o.number] = o
+	n.requests.toPeer[o.to]++
 	n.forward(o, a.Primary)
 }
 
@@ -147,9 +148,12 @@ func (n *Node) settle(o *operation, answer Response) {
 }
 
 func (n *Node) unforward(o *operation) {
-	if o.state == forwarded {
-		delete(n.requests.forwarded, o.number)
+	if o.state != forwarded {
+		return
 	}
+	delete(n.requests.forwarded, o.number)
+	n.requests.toPeer[o.to]--
+	o.state = waiting
 }
 
 func (n *Node) end(o *operation, answer Response) {

@@ -22,6 +22,7 @@ type transfer struct {
 	name      SnapshotName
 	view      View
 	usedAt    time.Duration
+	sent      bool // to the last chunk
 }
 
 // offerSnapshot tells a member what it can load: the state as of the last
@@ -88,7 +89,11 @@ func (n *Node) closeTransfer(t *transfer) {
 // tickTransfers gives up Views that nobody asks for any more.
 func (n *Node) tickTransfers(now time.Duration) {
 	for _, t := range slices.Clone(n.transfers) {
-		if now-t.usedAt >= n.cfg.ViewTime {
+		bound := n.cfg.ViewTime
+		if t.sent {
+			bound = min(bound, 2*n.cfg.SuspectAfter)
+		}
+		if now-t.usedAt >= bound {
 			n.closeTransfer(t)
 		}
 	}
@@ -185,6 +190,7 @@ func (n *Node) onSnapshotPull(m *Envelope, q *SnapshotPull) {
 		return
 	}
 	if chunk.Last {
+		t.sent = true
 		n.observe(Event{Kind: EventSnapshotSent, Partition: r.id, Epoch: q.Epoch, Index: q.Name.Index, Peer: m.From})
 	}
 	n.send(m.From, chunk)

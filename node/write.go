@@ -46,6 +46,8 @@ type pendingWrite struct {
 func (g *reign) take(w *work) {
 	n := g.r.n
 	switch {
+	case n.stopping:
+		w.refuse("the primary stops")
 	case g.closing || g.abandoned:
 		w.refuse("another epoch begins")
 	case g.quiet:
