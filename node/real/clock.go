@@ -1,0 +1,48 @@
+package real
+
+import "time"
+
+// clock is node.Clock on the machine's time since boot, which goes on while
+// the machine is suspended. Its methods are called on the loop.
+type clock struct{ loop *loop }
+
+func (c clock) Now() time.Duration { return sinceBoot() }
+
+// After posts fn to the loop. Go's own timers stand still while the machine is
+// suspended; then fn runs late, never early.
+func (c clock) After(d time.Duration, fn func()) (stop func()) {
+	t := &timer{loop: c.loop, due: sinceBoot() + d, fn: fn}
+	t.arm(d)
+	return t.stop
+}
+
+// timer belongs to the loop: arm, ring and stop run there, so that a stopped
+// timer whose event is queued already does not run.
+type timer struct {
+	loop  *loop
+	due   time.Duration
+	fn    func()
+	alarm *time.Timer
+}
+
+func (t *timer) arm(d time.Duration) {
+	t.alarm = time.AfterFunc(d, func() { t.loop.post(t.ring) })
+}
+
+func (t *timer) ring() {
+	if t.fn == nil {
+		return
+	}
+	if early := t.due - sinceBoot(); early > 0 {
+		t.arm(early)
+		return
+	}
+	fn := t.fn
+	t.fn = nil
+	fn()
+}
+
+func (t *timer) stop() {
+	t.fn = nil
+	t.alarm.Stop()
+}

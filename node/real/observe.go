@@ -1,0 +1,109 @@
+package real
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"dkv/node"
+)
+
+// maxLogged bounds the lines that wait for stderr.
+const maxLogged = 1024
+
+// observer is node.Observer: counts by kind, and lines for the operator. Lines
+// are written by a goroutine of their own, for a full pipe must not stop the
+// loop; lines above the bound are dropped and counted.
+type observer struct {
+	log     *slog.Logger
+	counts  [node.EventKinds]atomic.Uint64
+	dropped atomic.Uint64
+	lines   chan line
+	flushed chan struct{} // closed when all lines are written
+	closed  bool          // the loop's
+}
+
+type line struct {
+	level slog.Level
+	event node.Event
+}
+
+func newObserver(log *slog.Logger) *observer {
+	o := &observer{log: log, lines: make(chan line, maxLogged), flushed: make(chan struct{})}
+	go o.write()
+	return o
+}
+
+func (o *observer) Observe(e node.Event) {
+	if int(e.Kind) < len(o.counts) {
+		o.counts[e.Kind].Add(1)
+	}
+	level, logged := levelOf(e.Kind)
+	if !logged || o.closed || !o.log.Enabled(context.Background(), level) {
+		return
+	}
+	select {
+	case o.lines <- line{level, e}:
+	default:
+		o.dropped.Add(1)
+	}
+}
+
+// levelOf says which events make a line.
+func levelOf(k node.EventKind) (level slog.Level, logged bool) {
+	switch k {
+	case node.EventFailed:
+		return slog.LevelError, true
+	case node.EventAlarm:
+		return slog.LevelWarn, true
+	case node.EventNotice, node.EventRegistered, node.EventFormed, node.EventSessionExpired, node.EventMember:
+		return slog.LevelInfo, true
+	case node.EventLogged, node.EventApplied, node.EventPromised, node.EventPromiseKept,
+		node.EventDuplicateForward, node.EventRelayed, node.EventAppendRejected, node.EventCompacted:
+		return 0, false
+	}
+	return slog.LevelDebug, true
+}
+
+func (o *observer) write() {
+	defer close(o.flushed)
+	for l := range o.lines {
+		o.log.LogAttrs(context.Background(), l.level, messageOf(l.event), attrsOf(l.event)...)
+	}
+}
+
+func messageOf(e node.Event) string {
+	switch e.Kind {
+	case node.EventNotice, node.EventAlarm, node.EventFailed:
+		return e.Text
+	}
+	return e.Kind.String()
+}
+
+func attrsOf(e node.Event) []slog.Attr {
+	var attrs []slog.Attr
+	if e.Epoch != 0 {
+		attrs = append(attrs, slog.Uint64("partition", uint64(e.Partition)), slog.Uint64("epoch", uint64(e.Epoch)))
+	}
+	if e.Index != 0 {
+		attrs = append(attrs, slog.Uint64("index", uint64(e.Index)))
+	}
+	if e.Peer != 0 {
+		attrs = append(attrs, slog.Uint64("member", uint64(e.Peer)))
+	}
+	if e.Text != "" && e.Text != messageOf(e) {
+		attrs = append(attrs, slog.String("text", e.Text))
+	}
+	return attrs
+}
+
+// close writes what waits, for a bounded time. The loop must have ended.
+func (o *observer) close() {
+	o.closed = true
+	close(o.lines)
+	select {
+	case <-o.flushed:
+	case <-time.After(time.Second):
+	}
+}
