@@ -1,0 +1,262 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"dkv/node"
+)
+
+// Campaign sums up many runs. It is not safe for concurrent use.
+type Campaign struct {
+	Profile string
+
+	runs     int
+	failed   int
+	byClass  [len("LDRIACV")]int // runs in which the class fired
+	events   uint64
+	virtual  time.Duration
+	wall     time.Duration // summed over runs
+	counters []Counter
+	inRuns   []int // runs in which the counter was above 0
+	probes   [node.EventKinds]uint64
+	probedIn [node.EventKinds]int
+
+	unknownSeen   uint64
+	unknownSeenIn int
+	called, done  int
+	refused       int
+	unknown       int
+	fewest        int // operations of a run
+	changes       []int
+	nodes         [maxNodes + 1]int
+}
+
+// NewCampaign is a campaign without runs.
+func NewCampaign(profile string) *Campaign { return &Campaign{Profile: profile, fewest: -1} }
+
+// Runs is how many runs were added, and how many of them failed.
+func (c *Campaign) Runs() (all, failed int) { return c.runs, c.failed }
+
+// Events is how many events the runs had.
+func (c *Campaign) Events() uint64 { return c.events }
+
+// Add takes a run into account, and the time it took on one core.
+func (c *Campaign) Add(r *Result, wall time.Duration) {
+	c.runs++
+	if len(r.Classes) > 0 {
+		c.failed++
+	}
+	for _, class := range r.Classes {
+		c.byClass[slices.Index(Classes, class)]++
+	}
+	c.events += r.Events
+	c.virtual += r.Virtual
+	c.wall += wall
+	c.addCounters(r)
+	c.called += r.Called
+	c.done += r.Done
+	c.refused += r.Refused
+	c.unknown += r.Unknown
+	if n := len(r.History); c.fewest < 0 || n < c.fewest {
+		c.fewest = n
+	}
+	c.changes = append(c.changes, r.PrimaryChanges)
+	c.nodes[r.Schedule.Setup.Nodes]++
+}
+
+func (c *Campaign) addCounters(r *Result) {
+	if c.counters == nil {
+		c.counters = make([]Counter, len(r.Counters))
+		c.inRuns = make([]int, len(r.Counters))
+	}
+	for i, k := range r.Counters {
+		c.counters[i].Name = k.Name
+		c.counters[i].Count += k.Count
+		if k.Count > 0 {
+			c.inRuns[i]++
+		}
+	}
+	for kind, n := range r.Probes {
+		c.probes[kind] += n
+		if n > 0 {
+			c.probedIn[kind]++
+		}
+	}
+	c.unknownSeen += r.UnknownSeen
+	if r.UnknownSeen > 0 {
+		c.unknownSeenIn++
+	}
+}
+
+// drawnFaults are the faults that the default profile draws: none may stay
+// without effect over a campaign.
+var drawnFaults = []string{
+	"cancel", "crash", "crash-lost-suffix", "disk-stall", "move", "pause", "power-loss", "restart",
+	"net-cut-one-way", "net-cut-two-way", "net-delay", "net-duplicate", "net-half-open", "net-hint-loss",
+	"net-isolate", "net-loss", "net-reorder", "net-reset",
+	"zk-applied-late", "zk-follower-lag", "zk-handshake-stalled", "zk-host-cut", "zk-leader-changed",
+	"zk-read-before-event", "zk-reply-lost-after-effect", "zk-reply-lost-before-effect", "zk-service-down",
+	"zk-session-expired", "zk-stale-read", "zk-watch-late", "zk-watch-lost",
+}
+
+// probeKinds are the branches that a campaign has to reach: all that the core
+// marks, but for those that need faults which are not drawn.
+func probeKinds() []node.EventKind {
+	kinds := []node.EventKind{node.EventCut, node.EventQuiet, node.EventResumed}
+	for k := node.EventLogCopied; k < node.EventNotice; k++ {
+		if k != node.EventFrameRefused { // needs a disk that was replaced
+			kinds = append(kinds, k)
+		}
+	}
+	return kinds
+}
+
+// judgedFrom is the number of runs from which on a zero is a failure: a
+// campaign of a few runs cannot reach everything.
+const judgedFrom = 1000
+
+// Err says what is wrong with the campaign as a whole: a run that failed, or,
+// for a long campaign of the default profile, a fault that never took effect,
+// a probe never hit, clients that were not answered as they should be, or a
+// cluster that was too calm.
+func (c *Campaign) Err() error {
+	var all []error
+	if c.failed > 0 {
+		all = append(all, fmt.Errorf("%d of %d runs failed", c.failed, c.runs))
+	}
+	if c.runs < judgedFrom || c.Profile != profiles[0].name {
+		return errors.Join(all...)
+	}
+	for _, zero := range c.zeros() {
+		all = append(all, fmt.Errorf("never: %s", zero))
+	}
+	large := 0
+	for n := 5; n <= maxNodes; n++ {
+		large += c.nodes[n]
+	}
+	for _, f := range []struct {
+		wrong bool
+		what  string
+	}{
+		{c.fewest < 300, fmt.Sprintf("a run had only %d operations, want at least 300", c.fewest)},
+		{100*c.done < 60*c.called, fmt.Sprintf("%.1f %% of the operations called under faults were done, want at least 60", percent(c.done, c.called))},
+		{100*c.unknown < 2*c.called, fmt.Sprintf("%.1f %% of the operations called under faults ended unknown, want at least 2", percent(c.unknown, c.called))},
+		{c.medianChanges() < 3, fmt.Sprintf("the median run had %d changes of primary, want at least 3", c.medianChanges())},
+		{100*large < 30*c.runs, fmt.Sprintf("%.1f %% of the runs had five nodes or more, want at least 30", percent(large, c.runs))},
+	} {
+		if f.wrong {
+			all = append(all, errors.New(f.what))
+		}
+	}
+	return errors.Join(all...)
+}
+
+func (c *Campaign) zeros() []string {
+	var zeros []string
+	for _, name := range drawnFaults {
+		i := slices.IndexFunc(c.counters, func(k Counter) bool { return k.Name == name })
+		if i < 0 || c.counters[i].Count == 0 {
+			zeros = append(zeros, "fault "+name)
+		}
+	}
+	for _, k := range probeKinds() {
+		if c.probes[k] == 0 {
+			zeros = append(zeros, "probe "+k.String())
+		}
+	}
+	if c.unknownSeen == 0 {
+		zeros = append(zeros, "probe unknown-write-seen-later")
+	}
+	return zeros
+}
+
+func percent(part, whole int) float64 { return 100 * float64(part) / float64(max(1, whole)) }
+
+func (c *Campaign) medianChanges() int {
+	if len(c.changes) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(c.changes))
+	return sorted[(len(sorted)-1)/2]
+}
+
+// Tables are what the campaign showed, as text.
+func (c *Campaign) Tables() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-34s %12s %8s\n", "faults that took effect", "times", "runs")
+	for i, k := range c.counters {
+		if k.Count > 0 || slices.Contains(drawnFaults, k.Name) {
+			fmt.Fprintf(&b, "  %-32s %12d %8d%s\n", k.Name, k.Count, c.inRuns[i], zeroMark(k.Count))
+		}
+	}
+	fmt.Fprintf(&b, "%-34s %12s %8s\n", "probes hit", "times", "runs")
+	for _, k := range probeKinds() {
+		fmt.Fprintf(&b, "  %-32s %12d %8d%s\n", k, c.probes[k], c.probedIn[k], zeroMark(c.probes[k]))
+	}
+	fmt.Fprintf(&b, "  %-32s %12d %8d%s\n", "unknown-write-seen-later", c.unknownSeen, c.unknownSeenIn, zeroMark(c.unknownSeen))
+	fmt.Fprintf(&b, "operations under faults            %12d   done %.1f %%, refused %.1f %%, unknown %.1f %%; fewest of a run, all phases: %d\n",
+		c.called, percent(c.done, c.called), percent(c.refused, c.called), percent(c.unknown, c.called), max(0, c.fewest))
+	fmt.Fprintf(&b, "changes of primary, median of a run %11d\n", c.medianChanges())
+	fmt.Fprintf(&b, "nodes                             ")
+	for n, runs := range c.nodes {
+		if runs > 0 {
+			fmt.Fprintf(&b, "  %d: %.0f %%", n, percent(runs, c.runs))
+		}
+	}
+	fmt.Fprintf(&b, "\nevents                             %12d   %.0f a second and core\n", c.events, c.Rate())
+	fmt.Fprintf(&b, "virtual time of a run, mean        %12v\n", (c.virtual / time.Duration(max(1, c.runs))).Round(time.Millisecond))
+	fmt.Fprintf(&b, "runs                               %12d   failed %d%s\n", c.runs, c.failed, c.failures())
+	return b.String()
+}
+
+// Rate is how many events a second one core went through, checking included.
+func (c *Campaign) Rate() float64 {
+	if c.wall <= 0 {
+		return 0
+	}
+	return float64(c.events) / c.wall.Seconds()
+}
+
+func (c *Campaign) failures() string {
+	var words []string
+	for i, class := range Classes {
+		if c.byClass[i] > 0 {
+			words = append(words, fmt.Sprintf("%s in %d", class, c.byClass[i]))
+		}
+	}
+	if words == nil {
+		return ""
+	}
+	return ": " + strings.Join(words, ", ")
+}
+
+func zeroMark(n uint64) string {
+	if n == 0 {
+		return "   <- never"
+	}
+	return ""
+}
+
+// Range of seeds, both ends included.
+type Seeds struct{ From, To uint64 }
+
+// ParseSeeds reads "N", which means 1 to N, or "A-B".
+func ParseSeeds(text string) (Seeds, error) {
+	var s Seeds
+	from, to, found := strings.Cut(text, "-")
+	if !found {
+		from, to = "1", text
+	}
+	var a, b uintValue
+	if err := errors.Join(a.Set(from), b.Set(to)); err != nil {
+		return s, fmt.Errorf("seeds %q: want N or A-B: %w", text, err)
+	}
+	if a > b {
+		return s, fmt.Errorf("seeds %q: %d is above %d", text, a, b)
+	}
+	return Seeds{uint64(a), uint64(b)}, nil
+}

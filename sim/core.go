@@ -1,0 +1,196 @@
+package sim
+
+import (
+	"math/bits"
+	"slices"
+	"strconv"
+	"time"
+
+	"dkv/linearizability"
+	"dkv/netsim"
+	"dkv/node"
+	"dkv/node/layout"
+)
+
+// core is the part of the cluster that is healed first, and what it owes.
+type core struct {
+	hosts    []int
+	covered  []node.PartitionID // partitions whose majorities stay in the core
+	probes   []*probe
+	answered int
+}
+
+// probe is one client at one node of the core who asks one partition until it
+// is done.
+type probe struct {
+	host      int
+	partition node.PartitionID
+	key       string
+	wrote     bool
+	over      bool
+	last      string // why it is not over
+}
+
+// corePhase heals a viable core and keeps it; the rest stays broken, some of it
+// in other ways than before. Everything that clients at the core's nodes ask of
+// partitions whose majorities are in the core has to be done within the bound.
+func (r *run) corePhase() {
+	c := r.chooseCore()
+	r.world.HealCore(c.hosts...)
+	r.faults.setRates(netsim.Rates{})
+	r.breakOutside(c.hosts)
+	for _, h := range c.hosts {
+		r.world.Restart(h)
+	}
+	r.note("core %v answers for %d of %d partitions", hostNames(c.hosts), len(c.covered), r.setup.Partitions)
+	r.load.hosts = c.hosts
+	for _, h := range c.hosts {
+		for _, p := range c.covered {
+			b := &probe{host: h, partition: p, key: keyIn(p, r.setup.Partitions), last: "it was not asked yet"}
+			c.probes = append(c.probes, b)
+			r.probe(c, b)
+		}
+	}
+	deadline := r.world.Now() + r.setup.Phases.Core
+	if r.until(deadline, func() bool { return c.answered == len(c.probes) }) || r.aborted {
+		return
+	}
+	for _, b := range c.probes {
+		if !b.over {
+			r.verdict.broken(Progress, "%s did not get partition %d served within %v, though a majority of its replicas is in the healed core %v: %s",
+				HostName(b.host), b.partition, r.setup.Phases.Core, hostNames(c.hosts), b.last)
+		}
+	}
+}
+
+func hostNames(hosts []int) []string {
+	names := make([]string, len(hosts))
+	for i, h := range hosts {
+		names[i] = HostName(h)
+	}
+	return names
+}
+
+// chooseCore finds the smallest majority of nodes in which most partitions keep
+// a majority of their replicas; among equals a drawn one.
+func (r *run) chooseCore() *core {
+	n := r.setup.Nodes
+	l := r.world.Layout()
+	if l == nil { // never formed: everybody is needed
+		return r.newCore(1<<n-1, nil)
+	}
+	best, most := []uint{}, -1
+	for set := range uint(1) << n {
+		if bits.OnesCount(set) != n/2+1 {
+			continue
+		}
+		switch covered := len(r.covered(l, set)); {
+		case covered > most:
+			best, most = []uint{set}, covered
+		case covered == most:
+			best = append(best, set)
+		}
+	}
+	return r.newCore(best[r.world.random.Below(len(best), "run core", 0, 0)], l)
+}
+
+func (r *run) newCore(set uint, l *layout.Layout) *core {
+	c := &core{}
+	for h := range r.setup.Nodes {
+		if set>>h&1 != 0 {
+			c.hosts = append(c.hosts, h)
+		}
+	}
+	if l != nil {
+		c.covered = r.covered(l, set)
+		return c
+	}
+	for p := range r.setup.Partitions {
+		c.covered = append(c.covered, node.PartitionID(p))
+	}
+	return c
+}
+
+// covered lists the partitions with a majority of R in the set. A majority of N
+// is not needed: without it the move is cancelled.
+func (r *run) covered(l *layout.Layout, set uint) []node.PartitionID {
+	var covered []node.PartitionID
+	for p, part := range l.Partitions() {
+		inside := 0
+		for _, m := range part.Replicas {
+			if h := r.world.HostOf(m); h != NoHost && set>>h&1 != 0 {
+				inside++
+			}
+		}
+		if inside >= layout.Majority(len(part.Replicas)) {
+			covered = append(covered, node.PartitionID(p))
+		}
+	}
+	return covered
+}
+
+// breakOutside does to the nodes outside the core what the setup says.
+func (r *run) breakOutside(core []int) {
+	for h := range r.setup.Nodes {
+		if slices.Contains(core, h) {
+			continue
+		}
+		what := r.setup.Outside
+		if what == OutsideMixed {
+			choices := []Outside{OutsideAsTheyAre, OutsideDown, OutsideIsolated, OutsideDeaf, OutsideMute}
+			what = choices[r.world.random.Below(len(choices), "run outside", uint64(h), 0)]
+		}
+		r.note("%s stays outside: %s", HostName(h), what)
+		r.breakHost(h, what, core)
+	}
+}
+
+func (r *run) breakHost(h int, what Outside, core []int) {
+	network, id := r.world.Network(), r.world.NetID(h)
+	switch what {
+	case OutsideDown:
+		r.world.Crash(h)
+	case OutsideIsolated:
+		network.Isolate(id)
+	case OutsideDeaf:
+		for _, c := range core {
+			network.CutOneWay(r.world.NetID(c), id)
+		}
+	case OutsideMute:
+		for _, c := range core {
+			network.CutOneWay(id, r.world.NetID(c))
+		}
+	}
+}
+
+// probe asks: first a put, then a get, each until it is done.
+func (r *run) probe(c *core, b *probe) {
+	op := linearizability.Operation{Client: probeClient + b.host, Key: b.key, Kind: linearizability.Get}
+	request := node.Request{Kind: node.RequestGet, Key: []byte(b.key), Timeout: r.setup.Workload.Timeout}
+	if !b.wrote {
+		op.Kind, request.Kind = linearizability.Put, node.RequestPut
+		op.Value = "probe-" + strconv.FormatUint(r.load.calls, 10)
+		request.Value = []byte(op.Value)
+	}
+	r.load.submit(b.host, op, request, func(resp node.Response, outcome linearizability.Outcome) {
+		switch {
+		case outcome != linearizability.OK:
+			b.last = "the last answer was " + outcome.String() + " (" + resp.Reason + ")"
+			if !r.load.stopped {
+				r.world.After(100*time.Millisecond, func() { r.probe(c, b) })
+			}
+		case !b.wrote:
+			b.wrote = true
+			r.probe(c, b)
+		default:
+			b.over = true
+			c.answered++
+		}
+	})
+}
+
+// The clients of the later phases have numbers above those of the workload.
+const (
+	probeClient = 100
+	finalClient = 200
+)

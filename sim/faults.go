@@ -1,0 +1,218 @@
+package sim
+
+import (
+	"time"
+
+	"dkv/netsim"
+	"dkv/node"
+	"dkv/zksim"
+)
+
+// faultPlayer takes the steps of a schedule at their times.
+type faultPlayer struct {
+	world    *World
+	schedule *Schedule
+	over     bool // the fault phase: what was to come does not
+	note     func(format string, args ...any)
+}
+
+func newFaultPlayer(w *World, s *Schedule) *faultPlayer {
+	f := &faultPlayer{world: w, schedule: s}
+	for i := range s.Steps {
+		step := &s.Steps[i]
+		w.After(step.At, func() {
+			if !f.over {
+				f.take(step)
+			}
+		})
+	}
+	return f
+}
+
+// take takes a step, and sees to its end.
+func (f *faultPlayer) take(s *Step) {
+	f.note("%v", s)
+	end := f.begin(s)
+	if end == nil || s.For == 0 {
+		return
+	}
+	f.world.After(s.For, func() {
+		if !f.over {
+			f.note("over: %v", s)
+			end()
+		}
+	})
+}
+
+// begin does what a step says, and returns what takes it back; nil if nothing
+// does.
+func (f *faultPlayer) begin(s *Step) (end func()) {
+	w := f.world
+	hosts := f.resolve(s.Targets)
+	if len(hosts) == 0 && len(s.Targets) > 0 {
+		return nil // nobody has that role now
+	}
+	switch s.Do {
+	case Crash:
+		w.Crash(hosts[0])
+		return func() { w.Restart(hosts[0]) }
+	case Restart:
+		w.Restart(hosts[0])
+	case PowerLoss:
+		w.PowerLoss()
+		return f.restartAll
+	case Pause:
+		w.Pause(hosts[0])
+		return func() { w.Resume(hosts[0]) }
+	case Resume:
+		w.Resume(hosts[0])
+	case DiskStall:
+		w.StallDisk(hosts[0], max(s.For, time.Millisecond))
+	case Move:
+		w.Move(s.Partition, f.members(hosts), nil)
+	case Cancel:
+		w.Cancel(s.Partition, nil)
+	case CutOneWay, CutTwoWay, Isolate, Split, Heal, SetRates:
+		return f.beginNetwork(s, hosts)
+	default:
+		return f.beginZooKeeper(s, hosts)
+	}
+	return nil
+}
+
+func (f *faultPlayer) restartAll() {
+	for host := range f.world.Hosts() {
+		f.world.Restart(host)
+	}
+}
+
+func (f *faultPlayer) beginNetwork(s *Step, hosts []int) (end func()) {
+	n := f.world.Network()
+	ids := f.netIDs(hosts)
+	switch s.Do {
+	case CutOneWay, CutTwoWay:
+		if len(ids) < 2 {
+			return nil // both roles are one node's
+		}
+		if s.Do == CutOneWay {
+			return n.CutOneWay(ids[0], ids[1]).Heal
+		}
+		return n.CutTwoWay(ids[0], ids[1]).Heal
+	case Isolate:
+		return n.Isolate(ids[0]).Heal
+	case Split:
+		return n.Split(ids, f.others(hosts)).Heal
+	case Heal:
+		n.HealAll()
+		f.setRates(f.schedule.Setup.Rates)
+	case SetRates:
+		f.setRates(s.Rates)
+		return func() { f.setRates(f.schedule.Setup.Rates) }
+	}
+	return nil
+}
+
+// setRates cannot fail: the parser has judged the rates.
+func (f *faultPlayer) setRates(r netsim.Rates) {
+	if err := f.world.Network().SetRates(r); err != nil {
+		panic("sim: " + err.Error())
+	}
+}
+
+func (f *faultPlayer) beginZooKeeper(s *Step, hosts []int) (end func()) {
+	w, zk := f.world, f.world.ZooKeeper()
+	switch s.Do {
+	case ZKExpire:
+		w.ExpireSession(hosts[0])
+	case ZKCut:
+		w.CutZooKeeper(hosts[0])
+		return func() { w.HealZooKeeper(hosts[0]) }
+	case ZKHeal:
+		w.HealZooKeeper(hosts[0])
+	case ZKDown:
+		zk.Down()
+		return func() { zk.Up() }
+	case ZKUp:
+		zk.Up()
+	case ZKLeader:
+		zk.ChangeLeader(w.random.Below(2, "run deposed leader", uint64(s.At), 0) == 0)
+	case ZKLag:
+		zk.SetLag(s.Server, zksim.Range{Min: s.Lag / 2, Max: s.Lag})
+		return func() { zk.ResetLag(s.Server) }
+	case ZKLoseBefore, ZKLoseAfter:
+		zk.LoseNextWrite(HostName(hosts[0]), s.Do == ZKLoseAfter)
+	}
+	return nil
+}
+
+// resolve finds the hosts of targets, each once; roles that nobody has drop
+// out.
+func (f *faultPlayer) resolve(targets []Target) []int {
+	var hosts []int
+	for _, t := range targets {
+		host := f.hostOf(t)
+		known := host == NoHost
+		for _, h := range hosts {
+			known = known || h == host
+		}
+		if !known {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
+}
+
+func (f *faultPlayer) hostOf(t Target) int {
+	if t.Role == ByNumber {
+		return t.Node - 1
+	}
+	l := f.world.Layout()
+	if l == nil {
+		return NoHost
+	}
+	p, ok := l.Partition(t.Partition)
+	if !ok {
+		return NoHost
+	}
+	if t.Role == Primary {
+		return f.world.HostOf(p.Primary)
+	}
+	for _, m := range p.Replicas {
+		if m != p.Primary {
+			return f.world.HostOf(m)
+		}
+	}
+	return NoHost
+}
+
+func (f *faultPlayer) members(hosts []int) []node.MemberNumber {
+	var members []node.MemberNumber
+	for _, h := range hosts {
+		if m := f.world.MemberOf(h); m != 0 {
+			members = append(members, m)
+		}
+	}
+	return members
+}
+
+func (f *faultPlayer) netIDs(hosts []int) []netsim.HostID {
+	ids := make([]netsim.HostID, len(hosts))
+	for i, h := range hosts {
+		ids[i] = f.world.NetID(h)
+	}
+	return ids
+}
+
+func (f *faultPlayer) others(hosts []int) []netsim.HostID {
+	var ids []netsim.HostID
+	for h := range f.world.Hosts() {
+		inside := false
+		for _, x := range hosts {
+			inside = inside || x == h
+		}
+		if !inside {
+			ids = append(ids, f.world.NetID(h))
+		}
+	}
+	return ids
+}

@@ -1,0 +1,116 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"dkv/linearizability"
+)
+
+// Report is where the files of a failed run stand.
+type Report struct {
+	Dir      string
+	Schedule string // the run as data: replay it, edit it, keep it
+	History  string // what the clients asked and heard, for dkvsim check
+	Notes    string // what happened, in words, one line an event of note
+}
+
+// WriteReport writes the files of a run into a directory of its own below dir.
+// It runs the schedule once more for the notes; that run must be the same.
+func WriteReport(dir string, r *Result) (Report, error) {
+	rep := Report{Dir: filepath.Join(dir, fmt.Sprintf("seed-%d-%016x", r.Schedule.Setup.Seed, r.Trace))}
+	rep.Schedule = filepath.Join(rep.Dir, "schedule.txt")
+	rep.History = filepath.Join(rep.Dir, "history.jsonl")
+	rep.Notes = filepath.Join(rep.Dir, "notes.txt")
+	if err := os.MkdirAll(rep.Dir, 0o755); err != nil {
+		return rep, fmt.Errorf("making the report's directory: %w", err)
+	}
+	if err := os.WriteFile(rep.Schedule, []byte(scheduleFile(r)), 0o644); err != nil {
+		return rep, fmt.Errorf("writing the schedule: %w", err)
+	}
+	var history bytes.Buffer
+	if err := linearizability.Write(&history, r.History); err != nil {
+		return rep, fmt.Errorf("writing the history: %w", err)
+	}
+	if err := os.WriteFile(rep.History, history.Bytes(), 0o644); err != nil {
+		return rep, fmt.Errorf("writing the history: %w", err)
+	}
+	return rep, writeNotes(rep.Notes, r)
+}
+
+func scheduleFile(r *Result) string {
+	var b strings.Builder
+	for _, v := range r.Violations {
+		line, _, _ := strings.Cut(v.String(), "\n")
+		b.WriteString("# " + line + "\n")
+	}
+	return b.String() + r.Schedule.String()
+}
+
+func writeNotes(path string, r *Result) error {
+	var b strings.Builder
+	again, err := Run(r.Schedule, RunOptions{Note: func(at time.Duration, what string) {
+		fmt.Fprintf(&b, "%14v %s\n", at, what)
+	}})
+	if err != nil {
+		return err
+	}
+	for _, v := range again.Violations {
+		fmt.Fprintf(&b, "%v\n", v)
+	}
+	if again.Check != nil && again.Check.Verdict != linearizability.Linearizable {
+		if err := again.Check.WriteText(&b); err != nil {
+			return err
+		}
+	}
+	if again.Trace != r.Trace {
+		fmt.Fprintf(&b, "the second run differs: trace %016x, first %016x\n", again.Trace, r.Trace)
+	}
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		return fmt.Errorf("writing the notes: %w", err)
+	}
+	return nil
+}
+
+// Failure is what a failed run has to say for itself: classes, seed, where the
+// code came from, the contradictions, and the commands to go on with. Commands
+// are for the module's root.
+func Failure(r *Result, profile string, rep Report) string {
+	var b strings.Builder
+	seed := r.Schedule.Setup.Seed
+	fmt.Fprintf(&b, "FAIL class %s, seed %d, profile %s, commit %s, %s, trace %016x\n",
+		joinClasses(r.Classes), seed, profile, commit(), runtime.Version(), r.Trace)
+	for _, v := range r.Violations {
+		fmt.Fprintf(&b, "  %v\n", v)
+	}
+	if r.Check != nil {
+		for i := range r.Check.Keys {
+			if c := r.Check.Keys[i].Contradiction; c != nil {
+				fmt.Fprintf(&b, "  key %q:\n%s", r.Check.Keys[i].Key, c.Timeline())
+			}
+		}
+	}
+	fmt.Fprintf(&b, "  the run's files: %s\n", rep.Dir)
+	fmt.Fprintf(&b, "  the run again:   go test ./sim -v -schedule=%s\n", rep.Schedule)
+	fmt.Fprintf(&b, "  from the seed:   go test ./sim -v -seed=%d -profile=%s\n", seed, profile)
+	fmt.Fprintf(&b, "  its history:     go run ./cmd/dkvsim check %s\n", rep.History)
+	return b.String()
+}
+
+// commit is the revision that the program was built from, if it knows.
+func commit() string {
+	if build, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range build.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return "unknown"
+}

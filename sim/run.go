@@ -1,0 +1,359 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"runtime/debug"
+	"time"
+
+	"dkv/linearizability"
+	"dkv/netsim"
+	"dkv/node"
+	"dkv/zksim"
+)
+
+// RunOptions are what does not change a run.
+type RunOptions struct {
+	// Steps, if not nil, gets a line for each step.
+	Steps io.Writer
+	// Note, if not nil, hears in words what the run does, and what of note the
+	// nodes say.
+	Note func(at time.Duration, what string)
+}
+
+// Result is what a run was and what it showed.
+type Result struct {
+	Schedule   *Schedule
+	Violations []Violation // in the order found
+	Classes    []Class     // that fired; empty: the run passed
+
+	Steps   uint64
+	Events  uint64
+	Virtual time.Duration
+	Trace   uint64 // hash of every step
+
+	Counters []Counter               // how often faults took effect
+	Probes   [node.EventKinds]uint64 // events of the nodes, by kind
+	// UnknownSeen is how many writes of unknown outcome were read later.
+	UnknownSeen    uint64
+	PrimaryChanges int
+	// Called in the fault phase, and how those ended.
+	Called, Done, Refused, Unknown int
+
+	History []linearizability.Operation
+	Check   *linearizability.Result
+}
+
+// Run runs a schedule from its beginning to its verdict. Two runs of one
+// schedule are equal to the last step. The error is that of a schedule that no
+// world can be made of.
+//
+// A run has four phases. The schedule's faults come while clients ask. Then a
+// viable core of nodes is healed, the rest stays broken, and the core has to
+// answer everything. Then all is healed and the replicas have to become
+// identical. Then every key is read.
+func Run(s *Schedule, o RunOptions) (*Result, error) {
+	r := &run{schedule: s, setup: &s.Setup, options: o}
+	r.verdict = &verdict{where: r.where}
+	r.invariants = newInvariants(r.verdict, s.Setup.Nodes, s.Setup.Partitions)
+	world, err := New(r.config())
+	if err != nil {
+		return nil, err
+	}
+	r.world = world
+	r.load = newWorkload(world, r.setup)
+	r.load.ended = r.onOperation
+	r.begin()
+	for _, phase := range []func(){r.faultPhase, r.corePhase, r.convergePhase, r.readPhase} {
+		if phase(); r.aborted {
+			break
+		}
+	}
+	r.load.stopped = true
+	return r.result(), nil
+}
+
+// run is one run under way.
+type run struct {
+	schedule   *Schedule
+	setup      *Setup
+	options    RunOptions
+	world      *World
+	verdict    *verdict
+	invariants *invariants
+	load       *workload
+	faults     *faultPlayer
+
+	panics  int
+	aborted bool // by a panic of the harness, or because it does not end
+
+	called, done, refused, unknown int
+}
+
+// Bounds of a run, far above what any takes.
+const (
+	maxRunSteps  = 30_000_000
+	maxRunPanics = 16
+)
+
+func (r *run) where() (time.Duration, uint64) {
+	if r.world == nil {
+		return 0, 0
+	}
+	return r.world.Now(), r.world.Steps()
+}
+
+func (r *run) note(format string, args ...any) {
+	if r.options.Note != nil {
+		r.options.Note(r.world.Now(), fmt.Sprintf(format, args...))
+	}
+}
+
+const clusterName = "sim"
+
+func (r *run) config() Config {
+	s := r.setup
+	return Config{
+		Seed:  s.Seed,
+		Hosts: s.Nodes,
+		Node: node.Config{
+			Cluster: clusterName, Expect: s.Nodes, Partitions: s.Partitions, Replication: s.Replication,
+			SuspectAfter: s.SuspectAfter, RequestTimeout: s.RequestTimeout, MoveTimeout: s.MoveTimeout,
+			SettleTime: s.SettleTime, RetainEntries: s.RetainEntries, RetainBytes: s.RetainBytes,
+			ChunkBytes: s.ChunkBytes, ViewTime: s.ViewTime,
+		},
+		Net: netsim.Config{
+			Mode: s.Network, Latency: netsim.Latency{Min: s.LatencyMin, Mean: s.LatencyMean}, Rates: s.Rates,
+		},
+		ZooKeeper: zksim.Config{
+			Servers: s.ZKServers, Rates: s.ZKRates,
+			Tick:              s.SessionTimeout / 4,
+			MinSessionTimeout: s.SessionTimeout, MaxSessionTimeout: s.SessionTimeout,
+		},
+		SessionTimeout: s.SessionTimeout,
+		Disk:           DiskProfile{Sync: Range{s.Sync.Min, s.Sync.Max}},
+		Turns:          TurnProfile{Most: s.Turn, Delay: Range{0, 200 * time.Microsecond}},
+		DriftPPM:       200,
+		OnEvent:        r.onEvent,
+		OnHost:         r.onHost,
+		OnZKCommit:     r.onZKCommit,
+		Steps:          r.options.Steps,
+	}
+}
+
+func (r *run) onEvent(host int, ev node.Event) {
+	r.invariants.onEvent(host, r.world.Incarnation(host), &ev)
+	if r.options.Note != nil {
+		r.note("%s: %s", HostName(host), eventWords(&ev))
+	}
+}
+
+// onHost: a node fails only because its disk did, and comes back.
+func (r *run) onHost(host int, change HostChange) {
+	r.note("%s %v", HostName(host), change)
+	if change != HostFailed {
+		return
+	}
+	if !r.world.Excused(host) {
+		r.verdict.broken(Assertion, "%s failed: %v", HostName(host), r.world.Failure(host))
+	}
+	r.restartSoon(host)
+}
+
+func (r *run) restartSoon(host int) {
+	r.world.After(500*time.Millisecond, func() { r.world.Restart(host) })
+}
+
+// onZKCommit hands every change of the layout's znode to the invariants.
+func (r *run) onZKCommit(txn *zksim.Txn, result *zksim.Result) {
+	if result.Failed || result.Err != zksim.OK {
+		return
+	}
+	if txn.Code != zksim.OpMulti {
+		r.onZKOp(&txn.Op, result.Stat.Version)
+		return
+	}
+	for i := range txn.Ops {
+		r.onZKOp(&txn.Ops[i], result.Ops[i].Stat.Version)
+	}
+}
+
+func (r *run) onZKOp(op *zksim.Op, version int32) {
+	if op.Path != "/dkv/"+clusterName+"/layout" {
+		return
+	}
+	switch op.Code {
+	case zksim.OpCreate, zksim.OpCreate2, zksim.OpSetData:
+		r.note("layout %d: %s", version, op.Data)
+		r.invariants.onLayout(op.Data, version, func(id node.NodeID) int { return r.world.hostNamed(string(id)) })
+	case zksim.OpDelete:
+		r.invariants.onLayoutGone()
+	}
+}
+
+func (r *run) onOperation(op linearizability.Operation, outcome linearizability.Outcome) {
+	if op.CallTime >= r.setup.Phases.Faults {
+		return
+	}
+	r.called++
+	switch outcome {
+	case linearizability.OK:
+		r.done++
+	case linearizability.Refused:
+		r.refused++
+	default:
+		r.unknown++
+	}
+}
+
+// begin lets the nodes start within a short while of one another.
+func (r *run) begin() {
+	for host := range r.setup.Nodes {
+		start := r.world.random.Between(Range{0, 300 * time.Millisecond}, "run start", uint64(host), 0)
+		r.world.After(start, func() {
+			if r.world.State(host) == Down {
+				r.world.Start(host)
+			}
+		})
+	}
+	r.world.After(time.Second, r.load.start)
+	r.faults = newFaultPlayer(r.world, r.schedule)
+	r.faults.note = r.note
+}
+
+func (r *run) faultPhase() {
+	r.until(r.setup.Phases.Faults, nil)
+	r.faults.over = true
+}
+
+// until runs to a point of virtual time, or until finished says so, which is
+// asked now and then.
+func (r *run) until(t time.Duration, finished func() bool) bool {
+	const pace = 100 * time.Millisecond
+	for !r.aborted {
+		if finished != nil && finished() {
+			return true
+		}
+		next := t
+		if finished != nil {
+			next = min(t, r.world.Now()+pace)
+		}
+		for !r.aborted && !r.advance(next) {
+		}
+		if r.world.Now() >= t {
+			return finished != nil && !r.aborted && finished()
+		}
+	}
+	return false
+}
+
+// advance runs to a point of virtual time. A panic ends the process in which it
+// happened, as it does in reality; it is false then, and time goes on after.
+func (r *run) advance(t time.Duration) (arrived bool) {
+	defer func() {
+		if what := recover(); what != nil {
+			r.onPanic(what)
+		}
+	}()
+	for {
+		at, ok := r.world.scheduler.next()
+		if !ok || at > t {
+			return r.world.RunUntil(t)
+		}
+		if r.world.Steps() > maxRunSteps {
+			r.verdict.broken(Progress, "the run does not end: %d steps", r.world.Steps())
+			r.aborted = true
+			return true
+		}
+		r.world.Step()
+	}
+}
+
+func (r *run) onPanic(what any) {
+	host := r.world.doing.host
+	if host == NoHost || r.panics == maxRunPanics {
+		r.verdict.broken(Assertion, "panic outside the nodes at %s: %v\n%s", r.world.Doing(), what, debug.Stack())
+		r.aborted = true
+		return
+	}
+	r.panics++
+	r.verdict.broken(Assertion, "panic at %s: %v%s", r.world.Doing(), what, panicPlace(what))
+	r.note("%s panics: %v", HostName(host), what)
+	r.world.Crash(host)
+	r.restartSoon(host)
+}
+
+// panicPlace is where a panic that is no assertion came from.
+func panicPlace(what any) string {
+	if _, ours := what.(node.Assertion); ours {
+		return ""
+	}
+	return "\n" + string(debug.Stack())
+}
+
+// result judges the history and gathers what the run showed.
+func (r *run) result() *Result {
+	w := r.world
+	res := &Result{
+		Schedule: r.schedule, Steps: w.Steps(), Events: w.Events(), Virtual: w.Now(), Trace: w.TraceHash(),
+		Counters: w.Counters(), Probes: r.invariants.counts, PrimaryChanges: r.invariants.layouts.changes,
+		Called: r.called, Done: r.done, Refused: r.refused, Unknown: r.unknown,
+		History: r.load.recorder.History(),
+	}
+	res.UnknownSeen = unknownSeen(res.History)
+	check, err := linearizability.Check(res.History, linearizability.Options{Workers: 1})
+	switch {
+	case err != nil:
+		r.verdict.broken(Assertion, "the history is none: %v", err)
+	case check.Verdict == linearizability.Undecided:
+		r.verdict.broken(Linearizability, "the history could not be decided within the budget of steps")
+	case check.Verdict == linearizability.Illegal:
+		for _, v := range check.Violations {
+			r.verdict.broken(classOf(v.Class), "key %s: %s", v.Key, v.Sentence)
+		}
+	}
+	res.Check = check
+	res.Violations, res.Classes = r.verdict.violations, r.verdict.classes()
+	return res
+}
+
+func classOf(c linearizability.Class) Class {
+	switch c {
+	case linearizability.RefusedSeen:
+		return RefusedSeen
+	case linearizability.WriteLost:
+		return Durability
+	}
+	return Linearizability
+}
+
+// unknownSeen counts the puts of unknown outcome whose value was read.
+func unknownSeen(history []linearizability.Operation) uint64 {
+	unknown := make(map[string]bool)
+	for i := range history {
+		op := &history[i]
+		if op.Kind == linearizability.Put && op.Outcome == linearizability.Unknown {
+			unknown[op.Value] = true
+		}
+	}
+	seen := uint64(0)
+	for i := range history {
+		a := &history[i].Answer
+		if a.HasValue && unknown[a.Value] {
+			delete(unknown, a.Value)
+			seen++
+		}
+	}
+	return seen
+}
+
+// Line is the run's one line. Wall time is the caller's to know.
+func (r *Result) Line(wall time.Duration) string {
+	word := "ok"
+	if len(r.Classes) > 0 {
+		word = "fail"
+	}
+	return fmt.Sprintf("seed=%d result=%s class=%s events=%d virtual=%v wall=%v trace=%016x",
+		r.Schedule.Setup.Seed, word, joinClasses(r.Classes), r.Events, r.Virtual.Round(time.Millisecond),
+		wall.Round(time.Millisecond), r.Trace)
+}

@@ -1,0 +1,468 @@
+package sim
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dkv/netsim"
+	"dkv/node"
+)
+
+const (
+	maxNodes = 9
+	maxSteps = 10_000 // of a schedule
+)
+
+// Schedule is a run as data: what it is made of, and what is done to it when.
+// Together with the build it says everything about the run.
+//
+// Its text has header lines (see header) and then one timed line a step:
+//
+//	seed 42
+//	nodes 5
+//	rates loss=0.01 dup=0 …
+//	at 1.5s crash n1 for 2s       # and it restarts 2 s later
+//	at 3s cut primary:0>n2        # until healed, or until the phase ends
+//
+// Header lines that are missing mean defaults. '#' begins a comment. Steps of
+// one time are taken in the order of their lines.
+type Schedule struct {
+	Setup Setup
+	Steps []Step // by time
+}
+
+// Step is one fault, or one change by an outside hand.
+type Step struct {
+	At time.Duration // since the cluster stood
+	Do Verb
+	// For is how long a fault lasts; 0: until something ends it. Only of verbs
+	// that last.
+	For time.Duration
+
+	Targets   []Target         // nodes struck; of cut-both and cut-one: two
+	Partition node.PartitionID // of move and cancel
+	Server    int              // of zk-lag: the ZooKeeper server, from 0
+	Lag       time.Duration    // of zk-lag
+	Rates     netsim.Rates     // of rates
+}
+
+// Target is a node: a certain one, or that which leads or follows a partition
+// when the step is taken.
+type Target struct {
+	Role      Role
+	Node      int              // of ByNumber: from 1
+	Partition node.PartitionID // of the others
+}
+
+// Role says how a target is found.
+type Role uint8
+
+const (
+	ByNumber Role = iota // "n3"
+	Primary              // "primary:0", of partition 0
+	Backup               // "backup:0", its first replica that is not the primary
+)
+
+func (t Target) String() string {
+	switch t.Role {
+	case Primary:
+		return "primary:" + strconv.Itoa(int(t.Partition))
+	case Backup:
+		return "backup:" + strconv.Itoa(int(t.Partition))
+	}
+	return "n" + strconv.Itoa(t.Node)
+}
+
+// Verb says what a step does.
+type Verb uint8
+
+const (
+	Crash     Verb = iota + 1 // a node loses its memory and a part of what it had not synced
+	Restart                   // a crashed node comes back
+	PowerLoss                 // all nodes crash at once
+	Pause                     // a node stands still, its memory whole
+	Resume
+	DiskStall // no sync of a node's disk ends
+	CutOneWay // frames from the first target to the second are lost or held
+	CutTwoWay
+	Isolate // a node is cut off from all other nodes, not from ZooKeeper
+	Split   // the targets are cut off from the others
+	Heal    // ends all network faults
+	SetRates
+	ZKExpire // ZooKeeper ends a node's session
+	ZKCut    // a node can't reach ZooKeeper
+	ZKHeal   // ends zk-cut of a node
+	ZKDown   // ZooKeeper has no quorum
+	ZKUp
+	ZKLeader     // ZooKeeper elects another leader
+	ZKLag        // a server applies with a delay
+	ZKLoseBefore // a node's next write to ZooKeeper is lost, and its connection breaks
+	ZKLoseAfter  // a node's next write to ZooKeeper is done, and the reply is lost
+	Move         // an outside hand begins to move a partition
+	Cancel       // an outside hand cancels the move
+
+	verbs
+)
+
+// arguments says what follows a verb in a schedule's text.
+type arguments uint8
+
+const (
+	noArguments arguments = iota
+	oneTarget
+	manyTargets
+	arrow // two targets with > or <> between
+	rateList
+	serverAndLag
+	partitionOnly
+	partitionAndTargets
+)
+
+type verbForm struct {
+	word  string
+	args  arguments
+	lasts bool // may be followed by "for"
+}
+
+var verbForms = [verbs]verbForm{
+	Crash:        {"crash", oneTarget, true},
+	Restart:      {"restart", oneTarget, false},
+	PowerLoss:    {"power-loss", noArguments, true},
+	Pause:        {"pause", oneTarget, true},
+	Resume:       {"resume", oneTarget, false},
+	DiskStall:    {"disk-stall", oneTarget, true},
+	CutOneWay:    {"cut", arrow, true},
+	CutTwoWay:    {"cut", arrow, true},
+	Isolate:      {"isolate", oneTarget, true},
+	Split:        {"split", manyTargets, true},
+	Heal:         {"heal", noArguments, false},
+	SetRates:     {"rates", rateList, true},
+	ZKExpire:     {"zk-expire", oneTarget, false},
+	ZKCut:        {"zk-cut", oneTarget, true},
+	ZKHeal:       {"zk-heal", oneTarget, false},
+	ZKDown:       {"zk-down", noArguments, true},
+	ZKUp:         {"zk-up", noArguments, false},
+	ZKLeader:     {"zk-leader", noArguments, false},
+	ZKLag:        {"zk-lag", serverAndLag, true},
+	ZKLoseBefore: {"zk-lose-before", oneTarget, false},
+	ZKLoseAfter:  {"zk-lose-after", oneTarget, false},
+	Move:         {"move", partitionAndTargets, false},
+	Cancel:       {"cancel", partitionOnly, false},
+}
+
+func (v Verb) String() string { return verbForms[v].word }
+
+// String is the schedule's text; ParseSchedule reads it.
+func (s *Schedule) String() string {
+	var b strings.Builder
+	line := ""
+	for _, f := range header {
+		if f.line != line {
+			if line != "" {
+				b.WriteByte('\n')
+			}
+			line = f.line
+			b.WriteString(line)
+		}
+		b.WriteByte(' ')
+		if f.key != "" {
+			b.WriteString(f.key + "=")
+		}
+		b.WriteString(f.of(&s.Setup).String())
+	}
+	b.WriteByte('\n')
+	for i := range s.Steps {
+		b.WriteString(s.Steps[i].String())
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// String is the step's line.
+func (s *Step) String() string {
+	words := []string{"at", s.At.String(), s.Do.String()}
+	switch s.Do {
+	case CutOneWay:
+		words = append(words, s.Targets[0].String()+">"+s.Targets[1].String())
+	case CutTwoWay:
+		words = append(words, s.Targets[0].String()+"<>"+s.Targets[1].String())
+	case SetRates:
+		rates := s.Rates
+		for _, f := range rateFields(&rates) {
+			if *f.rate != 0 {
+				words = append(words, f.key+"="+(*rateValue)(f.rate).String())
+			}
+		}
+	case ZKLag:
+		words = append(words, strconv.Itoa(s.Server), s.Lag.String())
+	case Move, Cancel:
+		words = append(words, strconv.Itoa(int(s.Partition)))
+	}
+	if verbForms[s.Do].args != arrow {
+		for _, t := range s.Targets {
+			words = append(words, t.String())
+		}
+	}
+	if s.For > 0 {
+		words = append(words, "for", s.For.String())
+	}
+	return strings.Join(words, " ")
+}
+
+type rateField struct {
+	key  string
+	rate *float64
+}
+
+func rateFields(r *netsim.Rates) []rateField {
+	return []rateField{
+		{"loss", &r.Loss}, {"dup", &r.Duplicate}, {"reorder", &r.Reorder}, {"delay", &r.Delay},
+		{"reset", &r.Reset}, {"half-open", &r.HalfOpen}, {"hint-loss", &r.HintLoss},
+	}
+}
+
+// ParseSchedule reads a schedule's text. Errors name the line.
+func ParseSchedule(text string) (*Schedule, error) {
+	p := &scheduleParser{s: &Schedule{Setup: defaultSetup()}}
+	for i, line := range strings.Split(text, "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		if err := p.line(words); err != nil {
+			return nil, fmt.Errorf("schedule line %d: %w", i+1, err)
+		}
+	}
+	if err := p.s.Setup.validate(); err != nil {
+		return nil, fmt.Errorf("schedule header: %w", err)
+	}
+	slices.SortStableFunc(p.s.Steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
+	return p.s, nil
+}
+
+type scheduleParser struct {
+	s    *Schedule
+	seen []string // header lines
+}
+
+func (p *scheduleParser) line(words []string) error {
+	if words[0] != "at" {
+		return p.headerLine(words[0], words[1:])
+	}
+	if len(p.s.Steps) == maxSteps {
+		return fmt.Errorf("more than %d steps", maxSteps)
+	}
+	step, err := parseStep(words[1:], &p.s.Setup)
+	if err == nil {
+		p.s.Steps = append(p.s.Steps, step)
+	}
+	return err
+}
+
+func (p *scheduleParser) headerLine(name string, words []string) error {
+	if len(p.s.Steps) > 0 {
+		return fmt.Errorf("%q belongs above the first step", name)
+	}
+	if slices.Contains(p.seen, name) {
+		return fmt.Errorf("a second line %q", name)
+	}
+	p.seen = append(p.seen, name)
+	known := false
+	for _, f := range header {
+		if f.line != name {
+			continue
+		}
+		known = true
+		if f.key == "" {
+			if len(words) != 1 {
+				return fmt.Errorf("%q wants one word", name)
+			}
+			return f.of(&p.s.Setup).Set(words[0])
+		}
+	}
+	if !known {
+		return fmt.Errorf("unknown line %q", name)
+	}
+	return p.headerGroup(name, words)
+}
+
+func (p *scheduleParser) headerGroup(name string, words []string) error {
+	var seen []string
+	for _, word := range words {
+		key, value, ok := strings.Cut(word, "=")
+		if !ok {
+			return fmt.Errorf("%q is not key=value", word)
+		}
+		i := slices.IndexFunc(header, func(f headerField) bool { return f.line == name && f.key == key })
+		if i < 0 {
+			return fmt.Errorf("%q has no %q", name, key)
+		}
+		if slices.Contains(seen, key) {
+			return fmt.Errorf("%s twice", key)
+		}
+		seen = append(seen, key)
+		if err := header[i].of(&p.s.Setup).Set(value); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	return nil
+}
+
+// parseStep reads a step's line after its "at".
+func parseStep(words []string, setup *Setup) (Step, error) {
+	if len(words) < 2 {
+		return Step{}, errors.New("a step is: at TIME VERB …")
+	}
+	var s Step
+	if err := (&durationValue{&s.At, 0}).Set(words[0]); err != nil {
+		return s, err
+	}
+	verb := slices.IndexFunc(verbForms[:], func(f verbForm) bool { return f.word == words[1] })
+	if verb <= 0 {
+		return s, fmt.Errorf("unknown step %q", words[1])
+	}
+	s.Do = Verb(verb)
+	words, err := parseFor(words[2:], &s)
+	if err != nil {
+		return s, err
+	}
+	return s, s.parseArguments(words, setup)
+}
+
+// parseFor takes "for DURATION" off the end of a line.
+func parseFor(words []string, s *Step) ([]string, error) {
+	n := len(words)
+	if n < 2 || words[n-2] != "for" {
+		return words, nil
+	}
+	if !verbForms[s.Do].lasts {
+		return nil, fmt.Errorf("%v does not last", s.Do)
+	}
+	return words[:n-2], (&durationValue{&s.For, 1}).Set(words[n-1])
+}
+
+func (s *Step) parseArguments(words []string, setup *Setup) error {
+	switch verbForms[s.Do].args {
+	case oneTarget:
+		if len(words) != 1 {
+			return fmt.Errorf("%v wants one node", s.Do)
+		}
+		return s.parseTargets(words, setup)
+	case manyTargets:
+		if len(words) == 0 {
+			return fmt.Errorf("%v wants nodes", s.Do)
+		}
+		return s.parseTargets(words, setup)
+	case arrow:
+		return s.parseArrow(words, setup)
+	case rateList:
+		return s.parseRates(words)
+	case serverAndLag:
+		if len(words) != 2 {
+			return fmt.Errorf("%v wants a server and a duration", s.Do)
+		}
+		return errors.Join(
+			(&intValue{&s.Server, 0, setup.ZKServers - 1}).Set(words[0]),
+			(&durationValue{&s.Lag, 1}).Set(words[1]))
+	case partitionOnly, partitionAndTargets:
+		return s.parseMove(words, setup)
+	}
+	if len(words) > 0 {
+		return fmt.Errorf("%v wants nothing more, here is %q", s.Do, words[0])
+	}
+	return nil
+}
+
+func (s *Step) parseArrow(words []string, setup *Setup) error {
+	if len(words) != 1 {
+		return errors.New("cut wants n1>n2 or n1<>n2")
+	}
+	from, to, ok := strings.Cut(words[0], ">")
+	if !ok {
+		return fmt.Errorf("%q is neither n1>n2 nor n1<>n2", words[0])
+	}
+	s.Do = CutOneWay
+	if both, found := strings.CutSuffix(from, "<"); found {
+		from, s.Do = both, CutTwoWay
+	}
+	return s.parseTargets([]string{from, to}, setup)
+}
+
+func (s *Step) parseRates(words []string) error {
+	fields := rateFields(&s.Rates)
+	for _, word := range words {
+		key, value, _ := strings.Cut(word, "=")
+		i := slices.IndexFunc(fields, func(f rateField) bool { return f.key == key })
+		if i < 0 {
+			return fmt.Errorf("there is no rate %q", key)
+		}
+		if err := (*rateValue)(fields[i].rate).Set(value); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	return nil
+}
+
+func (s *Step) parseMove(words []string, setup *Setup) error {
+	if len(words) == 0 {
+		return fmt.Errorf("%v wants a partition", s.Do)
+	}
+	partition, err := parsePartition(words[0], setup)
+	if err != nil {
+		return err
+	}
+	s.Partition = partition
+	switch words = words[1:]; {
+	case s.Do == Cancel && len(words) > 0:
+		return fmt.Errorf("cancel wants nothing more, here is %q", words[0])
+	case s.Do == Move && (len(words) == 0 || len(words) > 7):
+		return errors.New("move wants the 1 to 7 nodes to move to")
+	}
+	return s.parseTargets(words, setup)
+}
+
+func (s *Step) parseTargets(words []string, setup *Setup) error {
+	for _, word := range words {
+		t, err := parseTarget(word, setup)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(s.Targets, t) {
+			return fmt.Errorf("%v twice", t)
+		}
+		s.Targets = append(s.Targets, t)
+	}
+	return nil
+}
+
+func parseTarget(word string, setup *Setup) (Target, error) {
+	for role, prefix := range [...]string{Primary: "primary:", Backup: "backup:"} {
+		if prefix == "" {
+			continue
+		}
+		if number, found := strings.CutPrefix(word, prefix); found {
+			partition, err := parsePartition(number, setup)
+			return Target{Role: Role(role), Partition: partition}, err
+		}
+	}
+	number, found := strings.CutPrefix(word, "n")
+	var n int
+	if err := (&intValue{&n, 1, setup.Nodes}).Set(number); !found || err != nil {
+		return Target{}, fmt.Errorf("%q is none of n1 to n%d, primary:P, backup:P", word, setup.Nodes)
+	}
+	return Target{Node: n}, nil
+}
+
+func parsePartition(word string, setup *Setup) (node.PartitionID, error) {
+	var p int
+	if err := (&intValue{&p, 0, setup.Partitions - 1}).Set(word); err != nil {
+		return 0, fmt.Errorf("%q is no partition from 0 to %d", word, setup.Partitions-1)
+	}
+	return node.PartitionID(p), nil
+}

@@ -1,0 +1,176 @@
+package sim
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dkv/netsim"
+	"dkv/node"
+
+	"pgregory.net/rapid"
+)
+
+// drawSetup makes any valid header.
+func drawSetup(t *rapid.T) Setup {
+	s := defaultSetup()
+	for _, f := range header {
+		switch v := f.of(&s).(type) {
+		case *uintValue:
+			*v = uintValue(rapid.Uint64().Draw(t, f.line))
+		case *intValue:
+			*v.v = rapid.IntRange(v.min, v.max).Draw(t, f.line)
+		case *durationValue:
+			*v.v = time.Duration(rapid.Int64Range(int64(v.min), int64(maxDuration)).Draw(t, f.line))
+		case *rateValue:
+			*v = rateValue(rapid.Float64Range(0, 1).Draw(t, f.line))
+		case *modeValue:
+			*v = modeValue(rapid.SampledFrom([]netsim.Mode{netsim.Stream, netsim.Datagram}).Draw(t, f.line))
+		case *wordValue:
+			*v.v = rapid.SampledFrom(v.words).Draw(t, f.line)
+		default:
+			t.Fatalf("header line %s has a value of unknown type %T", f.line, v)
+		}
+	}
+	s.Replication = min(s.Replication, s.Nodes)
+	s.LatencyMean = max(s.LatencyMean, s.LatencyMin)
+	s.Sync.Max = max(s.Sync.Max, s.Sync.Min)
+	w := &s.Workload
+	w.Get, w.Put, w.Delete, w.Conditional = w.Get/4, w.Put/4, w.Delete/4, 0
+	w.Conditional = 100 - w.Get - w.Put - w.Delete
+	return s
+}
+
+func drawTarget(t *rapid.T, s *Setup) Target {
+	role := Role(rapid.IntRange(0, 2).Draw(t, "role"))
+	if role == ByNumber {
+		return Target{Node: rapid.IntRange(1, s.Nodes).Draw(t, "node")}
+	}
+	return Target{Role: role, Partition: node.PartitionID(rapid.IntRange(0, s.Partitions-1).Draw(t, "partition"))}
+}
+
+func drawTargets(t *rapid.T, s *Setup, low, high int) []Target {
+	var targets []Target
+	for range rapid.IntRange(low, high).Draw(t, "targets") {
+		if target := drawTarget(t, s); !slices.Contains(targets, target) {
+			targets = append(targets, target)
+		}
+	}
+	return targets
+}
+
+func drawStep(t *rapid.T, s *Setup, at time.Duration) Step {
+	step := Step{At: at, Do: Verb(rapid.IntRange(1, int(verbs)-1).Draw(t, "verb"))}
+	form := verbForms[step.Do]
+	switch form.args {
+	case oneTarget:
+		step.Targets = []Target{drawTarget(t, s)}
+	case manyTargets:
+		step.Targets = drawTargets(t, s, 1, 4)
+	case arrow:
+		step.Targets = []Target{{Role: Primary, Partition: 0}, {Node: s.Nodes}}
+	case rateList:
+		for _, f := range rateFields(&step.Rates) {
+			*f.rate = rapid.Float64Range(0, 1).Draw(t, f.key)
+		}
+	case serverAndLag:
+		step.Server = rapid.IntRange(0, s.ZKServers-1).Draw(t, "server")
+		step.Lag = time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "lag"))
+	case partitionOnly, partitionAndTargets:
+		step.Partition = node.PartitionID(rapid.IntRange(0, s.Partitions-1).Draw(t, "partition"))
+		if form.args == partitionAndTargets {
+			step.Targets = drawTargets(t, s, 1, 7)
+		}
+	}
+	if form.lasts && rapid.Bool().Draw(t, "lasts") {
+		step.For = time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "for"))
+	}
+	return step
+}
+
+func TestScheduleTextIsReadAsItWasWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := &Schedule{Setup: drawSetup(t)}
+		at := time.Duration(0)
+		for range rapid.IntRange(0, 12).Draw(t, "steps") {
+			at += time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "at"))
+			s.Steps = append(s.Steps, drawStep(t, &s.Setup, at))
+		}
+		read, err := ParseSchedule(s.String())
+		if err != nil {
+			t.Fatalf("%v\n%s", err, s)
+		}
+		if !reflect.DeepEqual(read, s) {
+			t.Fatalf("wrote\n%s\nread\n%s", s, read)
+		}
+	})
+}
+
+func TestScheduleOfDefaultsCommentsAndAnyOrder(t *testing.T) {
+	s, err := ParseSchedule(`
+# A story.
+nodes 3     # small
+zk session=2s
+
+at 2s heal
+at 1s cut primary:0<>n2 for 1.5s  # the earlier step may stand below
+at 1s move 1 n1 n3
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Setup.Nodes != 3 || s.Setup.SessionTimeout != 2*time.Second || s.Setup.ZKServers != defaultSetup().ZKServers {
+		t.Fatalf("header read as %+v", s.Setup)
+	}
+	var lines []string
+	for i := range s.Steps {
+		lines = append(lines, s.Steps[i].String())
+	}
+	want := []string{"at 1s cut primary:0<>n2 for 1.5s", "at 1s move 1 n1 n3", "at 2s heal"}
+	if !slices.Equal(lines, want) {
+		t.Fatalf("steps %q, want %q", lines, want)
+	}
+}
+
+func TestScheduleErrorsNameTheLineAndTheFault(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"seed 1\nnonsense 3", `line 2: unknown line "nonsense"`},
+		{"seed 1\nseed 2", `line 2: a second line "seed"`},
+		{"seed", `line 1: "seed" wants one word`},
+		{"seed -1", `"-1" is no number`},
+		{"nodes 10", `"10" is no number from 1 to 9`},
+		{"rates loss=2", `loss: "2" is no probability`},
+		{"rates loss=NaN", `loss: "NaN" is no probability`},
+		{"rates loss", `"loss" is not key=value`},
+		{"rates lost=1", `"rates" has no "lost"`},
+		{"rates loss=0.1 loss=0.2", `loss twice`},
+		{"network mode=pigeon", `"pigeon" is neither stream nor datagram`},
+		{"workload shape=round", `"round" is none of uniform, hot, boundary`},
+		{"phases faults=5", `"5" is no duration`},
+		{"phases faults=-5s", `"-5s" is no duration`},
+		{"nodes 3\nreplication 4", `header: replication 4 with 3 nodes`},
+		{"mix get=50", `header: the mix adds up to 110`},
+		{"at 1s", `a step is: at TIME VERB`},
+		{"at 1s explode n1", `unknown step "explode"`},
+		{"at soon crash n1", `"soon" is no duration`},
+		{"at 1s crash", `crash wants one node`},
+		{"at 1s crash n6", `"n6" is none of n1 to n5`},
+		{"at 1s crash 2", `"2" is none of n1 to n5`},
+		{"at 1s crash primary:4", `"4" is no partition from 0 to 3`},
+		{"at 1s restart n1 for 2s", `restart does not last`},
+		{"at 1s cut n1-n2", `"n1-n2" is neither`},
+		{"at 1s cut n1>n1", `n1 twice`},
+		{"at 1s zk-lag 3 1s", `"3" is no number from 0 to 2`},
+		{"at 1s heal n1", `heal wants nothing more, here is "n1"`},
+		{"at 1s move 0", `move wants the 1 to 7 nodes`},
+		{"at 1s cancel 0 n1", `cancel wants nothing more`},
+		{"at 1s heal\nseed 3", `line 2: "seed" belongs above the first step`},
+	} {
+		_, err := ParseSchedule(c.text)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: error %v, want one with %q", c.text, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,408 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"dkv/netsim"
+	"dkv/node"
+	"dkv/zksim"
+)
+
+// A profile narrows what a seed may draw. Faults whose name does not begin
+// with one of its families stay off.
+type profile struct {
+	name     string
+	families []string
+	// intensity multiplies how often faults come; 1 is the ordinary rate.
+	intensity float64
+}
+
+// profiles by name; the first is the default.
+var profiles = []profile{
+	{"default", []string{""}, 1},
+	{"calm", nil, 0},
+	{"process", []string{"process"}, 1.3},
+	{"network", []string{"network"}, 1.3},
+	{"zookeeper", []string{"zookeeper", "process crash"}, 1.3},
+	{"moves", []string{"layout", "process", "network"}, 1.2},
+	{"rough", []string{""}, 2.5},
+}
+
+// Profiles are the names that Draw takes.
+func Profiles() []string {
+	var names []string
+	for _, p := range profiles {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// Draw makes the schedule of a seed: the seed decides which faults are on at
+// all, how often they come, and what cluster and clients they meet. Draws are
+// keyed, so that one fault's do not move another's.
+func Draw(seed uint64, profileName string) (*Schedule, error) {
+	i := slices.IndexFunc(profiles, func(p profile) bool { return p.name == profileName })
+	if i < 0 {
+		return nil, fmt.Errorf("profile %q is none of %s", profileName, strings.Join(Profiles(), ", "))
+	}
+	d := &swarm{random: NewRandom(seed), profile: profiles[i]}
+	d.setup = defaultSetup()
+	d.setup.Seed = seed
+	d.drawCluster()
+	d.drawWorkload()
+	if d.profile.intensity > 0 {
+		d.drawRates()
+		d.drawSteps()
+	}
+	return &Schedule{Setup: d.setup, Steps: d.steps}, nil
+}
+
+// swarm draws one schedule.
+type swarm struct {
+	random  Random
+	profile profile
+	setup   Setup
+	steps   []Step
+}
+
+// share says yes so many times in a hundred.
+func (d *swarm) share(percent int, purpose string) bool {
+	return d.random.Below(100, "swarm "+purpose, 0, 0) < percent
+}
+
+func (d *swarm) below(n int, purpose string) int {
+	return d.random.Below(n, "swarm "+purpose, 0, 0)
+}
+
+// span draws a duration on a log scale, rounded so that it reads well.
+func (d *swarm) span(low, high time.Duration, purpose string, sequence uint64) time.Duration {
+	return round(d.random.LogScale(float64(low), float64(high), "swarm "+purpose, 0, sequence))
+}
+
+// number draws a whole number on a log scale, both ends included.
+func (d *swarm) number(low, high int, purpose string) int {
+	return int(d.random.LogScale(float64(low), float64(high+1), "swarm "+purpose, 0, 0))
+}
+
+// rate draws a probability on a log scale, 0 in (100 - percent) of a hundred
+// runs.
+func (d *swarm) rate(percent int, low, high float64, purpose string) float64 {
+	if !d.share(percent, purpose+" on") {
+		return 0
+	}
+	f := d.random.LogScale(low, high, "swarm "+purpose, 0, 0)
+	digits := math.Pow(10, 1-math.Floor(math.Log10(f)))
+	return math.Round(f*digits) / digits
+}
+
+// round keeps about three digits.
+func round(ns float64) time.Duration {
+	unit := time.Duration(1)
+	for d := time.Duration(ns); d >= 1000; d /= 10 {
+		unit *= 10
+	}
+	return time.Duration(ns).Round(unit)
+}
+
+func (d *swarm) drawCluster() {
+	s := &d.setup
+	s.Nodes = [20]int{3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 6, 6, 7, 7, 7}[d.below(20, "nodes")]
+	s.Partitions = d.number(1, 16, "partitions")
+	if s.Nodes >= 5 && d.share(20, "replication") {
+		s.Replication = 5
+	}
+	s.SuspectAfter = d.span(250*time.Millisecond, time.Second, "suspect after", 0)
+	s.RequestTimeout = d.span(time.Second, 4*time.Second, "request timeout", 0)
+	s.MoveTimeout = d.span(time.Second, 6*time.Second, "move timeout", 0)
+	s.SettleTime = d.span(500*time.Millisecond, 4*time.Second, "settle time", 0)
+	s.RetainEntries = d.number(4, 64, "retain entries")
+	if d.share(20, "retain bytes on") {
+		s.RetainBytes = d.number(256, 8<<10, "retain bytes")
+	}
+	s.ChunkBytes = d.number(32, 4<<10, "chunk bytes")
+	s.ViewTime = d.span(time.Second, 10*time.Second, "view time", 0)
+	if d.share(50, "network") {
+		s.Network = netsim.Datagram
+	}
+	s.LatencyMin = d.span(50*time.Microsecond, 2*time.Millisecond, "latency", 0)
+	s.LatencyMean = s.LatencyMin + d.span(50*time.Microsecond, 5*time.Millisecond, "latency", 1)
+	s.Sync.Min = d.span(20*time.Microsecond, time.Millisecond, "sync", 0)
+	s.Sync.Max = s.Sync.Min + d.span(100*time.Microsecond, 30*time.Millisecond, "sync", 1)
+	s.ZKServers = [5]int{1, 3, 3, 3, 5}[d.below(5, "zookeeper servers")]
+	s.SessionTimeout = d.span(time.Second, 6*time.Second, "session timeout", 0)
+	s.Turn = d.number(1, 64, "turn")
+	s.Outside = [8]Outside{
+		OutsideMixed, OutsideMixed, OutsideMixed, OutsideDown, OutsideIsolated, OutsideDeaf, OutsideMute, OutsideAsTheyAre,
+	}[d.below(8, "outside")]
+	s.Phases = Phases{Faults: 36 * time.Second, Core: 40 * time.Second, Converge: 40 * time.Second}
+}
+
+func (d *swarm) drawWorkload() {
+	w := &d.setup.Workload
+	w.Shape = [10]Shape{Uniform, Uniform, Uniform, Uniform, Hot, Hot, Hot, Boundary, Boundary, Boundary}[d.below(10, "shape")]
+	mix := [6][4]int{ // get, put, delete, conditional
+		{40, 40, 8, 12}, {40, 40, 8, 12}, {75, 18, 2, 5}, {25, 25, 10, 40}, {20, 70, 5, 5}, {50, 50, 0, 0},
+	}[d.below(6, "mix")]
+	w.Get, w.Put, w.Delete, w.Conditional = mix[0], mix[1], mix[2], mix[3]
+	w.Clients = d.number(4, 12, "clients")
+	w.Keys = d.number(2, 16, "keys")
+	w.Operations = d.number(500, 1000, "operations")
+	w.Timeout = d.span(400*time.Millisecond, 3*time.Second, "timeout", 0)
+	w.ValueBytes = d.number(1, 256, "value bytes")
+}
+
+func (d *swarm) on(family string) bool {
+	return slices.ContainsFunc(d.profile.families, func(f string) bool { return strings.HasPrefix(family, f) })
+}
+
+func (d *swarm) drawRates() {
+	if d.on("network rates") {
+		d.setup.Rates = netsim.Rates{
+			Loss:      d.rate(40, 0.0005, 0.03, "loss"),
+			Duplicate: d.rate(50, 0.001, 0.2, "duplicate"),
+			Reorder:   d.rate(50, 0.001, 0.2, "reorder"),
+			Delay:     d.rate(40, 0.0005, 0.02, "delay"),
+			Reset:     d.rate(30, 0.0001, 0.002, "reset"),
+			HalfOpen:  d.rate(20, 0.00005, 0.0005, "half open"),
+			HintLoss:  d.rate(40, 0.05, 0.9, "hint loss"),
+		}
+	}
+	if d.on("zookeeper rates") {
+		d.setup.ZKRates = zksim.Rates{
+			LoseBefore: d.rate(30, 0.01, 0.1, "zk lose before"),
+			LoseAfter:  d.rate(30, 0.01, 0.1, "zk lose after"),
+			ApplyLate:  d.rate(30, 0.01, 0.1, "zk apply late"),
+			LoseWatch:  d.rate(30, 0.02, 0.5, "zk lose watch"),
+			ReadFirst:  d.rate(30, 0.02, 0.5, "zk read first"),
+			Stall:      d.rate(20, 0.02, 0.2, "zk stall"),
+		}
+	}
+}
+
+// A source is one kind of fault that comes again and again.
+type source struct {
+	name    string // family first
+	percent int    // of runs that have it
+	// gap is the range of the mean time between two of it.
+	gap  Range
+	make func(f *source, d *swarm, n uint64, at time.Duration) []Step
+}
+
+// sources are all kinds of fault that a seed may draw.
+var sources = []source{
+	{"process crash", 60, Range{3 * time.Second, 20 * time.Second}, oneNode(Crash, Range{100 * time.Millisecond, 5 * time.Second})},
+	{"process crash loop", 15, Range{12 * time.Second, 40 * time.Second}, crashLoop},
+	{"process crash together", 25, Range{10 * time.Second, 40 * time.Second}, crashTogether},
+	{"process rolling restart", 10, Range{15 * time.Second, 50 * time.Second}, rollingRestart},
+	{"process power loss", 25, Range{10 * time.Second, 50 * time.Second}, powerLoss},
+	{"process pause", 35, Range{4 * time.Second, 30 * time.Second}, oneNode(Pause, Range{50 * time.Millisecond, 6 * time.Second})},
+	{"process disk stall", 30, Range{3 * time.Second, 25 * time.Second}, oneNode(DiskStall, Range{20 * time.Millisecond, 3 * time.Second})},
+	{"network cut one way", 35, Range{3 * time.Second, 25 * time.Second}, cutNodes(CutOneWay)},
+	{"network cut two ways", 35, Range{3 * time.Second, 25 * time.Second}, cutNodes(CutTwoWay)},
+	{"network isolate", 45, Range{4 * time.Second, 25 * time.Second}, oneNode(Isolate, Range{100 * time.Millisecond, 6 * time.Second})},
+	{"network split", 30, Range{5 * time.Second, 30 * time.Second}, splitNodes},
+	{"network flapping", 15, Range{10 * time.Second, 40 * time.Second}, flapping},
+	{"network rough", 25, Range{5 * time.Second, 30 * time.Second}, roughNetwork},
+	{"zookeeper expire", 40, Range{4 * time.Second, 30 * time.Second}, oneNode(ZKExpire, Range{})},
+	{"zookeeper cut", 35, Range{5 * time.Second, 30 * time.Second}, oneNode(ZKCut, Range{200 * time.Millisecond, 10 * time.Second})},
+	{"zookeeper down", 20, Range{15 * time.Second, 60 * time.Second}, zookeeperDown},
+	{"zookeeper leader", 30, Range{6 * time.Second, 40 * time.Second}, plain(ZKLeader)},
+	{"zookeeper lag", 40, Range{4 * time.Second, 30 * time.Second}, zookeeperLag},
+	{"zookeeper lose before", 35, Range{3 * time.Second, 20 * time.Second}, oneNode(ZKLoseBefore, Range{})},
+	{"zookeeper lose after", 35, Range{3 * time.Second, 20 * time.Second}, oneNode(ZKLoseAfter, Range{})},
+	{"layout move", 60, Range{2 * time.Second, 12 * time.Second}, movePartition},
+	{"layout move and crash", 25, Range{6 * time.Second, 30 * time.Second}, moveAndCrash},
+	{"layout cancel", 30, Range{4 * time.Second, 30 * time.Second}, cancelMove},
+}
+
+// drawSteps lets each source that is on run through the fault phase.
+func (d *swarm) drawSteps() {
+	early := d.share(15, "early") // faults while the cluster forms
+	for i := range sources {
+		f := &sources[i]
+		if !d.on(f.name) || !d.share(f.percent, f.name+" on") {
+			continue
+		}
+		mean := d.random.LogScale(float64(f.gap.Min), float64(f.gap.Max), "swarm "+f.name+" mean", 0, 0)
+		at := 2500 * time.Millisecond
+		if early {
+			at = 50 * time.Millisecond
+		}
+		for n := uint64(0); len(d.steps) < maxSteps/2; n++ {
+			u := d.random.Float("swarm "+f.name+" gap", 0, n)
+			at += time.Duration(-math.Log(1-u) * mean / d.profile.intensity)
+			if at >= d.setup.Phases.Faults {
+				break
+			}
+			d.steps = append(d.steps, f.make(f, d, n, at.Round(time.Millisecond))...)
+		}
+	}
+	slices.SortStableFunc(d.steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
+}
+
+// draw is a number below n, the k-th that the n-th fault of this source needs.
+func (f *source) draw(d *swarm, below int, n uint64, k int) int {
+	return d.random.Below(below, "swarm "+f.name, uint64(k)+1, n)
+}
+
+func (f *source) lasting(d *swarm, span Range, n uint64) time.Duration {
+	if span == (Range{}) {
+		return 0
+	}
+	return d.span(span.Min, span.Max, f.name+" lasts", n)
+}
+
+// target is some node: by number, or one that matters to a partition now.
+func (f *source) target(d *swarm, n uint64) Target {
+	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
+	switch choice := f.draw(d, 10, n, 1); {
+	case choice < 4:
+		return Target{Role: Primary, Partition: p}
+	case choice < 6 && d.setup.Replication > 1:
+		return Target{Role: Backup, Partition: p}
+	}
+	return Target{Node: 1 + f.draw(d, d.setup.Nodes, n, 2)}
+}
+
+// some draws count different nodes.
+func (f *source) some(d *swarm, count int, n uint64) []Target {
+	left := make([]int, d.setup.Nodes)
+	for i := range left {
+		left[i] = i + 1
+	}
+	chosen := make([]Target, 0, count)
+	for k := range count {
+		i := f.draw(d, len(left), n, 10+k)
+		chosen = append(chosen, Target{Node: left[i]})
+		left = slices.Delete(left, i, i+1)
+	}
+	return chosen
+}
+
+type maker = func(f *source, d *swarm, n uint64, at time.Duration) []Step
+
+func plain(verb Verb) maker {
+	return func(_ *source, _ *swarm, _ uint64, at time.Duration) []Step { return []Step{{At: at, Do: verb}} }
+}
+
+func oneNode(verb Verb, lasts Range) maker {
+	return func(f *source, d *swarm, n uint64, at time.Duration) []Step {
+		return []Step{{At: at, Do: verb, Targets: []Target{f.target(d, n)}, For: f.lasting(d, lasts, n)}}
+	}
+}
+
+// crashLoop crashes one node again and again, each time soon after its start.
+func crashLoop(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	t := f.target(d, n)
+	var steps []Step
+	for k := range 2 + f.draw(d, 3, n, 3) {
+		steps = append(steps, Step{At: at, Do: Crash, Targets: []Target{t}, For: 100 * time.Millisecond})
+		at += time.Duration(300+f.draw(d, 3000, n, 20+k)) * time.Millisecond
+	}
+	return steps
+}
+
+// crashTogether crashes a primary and one of its backups at one instant.
+func crashTogether(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
+	lasts := f.lasting(d, Range{100 * time.Millisecond, 3 * time.Second}, n)
+	return []Step{
+		{At: at, Do: Crash, Targets: []Target{{Role: Backup, Partition: p}}, For: lasts},
+		{At: at, Do: Crash, Targets: []Target{{Role: Primary, Partition: p}}, For: lasts + time.Duration(f.draw(d, 2000, n, 3))*time.Millisecond},
+	}
+}
+
+func rollingRestart(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	pace := f.lasting(d, Range{500 * time.Millisecond, 3 * time.Second}, n)
+	var steps []Step
+	for i := range d.setup.Nodes {
+		steps = append(steps, Step{At: at, Do: Crash, Targets: []Target{{Node: i + 1}}, For: pace / 4})
+		at += pace
+	}
+	return steps
+}
+
+func powerLoss(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	return []Step{{At: at, Do: PowerLoss, For: f.lasting(d, Range{10 * time.Millisecond, time.Second}, n)}}
+}
+
+// cutNodes cuts a node from another one, or from a partition's primary.
+func cutNodes(verb Verb) maker {
+	return func(f *source, d *swarm, n uint64, at time.Duration) []Step {
+		pair := f.some(d, 2, n)
+		switch p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0)); f.draw(d, 4, n, 1) {
+		case 0:
+			pair = []Target{{Role: Primary, Partition: p}, {Role: Backup, Partition: p}}
+		case 1:
+			pair = []Target{{Role: Backup, Partition: p}, {Role: Primary, Partition: p}}
+		}
+		return []Step{{At: at, Do: verb, Targets: pair, For: f.lasting(d, Range{100 * time.Millisecond, 8 * time.Second}, n)}}
+	}
+}
+
+// splitNodes cuts a minority off from the others.
+func splitNodes(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	count := 1 + f.draw(d, max(1, (d.setup.Nodes-1)/2), n, 0)
+	return []Step{{At: at, Do: Split, Targets: f.some(d, count, n), For: f.lasting(d, Range{200 * time.Millisecond, 6 * time.Second}, n)}}
+}
+
+// flapping cuts one pair of nodes again and again.
+func flapping(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	pair := f.some(d, 2, n)
+	var steps []Step
+	for k := range 3 + f.draw(d, 5, n, 0) {
+		lasts := time.Duration(50+f.draw(d, 1000, n, 30+k)) * time.Millisecond
+		steps = append(steps, Step{At: at, Do: CutTwoWay, Targets: pair, For: lasts})
+		at += lasts + time.Duration(50+f.draw(d, 1000, n, 40+k))*time.Millisecond
+	}
+	return steps
+}
+
+// roughNetwork raises the rates for a while.
+func roughNetwork(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	rates := d.setup.Rates
+	rates.Loss = float64(1+f.draw(d, 30, n, 0)) / 100
+	rates.Delay = float64(f.draw(d, 30, n, 1)) / 100
+	rates.Duplicate = max(rates.Duplicate, float64(f.draw(d, 30, n, 2))/100)
+	return []Step{{At: at, Do: SetRates, Rates: rates, For: f.lasting(d, Range{200 * time.Millisecond, 4 * time.Second}, n)}}
+}
+
+func zookeeperDown(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	return []Step{{At: at, Do: ZKDown, For: f.lasting(d, Range{200 * time.Millisecond, 8 * time.Second}, n)}}
+}
+
+func zookeeperLag(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	return []Step{{
+		At: at, Do: ZKLag, Server: f.draw(d, d.setup.ZKServers, n, 0),
+		Lag: f.lasting(d, Range{20 * time.Millisecond, 2 * time.Second}, n),
+		For: time.Duration(1+f.draw(d, 6, n, 1)) * time.Second,
+	}}
+}
+
+// movePartition moves one partition to other nodes, as many as its replicas.
+func movePartition(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	return []Step{{
+		At: at, Do: Move, Partition: node.PartitionID(f.draw(d, d.setup.Partitions, n, 0)),
+		Targets: f.some(d, d.setup.Replication, n),
+	}}
+}
+
+// moveAndCrash moves a partition and strikes its primary in the middle.
+func moveAndCrash(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	steps := movePartition(f, d, n, at)
+	verb := [...]Verb{Crash, Isolate, Pause}[f.draw(d, 3, n, 1)]
+	return append(steps, Step{
+		At: at + time.Duration(f.draw(d, 300, n, 2))*time.Millisecond, Do: verb,
+		Targets: []Target{{Role: Primary, Partition: steps[0].Partition}},
+		For:     f.lasting(d, Range{100 * time.Millisecond, 4 * time.Second}, n),
+	})
+}
+
+func cancelMove(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	return []Step{{At: at, Do: Cancel, Partition: node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))}}
+}

@@ -1,0 +1,83 @@
+package sim
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"dkv/netsim"
+)
+
+func TestDrawnSchedulesAreValidAndPrintable(t *testing.T) {
+	for _, name := range Profiles() {
+		for seed := range uint64(200) {
+			s, err := Draw(seed, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read, err := ParseSchedule(s.String())
+			if err != nil {
+				t.Fatalf("profile %s seed %d: %v\n%s", name, seed, err, s)
+			}
+			if !reflect.DeepEqual(read, s) {
+				t.Fatalf("profile %s seed %d: drawn\n%s\nread\n%s", name, seed, s, read)
+			}
+		}
+	}
+}
+
+func TestDrawIsAFunctionOfSeedAndProfile(t *testing.T) {
+	a, _ := Draw(42, "default")
+	b, _ := Draw(42, "default")
+	if !reflect.DeepEqual(a, b) {
+		t.Fatal("two draws of one seed differ")
+	}
+	c, _ := Draw(43, "default")
+	if reflect.DeepEqual(a, c) {
+		t.Fatal("two seeds draw the same")
+	}
+	if _, err := Draw(1, "nonsense"); err == nil || !strings.Contains(err.Error(), "default") {
+		t.Fatalf("an unknown profile gives %v, want the names there are", err)
+	}
+}
+
+func TestCalmProfileHasNoFaults(t *testing.T) {
+	s, _ := Draw(7, "calm")
+	if len(s.Steps) > 0 || s.Setup.Rates != (netsim.Rates{}) {
+		t.Fatalf("the calm profile draws faults:\n%s", s)
+	}
+}
+
+// A swarm is worth its name if each fault is on in some runs and off in others.
+func TestSwarmTurnsEveryVerbOnAndOff(t *testing.T) {
+	const runs = 400
+	var with [verbs]int
+	large := 0
+	for seed := range uint64(runs) {
+		s, _ := Draw(seed, "default")
+		var has [verbs]bool
+		for i := range s.Steps {
+			has[s.Steps[i].Do] = true
+		}
+		for v, on := range has {
+			if on {
+				with[v]++
+			}
+		}
+		if s.Setup.Nodes >= 5 {
+			large++
+		}
+	}
+	for v := Crash; v < verbs; v++ {
+		switch v {
+		case Restart, Resume, Heal, ZKHeal, ZKUp: // "for" does it
+			continue
+		}
+		if with[v] == 0 || with[v] == runs {
+			t.Errorf("%v is on in %d of %d runs", v, with[v], runs)
+		}
+	}
+	if large < runs*50/100 || large > runs*70/100 {
+		t.Errorf("%d of %d runs have five nodes or more, want about 60%%", large, runs)
+	}
+}

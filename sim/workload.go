@@ -1,0 +1,278 @@
+package sim
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"dkv/linearizability"
+	"dkv/node"
+	"dkv/node/ring"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// workload is the clients: processes each of which asks one thing at a time,
+// waits for the end of it or loses patience, thinks, and goes on. All they ask
+// and hear goes into the history.
+type workload struct {
+	world    *World
+	setup    *Setup
+	recorder *linearizability.Recorder
+	keys     []string
+	clients  []*client
+	// hosts that clients ask; nil: any.
+	hosts   []int
+	stopped bool
+	calls   uint64 // so far, of everybody; also numbers the values
+	// ended hears of every operation's end.
+	ended func(op linearizability.Operation, outcome linearizability.Outcome)
+}
+
+// client is one process of the workload.
+type client struct {
+	work  *workload
+	id    int
+	host  int
+	draws uint64
+	// versions that this client last met, by key: what its conditions name.
+	versions []node.Version
+}
+
+// clientPatience is how much longer a client waits than it told the node.
+const clientPatience = 200 * time.Millisecond
+
+func newWorkload(w *World, setup *Setup) *workload {
+	l := &workload{world: w, setup: setup}
+	l.recorder = linearizability.NewRecorder(linearizability.RecorderConfig{Now: w.Now})
+	l.ended = func(linearizability.Operation, linearizability.Outcome) {}
+	l.keys = chooseKeys(&setup.Workload, setup.Partitions)
+	for i := range setup.Workload.Clients {
+		c := &client{work: l, id: i, versions: make([]node.Version, len(l.keys))}
+		c.host = c.below(setup.Nodes, "home")
+		l.clients = append(l.clients, c)
+	}
+	return l
+}
+
+// start lets the clients begin, each after a while of its own.
+func (l *workload) start() {
+	for _, c := range l.clients {
+		l.world.After(c.think(), c.ask)
+	}
+}
+
+// chooseKeys names the keys. Those of the boundary shape are, out of many
+// names, the ones whose hashes lie closest to a partition's ends.
+func chooseKeys(w *Workload, partitions int) []string {
+	keys := make([]string, w.Keys)
+	for i := range keys {
+		keys[i] = "k" + strconv.Itoa(i)
+	}
+	if w.Shape != Boundary {
+		return keys
+	}
+	const tries = 2000
+	distance := make([]uint64, len(keys))
+	for i := range keys {
+		p := i / 2 % partitions
+		distance[i] = math.MaxUint64
+		for t := range tries {
+			name := "b" + strconv.Itoa(i) + "-" + strconv.Itoa(t)
+			d := xxhash.Sum64String(name) - ring.Point(p, partitions)
+			if i%2 == 1 {
+				d = -d // before the point rather than after it
+			}
+			if d < distance[i] {
+				distance[i], keys[i] = d, name
+			}
+		}
+	}
+	return keys
+}
+
+// keyIn finds a name whose hash lies in the partition.
+func keyIn(p node.PartitionID, partitions int) string {
+	for t := 0; ; t++ {
+		name := "p" + strconv.Itoa(int(p)) + "-" + strconv.Itoa(t)
+		if ring.PartitionOf([]byte(name), partitions) == int(p) {
+			return name
+		}
+	}
+}
+
+func (c *client) below(n int, purpose string) int {
+	c.draws++
+	return c.work.world.random.Below(n, "client "+purpose, uint64(c.id), c.draws)
+}
+
+// think is the time between two operations: exponential, so that clients
+// sometimes crowd and sometimes leave the cluster alone.
+func (c *client) think() time.Duration {
+	w := &c.work.setup.Workload
+	mean := float64(c.work.setup.Phases.Faults) * float64(w.Clients) / float64(max(1, w.Operations))
+	c.draws++
+	u := c.work.world.random.Float("client think", uint64(c.id), c.draws)
+	return time.Duration(-math.Log(1-u) * mean)
+}
+
+// ask begins the next operation.
+func (c *client) ask() {
+	if c.work.stopped {
+		return
+	}
+	k := c.drawKey()
+	op, r := c.drawOperation(k)
+	c.chooseHost()
+	c.work.submit(c.host, op, r, func(resp node.Response, outcome linearizability.Outcome) {
+		c.onEnd(k, resp, outcome)
+	})
+}
+
+func (c *client) drawKey() int {
+	n := len(c.work.keys)
+	if c.work.setup.Workload.Shape == Hot && c.below(2, "hot") == 0 {
+		return 0
+	}
+	return c.below(n, "key")
+}
+
+// chooseHost stays at a node mostly, so that sessions form, and leaves it at
+// times.
+func (c *client) chooseHost() {
+	hosts := c.work.hosts
+	if hosts == nil {
+		if c.below(10, "leave") == 0 {
+			c.host = c.below(c.work.setup.Nodes, "host")
+		}
+		return
+	}
+	for _, h := range hosts {
+		if h == c.host && c.below(10, "leave") != 0 {
+			return
+		}
+	}
+	c.host = hosts[c.below(len(hosts), "host")]
+}
+
+func (c *client) drawOperation(k int) (linearizability.Operation, node.Request) {
+	w := &c.work.setup.Workload
+	op := linearizability.Operation{Client: c.id, Key: c.work.keys[k]}
+	r := node.Request{Key: []byte(op.Key), Timeout: w.Timeout}
+	conditional := false
+	switch n := c.below(100, "kind"); {
+	case n < w.Get:
+		op.Kind, r.Kind = linearizability.Get, node.RequestGet
+	case n < w.Get+w.Put:
+		op.Kind, r.Kind = linearizability.Put, node.RequestPut
+	case n < w.Get+w.Put+w.Delete:
+		op.Kind, r.Kind = linearizability.Delete, node.RequestDelete
+	default:
+		conditional = true
+		op.Kind, r.Kind = linearizability.Put, node.RequestPut
+		if c.below(4, "conditional delete") == 0 {
+			op.Kind, r.Kind = linearizability.Delete, node.RequestDelete
+		}
+	}
+	if op.Kind == linearizability.Put {
+		op.Value = c.work.value(c.id)
+		r.Value = []byte(op.Value)
+	}
+	if conditional {
+		c.drawCondition(k, &op, &r)
+	}
+	return op, r
+}
+
+// drawCondition asks for the version last met, or for absence.
+func (c *client) drawCondition(k int, op *linearizability.Operation, r *node.Request) {
+	version := c.versions[k]
+	if version == 0 || op.Kind == linearizability.Put && c.below(3, "if absent") == 0 {
+		if op.Kind == linearizability.Put {
+			op.IfAbsent, r.If.Absent = true, true
+		}
+		return
+	}
+	op.IfMatch, r.If.Match = linearizability.Version(version), version
+}
+
+// value is one that no other put writes.
+func (l *workload) value(client int) string {
+	v := fmt.Sprintf("c%d-%d", client, l.calls)
+	if pad := l.setup.Workload.ValueBytes - len(v); pad > 0 {
+		v += strings.Repeat(".", pad)
+	}
+	return v
+}
+
+// onEnd remembers what was met, and thinks. After a failure a client goes to
+// another node half of the time.
+func (c *client) onEnd(k int, resp node.Response, outcome linearizability.Outcome) {
+	if outcome == linearizability.OK {
+		if resp.Version != 0 {
+			c.versions[k] = resp.Version
+		}
+	} else if c.work.hosts == nil && c.below(2, "flee") == 0 {
+		c.host = c.below(c.work.setup.Nodes, "host")
+	}
+	c.work.world.After(c.think(), c.ask)
+}
+
+// submit sends one operation to a host, records it, and calls done once: with
+// the answer, or when the client's patience is over.
+func (l *workload) submit(host int, op linearizability.Operation, r node.Request,
+	done func(resp node.Response, outcome linearizability.Outcome)) {
+	l.calls++
+	op.Node = HostName(host)
+	stamp := l.recorder.Call(op)
+	op.CallTime = l.world.Now()
+	over := false
+	end := func(resp node.Response, outcome linearizability.Outcome) {
+		if over {
+			return
+		}
+		over = true
+		l.recorder.Return(stamp, outcome, answerOf(op.Kind, resp, outcome))
+		l.ended(op, outcome)
+		done(resp, outcome)
+	}
+	giveUp := l.world.After(r.Timeout+clientPatience, func() { end(node.Response{}, linearizability.Unknown) })
+	l.world.Submit(host, r, func(resp node.Response, broken bool) {
+		giveUp()
+		end(resp, outcomeOf(resp, broken))
+	})
+}
+
+func outcomeOf(resp node.Response, broken bool) linearizability.Outcome {
+	switch {
+	case broken:
+		return linearizability.Unknown
+	case resp.Outcome == node.Done:
+		return linearizability.OK
+	case resp.Outcome == node.Refused:
+		return linearizability.Refused
+	}
+	return linearizability.Unknown
+}
+
+// answerOf is a response as a history tells it.
+func answerOf(kind linearizability.Kind, resp node.Response, outcome linearizability.Outcome) linearizability.Answer {
+	if outcome != linearizability.OK {
+		return linearizability.Answer{}
+	}
+	a := linearizability.Answer{
+		ConditionFailed: resp.Failed,
+		Version:         linearizability.Version(resp.Version),
+		Index:           linearizability.Index(resp.Index),
+	}
+	if kind == linearizability.Put && !resp.Failed {
+		return a
+	}
+	a.Found = resp.Found
+	if resp.Found {
+		a.HasValue, a.Value = true, string(resp.Value)
+	}
+	return a
+}
