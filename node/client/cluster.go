@@ -1,0 +1,132 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// Cluster is the layout as a node knows it, and that node.
+type Cluster struct {
+	Cluster     string // UUID; "" while the cluster is not formed
+	Version     int    // of the layout; -1: none yet
+	Partitions  int
+	Replication int
+	Node        NodeStatus
+	Members     []Member
+}
+
+// NodeStatus is how a node sees itself.
+type NodeStatus struct {
+	ID        string
+	Store     string
+	Boot      uint64
+	Member    uint32 // 0: not a member yet
+	Ready     bool
+	Why       string // what it waits for
+	ZooKeeper string
+}
+
+// Member is one member of the layout.
+type Member struct {
+	Number    uint32
+	Node      string
+	Store     string
+	Peer      string
+	HTTP      string
+	Zone      string
+	Weight    int
+	State     string
+	Primaries int
+	Replicas  int
+}
+
+// Partition is one partition as a node knows it.
+type Partition struct {
+	ID       uint32
+	Epoch    uint64
+	Primary  uint32
+	Replicas []uint32
+	Next     []uint32
+	Here     *Replica // nil: the node keeps nothing of it
+}
+
+// Replica is a node's own copy of a partition.
+type Replica struct {
+	Role     string
+	Promised uint64
+	First    uint64
+	Last     uint64
+	Commit   uint64
+	Applied  uint64
+	Lag      uint64
+}
+
+// Cluster asks the first server that answers.
+func (c *Client) Cluster(ctx context.Context) (Cluster, error) {
+	var page Cluster
+	return page, c.page(ctx, "/v1/cluster", &page)
+}
+
+// Partitions asks the first server that answers.
+func (c *Client) Partitions(ctx context.Context) ([]Partition, error) {
+	var page struct{ Partitions []Partition }
+	err := c.page(ctx, "/v1/partitions", &page)
+	return page.Partitions, err
+}
+
+// Ready asks the first server that answers whether it can serve, and if not,
+// what it waits for.
+func (c *Client) Ready(ctx context.Context) (ready bool, why string, err error) {
+	var page struct {
+		Ready bool
+		Why   string
+	}
+	err = c.page(ctx, "/readyz", &page)
+	return page.Ready, page.Why, err
+}
+
+// Metrics returns the first server's /metrics as text.
+func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
+	return c.fetch(ctx, c.servers[0], "/metrics")
+}
+
+func (c *Client) page(ctx context.Context, path string, into any) error {
+	var first error
+	for _, server := range c.servers {
+		body, err := c.fetch(ctx, server, path)
+		if err == nil {
+			if err = json.Unmarshal(body, into); err == nil {
+				return nil
+			}
+			err = fmt.Errorf("%s%s: %w", server, path, err)
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// fetch takes any status with a JSON page: /readyz says 503 in one.
+func (c *Client) fetch(ctx context.Context, server, path string) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxPageBytes))
+	if err != nil {
+		return nil, fmt.Errorf("%s%s: %w", server, path, err)
+	}
+	if answer.StatusCode != http.StatusOK && answer.Header.Get("Content-Type") != "application/json" {
+		return nil, fmt.Errorf("%s%s: %s: %.200s", server, path, answer.Status, body)
+	}
+	return body, nil
+}
