@@ -1,0 +1,204 @@
+package sim
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"dkv/node"
+	"dkv/zksim"
+)
+
+// zkScript is a puppet with a session, and what came of its calls.
+type zkScript struct {
+	*puppetWorld
+	session node.Session
+	events  []node.SessionEvent
+}
+
+func newZKScript(t *testing.T) *zkScript {
+	s := &zkScript{puppetWorld: newPuppetWorld(t, Config{Seed: 4, ZooKeeper: quickZK(), SessionTimeout: time.Second})}
+	s.open(s.start(0))
+	return s
+}
+
+func (s *zkScript) open(p *puppet) {
+	s.events = nil
+	s.Do(func() {
+		s.session = p.env.Coordinator.Open(func(ev node.SessionEvent) { s.events = append(s.events, ev) })
+	})
+	s.wait("a session", func() bool { return len(s.events) > 0 })
+}
+
+func (s *zkScript) wait(what string, cond func() bool) {
+	s.t.Helper()
+	if !s.RunUntil(cond) {
+		s.t.Fatalf("waited in vain for %s", what)
+	}
+}
+
+func (s *zkScript) multi(ops ...node.Op) error {
+	s.t.Helper()
+	var got error
+	ended := false
+	s.Do(func() { s.session.Multi(ops, func(err error) { got, ended = err, true }) })
+	s.wait("a multi", func() bool { return ended })
+	return got
+}
+
+func TestSessionWatchesWhatIsMissing(t *testing.T) {
+	s := newZKScript(t)
+	var missing error
+	ended := false
+	s.Do(func() {
+		s.session.Get("/a", true, func(_ []byte, _ node.Stat, err error) { missing, ended = err, true })
+	})
+	s.wait("a get", func() bool { return ended })
+	if !errors.Is(missing, node.ErrNoNode) {
+		t.Errorf("a missing znode: %v", missing)
+	}
+	if err := s.multi(node.Op{Kind: node.OpCreateEphemeral, Path: "/a", Data: []byte("1")}); err != nil {
+		t.Fatalf("a multi of one: %v", err)
+	}
+	s.wait("the watch", func() bool { return slices.Contains(s.events, node.SessionEvent{Kind: node.EventChanged, Path: "/a"}) })
+	var data []byte
+	var stat node.Stat
+	s.Do(func() { s.session.Get("/a", false, func(d []byte, st node.Stat, _ error) { data, stat = d, st }) })
+	s.wait("another get", func() bool { return data != nil })
+	if string(data) != "1" || stat.EphemeralOwner != s.session.ID() || stat.Version != 0 || stat.Czxid == 0 {
+		t.Errorf("got %q, %+v; the session is %d", data, stat, s.session.ID())
+	}
+}
+
+func TestSessionNamesTheCulprit(t *testing.T) {
+	s := newZKScript(t)
+	if err := s.multi(node.Op{Kind: node.OpCreate, Path: "/a"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		op   node.Op
+		want error
+	}{
+		{node.Op{Kind: node.OpSet, Path: "/a", Version: 3}, node.ErrBadVersion},
+		{node.Op{Kind: node.OpCheck, Path: "/b", Version: node.AnyVersion}, node.ErrNoNode},
+		{node.Op{Kind: node.OpCreate, Path: "/a"}, node.ErrNodeExists},
+		{node.Op{Kind: node.OpDelete, Path: "/a/b", Version: node.AnyVersion}, node.ErrNoNode},
+	} {
+		err := s.multi(node.Op{Kind: node.OpCheck, Path: "/a", Version: 0}, c.op)
+		var culprit *node.OpError
+		if !errors.As(err, &culprit) || culprit.Op != 1 || !errors.Is(err, c.want) {
+			t.Errorf("%+v: %v", c.op, err)
+		}
+	}
+	err := s.multi(
+		node.Op{Kind: node.OpSet, Path: "/a", Version: 0, Data: []byte("2")},
+		node.Op{Kind: node.OpCreate, Path: "/a/b"},
+		node.Op{Kind: node.OpCheck, Path: "/a", Version: 1},
+	)
+	if err != nil {
+		t.Errorf("a multi that holds: %v", err)
+	}
+	if err := s.multi(node.Op{Kind: node.OpDelete, Path: "/a", Version: node.AnyVersion}); !errors.Is(err, node.ErrNotEmpty) {
+		t.Errorf("deleting a parent: %v", err)
+	}
+}
+
+func TestSessionEndsOnce(t *testing.T) {
+	s := newZKScript(t)
+	id := s.session.ID()
+	if id == 0 || !s.world.ExpireSession(0) {
+		t.Fatal("no session to expire")
+	}
+	s.wait("the end", func() bool { return s.events[len(s.events)-1].Kind == node.EventExpired })
+	if err := s.multi(node.Op{Kind: node.OpCreate, Path: "/late"}); !errors.Is(err, node.ErrSessionOver) {
+		t.Errorf("a call on a session that is over: %v", err)
+	}
+	s.world.RunUntil(s.world.Now() + 3*time.Second)
+	if last := s.events[len(s.events)-1]; last.Kind != node.EventExpired {
+		t.Errorf("after the end came %+v", last)
+	}
+	s.open(s.puppets[0])
+	closed := false
+	s.Do(func() { s.session.Close(func() { closed = true }) })
+	s.wait("the close", func() bool { return closed })
+	if s.world.ZooKeeper().SessionAlive(s.session.ID()) {
+		t.Error("a closed session lives")
+	}
+	n := len(s.events)
+	s.world.RunUntil(s.world.Now() + 3*time.Second)
+	if len(s.events) != n {
+		t.Errorf("after the close came %+v", s.events[n:])
+	}
+	again := false
+	s.Do(func() { s.session.Close(func() { again = true }) })
+	s.wait("another close", func() bool { return again })
+}
+
+func TestSessionSurvivesItsProcess(t *testing.T) {
+	s := newZKScript(t)
+	if err := s.multi(node.Op{Kind: node.OpCreateEphemeral, Path: "/me"}); err != nil {
+		t.Fatal(err)
+	}
+	id := s.session.ID()
+	answered := false
+	s.Do(func() { s.session.Children("/", false, func([]string, error) { answered = true }) })
+	s.world.Crash(0)
+	events := len(s.events)
+	if !s.world.ZooKeeper().SessionAlive(id) {
+		t.Error("the session ended with its process")
+	}
+	s.world.RunUntil(s.world.Now() + 5*time.Second)
+	if answered || len(s.events) != events {
+		t.Error("a dead process was called back")
+	}
+	if _, _, code := s.world.ZooKeeper().Peek("/me"); code != zksim.ErrNoNode {
+		t.Errorf("the ephemeral of a dead process: %v", code)
+	}
+}
+
+func TestLostRepliesAreUnknown(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		s := newZKScript(t)
+		s.world.ZooKeeper().LoseNextWrite(HostName(0), after)
+		if err := s.multi(node.Op{Kind: node.OpCreate, Path: "/x"}); !errors.Is(err, node.ErrUnknownOutcome) {
+			t.Errorf("lost, after the effect: %t: %v", after, err)
+		}
+		if _, _, code := s.world.ZooKeeper().Peek("/x"); (code == zksim.OK) != after {
+			t.Errorf("lost, after the effect: %t: the znode: %v", after, code)
+		}
+	}
+}
+
+func TestCutsAddUp(t *testing.T) {
+	s := newZKScript(t)
+	id := s.session.ID()
+	s.world.CutZooKeeper(0)
+	s.world.Pause(0)
+	s.world.Resume(0)
+	s.world.RunUntil(s.world.Now() + 5*time.Second)
+	if s.world.ZooKeeper().SessionAlive(id) {
+		t.Error("the end of a pause healed the cut")
+	}
+	s.world.HealZooKeeper(0)
+	s.wait("the news", func() bool { return s.events[len(s.events)-1].Kind == node.EventExpired })
+}
+
+func TestChildrenAreSorted(t *testing.T) {
+	s := newZKScript(t)
+	for _, name := range []string{"/d", "/d/c", "/d/a", "/d/e", "/d/b", "/d/d"} {
+		if err := s.multi(node.Op{Kind: node.OpCreate, Path: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var names []string
+	s.Do(func() { s.session.Children("/d", true, func(n []string, _ error) { names = n }) })
+	s.wait("the names", func() bool { return names != nil })
+	if !slices.Equal(names, []string{"a", "b", "c", "d", "e"}) {
+		t.Errorf("children %v", names)
+	}
+	if err := s.multi(node.Op{Kind: node.OpDelete, Path: "/d/c", Version: 0}); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("the watch", func() bool { return slices.Contains(s.events, node.SessionEvent{Kind: node.EventChanged, Path: "/d"}) })
+}
