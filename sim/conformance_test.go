@@ -7,6 +7,7 @@ import (
 
 	"dkv/node"
 	"dkv/node/envtest"
+	"dkv/zksim"
 )
 
 // puppet is a process whose every event is the test's.
@@ -116,6 +117,50 @@ func (h netWorld) Start(n int, receive func(*node.Envelope)) node.Network {
 
 func (h netWorld) Stop(n int) { h.world.Crash(n) }
 
+// The world with ZooKeeper.
+type zkWorld struct{ *puppetWorld }
+
+func (h zkWorld) Coordinator(n int) node.Coordinator {
+	if h.world.State(n) == Down {
+		h.start(n)
+	}
+	return h.puppets[n].env.Coordinator
+}
+
+func (h zkWorld) Root() string {
+	for n := range 2 {
+		h.Coordinator(n)
+	}
+	const root = "/conformance"
+	ended := false
+	client := h.world.ZooKeeper().Connect("setup", 10*time.Second, silent{})
+	client.Create(root, nil, 0, func(_ zksim.CreateResult, err error) {
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		client.Close(func() { ended = true })
+	})
+	if !h.RunUntil(func() bool { return ended }) {
+		h.t.Fatal("ZooKeeper does not answer")
+	}
+	return root
+}
+
+func (h zkWorld) Expire(s node.Session) {
+	if !h.world.ZooKeeper().ExpireSession(s.ID()) {
+		h.t.Fatalf("session %d can't be ended", s.ID())
+	}
+}
+
+func (h zkWorld) Cut(n int)  { h.world.CutZooKeeper(n) }
+func (h zkWorld) Heal(n int) { h.world.HealZooKeeper(n) }
+
+// silent is a zksim.Handler that hears nothing.
+type silent struct{}
+
+func (silent) SessionEvent(zksim.SessionState) {}
+func (silent) WatchEvent(zksim.Event)          {}
+
 // conformanceConfigs are worlds that differ in all that a door must not show.
 func conformanceConfigs() map[string]Config {
 	return map[string]Config{
@@ -144,6 +189,9 @@ func TestDoorsConform(t *testing.T) {
 			})
 			t.Run("network", func(t *testing.T) {
 				envtest.TestNetwork(t, func(t *testing.T) envtest.NetworkHarness { return netWorld{newPuppetWorld(t, cfg)} })
+			})
+			t.Run("coordinator", func(t *testing.T) {
+				envtest.TestCoordinator(t, func(t *testing.T) envtest.CoordinatorHarness { return zkWorld{newPuppetWorld(t, cfg)} })
 			})
 		})
 	}

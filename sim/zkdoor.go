@@ -20,7 +20,7 @@ func (z zkDoor) Open(events func(node.SessionEvent)) node.Session {
 		s.closed = true
 		return s
 	}
-	if old := z.life.session; old != nil && !old.closed && !old.expired {
+	if old := z.life.session; old != nil && !old.over() {
 		panic("sim: a node opened a session while it has one")
 	}
 	z.life.session = s
@@ -37,6 +37,13 @@ type session struct {
 	events  func(node.SessionEvent)
 	closed  bool // by the node
 	expired bool
+	calls   []*answer // not answered, in the order made
+}
+
+// answer is a call's place in the order of answers.
+type answer struct {
+	payload uint64
+	fn      func() // nil: not known yet
 }
 
 func (s *session) ID() int64 {
@@ -49,7 +56,9 @@ func (s *session) ID() int64 {
 // Get reads a znode. Two requests go out when it is to be watched, one behind
 // the other, since ZooKeeper arms a watch on a missing znode for exists alone.
 func (s *session) Get(path string, watch bool, done func([]byte, node.Stat, error)) {
-	if s.over(func(err error) { done(nil, node.Stat{}, err) }) {
+	a := s.call()
+	if s.over() {
+		s.settle(a, path, zksim.ErrClosing, func(err error) { done(nil, node.Stat{}, err) })
 		return
 	}
 	var armed error
@@ -60,24 +69,28 @@ func (s *session) Get(path string, watch bool, done func([]byte, node.Stat, erro
 		if errors.Is(err, zksim.ErrNoNode) && watch && armed != nil && !errors.Is(armed, zksim.ErrNoNode) {
 			err = armed // missing, and no watch tells of its creation
 		}
-		s.answer(path, err, func(err error) { done(data, statOf(stat), err) })
+		s.settle(a, path, err, func(err error) { done(data, statOf(stat), err) })
 	})
 }
 
 // Children lists the names under a znode.
 func (s *session) Children(path string, watch bool, done func([]string, error)) {
-	if s.over(func(err error) { done(nil, err) }) {
+	a := s.call()
+	if s.over() {
+		s.settle(a, path, zksim.ErrClosing, func(err error) { done(nil, err) })
 		return
 	}
 	s.client.Children(path, watch, func(names []string, _ zksim.Stat, err error) {
 		slices.Sort(names)
-		s.answer(path, err, func(err error) { done(names, err) })
+		s.settle(a, path, err, func(err error) { done(names, err) })
 	})
 }
 
 // Multi makes all the changes or none.
 func (s *session) Multi(ops []node.Op, done func(error)) {
-	if s.over(done) {
+	a := s.call()
+	if s.over() {
+		s.settle(a, "multi", zksim.ErrClosing, done)
 		return
 	}
 	list := make([]zksim.Op, len(ops))
@@ -87,11 +100,11 @@ func (s *session) Multi(ops []node.Op, done func(error)) {
 	s.client.Multi(list, func(results []zksim.OpResult, err error) {
 		for i := range results {
 			if e := results[i].Err; e != zksim.OK && e != zksim.ErrRuntimeInconsistency {
-				s.post(KindAnswer, uint64(uint32(e)), func() { done(&node.OpError{Op: i, Err: errorOf(e)}) })
+				s.settle(a, "multi", e, func(err error) { done(&node.OpError{Op: i, Err: err}) })
 				return
 			}
 		}
-		s.answer("multi", err, done)
+		s.settle(a, "multi", err, done)
 	})
 }
 
@@ -100,7 +113,7 @@ func (s *session) Close(done func()) {
 	if done == nil {
 		done = func() {}
 	}
-	if s.closed || s.expired || s.client == nil {
+	if s.over() {
 		s.closed = true
 		s.post(KindAnswer, 0, done)
 		return
@@ -109,14 +122,7 @@ func (s *session) Close(done func()) {
 	s.client.Close(func() { s.post(KindAnswer, 0, done) })
 }
 
-// over answers a call on a session that is over, and says whether it is.
-func (s *session) over(done func(error)) bool {
-	if !s.closed && !s.expired {
-		return false
-	}
-	s.post(KindAnswer, 0, func() { done(node.ErrSessionOver) })
-	return true
-}
+func (s *session) over() bool { return s.closed || s.expired }
 
 // abandon is the end of the process: the session lives until it expires.
 func (s *session) abandon() {
@@ -127,7 +133,7 @@ func (s *session) abandon() {
 
 // SessionEvent tells the node what became of the session.
 func (s *session) SessionEvent(state zksim.SessionState) {
-	if s.closed || s.expired {
+	if s.over() {
 		return
 	}
 	var kind node.SessionEventKind
@@ -147,7 +153,7 @@ func (s *session) SessionEvent(state zksim.SessionState) {
 
 // WatchEvent tells the node that a watch fired.
 func (s *session) WatchEvent(e zksim.Event) {
-	if !s.closed && !s.expired {
+	if !s.over() {
 		s.tell(node.SessionEvent{Kind: node.EventChanged, Path: e.Path})
 	}
 }
@@ -160,14 +166,29 @@ func (s *session) tell(ev node.SessionEvent) {
 	})
 }
 
-// answer maps an error and queues the answer.
-func (s *session) answer(about string, err error, done func(error)) {
-	var code zksim.Code
+// call takes a place in the order of answers.
+func (s *session) call() *answer {
+	a := new(answer)
+	s.calls = append(s.calls, a)
+	return a
+}
+
+// settle maps an error and gives a call its answer, which goes out behind
+// those of all earlier calls.
+func (s *session) settle(a *answer, about string, err error, done func(error)) {
+	code := zksim.OK
 	if err != nil && !errors.As(err, &code) {
 		panic(fmt.Sprintf("sim: ZooKeeper answered %v", err))
 	}
 	mapped := errorOf(code)
-	s.post(KindAnswer, uint64(uint32(code))^xxhash.Sum64String(about), func() { done(mapped) })
+	a.payload = uint64(uint32(code)) ^ xxhash.Sum64String(about)
+	a.fn = func() { done(mapped) }
+	for len(s.calls) > 0 && s.calls[0].fn != nil {
+		first := s.calls[0]
+		s.calls[0] = nil
+		s.calls = s.calls[1:]
+		s.post(KindAnswer, first.payload, first.fn)
+	}
 }
 
 func (s *session) post(kind Kind, payload uint64, fn func()) {
