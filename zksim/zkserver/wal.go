@@ -62,7 +62,7 @@ type wal struct {
 	gen    uint64
 	offset int64
 	block  []byte
-	Syncs  atomic.Int64
+	syncs  atomic.Int64 // made so far
 }
 
 func logName(gen uint64) string      { return fmt.Sprintf("log-%016x", gen) }
@@ -157,7 +157,7 @@ func (w *wal) sync(group []batch) error {
 	if err := w.file.Sync(); err != nil {
 		return fmt.Errorf("zkserver: syncing %s: %w", w.file.Name(), err)
 	}
-	w.Syncs.Add(1)
+	w.syncs.Add(1)
 	w.offset += int64(len(w.block))
 	if cap(w.block) > 1<<20 {
 		w.block = nil

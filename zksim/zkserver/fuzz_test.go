@@ -1,0 +1,199 @@
+package zkserver
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"dkv/zksim"
+)
+
+// seedRequests are one good frame of each kind.
+func seedRequests() [][]byte {
+	frame := func(op int32, body func(e *encoder)) []byte {
+		var e encoder
+		e.i32(7)
+		e.i32(op)
+		body(&e)
+		return e.b
+	}
+	op := zksim.Op{Code: zksim.OpCreate, Path: "/a", Data: []byte("x"), Flags: 3}
+	return [][]byte{
+		frame(1, func(e *encoder) { encodeOp(e, &op) }),
+		frame(5, func(e *encoder) { o := opSet("/a"); encodeOp(e, &o) }),
+		frame(2, func(e *encoder) { o := opDelete("/a"); encodeOp(e, &o) }),
+		frame(14, func(e *encoder) {
+			e.multiHeader(1, false, -1)
+			encodeOp(e, &op)
+			e.multiHeader(-1, true, -1)
+		}),
+		frame(12, func(e *encoder) { e.str("/"); e.boolean(true) }),
+		frame(101, func(e *encoder) {
+			e.i64(1)
+			e.strings([]string{"/a"})
+			e.strings(nil)
+			e.strings([]string{"/b", "/c"})
+		}),
+		frame(100, func(e *encoder) { e.i32(0); e.str("digest"); e.buffer(nil) }),
+		frame(11, func(e *encoder) {}),
+		frame(-11, func(e *encoder) {}),
+		frame(14, func(e *encoder) { e.multiHeader(1, false, -1); e.i32(0x7fffffff) }),
+		frame(101, func(e *encoder) { e.i64(1); e.i32(0x7fffffff) }),
+	}
+}
+
+// FuzzRequest decodes anything, and serves what decodes: no panic, and nothing
+// made that is larger than its frame could ask for.
+func FuzzRequest(f *testing.F) {
+	for _, b := range seedRequests() {
+		f.Add(b)
+	}
+	s := memoryServer(f)
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		req, header, err := decodeRequest(frame)
+		if err == nil && !header {
+			t.Fatal("good without a header")
+		}
+		if n := len(req.ops); n > len(frame)/9 {
+			t.Fatalf("%d operations from %d bytes", n, len(frame))
+		}
+		w := req.watches
+		if n := len(w.Data) + len(w.Exist) + len(w.Child); n > len(frame)/4 {
+			t.Fatalf("%d watches from %d bytes", n, len(frame))
+		}
+		s.call(func() {
+			c := &conn{id: 1, server: s}
+			c.changed.L = &c.mu
+			c.session = s.newSession(time.Second)
+			s.byID[1] = c
+			s.onFrame(c, frame)
+			checkFrames(t, c.pending)
+			s.forget(c)
+			c.pending, c.dirty, s.dirty = nil, false, s.dirty[:0]
+		})
+	})
+}
+
+// checkFrames asserts that output is whole frames with whole headers.
+func checkFrames(t *testing.T, b []byte) {
+	t.Helper()
+	for len(b) > 0 {
+		if len(b) < 4 || int(binary.BigEndian.Uint32(b)) > len(b)-4 || binary.BigEndian.Uint32(b) < 16 {
+			t.Fatalf("output %x", b)
+		}
+		b = b[4+binary.BigEndian.Uint32(b):]
+	}
+}
+
+func memoryServer(t testing.TB) *Server {
+	s, err := Open(Options{Tick: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func FuzzConnect(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(make([]byte, 44))
+	f.Add(append(make([]byte, 24), 0, 0, 0, 16, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 1))
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		if _, err := decodeConnect(frame); err == nil && len(frame) < 28 {
+			t.Fatalf("%d bytes were enough", len(frame))
+		}
+	})
+}
+
+// FuzzTxn: what decodes encodes to the same bytes.
+func FuzzTxn(f *testing.F) {
+	for _, txn := range []zksim.Txn{
+		{Zxid: 1, Time: 2, Session: 3, Op: opCreate("/a")},
+		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpCreate, Path: "/a", Data: []byte("d"), Flags: 1, ACL: zksim.OpenACL}},
+		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpMulti}, Ops: ops(opDelete("/a"), opCheck("/b", 3), opSet("/c"))},
+		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpCreateSession}, Timeout: time.Second, Password: [16]byte{1}},
+		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpCloseSession}},
+	} {
+		f.Add(appendTxn(nil, &txn, false)[4:])
+		f.Add(appendTxn(nil, &txn, true)[4:])
+	}
+	f.Fuzz(func(t *testing.T, record []byte) {
+		txn, err := decodeTxn(record)
+		if err != nil {
+			return
+		}
+		again, err := decodeTxn(appendTxn(nil, &txn, false)[4:])
+		if err != nil || !reflect.DeepEqual(txn, again) {
+			t.Fatalf("%+v became %+v: %v", txn, again, err)
+		}
+	})
+}
+
+func FuzzImage(f *testing.F) {
+	img := zksim.NewTree().Export()
+	img.Sessions = []zksim.SessionImage{{ID: 5, Timeout: time.Second}}
+	f.Add(encodeImage(&img))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		img, err := decodeImage(b)
+		if err != nil {
+			return
+		}
+		if len(img.Nodes) > len(b)/nodeImageBytes {
+			t.Fatalf("%d nodes from %d bytes", len(img.Nodes), len(b))
+		}
+		if tree, err := zksim.Import(img); err == nil {
+			tree.Export()
+		}
+	})
+}
+
+// FuzzLog replays damaged logs: an error or a prefix, never a panic.
+func FuzzLog(f *testing.F) {
+	var log []byte
+	log = append(log, logMagic...)
+	log = append(log, make([]byte, 16)...)
+	log = binary.BigEndian.AppendUint64(log, xxhash.Sum64(log))
+	block := make([]byte, blockHeaderBytes)
+	block = appendTxn(block, &zksim.Txn{Zxid: 1, Session: 5, Op: zksim.Op{Code: zksim.OpCreateSession}, Timeout: time.Second}, false)
+	block = appendTxn(block, &zksim.Txn{Zxid: 2, Session: 5, Op: opCreate("/a")}, false)
+	sealBlock(block, 0, int64(len(log)))
+	f.Add(append(log, block...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		tree := zksim.NewTree()
+		if end, err := replayLog(tree, b, 0); err == nil && end > len(b) {
+			t.Fatalf("good to %d of %d", end, len(b))
+		}
+	})
+}
+
+// FuzzStream throws bytes at a listening server as they are; it has to live.
+func FuzzStream(f *testing.F) {
+	s := NewTest(f)
+	var e encoder
+	mark := e.begin()
+	e.i32(0)
+	e.i64(0)
+	e.i32(1000)
+	e.i64(0)
+	e.buffer(make([]byte, 16))
+	e.end(mark)
+	f.Add(e.b)
+	f.Add([]byte("ruok"))
+	f.Add(bytes.Repeat([]byte{0xff}, 100))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		nc, err := net.Dial("tcp", s.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = nc.Write(b) // the server may have hung up already
+		nc.Close()
+		if !s.call(func() {}) {
+			t.Fatal("the server ended")
+		}
+	})
+}

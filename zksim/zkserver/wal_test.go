@@ -1,0 +1,444 @@
+package zkserver
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"dkv/zksim"
+)
+
+// durable opens a server on a directory and serves it; done closes it.
+func durable(t *testing.T, dir string, snapshotBytes int64) (s *Server, addr string, done func()) {
+	t.Helper()
+	s, err := Open(Options{Dir: dir, Tick: TestTick, MinSessionTimeout: 500 * time.Millisecond, MaxSessionTimeout: 10 * time.Second, SnapshotBytes: snapshotBytes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	return s, l.Addr().String(), func() {
+		t.Helper()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-served; err != ErrClosed {
+			t.Fatalf("Serve: %v", err)
+		}
+	}
+}
+
+func imageOf(s *Server) (img zksim.Image) {
+	s.call(func() { img = s.tree.Export() })
+	return img
+}
+
+func TestRestartFindsEverythingAgain(t *testing.T) {
+	dir := t.TempDir()
+	s, addr, done := durable(t, dir, 0)
+	c := newSession(t, addr, 5*time.Second)
+	c.create("/a", "one", 0)
+	c.create("/a/e", "", zksim.Ephemeral)
+	c.create("/a/s-", "", zksim.Sequential)
+	c.set("/a", "two", 0)
+	c.set("/a", "no", 9)
+	c.multi(opCreate("/b"), opDelete("/b"), opCreate("/nil"))
+	c.multi(opCreate("/c"), opCheck("/a", 77))
+	d := newSession(t, addr, 5*time.Second)
+	d.create("/gone", "", zksim.Ephemeral)
+	d.close()
+	before := imageOf(s)
+	done()
+
+	s, addr, done = durable(t, dir, 0)
+	defer done()
+	if after := imageOf(s); !reflect.DeepEqual(before, after) {
+		t.Errorf("\nbefore %+v\n after %+v", before, after)
+	}
+	again, err := hello(t, addr, 5*time.Second, c.session, c.password, c.lastZxid)
+	if err != nil || again.session != c.session {
+		t.Fatalf("the session is lost: %v", err)
+	}
+	want(t, "zxids go on", again.set("/a", "three", 1).Zxid, before.Zxid+1)
+	if fresh := newSession(t, addr, 5*time.Second); fresh.session == c.session || fresh.session == d.session {
+		t.Error("a session id was used twice")
+	}
+}
+
+func TestSessionsHaveTheirFullTimeoutAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	_, addr, done := durable(t, dir, 0)
+	c := newSession(t, addr, 500*time.Millisecond)
+	c.create("/e", "", zksim.Ephemeral)
+	done()
+	time.Sleep(700 * time.Millisecond)
+	_, addr, done = durable(t, dir, 0)
+	defer done()
+	d := newSession(t, addr, 5*time.Second)
+	want(t, "alive at first", d.exists("/e", false).Err, zksim.OK)
+	waitFor(t, "its expiry", func() bool { return d.exists("/e", false).Err == zksim.ErrNoNode })
+}
+
+func TestSnapshotReplacesTheLog(t *testing.T) {
+	dir := t.TempDir()
+	s, addr, done := durable(t, dir, 10_000)
+	c := newSession(t, addr, 5*time.Second)
+	c.create("/a", "", 0)
+	payload := strings.Repeat("x", 1000)
+	for i := range 200 {
+		c.set("/a", fmt.Sprint(i, payload), -1)
+	}
+	before := imageOf(s)
+	done()
+	files, err := filepath.Glob(filepath.Join(dir, "*-*"))
+	if err != nil || len(files) > 4 {
+		t.Fatalf("%v: old generations are kept: %v", err, files)
+	}
+	if s.wal.gen < 2 {
+		t.Fatalf("generation %d: no log was ever replaced", s.wal.gen)
+	}
+	s, _, done = durable(t, dir, 10_000)
+	defer done()
+	if after := imageOf(s); !reflect.DeepEqual(before, after) {
+		t.Error("the state differs after the restart")
+	}
+}
+
+func TestDirectoryInUseIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	_, _, done := durable(t, dir, 0)
+	if _, err := Open(Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "in use by another process") {
+		t.Errorf("%v", err)
+	}
+	done()
+	_, _, done = durable(t, dir, 0)
+	done()
+}
+
+// makeLog is a log of several blocks, and the tree's zxid after each length.
+func makeLog(t *testing.T, blocks int) (log []byte, zxidAt map[int]int64) {
+	t.Helper()
+	dir := t.TempDir()
+	_, addr, done := durable(t, dir, 0)
+	c := newSession(t, addr, 5*time.Second)
+	zxidAt = map[int]int64{logHeaderBytes: 0}
+	path := filepath.Join(dir, logName(0))
+	note := func() {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		zxidAt[int(info.Size())] = c.lastZxid
+	}
+	for i := range blocks { // one at a time: each is a block of its own
+		c.create(fmt.Sprintf("/n%d", i), strings.Repeat("d", 30), 0)
+		note()
+	}
+	log, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done()
+	return log, zxidAt
+}
+
+func TestLogCutAnywhereKeepsEveryWholeBlock(t *testing.T) {
+	log, zxidAt := makeLog(t, 6)
+	newest := int64(0)
+	for end := logHeaderBytes; end <= len(log); end++ {
+		if z, whole := zxidAt[end]; whole {
+			newest = z
+		}
+		tree := zksim.NewTree()
+		got, err := replayLog(tree, log[:end], 0)
+		if err != nil {
+			t.Fatalf("cut at %d: %v", end, err)
+		}
+		if tree.Zxid() != newest && tree.Zxid() != 1 { // 1: the session's own block
+			t.Fatalf("cut at %d: zxid %d, want %d", end, tree.Zxid(), newest)
+		}
+		if got > end {
+			t.Fatalf("cut at %d: good to %d", end, got)
+		}
+	}
+}
+
+func TestGarbageAtTheEndIsDropped(t *testing.T) {
+	dir := t.TempDir()
+	s, addr, done := durable(t, dir, 0)
+	newSession(t, addr, 5*time.Second).create("/a", "", 0)
+	before := imageOf(s)
+	done()
+	path := filepath.Join(dir, logName(0))
+	for _, garbage := range []string{"BLK", "BLK\xa7\x00\x00\x00\x09too short", strings.Repeat("\x00", 5000), "BLK\xa7\xff\xff\xff\xffxxxxxxxxxxx"} {
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString(garbage); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		s, _, done = durable(t, dir, 0)
+		if after := imageOf(s); !reflect.DeepEqual(before, after) {
+			t.Errorf("%.10q changed the state", garbage)
+		}
+		done()
+	}
+}
+
+func TestDamageInTheMiddleIsRefused(t *testing.T) {
+	log, zxidAt := makeLog(t, 6)
+	lastBlock := 0
+	for at := range zxidAt {
+		if at < len(log) {
+			lastBlock = max(lastBlock, at)
+		}
+	}
+	for at := range lastBlock {
+		bad := append([]byte(nil), log...)
+		bad[at] ^= 0x10
+		if _, err := replayLog(zksim.NewTree(), bad, 0); err == nil {
+			t.Fatalf("a flipped bit at byte %d of %d went unnoticed", at, len(log))
+		}
+	}
+	dir := t.TempDir()
+	log[logHeaderBytes+200] ^= 1
+	if err := os.WriteFile(filepath.Join(dir, logName(0)), log, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(Options{Dir: dir})
+	if err == nil || !strings.Contains(err.Error(), "acknowledged transactions") || !strings.Contains(err.Error(), "restore") {
+		t.Errorf("the refusal does not say what to do: %v", err)
+	}
+}
+
+func TestDamagedOrMissingFilesAreRefused(t *testing.T) {
+	make := func(t *testing.T) string {
+		dir := t.TempDir()
+		_, addr, done := durable(t, dir, 3000)
+		c := newSession(t, addr, 5*time.Second)
+		for i := range 40 {
+			c.create(fmt.Sprintf("/n%d", i), strings.Repeat("x", 300), 0)
+		}
+		done()
+		return dir
+	}
+	newest := func(t *testing.T, dir, kind string) string {
+		files, err := filepath.Glob(filepath.Join(dir, kind+"-*"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no %s: %v", kind, err)
+		}
+		return files[len(files)-1]
+	}
+	for _, x := range []struct {
+		story  string
+		damage func(t *testing.T, dir string) error
+		says   string
+	}{
+		{"snapshot bit", func(t *testing.T, dir string) error { return flip(newest(t, dir, "snapshot"), 100) }, "is damaged"},
+		{"snapshot cut", func(t *testing.T, dir string) error { return os.Truncate(newest(t, dir, "snapshot"), 100) }, "is damaged"},
+		{"log header", func(t *testing.T, dir string) error { return flip(newest(t, dir, "log"), 20) }, "header is damaged"},
+		{"log missing", func(t *testing.T, dir string) error { return os.Remove(newest(t, dir, "log")) }, "is missing"},
+		{"snapshot missing", func(t *testing.T, dir string) error { return os.Remove(newest(t, dir, "snapshot")) }, "is missing"},
+		{"log of another generation", func(t *testing.T, dir string) error {
+			name := newest(t, dir, "log")
+			return os.WriteFile(filepath.Join(dir, logName(99)), must1(os.ReadFile(name)), 0o600)
+		}, "is missing"},
+	} {
+		t.Run(x.story, func(t *testing.T) {
+			dir := make(t)
+			if err := x.damage(t, dir); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Open(Options{Dir: dir})
+			if err == nil {
+				s.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), x.says) {
+				t.Errorf("%v, want a sentence with %q", err, x.says)
+			}
+		})
+	}
+}
+
+func must1[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func flip(name string, at int) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	b[at] ^= 1
+	return os.WriteFile(name, b, 0o600)
+}
+
+// TestMain runs a server of its own when the test below starts this binary as
+// a child.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("ZKSERVER_TEST_CHILD_DIR"); dir != "" {
+		serveAsChild(dir)
+	}
+	os.Exit(m.Run())
+}
+
+func serveAsChild(dir string) {
+	s, err := Open(Options{Dir: dir, Tick: TestTick, MaxSessionTimeout: 10 * time.Second, SnapshotBytes: 20_000})
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	fmt.Println(l.Addr())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // ends when the parent does
+		os.Exit(0)
+	}()
+	fmt.Println("error:", s.Serve(l))
+	os.Exit(1)
+}
+
+func startChild(t *testing.T, dir string) (addr string, kill func()) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "ZKSERVER_TEST_CHILD_DIR="+dir)
+	if _, err := cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill() // SIGKILL; it may be dead already
+		_ = cmd.Wait()         // "signal: killed" is what was asked for
+	})
+	t.Cleanup(kill)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || strings.HasPrefix(line, "error") {
+		t.Fatalf("child: %v %s", err, line)
+	}
+	return strings.TrimSpace(line), kill
+}
+
+// TestKillLosesNothing kills a server under four writers, over and over: every
+// write that was answered is there afterwards, and every session too.
+func TestKillLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	acked := make(map[string]int32) // path to its last acknowledged version
+	for round := range 4 {
+		addr, kill := startChild(t, dir)
+		type ack struct {
+			path    string
+			version int32
+		}
+		acks := make(chan ack, 10_000)
+		var clients []*wireClient
+		for i := range 4 {
+			c := newSession(t, addr, 10*time.Second)
+			path := fmt.Sprintf("/r%d-c%d", round, i)
+			want(t, "create", c.create(path, "", zksim.Ephemeral).Err, zksim.OK)
+			clients = append(clients, c)
+			go func() {
+				for {
+					op := opSet(path)
+					xid := c.send(int32(op.Code), func(e *encoder) { encodeOp(e, &op) })
+					r, err := c.receive(xid)
+					if err != nil || r.Err != zksim.OK {
+						acks <- ack{}
+						return
+					}
+					acks <- ack{path, r.body.stat().Version}
+				}
+			}()
+		}
+		time.AfterFunc(150*time.Millisecond, kill)
+		for ended := 0; ended < 4; {
+			a := <-acks
+			if a.path == "" {
+				ended++
+				continue
+			}
+			acked[a.path] = a.version
+		}
+		addr, kill = startChild(t, dir)
+		reader := newSession(t, addr, 10*time.Second)
+		for _, c := range clients {
+			back, err := hello(t, addr, 10*time.Second, c.session, c.password, c.lastZxid)
+			if err != nil || back.session != c.session {
+				t.Fatalf("round %d: a session is lost: %v", round, err)
+			}
+		}
+		for path, version := range acked {
+			if s := reader.exists(path, false); s.Err != zksim.OK || s.Stat.Version < version {
+				t.Fatalf("round %d: %s is %v at version %d, version %d was acknowledged", round, path, s.Err, s.Stat.Version, version)
+			}
+		}
+		kill()
+	}
+	total := int32(0)
+	for _, v := range acked {
+		total += v
+	}
+	if total < 50 {
+		t.Fatalf("only %d writes were acknowledged: nothing was tested", total)
+	}
+	t.Logf("%d acknowledged writes survived 8 kills", total)
+}
+
+// TestManyWritersShareSyncs: a sync is for all that wait.
+func TestManyWritersShareSyncs(t *testing.T) {
+	s, addr, done := durable(t, t.TempDir(), 0)
+	defer done()
+	const clients, writes = 16, 30
+	began := s.wal.syncs.Load()
+	ended := make(chan struct{})
+	for i := range clients {
+		c := newSession(t, addr, 5*time.Second)
+		c.create(fmt.Sprintf("/c%d", i), "", 0)
+		go func() {
+			defer func() { ended <- struct{}{} }()
+			for range writes {
+				op := opSet(fmt.Sprintf("/c%d", i))
+				xid := c.send(int32(op.Code), func(e *encoder) { encodeOp(e, &op) })
+				if r, err := c.receive(xid); err != nil || r.Err != zksim.OK {
+					t.Errorf("client %d: %v %v", i, err, r.Err)
+					return
+				}
+			}
+		}()
+	}
+	for range clients {
+		<-ended
+	}
+	syncs := s.wal.syncs.Load() - began
+	t.Logf("%d writes, %d syncs", clients*(writes+2), syncs)
+	if syncs >= clients*writes {
+		t.Errorf("%d syncs for %d writes: none was shared", syncs, clients*writes)
+	}
+}
