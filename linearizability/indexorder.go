@@ -40,10 +40,7 @@ func orderByIndexHolds(ops []*Operation) bool {
 	})
 	var s state
 	var latestCall Stamp
-	for i, e := range entries {
-		if i > 0 && e.logged && entries[i-1].logged && entries[i-1].index == e.index {
-			return false
-		}
+	for _, e := range entries {
 		// No operation may return before one that precedes it here was called.
 		if e.op.Outcome == OK && e.op.Return < latestCall {
 			return false

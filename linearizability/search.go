@@ -504,10 +504,10 @@ func (s *search) usedAtLeast(others []int32) bool {
 	return true
 }
 
-// usedOf is how much of a class was used, 0 once it can be used no more because
-// the version that it must meet is gone.
+// usedOf is how much of a class was used, 0 if that makes no difference: the
+// version that its writes must meet is not there yet, or is gone.
 func (s *search) usedOf(c *openClass) int32 {
-	if c.target != 0 && s.state.version != c.target && s.state.floor >= c.target {
+	if c.target != 0 && s.state.version != c.target {
 		return 0
 	}
 	return int32(c.used)
