@@ -40,6 +40,7 @@ type loggedEntry struct {
 type reignFacts struct {
 	host        int32 // 1 + the host; 0: nobody
 	incarnation uint64
+	acts        bool // its promise is durable: from then on it speaks for the epoch
 	jointActive bool
 }
 
@@ -97,7 +98,7 @@ func (c *invariants) onEvent(host int, incarnation uint64, ev *node.Event) {
 	case node.EventPromised:
 		c.onPromised(host, r, ev)
 	case node.EventPromiseKept:
-		r.kept = max(r.kept, ev.Epoch)
+		c.onPromiseKept(host, incarnation, r, ev)
 	case node.EventLogged:
 		c.onLogged(host, r, ev)
 	case node.EventCut:
@@ -146,6 +147,13 @@ func (c *invariants) onPromised(host int, r *replicaFacts, ev *node.Event) {
 			HostName(host), r.kept, ev.Partition, ev.Epoch)
 	}
 	r.promised = ev.Epoch
+}
+
+func (c *invariants) onPromiseKept(host int, incarnation uint64, r *replicaFacts, ev *node.Event) {
+	r.kept = max(r.kept, ev.Epoch)
+	if reign := c.reign(ev.Partition, ev.Epoch); int(reign.host) == host+1 && reign.incarnation == incarnation {
+		reign.acts = true
+	}
 }
 
 // onLogged: equal (index, epoch) means equal entries, and equal logs up to it.
@@ -232,14 +240,15 @@ func (c *invariants) onApplied(host int, r *replicaFacts, ev *node.Event) {
 	}
 }
 
-// onReignStarted: one acting primary an epoch, and the one that the layout names.
+// onReignStarted: one acting primary an epoch, and the one that the layout
+// names. A process that died before its promise was durable had not acted yet.
 func (c *invariants) onReignStarted(host int, incarnation uint64, r *replicaFacts, ev *node.Event) {
 	reign := c.reign(ev.Partition, ev.Epoch)
-	if reign.host != 0 && (int(reign.host) != host+1 || reign.incarnation != incarnation) {
+	if reign.acts && (int(reign.host) != host+1 || reign.incarnation != incarnation) {
 		c.broken(Invariant, "two acting primaries: process %d of %s and process %d of %s both act in epoch %d of partition %d",
 			reign.incarnation, HostName(int(reign.host)-1), incarnation, HostName(host), ev.Epoch, ev.Partition)
 	}
-	reign.host, reign.incarnation = int32(host)+1, incarnation
+	reign.host, reign.incarnation, reign.acts = int32(host)+1, incarnation, false
 	if ev.Epoch < r.promised {
 		c.broken(Invariant, "%s acts in epoch %d of partition %d after promising %d", HostName(host), ev.Epoch, ev.Partition, r.promised)
 	}
@@ -276,12 +285,12 @@ func (c *invariants) onSnapshotInstalled(host int, r *replicaFacts, ev *node.Eve
 type layoutFacts struct {
 	latest  *layout.Layout
 	changes int          // of a primary, to another node
-	history [][]reignSet // by partition and epoch
+	history [][]epochFacts // by partition and epoch
 	hosts   []int        // by member number: 1 + its host
 }
 
-// reignSet is the assignment of one epoch.
-type reignSet struct {
+// epochFacts is the assignment of one epoch.
+type epochFacts struct {
 	layout.Partition
 	movingSince node.Epoch // in which N began; 0 if there is none
 }
@@ -352,7 +361,7 @@ func (c *invariants) onAssignment(p node.PartitionID, next layout.Partition) {
 		return // as it was
 	}
 	for len(epochs) <= int(next.Epoch) {
-		epochs = append(epochs, reignSet{})
+		epochs = append(epochs, epochFacts{})
 	}
 	now := &epochs[next.Epoch]
 	now.Partition = next
