@@ -176,6 +176,7 @@ const (
 	faultFailSync
 	faultMove
 	faultCancel
+	faultCutZooKeeper
 
 	faults
 )
@@ -194,6 +195,8 @@ var faultNames = [faults]string{
 	faultFailSync:   "disk-fail-sync",    // a sync failed
 	faultMove:       "move",              // an outside hand began a move
 	faultCancel:     "cancel",            // an outside hand cancelled one
+
+	faultCutZooKeeper: "cut-zookeeper", // a session lost its connection to CutZooKeeper
 }
 
 // MaxHosts bounds Config.Hosts.

@@ -126,6 +126,7 @@ func (s *session) over() bool { return s.closed || s.expired }
 
 // abandon is the end of the process: the session lives until it expires.
 func (s *session) abandon() {
+	s.calls = nil
 	if s.client != nil {
 		s.client.Abandon()
 	}
@@ -142,6 +143,9 @@ func (s *session) SessionEvent(state zksim.SessionState) {
 		kind = node.EventConnected
 	case zksim.Disconnected:
 		kind = node.EventDisconnected
+		if s.life.host.cutFromZK {
+			s.life.world().count(faultCutZooKeeper)
+		}
 	case zksim.Expired:
 		kind = node.EventExpired
 		s.expired = true

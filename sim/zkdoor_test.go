@@ -180,6 +180,9 @@ func TestCutsAddUp(t *testing.T) {
 	if s.world.ZooKeeper().SessionAlive(id) {
 		t.Error("the end of a pause healed the cut")
 	}
+	if counters(s.world)["cut-zookeeper"] != 1 {
+		t.Errorf("the cut counted %d times", counters(s.world)["cut-zookeeper"])
+	}
 	s.world.HealZooKeeper(0)
 	s.wait("the news", func() bool { return s.events[len(s.events)-1].Kind == node.EventExpired })
 }
