@@ -5,28 +5,51 @@ import "testing"
 // The store as a sequential machine, case by case: nothing else in the package
 // says what an operation means, and the property tests take it for the truth.
 func TestStep(t *testing.T) {
-	absent := state{floor: 3}
-	a7 := state{present: true, value: "a", version: 7, floor: 7}
-	unsaid := state{present: true, value: "a", floor: 3} // the version is not known
-	ok := func(op Operation, a Answer) Operation {
-		op.Outcome, op.Answer = OK, a
-		return op
+	for _, test := range stepTests() {
+		t.Run(test.name, func(t *testing.T) {
+			to, legal := step(test.from, &test.op)
+			if legal != test.legal || legal && to != test.to {
+				t.Errorf("%v, %+v; want %v, %+v", legal, to, test.legal, test.to)
+			}
+		})
 	}
+}
+
+type stepTest struct {
+	name  string
+	from  state
+	op    Operation
+	legal bool
+	to    state
+}
+
+var (
+	absent = state{floor: 3}
+	a7     = state{present: true, value: "a", version: 7, floor: 7}
+	unsaid = state{present: true, value: "a", floor: 3} // the version is not known
+)
+
+func ok(op Operation, a Answer) Operation {
+	op.Outcome, op.Answer = OK, a
+	return op
+}
+
+func met(version Version, value string) Answer {
+	return Answer{Found: true, Version: version, Value: value, HasValue: value != ""}
+}
+
+func failedOn(a Answer) Answer {
+	a.ConditionFailed = true
+	return a
+}
+
+func b(version, floor Version) state {
+	return state{present: true, value: "b", version: version, floor: floor}
+}
+
+func stepTests() []stepTest {
 	get, del, put := Operation{Kind: Get}, Operation{Kind: Delete}, Operation{Kind: Put, Value: "b"}
-	met := func(version Version, value string) Answer {
-		return Answer{Found: true, Version: version, Value: value, HasValue: value != ""}
-	}
-	failedOn := func(a Answer) Answer { a.ConditionFailed = true; return a }
-	b := func(version, floor Version) state {
-		return state{present: true, value: "b", version: version, floor: floor}
-	}
-	tests := []struct {
-		name  string
-		from  state
-		op    Operation
-		legal bool
-		to    state
-	}{
+	return []stepTest{
 		{"get finds", a7, ok(get, met(7, "a")), true, a7},
 		{"get finds without version", a7, ok(get, met(0, "a")), true, a7},
 		{"head finds", a7, ok(get, met(7, "")), true, a7},
@@ -82,13 +105,5 @@ func TestStep(t *testing.T) {
 		{"unknown delete", a7, del, true, state{floor: 7}},
 		{"unknown delete if match of another", a7, ifMatch(del, 6), true, a7},
 		{"refused put", a7, refused(put), true, a7},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			to, legal := step(test.from, &test.op)
-			if legal != test.legal || legal && to != test.to {
-				t.Errorf("%v, %+v; want %v, %+v", legal, to, test.legal, test.to)
-			}
-		})
 	}
 }

@@ -32,41 +32,7 @@ type keptOp struct {
 // returning at the end.
 func prune(f *facts) []keptOp {
 	closes := f.earliestReads()
-	var absent, other Stamp // the latest return of evidence that says so
-	keep := make([]bool, len(f.ops))
-	for i, op := range f.ops {
-		var until Stamp
-		switch {
-		case op.answered():
-			until = op.Return
-		case closes[i] != never:
-			until = closes[i]
-		default:
-			continue
-		}
-		keep[i] = true
-		if f.saysAbsent(op) {
-			absent = max(absent, until)
-		}
-		if f.saysOther(op) {
-			other = max(other, until)
-		}
-	}
-	for changed := true; changed; {
-		changed = false
-		for i, op := range f.ops {
-			if keep[i] || op.Kind == Put && other < op.Call || op.Kind == Delete && absent < op.Call {
-				continue
-			}
-			keep[i], changed = true, true
-			if f.saysAbsent(op) {
-				absent = never
-			}
-			if f.saysOther(op) {
-				other = never
-			}
-		}
-	}
+	keep := f.matters(closes)
 	kept := make([]keptOp, 0, len(f.ops))
 	for i, op := range f.ops {
 		if !keep[i] {
@@ -79,6 +45,39 @@ func prune(f *facts) []keptOp {
 		kept = append(kept, keptOp{int32(i), op.Call, end})
 	}
 	return kept
+}
+
+// matters says which operations are kept.
+func (f *facts) matters(closes []Stamp) (keep []bool) {
+	keep = make([]bool, len(f.ops))
+	var absent, other Stamp // the latest return of evidence that says so
+	add := func(i int, until Stamp) {
+		keep[i] = true
+		if f.saysAbsent(f.ops[i]) {
+			absent = max(absent, until)
+		}
+		if f.saysOther(f.ops[i]) {
+			other = max(other, until)
+		}
+	}
+	for i, op := range f.ops {
+		switch {
+		case op.answered():
+			add(i, op.Return)
+		case closes[i] != never:
+			add(i, closes[i])
+		}
+	}
+	for changed := true; changed; {
+		changed = false
+		for i, op := range f.ops {
+			if !keep[i] && (op.Kind == Put && other > op.Call || op.Kind == Delete && absent > op.Call) {
+				add(i, never)
+				changed = true
+			}
+		}
+	}
+	return keep
 }
 
 // earliestReads returns for each operation the earliest return of an answer
