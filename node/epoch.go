@@ -93,13 +93,13 @@ func (r *replica) startReign(a Assignment) {
 		}
 	}
 	r.reign, r.lastStarted = g, a.Epoch
-	r.n.observe(Event{Kind: EventReignStarted, Partition: r.id, Epoch: a.Epoch})
 	r.n.whenDurable(r.inEpoch(a.Epoch, g.prepare))
 }
 
 // prepare runs when the promise to itself, and the log's tail, are durable.
 func (g *reign) prepare() {
 	g.selfKept = true
+	g.r.n.observe(Event{Kind: EventReignStarted, Partition: g.r.id, Epoch: g.epoch})
 	if contains(g.asg.Replicas, g.r.n.self) {
 		lastEpoch, lastIndex := g.r.last()
 		g.promises = append(g.promises, promise{g.r.n.self, lastEpoch, lastIndex})

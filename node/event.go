@@ -27,7 +27,7 @@ const (
 	EventLogged                            // entry Index of Epoch with Hash stands in the log
 	EventCut                               // log cut to Index (probe: suffix cut)
 	EventApplied                           // entry Index of Epoch with Hash applied
-	EventReignStarted                      // acts as primary of Epoch from now on
+	EventReignStarted                      // acts as primary of Epoch from now on; its own promise is durable
 	EventReignActive                       // own no-op committed at Index
 	EventReignEnded                        // Text says why
 	EventQuiet                             // unanswered: check-quorum

@@ -49,6 +49,7 @@ func New(cfg Config, env Env) (*Node, error) {
 	n := &Node{cfg: cfg.withDefaults(), env: env}
 	n.requests.forwarded = make(map[uint64]*operation)
 	n.requests.toPeer = make(map[MemberNumber]int)
+	n.requests.detours = make(map[PartitionID]detour)
 	n.turn.overlay = make(map[string][]byte)
 	return n, nil
 }

@@ -52,6 +52,7 @@ type requests struct {
 	forwarded map[uint64]*operation
 	number    uint64               // of the last forward
 	toPeer    map[MemberNumber]int // forwards under way
+	detours   map[PartitionID]detour
 	live      int
 	rerouted  bool // routes changed: those waiting may go on
 }
@@ -89,7 +90,7 @@ func (n *Node) ignoreRequest(request Request) (Response, bool) {
 
 // attempt sends the operation where it belongs just now, or lets it wait.
 func (n *Node) attempt(o *operation) {
-	o.state, o.local, o.doomed, o.sends = waiting, nil, 0, 0
+	o.state, o.local, o.doomed = waiting, nil, 0
 	if len(n.assignments) == 0 {
 		o.why = "the cluster has no layout yet"
 		return
@@ -112,7 +113,7 @@ func (n *Node) attempt(o *operation) {
 	o.state, o.number, o.epoch, o.to = forwarded, n.requests.number, a.Epoch, a.Primary
 	n.requests.forwarded[o.number] = o
 	n.requests.toPeer[o.to]++
-	n.forward(o, a.Primary)
+	n.forward(o, n.firstHop(o))
 }
 
 func (n *Node) attemptHere(o *operation) {
@@ -216,8 +217,9 @@ func (n *Node) tickRequests(now time.Duration) {
 	n.requests.all = slices.DeleteFunc(n.requests.all, func(o *operation) bool { return o.state == ended })
 }
 
-// tickForward repeats a forward under its number, directly and through
-// replicas in turn, and ends it when its primary is certainly gone.
+// tickForward repeats a forward under its number, directly and through all
+// replicas at once, since this node may be cut off from the primary and can't
+// know which of them are not. It ends when the primary is certainly gone.
 func (n *Node) tickForward(o *operation, now time.Duration) {
 	a := &n.assignments[o.partition]
 	if a.Epoch != o.epoch && o.doomed == 0 {
@@ -230,30 +232,42 @@ func (n *Node) tickForward(o *operation, now time.Duration) {
 	if now-o.sentAt < n.cfg.SuspectAfter/2 {
 		return
 	}
-	if o.sends%2 == 1 {
-		if via, ok := n.relayFor(a, o); ok {
+	n.forward(o, o.to)
+	for _, via := range union(a.Replicas, a.Next) {
+		if via != n.self && via != o.to {
 			n.forward(o, via)
-			return
 		}
 	}
-	n.forward(o, o.to)
 }
 
-// relayFor picks a replica that may reach a primary which this node may not.
-func (n *Node) relayFor(a *Assignment, o *operation) (MemberNumber, bool) {
-	all := append(slices.Clone(a.Replicas), a.Next...)
-	for k := range all {
-		m := all[(k+o.sends/2)%len(all)]
-		if m != n.self && m != o.to {
-			return m, true
-		}
+// detour remembers the replica through which a partition's primary was last
+// reached when it could not be reached directly.
+type detour struct {
+	epoch Epoch
+	via   MemberNumber
+	until time.Duration
+}
+
+// firstHop is where a forward is sent first.
+func (n *Node) firstHop(o *operation) MemberNumber {
+	d := n.requests.detours[o.partition]
+	if d.epoch == o.epoch && n.now() < d.until {
+		return d.via
 	}
-	return 0, false
+	return o.to
+}
+
+// reached notes the way on which an answer came.
+func (n *Node) reached(o *operation, from MemberNumber) {
+	if from == o.to {
+		delete(n.requests.detours, o.partition)
+		return
+	}
+	n.requests.detours[o.partition] = detour{o.epoch, from, n.now() + n.cfg.SettleTime}
 }
 
 func (n *Node) forward(o *operation, to MemberNumber) {
 	o.sentAt = n.now()
-	o.sends++
 	n.send(to, &Forward{
 		Partition: o.partition, Epoch: o.epoch,
 		ID: ForwardID{n.store, n.boot, o.number},
@@ -360,5 +374,6 @@ func (n *Node) onForwardReply(m *Envelope, p *ForwardReply) {
 	if p.ID.Boot != n.boot || o == nil || o.state != forwarded || o.partition != p.Partition {
 		return
 	}
+	n.reached(o, m.From)
 	n.settle(o, p.Response)
 }
