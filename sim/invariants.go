@@ -284,9 +284,9 @@ func (c *invariants) onSnapshotInstalled(host int, r *replicaFacts, ev *node.Eve
 // layoutFacts is every layout that ZooKeeper ever had.
 type layoutFacts struct {
 	latest  *layout.Layout
-	changes int          // of a primary, to another node
+	changes int            // of a primary, to another node
 	history [][]epochFacts // by partition and epoch
-	hosts   []int        // by member number: 1 + its host
+	hosts   []int          // by member number: 1 + its host
 }
 
 // epochFacts is the assignment of one epoch.

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// hunt is one mutants command.
+type hunt struct {
+	dir    string
+	seeds  int
+	ranges int
+	jobs   int
+	limit  time.Duration
+	only   string
+
+	root string // of the module
+	work string // temporary
+	base [sha256.Size]byte
+}
+
+func mutantsCommand() *cobra.Command {
+	h := &hunt{}
+	cmd := &cobra.Command{
+		Use:   "mutants",
+		Short: "Plant bugs one at a time, and see the campaign catch each",
+		Long: `mutants builds the simulation once for each planted bug, with the bug laid over
+the source, and runs seeds until one of the bug's oracles is among the classes
+that fired. It fails if a bug survives, if its lines do not occur exactly once,
+if it does not compile, or if it changes nothing in the program. It needs the
+module's source, and the go command.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return h.run() },
+	}
+	f := cmd.Flags()
+	f.StringVar(&h.dir, "dir", "sim/mutants", "where the mutants stand, from the module's root")
+	f.IntVar(&h.seeds, "seeds", 2000, "how many seeds a mutant may survive in each range")
+	f.IntVar(&h.ranges, "ranges", 1, "try so many disjoint ranges of seeds")
+	f.IntVar(&h.jobs, "jobs", runtime.NumCPU(), "how many seeds to run at once")
+	f.DurationVar(&h.limit, "limit", 10*time.Minute, "give a range so much time")
+	f.StringVar(&h.only, "only", "", "only the mutants whose names contain one of these words, divided by commas")
+	return cmd
+}
+
+func (h *hunt) run() error {
+	var err error
+	if h.root, err = moduleRoot(); err != nil {
+		return err
+	}
+	all, err := loadMutants(filepath.Join(h.root, h.dir))
+	if err != nil {
+		return err
+	}
+	if h.work, err = os.MkdirTemp("", "dkv-mutants-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(h.work)
+	clean := filepath.Join(h.work, "clean.test")
+	if err := h.build(clean, ""); err != nil {
+		return fmt.Errorf("the unmutated build: %w", err)
+	}
+	if h.base, err = hashFile(clean); err != nil {
+		return err
+	}
+	return h.hunt(all)
+}
+
+func (h *hunt) hunt(all []mutant) error {
+	fmt.Printf("%-34s %-8s %-10s %8s %8s %8s\n", "mutant", "oracles", "fired", "median", "worst", "time")
+	var survivors []string
+	for i := range all {
+		m := &all[i]
+		if !h.wanted(m.name) {
+			continue
+		}
+		begun := time.Now()
+		caught, err := h.catch(m)
+		if err != nil {
+			return fmt.Errorf("mutant %s: %w", m.name, err)
+		}
+		fmt.Printf("%-34s %-8s %s %8s\n", m.name, classWords(m), caught.columns(), time.Since(begun).Round(100*time.Millisecond))
+		if caught.survived() {
+			survivors = append(survivors, m.name)
+			fmt.Printf("  survives: %s\n", m.story)
+		}
+	}
+	if len(survivors) > 0 {
+		return fmt.Errorf("%d mutants survive: %s", len(survivors), strings.Join(survivors, ", "))
+	}
+	return nil
+}
+
+func (h *hunt) wanted(name string) bool {
+	return h.only == "" || slices.ContainsFunc(strings.Split(h.only, ","), func(word string) bool {
+		return strings.Contains(name, word)
+	})
+}
+
+func classWords(m *mutant) string {
+	words := make([]string, len(m.oracles))
+	for i, c := range m.oracles {
+		words[i] = string(c)
+	}
+	return strings.Join(words, ",")
+}
+
+// catches are the ranges in which a mutant was hunted.
+type catches struct {
+	fired string // classes of the first seed that caught it
+	seeds []int  // to detect, in each range; 0: it survived
+}
+
+func (c *catches) survived() bool { return slices.Contains(c.seeds, 0) }
+
+func (c *catches) columns() string {
+	sorted := slices.Sorted(slices.Values(c.seeds))
+	if c.survived() {
+		return fmt.Sprintf("%-10s %8s %8s", c.fired, "-", "survives")
+	}
+	return fmt.Sprintf("%-10s %8d %8d", c.fired, sorted[len(sorted)/2], sorted[len(sorted)-1])
+}
+
+// catch builds a mutant and runs seeds until it is caught, in every range.
+func (h *hunt) catch(m *mutant) (*catches, error) {
+	overlay, err := h.overlay(m)
+	if err != nil {
+		return nil, err
+	}
+	binary := filepath.Join(h.work, m.name+".test")
+	defer os.Remove(binary)
+	if err := h.build(binary, overlay); err != nil {
+		return nil, err
+	}
+	hash, err := hashFile(binary)
+	if err != nil {
+		return nil, err
+	}
+	if hash == h.base {
+		return nil, errors.New("the program is the same as without it")
+	}
+	caught := &catches{}
+	for k := range h.ranges {
+		from := 1 + k*h.seeds
+		seed, fired, err := h.hunted(binary, m, from)
+		if err != nil {
+			return nil, err
+		}
+		if caught.fired == "" {
+			caught.fired = fired
+		}
+		if seed == 0 {
+			caught.seeds = append(caught.seeds, 0)
+			continue
+		}
+		caught.seeds = append(caught.seeds, seed-from+1)
+	}
+	return caught, nil
+}
+
+// overlay writes the mutant's files, and the JSON by which the go command finds
+// them.
+func (h *hunt) overlay(m *mutant) (string, error) {
+	texts, err := m.apply(h.root)
+	if err != nil {
+		return "", err
+	}
+	replace := make(map[string]string)
+	for file, text := range texts {
+		planted := filepath.Join(h.work, m.name, filepath.FromSlash(file))
+		if err := os.MkdirAll(filepath.Dir(planted), 0o755); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(planted, []byte(text), 0o644); err != nil {
+			return "", err
+		}
+		replace[filepath.Join(h.root, filepath.FromSlash(file))] = planted
+	}
+	raw, err := json.MarshalIndent(map[string]any{"Replace": replace}, "", "\t")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(h.work, m.name+".json")
+	return path, os.WriteFile(path, raw, 0o644)
+}
+
+// build compiles the tests of package sim, with an overlay if one is named.
+func (h *hunt) build(to, overlay string) error {
+	args := []string{"test", "-c", "-trimpath", "-ldflags=-buildid=", "-o", to}
+	if overlay != "" {
+		args = append(args, "-overlay", overlay)
+	}
+	cmd := exec.Command("go", append(args, "./sim")...)
+	cmd.Dir = h.root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building: %w\n%s", err, out)
+	}
+	return nil
+}
+
+var stopped = regexp.MustCompile(`(?m)^stopped-at seed=(\d+) runs=\d+ class=(\S*)`)
+
+// hunted runs seeds from one on; seed 0 means that the mutant survived.
+func (h *hunt) hunted(binary string, m *mutant, from int) (seed int, fired string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), h.limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, "-test.run=^TestCampaign$", "-test.timeout=0",
+		fmt.Sprintf("-seeds=%d-%d", from, from+h.seeds-1), "-stop-at="+classWords(m))
+	cmd.Dir = filepath.Join(h.root, "sim")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(h.jobs))
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err = cmd.Run()
+	if found := stopped.FindStringSubmatch(out.String()); found != nil {
+		seed, _ := strconv.Atoi(found[1])
+		return seed, found[2], nil
+	}
+	switch {
+	case ctx.Err() != nil:
+		return 0, fmt.Sprintf("none in %v", h.limit), nil
+	case err != nil:
+		return 0, "", fmt.Errorf("the harness broke: %w\n%s", err, tail(out.String()))
+	}
+	return 0, "none", nil
+}
+
+func tail(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-40):], "\n")
+}
+
+func hashFile(path string) ([sha256.Size]byte, error) {
+	raw, err := os.ReadFile(path)
+	return sha256.Sum256(raw), err
+}
+
+// moduleRoot is the directory above this one that holds the module's go.mod.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for at := dir; ; at = filepath.Dir(at) {
+		if raw, err := os.ReadFile(filepath.Join(at, "go.mod")); err == nil && strings.HasPrefix(string(raw), "module dkv\n") {
+			return at, nil
+		}
+		if at == filepath.Dir(at) {
+			return "", fmt.Errorf("%s is not inside the source of module dkv", dir)
+		}
+	}
+}
