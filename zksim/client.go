@@ -190,8 +190,6 @@ func (cl *Client) read(kind reqKind, path string, watch bool, done func(*reply))
 
 func (cl *Client) submit(req *request) {
 	switch {
-	case cl.state == closing:
-		cl.refuse(req, ErrClosing)
 	case cl.state == dead:
 		cl.refuse(req, cl.end)
 	case len(cl.sent)+len(cl.waiting) >= maxWaiting:
@@ -235,10 +233,7 @@ func (cl *Client) Close(done func()) {
 	switch cl.state {
 	case connected:
 		cl.state = closing
-		cl.send(&request{kind: reqClose, done: func(*reply) {
-			cl.die(ErrClosing)
-			done()
-		}})
+		cl.send(&request{kind: reqClose, done: func(*reply) { cl.onClosed(done) }})
 	case connecting:
 		waiting := cl.waiting
 		cl.die(ErrClosing)
@@ -249,8 +244,20 @@ func (cl *Client) Close(done func()) {
 			}
 		})
 	default:
-		cl.svc.sched.After(0, done)
+		cl.svc.sched.After(0, func() {
+			if cl.handler != nil {
+				done()
+			}
+		})
 	}
+}
+
+// onClosed ends the client; calls made after Close fail after it.
+func (cl *Client) onClosed(done func()) {
+	waiting := cl.waiting
+	cl.die(ErrClosing)
+	done()
+	cl.failAll(waiting, ErrClosing)
 }
 
 // Abandon is the crash of the client's process: nothing is called any more,

@@ -176,8 +176,8 @@ func (cl *Client) disconnected() {
 	cl.sent = nil
 	wasClosing := cl.state == closing
 	cl.state, cl.tried = connecting, 0
-	if wasClosing {
-		cl.die(ErrClosing)
+	if wasClosing { // the close, last of what was sent, ends it below
+		cl.state, cl.end = dead, ErrClosing
 	} else {
 		pause := time.Duration(0)
 		if cl.host.draws.word("pause")%2 == 0 {

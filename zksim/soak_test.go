@@ -247,7 +247,7 @@ func sameTree(a, b *Tree) bool {
 func TestInvariantsHoldUnderAllFaults(t *testing.T) {
 	total := make(map[string]uint64)
 	steps, unknown := 0, 0
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		k := newSoak(t, seed)
 		k.run()
 		steps += k.w.steps
