@@ -1,0 +1,29 @@
+package pebblestore
+
+import "sync/atomic"
+
+// Counters count since the store was opened.
+type Counters struct {
+	Commits  uint64 // batches written to the log
+	Synced   uint64 // of them with a done
+	Bytes    uint64 // of the batches
+	WALSyncs uint64 // fsync and fdatasync calls on files of the log, successful or not
+	WALBytes uint64 // written to files of the log
+	Stalls   uint64 // times that a commit had to wait for background work
+}
+
+// Counters reads the counters. It may be called from any goroutine.
+func (s *Store) Counters() Counters {
+	return Counters{
+		Commits:  s.counts.commits.Load(),
+		Synced:   s.counts.synced.Load(),
+		Bytes:    s.counts.bytes.Load(),
+		WALSyncs: s.counts.walSyncs.Load(),
+		WALBytes: s.counts.walBytes.Load(),
+		Stalls:   s.counts.stalls.Load(),
+	}
+}
+
+type counts struct {
+	commits, synced, bytes, walSyncs, walBytes, stalls atomic.Uint64
+}
