@@ -1,0 +1,338 @@
+package dkv
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/build"
+	"go/build/constraint"
+	"go/importer"
+	"go/token"
+	"go/types"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// coreRooms run in the simulator: one goroutine, virtual time, and the same
+// seed gives the same run. Their tests, and node/envtest, which only tests
+// import, may do what they like.
+var coreRooms = []string{"node", "node/ring", "node/layout", "sim", "netsim", "zksim"}
+
+// A ban is an import that the core may not have, but for one room.
+type ban struct{ path, why, but string }
+
+var coreBans = []ban{
+	{"sync", "one goroutine owns all state", ""},
+	{"sync/atomic", "one goroutine owns all state", ""},
+	{"context", "it carries a clock and a channel", ""},
+	{"net", "the network is a door", ""},
+	{"os/exec", "nothing here starts a process", ""},
+	{"os/signal", "nothing here is interrupted", ""},
+	{"os", "files are behind a door", "sim"}, // sim writes reports
+	{"syscall", "the machine is behind the doors", ""},
+	{"math/rand", "randomness is passed in", ""},
+	{"math/rand/v2", "randomness is passed in", ""},
+	{"crypto/rand", "randomness is passed in", ""},
+	{"hash/maphash", "its seeds differ from run to run", ""},
+	{"log", "the core observes, it does not log", ""},
+	{"log/slog", "the core observes, it does not log", ""},
+}
+
+// coreModules are the other people's packages that the core may use: those
+// without goroutines, clocks and randomness of their own. The simulator may
+// also put Pebble under its disks.
+var coreModules = []ban{
+	{path: "github.com/cespare/xxhash/v2"},
+	{path: "github.com/cockroachdb/pebble/v2", but: "sim"},
+}
+
+// clockFuncs ask for the time of this machine, or wait for it.
+var clockFuncs = []string{"Now", "Since", "Until", "Sleep", "After", "NewTimer", "Tick", "NewTicker", "AfterFunc"}
+
+// mapWalks are functions that go through a map in its random order.
+var mapWalks = map[string][]string{
+	"maps":    {"Keys", "Values", "All", "DeleteFunc"},
+	"reflect": {"MapKeys", "MapRange", "Seq", "Seq2"},
+}
+
+// orderFree marks a walk through a map whose order has no effect; the reason
+// follows it. It stands on the line of the walk or on the line before.
+const orderFree = "// order-free:"
+
+// checkCore: no goroutines, channels, locks, clocks or chance in the core, and
+// no walk through a map but where its order is said to have no effect.
+func checkCore(h *house) (problems []string) {
+	for _, path := range coreRooms {
+		r := h.room(path)
+		if r == nil {
+			continue
+		}
+		c := &coreCheck{house: h, room: r, excused: map[string]bool{}}
+		for _, file := range r.code() {
+			c.imports(file)
+			c.constraints(file)
+			c.readExcuses(file)
+			ast.Inspect(file.ast, func(n ast.Node) bool { c.concurrency(n); return true })
+		}
+		c.types()
+		c.unusedExcuses()
+		problems = append(problems, c.problems...)
+	}
+	return problems
+}
+
+// A coreCheck looks at one room.
+type coreCheck struct {
+	*house
+	room     *room
+	info     types.Info
+	excused  map[string]bool // place of an order-free comment, and whether a walk needs it
+	problems []string
+}
+
+func (c *coreCheck) addf(pos token.Pos, format string, args ...any) {
+	c.problems = append(c.problems, fmt.Sprintf("%s: %s: %s", c.at(pos), c.room.path, fmt.Sprintf(format, args...)))
+}
+
+func (c *coreCheck) imports(file *source) {
+	for _, spec := range file.ast.Imports {
+		p := imported(spec)
+		for _, b := range coreBans {
+			if p == b.path && b.but != c.room.path {
+				c.addf(spec.Pos(), "the core does not import %s: %s", p, b.why)
+			}
+		}
+		first, _, _ := strings.Cut(p, "/")
+		if strings.Contains(first, ".") && !slices.ContainsFunc(coreModules, func(m ban) bool {
+			return within(p, []string{m.path}) && (m.but == "" || m.but == c.room.path)
+		}) {
+			c.addf(spec.Pos(), "the core does not import %s: what it does with goroutines, clocks and chance nobody here controls", p)
+		}
+	}
+}
+
+// machines between which every build constraint in use tells.
+var machines = []build.Context{
+	{GOOS: "linux", GOARCH: "amd64", Compiler: "gc"},
+	{GOOS: "darwin", GOARCH: "arm64", Compiler: "gc"},
+	{GOOS: "windows", GOARCH: "386", Compiler: "gc"},
+}
+
+// constraints: a file that some machines leave out is one that this test might
+// not see.
+func (c *coreCheck) constraints(file *source) {
+	name := path.Base(file.name)
+	for _, m := range machines {
+		m.OpenFile = func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("package p\n")), nil }
+		if match, err := m.MatchFile("/", name); err != nil || !match {
+			c.addf(file.ast.Package, "%s is built on some machines only: the core is the same on all", name)
+			return
+		}
+	}
+	for _, group := range file.ast.Comments {
+		for _, comment := range group.List {
+			if comment.Pos() < file.ast.Package && constraint.IsGoBuild(comment.Text) {
+				c.addf(comment.Pos(), "a build constraint: the core is the same on all machines")
+			}
+		}
+	}
+}
+
+func (c *coreCheck) concurrency(n ast.Node) {
+	switch n := n.(type) {
+	case *ast.GoStmt:
+		c.addf(n.Pos(), "a go statement: one goroutine owns all state")
+	case *ast.SelectStmt:
+		c.addf(n.Pos(), "a select: events come in as methods")
+	case *ast.ChanType:
+		c.addf(n.Pos(), "a channel type: events come in as methods")
+	case *ast.SendStmt:
+		c.addf(n.Pos(), "a send on a channel: events come in as methods")
+	case *ast.UnaryExpr:
+		if n.Op == token.ARROW {
+			c.addf(n.Pos(), "a receive from a channel: events come in as methods")
+		}
+	}
+}
+
+func (c *coreCheck) readExcuses(file *source) {
+	for _, group := range file.ast.Comments {
+		for _, comment := range group.List {
+			reason, ok := strings.CutPrefix(comment.Text, orderFree)
+			if !ok {
+				continue
+			}
+			if len(strings.Fields(reason)) < 2 {
+				c.addf(comment.Pos(), "%q without a reason", orderFree)
+			}
+			c.excused[c.at(comment.Pos())] = false
+		}
+	}
+}
+
+func (c *coreCheck) unusedExcuses() {
+	for place, used := range c.excused {
+		if !used {
+			c.problems = append(c.problems, fmt.Sprintf("%s: %s: %q where no map is walked", place, c.room.path, orderFree))
+		}
+	}
+	slices.Sort(c.problems)
+}
+
+// excuse reports whether the walk at pos is said to be free of order.
+func (c *coreCheck) excuse(pos token.Pos) bool {
+	p := c.fset.Position(pos)
+	for _, line := range []int{p.Line, p.Line - 1} {
+		place := fmt.Sprintf("%s:%d", p.Filename, line)
+		if _, ok := c.excused[place]; ok {
+			c.excused[place] = true
+			return true
+		}
+	}
+	return false
+}
+
+// types finds what only the types tell: walks through maps, ranges over
+// channels, and the clock under whatever name.
+func (c *coreCheck) types() {
+	imports, err := compiled()
+	if err != nil {
+		c.problems = append(c.problems, err.Error())
+		return
+	}
+	c.info = types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}}
+	config := types.Config{
+		Importer: imports,
+		Error: func(err error) {
+			c.problems = append(c.problems, fmt.Sprintf("%s does not compile: %v", c.room.path, err))
+		},
+	}
+	var files []*ast.File
+	for _, file := range c.room.code() {
+		files = append(files, file.ast)
+	}
+	_, _ = config.Check(module+"/"+c.room.path, c.fset, files, &c.info) // its errors went to Error
+	for _, file := range files {
+		ast.PreorderStack(file, nil, func(n ast.Node, stack []ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.RangeStmt:
+				c.rangeOver(n)
+			case *ast.Ident:
+				c.use(n, stack)
+			}
+			return true
+		})
+	}
+}
+
+func (c *coreCheck) rangeOver(loop *ast.RangeStmt) {
+	t := c.info.TypeOf(loop.X)
+	if t == nil {
+		return // it did not compile, which was said
+	}
+	switch {
+	case is[*types.Map](t):
+		if !c.excuse(loop.Pos()) {
+			c.addf(loop.Pos(), "a range over a map: walk sorted keys, or say \"%s why\" on the line before", orderFree)
+		}
+	case is[*types.Chan](t):
+		c.addf(loop.Pos(), "a range over a channel: events come in as methods")
+	}
+}
+
+// is reports whether t, or a type that the type parameter t stands for, is a T.
+func is[T types.Type](t types.Type) bool {
+	if _, ok := types.Unalias(t).(*types.TypeParam); !ok {
+		_, ok := t.Underlying().(T)
+		return ok
+	}
+	bounds, ok := t.Underlying().(*types.Interface)
+	if !ok {
+		return false
+	}
+	for embedded := range bounds.EmbeddedTypes() {
+		union, ok := embedded.(*types.Union)
+		if !ok {
+			if is[T](embedded) {
+				return true
+			}
+			continue
+		}
+		for term := range union.Terms() {
+			if is[T](term.Type()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// use looks at one use of a name that a package exports.
+func (c *coreCheck) use(name *ast.Ident, stack []ast.Node) {
+	f, ok := c.info.Uses[name].(*types.Func)
+	if !ok || f.Pkg() == nil {
+		return
+	}
+	pkg, method := f.Pkg().Path(), f.Signature().Recv() != nil
+	if pkg == "time" && !method && slices.Contains(clockFuncs, f.Name()) {
+		c.addf(name.Pos(), "time.%s: time is the Clock's, behind a door", f.Name())
+	}
+	if method == (pkg == "reflect") && slices.Contains(mapWalks[pkg], f.Name()) && !c.sorted(stack) && !c.excuse(name.Pos()) {
+		c.addf(name.Pos(), "%s.%s walks a map: sort with slices.Sorted, or say \"%s why\" on the line before", pkg, f.Name(), orderFree)
+	}
+}
+
+// sorted reports whether the name at the end of the stack is called, and what
+// it yields is at once sorted: the stack ends in slices.Sorted*(maps.Keys(…)).
+func (c *coreCheck) sorted(stack []ast.Node) bool {
+	if n := len(stack); n >= 3 {
+		outer, ok := stack[n-3].(*ast.CallExpr)
+		if !ok {
+			return false
+		}
+		fun, ok := ast.Unparen(outer.Fun).(*ast.SelectorExpr)
+		if !ok {
+			return false
+		}
+		f, ok := c.info.Uses[fun.Sel].(*types.Func)
+		return ok && f.Pkg() != nil && f.Pkg().Path() == "slices" && strings.HasPrefix(f.Name(), "Sorted")
+	}
+	return false
+}
+
+// compiled imports what the core imports in its compiled form, which the go
+// command makes where it is missing. What the proofs import is there too.
+var compiled = sync.OnceValues(func() (types.Importer, error) {
+	args := []string{"list", "-e", "-export", "-deps", "-f", "{{.ImportPath}} {{.Export}}",
+		"maps", "reflect", "slices", "time", "github.com/cespare/xxhash/v2"}
+	for _, b := range coreBans {
+		args = append(args, b.path)
+	}
+	for _, room := range coreRooms {
+		args = append(args, "./"+room)
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go list -export: %w", err)
+	}
+	files := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		if pkg, file, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+			files[pkg] = file
+		}
+	}
+	return importer.ForCompiler(token.NewFileSet(), "gc", func(path string) (io.ReadCloser, error) {
+		file := files[path]
+		if file == "" {
+			return nil, errors.New("it does not compile")
+		}
+		return os.Open(file)
+	}), nil
+})
