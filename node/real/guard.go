@@ -10,6 +10,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/go-zookeeper/zk"
 )
 
 // What the guard has to know of ZooKeeper's wire: frames are length i32 and
@@ -36,6 +38,7 @@ var errGuardOver = errors.New("this ZooKeeper session is over: it opens no more 
 type guard struct {
 	log       *slog.Logger
 	handshake time.Duration
+	connect   zk.Dialer
 	// rewatched is called when a connection has sent its SetWatches.
 	rewatched func()
 
@@ -49,11 +52,12 @@ type guard struct {
 	since      time.Time // start of the trouble
 }
 
-func newGuard(timeout time.Duration, log *slog.Logger, rewatched func()) *guard {
+func newGuard(timeout time.Duration, log *slog.Logger, connect zk.Dialer, rewatched func()) *guard {
 	return &guard{
 		log:        log,
 		handshake:  min(timeout/4, zkMaxHandshake),
 		negotiated: timeout,
+		connect:    connect,
 		rewatched:  rewatched,
 	}
 }
@@ -66,7 +70,7 @@ func (g *guard) dial(network, address string, timeout time.Duration) (net.Conn, 
 	if over {
 		return nil, errGuardOver
 	}
-	raw, err := net.DialTimeout(network, address, min(timeout, g.handshake))
+	raw, err := g.connect(network, address, min(timeout, g.handshake))
 	if err != nil {
 		g.trouble(address, err)
 		return nil, err

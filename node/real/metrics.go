@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"dkv/node"
+	"dkv/node/pebblestore"
 )
 
 // metrics is what /metrics shows. Requests are counted here as they end;
@@ -106,6 +107,14 @@ func (m *metrics) watchZooKeeper(z *zooKeeper) {
 		}
 		return 0
 	})
+}
+
+func (m *metrics) watchStore(store *pebblestore.Store) {
+	m.counter("dkv_store_commits_total", "Batches written to the store.", func() uint64 { return store.Counters().Commits })
+	m.counter("dkv_store_bytes_total", "Bytes of those batches.", func() uint64 { return store.Counters().Bytes })
+	m.counter("dkv_store_stalls_total", "Times that a commit had to wait for the store's background work.", func() uint64 { return store.Counters().Stalls })
+	m.counter("dkv_wal_syncs_total", "Syncs of the write-ahead log.", func() uint64 { return store.Counters().WALSyncs })
+	m.counter("dkv_wal_bytes_total", "Bytes written to the write-ahead log.", func() uint64 { return store.Counters().WALBytes })
 }
 
 func (m *metrics) watchObserver(o *observer) {

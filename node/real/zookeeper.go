@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,7 @@ type zooKeeper struct {
 	servers []string
 	timeout time.Duration // of a session, as asked for
 	log     *slog.Logger
+	dial    zk.Dialer // net.DialTimeout, but for tests
 	counts  zkCounts
 	current atomic.Pointer[session]
 }
@@ -48,7 +50,7 @@ func newZooKeeper(l *loop, servers []string, timeout time.Duration, log *slog.Lo
 	if len(servers) == 1 { // or the library pauses a second before each reconnect
 		servers = append(servers, servers[0])
 	}
-	return &zooKeeper{loop: l, servers: slices.Clone(servers), timeout: timeout, log: log}
+	return &zooKeeper{loop: l, servers: slices.Clone(servers), timeout: timeout, log: log, dial: net.DialTimeout}
 }
 
 // Open starts a session of its own connection object: go-zookeeper would carry
@@ -62,7 +64,7 @@ func (z *zooKeeper) Open(events func(node.SessionEvent)) node.Session {
 		dirty:    make(map[string]struct{}),
 	}
 	s.ready.L = &s.mu
-	s.guard = newGuard(z.timeout, z.log, s.rewatched)
+	s.guard = newGuard(z.timeout, z.log, z.dial, s.rewatched)
 	// The callback may run before Connect returns: it waits for s.mu.
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -272,7 +274,10 @@ func (s *session) await(c *call) (answer func(), err error) {
 	}
 }
 
+// awaitSendable bridges a short loss of the connection. After a longer one the
+// node has heard EventDisconnected and asks again when there is news.
 func (s *session) awaitSendable(deadline time.Time) error {
+	deadline = deadline.Add(-s.guard.timeout() * 3 / 4)
 	late := time.AfterFunc(time.Until(deadline), s.ready.Broadcast)
 	defer late.Stop()
 	s.mu.Lock()

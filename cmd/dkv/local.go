@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dkv/node/client"
+	"dkv/zksim/zkserver"
+)
+
+const (
+	portStep    = 10 // between the ports of two nodes
+	portOfPeers = 2  // after a node's port for clients
+	portOfZK    = 1  // after the first node's port for clients
+
+	readyPoll   = 50 * time.Millisecond
+	readyTold   = 5 * time.Second
+	maxNodes    = 64
+	embeddedZK  = 500 * time.Millisecond // tick: sessions of 1 to 10 s
+	clusterName = "local"
+)
+
+// localFlags are the flags of dkv local.
+type localFlags struct {
+	nodes          int
+	data           string
+	zookeeper      []string
+	basePort       int
+	partitions     int
+	replication    int
+	sessionTimeout time.Duration
+	suspectAfter   time.Duration
+	logLevel       string
+}
+
+func newLocalCommand() *cobra.Command {
+	f := &localFlags{}
+	cmd := &cobra.Command{
+		Use:   "local",
+		Short: "Run a whole cluster on this machine",
+		Long: `Run a whole cluster on this machine, each node a process of its own, until
+Ctrl-C. Node 1 serves clients at port 8000, node 2 at 8010, and so on; peers are
+two ports above. A ZooKeeper-compatible server runs inside this process, unless
+--zookeeper names a real one.
+
+Kill a node with kill -9 and see the others go on. Nothing is restarted by
+itself: the command that starts a killed node again is printed. The data stays in
+--data; a second dkv local finds it again.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&f.nodes, "nodes", 5, "how many nodes")
+	flags.StringVar(&f.data, "data", "dkv-data", "directory of all the cluster's data; made if it is missing")
+	flags.StringSliceVar(&f.zookeeper, "zookeeper", nil, "real ZooKeeper servers, host:port, separated by commas")
+	flags.IntVar(&f.basePort, "base-port", 8000, "first port")
+	flags.IntVar(&f.partitions, "partitions", 256, "into how many slices the keys are divided")
+	flags.IntVar(&f.replication, "replication", 0, "how many nodes keep each key; 0: three, or all if there are fewer")
+	flags.DurationVar(&f.sessionTimeout, "session-timeout", 4*time.Second, "ZooKeeper session timeout")
+	flags.DurationVar(&f.suspectAfter, "suspect-after", 500*time.Millisecond, "how long a silent node is given before others take over")
+	flags.StringVar(&f.logLevel, "log-level", "info", "what the nodes log: debug, info, warn or error")
+	return cmd
+}
+
+func (f *localFlags) check() error {
+	if f.nodes < 1 || f.nodes > maxNodes {
+		return fmt.Errorf("--nodes %d: give 1 to %d", f.nodes, maxNodes)
+	}
+	if last := f.basePort + portStep*(f.nodes-1) + portOfPeers; f.basePort < 1 || last > 65535 {
+		return fmt.Errorf("--base-port %d: with %d nodes the ports go up to %d", f.basePort, f.nodes, last)
+	}
+	if f.replication == 0 {
+		f.replication = min(3, f.nodes)
+	}
+	var err error
+	f.data, err = filepath.Abs(f.data)
+	return err
+}
+
+// run starts everything, waits for the end, and stops everything.
+func (f *localFlags) run(ctx context.Context, out io.Writer) error {
+	if err := os.MkdirAll(f.data, 0o755); err != nil {
+		return fmt.Errorf("making the data directory: %w", err)
+	}
+	servers, stopZK, err := f.coordination()
+	if err != nil {
+		return err
+	}
+	defer stopZK()
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	specs := make([]nodeSpec, f.nodes)
+	for i := range specs {
+		specs[i] = f.spec(program, i, servers)
+	}
+	fleet, err := launch(specs)
+	defer fleet.stop(out)
+	if err != nil {
+		return err
+	}
+	if err := f.awaitReady(ctx, out, fleet); err != nil {
+		return err
+	}
+	f.describe(out, fleet, servers)
+	fleet.watch(ctx, out)
+	fmt.Fprintln(out, "\nstopping all nodes")
+	return nil
+}
+
+// coordination names the ZooKeeper servers, after starting the embedded one if
+// no others are named.
+func (f *localFlags) coordination() (servers []string, stop func(), err error) {
+	if len(f.zookeeper) > 0 {
+		return f.zookeeper, func() {}, nil
+	}
+	// The port comes first: a second launcher on the same data stops here.
+	address := fmt.Sprintf("127.0.0.1:%d", f.basePort+portOfZK)
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listening for the embedded ZooKeeper: %w (is another dkv local running? --base-port moves this one)", err)
+	}
+	server, err := zkserver.Open(zkserver.Options{
+		Dir:    filepath.Join(f.data, "zookeeper"),
+		Tick:   embeddedZK,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		_ = listener.Close()
+		return nil, nil, fmt.Errorf("starting the embedded ZooKeeper: %w", err)
+	}
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, zkserver.ErrClosed) {
+			fmt.Fprintln(os.Stderr, "dkv: the embedded ZooKeeper ended:", err)
+		}
+	}()
+	return []string{address}, func() { _ = server.Close() }, nil
+}
+
+// nodeSpec is how one node is started, the first time and again.
+type nodeSpec struct {
+	id      string
+	command []string
+	http    string
+	peers   string
+	log     string
+}
+
+func (f *localFlags) spec(program string, i int, servers []string) nodeSpec {
+	port := f.basePort + portStep*i
+	id := fmt.Sprintf("n%d", i+1)
+	s := nodeSpec{
+		id:    id,
+		http:  fmt.Sprintf("127.0.0.1:%d", port),
+		peers: fmt.Sprintf("127.0.0.1:%d", port+portOfPeers),
+		log:   filepath.Join(f.data, id+".log"),
+	}
+	s.command = []string{program, "node",
+		"--id", id, "--cluster", clusterName, "--data", filepath.Join(f.data, id),
+		"--listen", s.http, "--peer-listen", s.peers, "--zookeeper", strings.Join(servers, ","),
+		"--expect", fmt.Sprint(f.nodes), "--partitions", fmt.Sprint(f.partitions), "--replication", fmt.Sprint(f.replication),
+		"--session-timeout", f.sessionTimeout.String(), "--suspect-after", f.suspectAfter.String(),
+		"--log-level", f.logLevel}
+	return s
+}
+
+// awaitReady asks every node until all are ready. A node that ends before that
+// ends the wait.
+func (f *localFlags) awaitReady(ctx context.Context, out io.Writer, fleet *fleet) error {
+	told := time.Now()
+	for _, p := range fleet.processes {
+		c, err := client.New(p.spec.http)
+		if err != nil {
+			return err
+		}
+		for {
+			ready, why := isReady(ctx, c)
+			if ready {
+				break
+			}
+			if time.Since(told) > readyTold {
+				told = time.Now()
+				fmt.Fprintf(out, "waiting for node %s: %s\n", p.spec.id, why)
+			}
+			if err := fleet.pause(ctx, readyPoll); err != nil {
+				return err
+			}
+		}
+		c.Close()
+	}
+	return nil
+}
+
+func isReady(ctx context.Context, c *client.Client) (ready bool, why string) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	ready, why, err := c.Ready(ctx)
+	if err != nil {
+		return false, err.Error()
+	}
+	return ready, why
+}
+
+func (f *localFlags) describe(out io.Writer, fleet *fleet, servers []string) {
+	fmt.Fprintf(out, "The cluster is ready: %d nodes, %d partitions, every key on %d of them.\n\n", f.nodes, f.partitions, f.replication)
+	for _, p := range fleet.processes {
+		fmt.Fprintf(out, "  %-4s clients http://%s   peers %s   pid %d\n", p.spec.id, p.spec.http, p.spec.peers, p.pid)
+	}
+	if len(f.zookeeper) == 0 {
+		fmt.Fprintf(out, "  ZooKeeper (embedded) %s\n", servers[0])
+	} else {
+		fmt.Fprintf(out, "  ZooKeeper %s\n", strings.Join(servers, ","))
+	}
+	fmt.Fprintf(out, "  data and logs in %s\n", f.data)
+	fmt.Fprintf(out, "\nTo start a killed node again, in another terminal:\n")
+	for _, p := range fleet.processes {
+		fmt.Fprintf(out, "  %s\n", shellCommand(p.spec.command))
+	}
+	fmt.Fprintf(out, "\nTry: curl -i -X PUT --data-binary world http://%s/v1/kv/hello\nCtrl-C stops all.\n", fleet.processes[0].spec.http)
+}
+
+// shellCommand quotes what a shell would take apart.
+func shellCommand(command []string) string {
+	quoted := make([]string, len(command))
+	for i, word := range command {
+		if strings.ContainsFunc(word, func(r rune) bool { return !strings.ContainsRune(shellSafe, r) }) || word == "" {
+			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+		quoted[i] = word
+	}
+	return strings.Join(quoted, " ")
+}
+
+const shellSafe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+:,./@%"

@@ -1,0 +1,113 @@
+// Command dkv is a distributed key-value store: a node, a cluster for one
+// machine, and the tools to use and measure both.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Exit codes, as `dkv --help` tells them.
+const (
+	exitError    = 1 // bad use, no connection, a node that can't go on
+	exitNotFound = 2 // the key is absent
+	exitFailed   = 3 // the condition did not hold
+	exitRefused  = 4 // certainly not applied
+	exitUnknown  = 5 // it may have been applied, or may yet be
+)
+
+// exitCode is an error whose text has been printed, or that has none.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal ends the process at once
+	}()
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+// run executes the command line and returns the exit code.
+func run(ctx context.Context, args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var code exitCode
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	}
+	fmt.Fprintln(root.ErrOrStderr(), "dkv:", err)
+	return exitError
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "dkv",
+		Short: "A distributed, linearizable key-value store",
+		Long: `dkv is a distributed key-value store: any node takes any key over HTTP, every
+key is replicated to three nodes, and reads always see the latest write.
+
+  dkv local                 start a cluster of five nodes on this machine
+  dkv put hello world       write a key      dkv get hello      read it
+  dkv status                who is in the cluster, and how it does
+
+Every flag can be set by the environment: --session-timeout is also
+DKV_SESSION_TIMEOUT. The command line wins.
+
+Exit codes: 0 done, 1 bad use or no connection, 2 no such key, 3 the condition
+did not hold, 4 refused (certainly not applied), 5 unknown (a write may have
+been applied, or may yet be).`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return setFromEnvironment(cmd.Flags(), os.LookupEnv)
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newNodeCommand(), newLocalCommand(), newStatusCommand(), newBenchCommand())
+	root.AddCommand(newClientCommands()...)
+	for _, cmd := range root.Commands() {
+		nameEnvironment(cmd.Flags())
+	}
+	return root
+}
+
+func environmentName(flag string) string {
+	return "DKV_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// nameEnvironment adds to each flag's usage the variable that sets it.
+func nameEnvironment(flags *pflag.FlagSet) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		f.Usage += " [" + environmentName(f.Name) + "]"
+	})
+}
+
+// setFromEnvironment sets the flags that the command line left alone.
+func setFromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
+	var failed error
+	flags.VisitAll(func(f *pflag.Flag) {
+		text, ok := lookup(environmentName(f.Name))
+		if f.Changed || !ok || f.Name == "help" || failed != nil {
+			return
+		}
+		if err := flags.Set(f.Name, text); err != nil {
+			failed = fmt.Errorf("environment %s=%q: %w", environmentName(f.Name), text, err)
+		}
+	})
+	return failed
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"dkv/node/client"
+)
+
+func newStatusCommand() *cobra.Command {
+	var f clientFlags
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the members of a cluster and how its partitions do",
+		Long: `Show the members of a cluster and how its partitions do, as seen by the node
+that is asked and, of each partition, by the members themselves.
+
+The exit code is 0 if every partition has an active primary, else 1.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.call(cmd, func(ctx context.Context, c *client.Client) error { return showStatus(ctx, cmd.OutOrStdout(), c) })
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// memberView is what one member says of itself.
+type memberView struct {
+	member     client.Member
+	node       client.NodeStatus
+	partitions []client.Partition
+	err        error
+}
+
+func showStatus(ctx context.Context, w io.Writer, c *client.Client) error {
+	cluster, err := c.Cluster(ctx)
+	if err != nil {
+		return err
+	}
+	if cluster.Version < 0 {
+		fmt.Fprintf(w, "The cluster is not formed yet. Node %s: %s\n", cluster.Node.ID, cluster.Node.Why)
+		return exitCode(exitError)
+	}
+	views := askMembers(ctx, cluster.Members)
+	fmt.Fprintf(w, "cluster %s, layout version %d, %d partitions, replication %d\n\n",
+		cluster.Cluster, cluster.Version, cluster.Partitions, cluster.Replication)
+	printMembers(w, views)
+	assigned, err := c.Partitions(ctx)
+	if err != nil {
+		return err
+	}
+	if s := summarize(assigned, views); !s.print(w) {
+		return exitCode(exitError)
+	}
+	return nil
+}
+
+// askMembers asks all members at once. There are at most 256.
+func askMembers(ctx context.Context, members []client.Member) []memberView {
+	views := make([]memberView, len(members))
+	var asking sync.WaitGroup
+	for i, m := range members {
+		asking.Go(func() { views[i] = askMember(ctx, m) })
+	}
+	asking.Wait()
+	return views
+}
+
+func askMember(ctx context.Context, m client.Member) memberView {
+	v := memberView{member: m}
+	if m.State == "gone" {
+		v.err = fmt.Errorf("gone")
+		return v
+	}
+	c, err := client.New(m.HTTP)
+	if err != nil {
+		v.err = err
+		return v
+	}
+	defer c.Close()
+	cluster, err := c.Cluster(ctx)
+	if err == nil {
+		v.node = cluster.Node
+		v.partitions, err = c.Partitions(ctx)
+	}
+	v.err = err
+	return v
+}
+
+func printMembers(w io.Writer, views []memberView) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "MEMBER\tNODE\tSTATE\tHTTP\tPEERS\tPRIMARIES\tREPLICAS\tZOOKEEPER\tREADY")
+	for _, v := range views {
+		m := v.member
+		ready := "yes"
+		switch {
+		case v.err != nil:
+			ready = "no answer"
+		case v.node.ID != m.Node || v.node.Store != m.Store:
+			ready = "no: another node answers there"
+		case !v.node.Ready:
+			ready = "no: " + v.node.Why
+		}
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n",
+			m.Number, m.Node, m.State, m.HTTP, m.Peer, m.Primaries, m.Replicas, orDash(v.node.ZooKeeper), ready)
+	}
+	_ = table.Flush()
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// summary counts the partitions by what is worth knowing.
+type summary struct {
+	total, led, moving int
+	waiting            []uint32 // without an active primary
+	maxLag             uint64   // of any replica that answered
+}
+
+func summarize(assigned []client.Partition, views []memberView) summary {
+	s := summary{total: len(assigned)}
+	led := map[uint32]bool{}
+	for _, v := range views {
+		for _, p := range v.partitions {
+			if p.Here == nil {
+				continue
+			}
+			if p.Here.Role == "primary" {
+				led[p.ID] = true
+			}
+			s.maxLag = max(s.maxLag, p.Here.Lag)
+		}
+	}
+	for _, p := range assigned {
+		if len(p.Next) > 0 {
+			s.moving++
+		}
+		if led[p.ID] {
+			s.led++
+		} else {
+			s.waiting = append(s.waiting, p.ID)
+		}
+	}
+	return s
+}
+
+// print says whether every partition is led.
+func (s summary) print(w io.Writer) bool {
+	fmt.Fprintf(w, "\npartitions: %d led, %d without an active primary, %d moving; longest uncommitted log: %d entries\n",
+		s.led, len(s.waiting), s.moving, s.maxLag)
+	const shown = 16
+	if len(s.waiting) > 0 {
+		fmt.Fprintf(w, "without an active primary: %v", s.waiting[:min(shown, len(s.waiting))])
+		if len(s.waiting) > shown {
+			fmt.Fprintf(w, " and %d more", len(s.waiting)-shown)
+		}
+		fmt.Fprintln(w)
+	}
+	return len(s.waiting) == 0
+}

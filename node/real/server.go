@@ -1,0 +1,372 @@
+package real
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"sync"
+	"time"
+
+	"dkv/node"
+	"dkv/node/pebblestore"
+)
+
+const (
+	// stopTime bounds each step of a graceful end.
+	stopTime = 5 * time.Second
+	// statusTime is how long a page waits for the loop.
+	statusTime = 2 * time.Second
+
+	maxHeaderBytes    = 64 << 10 // a key is at most 12 KiB in a path
+	readHeaderTimeout = 10 * time.Second
+	// bodyTimeout bounds the reading of a request, answerTimeout that and its
+	// answer: the longest Request-Timeout, and time to send.
+	bodyTimeout    = 60 * time.Second
+	answerTimeout  = bodyTimeout + node.MaxRequestTimeout + 60*time.Second
+	idleTimeout    = 2 * time.Minute
+	maxConnections = 8192
+)
+
+// Server is one node with everything around it.
+type Server struct {
+	options  Options
+	log      *slog.Logger
+	loop     *loop
+	node     *node.Node
+	store    *pebblestore.Store
+	network  *network
+	zk       *zooKeeper
+	observer *observer
+	api      *api
+	metrics  *metrics
+	http     *http.Server
+	listener net.Listener
+	debug    *http.Server // nil: not asked for
+	debugAt  net.Listener
+
+	failOnce sync.Once
+	failed   chan struct{} // closed with failure set
+	failure  error
+}
+
+// Open takes the data directory and the ports. Nothing is served before Run.
+// A Server that was opened must be run.
+func Open(o Options) (s *Server, err error) {
+	o = o.withDefaults()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	s = &Server{options: o, log: o.Log, loop: newLoop(), failed: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			s.release()
+			s = nil
+		}
+	}()
+	if err = s.listen(); err != nil {
+		return s, err
+	}
+	s.store, err = pebblestore.Open(pebblestore.Options{
+		Dir: o.Data, Post: func(fn func()) { s.loop.post(fn) }, Failed: s.fail, Logger: s.log,
+	})
+	if err != nil {
+		return s, fmt.Errorf("opening the data directory: %w", err)
+	}
+	s.zk = newZooKeeper(s.loop, o.ZooKeeper, o.SessionTimeout, s.log)
+	s.observer = newObserver(s.log)
+	s.node, err = node.New(s.options.Config, node.Env{
+		Clock: clock{s.loop}, Network: s.network, Store: s.store, Coordinator: s.zk,
+		Observer: s.observer, Random: newRandom(), Fail: s.fail,
+	})
+	if err != nil {
+		return s, err
+	}
+	s.loop.onFrame = s.node.OnMessage
+	s.loop.endTurn = func() {
+		s.node.EndTurn()
+		s.network.flush()
+	}
+	s.serveHTTP()
+	return s, nil
+}
+
+// listen opens the ports and fills in what others are told of them.
+func (s *Server) listen() error {
+	peers, err := net.Listen("tcp", s.options.PeerListen)
+	if err != nil {
+		return fmt.Errorf("listening for peers: %w", err)
+	}
+	s.network = newNetwork(s.loop, peers, s.log)
+	s.listener, err = net.Listen("tcp", s.options.Listen)
+	if err != nil {
+		return fmt.Errorf("listening for clients: %w", err)
+	}
+	c := &s.options.Config
+	if c.PeerAddress, err = advertised(c.PeerAddress, peers.Addr(), "PeerAddress"); err != nil {
+		return err
+	}
+	if c.HTTPAddress, err = advertised(c.HTTPAddress, s.listener.Addr(), "HTTPAddress"); err != nil {
+		return err
+	}
+	if s.options.DebugListen != "" {
+		s.debugAt, err = net.Listen("tcp", s.options.DebugListen)
+		if err != nil {
+			return fmt.Errorf("listening for debugging: %w", err)
+		}
+	}
+	return nil
+}
+
+// release undoes Open.
+func (s *Server) release() {
+	s.loop.stop()
+	if s.network != nil {
+		s.network.close()
+	}
+	if s.listener != nil {
+		_ = s.listener.Close()
+	}
+	if s.debugAt != nil {
+		_ = s.debugAt.Close()
+	}
+	if s.store != nil {
+		_ = s.store.Close()
+	}
+	if s.observer != nil {
+		s.observer.close()
+	}
+}
+
+func (s *Server) serveHTTP() {
+	s.metrics = newMetrics(s.log)
+	s.api = &api{
+		submit: func(q node.Request, done func(node.Response)) bool {
+			return s.loop.post(func() { s.node.OnRequest(q, done) })
+		},
+		stopped: s.loop.done,
+		status:  s.status,
+		metrics: s.metrics,
+	}
+	s.metrics.watchLoop(s.loop)
+	s.metrics.watchRequests(s.api)
+	s.metrics.watchNetwork(s.network)
+	s.metrics.watchZooKeeper(s.zk)
+	s.metrics.watchObserver(s.observer)
+	s.metrics.watchStore(s.store)
+	s.http = s.httpServer(s.api)
+	if s.debugAt != nil {
+		s.debug = s.httpServer(debugPages(s.metrics.handler))
+		s.debug.WriteTimeout = 0 // a profile takes as long as it is asked to
+	}
+}
+
+func (s *Server) httpServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       bodyTimeout,
+		WriteTimeout:      answerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func debugPages(metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.Handle("/metrics", metrics)
+	return mux
+}
+
+// status asks the loop for a picture of the node; nil if it does not answer.
+func (s *Server) status(all bool) *node.Status {
+	picture := make(chan *node.Status, 1)
+	if !s.loop.post(func() { picture <- s.node.Status(all) }) {
+		return nil
+	}
+	select {
+	case status := <-picture:
+		return status
+	case <-s.loop.done:
+	case <-time.After(statusTime):
+	}
+	return nil
+}
+
+// HTTPAddress is where clients are served.
+func (s *Server) HTTPAddress() string { return s.listener.Addr().String() }
+
+// PeerAddress is where peers are served.
+func (s *Server) PeerAddress() string { return s.network.listener.Addr().String() }
+
+// Run serves until ctx ends or the node can't go on. It returns nil after a
+// graceful end: requests under way were ended and the session closed, so that
+// others take over at once. All of it takes a bounded time.
+func (s *Server) Run(ctx context.Context) error {
+	s.announce()
+	ended := make(chan struct{})
+	go func() { s.loop.run(); close(ended) }()
+	s.loop.post(s.node.Start)
+	s.network.start(peerProtocol{hello: s.node.Hello, judge: s.node.OnHello, lost: s.node.OnPeerLost})
+	s.goServe(s.http, limitConnections(s.listener, maxConnections))
+	if s.debug != nil {
+		s.goServe(s.debug, limitConnections(s.debugAt, maxConnections))
+	}
+	select {
+	case <-ctx.Done():
+		s.stop(ended)
+	case <-s.failed:
+		s.abandon(ended)
+	}
+	select {
+	case <-s.failed: // perhaps only while it stopped
+		return s.failure
+	default:
+		return nil
+	}
+}
+
+func (s *Server) goServe(server *http.Server, listener net.Listener) {
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.fail(fmt.Errorf("serving clients: %w", err))
+		}
+	}()
+}
+
+// announce says where the node listens, and whether that is open to others.
+func (s *Server) announce() {
+	c := s.options.Config
+	s.log.Info("node starts", "id", string(c.ID), "http", s.HTTPAddress(), "peers", s.PeerAddress(),
+		"advertises", c.PeerAddress, "data", s.options.Data, "zookeeper", fmt.Sprint(s.options.ZooKeeper))
+	for _, l := range []net.Listener{s.listener, s.network.listener, s.debugAt} {
+		if l != nil && open(l.Addr()) {
+			s.log.Warn("this address is open to everybody who reaches it: there is neither TLS nor authentication", "address", l.Addr().String())
+		}
+	}
+}
+
+// fail is told once why the node can't go on. It may run on any goroutine.
+func (s *Server) fail(err error) {
+	s.failOnce.Do(func() {
+		s.failure = err
+		close(s.failed)
+		s.loop.stop()
+	})
+}
+
+// stop ends gracefully: the node first, which refuses and answers, then the
+// doors.
+func (s *Server) stop(ended <-chan struct{}) {
+	s.log.Info("node stops")
+	left := make(chan struct{})
+	s.loop.post(func() {
+		s.node.Stop(func() {
+			close(left)
+			s.loop.stop() // whatever comes now is refused by the door
+		})
+	})
+	select {
+	case <-left:
+	case <-s.failed:
+	case <-time.After(stopTime):
+		s.log.Warn("the node did not end its work in time", "waited", stopTime)
+	}
+	s.closeDoors(ended)
+	s.bounded("closing the store", func() { _ = s.store.Close() })
+	s.observer.close()
+	s.log.Info("node stopped")
+}
+
+// abandon ends without ceremony: the store must not be touched any more.
+func (s *Server) abandon(ended <-chan struct{}) {
+	s.closeDoors(ended)
+	s.observer.close()
+}
+
+func (s *Server) closeDoors(ended <-chan struct{}) {
+	s.loop.stop()
+	s.bounded("ending the loop", func() { <-ended })
+	bound, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	if err := s.http.Shutdown(bound); err != nil {
+		_ = s.http.Close()
+	}
+	if s.debug != nil {
+		_ = s.debug.Close()
+	}
+	s.bounded("closing connections", s.network.close)
+}
+
+// bounded waits for fn, but not for ever: the process ends anyway.
+func (s *Server) bounded(what string, fn func()) {
+	done := make(chan struct{})
+	go func() { fn(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(stopTime):
+		s.log.Warn("gave up waiting", "for", what)
+	}
+}
+
+// newRandom is seeded by the machine.
+func newRandom() node.Random {
+	var seed [32]byte
+	_, _ = rand.Read(seed[:]) // it never fails
+	return mathrand.New(mathrand.NewChaCha8(seed))
+}
+
+// limitConnections lets n connections stand at a time; further ones wait in
+// the listener's backlog.
+func limitConnections(l net.Listener, n int) net.Listener {
+	return &limitedListener{Listener: l, slots: make(chan struct{}, n), closed: make(chan struct{})}
+}
+
+type limitedListener struct {
+	net.Listener
+	slots  chan struct{}
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (l *limitedListener) Accept() (net.Conn, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		<-l.slots
+		return nil, err
+	}
+	return &limitedConn{Conn: conn, release: func() { <-l.slots }}, nil
+}
+
+func (l *limitedListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+type limitedConn struct {
+	net.Conn
+	once    sync.Once
+	release func()
+}
+
+func (c *limitedConn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(c.release)
+	return err
+}
