@@ -3,6 +3,7 @@ package zkserver
 import (
 	"bytes"
 	"errors"
+	"net"
 	"testing"
 	"time"
 
@@ -215,4 +216,63 @@ func TestNewTestIsQuick(t *testing.T) {
 	} else {
 		t.Logf("%v each", each)
 	}
+}
+
+func TestCloseTwice(t *testing.T) {
+	s, err := Open(Options{Dir: t.TempDir()})
+	must(t, err)
+	must(t, s.Close())
+	must(t, s.Close())
+	if _, err := Open(Options{Tick: time.Microsecond}); err == nil {
+		t.Error("a tick of a microsecond is taken")
+	}
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	s := NewTestWith(t, Options{Tick: time.Second, MaxConnections: 3})
+	var kept []*wireClient
+	for range 3 {
+		kept = append(kept, newSession(t, s.Address(), time.Minute))
+	}
+	if _, err := hello(t, s.Address(), time.Minute, 0, [16]byte{}, 0); err == nil {
+		t.Error("a fourth connection was served")
+	}
+	kept[0].close()
+	waitFor(t, "room for another", func() bool {
+		_, err := hello(t, s.Address(), time.Minute, 0, [16]byte{}, 0)
+		return err == nil
+	})
+}
+
+func TestHeldHandshakesAreNotAnswered(t *testing.T) {
+	s := NewTest(t)
+	s.HoldHandshakes(true)
+	answered := make(chan bool, 1)
+	go func() {
+		_, err := hello(t, s.Address(), time.Second, 0, [16]byte{}, 0)
+		answered <- err == nil
+	}()
+	select {
+	case <-answered:
+		t.Fatal("answered")
+	case <-time.After(100 * time.Millisecond):
+	}
+	s.HoldHandshakes(false)
+	newSession(t, s.Address(), time.Second)
+}
+
+func TestDownAndUpKeepTheSession(t *testing.T) {
+	s := NewTestWith(t, Options{Tick: 200 * time.Millisecond})
+	c, _ := dialZK(t, 4*time.Second, s.Address())
+	_, err := c.Create("/e", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
+	must(t, err)
+	s.Down()
+	if _, err := net.DialTimeout("tcp", s.Address(), time.Second); err == nil {
+		t.Error("down, and takes connections")
+	}
+	s.Up()
+	waitFor(t, "the session again", func() bool {
+		ok, _, err := c.Exists("/e")
+		return err == nil && ok
+	})
 }

@@ -80,6 +80,9 @@ type Server struct {
 	loop   sync.WaitGroup
 	conns  sync.WaitGroup
 
+	closing  sync.Once
+	closeErr error
+
 	mu        sync.Mutex
 	err       error // why it ended
 	listeners map[net.Listener]struct{}
@@ -195,16 +198,30 @@ func (s *Server) Serve(l net.Listener) error {
 		s.addr = l.Addr()
 	}
 	s.mu.Unlock()
+	failures := 0
 	for {
 		nc, err := l.Accept()
-		if err != nil {
-			return s.acceptFailed(l, err)
+		switch {
+		case err == nil:
+			failures = 0
+			s.admit(nc)
+		case errors.Is(err, net.ErrClosed) || failures == maxAcceptFailures:
+			return s.serveEnded(l, err)
+		default: // out of file descriptors, or the client has gone again
+			failures++
+			time.Sleep(acceptPause)
 		}
-		s.admit(nc)
 	}
 }
 
-func (s *Server) acceptFailed(l net.Listener, err error) error {
+// A listener that fails this often in a row is given up.
+const (
+	maxAcceptFailures = 100
+	acceptPause       = 50 * time.Millisecond
+)
+
+func (s *Server) serveEnded(l net.Listener, err error) error {
+	_ = l.Close() // it may be closed already
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
@@ -253,23 +270,21 @@ func (s *Server) Addr() net.Addr {
 
 // Close ends the server: connections are closed, everything taken is synced,
 // the directory is let go. Sessions are kept there. It returns the error that
-// ended the server before, if one did.
+// ended the server before, if one did. A second call waits for the first and
+// returns the same.
 func (s *Server) Close() error {
 	s.end(ErrClosed)
-	s.loop.Wait()
-	s.conns.Wait()
-	s.mu.Lock()
-	err := s.err
-	s.mu.Unlock()
-	if s.wal != nil {
-		if closeErr := s.wal.close(); closeErr != nil && err == ErrClosed {
-			err = closeErr
+	s.closing.Do(func() {
+		s.loop.Wait()
+		s.conns.Wait()
+		if s.wal != nil {
+			s.closeErr = s.wal.close()
 		}
-	}
-	if err == ErrClosed {
-		return nil
-	}
-	return err
+		if s.err != ErrClosed { // set by end, and never changed after
+			s.closeErr = s.err
+		}
+	})
+	return s.closeErr
 }
 
 // fail ends the server because of a fault; nothing is answered any more.

@@ -1,0 +1,119 @@
+package zksim_test
+
+import (
+	"container/heap"
+	"fmt"
+	"time"
+
+	"dkv/zksim"
+)
+
+// clock is the least scheduler there is: a heap of events.
+type clock struct {
+	now    time.Duration
+	made   int
+	events events
+}
+
+type event struct {
+	at  time.Duration
+	seq int
+	fn  func()
+}
+
+type events []*event
+
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(*event)) }
+func (e *events) Pop() any {
+	last := (*e)[len(*e)-1]
+	*e = (*e)[:len(*e)-1]
+	return last
+}
+
+func (c *clock) Now() time.Duration { return c.now }
+
+func (c *clock) After(d time.Duration, fn func()) func() {
+	c.made++
+	e := &event{c.now + d, c.made, fn}
+	heap.Push(&c.events, e)
+	return func() { e.fn = func() {} }
+}
+
+func (c *clock) run(until time.Duration) {
+	for len(c.events) > 0 && c.events[0].at <= until {
+		e := heap.Pop(&c.events).(*event)
+		c.now = e.at
+		e.fn()
+	}
+	c.now = until
+}
+
+// seed draws by hashing its arguments.
+type seed uint64
+
+func (s seed) Draw(purpose string, entity, sequence uint64) uint64 {
+	h := uint64(s) ^ entity*0x9e3779b97f4a7c15 ^ sequence*0xbf58476d1ce4e5b9
+	for _, c := range []byte(purpose) {
+		h = (h ^ uint64(c)) * 0x100000001b3
+	}
+	return (h ^ h>>29) * 0x94d049bb133111eb
+}
+
+// printer is an application that prints what it is told.
+type printer string
+
+func (p printer) SessionEvent(s zksim.SessionState) { fmt.Println(p, "is told", s) }
+func (p printer) WatchEvent(e zksim.Event)          { fmt.Println(p, "is told of", e.Path) }
+
+// A session ends at the leader; its owner learns of it only when it comes back.
+func Example() {
+	c := &clock{}
+	zk := zksim.NewService(c, seed(42), zksim.Config{Servers: 3})
+	alice := zk.Connect("host-a", 4*time.Second, printer("alice"))
+	c.run(time.Second)
+	alice.Create("/live", nil, zksim.Ephemeral, func(r zksim.CreateResult, err error) { fmt.Println("created", r.Path, err) })
+	c.run(2 * time.Second)
+
+	zk.CutHost("host-a")
+	zk.ExpireSession(alice.Session())
+	_, _, code := zk.Peek("/live")
+	fmt.Println("at the leader:", code)
+	c.run(3 * time.Second)
+	fmt.Println("nobody has told alice yet")
+	zk.HealHost("host-a")
+	c.run(10 * time.Second)
+	for _, n := range zk.Counters() {
+		if n.Name == "session-expired" {
+			fmt.Println(n.Name, n.Count)
+		}
+	}
+	// Output:
+	// alice is told HasSession
+	// created /live <nil>
+	// at the leader: zookeeper: node does not exist
+	// nobody has told alice yet
+	// alice is told Disconnected
+	// alice is told Expired
+	// session-expired 1
+}
+
+// The tree alone is a state machine.
+func ExampleTree() {
+	tree := zksim.NewTree()
+	apply := func(zxid int64, op zksim.Op) {
+		r := tree.Apply(&zksim.Txn{Zxid: zxid, Op: op})
+		fmt.Println(r.Zxid, r.Err == zksim.OK, r.Path, r.Changes)
+	}
+	apply(1, zksim.Op{Code: zksim.OpCreate, Path: "/q"})
+	apply(2, zksim.Op{Code: zksim.OpCreate, Path: "/q/n-", Flags: zksim.Sequential})
+	apply(3, zksim.Op{Code: zksim.OpDelete, Path: "/q", Version: -1})
+	// Output:
+	// 1 true /q [{1 /q}]
+	// 2 true /q/n-0000000000 [{1 /q/n-0000000000}]
+	// 3 false  []
+}
