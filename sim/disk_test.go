@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ func TestDiskKeepsAPrefix(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := NewScheduler(nil)
 		d := newDisk(s, NewRandom(rapid.Uint64().Draw(t, "seed")), DiskProfile{}, 0)
+		now := model{}
 		after := [][]string{nil} // contents after each batch
 		durable, told := 0, 0
 		floor := 0 // batches of former lives that are there for good
@@ -59,13 +61,23 @@ func TestDiskKeepsAPrefix(t *testing.T) {
 					t.Fatalf("after the crash: %v, the effect of %d batches; %d were durable of %v", got, survived, durable, after)
 				}
 				after = after[:survived+1]
+				now = model{}
+				for _, word := range got {
+					key, value, _ := strings.Cut(word, "=")
+					now[key] = value
+				}
 				floor, durable = survived, survived
 			case 1, 2, 3:
 				s.Step()
 			default:
-				b := put(fmt.Sprint("k", rapid.IntRange(0, 9).Draw(t, "key")), fmt.Sprint("v", step), "step", fmt.Sprint(step))
+				key := fmt.Sprint("k", rapid.IntRange(0, 9).Draw(t, "key"))
+				b := put(key, fmt.Sprint("v", step), "step", fmt.Sprint(step))
+				now[key], now["step"] = fmt.Sprint("v", step), fmt.Sprint(step)
 				if rapid.IntRange(0, 4).Draw(t, "also") == 0 {
 					b.DeleteRange([]byte("k2"), []byte("k5"))
+					for _, k := range now.inRange("k2", "k5") {
+						delete(now, k)
+					}
 				}
 				n := len(after)
 				var done func(error)
@@ -82,7 +94,7 @@ func TestDiskKeepsAPrefix(t *testing.T) {
 					}
 				}
 				d.Commit(b, done)
-				after = append(after, storeContents(t, d))
+				after = append(after, now.contents("", "~"))
 			}
 		}
 		for s.Step() {
@@ -225,6 +237,9 @@ func TestDiskFaults(t *testing.T) {
 	if _, err := sync(put("a", "4")); err == nil || !d.faulted() {
 		t.Errorf("a sync after a failed one: %v; faulted: %t", err, d.faulted())
 	}
+	if v, _ := d.durable.root.get([]byte("a")); string(v) != "2" {
+		t.Errorf("after failed syncs a=%s is durable", v)
+	}
 	if want := []fault{faultSlowDisk, faultStallDisk, faultFailSync}; !slices.Equal(counted, want) {
 		t.Errorf("counted %v, want %v", counted, want)
 	}
@@ -272,6 +287,25 @@ func TestDiskShutDownKeepsAll(t *testing.T) {
 	d.crash()
 	if _, ok, _ := d.Get([]byte("a")); !ok {
 		t.Error("a batch is gone")
+	}
+}
+
+func TestDiskSyncsAnewAfterACrash(t *testing.T) {
+	s := NewScheduler(nil)
+	d := newDisk(s, NewRandom(1), DiskProfile{Sync: Range{time.Second, time.Second}}, 0)
+	d.Commit(put("a", "1"), func(error) { t.Error("a done ran after the crash") })
+	s.Schedule(900*time.Millisecond, NoHost, KindWorld, func() {
+		d.crash()
+		d.Commit(put("a", "2"), func(error) {
+			if s.Now() != 1900*time.Millisecond {
+				t.Errorf("durable at %v", s.Now())
+			}
+		})
+	})
+	for s.Step() {
+	}
+	if len(d.suffix) != 0 {
+		t.Error("the batch is not durable")
 	}
 }
 

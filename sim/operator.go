@@ -145,7 +145,7 @@ func (w *wish) judge(l *layout.Layout) (*layout.Layout, bool) {
 }
 
 func (o *operator) onSet(_ zksim.Stat, err error) {
-	if err == nil || o.took {
+	if err == nil {
 		o.end()
 		return
 	}

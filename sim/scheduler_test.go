@@ -72,6 +72,38 @@ func TestSchedulerForgetsStoppedEntries(t *testing.T) {
 	}
 }
 
+func TestSchedulerKeepsOrderWhenItForgets(t *testing.T) {
+	s := NewScheduler(nil)
+	var last time.Duration
+	ran := 0
+	var timers []Timer
+	for i := range 10_000 {
+		d := time.Duration(i*7919%10_007) * time.Millisecond
+		if i%4 == 0 {
+			s.Schedule(d, NoHost, KindWorld, func() {
+				if s.Now() < last {
+					t.Errorf("%v after %v", s.Now(), last)
+				}
+				last = s.Now()
+				ran++
+			})
+			continue
+		}
+		timers = append(timers, s.Schedule(d, NoHost, KindWorld, func() { t.Error("a stopped entry ran") }))
+	}
+	for _, timer := range timers {
+		timer.Stop()
+	}
+	if len(s.heap) > 6000 {
+		t.Errorf("%d entries in the heap, 2500 of them live", len(s.heap))
+	}
+	for s.Step() {
+	}
+	if ran != 2500 {
+		t.Errorf("%d of 2500 ran", ran)
+	}
+}
+
 func TestTimerStopsOnlyItsOwnEntry(t *testing.T) {
 	s := NewScheduler(nil)
 	var ran []string

@@ -56,8 +56,8 @@ func toyWorld(t testing.TB, cfg Config) (*World, []*toy) {
 // step checks that the process is alive, and counts the turn's events.
 func (p *toy) step() {
 	p.inTurn++
-	if p.w.Incarnation(p.host) != p.life || p.w.State(p.host) == Down {
-		p.t.Errorf("life %d of %s was called after its end", p.life, HostName(p.host))
+	if state := p.w.State(p.host); p.w.Incarnation(p.host) != p.life || state == Down || state == Paused {
+		p.t.Errorf("life %d of %s was called; the host is at life %d, %v", p.life, HostName(p.host), p.w.Incarnation(p.host), state)
 	}
 }
 

@@ -135,6 +135,19 @@ func TestSessionEndsOnce(t *testing.T) {
 	s.wait("another close", func() bool { return again })
 }
 
+func TestSessionClosedBeforeItsEventTellsNothing(t *testing.T) {
+	s := newZKScript(t)
+	n := len(s.events)
+	s.Do(func() {
+		s.session.(*session).WatchEvent(zksim.Event{Path: "/a"}) // waits for its turn
+		s.session.Close(nil)
+	})
+	s.world.RunUntil(s.world.Now() + time.Second)
+	if len(s.events) != n {
+		t.Errorf("after the close came %+v", s.events[n:])
+	}
+}
+
 func TestSessionSurvivesItsProcess(t *testing.T) {
 	s := newZKScript(t)
 	if err := s.multi(node.Op{Kind: node.OpCreateEphemeral, Path: "/me"}); err != nil {
