@@ -220,13 +220,15 @@ func (n *Node) onBeatReply(m *Envelope, b *BeatReply) {
 	}
 }
 
-// onFollowerMatch compares what a follower acknowledged with what it should
-// have by now, and sends again what seems lost.
+// onFollowerMatch compares what a follower lists as acknowledged with what it
+// should have by now, and sends again what seems lost. One that restarted lists
+// nothing, whatever it acknowledged before: an empty Append lets it take the
+// commit again.
 func (g *reign) onFollowerMatch(f *follower, match Index) {
 	if match > 0 {
 		g.acknowledged(f, match)
 	}
-	if f.match >= g.r.log.lastIndex() || g.r.n.now()-f.sentAt < g.r.n.interval() {
+	if match >= g.r.log.lastIndex() || g.r.n.now()-f.sentAt < g.r.n.interval() {
 		return
 	}
 	g.rewind(f)
