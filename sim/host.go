@@ -35,6 +35,7 @@ type host struct {
 	cutFromZK bool // by the schedule; a pause cuts too
 
 	decoder *node.Decoder
+	buffer  []byte // in which frames are encoded
 
 	recovery, turnSize, turnDelay, slowness, vanishes draws
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +71,20 @@ func (n netDoor) Send(to node.Peer, m *node.Envelope) {
 	if !l.greet(host, c, to.Store) {
 		return
 	}
-	w.network.Send(l.host.netID, w.hosts[host].netID, node.AppendFrame(make([]byte, 0, 160), m))
+	w.network.Send(l.host.netID, w.hosts[host].netID, l.host.encode(m))
+}
+
+// encode makes a frame of the size that it needs: first in a buffer that
+// stays, unless it has grown beyond ordinary frames.
+func (h *host) encode(m *node.Envelope) []byte {
+	const ordinary = 64 << 10
+	buffer := node.AppendFrame(h.buffer[:0], m)
+	if cap(buffer) > ordinary {
+		h.buffer = nil
+		return buffer
+	}
+	h.buffer = buffer
+	return slices.Clone(buffer)
 }
 
 // greet says Hello where a real transport would open a connection. It is false
