@@ -215,10 +215,10 @@ func (s *Server) PeerAddress() string { return s.network.listener.Addr().String(
 // others take over at once. All of it takes a bounded time.
 func (s *Server) Run(ctx context.Context) error {
 	s.announce()
+	s.loop.post(s.node.Start) // the first event
+	s.network.start(peerProtocol{hello: s.node.Hello, judge: s.node.OnHello, lost: s.node.OnPeerLost})
 	ended := make(chan struct{})
 	go func() { s.loop.run(); close(ended) }()
-	s.loop.post(s.node.Start)
-	s.network.start(peerProtocol{hello: s.node.Hello, judge: s.node.OnHello, lost: s.node.OnPeerLost})
 	s.goServe(s.http, limitConnections(s.listener, maxConnections))
 	if s.debug != nil {
 		s.goServe(s.debug, limitConnections(s.debugAt, maxConnections))

@@ -1,0 +1,417 @@
+package real
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"dkv/node"
+	"dkv/zksim/zkserver"
+)
+
+// zkClient is a session on a loop of its own, with what it was told.
+type zkClient struct {
+	world
+	zk      *zooKeeper
+	session *session
+	mu      sync.Mutex
+	events  []node.SessionEvent
+	log     syncBuffer
+}
+
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func openZK(t *testing.T, timeout time.Duration, server string) *zkClient {
+	t.Helper()
+	return openZKThrough(t, net.DialTimeout, timeout, server)
+}
+
+func openZKThrough(t *testing.T, dial zk.Dialer, timeout time.Duration, server string) *zkClient {
+	t.Helper()
+	c := &zkClient{world: newWorld(t)}
+	c.zk = newZooKeeper(c.loop, []string{server}, timeout, slog.New(slog.NewTextHandler(&c.log, nil)))
+	c.zk.dial = dial
+	c.Do(func() {
+		c.session = c.zk.Open(func(e node.SessionEvent) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.events = append(c.events, e)
+		}).(*session)
+	})
+	t.Cleanup(func() { // no goroutine of a test outlives it by much
+		c.session.guard.shut()
+		go c.session.conn.Close()
+	})
+	return c
+}
+
+func (c *zkClient) told(kind node.SessionEventKind) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.events {
+		if e.Kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *zkClient) connected(t *testing.T) {
+	t.Helper()
+	eventually(t, "connected", func() bool { return c.told(node.EventConnected) })
+}
+
+func (c *zkClient) multi(t *testing.T, ops ...node.Op) error {
+	t.Helper()
+	answer := make(chan error, 1)
+	c.Do(func() { c.session.Multi(ops, func(err error) { answer <- err }) })
+	select {
+	case err := <-answer:
+		return err
+	case <-time.After(15 * time.Second):
+		t.Fatal("a multi is not answered")
+		return nil
+	}
+}
+
+func createOp(path string) node.Op { return node.Op{Kind: node.OpCreate, Path: path} }
+
+func TestLostRepliesAreUnknown(t *testing.T) {
+	server := zkserver.NewTest(t)
+	c := openZK(t, 500*time.Millisecond, server.Address())
+	c.connected(t)
+	for i, afterEffect := range []bool{false, true} {
+		path := fmt.Sprintf("/lost-%d", i)
+		server.DropNextWrite(afterEffect)
+		if err := c.multi(t, createOp(path)); !errors.Is(err, node.ErrUnknownOutcome) {
+			t.Errorf("a multi whose reply was lost: %v", err)
+		}
+		err := c.multi(t, createOp(path)) // on the same session, again connected
+		if afterEffect != errors.Is(err, node.ErrNodeExists) {
+			t.Errorf("the same multi again: %v; the first was done: %v", err, afterEffect)
+		}
+	}
+}
+
+func TestLargeRequestsAreNotSent(t *testing.T) {
+	server := zkserver.NewTest(t)
+	c := openZK(t, 500*time.Millisecond, server.Address())
+	c.connected(t)
+	half := node.Op{Kind: node.OpCreate, Path: "/x", Data: make([]byte, zkMaxRequest/2)}
+	err := c.multi(t, half, half)
+	if err == nil || errors.Is(err, node.ErrUnknownOutcome) || errors.Is(err, node.ErrSessionOver) || !errors.Is(err, errTooLarge) {
+		t.Errorf("a large multi: %v", err)
+	}
+	if err := c.multi(t, createOp("/y")); err != nil {
+		t.Errorf("the multi after it: %v", err)
+	}
+	if err := c.multi(t, node.Op{Kind: 99, Path: "/x"}); err == nil || errors.Is(err, node.ErrUnknownOutcome) {
+		t.Errorf("a multi of no kind: %v", err)
+	}
+	if c.told(node.EventDisconnected) {
+		t.Error("the connection was lost")
+	}
+}
+
+// A server that takes connections and says nothing must not hold a node up.
+func TestHandshakeHasItsOwnDeadline(t *testing.T) {
+	server := zkserver.NewTest(t)
+	server.HoldHandshakes(true)
+	const timeout = time.Second
+	c := openZK(t, timeout, server.Address())
+	eventually(t, "the operator is told", func() bool { return strings.Contains(c.log.String(), "can't be reached") })
+	server.HoldHandshakes(false)
+	released := time.Now()
+	c.connected(t)
+	// The library pauses a second after all addresses failed; without the
+	// guard it would wait 6.7 times the session timeout.
+	if took := time.Since(released); took > timeout/4+2*time.Second {
+		t.Errorf("connected %v after the server came to life", took)
+	}
+}
+
+func TestUnreachableAtTheStart(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	_ = listener.Close()
+	c := openZK(t, 400*time.Millisecond, address)
+	eventually(t, "the operator is told", func() bool {
+		return strings.Contains(c.log.String(), address) && strings.Contains(c.log.String(), "refused")
+	})
+	if err := c.multi(t, createOp("/x")); !errors.Is(err, node.ErrUnknownOutcome) {
+		t.Errorf("a multi without a server: %v", err)
+	}
+	if id := c.session.ID(); id != 0 {
+		t.Errorf("the session has number %d", id)
+	}
+	began := time.Now()
+	closed := make(chan struct{})
+	c.Do(func() { c.session.Close(func() { close(closed) }) })
+	within(t, closed, "a session that never connected does not close")
+	if took := time.Since(began); took > zkCloseTime+time.Second {
+		t.Errorf("closing took %v", took)
+	}
+}
+
+// A wiped or vanished server never says that a session expired.
+func TestWatchdogEndsASessionThatNobodyTakesBack(t *testing.T) {
+	server := zkserver.NewTest(t)
+	c := openZK(t, 200*time.Millisecond, server.Address())
+	c.connected(t)
+	server.Down()
+	eventually(t, "the loss is told", func() bool { return c.told(node.EventDisconnected) })
+	if c.told(node.EventExpired) {
+		t.Error("expired at once")
+	}
+	eventually(t, "the session is over", func() bool { return c.told(node.EventExpired) })
+	server.Up()
+	if err := c.multi(t, createOp("/x")); !errors.Is(err, node.ErrSessionOver) {
+		t.Errorf("a multi after the end: %v", err)
+	}
+}
+
+// After the end of a session its connection object must open no other one.
+func TestNoSecondSession(t *testing.T) {
+	server := zkserver.NewTest(t)
+	c := openZK(t, 500*time.Millisecond, server.Address())
+	c.connected(t)
+	server.ExpireSession(c.session.ID())
+	eventually(t, "the expiry is told", func() bool { return c.told(node.EventExpired) })
+	time.Sleep(100 * time.Millisecond)
+	if sessions := server.Sessions(); len(sessions) != 0 {
+		t.Errorf("sessions %x were opened unasked", sessions)
+	}
+	if _, err := c.session.guard.dial("tcp", server.Address(), time.Second); !errors.Is(err, errGuardOver) {
+		t.Errorf("dialing after the end: %v", err)
+	}
+}
+
+// A request without an answer costs the connection, in bounded time.
+func TestCallsHaveADeadline(t *testing.T) {
+	server := zkserver.NewTest(t)
+	line := &deafLine{}
+	c := openZKThrough(t, line.dial, time.Second, server.Address())
+	c.connected(t)
+	line.deaf.Store(true)
+	began := time.Now()
+	err := c.multi(t, createOp("/x"))
+	if took := time.Since(began); !errors.Is(err, node.ErrUnknownOutcome) || took > 3*time.Second {
+		t.Errorf("a multi without an answer: %v after %v", err, took)
+	}
+	eventually(t, "the loss is told", func() bool { return c.told(node.EventDisconnected) })
+}
+
+// deafLine swallows what the client writes.
+type deafLine struct{ deaf atomic.Bool }
+
+func (l *deafLine) dial(network, address string, timeout time.Duration) (net.Conn, error) {
+	conn, err := net.DialTimeout(network, address, timeout)
+	return deafConn{conn, l}, err
+}
+
+type deafConn struct {
+	net.Conn
+	line *deafLine
+}
+
+func (c deafConn) Write(p []byte) (int, error) {
+	if c.line.deaf.Load() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+// scriptedZK answers each connection with given bytes after the connect
+// request, then holds it open.
+func scriptedZK(t *testing.T, replies ...[]byte) (address string, taken *atomic.Int64) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken = new(atomic.Int64)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			n := int(taken.Add(1)) - 1
+			serving.Go(func() {
+				defer conn.Close()
+				_, _ = io.ReadFull(conn, make([]byte, 4+44)) // the connect request
+				_, _ = conn.Write(replies[min(n, len(replies)-1)])
+				_, _ = io.Copy(io.Discard, conn)
+			})
+		}
+	})
+	t.Cleanup(func() { _ = listener.Close(); serving.Wait() })
+	return listener.Addr().String(), taken
+}
+
+func connectReply(timeout time.Duration, session int64) []byte {
+	reply := binary.BigEndian.AppendUint32(nil, 36)
+	reply = binary.BigEndian.AppendUint32(reply, 0)
+	reply = binary.BigEndian.AppendUint32(reply, uint32(timeout.Milliseconds()))
+	reply = binary.BigEndian.AppendUint64(reply, uint64(session))
+	reply = binary.BigEndian.AppendUint32(reply, 16)
+	return append(reply, make([]byte, 16)...)
+}
+
+func frame(body ...byte) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
+}
+
+// Frames that would panic the library cost the connection and nothing else.
+func TestGuardDropsBadFrames(t *testing.T) {
+	header := make([]byte, zkMinReply)
+	binary.BigEndian.PutUint32(header, 0xffffffff) // a notification
+	hello := connectReply(300*time.Millisecond, 7)
+	tests := map[string][]byte{
+		"short connect reply":         frame(make([]byte, 20)...),
+		"huge connect reply":          binary.BigEndian.AppendUint32(nil, 1<<30),
+		"negative connect reply":      {0xff, 0xff, 0xff, 0xff},
+		"long connect reply":          frame(make([]byte, zkMaxConnectReply+1)...),
+		"no timeout":                  connectReply(0, 7),
+		"short reply":                 append(bytes.Clone(hello), frame(1, 2, 3)...),
+		"huge reply":                  append(bytes.Clone(hello), 0x7f, 0xff, 0xff, 0xff),
+		"notification without a body": append(bytes.Clone(hello), frame(header...)...),
+		"notification with a long path": append(bytes.Clone(hello),
+			frame(append(bytes.Clone(header), 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 9, '/')...)...),
+	}
+	for name, reply := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address, taken := scriptedZK(t, reply)
+			openZK(t, 300*time.Millisecond, address)
+			eventually(t, "it connects again", func() bool { return taken.Load() >= 2 })
+		})
+	}
+}
+
+func TestGuardLetsOneSessionPass(t *testing.T) {
+	first := append(connectReply(300*time.Millisecond, 7), frame(1)...) // and a bad frame
+	address, _ := scriptedZK(t, first, connectReply(300*time.Millisecond, 8))
+	c := openZK(t, 300*time.Millisecond, address)
+	eventually(t, "the session is over", func() bool { return c.told(node.EventExpired) })
+	if id := c.session.ID(); id != 7 {
+		t.Errorf("the session has number %d", id)
+	}
+	if got := c.session.guard.timeout(); got != 300*time.Millisecond {
+		t.Errorf("the negotiated timeout is %v", got)
+	}
+}
+
+func TestNegotiatedTimeoutIsLearned(t *testing.T) {
+	server := zkserver.NewTest(t) // at most a second
+	c := openZK(t, time.Minute, server.Address())
+	c.connected(t)
+	if got := c.session.guard.timeout(); got != time.Second {
+		t.Errorf("the negotiated timeout is %v", got)
+	}
+}
+
+func TestErrorsOfTheLibrary(t *testing.T) {
+	certain := map[error]error{
+		zk.ErrNoNode: node.ErrNoNode, zk.ErrNodeExists: node.ErrNodeExists,
+		zk.ErrBadVersion: node.ErrBadVersion, zk.ErrNotEmpty: node.ErrNotEmpty,
+		zk.ErrSessionExpired: node.ErrSessionOver, zk.ErrNoAuth: zk.ErrNoAuth, nil: nil,
+	}
+	for from, to := range certain {
+		if got := mapError(from); !errors.Is(got, to) || errors.Is(got, node.ErrUnknownOutcome) {
+			t.Errorf("%v became %v, want %v", from, got, to)
+		}
+	}
+	for _, from := range []error{zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrClosing, zk.ErrSessionMoved, zk.ErrUnknown, io.ErrUnexpectedEOF} {
+		if got := mapError(from); !errors.Is(got, node.ErrUnknownOutcome) {
+			t.Errorf("%v became %v, want unknown", from, got)
+		}
+	}
+}
+
+// Watches survive a reconnect, and none is armed twice.
+func TestWatchesAcrossAReconnect(t *testing.T) {
+	server := zkserver.NewTest(t)
+	c := openZK(t, time.Second, server.Address())
+	c.connected(t)
+	if err := c.multi(t, createOp("/x"), createOp("/x/y")); err != nil {
+		t.Fatal(err)
+	}
+	read := func() {
+		answers := make(chan error, 3)
+		c.Do(func() {
+			c.session.Get("/x", true, func(_ []byte, _ node.Stat, err error) { answers <- err })
+			c.session.Get("/missing", true, func(_ []byte, _ node.Stat, err error) { answers <- err })
+			c.session.Children("/x", true, func(_ []string, err error) { answers <- err })
+		})
+		for range 3 {
+			if err := <-answers; err != nil && !errors.Is(err, node.ErrNoNode) {
+				t.Error(err)
+			}
+		}
+	}
+	armed := func() int {
+		c.session.mu.Lock()
+		defer c.session.mu.Unlock()
+		return len(c.session.armed)
+	}
+	read()
+	for range 3 {
+		before := c.zk.counts.reconnects.Load()
+		server.DropConnections()
+		eventually(t, "reconnected", func() bool { return c.zk.counts.reconnects.Load() > before })
+		read()
+		if got := armed(); got != 3 {
+			t.Errorf("%d watches are armed, want 3", got)
+		}
+	}
+	other := openZK(t, time.Second, server.Address())
+	other.connected(t)
+	err := other.multi(t, node.Op{Kind: node.OpSet, Path: "/x", Version: node.AnyVersion}, createOp("/missing"), createOp("/x/z"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the changes are told", func() bool { return armed() == 0 })
+	c.Settle()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changes := map[string]int{}
+	for _, e := range c.events {
+		if e.Kind == node.EventChanged {
+			changes[e.Path]++
+		}
+	}
+	if changes["/x"] < 1 || changes["/x"] > 2 || changes["/missing"] != 1 {
+		t.Errorf("told %v", changes)
+	}
+}
