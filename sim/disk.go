@@ -49,6 +49,7 @@ type disk struct {
 
 	syncing  int // batches of the suffix that the sync under way covers; 0: none
 	timer    Timer
+	synced   func() // onSynced
 	views    int
 	failed   error // of a sync; nothing later is durable
 	hasFault bool  // a sync failed in this process's life, or was told to
@@ -76,6 +77,7 @@ func newDisk(s *Scheduler, r Random, profile DiskProfile, host int) *disk {
 		slowness: draws{random: r, purpose: "disk.slow", entity: entity},
 		survives: draws{random: r, purpose: "disk.survives", entity: entity},
 	}
+	d.synced = d.onSynced
 	d.durable = d.now.fork()
 	return d
 }
@@ -139,14 +141,14 @@ func (d *disk) sync() {
 		takes += extra
 		d.count(faultSlowDisk)
 	}
-	d.timer = d.scheduler.Schedule(takes, d.host, KindDisk, d.onSynced)
+	d.timer = d.scheduler.Schedule(takes, d.host, KindDisk, d.synced)
 }
 
 // onSynced ends a sync: what it covered is durable, or nothing later ever is.
 func (d *disk) onSynced() {
 	if stall := d.stallUntil - d.scheduler.Now(); stall > 0 {
 		d.count(faultStallDisk)
-		d.timer = d.scheduler.Schedule(stall, d.host, KindDisk, d.onSynced)
+		d.timer = d.scheduler.Schedule(stall, d.host, KindDisk, d.synced)
 		return
 	}
 	if d.failNext && d.failed == nil {

@@ -81,6 +81,7 @@ type life struct {
 	head    int
 	turning bool // a turn is scheduled or under way
 	slowed  bool // the turn that is scheduled waits for a slow host
+	onTurn  func()
 
 	session  *session
 	calls    callList
@@ -118,7 +119,7 @@ func (l *life) scheduleTurn() {
 		delay += extra
 		l.slowed = true
 	}
-	l.world().scheduler.Schedule(delay, h.index, KindTurn, l.turn)
+	l.world().scheduler.Schedule(delay, h.index, KindTurn, l.onTurn)
 }
 
 // turn runs events that wait, up to a drawn number, and ends the turn.
@@ -237,6 +238,7 @@ func (h *host) start() {
 		w.count(faultRestart)
 	}
 	l := &life{host: h, number: h.incarnation, contacts: make([]contact, len(w.hosts))}
+	l.onTurn = l.turn // one closure a life, not one a turn
 	h.life = l
 	cfg := w.cfg.Node
 	cfg.ID = node.NodeID(h.name)
