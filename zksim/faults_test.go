@@ -220,6 +220,10 @@ func TestNewLeaderRestartsEverySessionTimeout(t *testing.T) {
 	if !g.s.SessionAlive(id) {
 		t.Error("a dead client's session went, though no leader saw it silent for its timeout")
 	}
+	g.w.pass(time.Second + tick + tick/2)
+	if g.s.SessionAlive(id) {
+		t.Error("it outlived its timeout under the last leader")
+	}
 }
 
 func TestNothingExpiresWithoutAQuorum(t *testing.T) {
@@ -518,6 +522,34 @@ func TestWatchesLostAndReadsFirstAreSwitchable(t *testing.T) {
 	if len(a.events) != 0 || g.counted("watch-lost") != 1 {
 		t.Errorf("events %v, %v", a.events, g.s.Counters())
 	}
+}
+
+func TestEveryKindOfWatchIsRestored(t *testing.T) {
+	g := newStage(t, 14, Config{})
+	a, b := g.client("n1", 4*time.Second), g.client("n2", 4*time.Second)
+	for _, p := range []string{"/get", "/there", "/kids", "/quiet"} {
+		a.create(p, "", 0)
+	}
+	a.get("/get", true)
+	a.exists("/there", true)
+	a.exists("/absent", true)
+	a.children("/kids", true)
+	a.get("/quiet", true)
+	g.s.LoseNextWrite("n1", false)
+	a.set("/none", "", -1)
+	g.await("Disconnected", func() bool { return a.last() == Disconnected })
+	b.set("/get", "x", -1)
+	b.set("/there", "x", -1)
+	b.create("/absent", "", 0)
+	b.create("/kids/k", "", 0)
+	b.sync()
+	want := []Event{{EventDataChanged, "/get"}, {EventDataChanged, "/there"}, {EventCreated, "/absent"}, {EventChildrenChanged, "/kids"}}
+	g.await("the events", func() bool { return len(a.events) == len(want) })
+	if !slices.Equal(a.events, want) {
+		t.Errorf("%v", a.events)
+	}
+	b.set("/quiet", "x", -1)
+	g.await("the watch still armed", func() bool { return len(a.events) == len(want)+1 })
 }
 
 func TestConfigIsValidated(t *testing.T) {

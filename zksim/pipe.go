@@ -23,11 +23,10 @@ type conn struct {
 func (c *conn) cut() bool { return c.host.cut&(1<<c.server.id) != 0 }
 
 // pipe is one direction of a connection: messages arrive in order, each after
-// its delay; while the path is cut they wait, as TCP would have it.
+// its delay and not before the one sent earlier; while the path is cut they wait, as TCP would have it.
 type pipe struct {
 	c         *conn
 	queue     []message
-	lastDue   time.Duration
 	scheduled bool
 	dropped   bool
 	held      bool // in its host's list, to be started at a heal
@@ -50,9 +49,7 @@ func (p *pipe) send(delay time.Duration, deliver func()) {
 		p.drop()
 		return
 	}
-	due := max(p.c.svc.sched.Now()+delay, p.lastDue)
-	p.lastDue = due
-	p.queue = append(p.queue, message{due, deliver})
+	p.queue = append(p.queue, message{p.c.svc.sched.Now() + delay, deliver})
 	p.start()
 }
 

@@ -20,14 +20,17 @@ type target struct {
 }
 
 func TestSuite(t *testing.T) {
+	t.Parallel()
 	runSuite(t, target{NewTestWith(t, Options{Tick: realTick}).Address(), realTick})
 }
 
 func TestSuiteDurable(t *testing.T) {
+	t.Parallel()
 	runSuite(t, target{NewTestWith(t, Options{Tick: realTick, Dir: t.TempDir(), SnapshotBytes: 4096}).Address(), realTick})
 }
 
 func TestSuiteOnRealZooKeeper(t *testing.T) {
+	t.Parallel()
 	runSuite(t, target{startRealZK(t).addr, realTick})
 }
 
@@ -459,16 +462,26 @@ func suiteHandshake(t *testing.T, at target) {
 
 func suiteExpiry(t *testing.T, at target) {
 	c, root := place(t, at)
-	silent := newSession(t, at.addr, 3*at.tick)
-	silent.create(root+"/e", "", zksim.Ephemeral)
-	began := time.Now()
-	for c.exists(root+"/e", false).Err == zksim.OK && time.Since(began) < 5*time.Second {
-		time.Sleep(5 * time.Millisecond)
-	}
-	took := time.Since(began)
-	const slack = 500 * time.Millisecond // a busy machine
-	if took < 3*at.tick-20*time.Millisecond || took > 4*at.tick+slack {
-		t.Errorf("gone after %v, want %v to %v", took, 3*at.tick, 4*at.tick)
+	var silent *wireClient
+	// A busy machine may be late, but not each time.
+	for attempt := 1; ; attempt++ {
+		silent = newSession(t, at.addr, 3*at.tick)
+		silent.create(root+"/e", "", zksim.Ephemeral)
+		began := time.Now()
+		for c.exists(root+"/e", false).Err == zksim.OK && time.Since(began) < 5*time.Second {
+			time.Sleep(5 * time.Millisecond)
+		}
+		took := time.Since(began)
+		if took < 3*at.tick-20*time.Millisecond {
+			t.Errorf("gone after %v, before its timeout of %v", took, 3*at.tick)
+		}
+		if took <= 4*at.tick+100*time.Millisecond {
+			break
+		}
+		if attempt == 4 {
+			t.Errorf("gone after %v, want %v to %v", took, 3*at.tick, 4*at.tick)
+			break
+		}
 	}
 	want(t, "the connection is closed", silent.closedByServer(), true)
 	back, err := hello(t, at.addr, 3*at.tick, silent.session, silent.password, silent.lastZxid)

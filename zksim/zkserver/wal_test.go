@@ -81,10 +81,10 @@ func TestRestartFindsEverythingAgain(t *testing.T) {
 func TestSessionsHaveTheirFullTimeoutAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	_, addr, done := durable(t, dir, 0)
-	c := newSession(t, addr, 500*time.Millisecond)
+	c := newSession(t, addr, time.Second)
 	c.create("/e", "", zksim.Ephemeral)
 	done()
-	time.Sleep(700 * time.Millisecond)
+	time.Sleep(1100 * time.Millisecond)
 	_, addr, done = durable(t, dir, 0)
 	defer done()
 	d := newSession(t, addr, 5*time.Second)
@@ -409,6 +409,28 @@ func TestKillLosesNothing(t *testing.T) {
 		t.Fatalf("only %d writes were acknowledged: nothing was tested", total)
 	}
 	t.Logf("%d acknowledged writes survived 8 kills", total)
+}
+
+// TestFailedWriteAnswersNothing: when the log cannot be written, nobody hears of
+// what is not in it, and the server ends and says why.
+func TestFailedWriteAnswersNothing(t *testing.T) {
+	s, err := Open(Options{Dir: t.TempDir()})
+	must(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	c := newSession(t, l.Addr().String(), 5*time.Second)
+	s.wal.file.Close()
+	xid := c.send(int32(zksim.OpCreate), func(e *encoder) { op := opCreate("/a"); encodeOp(e, &op) })
+	if r, err := c.receive(xid); err == nil {
+		t.Errorf("answered: %+v", r)
+	}
+	for _, err := range []error{<-served, s.Close()} {
+		if err == nil || !strings.Contains(err.Error(), "writing") {
+			t.Errorf("ended with %v", err)
+		}
+	}
 }
 
 // TestManyWritersShareSyncs: a sync is for all that wait.
