@@ -1,0 +1,116 @@
+package node
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// doors are all of a node's doors at once: a clock that stands, a disk that
+// syncs when it is told to, a network that keeps what is sent, a coordinator
+// that never answers, and an observer that keeps the events.
+type doors struct {
+	node   *Node
+	now    time.Duration
+	rows   map[string][]byte
+	dones  []func(error)
+	sent   []*Envelope
+	events []Event
+	chance uint64
+	failed error
+}
+
+// newDoors starts a node over a store with these rows and does not sync yet.
+func newDoors(t *testing.T, rows map[string][]byte) *doors {
+	t.Helper()
+	d := &doors{rows: maps.Clone(rows)}
+	if d.rows == nil {
+		d.rows = make(map[string][]byte)
+	}
+	n, err := New(Config{ID: "n1", PeerAddress: "127.0.0.1:1", HTTPAddress: "127.0.0.1:2"}, Env{
+		Clock: d, Network: d, Store: d, Coordinator: d, Observer: d, Random: d,
+		Fail: func(err error) { d.failed = err },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.node = n
+	n.Start()
+	n.EndTurn()
+	return d
+}
+
+// sync makes all commits durable and lets the node go on.
+func (d *doors) sync() {
+	for len(d.dones) > 0 {
+		done := d.dones[0]
+		d.dones = d.dones[1:]
+		done(nil)
+		d.node.EndTurn()
+	}
+}
+
+func (d *doors) Now() time.Duration                     { return d.now }
+func (d *doors) After(_ time.Duration, _ func()) func() { return func() {} }
+func (d *doors) Send(_ Peer, m *Envelope)               { d.sent = append(d.sent, m) }
+func (d *doors) Observe(e Event)                        { d.events = append(d.events, e) }
+func (d *doors) Uint64() uint64                         { d.chance += 0x9e3779b97f4a7c15; return d.chance }
+func (d *doors) Open(func(SessionEvent)) Session        { return silent{} }
+func (d *doors) View() (View, error)                    { return nil, fmt.Errorf("no views here") }
+func (d *doors) Get(key []byte) (value []byte, ok bool, err error) {
+	value, ok = d.rows[string(key)]
+	return bytes.Clone(value), ok, nil
+}
+
+func (d *doors) Scan(from, to []byte, fn func(key, value []byte) bool) error {
+	for _, key := range slices.Sorted(maps.Keys(d.rows)) {
+		if key >= string(from) && key < string(to) && !fn([]byte(key), d.rows[key]) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (d *doors) Commit(b *Batch, done func(error)) {
+	for _, op := range b.Ops {
+		switch op.Kind {
+		case BatchPut:
+			d.rows[string(op.Key)] = op.Value
+		case BatchDelete:
+			delete(d.rows, string(op.Key))
+		case BatchDeleteRange:
+			maps.DeleteFunc(d.rows, func(key string, _ []byte) bool {
+				return key >= string(op.Key) && key < string(op.To)
+			})
+		}
+	}
+	if done != nil {
+		d.dones = append(d.dones, done)
+	}
+}
+
+// silent is a session that never stands.
+type silent struct{}
+
+func (silent) ID() int64                                    { return 0 }
+func (silent) Get(string, bool, func([]byte, Stat, error))  {}
+func (silent) Children(string, bool, func([]string, error)) {}
+func (silent) Multi([]Op, func(error))                      {}
+func (silent) Close(done func())                            {}
+
+// mustContain wants an error that says all of the words.
+func mustContain(t *testing.T, err error, words ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want one that says %q", words)
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("error %q does not say %q", err, word)
+		}
+	}
+}
