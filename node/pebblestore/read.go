@@ -45,6 +45,9 @@ func (s *Store) scan(r pebble.Reader, from, to []byte, fn func(key, value []byte
 	if bytes.Compare(from, to) >= 0 {
 		return nil
 	}
+	if len(from) == 0 {
+		from = nil // Pebble's own checks stumble over an empty bound
+	}
 	iter, err := s.newIter(r, from, to)
 	if err != nil {
 		return err
