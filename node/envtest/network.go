@@ -46,6 +46,7 @@ func TestNetwork(t *testing.T, harness func(t *testing.T) NetworkHarness) {
 			h := harness(t)
 			b := &networkBody{stage: stage{t: t, loop: h}, harness: h}
 			for n := range NetworkNodes {
+				b.numbers[n] = make(map[node.Index]bool)
 				b.start(n)
 			}
 			test.body(b)
@@ -58,12 +59,20 @@ type networkBody struct {
 	harness  NetworkHarness
 	networks [NetworkNodes]node.Network
 	received [NetworkNodes][]*node.Envelope
+	numbers  [NetworkNodes]map[node.Index]bool // of the numbered messages received
 }
 
 func (b *networkBody) start(n int) {
 	b.networks[n] = b.harness.Start(n, func(e *node.Envelope) {
-		b.event("a message", func() { b.received[n] = append(b.received[n], e) })()
+		b.event("a message", func() { b.receive(n, e) })()
 	})
+}
+
+func (b *networkBody) receive(n int, e *node.Envelope) {
+	b.received[n] = append(b.received[n], e)
+	if m, ok := e.Body.(*node.Promise); ok {
+		b.numbers[n][m.LastIndex] = true
+	}
 }
 
 // send runs in an event.
@@ -177,15 +186,7 @@ func (b *networkBody) manyAtOnce() {
 }
 
 // distinct counts the numbered messages at a node, each once.
-func (b *networkBody) distinct(n int) int {
-	seen := make(map[node.Index]bool)
-	for _, e := range b.received[n] {
-		if m, ok := e.Body.(*node.Promise); ok {
-			seen[m.LastIndex] = true
-		}
-	}
-	return len(seen)
-}
+func (b *networkBody) distinct(n int) int { return len(b.numbers[n]) }
 
 func (b *networkBody) largeFrames() {
 	for _, size := range []int{64 << 10, 1 << 20, 4 << 20} {
