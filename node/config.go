@@ -3,6 +3,8 @@ package node
 import (
 	"fmt"
 	"time"
+
+	"dkv/node/layout"
 )
 
 // Config is what an operator chooses. The zero value of a field means its
@@ -129,6 +131,14 @@ func (c Config) Validate() error {
 		{c.SuspectAfter < time.Millisecond, fmt.Sprintf("SuspectAfter %v: must be at least 1ms", c.SuspectAfter)},
 		{c.RequestTimeout < 0 || c.RequestTimeout > MaxRequestTimeout, fmt.Sprintf("RequestTimeout %v: must be above 0 and at most %v", c.RequestTimeout, MaxRequestTimeout)},
 		{c.MoveTimeout < 0, fmt.Sprintf("MoveTimeout %v: must be above 0", c.MoveTimeout)},
+		{c.SettleTime < 0, fmt.Sprintf("SettleTime %v: must be above 0", c.SettleTime)},
+		{c.ViewTime < 0, fmt.Sprintf("ViewTime %v: must be above 0", c.ViewTime)},
+		{c.RetainBytes < 1, fmt.Sprintf("RetainBytes %d: must be at least 1", c.RetainBytes)},
+		{c.MaxUncommittedBytes < 1 || c.MaxNodeUncommittedBytes < 1, "MaxUncommittedBytes: must be at least 1"},
+		{c.MaxWaiting < 1, fmt.Sprintf("MaxWaiting %d: must be at least 1", c.MaxWaiting)},
+		{c.Zone != "" && badName(c.Zone), fmt.Sprintf("Zone %q: use letters, digits, '.', '_' and '-'", c.Zone)},
+		{badAddress(c.PeerAddress), fmt.Sprintf("PeerAddress %q: use at most 255 printable ASCII characters", c.PeerAddress)},
+		{badAddress(c.HTTPAddress), fmt.Sprintf("HTTPAddress %q: use at most 255 printable ASCII characters", c.HTTPAddress)},
 		{c.RetainEntries < 1, fmt.Sprintf("RetainEntries %d: must be at least 1", c.RetainEntries)},
 		{c.ChunkBytes < 1 || c.ChunkBytes > 2<<20, fmt.Sprintf("ChunkBytes %d: must be 1 to 2 MiB", c.ChunkBytes)},
 	}
@@ -138,6 +148,16 @@ func (c Config) Validate() error {
 		}
 	}
 	return nil
+}
+
+// badAddress says that a string can't stand as an address in the layout.
+func badAddress(s string) bool {
+	for _, c := range s {
+		if c <= ' ' || c > '~' {
+			return true
+		}
+	}
+	return len(s) > layout.MaxAddressBytes
 }
 
 // badName says that a string can't be part of a znode's path.

@@ -30,16 +30,17 @@ type reign struct {
 	failed   []MemberNumber // sources that could not show their log
 	copying  *copying
 
-	followers []*follower // R∪N without this node, in the assignment's order
-	noop      Index
-	active    bool
-	selfMatch Index // own log is durable up to here
-	selfSent  Index // up to where an own acknowledgement is under way
-	writes    []pendingWrite
-	reads     []pendingRead
-	queue     []*work // came before the reign leads
-	size      int     // bytes of writes
-	fates     []*fates
+	followers  []*follower // R∪N without this node, in the assignment's order
+	noop       Index
+	active     bool
+	selfMatch  Index // own log is durable up to here
+	selfSent   Index // up to where an own acknowledgement is under way
+	writes     []pendingWrite
+	reads      []pendingRead
+	size       int     // bytes of writes
+	queue      []*work // came before the reign leads
+	queueBytes int
+	fates      []*fates
 }
 
 type phase uint8
@@ -241,6 +242,10 @@ type copying struct {
 // promised.
 func (g *reign) copyLog(source promise) {
 	if source.member == g.r.n.self {
+		if lastEpoch, lastIndex := g.r.last(); lastEpoch != source.lastEpoch || lastIndex != source.lastIndex {
+			g.abandon("the own log was changed by a copy that failed")
+			return
+		}
 		g.lead()
 		return
 	}
@@ -367,7 +372,7 @@ func (g *reign) lead() {
 	r.touch()
 	r.n.requests.rerouted = true
 	queue := g.queue
-	g.queue = nil
+	g.queue, g.queueBytes = nil, 0
 	now := r.n.now()
 	for _, w := range queue {
 		switch {
@@ -394,10 +399,11 @@ func (g *reign) close(now time.Duration) {
 		return
 	}
 	g.closing, g.closed = true, now
-	for _, w := range g.queue {
+	queue := g.queue
+	g.queue, g.queueBytes = nil, 0
+	for _, w := range queue {
 		w.refuse("another epoch began")
 	}
-	g.queue = nil
 }
 
 // endReign ends the reign, if there is one, when promised has risen above it.
@@ -411,6 +417,7 @@ func (r *replica) endReign(why string) {
 		r.dropInstall()
 	}
 	g.endRequests(why)
+	r.n.uncommitted -= g.size
 	r.keepFates(g)
 	r.taker.reignEnded(r.n.cfg, g.active)
 	r.n.observe(Event{Kind: EventReignEnded, Partition: r.id, Epoch: g.epoch, Text: why})
@@ -419,11 +426,9 @@ func (r *replica) endReign(why string) {
 // endRequests tells all who wait what is true: proposed writes are unknown,
 // the rest was never done.
 func (g *reign) endRequests(why string) {
-	writes, reads, queue := g.writes, g.reads, g.queue
-	g.writes, g.reads, g.queue = nil, nil, nil
-	g.r.n.uncommitted -= g.size
-	g.size = 0
-	for _, w := range writes {
+	reads, queue := g.reads, g.queue
+	g.reads, g.queue, g.queueBytes = nil, nil, 0
+	for _, w := range g.writes { // they count as uncommitted until they are
 		w.work.finish(unknown(why))
 	}
 	for _, w := range reads {
@@ -472,7 +477,7 @@ func (g *reign) tickCopy(now time.Duration) {
 		c.since = max(c.since, g.r.install.progress)
 	}
 	switch {
-	case now-c.since > g.r.n.cfg.SuspectAfter:
+	case now-c.since > g.r.n.cfg.SuspectAfter+g.r.taker.backoff:
 		g.sourceFailed()
 	case g.r.install == nil && now-c.askedAt >= g.r.n.interval():
 		g.copyAfter(c.prevIndex, c.prevEpoch)

@@ -166,7 +166,7 @@ func (n *Node) proceed() {
 
 // lookAgain ends a chain that could not do its work; it begins anew later.
 func (n *Node) lookAgain(after time.Duration) {
-	n.member.busy = false
+	n.member.busy, n.member.verify = false, true
 	current := n.inSession()
 	n.after(after+n.jitter(after), func() {
 		if current() {

@@ -39,6 +39,7 @@ type Node struct {
 	member      membership
 	planner     planner
 	transfers   []*transfer
+	alarms      []alarm
 }
 
 // New makes a node. Nothing happens before Start.
@@ -68,6 +69,9 @@ func (n *Node) Start() {
 // begin runs when store id and boot counter are durable: now the node may be
 // seen.
 func (n *Node) begin() {
+	if n.stopping {
+		return
+	}
 	n.begun = true
 	n.observe(Event{Kind: EventBooted, Index: Index(n.boot), Text: string(n.store)})
 	n.recoverReplicas()
@@ -186,6 +190,10 @@ func (n *Node) drain(until time.Duration, done func()) {
 	for _, o := range n.requests.all {
 		n.giveUp(o, "the node stops")
 	}
+	for _, t := range n.transfers {
+		t.view.Close()
+	}
+	n.transfers = nil
 	leave := func() {
 		n.dead = true
 		done()
@@ -240,6 +248,7 @@ func (n *Node) OnHello(h Hello) error {
 	if m, ok := n.layout.Member(h.Member); ok && m.Store != h.Store {
 		return fmt.Errorf("member %d has store %s, not %s", h.Member, m.Store, h.Store)
 	}
+	n.compareLayouts(h.Member, h.LayoutVersion)
 	return nil
 }
 
@@ -280,8 +289,31 @@ func (n *Node) notice(format string, args ...any) {
 	n.observe(Event{Kind: EventNotice, Text: fmt.Sprintf(format, args...)})
 }
 
+// alarm tells the operator what is wrong; the same words again only after a
+// while, since what is wrong is met again and again.
 func (n *Node) alarm(format string, args ...any) {
-	n.observe(Event{Kind: EventAlarm, Text: fmt.Sprintf(format, args...)})
+	const quietTime, remembered = 30 * time.Second, 16
+	text, now := fmt.Sprintf(format, args...), n.now()
+	for i := range n.alarms {
+		if n.alarms[i].text == text {
+			if now-n.alarms[i].at >= quietTime {
+				n.alarms[i].at = now
+				n.observe(Event{Kind: EventAlarm, Text: text})
+			}
+			return
+		}
+	}
+	if len(n.alarms) == remembered {
+		n.alarms = n.alarms[1:]
+	}
+	n.alarms = append(n.alarms, alarm{text, now})
+	n.observe(Event{Kind: EventAlarm, Text: text})
+}
+
+// alarm is what the operator was last told, and when.
+type alarm struct {
+	text string
+	at   time.Duration
 }
 
 // fail stops the node for good; a restart is the recovery.

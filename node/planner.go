@@ -16,8 +16,8 @@ import (
 // planner is the node's hand on the layout.
 type planner struct {
 	setting bool           // a compare-and-set is under way
-	pending *layout.Layout // what it would make
-	tried   *layout.Layout // what got no answer
+	pending layout.Applied // what it would make
+	tried   layout.Applied // what got no answer; its Layout is nil if nothing did
 	reading bool
 	again   bool          // read once more after the reading under way
 	retryAt time.Duration // after a conflict
@@ -25,7 +25,6 @@ type planner struct {
 	targets []ring.Target // of the layout's members
 	members []layout.Member
 	askedAt time.Duration // when a peer was last asked for its copy
-	alarmed int32         // the version of ZooKeeper's layout that was alarmed of
 }
 
 func (n *Node) layoutPath() string { return n.root() + "/layout" }
@@ -55,7 +54,7 @@ func (n *Node) takeSteps() {
 		p.retryAt = now + n.cfg.SettleTime
 		return
 	}
-	p.setting, p.pending = true, result.Layout
+	p.setting, p.pending = true, result
 	session := n.member.session
 	session.Multi([]Op{{Kind: OpSet, Path: n.layoutPath(), Data: data, Version: n.layout.Version()}}, func(err error) {
 		if !n.dead && n.member.session == session {
@@ -110,7 +109,7 @@ func (n *Node) onLayoutSet(result layout.Applied, err error) {
 		n.wantLayout()
 	default:
 		n.observe(Event{Kind: EventLayoutUnknown, Index: Index(n.layout.Version())})
-		p.tried = result.Layout
+		p.tried = result
 		n.backOff()
 		n.wantLayout()
 	}
@@ -119,7 +118,9 @@ func (n *Node) onLayoutSet(result layout.Applied, err error) {
 func (n *Node) backOff() {
 	p := &n.planner
 	p.backoff = min(max(2*p.backoff, n.cfg.SuspectAfter/32), n.cfg.SuspectAfter)
-	p.retryAt = n.now() + p.backoff/2 + n.jitter(p.backoff)
+	wait := p.backoff/2 + n.jitter(p.backoff)
+	p.retryAt = n.now() + wait
+	n.after(wait, n.takeSteps)
 }
 
 // stepsTaken observes what this node's steps were.
@@ -209,15 +210,16 @@ func (n *Node) takeLayout(data []byte, version int32) {
 // resolveTried finds out whether a compare-and-set without an answer was made.
 func (n *Node) resolveTried(l *layout.Layout) {
 	tried := n.planner.tried
-	if tried == nil {
+	if tried.Layout == nil {
 		return
 	}
-	n.planner.tried = nil
-	if l.Version() < tried.Version() {
-		return // not made, so far: it is conditional, and tried again
+	n.planner.tried = layout.Applied{}
+	if l.Version() != tried.Layout.Version() || !sameLayout(l, tried.Layout) {
+		return // not made so far, and conditional; or made and followed by others
 	}
-	if l.Version() == tried.Version() && sameLayout(l, tried) {
-		n.observe(Event{Kind: EventAppliedUnanswered, Index: Index(l.Version())})
+	n.observe(Event{Kind: EventAppliedUnanswered, Index: Index(l.Version())})
+	if n.layout.Version() == l.Version()-1 {
+		n.stepsTaken(tried)
 	}
 }
 
@@ -235,8 +237,7 @@ func (n *Node) provenLower(version int32) {
 		if n.dead || n.member.session != session {
 			return
 		}
-		if err == nil && version < n.layout.Version() && n.planner.alarmed != version+1 {
-			n.planner.alarmed = version + 1
+		if err == nil && version < n.layout.Version() {
 			n.alarm("ZooKeeper's layout has version %d, this node has seen %d: ZooKeeper was rolled back; the node goes on with its copy", version, n.layout.Version())
 		}
 		if err != nil {
@@ -270,8 +271,22 @@ func (n *Node) adopt(l *layout.Layout) {
 	for p, a := range l.Partitions() {
 		n.learn(PartitionID(p), a)
 	}
+	n.followAll()
 	if first {
 		n.notice("the cluster has a layout of %d members and %d partitions", len(l.Members()), l.Q())
+	}
+}
+
+// followAll has the replicas follow what was learned before this node knew that
+// it is a member.
+func (n *Node) followAll() {
+	for p, a := range n.assignments {
+		if n.self == 0 || !a.Names(n.self) {
+			continue
+		}
+		if r := n.replica(PartitionID(p)); r.followed != a.Epoch {
+			r.onAssignment(a)
+		}
 	}
 }
 

@@ -76,9 +76,14 @@ func (g *reign) serveReads() {
 	ready := g.reads[:served]
 	g.reads = g.reads[served:]
 	for _, read := range ready {
-		if !read.work.ended {
-			read.work.finish(g.r.get(read.work.request.Key))
+		if read.work.ended {
+			continue
 		}
+		answer := g.r.get(read.work.request.Key)
+		if g.r.n.dead {
+			return // the store failed: what was read is not the truth
+		}
+		read.work.finish(answer)
 	}
 }
 

@@ -109,12 +109,7 @@ func (n *Node) recoverReplicas() {
 			n.replicas[p] = r
 		}
 	}
-	for p, a := range n.assignments {
-		if n.self == 0 || !a.Names(n.self) {
-			continue
-		}
-		n.replica(PartitionID(p)).onAssignment(a)
-	}
+	n.followAll()
 }
 
 // recoverReplica reads one partition; nil if the store holds nothing of it.
@@ -175,6 +170,9 @@ func (r *replica) recoverLog() error {
 			damage = wrapKey(key, fmt.Errorf("the log goes on with entry %d where %d belongs", e.Index, want))
 		default:
 			r.log.append(cloneEntry(e))
+			if e.Index <= r.applied {
+				r.appliedBytes += e.size()
+			}
 			r.n.observe(Event{Kind: EventLogged, Partition: r.id, Epoch: e.Epoch, Index: e.Index, Hash: e.hash()})
 		}
 		return damage == nil

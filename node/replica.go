@@ -18,6 +18,7 @@ type replica struct {
 
 	appliedEpoch Epoch
 	commit       Index
+	appliedBytes int         // of the log's entries that are applied
 	stored       stateRecord // as last written
 
 	// bootPromised is what the store held when the process started;
@@ -30,6 +31,7 @@ type replica struct {
 	lastGeneration uint64
 
 	// Of the primary of the newest known epoch, as seen from here.
+	followed   Epoch         // the newest that onAssignment saw
 	learnedAt  time.Duration // when this process first learned of the epoch
 	heardEpoch Epoch
 	heardAt    time.Duration
@@ -57,7 +59,7 @@ func (r *replica) known() *Assignment { return &r.n.assignments[r.id] }
 
 // onAssignment follows a newer assignment than any known before.
 func (r *replica) onAssignment(a Assignment) {
-	r.learnedAt = r.n.now()
+	r.learnedAt, r.followed = r.n.now(), a.Epoch
 	r.lost = false
 	r.taker.forget()
 	r.watchMove(a)
@@ -181,7 +183,11 @@ func (r *replica) apply() {
 	for r.applied < r.commit && !r.n.dead {
 		e := r.log.at(r.applied + 1)
 		response := r.applyEntry(e)
+		if r.n.dead {
+			return // the store failed: the condition was not decided
+		}
 		r.applied, r.appliedEpoch = e.Index, e.Epoch
+		r.appliedBytes += e.size()
 		r.n.observe(Event{Kind: EventApplied, Partition: r.id, Epoch: e.Epoch, Index: e.Index, Hash: e.hash()})
 		if r.reign != nil {
 			r.reign.finish(e, response)
@@ -272,16 +278,47 @@ func (r *replica) writeState() {
 func (r *replica) compact() {
 	kept := int(r.applied - r.log.baseIndex)
 	excess := kept > 2*r.n.cfg.RetainEntries
-	if !excess && (r.log.bytes <= 2*r.n.cfg.RetainBytes || kept < 2) {
+	if !excess && (r.appliedBytes <= 2*r.n.cfg.RetainBytes || kept < 2) {
 		return
 	}
 	keep := min(kept/2, r.n.cfg.RetainEntries)
 	base := r.applied - Index(keep)
+	if kept <= laggardFactor*r.n.cfg.RetainEntries && r.appliedBytes <= laggardFactor*r.n.cfg.RetainBytes {
+		base = r.heldBack(base)
+	}
+	if base == r.log.baseIndex {
+		return
+	}
+	for i := r.log.baseIndex + 1; i <= base; i++ {
+		r.appliedBytes -= r.log.at(i).size()
+	}
 	from, _ := logRange(r.id, r.log.baseIndex)
 	to, _ := logRange(r.id, base+1)
 	r.n.turn.batch.DeleteRange(from, to)
 	r.log.compact(base)
 	r.n.observe(Event{Kind: EventCompacted, Partition: r.id, Index: base})
+}
+
+// laggardFactor is how much more than usual a log keeps for the sake of
+// followers that answer but lag, and of snapshots that it has to go on from.
+const laggardFactor = 16
+
+// heldBack lowers a new base to what followers and receivers still need.
+func (r *replica) heldBack(base Index) Index {
+	now, bound := r.n.now(), r.n.cfg.SuspectAfter
+	for _, t := range r.n.transfers {
+		if t.partition == r.id && now-t.usedAt < 2*bound {
+			base = min(base, t.name.Index)
+		}
+	}
+	if g := r.reign; g != nil && g.phase == leading {
+		for _, f := range g.followers {
+			if f.match >= r.log.baseIndex && now-f.answered <= bound {
+				base = min(base, f.match)
+			}
+		}
+	}
+	return max(base, r.log.baseIndex)
 }
 
 // last is last(log).
@@ -291,7 +328,7 @@ func (r *replica) last() (Epoch, Index) { return r.log.last() }
 func (r *replica) tickForget(now time.Duration) {
 	a := r.known()
 	outside := !a.Names(r.n.self) && a.Epoch > r.promised && r.n.self != 0
-	if !outside || r.reign != nil || r.install != nil || now-r.learnedAt < r.n.cfg.SettleTime {
+	if !outside || r.install != nil || now-r.learnedAt < r.n.cfg.SettleTime {
 		return
 	}
 	if r.log.lastIndex() == 0 && r.promised == 0 {
@@ -304,10 +341,10 @@ func (r *replica) tickForget(now time.Duration) {
 // forget deletes the data of a partition that this member is no replica of,
 // and keeps the tombstone: promised := c, with the same batch (rule 10).
 func (r *replica) forget(c Epoch) {
+	r.raise(c)
 	if r.log.lastIndex() == 0 {
 		return // a tombstone already
 	}
-	r.raise(c)
 	from, to := logRange(r.id, 0)
 	r.n.turn.batch.DeleteRange(from, to)
 	r.n.turn.batch.DeleteRange(generationKey(r.id, 0), generationsEnd(r.id))
@@ -316,7 +353,7 @@ func (r *replica) forget(c Epoch) {
 	r.generation = r.lastGeneration
 	r.stored = stateRecord{}
 	r.log.reset(0, 0)
-	r.commit, r.applied, r.appliedEpoch = 0, 0, 0
+	r.commit, r.applied, r.appliedEpoch, r.appliedBytes = 0, 0, 0, 0
 	r.ackEpoch, r.ackMatch = 0, 0
 	r.n.observe(Event{Kind: EventForgotten, Partition: r.id, Epoch: c})
 }

@@ -66,9 +66,10 @@ func (n *Node) onRequest(request Request, done func(Response)) {
 		return
 	}
 	timeout := request.Timeout
-	if timeout <= 0 || timeout > MaxRequestTimeout {
+	if timeout <= 0 {
 		timeout = n.cfg.RequestTimeout
 	}
+	timeout = min(timeout, MaxRequestTimeout)
 	o := &operation{request: request, done: done, deadline: n.now() + timeout}
 	n.requests.all = append(n.requests.all, o)
 	n.requests.live++
@@ -91,9 +92,9 @@ func (n *Node) ignoreRequest(request Request) (Response, bool) {
 // attempt sends the operation where it belongs just now, or lets it wait.
 func (n *Node) attempt(o *operation) {
 	o.state, o.local, o.doomed = waiting, nil, 0
-	if len(n.assignments) == 0 {
-		o.why = "the cluster has no layout yet"
-		return
+	if !n.begun || len(n.assignments) == 0 {
+		o.why = "the node has no layout of the cluster yet"
+		return // nor may a forward leave before the boot counter in it is durable
 	}
 	o.partition = PartitionID(ring.PartitionOf(o.request.Key, len(n.assignments)))
 	a := &n.assignments[o.partition]
@@ -298,7 +299,12 @@ func (n *Node) onForward(m *Envelope, f *Forward) {
 		return // not refused: this node may yet be the primary of that epoch
 	}
 	reply := func(answer Response) {
-		n.send(m.From, &ForwardReply{r.id, f.ID, f.Origin, answer, *r.known()})
+		send := func() { n.send(m.From, &ForwardReply{r.id, f.ID, f.Origin, answer, *r.known()}) }
+		if answer.Outcome == Refused && f.Request.Kind.write() {
+			n.whenDurable(send) // the promise that ends the epoch may just have been written
+			return
+		}
+		send()
 	}
 	if !f.Request.Kind.write() {
 		r.forwardedRead(f, reply)
@@ -311,6 +317,10 @@ func (n *Node) onForward(m *Envelope, f *Forward) {
 // hear.
 func (n *Node) relay(m *Envelope, f *Forward) {
 	if f.Hops > 0 {
+		return
+	}
+	if r := n.held(f.Partition); r != nil && r.known().Epoch > f.Epoch {
+		n.send(m.From, &Reject{f.Partition, f.Epoch, r.promised, *r.known()})
 		return
 	}
 	relayed := *f

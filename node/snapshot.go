@@ -29,7 +29,8 @@ type transfer struct {
 // commit, if the log goes on from there.
 func (r *replica) offerSnapshot(to MemberNumber, a Assignment) {
 	t := r.n.transfer(r.id, to)
-	if t != nil && t.name.Index < r.log.baseIndex {
+	idle := t != nil && r.n.now()-t.usedAt >= r.n.cfg.SuspectAfter
+	if idle && t.name.Index < r.log.baseIndex {
 		r.n.closeTransfer(t)
 		t = nil
 	}
@@ -281,6 +282,7 @@ func (r *replica) switchState() {
 	r.generation = i.generation
 	r.log.reset(i.name.Index, i.name.Epoch)
 	r.applied, r.appliedEpoch, r.commit = i.name.Index, i.name.Epoch, i.name.Index
+	r.appliedBytes = 0
 	r.writeState()
 	r.n.observe(Event{Kind: EventSnapshotInstalled, Partition: r.id, Epoch: i.epoch, Index: i.name.Index, Peer: i.from})
 	r.snapshotHeld(i.from, i.epoch, i.name, i.counter)

@@ -19,6 +19,7 @@ import (
 type taker struct {
 	votes   []vote
 	since   time.Duration // when asking began; 0: not asking
+	round   uint64        // of the first frame since then; earlier answers don't count
 	goAt    time.Duration // when to make the step; 0: consents are missing
 	backoff time.Duration // after reigns that never became active
 	bumps   []bumpConsent // given to restarted primaries
@@ -82,7 +83,7 @@ func (n *Node) sendPreVotes(now time.Duration) {
 			continue
 		}
 		if r.taker.since == 0 {
-			r.taker.since = now
+			r.taker.since, r.taker.round = now, n.voteSeq+1
 		}
 		a := *r.known()
 		for _, m := range union(a.Replicas, a.Next) {
@@ -174,7 +175,7 @@ func (n *Node) onPreVoteReply(m *Envelope, v *PreVoteReply) {
 	for _, item := range v.Items {
 		n.learn(item.Partition, item.Known)
 		r := n.held(item.Partition)
-		if r == nil || r.known().Epoch != item.Epoch || r.taker.since == 0 {
+		if r == nil || r.known().Epoch != item.Epoch || r.taker.since == 0 || v.Round < r.taker.round {
 			continue
 		}
 		if !item.Consent {

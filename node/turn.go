@@ -50,11 +50,16 @@ func (n *Node) EndTurn() {
 		n.retryWaiting()
 		n.settleDirty()
 		n.sendConfirmations()
-		if !n.commitTurn() || n.dead {
+		if n.dead {
+			return
+		}
+		if !n.commitTurn() {
 			break
 		}
 	}
-	n.flush()
+	if !n.dead {
+		n.flush()
+	}
 }
 
 // commitTurn makes the commit. It returns true if waiters ran at once, because

@@ -53,16 +53,24 @@ func (g *reign) take(w *work) {
 	case g.quiet:
 		w.refuse("the primary can't reach a quorum")
 	case g.phase != leading:
-		if len(g.queue) >= n.cfg.MaxWaiting {
-			w.finish(busy("too many requests wait for the primary to start"))
-			return
-		}
-		g.queue = append(g.queue, w)
+		g.enqueue(w)
 	case !w.request.Kind.write():
 		g.takeRead(w)
 	default:
 		g.propose(w)
 	}
+}
+
+// enqueue keeps a request until the reign leads.
+func (g *reign) enqueue(w *work) {
+	size := len(w.request.Key) + len(w.request.Value)
+	full := len(g.queue) > 0 && g.queueBytes+size > g.r.n.cfg.MaxUncommittedBytes
+	if full || len(g.queue) >= g.r.n.cfg.MaxWaiting {
+		w.finish(busy("too many requests wait for the primary to start"))
+		return
+	}
+	g.queue = append(g.queue, w)
+	g.queueBytes += size
 }
 
 // propose puts a write into the log. It is sent, and synced here, at the end of
@@ -77,7 +85,8 @@ func (g *reign) propose(w *work) {
 		e.Kind, e.Value = EntryDelete, nil
 	}
 	size := e.size()
-	if g.size+size > r.n.cfg.MaxUncommittedBytes || r.n.uncommitted+size > r.n.cfg.MaxNodeUncommittedBytes {
+	full := g.size+size > r.n.cfg.MaxUncommittedBytes || r.n.uncommitted+size > r.n.cfg.MaxNodeUncommittedBytes
+	if full && g.size > 0 { // one at a time always fits
 		r.n.observe(Event{Kind: EventUncommittedBound, Partition: r.id, Epoch: g.epoch})
 		w.finish(busy("too much is waiting to be committed"))
 		return
