@@ -1,0 +1,244 @@
+//go:build linux
+
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"dkv/linearizability"
+)
+
+// Fewer than these, and the test has shown nothing.
+const (
+	minKills        = 3
+	minAcknowledged = 1000
+	minTakeOvers    = 1
+	minDuration     = 10 * time.Second
+
+	killsDuration = 12 * time.Second // unless the environment says otherwise
+	killsVariable = "DKV_TEST_DURATION"
+)
+
+// testKills is the promise of the whole: while nodes are killed -9 and started
+// again in turn, and ZooKeeper once, 16 clients see one register per key; and
+// after all nodes are killed at once, every acknowledged write is there.
+// DKV_TEST_DURATION=30s makes it longer.
+func testKills(t *testing.T, p programs) {
+	duration := killsDuration
+	if text := os.Getenv(killsVariable); text != "" {
+		var err error
+		if duration, err = time.ParseDuration(text); err != nil || duration < minDuration {
+			t.Fatalf("%s=%q: give a duration of at least %v", killsVariable, text, minDuration)
+		}
+	}
+	k := startKillsCluster(t, p)
+	file := filepath.Join(t.TempDir(), "history.jsonl")
+	w := newWorkload(t, file, k.bases(), 40)
+	k.observeTakeOvers()
+	w.start(16)
+	k.killInTurn(w, duration)
+	faulted := time.Since(k.began)
+	k.killAll()
+	w.end()
+	k.recover()
+	reader := w.client(16)
+	for _, key := range w.keys {
+		reader.read(key, 10*time.Second)
+	}
+	w.close()
+	k.judge(w, p, faulted)
+}
+
+// killsCluster is five nodes and Apache ZooKeeper, and what was done to them.
+type killsCluster struct {
+	t         *testing.T
+	zookeeper *apacheZooKeeper
+	nodes     []*node
+	began     time.Time           // when all were ready
+	kills     int                 // of one node, while the others ran
+	takeOvers int                 // seen; there may have been more
+	primaries map[int]epochLeader // by partition, as seen last
+	slowest   time.Duration       // a restarted node took to be ready
+}
+
+// epochLeader is the primary of one epoch of a partition.
+type epochLeader struct {
+	Epoch   uint64
+	Primary uint32
+}
+
+func startKillsCluster(t *testing.T, p programs) *killsCluster {
+	k := &killsCluster{t: t, zookeeper: startApacheZooKeeper(t), primaries: map[int]epochLeader{}}
+	dir := t.TempDir()
+	for i := range 5 {
+		k.nodes = append(k.nodes, newNode(t, p, dir, fmt.Sprintf("n%d", i+1), nodeFlags{
+			"cluster": "kills", "zookeeper": k.zookeeper.address, "partitions": "32",
+		}))
+	}
+	for _, n := range k.nodes {
+		n.start()
+	}
+	for _, n := range k.nodes {
+		n.awaitReady(20 * time.Second)
+	}
+	k.began = time.Now()
+	return k
+}
+
+func (k *killsCluster) bases() []string {
+	var bases []string
+	for _, n := range k.nodes {
+		bases = append(bases, n.http)
+	}
+	return bases
+}
+
+// killInTurn kills node after node for a while, and ZooKeeper once, together
+// with a node, so that both are needed and away. A slow machine gets up to
+// three times as long to reach what the test asks.
+func (k *killsCluster) killInTurn(w *workload, duration time.Duration) {
+	const withZooKeeper = 1 // the kill that ZooKeeper shares
+	for i := 0; ; i++ {
+		passed := time.Since(k.began)
+		enough := k.missed(w) == "" && i > withZooKeeper
+		if passed >= duration && enough || passed >= 3*duration || k.t.Failed() {
+			return
+		}
+		if i == withZooKeeper {
+			k.zookeeper.kill()
+		}
+		n := k.nodes[i%len(k.nodes)]
+		n.kill()
+		k.kills++
+		time.Sleep(300 * time.Millisecond)
+		if i == withZooKeeper {
+			k.zookeeper.start()
+			k.zookeeper.awaitServing()
+		}
+		time.Sleep(700 * time.Millisecond) // others take over meanwhile
+		n.start()
+		k.slowest = max(k.slowest, n.awaitReady(20*time.Second))
+		k.observeTakeOvers()
+		time.Sleep(300 * time.Millisecond)
+	}
+}
+
+// killAll kills every node at once, while clients wait for answers.
+func (k *killsCluster) killAll() {
+	for _, n := range k.nodes {
+		n.signal(os.Kill)
+	}
+	for _, n := range k.nodes {
+		n.kill()
+	}
+}
+
+func (k *killsCluster) recover() {
+	for _, n := range k.nodes {
+		n.start()
+	}
+	for _, n := range k.nodes {
+		k.slowest = max(k.slowest, n.awaitReady(20*time.Second))
+	}
+}
+
+// observeTakeOvers counts the partitions that have another primary than when
+// it was last called, by what the nodes know.
+func (k *killsCluster) observeTakeOvers() {
+	newest := map[int]epochLeader{}
+	for _, n := range k.nodes {
+		_, body := call(http.MethodGet, n.http+"/v1/partitions", "")
+		var page struct {
+			Partitions []struct {
+				ID int
+				epochLeader
+			}
+		}
+		if err := json.Unmarshal([]byte(body), &page); err != nil {
+			continue // others will know
+		}
+		for _, p := range page.Partitions {
+			if p.Epoch > newest[p.ID].Epoch {
+				newest[p.ID] = p.epochLeader
+			}
+		}
+	}
+	for id, now := range newest {
+		if before, known := k.primaries[id]; known && before.Primary != now.Primary {
+			k.takeOvers++
+		}
+		k.primaries[id] = now
+	}
+}
+
+// missed names what the test has not reached yet.
+func (k *killsCluster) missed(w *workload) string {
+	var missed []string
+	if k.kills < minKills {
+		missed = append(missed, fmt.Sprintf("%d of %d kills", k.kills, minKills))
+	}
+	if n := w.acknowledged.Load(); n < minAcknowledged {
+		missed = append(missed, fmt.Sprintf("%d of %d acknowledged writes", n, minAcknowledged))
+	}
+	if k.takeOvers < minTakeOvers {
+		missed = append(missed, fmt.Sprintf("%d of %d changes of primary", k.takeOvers, minTakeOvers))
+	}
+	return strings.Join(missed, ", ")
+}
+
+// judge checks the history, here and with dkvsim check.
+func (k *killsCluster) judge(w *workload, p programs, faulted time.Duration) {
+	t := k.t
+	if missed := k.missed(w); missed != "" {
+		t.Errorf("too little happened in %v for this test to mean anything: %s", faulted.Round(time.Millisecond), missed)
+	}
+	history := w.recorder.History()
+	began := time.Now()
+	result, err := linearizability.Check(history, linearizability.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := time.Since(began)
+	if result.Verdict != linearizability.Linearizable {
+		var report strings.Builder
+		_ = result.WriteText(&report)
+		t.Errorf("%s\nthe history is kept: %s", report.String(), keep(t, w.file.Name()))
+	}
+	for _, v := range append(linearizability.LostWrites(history), linearizability.RefusedValuesSeen(history)...) {
+		t.Error(v)
+	}
+	checkFinalReads(t, history, w.keys)
+	if output, err := exec.Command(p.dkvsim, "check", w.file.Name()).CombinedOutput(); err != nil {
+		t.Errorf("dkvsim check: %v\n%s", err, output)
+	}
+	c := count(history, faulted)
+	t.Logf("%v of faults: %d kills in turn, then all five at once; %d acknowledged writes, %d changes of primary seen; %d operations: %d ok, %d refused, %d unknown; "+
+		"longest gap without a success %v; slowest restart to ready %v; checked in %v", faulted.Round(time.Millisecond), k.kills,
+		w.acknowledged.Load(), k.takeOvers, c.operations, c.ok, c.refused, c.unknown, c.gap.Round(time.Millisecond),
+		k.slowest.Round(time.Millisecond), checked.Round(time.Millisecond))
+}
+
+// keep copies a file to where it outlives the test.
+func keep(t *testing.T, file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := os.CreateTemp("", "dkv-*-"+filepath.Base(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	if _, err := kept.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	return kept.Name()
+}

@@ -1,0 +1,322 @@
+//go:build linux
+
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	readyWithin  = 5 * time.Second // a cluster, after its start
+	servedWithin = 5 * time.Second // every key, after the loss of a node
+	localKeys    = 40
+)
+
+// testLocal is a user's first day: start, use, stop, start again, lose the
+// launcher, lose each node.
+func testLocal(t *testing.T, p programs) {
+	l := newLauncher(t, p)
+	ready := l.start()
+	t.Logf("ready %v after the start", ready.Round(time.Millisecond))
+	l.checkFirstCalls()
+	kept := newContents(t, localKeys)
+	kept.write(l.bases)
+	l.interrupt()
+
+	l.start()
+	kept.check(l.bases)
+	l.loseLauncher()
+
+	l.start()
+	kept.check(l.bases)
+	l.loseEachNode(kept)
+	l.interrupt()
+}
+
+// testLocalOnApacheZooKeeper is the same on a ZooKeeper that outlives the
+// launcher, so that its nodes' sessions do too.
+func testLocalOnApacheZooKeeper(t *testing.T, p programs) {
+	z := startApacheZooKeeper(t)
+	l := newLauncher(t, p, "--zookeeper", z.address)
+	l.start()
+	l.checkFirstCalls()
+	kept := newContents(t, localKeys)
+	kept.write(l.bases)
+	l.loseLauncher()
+
+	l.start()
+	kept.check(l.bases)
+	l.loseNode(0, kept)
+	l.interrupt()
+
+	l.start()
+	kept.check(l.bases)
+	l.interrupt()
+}
+
+// launcher is a dkv local process and what it said of its nodes.
+type launcher struct {
+	*process
+	port   int
+	bases  []string   // the nodes' base URLs
+	pids   []int      // of the nodes that run as the launcher's children
+	again  []string   // the shell commands that start them again
+	strays []*process // nodes that the test started again
+}
+
+func newLauncher(t *testing.T, p programs, args ...string) *launcher {
+	t.Helper()
+	dir := t.TempDir()
+	ports := []int{1, 2} // beside the first: of ZooKeeper and of its peers
+	for i := 1; i < 5; i++ {
+		ports = append(ports, 10*i, 10*i+2)
+	}
+	l := &launcher{port: freePorts(t, ports...)}
+	data := filepath.Join(dir, "data")
+	args = append([]string{p.dkv, "local", "--data", data, "--base-port", strconv.Itoa(l.port)}, args...)
+	t.Cleanup(func() {
+		for i := 1; t.Failed() && i <= 5; i++ {
+			text, err := os.ReadFile(filepath.Join(data, fmt.Sprintf("n%d.log", i)))
+			t.Logf("the end of n%d.log (%v):\n%s", i, err, tail(string(text), 15))
+		}
+	})
+	l.process = newProcess(t, dir, "local", args...)
+	return l
+}
+
+var (
+	nodeLine  = regexp.MustCompile(`(?m)^  n\d +clients (http://\S+) +peers \S+ +pid (\d+)$`)
+	againLine = regexp.MustCompile(`(?m)^  (\S+ node --id n\d .*)$`)
+)
+
+// start starts the cluster, waits until every node is ready, and reads what the
+// launcher printed. A cluster that takes longer than it may fails the test.
+func (l *launcher) start() time.Duration {
+	l.t.Helper()
+	before := len(l.processOutputIfAny())
+	began := time.Now()
+	l.process.start()
+	await(l.t, 30*time.Second, func() error {
+		if !l.running() {
+			return stop{fmt.Errorf("dkv local ended: %v", l.command.ProcessState)}
+		}
+		if !strings.Contains(l.output()[before:], "Ctrl-C stops all.") {
+			return fmt.Errorf("dkv local has not said that the cluster is ready")
+		}
+		return nil
+	})
+	took := time.Since(began)
+	if took > readyWithin {
+		l.t.Errorf("the cluster was ready after %v, want %v", took, readyWithin)
+	}
+	l.bases, l.pids, l.again = nil, nil, nil
+	said := l.output()[before:]
+	for i, m := range nodeLine.FindAllStringSubmatch(said, -1) {
+		pid, _ := strconv.Atoi(m[2])
+		l.bases, l.pids = append(l.bases, m[1]), append(l.pids, pid)
+		if want := fmt.Sprintf("http://127.0.0.1:%d", l.port+10*i); m[1] != want {
+			l.t.Errorf("node %d serves at %s, want %s", i+1, m[1], want)
+		}
+		if err := readiness(m[1]); err != nil {
+			l.t.Errorf("dkv local says that the cluster is ready: %v", err)
+		}
+	}
+	for _, m := range againLine.FindAllStringSubmatch(said, -1) {
+		l.again = append(l.again, m[1])
+	}
+	if len(l.bases) != 5 || len(l.again) != 5 {
+		l.t.Fatalf("dkv local printed %d nodes and %d commands to start them again, want 5 of each:\n%s", len(l.bases), len(l.again), said)
+	}
+	return took
+}
+
+func (l *launcher) processOutputIfAny() string {
+	if l.command == nil {
+		return ""
+	}
+	return l.output()
+}
+
+// checkFirstCalls are the README's calls, through three nodes.
+func (l *launcher) checkFirstCalls() {
+	l.t.Helper()
+	var put struct{ Version uint64 }
+	_, body := l.expect(http.MethodPost, 0, "/put", `{"key":"hello","value":"world"}`, http.StatusOK, "")
+	if err := json.Unmarshal([]byte(body), &put); err != nil || put.Version == 0 {
+		l.t.Fatalf("POST /put answered %s", body)
+	}
+	if want := fmt.Sprintf(`{"status":"Success","key":"hello","version":%d}`+"\n", put.Version); body != want {
+		l.t.Errorf("POST /put answered %q, want %q", body, want)
+	}
+	l.expect(http.MethodGet, 1, "/get?key=hello", "", http.StatusOK, fmt.Sprintf(`{"key":"hello","value":"world","version":%d}`+"\n", put.Version))
+	l.expect(http.MethodDelete, 2, "/delete?key=hello", "", http.StatusOK, `{"status":"Success","key":"hello"}`+"\n")
+	l.expect(http.MethodGet, 1, "/get?key=hello", "", http.StatusNotFound, `{"status":"Failed","key":"hello"}`+"\n")
+	l.expect(http.MethodDelete, 0, "/delete?key=hello", "", http.StatusNotFound, `{"status":"Failed","key":"hello"}`+"\n")
+}
+
+// expect makes a call at a node and holds the answer against what it should
+// be; an empty wantBody is any.
+func (l *launcher) expect(method string, node int, path, body string, wantStatus int, wantBody string) (status int, answer string) {
+	l.t.Helper()
+	status, answer = call(method, l.bases[node]+path, body)
+	if status != wantStatus || wantBody != "" && answer != wantBody {
+		l.t.Errorf("%s %s at node %d: %d %q, want %d %q", method, path, node+1, status, answer, wantStatus, wantBody)
+	}
+	return status, answer
+}
+
+// interrupt is Ctrl-C: the launcher stops its nodes and exits with 0.
+func (l *launcher) interrupt() {
+	l.t.Helper()
+	for _, s := range l.strays {
+		s.signal(syscall.SIGTERM)
+		if code := s.wait(15 * time.Second); code != 0 {
+			l.t.Errorf("%s: exit code %d after SIGTERM, want 0", s.name, code)
+		}
+	}
+	l.strays = nil
+	began := time.Now()
+	l.signal(os.Interrupt)
+	if code := l.wait(20 * time.Second); code != 0 {
+		l.t.Errorf("dkv local: exit code %d after SIGINT, want 0", code)
+	}
+	for i, pid := range l.pids {
+		if !gone(pid) {
+			l.t.Errorf("node %d (pid %d) outlives dkv local after SIGINT", i+1, pid)
+		}
+	}
+	if strings.Contains(l.output(), "is killed") {
+		l.t.Errorf("dkv local had to kill a node")
+	}
+	l.t.Logf("stopped in %v", time.Since(began).Round(time.Millisecond))
+}
+
+// loseLauncher kills it with -9, which takes the nodes with it.
+func (l *launcher) loseLauncher() {
+	l.t.Helper()
+	l.kill()
+	await(l.t, 5*time.Second, func() error {
+		for i, pid := range l.pids {
+			if !gone(pid) {
+				return fmt.Errorf("node %d (pid %d) outlives dkv local after kill -9", i+1, pid)
+			}
+		}
+		return nil
+	})
+}
+
+// loseEachNode kills one after the other and starts each again as it was told.
+func (l *launcher) loseEachNode(kept *contents) {
+	l.t.Helper()
+	var slowest time.Duration
+	for i := range l.bases {
+		slowest = max(slowest, l.loseNode(i, kept))
+		l.restart(i)
+	}
+	l.t.Logf("every key was readable and writable at most %v after the loss of a node", slowest.Round(time.Millisecond))
+}
+
+// loseNode kills a node with -9: every key can soon be read and written through
+// the others.
+func (l *launcher) loseNode(i int, kept *contents) time.Duration {
+	l.t.Helper()
+	if err := syscall.Kill(l.pids[i], syscall.SIGKILL); err != nil {
+		l.t.Fatal(err)
+	}
+	began := time.Now()
+	others := slices.Delete(slices.Clone(l.bases), i, i+1)
+	kept.check(others)
+	kept.write(others)
+	took := time.Since(began)
+	if took > servedWithin {
+		l.t.Errorf("%v after the loss of node %d every key could be read and written, want %v", took, i+1, servedWithin)
+	}
+	l.process.awaitOutput(fmt.Sprintf("node n%d (pid %d) ended: signal: killed", i+1, l.pids[i]), 5*time.Second)
+	return took
+}
+
+// restart types the command that the launcher printed into a shell.
+func (l *launcher) restart(i int) {
+	l.t.Helper()
+	name := fmt.Sprintf("n%d-again", i+1)
+	s := newProcess(l.t, filepath.Dir(l.log), name, "sh", "-c", "exec "+l.again[i])
+	s.start()
+	l.strays = append(l.strays, s)
+	await(l.t, 10*time.Second, func() error {
+		if !s.running() {
+			return stop{fmt.Errorf("%s ended: %v", name, s.command.ProcessState)}
+		}
+		return readiness(l.bases[i])
+	})
+}
+
+// contents is what a cluster should hold: of each key the value of its last
+// write, or any whose write was left without an answer since the beginning.
+type contents struct {
+	t     *testing.T
+	keys  []string
+	value map[string]string
+	maybe map[string][]string
+	wrote int
+}
+
+func newContents(t *testing.T, keys int) *contents {
+	c := &contents{t: t, value: map[string]string{}, maybe: map[string][]string{}}
+	for i := range keys {
+		c.keys = append(c.keys, fmt.Sprintf("local/%d é", i))
+	}
+	return c
+}
+
+// write gives every key a new value, through the nodes in turn.
+func (c *contents) write(bases []string) {
+	c.t.Helper()
+	for i, key := range c.keys {
+		tries := 0
+		await(c.t, 2*servedWithin, func() error {
+			c.wrote++
+			value := fmt.Sprintf("value %d", c.wrote)
+			body, _ := json.Marshal(map[string]string{"key": key, "value": value})
+			tries++
+			status, answer := call(http.MethodPost, bases[(i+tries)%len(bases)]+"/put", string(body))
+			if status != http.StatusOK {
+				c.maybe[key] = append(c.maybe[key], value)
+				return fmt.Errorf("writing %s: %d %s", key, status, answer)
+			}
+			c.value[key] = value
+			return nil
+		})
+	}
+}
+
+// check reads every key, through the nodes in turn.
+func (c *contents) check(bases []string) {
+	c.t.Helper()
+	for i, key := range c.keys {
+		tries := 0
+		await(c.t, 2*servedWithin, func() error {
+			tries++
+			status, answer := call(http.MethodGet, bases[(i+tries)%len(bases)]+"/get?key="+url.QueryEscape(key), "")
+			var got struct{ Key, Value string }
+			switch err := json.Unmarshal([]byte(answer), &got); {
+			case status == 0 || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout:
+				return fmt.Errorf("reading %s: %d %s", key, status, answer)
+			case status != http.StatusOK || err != nil || got.Key != key || got.Value != c.value[key] && !slices.Contains(c.maybe[key], got.Value):
+				return stop{fmt.Errorf("reading %s: %d %s, want %q", key, status, answer, c.value[key])}
+			}
+			return nil
+		})
+	}
+}

@@ -1,0 +1,160 @@
+//go:build linux
+
+package main_test
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// testNode is what a node does with a data directory, a ZooKeeper or a cluster
+// that is not the one it needs.
+func testNode(t *testing.T, p programs) {
+	tests := []struct {
+		name string
+		test func(*testing.T, programs)
+	}{
+		{"DataDirectoryInUse", testDataDirectoryInUse},
+		{"DataDirectoryOfAnotherCluster", testDataDirectoryOfAnotherCluster},
+		{"AnotherDataDirectory", testAnotherDataDirectory},
+		{"OtherFlags", testOtherFlags},
+		{"ZooKeeperUnreachable", testZooKeeperUnreachable},
+		{"FewerThanExpected", testFewerThanExpected},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.test(t, p)
+		})
+	}
+}
+
+// alone are the flags of a node that is its whole cluster.
+func alone(zookeeper, cluster string) nodeFlags {
+	return nodeFlags{"zookeeper": zookeeper, "cluster": cluster, "expect": "1", "replication": "1", "partitions": "4"}
+}
+
+// with returns the flags with one more, or with another value of one.
+func (f nodeFlags) with(name, value string) nodeFlags {
+	all := nodeFlags{name: value}
+	for n, v := range f {
+		if n != name {
+			all[n] = v
+		}
+	}
+	return all
+}
+
+func testDataDirectoryInUse(t *testing.T, p programs) {
+	dir, nowhere := t.TempDir(), fmt.Sprintf("127.0.0.1:%d", freePorts(t))
+	flags := alone(nowhere, "c").with("data", filepath.Join(dir, "data"))
+	first := newNode(t, p, dir, "first", flags)
+	first.start()
+	first.unready("ZooKeeper does not answer", 10*time.Second)
+	second := newNode(t, p, dir, "second", flags)
+	second.start()
+	second.refusal("data directory", "is in use by a running node", "stop that node, or give this one a directory of its own")
+	if !first.running() {
+		t.Error("the node that had the data directory first has ended")
+	}
+	first.terminate()
+	second.start() // now it is free
+	second.unready("ZooKeeper does not answer", 10*time.Second)
+	second.terminate()
+}
+
+func testDataDirectoryOfAnotherCluster(t *testing.T, p programs) {
+	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
+	one := newNode(t, p, dir, "one", alone(zookeeper, "one"))
+	one.start()
+	one.awaitReady(10 * time.Second)
+	one.terminate()
+	two := newNode(t, p, dir, "two", alone(zookeeper, "two"))
+	two.start()
+	two.awaitReady(10 * time.Second)
+
+	moved := newNode(t, p, dir, "moved", alone(zookeeper, "two").with("data", filepath.Join(dir, "one")))
+	moved.start()
+	moved.refusal("the data directory belongs to cluster", `but ZooKeeper's "two" is`, "start the node with the data directory of that cluster, or an empty one")
+
+	// A ZooKeeper that knows no such cluster may be restored: nothing is made
+	// there, and the node tries on.
+	lost := newNode(t, p, dir, "lost", alone(zookeeper, "three").with("data", filepath.Join(dir, "one")))
+	lost.start()
+	lost.awaitOutput(`ZooKeeper knows no cluster \"three\"`, 10*time.Second)
+	lost.terminate()
+	two.terminate()
+}
+
+func testAnotherDataDirectory(t *testing.T, p programs) {
+	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
+	n := newNode(t, p, dir, "n", alone(zookeeper, "c"))
+	n.start()
+	n.awaitReady(10 * time.Second)
+	n.terminate()
+	emptied := newNode(t, p, dir, "n", alone(zookeeper, "c").with("data", filepath.Join(dir, "empty")))
+	emptied.start()
+	emptied.refusal("node n is a member with store", "but this data directory holds store", "start it with its own data directory, or under an --id that was never used")
+	n.start()
+	n.awaitReady(10 * time.Second)
+	n.terminate()
+}
+
+func testOtherFlags(t *testing.T, p programs) {
+	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
+	n := newNode(t, p, dir, "n", alone(zookeeper, "c"))
+	n.start()
+	n.awaitReady(10 * time.Second)
+	other := newNode(t, p, dir, "other", alone(zookeeper, "c").with("partitions", "8"))
+	other.start()
+	other.refusal("was created with --partitions 4, this node has 8", "start it with --partitions 4")
+	n.terminate()
+}
+
+func testZooKeeperUnreachable(t *testing.T, p programs) {
+	dir, port := t.TempDir(), freePorts(t)
+	n := newNode(t, p, dir, "n", alone(fmt.Sprintf("127.0.0.1:%d", port), "c"))
+	n.start()
+	n.unready("ZooKeeper does not answer", 10*time.Second)
+	n.awaitOutput("ZooKeeper has not answered for", 10*time.Second)
+	if status, body := call(http.MethodGet, n.http+"/healthz", ""); status != http.StatusOK {
+		t.Errorf("/healthz of a node that waits for ZooKeeper: %d %s, want 200", status, body)
+	}
+	if status, body := call(http.MethodGet, n.http+"/get?key=k", ""); status != http.StatusServiceUnavailable {
+		t.Errorf("a read before there is a cluster: %d %s, want 503", status, body)
+	}
+	if !n.running() {
+		t.Fatal("the node gave up")
+	}
+	serveZooKeeper(t, port)
+	n.awaitReady(15 * time.Second)
+	n.terminate()
+}
+
+func testFewerThanExpected(t *testing.T, p programs) {
+	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
+	flags := nodeFlags{"zookeeper": zookeeper, "cluster": "c", "expect": "3", "partitions": "4"}
+	var nodes []*node
+	for i := range 3 {
+		nodes = append(nodes, newNode(t, p, dir, fmt.Sprintf("n%d", i+1), flags))
+	}
+	nodes[0].start()
+	nodes[0].unready(`waiting for 2 more of 3 nodes to form cluster "c"; registered: n1`, 10*time.Second)
+	nodes[1].start()
+	for _, n := range nodes[:2] {
+		n.unready(`waiting for 1 more of 3 nodes to form cluster "c"; registered: n1 n2`, 10*time.Second)
+	}
+	nodes[0].terminate() // one that only waits leaves too
+	nodes[1].unready("waiting for 2 more of 3 nodes", 10*time.Second)
+	nodes[0].start()
+	nodes[2].start()
+	for _, n := range nodes {
+		n.awaitReady(10 * time.Second)
+	}
+	for _, n := range nodes {
+		n.terminate()
+	}
+}

@@ -1,0 +1,352 @@
+//go:build linux
+
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestProcesses runs the program as its users do: built, started, killed with
+// kill -9 and started again. It stands under one name so that the program is
+// built once.
+func TestProcesses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts real processes for about a minute")
+	}
+	p := buildPrograms(t)
+	t.Run("Kills", func(t *testing.T) { testKills(t, p) })
+	t.Run("Local", func(t *testing.T) { testLocal(t, p) })
+	t.Run("LocalOnApacheZooKeeper", func(t *testing.T) { testLocalOnApacheZooKeeper(t, p) })
+	t.Run("Node", func(t *testing.T) { testNode(t, p) })
+}
+
+// programs are the paths of what was built.
+type programs struct{ dkv, dkvsim string }
+
+func buildPrograms(t *testing.T) programs {
+	t.Helper()
+	dir := t.TempDir()
+	began := time.Now()
+	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "dkv/cmd/dkv", "dkv/cmd/dkvsim")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building dkv and dkvsim: %v\n%s", err, output)
+	}
+	t.Logf("built dkv and dkvsim in %v", time.Since(began).Round(time.Millisecond))
+	return programs{filepath.Join(dir, "dkv"), filepath.Join(dir, "dkvsim")}
+}
+
+// process is a command that can be killed and started again. Its output is
+// appended to one file, whose end is shown if the test fails.
+type process struct {
+	t       *testing.T
+	name    string
+	args    []string
+	log     string
+	command *exec.Cmd     // the latest
+	ended   chan struct{} // closed when it has
+}
+
+func newProcess(t *testing.T, dir, name string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, name: name, args: args, log: filepath.Join(dir, name+".log")}
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("the end of what %s wrote (%s):\n%s", p.name, strings.Join(p.args, " "), tail(p.output(), 25))
+		}
+	})
+	return p
+}
+
+// start begins the process anew, in an environment that no setting of this
+// one's reaches. It ends with this test at the latest, however that ends.
+func (p *process) start() {
+	p.t.Helper()
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer log.Close() // the process has its own
+	c := exec.Command(p.args[0], p.args[1:]...)
+	c.Stdout, c.Stderr = log, log
+	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Dir(p.log)}
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	ended, started := make(chan struct{}), make(chan error)
+	go func() {
+		runtime.LockOSThread() // the death signal is bound to this thread
+		defer close(ended)
+		err := c.Start()
+		started <- err
+		if err == nil {
+			_ = c.Wait() // the state says how it ended
+		}
+	}()
+	if err := <-started; err != nil {
+		p.t.Fatalf("starting %s: %v", p.name, err)
+	}
+	p.command, p.ended = c, ended
+}
+
+func (p *process) pid() int { return p.command.Process.Pid }
+
+// signal sends one to the process; one that has ended takes none.
+func (p *process) signal(s os.Signal) { _ = p.command.Process.Signal(s) }
+
+// kill is kill -9. When it returns the process is gone.
+func (p *process) kill() {
+	if p.command != nil {
+		p.signal(syscall.SIGKILL)
+		<-p.ended
+	}
+}
+
+func (p *process) running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// wait waits for the end and returns the exit code; -1 after a signal.
+func (p *process) wait(patience time.Duration) int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+		return p.command.ProcessState.ExitCode()
+	case <-time.After(patience):
+		p.t.Fatalf("%s (pid %d) has not ended within %v", p.name, p.pid(), patience)
+		return 0
+	}
+}
+
+// output is everything that was written since the first start.
+func (p *process) output() string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// awaitOutput waits until the process has written a text.
+func (p *process) awaitOutput(text string, patience time.Duration) {
+	p.t.Helper()
+	await(p.t, patience, func() error {
+		switch written := strings.Contains(p.output(), text); {
+		case written:
+			return nil
+		case !p.running():
+			return stop{fmt.Errorf("%s ended without saying %q", p.name, text)}
+		default:
+			return fmt.Errorf("%s has not said %q", p.name, text)
+		}
+	})
+}
+
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// stop is an error after which waiting is of no use.
+type stop struct{ error }
+
+// await asks again until there is no error. It returns how long that took.
+func await(t *testing.T, patience time.Duration, ask func() error) time.Duration {
+	t.Helper()
+	began := time.Now()
+	for {
+		err := ask()
+		took := time.Since(began)
+		if err == nil {
+			return took
+		}
+		if _, final := err.(stop); final || took > patience {
+			t.Fatalf("after %v: %v", took.Round(time.Millisecond), err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// gone says whether no process of that pid runs: a zombie does not.
+func gone(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(after, "Z") || strings.HasPrefix(after, "X")
+}
+
+// handedOut are the ports that tests of this package have taken, each once.
+var handedOut struct {
+	sync.Mutex
+	ports map[int]bool
+}
+
+// freePorts finds a first port so that it and those at the given distances are
+// free. They are below what outgoing connections take, so that a killed
+// process finds its own free again.
+func freePorts(t *testing.T, distances ...int) int {
+	t.Helper()
+	handedOut.Lock()
+	defer handedOut.Unlock()
+	if handedOut.ports == nil {
+		handedOut.ports = map[int]bool{}
+	}
+	for range 100 {
+		first := 12_000 + rand.IntN(20_000)
+		if all := append([]int{0}, distances...); free(first, all) {
+			for _, d := range all {
+				handedOut.ports[first+d] = true
+			}
+			return first
+		}
+	}
+	t.Fatal("no free ports")
+	return 0
+}
+
+func free(first int, distances []int) bool {
+	for _, d := range distances {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+d))
+		if err != nil || handedOut.ports[first+d] {
+			return false
+		}
+		defer l.Close()
+	}
+	return true
+}
+
+// node is a dkv node process.
+type node struct {
+	*process
+	id   string
+	http string // its base URL
+}
+
+// nodeFlags are the flags of dkv node that tests set, without the dashes.
+type nodeFlags map[string]string
+
+// newNode prepares a node with ports and a data directory of its own, unless
+// the flags name others.
+func newNode(t *testing.T, p programs, dir, id string, flags nodeFlags) *node {
+	t.Helper()
+	port := freePorts(t, 2)
+	all := nodeFlags{
+		"id": id, "data": filepath.Join(dir, id),
+		"listen": fmt.Sprintf("127.0.0.1:%d", port), "peer-listen": fmt.Sprintf("127.0.0.1:%d", port+2),
+	}
+	for name, value := range flags {
+		all[name] = value
+	}
+	args := []string{p.dkv, "node"}
+	for name, value := range all {
+		args = append(args, "--"+name+"="+value)
+	}
+	return &node{newProcess(t, dir, id, args...), id, "http://" + all["listen"]}
+}
+
+// awaitReady waits for /readyz.
+func (n *node) awaitReady(patience time.Duration) time.Duration {
+	n.t.Helper()
+	return await(n.t, patience, func() error {
+		if !n.running() {
+			return stop{fmt.Errorf("node %s ended: %v", n.id, n.command.ProcessState)}
+		}
+		return readiness(n.http)
+	})
+}
+
+// unready waits until /readyz says, with 503, why the node is not ready, in
+// words that hold the text.
+func (n *node) unready(text string, patience time.Duration) {
+	n.t.Helper()
+	await(n.t, patience, func() error {
+		status, body := call(http.MethodGet, n.http+"/readyz", "")
+		var page struct {
+			Ready bool
+			Why   string
+		}
+		if err := json.Unmarshal([]byte(body), &page); err != nil {
+			return fmt.Errorf("/readyz of %s: %d %s", n.id, status, body)
+		}
+		if status != http.StatusServiceUnavailable || page.Ready || !strings.Contains(page.Why, text) {
+			return fmt.Errorf("/readyz of %s: %d %s, want 503 and %q", n.id, status, strings.TrimSpace(body), text)
+		}
+		return nil
+	})
+}
+
+// terminate is SIGTERM, which every node obeys with exit code 0.
+func (n *node) terminate() {
+	n.t.Helper()
+	n.signal(syscall.SIGTERM)
+	if code := n.wait(15 * time.Second); code != 0 {
+		n.t.Errorf("node %s: exit code %d after SIGTERM, want 0", n.id, code)
+	}
+}
+
+// refusal waits for the node to end by itself and checks that it said why.
+func (n *node) refusal(words ...string) {
+	n.t.Helper()
+	if code := n.wait(20 * time.Second); code != 1 {
+		n.t.Errorf("node %s: exit code %d, want 1", n.id, code)
+	}
+	last := tail(n.output(), 1)
+	for _, text := range words {
+		if !strings.Contains(last, text) {
+			n.t.Errorf("node %s ended with the line %q, which lacks %q", n.id, last, text)
+		}
+	}
+}
+
+func readiness(base string) error {
+	status, body := call(http.MethodGet, base+"/readyz", "")
+	if status != http.StatusOK {
+		return fmt.Errorf("%s/readyz: %d %s", base, status, strings.TrimSpace(body))
+	}
+	return nil
+}
+
+// caller is for calls that no history records.
+var caller = &http.Client{Timeout: 3 * time.Second}
+
+// call makes one call, with a JSON body if there is any, that the node has a
+// second for. Status 0: there was no answer, and the body says why.
+func call(method, url, body string) (status int, answer string) {
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		return 0, err.Error()
+	}
+	r.Header.Set("Request-Timeout", "1")
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	p, err := caller.Do(r)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer p.Body.Close()
+	text, err := io.ReadAll(p.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return p.StatusCode, string(text)
+}

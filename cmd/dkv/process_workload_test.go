@@ -1,0 +1,326 @@
+//go:build linux
+
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"dkv/linearizability"
+)
+
+// workload is clients that call a cluster and record what they were answered,
+// each call an operation of its own: nothing is repeated behind the history.
+type workload struct {
+	t        *testing.T
+	nodes    []string // base URLs
+	keys     []string
+	recorder *linearizability.Recorder
+	file     *os.File
+
+	values       atomic.Uint64 // the latest value of a put; each is written once
+	acknowledged atomic.Int64  // writes that took effect, and said so
+	ended        chan struct{}
+	clients      sync.WaitGroup
+}
+
+func newWorkload(t *testing.T, file string, nodes []string, keys int) *workload {
+	t.Helper()
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &workload{t: t, nodes: nodes, file: f, ended: make(chan struct{})}
+	w.recorder = linearizability.NewRecorder(linearizability.RecorderConfig{To: f})
+	for i := range keys {
+		w.keys = append(w.keys, fmt.Sprintf("key/%d", i))
+	}
+	return w
+}
+
+// start lets clients call until end.
+func (w *workload) start(clients int) {
+	for i := range clients {
+		w.clients.Go(func() {
+			c := w.client(i)
+			defer c.close()
+			for !w.isOver() {
+				c.operate()
+			}
+		})
+	}
+}
+
+func (w *workload) isOver() bool {
+	select {
+	case <-w.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// end waits for the last answers. A call without one ends as unknown.
+func (w *workload) end() {
+	close(w.ended)
+	w.clients.Wait()
+}
+
+// close writes the rest of the history to its file.
+func (w *workload) close() {
+	w.t.Helper()
+	if err := errors.Join(w.recorder.Flush(), w.file.Close()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// workloadClient is one client with connections of its own.
+type workloadClient struct {
+	*workload
+	number int
+	at     int // the node that it asks
+	random *rand.Rand
+	http   *http.Client
+	met    map[string]linearizability.Version // the latest version met of each key
+}
+
+const (
+	requestTimeout = 2 * time.Second // what the node is told
+	clientTimeout  = 3 * time.Second // after which a client stops waiting
+)
+
+func (w *workload) client(number int) *workloadClient {
+	return &workloadClient{
+		workload: w, number: number, at: number % len(w.nodes),
+		random: rand.New(rand.NewPCG(uint64(number), 1)),
+		http:   &http.Client{Transport: &http.Transport{DisableCompression: true}, Timeout: clientTimeout},
+		met:    map[string]linearizability.Version{},
+	}
+}
+
+func (c *workloadClient) close() { c.http.CloseIdleConnections() }
+
+// operate makes one call, drawn by its shares. After one without an answer the
+// client goes on at another node.
+func (c *workloadClient) operate() {
+	op := linearizability.Operation{Key: c.keys[c.random.IntN(len(c.keys))], Kind: linearizability.Put}
+	switch n := c.random.IntN(100); {
+	case n < 40:
+		op.Kind = linearizability.Get
+	case n < 65:
+	case n < 75:
+		op.IfAbsent = true
+	case n < 85:
+		op.IfMatch = c.met[op.Key]
+	case n < 95:
+		op.Kind = linearizability.Delete
+	default:
+		op.Kind, op.IfMatch = linearizability.Delete, c.met[op.Key]
+	}
+	if c.call(op) != linearizability.OK {
+		c.at = (c.at + 1 + c.random.IntN(len(c.nodes)-1)) % len(c.nodes)
+		time.Sleep(time.Duration(1+c.random.IntN(10)) * time.Millisecond)
+	}
+}
+
+// read reads a key until it is answered.
+func (c *workloadClient) read(key string, patience time.Duration) {
+	c.t.Helper()
+	await(c.t, patience, func() error {
+		c.at = (c.at + 1) % len(c.nodes)
+		if outcome := c.call(linearizability.Operation{Key: key, Kind: linearizability.Get}); outcome != linearizability.OK {
+			return fmt.Errorf("reading %s at %s: %v", key, c.nodes[c.at], outcome)
+		}
+		return nil
+	})
+}
+
+// call makes one call at the client's node and records it.
+func (c *workloadClient) call(op linearizability.Operation) linearizability.Outcome {
+	op.Client, op.Node = c.number, c.nodes[c.at]
+	if op.Kind == linearizability.Put {
+		op.Value = fmt.Sprintf("v%d", c.values.Add(1))
+	}
+	stamp := c.recorder.Call(op)
+	outcome, answer, err := c.send(op)
+	c.recorder.Return(stamp, outcome, answer)
+	if err != nil {
+		c.t.Errorf("%s of %s at %s: %v", op.Kind, op.Key, op.Node, err)
+	}
+	if outcome != linearizability.OK {
+		return outcome
+	}
+	if answer.Version != 0 {
+		c.met[op.Key] = answer.Version
+	}
+	if op.Kind == linearizability.Put && !answer.ConditionFailed || op.Kind == linearizability.Delete && answer.Found && !answer.ConditionFailed {
+		c.acknowledged.Add(1)
+	}
+	return outcome
+}
+
+var methods = map[linearizability.Kind]string{
+	linearizability.Get: http.MethodGet, linearizability.Put: http.MethodPut, linearizability.Delete: http.MethodDelete,
+}
+
+// send says what the client knows after the call. The error is of an answer
+// that no node may give.
+func (c *workloadClient) send(op linearizability.Operation) (linearizability.Outcome, linearizability.Answer, error) {
+	connected := false // then bytes may have left
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected = true },
+	})
+	var body io.Reader
+	if op.Kind == linearizability.Put {
+		body = strings.NewReader(op.Value)
+	}
+	r, err := http.NewRequestWithContext(ctx, methods[op.Kind], op.Node+"/v1/kv/"+op.Key, body)
+	if err != nil {
+		return linearizability.Refused, linearizability.Answer{}, err
+	}
+	r.Header.Set("Request-Timeout", strconv.FormatFloat(requestTimeout.Seconds(), 'f', -1, 64))
+	switch {
+	case op.IfMatch != 0:
+		r.Header.Set("If-Match", fmt.Sprintf(`"%d"`, op.IfMatch))
+	case op.IfAbsent:
+		r.Header.Set("If-None-Match", "*")
+	}
+	p, err := c.http.Do(r)
+	switch {
+	case err != nil && connected:
+		return linearizability.Unknown, linearizability.Answer{}, nil
+	case err != nil:
+		return linearizability.Refused, linearizability.Answer{}, nil
+	}
+	defer p.Body.Close()
+	text, err := io.ReadAll(p.Body)
+	if err != nil {
+		return linearizability.Unknown, linearizability.Answer{}, nil
+	}
+	return understand(op, p, text)
+}
+
+// understand reads an answer as the API's description has it.
+func understand(op linearizability.Operation, p *http.Response, body []byte) (linearizability.Outcome, linearizability.Answer, error) {
+	a := linearizability.Answer{
+		Version: linearizability.Version(headerNumber(p, "ETag")),
+		Index:   linearizability.Index(headerNumber(p, "DKV-Index")),
+	}
+	strange := fmt.Errorf("strange answer: %s, ETag %q, DKV-Index %q: %.200s", p.Status, p.Header.Get("ETag"), p.Header.Get("DKV-Index"), body)
+	decided := a.Index != 0
+	switch {
+	case p.StatusCode == http.StatusOK && op.Kind == linearizability.Get && decided && a.Version != 0:
+		a.Found, a.HasValue, a.Value = true, true, string(body)
+	case p.StatusCode == http.StatusNoContent && op.Kind == linearizability.Put && decided && a.Version != 0:
+	case p.StatusCode == http.StatusNoContent && op.Kind == linearizability.Delete && decided && a.Version != 0:
+		a.Found = true
+	case p.StatusCode == http.StatusNotFound && op.Kind != linearizability.Put && decided && a.Version == 0:
+	case p.StatusCode == http.StatusPreconditionFailed && (op.IfMatch != 0 || op.IfAbsent) && decided:
+		a.ConditionFailed, a.Found = true, a.Version != 0
+	case p.StatusCode == http.StatusServiceUnavailable && problemOutcome(p, body) == "refused":
+		return linearizability.Refused, linearizability.Answer{}, nil
+	case p.StatusCode == http.StatusGatewayTimeout && problemOutcome(p, body) == "unknown":
+		return linearizability.Unknown, linearizability.Answer{}, nil
+	default:
+		return linearizability.Unknown, linearizability.Answer{}, strange
+	}
+	return linearizability.OK, a, nil
+}
+
+// headerNumber is the number in a header, in quotes or not; 0 if there is none.
+func headerNumber(p *http.Response, name string) uint64 {
+	n, err := strconv.ParseUint(strings.Trim(p.Header.Get(name), `"`), 10, 63)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// problemOutcome is what a problem by RFC 9457 says of the request.
+func problemOutcome(p *http.Response, body []byte) string {
+	var problem struct{ Outcome string }
+	if p.Header.Get("Content-Type") != "application/problem+json" || json.Unmarshal(body, &problem) != nil {
+		return ""
+	}
+	return problem.Outcome
+}
+
+// tally is what a history amounts to.
+type tally struct {
+	operations, ok, refused, unknown int
+	gap                              time.Duration // longest time without an operation that was answered
+}
+
+func count(history []linearizability.Operation, until time.Duration) tally {
+	t := tally{operations: len(history)}
+	var answered []time.Duration
+	for _, op := range history {
+		switch op.Outcome {
+		case linearizability.OK:
+			t.ok++
+			if op.ReturnTime <= until {
+				answered = append(answered, op.ReturnTime)
+			}
+		case linearizability.Refused:
+			t.refused++
+		default:
+			t.unknown++
+		}
+	}
+	slices.Sort(answered)
+	for i := 1; i < len(answered); i++ {
+		t.gap = max(t.gap, answered[i]-answered[i-1])
+	}
+	return t
+}
+
+// checkFinalReads holds each key's last read against the last write of it that
+// was acknowledged, by the places in the log: a judgement of its own beside the
+// checker's. Only a write of unknown outcome may have come in between.
+func checkFinalReads(t *testing.T, history []linearizability.Operation, keys []string) {
+	t.Helper()
+	for _, key := range keys {
+		var wrote, read *linearizability.Operation
+		unknownPuts, unknownDelete := map[string]bool{}, false
+		for i := range history {
+			op := &history[i]
+			write := op.Kind != linearizability.Get && !op.Answer.ConditionFailed
+			switch {
+			case op.Key != key:
+			case op.Kind == linearizability.Get && op.Outcome == linearizability.OK:
+				read = op
+			case write && op.Outcome == linearizability.OK && (op.Kind == linearizability.Put || op.Answer.Found):
+				if wrote == nil || op.Answer.Index > wrote.Answer.Index {
+					wrote = op
+				}
+			case op.Outcome == linearizability.Unknown && op.Kind == linearizability.Put:
+				unknownPuts[op.Value] = true
+			case op.Outcome == linearizability.Unknown && op.Kind == linearizability.Delete:
+				unknownDelete = true
+			}
+		}
+		switch {
+		case wrote == nil || read == nil:
+			t.Errorf("%s: no acknowledged write, or no final read: this workload is too small", key)
+		case read.Answer.Found && wrote.Kind == linearizability.Put && read.Answer.Value == wrote.Value:
+		case read.Answer.Found && unknownPuts[read.Answer.Value] && uint64(read.Answer.Version) > uint64(wrote.Answer.Index):
+		case !read.Answer.Found && (wrote.Kind == linearizability.Delete || unknownDelete):
+		default:
+			t.Errorf("%s: the last acknowledged write was %+v, yet the final read was %+v", key, *wrote, *read)
+		}
+	}
+}
