@@ -114,7 +114,8 @@ func (c *invariants) onEvent(host int, incarnation uint64, ev *node.Event) {
 	case node.EventSnapshotInstalled:
 		c.onSnapshotInstalled(host, r, ev)
 	case node.EventForgotten:
-		*r = replicaFacts{promised: r.promised, kept: r.kept}
+		// A crash may yet bring back what was forgotten, so reached stands.
+		*r = replicaFacts{promised: r.promised, kept: r.kept, reached: r.reached}
 	}
 }
 
