@@ -1,0 +1,52 @@
+# What a target does stands behind its name, and make alone prints it.
+
+SEEDS ?= 3000
+FUZZTIME ?= 10s
+ARGS ?=
+
+# Without cgo the same program is built with and without a C compiler at hand.
+export CGO_ENABLED := 0
+
+# git may refuse a checkout of another owner; then the build goes without the commit.
+ifneq ($(shell git status --porcelain >/dev/null 2>&1 && echo ok),ok)
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+endif
+
+.PHONY: menu run build test sim mutants bench fuzz lint clean
+.DEFAULT_GOAL := menu
+
+menu: ## print this menu
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: bin/dkv ## start a cluster of five nodes on this machine (ARGS="--data DIR" and other flags of dkv local)
+	@bin/dkv local $(ARGS)
+
+build: bin/dkv bin/dkvsim ## build bin/dkv and bin/dkvsim
+
+test: ## run what CI runs: vet, all tests, the race detector, the simulation and a short campaign
+	@scripts/test.sh
+
+sim: bin/dkvsim ## run a campaign of simulated clusters (SEEDS=3000, SEEDS=A-B, or ARGS="--budget 10m")
+	@bin/dkvsim run $(if $(findstring --budget,$(ARGS)),,--seeds $(SEEDS)) $(ARGS)
+
+mutants: bin/dkvsim ## plant each known bug, and see the campaign catch it (ARGS="--only NAME")
+	@bin/dkvsim mutants $(ARGS)
+
+bench: bin/dkv ## measure a cluster on this machine (ARGS="--clients 64" and other flags of dkv bench)
+	@scripts/bench.sh $(ARGS)
+
+fuzz: ## fuzz every decoder for FUZZTIME=10s each
+	@scripts/fuzz.sh $(FUZZTIME)
+
+lint: ## check form, arrows and bans in seconds, and that it all compiles for macOS
+	go vet ./...
+	go test -count=1 .
+	GOOS=darwin GOARCH=arm64 go vet ./...
+
+clean: ## remove what was built (a cluster's data stays)
+	rm -rf bin
+
+# The go command knows what has changed.
+.PHONY: bin/dkv bin/dkvsim
+bin/dkv bin/dkvsim:
+	@go build -o $@ ./cmd/$(notdir $@)

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Measures a fresh cluster of five nodes on this machine, on ports of its own:
+# scripts/bench.sh [FLAGS OF dkv bench]. BENCH_PORT moves the ports.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+port=${BENCH_PORT:-18000}
+dir=$(mktemp -d bin/bench.XXXXXX) # beside the program: /tmp may be memory, where a sync costs nothing
+cluster=
+finish() {
+	if [[ -n $cluster ]]; then
+		kill -TERM "$cluster" 2>/dev/null || true
+		wait "$cluster" 2>/dev/null || true
+	fi
+	rm -rf "$dir"
+}
+trap finish EXIT
+
+bin/dkv local --base-port "$port" --data "$dir/data" --log-level warn >"$dir/log" 2>&1 &
+cluster=$!
+until grep -q 'cluster is ready' "$dir/log"; do
+	if ! kill -0 "$cluster" 2>/dev/null || ((SECONDS > 60)); then
+		cat "$dir/log" >&2
+		exit 1
+	fi
+	sleep 0.1
+done
+
+servers=
+for i in 0 1 2 3 4; do servers+=,127.0.0.1:$((port + 10 * i)); done
+bin/dkv bench --servers "${servers#,}" "$@"

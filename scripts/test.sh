@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# All that CI runs, stage by stage, each with the time it took. The first stage
+# that fails ends it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Nothing but the race detector needs cgo, and this proves it.
+export CGO_ENABLED=0
+
+# Where goroutines are.
+concurrent=(./node/real ./node/client ./node/pebblestore ./zksim/zkserver ./linearizability ./cmd/...)
+
+times=()
+skipped=()
+stage() { # NAME COMMAND…
+	local name=$1 begun=$SECONDS
+	shift
+	printf '\n== %s: %s\n' "$name" "$*"
+	if ! "$@"; then
+		printf '== %s: FAILED after %d s\n' "$name" $((SECONDS - begun)) >&2
+		exit 1
+	fi
+	printf '== %s: passed in %d s\n' "$name" $((SECONDS - begun))
+	times+=("$(printf '%6d s  %s' $((SECONDS - begun)) "$name")")
+}
+
+# Vet has been there already, and a result from a cache is no run.
+gotest() {
+	go test -vet=off -count=1 "$@"
+}
+
+units() {
+	local packages
+	packages=$(go list ./... | grep -vx 'dkv/sim') || return
+	gotest -timeout=8m $packages
+}
+
+race() {
+	if ! command -v "$(go env CC)" >/dev/null; then
+		skipped+=("the race detector: no C compiler")
+		return
+	fi
+	CGO_ENABLED=1 gotest -race -timeout=8m "${concurrent[@]}"
+}
+
+# Seeds that passed are counted in the tables; only the others are shown.
+campaign() {
+	gotest ./sim -v -seeds="$1" -timeout=5m | { grep -v '^seed=.* result=ok' || true; }
+}
+
+stage "ZooKeeper" scripts/zookeeper.sh
+[[ -f /usr/share/java/zookeeper.jar ]] && command -v java >/dev/null ||
+	skipped+=("every test against a real ZooKeeper: it is not installed")
+stage "C compiler" scripts/compiler.sh
+stage "modules" go mod download
+stage "build" go build ./...
+stage "vet" go vet ./...
+stage "tests" units
+stage "race detector" race
+stage "simulation" gotest ./sim -timeout=5m
+stage "campaign" campaign 1000
+
+printf '\nAll stages passed:\n'
+printf '%s\n' "${times[@]}"
+printf '%6d s  in all\n' "$SECONDS"
+for what in "${skipped[@]}"; do printf 'but SKIPPED %s\n' "$what"; done
