@@ -63,4 +63,4 @@ stage "campaign" campaign 1000
 printf '\nAll stages passed:\n'
 printf '%s\n' "${times[@]}"
 printf '%6d s  in all\n' "$SECONDS"
-for what in "${skipped[@]}"; do printf 'but SKIPPED %s\n' "$what"; done
+for what in ${skipped[@]+"${skipped[@]}"}; do printf 'but SKIPPED %s\n' "$what"; done
