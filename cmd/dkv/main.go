@@ -35,12 +35,11 @@ func main() {
 		<-ctx.Done()
 		stop() // a second signal ends the process at once
 	}()
-	os.Exit(run(ctx, os.Args[1:]))
+	os.Exit(execRoot(ctx, newRoot(), os.Args[1:]))
 }
 
-// run executes the command line and returns the exit code.
-func run(ctx context.Context, args []string) int {
-	root := newRoot()
+// execRoot executes a command line and returns the exit code.
+func execRoot(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var code exitCode

@@ -126,7 +126,7 @@ func TestNetworkKeepsItsPromises(t *testing.T) {
 }
 
 // zkSession is the session timeout of tests: long enough for a busy machine.
-const zkSession = 1600 * time.Millisecond
+const zkSession = 3 * time.Second
 
 // zkWorld is one ZooKeeper and two processes, whose connections can be cut.
 type zkWorld struct {

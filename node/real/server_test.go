@@ -170,7 +170,9 @@ func TestStoppedNodeLeavesZooKeeperAtOnce(t *testing.T) {
 }
 
 func TestNodeWithoutZooKeeperSaysSo(t *testing.T) {
-	m := runMember(t, memberOptions(t, 0, 1, "127.0.0.1:1"))
+	o := memberOptions(t, 0, 1, "127.0.0.1:1")
+	o.Config.RequestTimeout = 200 * time.Millisecond
+	m := runMember(t, o)
 	eventually(t, "readyz says why", func() bool {
 		status, text := m.ask(t, "GET", "/readyz", "")
 		return status == 503 && strings.Contains(text, "ZooKeeper")
@@ -315,7 +317,7 @@ func TestRequestsAcrossTheEnd(t *testing.T) {
 	}
 }
 
-func TestHistogramOfEvents(t *testing.T) {
+func TestEventsAreCounted(t *testing.T) {
 	o := newObserver(quiet())
 	o.Observe(node.Event{Kind: node.EventApplied})
 	o.Observe(node.Event{Kind: node.EventKind(node.EventKinds)}) // of a later version
