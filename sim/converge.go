@@ -192,7 +192,7 @@ func (r *run) readPhase() {
 func (r *run) finalRead(i int, key string, done func(), failed func(why string)) {
 	host := r.world.random.Below(r.setup.Nodes, "run final read", uint64(i), 0)
 	op := linearizability.Operation{Client: finalClient + i, Key: key, Kind: linearizability.Get}
-	request := node.Request{Kind: node.RequestGet, Key: []byte(key), Timeout: r.setup.Workload.Timeout}
+	request := node.Request{Kind: node.RequestGet, Key: []byte(key), Timeout: r.patientTimeout()}
 	r.load.submit(host, op, request, func(resp node.Response, outcome linearizability.Outcome) {
 		if outcome == linearizability.OK {
 			done()

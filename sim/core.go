@@ -14,10 +14,10 @@ import (
 
 // core is the part of the cluster that is healed first, and what it owes.
 type core struct {
-	hosts    []int
-	covered  []node.PartitionID // partitions whose majorities stay in the core
-	probes   []*probe
-	answered int
+	hosts   []int
+	set     uint               // the hosts as bits
+	covered []node.PartitionID // partitions whose majorities are in the core
+	probes  []*probe
 }
 
 // probe is one client at one node of the core who asks one partition until it
@@ -52,15 +52,32 @@ func (r *run) corePhase() {
 		}
 	}
 	deadline := r.world.Now() + r.setup.Phases.Core
-	if r.until(deadline, func() bool { return c.answered == len(c.probes) }) || r.aborted {
+	if r.until(deadline, func() bool { return len(r.owed(c)) == 0 }) || r.aborted {
 		return
 	}
-	for _, b := range c.probes {
-		if !b.over {
-			r.verdict.broken(Progress, "%s did not get partition %d served within %v, though a majority of its replicas is in the healed core %v: %s",
-				HostName(b.host), b.partition, r.setup.Phases.Core, hostNames(c.hosts), b.last)
-		}
+	for _, b := range r.owed(c) {
+		r.verdict.broken(Progress, "%s did not get partition %d served within %v, though a majority of its replicas is in the healed core %v: %s",
+			HostName(b.host), b.partition, r.setup.Phases.Core, hostNames(c.hosts), b.last)
 	}
+}
+
+// owed are the probes that are not over, and whose partitions still have their
+// majorities in the core: a move that was under way may have taken one out.
+func (r *run) owed(c *core) []*probe {
+	var owed []*probe
+	l := r.world.Layout()
+	for _, b := range c.probes {
+		if b.over {
+			continue
+		}
+		if l != nil {
+			if part, ok := l.Partition(b.partition); ok && !r.covers(c.set, part) {
+				continue
+			}
+		}
+		owed = append(owed, b)
+	}
+	return owed
 }
 
 func hostNames(hosts []int) []string {
@@ -95,7 +112,7 @@ func (r *run) chooseCore() *core {
 }
 
 func (r *run) newCore(set uint, l *layout.Layout) *core {
-	c := &core{}
+	c := &core{set: set}
 	for h := range r.setup.Nodes {
 		if set>>h&1 != 0 {
 			c.hosts = append(c.hosts, h)
@@ -116,17 +133,21 @@ func (r *run) newCore(set uint, l *layout.Layout) *core {
 func (r *run) covered(l *layout.Layout, set uint) []node.PartitionID {
 	var covered []node.PartitionID
 	for p, part := range l.Partitions() {
-		inside := 0
-		for _, m := range part.Replicas {
-			if h := r.world.HostOf(m); h != NoHost && set>>h&1 != 0 {
-				inside++
-			}
-		}
-		if inside >= layout.Majority(len(part.Replicas)) {
+		if r.covers(set, part) {
 			covered = append(covered, node.PartitionID(p))
 		}
 	}
 	return covered
+}
+
+func (r *run) covers(set uint, part layout.Partition) bool {
+	inside := 0
+	for _, m := range part.Replicas {
+		if h := r.world.HostOf(m); h != NoHost && set>>h&1 != 0 {
+			inside++
+		}
+	}
+	return inside >= layout.Majority(len(part.Replicas))
 }
 
 // breakOutside does to the nodes outside the core what the setup says.
@@ -166,7 +187,7 @@ func (r *run) breakHost(h int, what Outside, core []int) {
 // probe asks: first a put, then a get, each until it is done.
 func (r *run) probe(c *core, b *probe) {
 	op := linearizability.Operation{Client: probeClient + b.host, Key: b.key, Kind: linearizability.Get}
-	request := node.Request{Kind: node.RequestGet, Key: []byte(b.key), Timeout: r.setup.Workload.Timeout}
+	request := node.Request{Kind: node.RequestGet, Key: []byte(b.key), Timeout: r.patientTimeout()}
 	if !b.wrote {
 		op.Kind, request.Kind = linearizability.Put, node.RequestPut
 		op.Value = "probe-" + strconv.FormatUint(r.load.calls, 10)
@@ -184,9 +205,14 @@ func (r *run) probe(c *core, b *probe) {
 			r.probe(c, b)
 		default:
 			b.over = true
-			c.answered++
 		}
 	})
+}
+
+// patientTimeout is that of a client who leaves the cluster the time to find
+// another way to a primary: no promise holds for one that asks for less.
+func (r *run) patientTimeout() time.Duration {
+	return max(r.setup.Workload.Timeout, time.Second+4*r.setup.SuspectAfter)
 }
 
 // The clients of the later phases have numbers above those of the workload.

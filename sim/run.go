@@ -143,8 +143,21 @@ func (r *run) config() Config {
 
 func (r *run) onEvent(host int, ev node.Event) {
 	r.invariants.onEvent(host, r.world.Incarnation(host), &ev)
+	if ev.Kind == node.EventRegistered {
+		r.checkRegistration(host)
+	}
 	if r.options.Note != nil {
 		r.note("%s: %s", HostName(host), eventWords(&ev))
+	}
+}
+
+// checkRegistration: a node that says it is registered owns live/<id>, unless
+// that has gone meanwhile.
+func (r *run) checkRegistration(host int) {
+	_, stat, code := r.world.zookeeper.Peek("/dkv/" + clusterName + "/live/" + HostName(host))
+	if own := r.world.hosts[host].sessionID(); code == zksim.OK && stat.EphemeralOwner != own {
+		r.verdict.broken(Invariant, "%s takes itself for registered by session %x, but live/%s belongs to session %x",
+			HostName(host), own, HostName(host), stat.EphemeralOwner)
 	}
 }
 

@@ -24,12 +24,13 @@ type profile struct {
 
 // profiles by name; the first is the default.
 var profiles = []profile{
-	{"default", []string{""}, 1},
+	{"default", []string{""}, 1.4},
 	{"calm", nil, 0},
 	{"process", []string{"process"}, 1.3},
 	{"network", []string{"network"}, 1.3},
 	{"zookeeper", []string{"zookeeper", "process crash"}, 1.3},
 	{"moves", []string{"layout", "process", "network"}, 1.2},
+	{"elections", []string{"pattern", "process crash"}, 2},
 	{"rough", []string{""}, 2.5},
 }
 
@@ -151,7 +152,7 @@ func (d *swarm) drawWorkload() {
 	w.Get, w.Put, w.Delete, w.Conditional = mix[0], mix[1], mix[2], mix[3]
 	w.Clients = d.number(4, 12, "clients")
 	w.Keys = d.number(2, 16, "keys")
-	w.Operations = d.number(500, 1000, "operations")
+	w.Operations = d.number(600, 1400, "operations")
 	w.Timeout = d.span(400*time.Millisecond, 3*time.Second, "timeout", 0)
 	w.ValueBytes = d.number(1, 256, "value bytes")
 }
@@ -215,6 +216,7 @@ var sources = []source{
 	{"zookeeper lag", 40, Range{4 * time.Second, 30 * time.Second}, zookeeperLag},
 	{"zookeeper lose before", 35, Range{3 * time.Second, 20 * time.Second}, oneNode(ZKLoseBefore, Range{})},
 	{"zookeeper lose after", 35, Range{3 * time.Second, 20 * time.Second}, oneNode(ZKLoseAfter, Range{})},
+	{"pattern leapfrog", 55, Range{4 * time.Second, 20 * time.Second}, leapfrog},
 	{"layout move", 60, Range{2 * time.Second, 12 * time.Second}, movePartition},
 	{"layout move and crash", 25, Range{6 * time.Second, 30 * time.Second}, moveAndCrash},
 	{"layout cancel", 30, Range{4 * time.Second, 30 * time.Second}, cancelMove},
@@ -315,6 +317,22 @@ func crashTogether(f *source, d *swarm, n uint64, at time.Duration) []Step {
 		{At: at, Do: Crash, Targets: []Target{{Role: Backup, Partition: p}}, For: lasts},
 		{At: at, Do: Crash, Targets: []Target{{Role: Primary, Partition: p}}, For: lasts + time.Duration(f.draw(d, 2000, n, 3))*time.Millisecond},
 	}
+}
+
+// leapfrog deposes the primary of one partition, then the next one about when
+// the first returns, and so on: elections in a row among logs that differ.
+func leapfrog(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
+	var steps []Step
+	for k := range 2 + f.draw(d, 4, n, 1) {
+		verb := [...]Verb{Isolate, Isolate, Crash, Pause}[f.draw(d, 4, n, 50+k)]
+		// An election takes a little more than one suspect-after.
+		lasts := d.setup.SuspectAfter * time.Duration(100+f.draw(d, 250, n, 60+k)) / 100
+		steps = append(steps, Step{At: at, Do: verb, Targets: []Target{{Role: Primary, Partition: p}}, For: lasts.Round(time.Millisecond)})
+		at += lasts + time.Duration(f.draw(d, 300, n, 70+k)-100)*time.Millisecond
+		at = at.Round(time.Millisecond)
+	}
+	return steps
 }
 
 func rollingRestart(f *source, d *swarm, n uint64, at time.Duration) []Step {

@@ -108,11 +108,17 @@ func (c *client) below(n int, purpose string) int {
 	return c.work.world.random.Below(n, "client "+purpose, uint64(c.id), c.draws)
 }
 
-// think is the time between two operations: exponential, so that clients
-// sometimes crowd and sometimes leave the cluster alone.
+// think is the time between two operations: exponential, and much shorter in
+// one second out of four, so that clients sometimes crowd and sometimes leave
+// the cluster alone.
 func (c *client) think() time.Duration {
 	w := &c.work.setup.Workload
 	mean := float64(c.work.setup.Phases.Faults) * float64(w.Clients) / float64(max(1, w.Operations))
+	second := uint64(c.work.world.Now() / time.Second)
+	mean *= 1.75
+	if c.work.world.random.Below(4, "client crowd", 0, second) == 0 {
+		mean /= 7
+	}
 	c.draws++
 	u := c.work.world.random.Float("client think", uint64(c.id), c.draws)
 	return time.Duration(-math.Log(1-u) * mean)
