@@ -7,10 +7,9 @@ ARGS ?=
 # Without cgo the same program is built with and without a C compiler at hand.
 export CGO_ENABLED := 0
 
-# git may refuse a checkout of another owner; then the build goes without the commit.
-ifneq ($(shell git status --porcelain >/dev/null 2>&1 && echo ok),ok)
-export GOFLAGS := $(GOFLAGS) -buildvcs=false
-endif
+# What is built knows its commit, tests too, so that a failure can name it. git
+# may refuse a checkout of another owner; then it goes without.
+export GOFLAGS := $(GOFLAGS) -buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),true,false)
 
 .PHONY: menu run build test sim mutants bench fuzz lint clean
 .DEFAULT_GOAL := menu

@@ -29,10 +29,11 @@ gotest() {
 	go test -vet=off -count=1 "$@"
 }
 
+# The tests with real processes have the machine to themselves, after these.
 units() {
 	local packages
 	packages=$(go list ./... | grep -vx 'dkv/sim') || return
-	gotest -timeout=8m $packages
+	gotest -timeout=8m -skip='^TestProcesses$' $packages
 }
 
 race() {
@@ -40,7 +41,7 @@ race() {
 		skipped+=("the race detector: no C compiler")
 		return
 	fi
-	CGO_ENABLED=1 gotest -race -timeout=8m "${concurrent[@]}"
+	CGO_ENABLED=1 gotest -race -timeout=8m -skip='^TestProcesses$' "${concurrent[@]}"
 }
 
 # Seeds that passed are counted in the tables; only the others are shown.
@@ -56,6 +57,7 @@ stage "modules" go mod download
 stage "build" go build ./...
 stage "vet" go vet ./...
 stage "tests" units
+stage "processes" gotest ./cmd/dkv -v -run='^TestProcesses$' -timeout=5m
 stage "race detector" race
 stage "simulation" gotest ./sim -timeout=5m
 stage "campaign" campaign 1000
