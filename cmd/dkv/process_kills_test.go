@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,8 +29,9 @@ const (
 )
 
 // testKills is the promise of the whole: while nodes are killed -9 and started
-// again in turn, and ZooKeeper once, 16 clients see one register per key; and
-// after all nodes are killed at once, every acknowledged write is there.
+// again in turn, or stopped for longer than the others wait for them, and
+// ZooKeeper is killed once, 16 clients see one register per key; and after all
+// nodes are killed at once, every acknowledged write is there.
 // DKV_TEST_DURATION=30s makes it longer.
 func testKills(t *testing.T, p programs) {
 	duration := killsDuration
@@ -64,6 +66,7 @@ type killsCluster struct {
 	nodes     []*node
 	began     time.Time           // when all were ready
 	kills     int                 // of one node, while the others ran
+	pauses    int
 	takeOvers int                 // seen; there may have been more
 	primaries map[int]epochLeader // by partition, as seen last
 	slowest   time.Duration       // a restarted node took to be ready
@@ -126,9 +129,21 @@ func (k *killsCluster) killInTurn(w *workload, duration time.Duration) {
 		time.Sleep(700 * time.Millisecond) // others take over meanwhile
 		n.start()
 		k.slowest = max(k.slowest, n.awaitReady(20*time.Second))
-		k.observeTakeOvers()
 		time.Sleep(300 * time.Millisecond)
+		if i%2 == 0 {
+			k.pause(k.nodes[(i+2)%len(k.nodes)])
+		}
+		k.observeTakeOvers()
 	}
+}
+
+// pause stops a node until others have taken over. When it goes on it believes
+// for a moment to be the primary that it was, and clients have been asking.
+func (k *killsCluster) pause(n *node) {
+	n.signal(syscall.SIGSTOP)
+	time.Sleep(1200 * time.Millisecond)
+	n.signal(syscall.SIGCONT)
+	k.pauses++
 }
 
 // killAll kills every node at once, while clients wait for answers.
@@ -220,9 +235,9 @@ func (k *killsCluster) judge(w *workload, p programs, faulted time.Duration) {
 		t.Errorf("dkvsim check: %v\n%s", err, output)
 	}
 	c := count(history, faulted)
-	t.Logf("%v of faults: %d kills in turn, then all five at once; %d acknowledged writes, %d changes of primary seen; %d operations: %d ok, %d refused, %d unknown; "+
-		"longest gap without a success %v; slowest restart to ready %v; checked in %v", faulted.Round(time.Millisecond), k.kills,
-		w.acknowledged.Load(), k.takeOvers, c.operations, c.ok, c.refused, c.unknown, c.gap.Round(time.Millisecond),
+	t.Logf("%v of faults: %d kills in turn, %d pauses, ZooKeeper killed once, then all five at once; %d acknowledged writes, %d changes of primary seen; %d operations: %d ok, %d refused, %d unknown; "+
+		"longest gap without a success %v, of one key %v; slowest restart to ready %v; checked in %v", faulted.Round(time.Millisecond), k.kills, k.pauses,
+		w.acknowledged.Load(), k.takeOvers, c.operations, c.ok, c.refused, c.unknown, c.gap.Round(time.Millisecond), c.keyGap.Round(time.Millisecond),
 		k.slowest.Round(time.Millisecond), checked.Round(time.Millisecond))
 }
 

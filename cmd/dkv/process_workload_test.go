@@ -262,18 +262,23 @@ func problemOutcome(p *http.Response, body []byte) string {
 // tally is what a history amounts to.
 type tally struct {
 	operations, ok, refused, unknown int
-	gap                              time.Duration // longest time without an operation that was answered
+	// gap is the longest time without an operation that was answered, keyGap
+	// the longest without one on the same key.
+	gap, keyGap time.Duration
 }
 
+// count counts all, and measures the gaps up to a moment.
 func count(history []linearizability.Operation, until time.Duration) tally {
 	t := tally{operations: len(history)}
 	var answered []time.Duration
+	byKey := map[string][]time.Duration{}
 	for _, op := range history {
 		switch op.Outcome {
 		case linearizability.OK:
 			t.ok++
 			if op.ReturnTime <= until {
 				answered = append(answered, op.ReturnTime)
+				byKey[op.Key] = append(byKey[op.Key], op.ReturnTime)
 			}
 		case linearizability.Refused:
 			t.refused++
@@ -281,11 +286,20 @@ func count(history []linearizability.Operation, until time.Duration) tally {
 			t.unknown++
 		}
 	}
-	slices.Sort(answered)
-	for i := 1; i < len(answered); i++ {
-		t.gap = max(t.gap, answered[i]-answered[i-1])
+	t.gap = longestGap(answered)
+	for _, times := range byKey {
+		t.keyGap = max(t.keyGap, longestGap(times))
 	}
 	return t
+}
+
+func longestGap(times []time.Duration) time.Duration {
+	slices.Sort(times)
+	var gap time.Duration
+	for i := 1; i < len(times); i++ {
+		gap = max(gap, times[i]-times[i-1])
+	}
+	return gap
 }
 
 // checkFinalReads holds each key's last read against the last write of it that
