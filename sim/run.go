@@ -53,7 +53,13 @@ type Result struct {
 // answer everything. Then all is healed and the replicas have to become
 // identical. Then every key is read.
 func Run(s *Schedule, o RunOptions) (*Result, error) {
-	r := &run{schedule: s, setup: &s.Setup, options: o}
+	return runProcesses(s, o, nil)
+}
+
+// runProcesses runs a schedule over processes of another kind than nodes, if
+// newProcess is not nil.
+func runProcesses(s *Schedule, o RunOptions, newProcess func(int, node.Config, node.Env) (Process, error)) (*Result, error) {
+	r := &run{schedule: s, setup: &s.Setup, options: o, newProcess: newProcess}
 	r.verdict = &verdict{where: r.where}
 	r.invariants = newInvariants(r.verdict, s.Setup.Nodes, s.Setup.Partitions)
 	world, err := New(r.config())
@@ -78,6 +84,7 @@ type run struct {
 	schedule   *Schedule
 	setup      *Setup
 	options    RunOptions
+	newProcess func(int, node.Config, node.Env) (Process, error)
 	world      *World
 	verdict    *verdict
 	invariants *invariants
@@ -121,6 +128,7 @@ func (r *run) config() Config {
 			SuspectAfter: s.SuspectAfter, RequestTimeout: s.RequestTimeout, MoveTimeout: s.MoveTimeout,
 			SettleTime: s.SettleTime, RetainEntries: s.RetainEntries, RetainBytes: s.RetainBytes,
 			ChunkBytes: s.ChunkBytes, ViewTime: s.ViewTime,
+			MaxUncommittedBytes: s.UncommittedBytes, MaxNodeUncommittedBytes: 4 * s.UncommittedBytes,
 		},
 		Net: netsim.Config{
 			Mode: s.Network, Latency: netsim.Latency{Min: s.LatencyMin, Mean: s.LatencyMean}, Rates: s.Rates,
@@ -130,6 +138,7 @@ func (r *run) config() Config {
 			Tick:              s.SessionTimeout / 4,
 			MinSessionTimeout: s.SessionTimeout, MaxSessionTimeout: s.SessionTimeout,
 		},
+		NewProcess:     r.newProcess,
 		SessionTimeout: s.SessionTimeout,
 		Disk:           DiskProfile{Sync: Range{s.Sync.Min, s.Sync.Max}},
 		Turns:          TurnProfile{Most: s.Turn, Delay: Range{0, 200 * time.Microsecond}},

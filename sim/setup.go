@@ -27,6 +27,9 @@ type Setup struct {
 	RetainBytes    int
 	ChunkBytes     int
 	ViewTime       time.Duration
+	// UncommittedBytes bounds what waits to be committed, of a partition and,
+	// four times as much, of a node.
+	UncommittedBytes int
 
 	Network     netsim.Mode
 	LatencyMin  time.Duration // of a frame
@@ -107,7 +110,8 @@ func defaultSetup() Setup {
 		SuspectAfter: 500 * time.Millisecond, RequestTimeout: 3 * time.Second,
 		MoveTimeout: 4 * time.Second, SettleTime: 2 * time.Second,
 		RetainEntries: 64, RetainBytes: 1 << 20, ChunkBytes: 4 << 10, ViewTime: 10 * time.Second,
-		Network: netsim.Stream, LatencyMin: 200 * time.Microsecond, LatencyMean: time.Millisecond,
+		UncommittedBytes: 4 << 20,
+		Network:          netsim.Stream, LatencyMin: 200 * time.Microsecond, LatencyMean: time.Millisecond,
 		Sync:      Disk{Min: 200 * time.Microsecond, Max: 5 * time.Millisecond},
 		ZKServers: 3, SessionTimeout: 4 * time.Second,
 		Turn: 16,
@@ -147,6 +151,7 @@ var header = []headerField{
 	{"retain", "bytes", func(s *Setup) textValue { return &intValue{&s.RetainBytes, 1, 1 << 30} }},
 	{"snapshot", "chunk", func(s *Setup) textValue { return &intValue{&s.ChunkBytes, 1, 2 << 20} }},
 	{"snapshot", "view", func(s *Setup) textValue { return &durationValue{&s.ViewTime, time.Millisecond} }},
+	{"uncommitted", "", func(s *Setup) textValue { return &intValue{&s.UncommittedBytes, 1, 1 << 30} }},
 	{"network", "mode", func(s *Setup) textValue { return (*modeValue)(&s.Network) }},
 	{"network", "min", func(s *Setup) textValue { return &durationValue{&s.LatencyMin, 0} }},
 	{"network", "mean", func(s *Setup) textValue { return &durationValue{&s.LatencyMean, 1} }},

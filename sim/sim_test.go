@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -39,6 +40,9 @@ func chosen(name string) bool {
 
 func TestMain(m *testing.M) {
 	goflag.Parse()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // runs are small, and garbage is most of what they make
+	}
 	if slices.ContainsFunc([]string{"seed", "seeds", "budget", "schedule"}, chosen) {
 		if err := goflag.Set("test.run", "^TestCampaign$"); err != nil {
 			panic(err)

@@ -127,6 +127,9 @@ func (d *swarm) drawCluster() {
 	}
 	s.ChunkBytes = d.number(32, 4<<10, "chunk bytes")
 	s.ViewTime = d.span(time.Second, 10*time.Second, "view time", 0)
+	if d.share(20, "uncommitted bytes on") {
+		s.UncommittedBytes = d.number(400, 4<<10, "uncommitted bytes")
+	}
 	if d.share(50, "network") {
 		s.Network = netsim.Datagram
 	}
@@ -152,7 +155,7 @@ func (d *swarm) drawWorkload() {
 	w.Get, w.Put, w.Delete, w.Conditional = mix[0], mix[1], mix[2], mix[3]
 	w.Clients = d.number(4, 12, "clients")
 	w.Keys = d.number(2, 16, "keys")
-	w.Operations = d.number(600, 1400, "operations")
+	w.Operations = d.number(800, 1500, "operations")
 	w.Timeout = d.span(400*time.Millisecond, 3*time.Second, "timeout", 0)
 	w.ValueBytes = d.number(1, 256, "value bytes")
 }
@@ -217,6 +220,7 @@ var sources = []source{
 	{"zookeeper lose before", 35, Range{3 * time.Second, 20 * time.Second}, oneNode(ZKLoseBefore, Range{})},
 	{"zookeeper lose after", 35, Range{3 * time.Second, 20 * time.Second}, oneNode(ZKLoseAfter, Range{})},
 	{"pattern leapfrog", 55, Range{4 * time.Second, 20 * time.Second}, leapfrog},
+	{"pattern bridge", 35, Range{5 * time.Second, 25 * time.Second}, bridge},
 	{"layout move", 60, Range{2 * time.Second, 12 * time.Second}, movePartition},
 	{"layout move and crash", 25, Range{6 * time.Second, 30 * time.Second}, moveAndCrash},
 	{"layout cancel", 30, Range{4 * time.Second, 30 * time.Second}, cancelMove},
@@ -333,6 +337,29 @@ func leapfrog(f *source, d *swarm, n uint64, at time.Duration) []Step {
 		at = at.Round(time.Millisecond)
 	}
 	return steps
+}
+
+// bridge deposes a primary that does not hear of it: it is cut off from one node
+// and from ZooKeeper for long, and from another node only until that one has
+// promised to follow the first. The node in the middle may crash meanwhile, with
+// a disk that had stood still: has it kept its promise?
+func bridge(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	nodes := f.some(d, 3, n)
+	deposed, middle, other := nodes[0], nodes[1], nodes[2]
+	suspect := d.setup.SuspectAfter
+	elected := (suspect * time.Duration(150+f.draw(d, 200, n, 0)) / 100).Round(time.Millisecond)
+	long := elected + 3*time.Second
+	steps := []Step{
+		{At: at, Do: CutTwoWay, Targets: []Target{deposed, middle}, For: elected},
+		{At: at, Do: CutTwoWay, Targets: []Target{deposed, other}, For: long},
+		{At: at, Do: ZKCut, Targets: []Target{deposed}, For: long},
+	}
+	if f.draw(d, 3, n, 1) == 0 {
+		return steps
+	}
+	return append(steps,
+		Step{At: at + suspect/2, Do: DiskStall, Targets: []Target{middle}, For: elected},
+		Step{At: at + elected - time.Duration(f.draw(d, 60, n, 2))*time.Millisecond, Do: Crash, Targets: []Target{middle}, For: 20 * time.Millisecond})
 }
 
 func rollingRestart(f *source, d *swarm, n uint64, at time.Duration) []Step {

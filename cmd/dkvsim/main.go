@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"dkv/sim"
 
@@ -30,6 +31,9 @@ effect, a probe never hit), else by the worst class that fired:
 Exit status of check: 0 linearizable, 1 not, 2 undecided, 3 bad input.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // runs are small, and garbage is most of what they make
 	}
 	root.AddCommand(runCommand(), replayCommand(), shrinkCommand(), checkCommand(), mutantsCommand())
 	if err := root.Execute(); err != nil {

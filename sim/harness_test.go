@@ -1,0 +1,183 @@
+package sim
+
+import (
+	"slices"
+	"testing"
+
+	"dkv/linearizability"
+	"dkv/node"
+)
+
+// Processes of other kinds than nodes, each with its own vice: the harness is
+// worth what it sees of them.
+
+// quack is a store without a protocol: it answers at once from a map.
+type quack struct {
+	values map[string]quackValue
+	index  *node.Index
+	answer func(node.Response) node.Response
+	panics bool
+	mute   bool
+}
+
+type quackValue struct {
+	version node.Version
+	value   []byte
+}
+
+func (p *quack) Start()                       {}
+func (p *quack) OnMessage(*node.Envelope)     {}
+func (p *quack) OnPeerLost(node.MemberNumber) {}
+func (p *quack) EndTurn()                     {}
+func (p *quack) Stop(done func())             { done() }
+
+func (p *quack) OnRequest(r node.Request, done func(node.Response)) {
+	if p.panics && r.Kind == node.RequestDelete {
+		panic("a bug")
+	}
+	if p.mute {
+		return
+	}
+	*p.index++
+	met, found := p.values[string(r.Key)]
+	resp := node.Response{Outcome: node.Done, Found: found, Version: met.version, Value: met.value, Index: *p.index}
+	switch {
+	case r.If.Absent && found, r.If.Match != 0 && met.version != r.If.Match:
+		resp.Failed = true
+	case r.Kind == node.RequestPut:
+		p.values[string(r.Key)] = quackValue{*p.index, r.Value}
+		resp = node.Response{Outcome: node.Done, Found: true, Version: *p.index, Index: *p.index}
+	case r.Kind == node.RequestDelete:
+		delete(p.values, string(r.Key))
+	}
+	done(p.answer(resp))
+}
+
+// quackSchedule is short, with one crash.
+const quackSchedule = `
+seed 1
+nodes 3
+partitions 1
+workload clients=4 keys=8 operations=400 timeout=500ms
+phases faults=10s core=3s converge=1s
+at 6s crash n1 for 1s
+at 7.5s power-loss for 100ms
+at 9.95s power-loss
+`
+
+// runQuacks runs the schedule over quacks; private: each has a map of its own.
+func runQuacks(t *testing.T, private bool, with func(p *quack, starts int)) *Result {
+	t.Helper()
+	s, err := ParseSchedule(quackSchedule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared, index, starts := make(map[string]quackValue), node.Index(0), 0
+	r, err := runProcesses(s, RunOptions{}, func(int, node.Config, node.Env) (Process, error) {
+		p := &quack{values: shared, index: &index, answer: func(r node.Response) node.Response { return r }}
+		if private {
+			p.values = make(map[string]quackValue)
+		}
+		starts++
+		with(p, starts)
+		return p, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func wantClass(t *testing.T, r *Result, want Class) {
+	t.Helper()
+	if !slices.Contains(r.Classes, want) {
+		t.Errorf("classes %v fired, want %s among them: %v", r.Classes, want, r.Violations)
+	}
+}
+
+func TestHarnessPassesAStoreThatKeepsItsPromises(t *testing.T) {
+	r := runQuacks(t, false, func(*quack, int) {})
+	for _, c := range r.Classes {
+		if c != Convergence { // quacks have no layout, and nothing to compare
+			t.Errorf("class %s fired for one map that all share: %v", c, r.Violations)
+		}
+	}
+	if len(r.History) < 150 {
+		t.Errorf("only %d operations recorded", len(r.History))
+	}
+}
+
+func TestHarnessSeesStoresThatDoNotReplicate(t *testing.T) {
+	wantClass(t, runQuacks(t, true, func(*quack, int) {}), Linearizability)
+}
+
+func TestHarnessSeesAcknowledgedWritesLost(t *testing.T) {
+	r := runQuacks(t, false, func(p *quack, starts int) {
+		if starts > 7 { // after the second power loss
+			clear(p.values)
+		}
+	})
+	wantClass(t, r, Linearizability)
+	wantClass(t, r, Durability)
+}
+
+func TestHarnessSeesRefusedWritesTakeEffect(t *testing.T) {
+	n := 0
+	r := runQuacks(t, false, func(p *quack, _ int) {
+		p.answer = func(r node.Response) node.Response {
+			if n++; n%7 == 0 {
+				return node.Response{Outcome: node.Refused}
+			}
+			return r
+		}
+	})
+	wantClass(t, r, RefusedSeen)
+}
+
+func TestHarnessSeesReadsOfThePast(t *testing.T) {
+	var stale node.Response
+	n := 0
+	r := runQuacks(t, false, func(p *quack, _ int) {
+		p.answer = func(r node.Response) node.Response {
+			if n++; n >= 60 && stale.Version == 0 && len(r.Value) > 0 {
+				stale = r
+			}
+			if n > 100 && n%5 == 0 && len(r.Value) > 0 && stale.Version != 0 && r.Version != stale.Version {
+				return stale
+			}
+			return r
+		}
+	})
+	if stale.Version != 0 {
+		wantClass(t, r, Linearizability)
+	} else {
+		t.Error("no value was kept: the test is blind")
+	}
+}
+
+func TestHarnessSeesPanics(t *testing.T) {
+	r := runQuacks(t, false, func(p *quack, _ int) { p.panics = true })
+	wantClass(t, r, Assertion)
+	if r.Called < 100 {
+		t.Errorf("the run did not go on after a panic: %d operations", r.Called)
+	}
+}
+
+func TestHarnessSeesThatNobodyAnswers(t *testing.T) {
+	r := runQuacks(t, false, func(p *quack, starts int) { p.mute = starts > 3 })
+	wantClass(t, r, Progress)
+}
+
+func TestUnknownWritesSeenLaterAreCounted(t *testing.T) {
+	history := []linearizability.Operation{
+		{Kind: linearizability.Put, Value: "a", Outcome: linearizability.Unknown},
+		{Kind: linearizability.Put, Value: "b", Outcome: linearizability.Unknown},
+		{Kind: linearizability.Put, Value: "c", Outcome: linearizability.OK},
+		{Kind: linearizability.Get, Outcome: linearizability.OK, Answer: linearizability.Answer{Found: true, HasValue: true, Value: "a"}},
+		{Kind: linearizability.Get, Outcome: linearizability.OK, Answer: linearizability.Answer{Found: true, HasValue: true, Value: "a"}},
+		{Kind: linearizability.Get, Outcome: linearizability.OK, Answer: linearizability.Answer{Found: true, HasValue: true, Value: "c"}},
+	}
+	if got := unknownSeen(history); got != 1 {
+		t.Fatalf("%d unknown writes seen, want 1", got)
+	}
+}
