@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	stopPatience = 20 * time.Second // a node ends by itself within less
+	stopPatience = 30 * time.Second // a node ends by itself within less
 	maxLogBytes  = 16 << 20         // beyond it a log is set aside at the start
 	logTail      = 5                // lines shown of a node that did not start
 )

@@ -26,7 +26,7 @@ const (
 	readyPoll   = 50 * time.Millisecond
 	readyTold   = 5 * time.Second
 	maxNodes    = 64
-	embeddedZK  = 500 * time.Millisecond // tick: sessions of 1 to 10 s
+	embeddedZK  = 500 * time.Millisecond // tick: sessions of a second at least
 	clusterName = "local"
 )
 
@@ -137,9 +137,10 @@ func (f *localFlags) coordination() (servers []string, stop func(), err error) {
 		return nil, nil, fmt.Errorf("listening for the embedded ZooKeeper: %w (is another dkv local running? --base-port moves this one)", err)
 	}
 	server, err := zkserver.Open(zkserver.Options{
-		Dir:    filepath.Join(f.data, "zookeeper"),
-		Tick:   embeddedZK,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Dir:               filepath.Join(f.data, "zookeeper"),
+		Tick:              embeddedZK,
+		MaxSessionTimeout: time.Minute,
+		Logger:            slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		_ = listener.Close()

@@ -243,6 +243,8 @@ func (l *link) greet(conn net.Conn, hello node.Hello, peer node.Peer) error {
 // serve writes what is queued until the connection breaks, the peer moves, or
 // the link ends.
 func (l *link) serve(conn net.Conn, peer node.Peer) {
+	release := closeOn(l.net.quit, conn) // it may be stuck in a write
+	defer release()
 	lost := make(chan struct{})
 	l.net.running.Go(func() {
 		// The peer never sends after its Hello: this returns when it is gone.

@@ -20,8 +20,8 @@ type observer struct {
 	counts  [node.EventKinds]atomic.Uint64
 	dropped atomic.Uint64
 	lines   chan line
+	quit    chan struct{} // closed by close
 	flushed chan struct{} // closed when all lines are written
-	closed  bool          // the loop's
 }
 
 type line struct {
@@ -30,7 +30,7 @@ type line struct {
 }
 
 func newObserver(log *slog.Logger) *observer {
-	o := &observer{log: log, lines: make(chan line, maxLogged), flushed: make(chan struct{})}
+	o := &observer{log: log, lines: make(chan line, maxLogged), quit: make(chan struct{}), flushed: make(chan struct{})}
 	go o.write()
 	return o
 }
@@ -40,7 +40,7 @@ func (o *observer) Observe(e node.Event) {
 		o.counts[e.Kind].Add(1)
 	}
 	level, logged := levelOf(e.Kind)
-	if !logged || o.closed || !o.log.Enabled(context.Background(), level) {
+	if !logged || !o.log.Enabled(context.Background(), level) {
 		return
 	}
 	select {
@@ -68,9 +68,26 @@ func levelOf(k node.EventKind) (level slog.Level, logged bool) {
 
 func (o *observer) write() {
 	defer close(o.flushed)
-	for l := range o.lines {
-		o.log.LogAttrs(context.Background(), l.level, messageOf(l.event), attrsOf(l.event)...)
+	for open := true; open; {
+		select {
+		case l := <-o.lines:
+			o.emit(l)
+		case <-o.quit:
+			open = false
+		}
 	}
+	for {
+		select {
+		case l := <-o.lines:
+			o.emit(l)
+		default:
+			return
+		}
+	}
+}
+
+func (o *observer) emit(l line) {
+	o.log.LogAttrs(context.Background(), l.level, messageOf(l.event), attrsOf(l.event)...)
 }
 
 func messageOf(e node.Event) string {
@@ -98,10 +115,9 @@ func attrsOf(e node.Event) []slog.Attr {
 	return attrs
 }
 
-// close writes what waits, for a bounded time. The loop must have ended.
+// close writes what waits, for a bounded time. Later lines are lost.
 func (o *observer) close() {
-	o.closed = true
-	close(o.lines)
+	close(o.quit)
 	select {
 	case <-o.flushed:
 	case <-time.After(time.Second):

@@ -18,8 +18,10 @@ import (
 )
 
 const (
-	// stopTime bounds each step of a graceful end.
-	stopTime = 5 * time.Second
+	// stopTime bounds each step of a graceful end, answerDrain the sending of
+	// the last answers.
+	stopTime    = 5 * time.Second
+	answerDrain = 1 * time.Second
 	// statusTime is how long a page waits for the loop.
 	statusTime = 2 * time.Second
 
@@ -280,8 +282,8 @@ func (s *Server) stop(ended <-chan struct{}) {
 	select {
 	case <-left:
 	case <-s.failed:
-	case <-time.After(stopTime):
-		s.log.Warn("the node did not end its work in time", "waited", stopTime)
+	case <-time.After(stopTime + 2*s.options.Config.SuspectAfter):
+		s.log.Warn("the node did not end its work in time")
 	}
 	s.closeDoors(ended)
 	s.bounded("closing the store", func() { _ = s.store.Close() })
@@ -291,6 +293,7 @@ func (s *Server) stop(ended <-chan struct{}) {
 
 // abandon ends without ceremony: the store must not be touched any more.
 func (s *Server) abandon(ended <-chan struct{}) {
+	s.log.Error("the node can't go on", "error", s.failure)
 	s.closeDoors(ended)
 	s.observer.close()
 }
@@ -298,7 +301,7 @@ func (s *Server) abandon(ended <-chan struct{}) {
 func (s *Server) closeDoors(ended <-chan struct{}) {
 	s.loop.stop()
 	s.bounded("ending the loop", func() { <-ended })
-	bound, cancel := context.WithTimeout(context.Background(), stopTime)
+	bound, cancel := context.WithTimeout(context.Background(), answerDrain)
 	defer cancel()
 	if err := s.http.Shutdown(bound); err != nil {
 		_ = s.http.Close()
