@@ -65,81 +65,88 @@ func (d *door) serve(q ask) *httptest.ResponseRecorder {
 	return w
 }
 
+var (
+	long     = strings.Repeat("k", node.MaxKeyBytes+1)
+	large    = strings.Repeat("v", node.MaxValueBytes+1)
+	jsonType = map[string]string{"Content-Type": "application/json"}
+)
+
+func put(body string) ask { return ask{"POST", "/put", body, jsonType} }
+
+func header(method, target, name, value string) ask {
+	return ask{method, target, "", map[string]string{name: value}}
+}
+
+// badInputs are the lines of the API's table of errors, each at least once.
+var badInputs = []struct {
+	name   string
+	ask    ask
+	status int
+	says   string
+}{
+	{"not JSON", put(`key=a`), 400, "not a JSON object"},
+	{"a JSON array", put(`["a","b"]`), 400, "not a JSON object"},
+	{"cut JSON", put(`{"key":"a","value":"b"`), 400, "not a JSON object"},
+	{"empty body", put(``), 400, "not a JSON object"},
+	{"something after the object", put(`{"key":"a","value":"b"} {}`), 400, "something follows"},
+	{"a repeated name", put(`{"key":"a","value":"b","key":"c"}`), 400, "twice"},
+	{"missing key", put(`{"value":"b"}`), 400, "key is missing"},
+	{"empty key", put(`{"key":"","value":"b"}`), 400, "missing or empty"},
+	{"key in another case", put(`{"Key":"a","value":"b"}`), 400, "key is missing"},
+	{"key is null", put(`{"key":null,"value":"b"}`), 400, "must be a string"},
+	{"key is a number", put(`{"key":7,"value":"b"}`), 400, "must be a string"},
+	{"missing value", put(`{"key":"a"}`), 400, "value is missing"},
+	{"value is null", put(`{"key":"a","value":null}`), 400, "must be a string"},
+	{"value is an object", put(`{"key":"a","value":{}}`), 400, "must be a string"},
+	{"not UTF-8", put("{\"key\":\"a\",\"value\":\"\xff\"}"), 400, "UTF-8"},
+	{"a lone high surrogate", put(`{"key":"a","value":"\ud83d"}`), 400, "UTF-8"},
+	{"a lone low surrogate", put(`{"key":"a","value":"\uDE00x"}`), 400, "UTF-8"},
+	{"a high surrogate and an ordinary escape", put(`{"key":"a","value":"\ud83d\u0041"}`), 400, "UTF-8"},
+	{"wrong content type", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}, 415, "application/json"},
+	{"wrong charset", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Content-Type": "application/json; charset=latin1"}}, 415, "application/json"},
+	{"malformed content type", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Content-Type": "application/json; ="}}, 415, "application/json"},
+	{"long key in JSON", put(`{"key":"` + long + `","value":"b"}`), 413, "4097 bytes"},
+	{"large value in JSON", put(`{"key":"a","value":"` + large + `"}`), 413, "1048577 bytes"},
+	{"large body of JSON", put(strings.Repeat(" ", maxJSONBytes+1)), 413, "the body has more"},
+	{"wrong method of /put", ask{"GET", "/put", "", nil}, 405, "takes POST"},
+	{"wrong method of /get", ask{"POST", "/get?key=a", "", nil}, 405, "takes GET"},
+	{"wrong method of /delete", ask{"GET", "/delete?key=a", "", nil}, 405, "takes DELETE"},
+	{"wrong method of a key", ask{"POST", "/v1/kv/a", "", nil}, 405, "takes GET, HEAD, PUT, DELETE"},
+	{"wrong method of a page", ask{"DELETE", "/v1/cluster", "", nil}, 405, "takes GET, HEAD"},
+	{"no such path", ask{"GET", "/", "", nil}, 404, "nothing at this path"},
+	{"get without a key", ask{"GET", "/get", "", nil}, 400, "missing or empty"},
+	{"get of an empty key", ask{"GET", "/get?key=", "", nil}, 400, "missing or empty"},
+	{"get of two keys", ask{"GET", "/get?key=a&key=b", "", nil}, 400, "2 keys"},
+	{"get of a bad escape", ask{"GET", "/get?key=%zz", "", nil}, 400, "can't be read"},
+	{"get of a key that is no text", ask{"GET", "/get?key=%ff", "", nil}, 400, "not UTF-8"},
+	{"get of a long key", ask{"GET", "/get?key=" + long, "", nil}, 413, "4097 bytes"},
+	{"delete without a key", ask{"DELETE", "/delete", "", nil}, 400, "missing or empty"},
+	{"delete of a long key", ask{"DELETE", "/delete?key=" + long, "", nil}, 413, "4097 bytes"},
+	{"kv without a key", ask{"GET", "/v1/kv/", "", nil}, 400, "missing or empty"},
+	{"kv without a slash", ask{"PUT", "/v1/kv", "v", nil}, 400, "missing or empty"},
+	{"kv of a long key", ask{"PUT", "/v1/kv/" + long, "v", nil}, 413, "4097 bytes"},
+	{"kv of a large value", ask{"PUT", "/v1/kv/a", large, nil}, 413, "more than 1048576"},
+	{"compressed value", header("PUT", "/v1/kv/a", "Content-Encoding", "gzip"), 415, "as it is"},
+	{"idempotency key", header("PUT", "/v1/kv/a", "Idempotency-Key", "x"), 501, "not offered yet"},
+	{"idempotency key of /put", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Idempotency-Key": "x"}}, 501, "not offered yet"},
+	{"idempotency key of /delete", header("DELETE", "/delete?key=a", "Idempotency-Key", "x"), 501, "not offered yet"},
+	{"If-Match of no entity tag", header("PUT", "/v1/kv/a", "If-Match", "7"), 400, "entity tag"},
+	{"If-Match of a weak tag", header("PUT", "/v1/kv/a", "If-Match", `W/"7"`), 400, "entity tag"},
+	{"If-Match of two tags", header("DELETE", "/v1/kv/a", "If-Match", `"7", "8"`), 400, "one entity tag"},
+	{"If-Match of a read", header("GET", "/v1/kv/a", "If-Match", `"7"`), 400, "for PUT and DELETE"},
+	{"If-None-Match of a tag", header("PUT", "/v1/kv/a", "If-None-Match", `"7"`), 400, "only * is offered"},
+	{"both conditions", ask{"PUT", "/v1/kv/a", "v", map[string]string{"If-Match": `"7"`, "If-None-Match": "*"}}, 400, "exclude"},
+	{"condition of /put", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"If-Match": `"7"`}}, 400, "/v1/kv/"},
+	{"condition of /delete", header("DELETE", "/delete?key=a", "If-None-Match", "*"), 400, "/v1/kv/"},
+	{"Request-Timeout of no number", header("GET", "/v1/kv/a", "Request-Timeout", "soon"), 400, "give seconds"},
+	{"Request-Timeout of zero", header("GET", "/get?key=a", "Request-Timeout", "0"), 400, "give seconds"},
+	{"Request-Timeout below zero", header("DELETE", "/delete?key=a", "Request-Timeout", "-1"), 400, "give seconds"},
+	{"Request-Timeout above the limit", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Request-Timeout": "60.1"}}, 400, "give seconds"},
+	{"Request-Timeout of NaN", header("PUT", "/v1/kv/a", "Request-Timeout", "NaN"), 400, "give seconds"},
+}
+
 func TestBadInputIsRefusedBeforeTheNode(t *testing.T) {
-	long := strings.Repeat("k", node.MaxKeyBytes+1)
-	large := strings.Repeat("v", node.MaxValueBytes+1)
-	jsonType := map[string]string{"Content-Type": "application/json"}
-	put := func(body string) ask { return ask{"POST", "/put", body, jsonType} }
-	header := func(method, target, name, value string) ask {
-		return ask{method, target, "", map[string]string{name: value}}
-	}
-	tests := []struct {
-		name   string
-		ask    ask
-		status int
-		says   string
-	}{
-		{"not JSON", put(`key=a`), 400, "not a JSON object"},
-		{"a JSON array", put(`["a","b"]`), 400, "not a JSON object"},
-		{"cut JSON", put(`{"key":"a","value":"b"`), 400, "not a JSON object"},
-		{"empty body", put(``), 400, "not a JSON object"},
-		{"something after the object", put(`{"key":"a","value":"b"} {}`), 400, "something follows"},
-		{"a repeated name", put(`{"key":"a","value":"b","key":"c"}`), 400, "twice"},
-		{"missing key", put(`{"value":"b"}`), 400, "key is missing"},
-		{"empty key", put(`{"key":"","value":"b"}`), 400, "missing or empty"},
-		{"key in another case", put(`{"Key":"a","value":"b"}`), 400, "key is missing"},
-		{"key is null", put(`{"key":null,"value":"b"}`), 400, "must be a string"},
-		{"key is a number", put(`{"key":7,"value":"b"}`), 400, "must be a string"},
-		{"missing value", put(`{"key":"a"}`), 400, "value is missing"},
-		{"value is null", put(`{"key":"a","value":null}`), 400, "must be a string"},
-		{"value is an object", put(`{"key":"a","value":{}}`), 400, "must be a string"},
-		{"not UTF-8", put("{\"key\":\"a\",\"value\":\"\xff\"}"), 400, "UTF-8"},
-		{"a lone high surrogate", put(`{"key":"a","value":"\ud83d"}`), 400, "UTF-8"},
-		{"a lone low surrogate", put(`{"key":"a","value":"\uDE00x"}`), 400, "UTF-8"},
-		{"a high surrogate and an ordinary escape", put(`{"key":"a","value":"\ud83d\u0041"}`), 400, "UTF-8"},
-		{"wrong content type", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}, 415, "application/json"},
-		{"wrong charset", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Content-Type": "application/json; charset=latin1"}}, 415, "application/json"},
-		{"malformed content type", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Content-Type": "application/json; ="}}, 415, "application/json"},
-		{"long key in JSON", put(`{"key":"` + long + `","value":"b"}`), 413, "4097 bytes"},
-		{"large value in JSON", put(`{"key":"a","value":"` + large + `"}`), 413, "1048577 bytes"},
-		{"large body of JSON", put(strings.Repeat(" ", maxJSONBytes+1)), 413, "the body has more"},
-		{"wrong method of /put", ask{"GET", "/put", "", nil}, 405, "takes POST"},
-		{"wrong method of /get", ask{"POST", "/get?key=a", "", nil}, 405, "takes GET"},
-		{"wrong method of /delete", ask{"GET", "/delete?key=a", "", nil}, 405, "takes DELETE"},
-		{"wrong method of a key", ask{"POST", "/v1/kv/a", "", nil}, 405, "takes GET, HEAD, PUT, DELETE"},
-		{"wrong method of a page", ask{"DELETE", "/v1/cluster", "", nil}, 405, "takes GET, HEAD"},
-		{"no such path", ask{"GET", "/", "", nil}, 404, "nothing at this path"},
-		{"get without a key", ask{"GET", "/get", "", nil}, 400, "missing or empty"},
-		{"get of an empty key", ask{"GET", "/get?key=", "", nil}, 400, "missing or empty"},
-		{"get of two keys", ask{"GET", "/get?key=a&key=b", "", nil}, 400, "2 keys"},
-		{"get of a bad escape", ask{"GET", "/get?key=%zz", "", nil}, 400, "can't be read"},
-		{"get of a key that is no text", ask{"GET", "/get?key=%ff", "", nil}, 400, "not UTF-8"},
-		{"get of a long key", ask{"GET", "/get?key=" + long, "", nil}, 413, "4097 bytes"},
-		{"delete without a key", ask{"DELETE", "/delete", "", nil}, 400, "missing or empty"},
-		{"delete of a long key", ask{"DELETE", "/delete?key=" + long, "", nil}, 413, "4097 bytes"},
-		{"kv without a key", ask{"GET", "/v1/kv/", "", nil}, 400, "missing or empty"},
-		{"kv without a slash", ask{"PUT", "/v1/kv", "v", nil}, 400, "missing or empty"},
-		{"kv of a long key", ask{"PUT", "/v1/kv/" + long, "v", nil}, 413, "4097 bytes"},
-		{"kv of a large value", ask{"PUT", "/v1/kv/a", large, nil}, 413, "more than 1048576"},
-		{"compressed value", header("PUT", "/v1/kv/a", "Content-Encoding", "gzip"), 415, "as it is"},
-		{"idempotency key", header("PUT", "/v1/kv/a", "Idempotency-Key", "x"), 501, "not offered yet"},
-		{"idempotency key of /put", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Idempotency-Key": "x"}}, 501, "not offered yet"},
-		{"idempotency key of /delete", header("DELETE", "/delete?key=a", "Idempotency-Key", "x"), 501, "not offered yet"},
-		{"If-Match of no entity tag", header("PUT", "/v1/kv/a", "If-Match", "7"), 400, "entity tag"},
-		{"If-Match of a weak tag", header("PUT", "/v1/kv/a", "If-Match", `W/"7"`), 400, "entity tag"},
-		{"If-Match of two tags", header("DELETE", "/v1/kv/a", "If-Match", `"7", "8"`), 400, "one entity tag"},
-		{"If-Match of a read", header("GET", "/v1/kv/a", "If-Match", `"7"`), 400, "for PUT and DELETE"},
-		{"If-None-Match of a tag", header("PUT", "/v1/kv/a", "If-None-Match", `"7"`), 400, "only * is offered"},
-		{"both conditions", ask{"PUT", "/v1/kv/a", "v", map[string]string{"If-Match": `"7"`, "If-None-Match": "*"}}, 400, "exclude"},
-		{"condition of /put", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"If-Match": `"7"`}}, 400, "/v1/kv/"},
-		{"condition of /delete", header("DELETE", "/delete?key=a", "If-None-Match", "*"), 400, "/v1/kv/"},
-		{"Request-Timeout of no number", header("GET", "/v1/kv/a", "Request-Timeout", "soon"), 400, "give seconds"},
-		{"Request-Timeout of zero", header("GET", "/get?key=a", "Request-Timeout", "0"), 400, "give seconds"},
-		{"Request-Timeout below zero", header("DELETE", "/delete?key=a", "Request-Timeout", "-1"), 400, "give seconds"},
-		{"Request-Timeout above the limit", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Request-Timeout": "60.1"}}, 400, "give seconds"},
-		{"Request-Timeout of NaN", header("PUT", "/v1/kv/a", "Request-Timeout", "NaN"), 400, "give seconds"},
-	}
-	for _, test := range tests {
+	for _, test := range badInputs {
 		t.Run(test.name, func(t *testing.T) {
 			d := newDoor(t, mustNotAsk(t))
 			w := d.serve(test.ask)
@@ -389,7 +396,7 @@ func TestBodiesOverTheWire(t *testing.T) {
 	d := newDoor(t, fixed(node.Response{Outcome: node.Done, Found: true, Version: 1, Value: largest}))
 	server := httptest.NewServer(d)
 	defer server.Close()
-	put := func(body io.Reader) int {
+	send := func(body io.Reader) int {
 		r, _ := http.NewRequest("PUT", server.URL+"/v1/kv/a", body)
 		answer, err := server.Client().Do(r)
 		if err != nil {
@@ -398,13 +405,13 @@ func TestBodiesOverTheWire(t *testing.T) {
 		_ = answer.Body.Close()
 		return answer.StatusCode
 	}
-	if status := put(bytes.NewReader(largest)); status != 204 {
+	if status := send(bytes.NewReader(largest)); status != 204 {
 		t.Errorf("largest value: %d", status)
 	}
-	if status := put(io.MultiReader(bytes.NewReader(largest))); status != 204 { // chunked
+	if status := send(io.MultiReader(bytes.NewReader(largest))); status != 204 { // chunked
 		t.Errorf("largest value, chunked: %d", status)
 	}
-	if status := put(io.MultiReader(bytes.NewReader(largest), strings.NewReader("x"))); status != 413 {
+	if status := send(io.MultiReader(bytes.NewReader(largest), strings.NewReader("x"))); status != 413 {
 		t.Errorf("one byte more, chunked: %d", status)
 	}
 	if len(d.asked) != 2 || !bytes.Equal(d.asked[0].Value, largest) || !bytes.Equal(d.asked[1].Value, largest) {
