@@ -64,8 +64,8 @@ type killsCluster struct {
 	t         *testing.T
 	zookeeper *apacheZooKeeper
 	nodes     []*node
-	began     time.Time           // when all were ready
-	kills     int                 // of one node, while the others ran
+	began     time.Time // when all were ready
+	kills     int       // of one node, while the others ran
 	pauses    int
 	takeOvers int                 // seen; there may have been more
 	primaries map[int]epochLeader // by partition, as seen last
