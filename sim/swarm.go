@@ -220,6 +220,7 @@ var sources = []source{
 	{"zookeeper lose before", 35, Range{3 * time.Second, 20 * time.Second}, oneNode(ZKLoseBefore, Range{})},
 	{"zookeeper lose after", 35, Range{3 * time.Second, 20 * time.Second}, oneNode(ZKLoseAfter, Range{})},
 	{"pattern leapfrog", 55, Range{4 * time.Second, 20 * time.Second}, leapfrog},
+	{"pattern exile", 50, Range{3 * time.Second, 15 * time.Second}, exile},
 	{"pattern bridge", 35, Range{5 * time.Second, 25 * time.Second}, bridge},
 	{"layout move", 60, Range{2 * time.Second, 12 * time.Second}, movePartition},
 	{"layout move and crash", 25, Range{6 * time.Second, 30 * time.Second}, moveAndCrash},
@@ -332,11 +333,23 @@ func leapfrog(f *source, d *swarm, n uint64, at time.Duration) []Step {
 		verb := [...]Verb{Isolate, Isolate, Crash, Pause}[f.draw(d, 4, n, 50+k)]
 		// An election takes a little more than one suspect-after.
 		lasts := d.setup.SuspectAfter * time.Duration(100+f.draw(d, 250, n, 60+k)) / 100
-		steps = append(steps, Step{At: at, Do: verb, Targets: []Target{{Role: Primary, Partition: p}}, For: lasts.Round(time.Millisecond)})
+		deposed := []Target{{Role: Primary, Partition: p}}
+		steps = append(steps, Step{At: at, Do: verb, Targets: deposed, For: lasts.Round(time.Millisecond)})
+		if verb == Isolate && f.draw(d, 2, n, 80+k) == 0 {
+			steps = append(steps, Step{At: at, Do: ZKCut, Targets: deposed, For: lasts.Round(time.Millisecond)})
+		}
 		at += lasts + time.Duration(f.draw(d, 300, n, 70+k)-100)*time.Millisecond
 		at = at.Round(time.Millisecond)
 	}
 	return steps
+}
+
+// exile cuts a node off from the others and from ZooKeeper, so that a primary
+// is deposed and nobody tells it, while clients still reach it.
+func exile(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	lasts := (d.setup.SuspectAfter * time.Duration(100+f.draw(d, 300, n, 3)) / 100).Round(time.Millisecond)
+	who := []Target{f.target(d, n)}
+	return []Step{{At: at, Do: Isolate, Targets: who, For: lasts}, {At: at, Do: ZKCut, Targets: who, For: lasts}}
 }
 
 // bridge deposes a primary that does not hear of it: it is cut off from one node
