@@ -82,7 +82,7 @@ func (h *hunt) run() error {
 
 func (h *hunt) hunt(all []mutant) error {
 	fmt.Printf("%-34s %-8s %-10s %8s %8s %8s\n", "mutant", "oracles", "fired", "median", "worst", "time")
-	var survivors []string
+	var survivors, broken []string
 	for i := range all {
 		m := &all[i]
 		if !h.wanted(m.name) {
@@ -91,7 +91,9 @@ func (h *hunt) hunt(all []mutant) error {
 		begun := time.Now()
 		caught, err := h.catch(m)
 		if err != nil {
-			return fmt.Errorf("mutant %s: %w", m.name, err)
+			fmt.Printf("%-34s %v\n", m.name, err)
+			broken = append(broken, m.name)
+			continue
 		}
 		fmt.Printf("%-34s %-8s %s %8s\n", m.name, classWords(m), caught.columns(), time.Since(begun).Round(100*time.Millisecond))
 		if caught.survived() {
@@ -99,10 +101,14 @@ func (h *hunt) hunt(all []mutant) error {
 			fmt.Printf("  survives: %s\n", m.story)
 		}
 	}
+	var failures []error
 	if len(survivors) > 0 {
-		return fmt.Errorf("%d mutants survive: %s", len(survivors), strings.Join(survivors, ", "))
+		failures = append(failures, fmt.Errorf("%d mutants survive: %s", len(survivors), strings.Join(survivors, ", ")))
 	}
-	return nil
+	if len(broken) > 0 {
+		failures = append(failures, fmt.Errorf("%d mutants could not be planted: %s", len(broken), strings.Join(broken, ", ")))
+	}
+	return errors.Join(failures...)
 }
 
 func (h *hunt) wanted(name string) bool {
