@@ -1,6 +1,7 @@
 package real
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,6 +37,10 @@ type api struct {
 	// status is nil once the loop has stopped.
 	status  func(all bool) *node.Status
 	metrics *metrics
+	// timeout bounds a request that brings no bound of its own. The node keeps
+	// the bounds; grace beyond them the door answers in its stead, for a node
+	// whose disk does not answer can't.
+	timeout, grace time.Duration
 
 	requests  atomic.Int64
 	bodyBytes atomic.Int64
@@ -84,33 +89,48 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // do sends a request to the node and waits for its end. Requests without an
-// answer are bounded; the slot of one whose client went away stays taken until
-// the node ends it.
-func (a *api) do(q node.Request) node.Response {
+// answer are bounded; the slot and the memory of one whose client went away, or
+// was told that nobody knows, stay taken until the node ends it. release gives
+// the memory back.
+func (a *api) do(q node.Request, release func()) node.Response {
 	began := time.Now()
 	if a.requests.Add(1) > maxRequests {
 		a.requests.Add(-1)
+		release()
 		return a.count(q, began, node.Response{Outcome: node.Refused, Busy: true, Reason: "too many requests at once"})
 	}
 	answer := make(chan node.Response, 1)
 	submitted := a.submit(q, func(p node.Response) {
 		a.requests.Add(-1)
+		release()
 		answer <- p
 	})
 	if !submitted {
 		a.requests.Add(-1)
+		release()
 		return a.count(q, began, node.Response{Outcome: node.Refused, Reason: "this node is stopping"})
 	}
+	return a.count(q, began, a.await(q, answer))
+}
+
+// await waits for the answer. Without one the request was submitted, so that
+// nobody knows what becomes of it.
+func (a *api) await(q node.Request, answer <-chan node.Response) node.Response {
+	late := time.NewTimer(cmp.Or(q.Timeout, a.timeout) + a.grace)
+	defer late.Stop()
+	why := "this node stopped before it had an answer"
 	select {
 	case p := <-answer:
-		return a.count(q, began, p)
+		return p
 	case <-a.stopped:
+	case <-late.C:
+		why = "this node does not get on: it did not answer in time"
 	}
 	select { // the last answers may have come with the end
 	case p := <-answer:
-		return a.count(q, began, p)
+		return p
 	default:
-		return a.count(q, began, node.Response{Outcome: node.Unknown, Reason: "this node stopped before it had an answer"})
+		return node.Response{Outcome: node.Unknown, Reason: why}
 	}
 }
 
@@ -189,9 +209,19 @@ func (a *api) reject(w http.ResponseWriter, err error) {
 	a.refuse(w, input.status, input.detail)
 }
 
+var conditionHeaders = []string{"If-Match", "If-None-Match"}
+
 // checkHeaders refuses what this version does not offer and would be dangerous
 // to ignore.
 func checkHeaders(r *http.Request) error {
+	for _, name := range conditionHeaders {
+		if values, given := r.Header[name]; given && slices.Contains(values, "") {
+			return badInput(http.StatusBadRequest, "%s is empty; without a condition leave it out", name)
+		}
+	}
+	if r.Header.Get("Content-Range") != "" {
+		return badInput(http.StatusBadRequest, "Content-Range: a value is written as a whole")
+	}
 	if r.Header.Get("Idempotency-Key") != "" {
 		return badInput(http.StatusNotImplemented, "Idempotency-Key is not offered yet: leave it out, and make retries safe with If-Match or If-None-Match")
 	}

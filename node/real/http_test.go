@@ -28,6 +28,7 @@ func newDoor(t *testing.T, answer func(node.Request) node.Response) *door {
 	d := &door{}
 	d.api = &api{
 		stopped: make(chan struct{}),
+		timeout: time.Minute,
 		metrics: newMetrics(quiet()),
 		status:  func(bool) *node.Status { return &node.Status{Node: "n1", Why: "waiting for n2 and n3"} },
 		submit: func(q node.Request, done func(node.Response)) bool {
@@ -136,6 +137,10 @@ var badInputs = []struct {
 	{"If-Match of a read", header("GET", "/v1/kv/a", "If-Match", `"7"`), 400, "for PUT and DELETE"},
 	{"If-None-Match of a tag", header("PUT", "/v1/kv/a", "If-None-Match", `"7"`), 400, "only * is offered"},
 	{"both conditions", ask{"PUT", "/v1/kv/a", "v", map[string]string{"If-Match": `"7"`, "If-None-Match": "*"}}, 400, "exclude"},
+	{"If-Match of nothing", header("PUT", "/v1/kv/a", "If-Match", ""), 400, "If-Match is empty"},
+	{"If-None-Match of nothing", header("DELETE", "/v1/kv/a", "If-None-Match", ""), 400, "If-None-Match is empty"},
+	{"empty condition of /put", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"If-Match": ""}}, 400, "If-Match is empty"},
+	{"part of a value", header("PUT", "/v1/kv/a", "Content-Range", "bytes 0-1/5"), 400, "as a whole"},
 	{"condition of /put", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"If-Match": `"7"`}}, 400, "/v1/kv/"},
 	{"condition of /delete", header("DELETE", "/delete?key=a", "If-None-Match", "*"), 400, "/v1/kv/"},
 	{"Request-Timeout of no number", header("GET", "/v1/kv/a", "Request-Timeout", "soon"), 400, "give seconds"},
@@ -218,6 +223,23 @@ func TestNodeThatStops(t *testing.T) {
 	d.stopped = stopped
 	d.submit = func(node.Request, func(node.Response)) bool { close(stopped); return true }
 	wantProblem(t, d.serve(call), 504, "unknown")
+}
+
+// A node that does not get on, because its disk does not answer, keeps nobody
+// waiting for ever; what it holds stays counted.
+func TestNodeThatDoesNotAnswer(t *testing.T) {
+	d := newDoor(t, mustNotAsk(t))
+	var end func(node.Response)
+	d.submit = func(_ node.Request, done func(node.Response)) bool { end = done; return true }
+	call := ask{"PUT", "/v1/kv/a", "v", map[string]string{"Request-Timeout": "0.01"}}
+	wantProblem(t, d.serve(call), 504, "unknown")
+	if d.requests.Load() != 1 || d.bodyBytes.Load() != 1 {
+		t.Errorf("%d requests and %d bytes are counted, want one each", d.requests.Load(), d.bodyBytes.Load())
+	}
+	end(node.Response{Outcome: node.Done})
+	if d.requests.Load() != 0 || d.bodyBytes.Load() != 0 {
+		t.Errorf("after the end %d requests and %d bytes are counted", d.requests.Load(), d.bodyBytes.Load())
+	}
 }
 
 func TestTooManyAtOnce(t *testing.T) {
@@ -441,7 +463,7 @@ func TestPages(t *testing.T) {
 	if w := d.serve(ask{"GET", "/v1/cluster", "", nil}); w.Code != 200 || !strings.Contains(w.Body.String(), `"version":-1`) {
 		t.Errorf("cluster: %d %s", w.Code, w.Body)
 	}
-	d.do(node.Request{Kind: node.RequestGet}) // counted below
+	d.do(node.Request{Kind: node.RequestGet}, nothing) // counted below
 	if w := d.serve(ask{"GET", "/metrics", "", nil}); w.Code != 200 || !strings.Contains(w.Body.String(), `dkv_requests_total{operation="get",outcome="done"} 1`) {
 		t.Errorf("metrics: %d %s", w.Code, w.Body)
 	}

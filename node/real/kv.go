@@ -17,8 +17,7 @@ func (a *api) serveKV(w http.ResponseWriter, r *http.Request) {
 		a.reject(w, err)
 		return
 	}
-	defer release()
-	p := a.do(q)
+	p := a.do(q, release)
 	if unanswered(w, p) {
 		return
 	}
@@ -37,7 +36,7 @@ func (a *api) serveKV(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) readKV(w http.ResponseWriter, r *http.Request) (q node.Request, release func(), err error) {
-	release = func() {}
+	release = nothing
 	if err := checkHeaders(r); err != nil {
 		return q, nil, err
 	}
@@ -66,6 +65,8 @@ func (a *api) readKV(w http.ResponseWriter, r *http.Request) (q node.Request, re
 	}
 	return q, release, err
 }
+
+func nothing() {}
 
 // noVersion is a version that no key will ever have.
 const noVersion node.Version = math.MaxUint64

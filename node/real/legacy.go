@@ -40,23 +40,17 @@ const (
 )
 
 func (a *api) servePut(w http.ResponseWriter, r *http.Request) {
-	key, value, release, err := a.readPut(w, r)
+	q, release, err := a.readPut(w, r)
 	if err != nil {
 		a.reject(w, err)
 		return
 	}
-	defer release()
-	q := node.Request{Kind: node.RequestPut, Key: []byte(key), Value: []byte(value)}
-	if q.Timeout, err = timeoutOf(r); err != nil {
-		a.reject(w, err)
-		return
-	}
-	p := a.do(q)
+	p := a.do(q, release)
 	if unanswered(w, p) {
 		return
 	}
 	setIndex(w, p)
-	answerJSON(w, http.StatusOK, putAnswer{statusSuccess, key, p.Version})
+	answerJSON(w, http.StatusOK, putAnswer{statusSuccess, string(q.Key), p.Version})
 }
 
 func (a *api) serveGet(w http.ResponseWriter, r *http.Request) {
@@ -104,7 +98,7 @@ func (a *api) doByQuery(w http.ResponseWriter, r *http.Request, kind node.Reques
 		a.reject(w, err)
 		return "", node.Response{}, false
 	}
-	p = a.do(q)
+	p = a.do(q, nothing)
 	if unanswered(w, p) {
 		return "", node.Response{}, false
 	}
@@ -139,29 +133,34 @@ func queryKey(r *http.Request) (string, error) {
 	return key, nil
 }
 
-func (a *api) readPut(w http.ResponseWriter, r *http.Request) (key, value string, release func(), err error) {
+func (a *api) readPut(w http.ResponseWriter, r *http.Request) (q node.Request, release func(), err error) {
+	q.Kind = node.RequestPut
 	if err := checkLegacy(r); err != nil {
-		return "", "", nil, err
+		return q, nil, err
 	}
 	if err := checkJSONType(r); err != nil {
-		return "", "", nil, err
+		return q, nil, err
+	}
+	if q.Timeout, err = timeoutOf(r); err != nil {
+		return q, nil, err
 	}
 	body, release, err := a.readBody(w, r, maxJSONBytes)
 	if err != nil {
-		return "", "", nil, err
+		return q, nil, err
 	}
-	key, value, err = decodePut(body)
+	key, value, err := decodePut(body)
+	q.Key, q.Value = []byte(key), []byte(value)
 	if err == nil {
-		err = checkKey([]byte(key))
+		err = checkKey(q.Key)
 	}
 	if err == nil && len(value) > node.MaxValueBytes {
 		err = badInput(http.StatusRequestEntityTooLarge, "the value has %d bytes, more than %d", len(value), node.MaxValueBytes)
 	}
 	if err != nil {
 		release()
-		return "", "", nil, err
+		return q, nil, err
 	}
-	return key, value, release, nil
+	return q, release, nil
 }
 
 func checkJSONType(r *http.Request) error {

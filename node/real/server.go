@@ -1,6 +1,7 @@
 package real
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -22,6 +23,9 @@ const (
 	// the last answers.
 	stopTime    = 5 * time.Second
 	answerDrain = 1 * time.Second
+	// answerGrace is how much longer than asked a client waits for a node that
+	// does not get on.
+	answerGrace = 5 * time.Second
 	// statusTime is how long a page waits for the loop.
 	statusTime = 2 * time.Second
 
@@ -152,6 +156,8 @@ func (s *Server) serveHTTP() {
 			return s.loop.post(func() { s.node.OnRequest(q, done) })
 		},
 		stopped: s.loop.done,
+		timeout: cmp.Or(s.options.Config.RequestTimeout, node.MaxRequestTimeout),
+		grace:   answerGrace,
 		status:  s.status,
 		metrics: s.metrics,
 	}
