@@ -10,28 +10,47 @@ import (
 	"time"
 )
 
-// doors are all of a node's doors at once: a clock that stands, a disk that
-// syncs when it is told to, a network that keeps what is sent, a coordinator
-// that never answers, and an observer that keeps the events.
+// doors are all of a node's doors at once: a clock that stands until a scene
+// moves it, a disk that syncs when it is told to, a network that keeps what is
+// sent, a coordinator that never answers unless there is a zookeeper, and an
+// observer that keeps the events.
 type doors struct {
 	node   *Node
 	now    time.Duration
+	timers []*timer
 	rows   map[string][]byte
+	rotten func(key string) bool // whether a Get of the key fails
 	dones  []func(error)
+	views  int // open
 	sent   []*Envelope
 	events []Event
 	chance uint64
 	failed error
+	zk     *zookeeper
+}
+
+// timer is a callback that the clock owes.
+type timer struct {
+	at time.Duration
+	fn func()
 }
 
 // newDoors starts a node over a store with these rows and does not sync yet.
 func newDoors(t *testing.T, rows map[string][]byte) *doors {
 	t.Helper()
 	d := &doors{rows: maps.Clone(rows)}
+	d.start(t, Config{})
+	return d
+}
+
+// start begins the node, over what the rows hold, and does not sync yet.
+func (d *doors) start(t *testing.T, c Config) {
+	t.Helper()
 	if d.rows == nil {
 		d.rows = make(map[string][]byte)
 	}
-	n, err := New(Config{ID: "n1", PeerAddress: "127.0.0.1:1", HTTPAddress: "127.0.0.1:2"}, Env{
+	c.ID, c.PeerAddress, c.HTTPAddress = "n1", "127.0.0.1:1", "127.0.0.1:2"
+	n, err := New(c, Env{
 		Clock: d, Network: d, Store: d, Coordinator: d, Observer: d, Random: d,
 		Fail: func(err error) { d.failed = err },
 	})
@@ -41,7 +60,6 @@ func newDoors(t *testing.T, rows map[string][]byte) *doors {
 	d.node = n
 	n.Start()
 	n.EndTurn()
-	return d
 }
 
 // sync makes all commits durable and lets the node go on.
@@ -54,14 +72,41 @@ func (d *doors) sync() {
 	}
 }
 
-func (d *doors) Now() time.Duration                     { return d.now }
-func (d *doors) After(_ time.Duration, _ func()) func() { return func() {} }
-func (d *doors) Send(_ Peer, m *Envelope)               { d.sent = append(d.sent, m) }
-func (d *doors) Observe(e Event)                        { d.events = append(d.events, e) }
-func (d *doors) Uint64() uint64                         { d.chance += 0x9e3779b97f4a7c15; return d.chance }
-func (d *doors) Open(func(SessionEvent)) Session        { return silent{} }
-func (d *doors) View() (View, error)                    { return nil, fmt.Errorf("no views here") }
+func (d *doors) Now() time.Duration       { return d.now }
+func (d *doors) Send(_ Peer, m *Envelope) { d.sent = append(d.sent, m) }
+func (d *doors) Observe(e Event)          { d.events = append(d.events, e) }
+func (d *doors) Uint64() uint64           { d.chance += 0x9e3779b97f4a7c15; return d.chance }
+
+func (d *doors) After(wait time.Duration, fn func()) (stop func()) {
+	t := &timer{d.now + wait, fn}
+	d.timers = append(d.timers, t)
+	return func() { t.fn = func() {} }
+}
+
+func (d *doors) Open(events func(SessionEvent)) Session {
+	if d.zk == nil {
+		return silent{}
+	}
+	return d.zk.open(events)
+}
+
+func (d *doors) View() (View, error) {
+	d.views++
+	return &picture{doors: doors{rows: maps.Clone(d.rows)}, of: d}, nil
+}
+
+// picture is a View; it counts how many are open.
+type picture struct {
+	doors
+	of *doors
+}
+
+func (p *picture) Close() { p.of.views-- }
+
 func (d *doors) Get(key []byte) (value []byte, ok bool, err error) {
+	if d.rotten != nil && d.rotten(string(key)) {
+		return nil, false, fmt.Errorf("the sector of %q can't be read", key)
+	}
 	value, ok = d.rows[string(key)]
 	return bytes.Clone(value), ok, nil
 }

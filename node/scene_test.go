@@ -1,0 +1,338 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dkv/node/layout"
+)
+
+// scene is a conversation of one node, member 1, with peers whom the test
+// plays. After everything that is told to the node its disk syncs and its
+// ZooKeeper answers, unless they are held; peers answer only when told to.
+type scene struct {
+	*doors
+	t      *testing.T
+	config Config
+	// slowDisk and slowZookeeper hold what the doors owe.
+	slowDisk, slowZookeeper bool
+	looked                  int // messages before this one were looked at
+}
+
+// disk is what the node finds when it starts: the layout's only partition with
+// this assignment, a promise, and entries of these epochs, from index 1 on.
+type disk struct {
+	asg      Assignment
+	promised Epoch
+	epochs   []Epoch
+	applied  int
+	version  int32 // of the layout
+	config   Config
+	zk       *zookeeper // nil: it never answers
+}
+
+var three = []MemberNumber{1, 2, 3}
+
+// led is the assignment of an epoch in which a member leads 1, 2 and 3.
+func led(by MemberNumber, e Epoch) Assignment {
+	return Assignment{Epoch: e, Primary: by, Replicas: three}
+}
+
+// layoutOf is a layout of six members, or of those named, and one partition.
+func layoutOf(t *testing.T, version int32, a Assignment, numbers ...MemberNumber) *layout.Layout {
+	t.Helper()
+	if numbers == nil {
+		numbers = []MemberNumber{1, 2, 3, 4, 5, 6}
+	}
+	var members []string
+	for _, i := range numbers {
+		members = append(members, fmt.Sprintf(
+			`{"number":%d,"node":"n%d","store":"disk-%d","peer":"127.0.0.1:%d","http":"127.0.0.1:%d","zone":"","weight":1,"state":"active"}`, i, i, i, 2*i-1, 2*i))
+	}
+	list := func(set []MemberNumber) string { return strings.ReplaceAll(fmt.Sprint(set), " ", ",") }
+	partition := fmt.Sprintf(`{"e":%d,"p":%d,"r":%s`, a.Epoch, a.Primary, list(a.Replicas))
+	if a.Moving() {
+		partition += `,"n":` + list(a.Next)
+	}
+	l, err := layout.Decode([]byte(fmt.Sprintf(
+		`{"format":1,"version":%d,"cluster":"c0ffee","replication":3,"nextMember":7,"members":[%s],"partitions":[%s}]}`,
+		version, strings.Join(members, ","), partition)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func encoded(t *testing.T, l *layout.Layout) []byte {
+	t.Helper()
+	data, err := l.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func (k disk) rows(t *testing.T) map[string][]byte {
+	t.Helper()
+	rows := map[string][]byte{
+		string(keyFormat): encodeNumber(storeFormat), string(keyStore): []byte("disk-1"), string(keyBoot): encodeNumber(7),
+		string(keyCluster): []byte("c0ffee"), string(keyLayout): encoded(t, layoutOf(t, k.version, k.asg)),
+		string(promisedKey(0)): encodeNumber(uint64(k.promised)),
+	}
+	for i, epoch := range k.epochs {
+		e := entry(Index(i+1), epoch)
+		rows[string(logKey(0, e.Index))] = appendEntry(nil, &e)
+	}
+	if k.applied > 0 {
+		rows[string(stateKey(0))] = stateRecord{appliedIndex: Index(k.applied), appliedEpoch: k.epochs[k.applied-1]}.encode()
+		rows[string(kvKey(0, 0, []byte("k")))] = encodeValue(Version(k.applied), []byte(fmt.Sprint(k.applied)))
+	}
+	return rows
+}
+
+// entry puts its own index under "k".
+func entry(i Index, e Epoch) Entry {
+	return Entry{Index: i, Epoch: e, Kind: EntryPut, Key: []byte("k"), Value: []byte(fmt.Sprint(i))}
+}
+
+// entries of these epochs that follow an index.
+func entries(after Index, epochs ...Epoch) (all []Entry) {
+	for i, e := range epochs {
+		all = append(all, entry(after+Index(i)+1, e))
+	}
+	return all
+}
+
+func newScene(t *testing.T, k disk) *scene {
+	t.Helper()
+	s := &scene{doors: &doors{rows: k.rows(t), zk: k.zk}, t: t, config: k.config}
+	if s.zk != nil {
+		for _, p := range []string{"/dkv", "/dkv/default", "/dkv/default/nodes", "/dkv/default/live"} {
+			s.zk.put(p, nil, 0)
+		}
+		s.zk.put("/dkv/default/cluster", encodeRecord(clusterRecord{"c0ffee", 3, 1, 3}), 0)
+		s.zk.put("/dkv/default/layout", s.rows[string(keyLayout)], k.version)
+	}
+	s.start()
+	return s
+}
+
+// start starts the node on the disk as it is.
+func (s *scene) start() {
+	s.t.Helper()
+	s.config.Partitions, s.config.Expect = 1, 3
+	s.doors.start(s.t, s.config)
+	s.settle()
+}
+
+// restart crashes the node and starts it on what its disk holds.
+func (s *scene) restart() {
+	s.t.Helper()
+	s.timers, s.dones, s.sent, s.events, s.looked = nil, nil, nil, nil, 0
+	s.start()
+}
+
+// settle ends the turn, and lets the doors do what they owe.
+func (s *scene) settle() {
+	s.node.EndTurn()
+	for {
+		switch {
+		case !s.slowDisk && len(s.dones) > 0:
+			done := s.dones[0]
+			s.dones = s.dones[1:]
+			done(nil)
+		case s.zk != nil && !s.slowZookeeper && s.zk.answer():
+		default:
+			return
+		}
+		s.node.EndTurn()
+	}
+}
+
+// pass lets time go by.
+func (s *scene) pass(d time.Duration) {
+	end := s.now + d
+	for {
+		next := -1
+		for i, t := range s.timers {
+			if t.at <= end && (next < 0 || t.at < s.timers[next].at) {
+				next = i
+			}
+		}
+		if next < 0 {
+			break
+		}
+		t := s.timers[next]
+		s.timers = slices.Delete(s.timers, next, next+1)
+		s.now = max(s.now, t.at)
+		t.fn()
+		s.settle()
+	}
+	s.now = end
+}
+
+// hand gives the node a message without ending the turn.
+func (s *scene) hand(from MemberNumber, m Message) {
+	s.node.OnMessage(&Envelope{From: from, FromStore: StoreID(fmt.Sprintf("disk-%d", from)), ToStore: "disk-1", Body: m})
+}
+
+// from gives the node a message, and lets it do what follows.
+func (s *scene) from(member MemberNumber, m Message) {
+	s.hand(member, m)
+	s.settle()
+}
+
+// client is somebody who asked the node for something.
+type client struct{ answers []Response }
+
+func (s *scene) ask(r Request) *client {
+	c := &client{}
+	s.node.OnRequest(r, func(answer Response) { c.answers = append(c.answers, answer) })
+	s.settle()
+	return c
+}
+
+func (s *scene) put(key, value string) *client {
+	return s.ask(Request{Kind: RequestPut, Key: []byte(key), Value: []byte(value)})
+}
+
+func (s *scene) get(key string) *client {
+	return s.ask(Request{Kind: RequestGet, Key: []byte(key)})
+}
+
+// want wants exactly these outcomes.
+func (c *client) want(t *testing.T, outcomes ...Outcome) {
+	t.Helper()
+	var got []Outcome
+	for _, a := range c.answers {
+		got = append(got, a.Outcome)
+	}
+	if !slices.Equal(got, outcomes) {
+		t.Fatalf("the client was answered %v (%+v), want %v", got, c.answers, outcomes)
+	}
+}
+
+// letter is a message that the node sent.
+type letter[M Message] struct {
+	to   MemberNumber
+	body M
+}
+
+// sent is what the node sent of one type since forget was last called.
+func sent[M Message](s *scene) (all []letter[M]) {
+	for _, m := range s.doors.sent[s.looked:] {
+		if body, ok := m.Body.(M); ok {
+			var to MemberNumber
+			fmt.Sscanf(string(m.ToStore), "disk-%d", &to)
+			all = append(all, letter[M]{to, body})
+		}
+	}
+	return all
+}
+
+// forget looks away from what was sent up to now.
+func (s *scene) forget() { s.looked = len(s.doors.sent) }
+
+// one wants exactly one message of a type, to this member.
+func one[M Message](s *scene, to MemberNumber) M {
+	s.t.Helper()
+	all := sent[M](s)
+	if len(all) != 1 || all[0].to != to {
+		s.t.Fatalf("sent %d messages %T: %+v, want one, to member %d", len(all), *new(M), all, to)
+	}
+	return all[0].body
+}
+
+// none wants no message of a type.
+func none[M Message](s *scene) {
+	s.t.Helper()
+	if all := sent[M](s); len(all) > 0 {
+		s.t.Fatalf("sent %T to member %d: %+v, want none", all[0].body, all[0].to, all[0].body)
+	}
+}
+
+// saw counts the events of a kind.
+func (s *scene) saw(kind EventKind) (count int) {
+	for _, e := range s.events {
+		if e.Kind == kind {
+			count++
+		}
+	}
+	return count
+}
+
+func (s *scene) replica() *replica { return s.node.replicas[0] }
+
+// wantLog wants the log's entries to have these epochs, from index 1 on.
+func (s *scene) wantLog(epochs ...Epoch) {
+	s.t.Helper()
+	var got []Epoch
+	for _, e := range s.replica().log.entries {
+		got = append(got, e.Epoch)
+	}
+	if s.replica().log.baseIndex != 0 || !slices.Equal(got, epochs) {
+		s.t.Fatalf("the log has epochs %v after %d, want %v after 0", got, s.replica().log.baseIndex, epochs)
+	}
+}
+
+// wantCommit wants a commit index.
+func (s *scene) wantCommit(i Index) {
+	s.t.Helper()
+	if r := s.replica(); r.commit != i || r.applied != i {
+		s.t.Fatalf("commit %d, applied %d, want %d", r.commit, r.applied, i)
+	}
+}
+
+// ack answers, as a member, all that it got of the reign up to now.
+func (s *scene) ack(members ...MemberNumber) {
+	for _, m := range members {
+		s.ackTo(m, s.replica().log.lastIndex())
+	}
+}
+
+// ackTo acknowledges up to an index, echoing the newest transmission.
+func (s *scene) ackTo(member MemberNumber, match Index) {
+	n := s.node
+	s.from(member, &Appended{Partition: 0, Epoch: s.replica().reign.epoch, Counter: Counter{n.boot, n.sent}, OK: true, Match: match})
+}
+
+// promise promises, as a member, the reign's epoch.
+func (s *scene) promise(member MemberNumber, lastEpoch Epoch, lastIndex Index) {
+	s.from(member, &Promise{0, s.replica().reign.epoch, lastEpoch, lastIndex})
+}
+
+// prepare asks the node, as the primary of a, to promise.
+func (s *scene) prepare(a Assignment) { s.from(a.Primary, &Prepare{0, a}) }
+
+// leader is a scene in which member 1 is active in epoch 5 over a log of
+// epochs 1, 1, 4 and its no-op, all committed; member 3 has said nothing.
+func leader(t *testing.T, c Config, zk *zookeeper) *scene {
+	t.Helper()
+	s := newScene(t, disk{asg: led(1, 5), promised: 4, epochs: []Epoch{1, 1, 4}, applied: 2, config: c, zk: zk})
+	s.promise(2, 4, 3)
+	s.ack(2)
+	s.wantLog(1, 1, 4, 5)
+	s.wantCommit(4)
+	if !s.replica().reign.active {
+		t.Fatal("member 1 is not active")
+	}
+	s.forget()
+	return s
+}
+
+// followerOf2 is a scene in which member 1 follows 2, who leads epoch 5, with a
+// log of these epochs of which the first two are applied.
+func followerOf2(t *testing.T, epochs ...Epoch) *scene {
+	t.Helper()
+	return newScene(t, disk{asg: led(2, 5), promised: 5, epochs: epochs, applied: 2})
+}
+
+// beatReply answers, as a member, all transmissions up to now.
+func (s *scene) beatReply(member MemberNumber, item BeatReplyItem) {
+	s.from(member, &BeatReply{Counter: Counter{s.node.boot, s.node.sent}, Items: []BeatReplyItem{item}})
+}
+
+const suspect = 500 * time.Millisecond // the default of SuspectAfter

@@ -1,0 +1,205 @@
+package node
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// zookeeper is a tree of znodes behind the Session door, without delays or
+// servers that lag. Calls wait until answer is called.
+type zookeeper struct {
+	znodes   map[string]znode
+	sessions int64
+	session  *zkSession // the newest
+	waiting  []zkCall
+	answered []string // what was asked, in order, as "get /path"
+	watches  map[string]bool
+	// fault decides the fate of a call: the error it gets, if not nil, and
+	// whether it took effect all the same.
+	fault func(what string) (applied bool, err error)
+}
+
+type znode struct {
+	data    []byte
+	version int32
+	owner   int64 // session of an ephemeral
+}
+
+// zkCall is a call without an answer yet.
+type zkCall struct {
+	what string
+	do   func() (tell func(), err error) // takes effect; tell answers
+	fail func(error)
+}
+
+func newZookeeper() *zookeeper {
+	return &zookeeper{znodes: make(map[string]znode), watches: make(map[string]bool), sessions: 100}
+}
+
+func (z *zookeeper) put(path string, data []byte, version int32) {
+	z.znodes[path] = znode{data: data, version: version}
+}
+
+// register makes the two znodes of a node that is not under test.
+func (z *zookeeper) register(id NodeID, live liveRecord, owner int64) {
+	z.put("/dkv/default/nodes/"+string(id), encodeRecord(nodeRecord{live.Incarnation, live.Store}), int32(live.Incarnation))
+	z.znodes["/dkv/default/live/"+string(id)] = znode{data: encodeRecord(live), owner: owner}
+}
+
+func (z *zookeeper) open(events func(SessionEvent)) Session {
+	z.sessions++
+	z.session = &zkSession{z, z.sessions, events, false}
+	connected := func() (func(), error) { return func() { events(SessionEvent{Kind: EventConnected}) }, nil }
+	z.waiting = append(z.waiting, zkCall{"connect", connected, nil})
+	return z.session
+}
+
+// answer answers the oldest call; false if there is none.
+func (z *zookeeper) answer() bool {
+	if len(z.waiting) == 0 {
+		return false
+	}
+	c := z.waiting[0]
+	z.waiting = z.waiting[1:]
+	z.answered = append(z.answered, c.what)
+	if z.fault != nil {
+		if applied, err := z.fault(c.what); err != nil {
+			if applied {
+				c.do()
+			}
+			c.fail(err)
+			return true
+		}
+	}
+	tell, err := c.do()
+	if err != nil {
+		c.fail(err)
+		return true
+	}
+	tell()
+	return true
+}
+
+// changed fires the watch on a path.
+func (z *zookeeper) changed(path string) {
+	if !z.watches[path] {
+		return
+	}
+	delete(z.watches, path)
+	events := z.session.events
+	tell := func() { events(SessionEvent{Kind: EventChanged, Path: path}) }
+	z.waiting = append(z.waiting, zkCall{"event " + path, func() (func(), error) { return tell, nil }, nil})
+}
+
+func (z *zookeeper) count(what string) int {
+	return len(slices.DeleteFunc(slices.Clone(z.answered), func(s string) bool { return s != what }))
+}
+
+// zkSession is one session.
+type zkSession struct {
+	z      *zookeeper
+	id     int64
+	events func(SessionEvent)
+	closed bool
+}
+
+func (s *zkSession) ID() int64 { return s.id }
+
+func (s *zkSession) Get(path string, watch bool, done func([]byte, Stat, error)) {
+	do := func() (func(), error) {
+		if watch {
+			s.z.watches[path] = true
+		}
+		znode, ok := s.z.znodes[path]
+		if !ok {
+			return nil, ErrNoNode
+		}
+		return func() { done(bytes.Clone(znode.data), Stat{Version: znode.version, EphemeralOwner: znode.owner}, nil) }, nil
+	}
+	s.z.waiting = append(s.z.waiting, zkCall{"get " + path, do, func(err error) { done(nil, Stat{}, err) }})
+}
+
+func (s *zkSession) Children(parent string, watch bool, done func([]string, error)) {
+	do := func() (func(), error) {
+		if watch {
+			s.z.watches[parent] = true
+		}
+		var names []string
+		for _, p := range slices.Sorted(maps.Keys(s.z.znodes)) {
+			if path.Dir(p) == parent {
+				names = append(names, path.Base(p))
+			}
+		}
+		return func() { done(names, nil) }, nil
+	}
+	s.z.waiting = append(s.z.waiting, zkCall{"children " + parent, do, func(err error) { done(nil, err) }})
+}
+
+func (s *zkSession) Multi(ops []Op, done func(error)) {
+	names := []string{"multi"}
+	for _, op := range ops {
+		names = append(names, []string{"", "create", "create", "set", "delete", "check"}[op.Kind]+" "+op.Path)
+	}
+	do := func() (func(), error) {
+		if err := s.z.multi(s.id, ops); err != nil {
+			return nil, err
+		}
+		return func() { done(nil) }, nil
+	}
+	s.z.waiting = append(s.z.waiting, zkCall{strings.Join(names, " "), do, done})
+}
+
+func (s *zkSession) Close(done func()) {
+	s.closed = true
+	s.z.waiting = append(s.z.waiting, zkCall{"close", func() (func(), error) { return done, nil }, nil})
+}
+
+// multi makes all the changes, or none.
+func (z *zookeeper) multi(session int64, ops []Op) error {
+	next := maps.Clone(z.znodes)
+	for i, op := range ops {
+		if err := change(next, session, op); err != nil {
+			return &OpError{i, err}
+		}
+	}
+	z.znodes = next
+	for _, op := range ops {
+		if op.Kind != OpCheck {
+			z.changed(op.Path)
+			z.changed(path.Dir(op.Path))
+		}
+	}
+	return nil
+}
+
+func change(znodes map[string]znode, session int64, op Op) error {
+	was, ok := znodes[op.Path]
+	switch create := op.Kind == OpCreate || op.Kind == OpCreateEphemeral; {
+	case create && ok:
+		return ErrNodeExists
+	case create && op.Kind == OpCreateEphemeral:
+		znodes[op.Path] = znode{data: op.Data, owner: session}
+		return nil
+	case create:
+		znodes[op.Path] = znode{data: op.Data}
+		return nil
+	case !ok:
+		return ErrNoNode
+	case op.Version != AnyVersion && op.Version != was.version:
+		return ErrBadVersion
+	}
+	switch op.Kind {
+	case OpSet:
+		znodes[op.Path] = znode{op.Data, was.version + 1, was.owner}
+	case OpDelete:
+		delete(znodes, op.Path)
+	case OpCheck:
+	default:
+		return errors.New("no such operation")
+	}
+	return nil
+}
