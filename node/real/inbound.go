@@ -23,6 +23,7 @@ const (
 
 // accept takes peers in until the listener is closed.
 func (n *network) accept() {
+	var told time.Time
 	for {
 		conn, err := n.listener.Accept()
 		if n.isClosed() {
@@ -32,7 +33,10 @@ func (n *network) accept() {
 			return
 		}
 		if err != nil {
-			n.log.Warn("accepting a peer", "error", err)
+			if time.Since(told) > refusalLogged {
+				told = time.Now()
+				n.log.Warn("accepting a peer; trying on", "error", err)
+			}
 			time.Sleep(50 * time.Millisecond) // out of file descriptors, most likely
 			continue
 		}

@@ -23,6 +23,9 @@ const (
 	writeChunkBytes = 256 << 10
 	// writeTimeout is how long a peer may take nothing off a full socket.
 	writeTimeout = 10 * time.Second
+	// unacknowledged is how long what was sent may go without the peer's
+	// acknowledgement before the connection is broken and dialed anew.
+	unacknowledged = 5 * time.Second
 	// linkIdle is how long a link without frames keeps its connection.
 	linkIdle = 60 * time.Second
 
@@ -41,7 +44,13 @@ type link struct {
 	net   *network
 	store node.StoreID
 	wake  chan struct{} // holds one: there are frames to write, or the link ended
-	buf   []byte        // run's
+
+	// Of run alone:
+
+	buf    []byte
+	down   time.Time // when the operator was told that there is no connection; zero: there is
+	warned time.Time // when the operator was last told of a refusal
+
 	// writes counts how often the queue was emptied to the socket.
 	writes atomic.Uint64
 
@@ -125,7 +134,6 @@ func (l *link) drop() {
 // run dials whenever there is something to send, until the link ends.
 func (l *link) run() {
 	backoff := minBackoff
-	var told time.Time
 	for {
 		peer, waiting, ended := l.state()
 		if ended || l.net.isClosed() {
@@ -137,6 +145,7 @@ func (l *link) run() {
 		}
 		conn, err := l.connect(peer)
 		if err == nil {
+			l.welcomeBack(peer)
 			began := time.Now()
 			l.serve(conn, peer)
 			if time.Since(began) >= settled {
@@ -144,7 +153,7 @@ func (l *link) run() {
 				continue
 			}
 		} else {
-			told = l.explain(peer, err, told)
+			l.explain(peer, err)
 			l.drop()
 		}
 		if !l.pause(backoff) {
@@ -178,19 +187,36 @@ func (l *link) pause(d time.Duration) bool {
 	}
 }
 
-// explain tells the operator of a refusal, now and then, and the node of a
-// process that is gone.
-func (l *link) explain(peer node.Peer, err error, told time.Time) time.Time {
+// explain tells the operator why there is no connection, once, and of a
+// refusal now and then; and the node of a process that is gone.
+func (l *link) explain(peer node.Peer, err error) {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		l.net.loop.post(func() { l.net.node.lost(peer.Number) })
 	}
-	l.net.log.Debug("no connection to a peer", "member", peer.Number, "address", peer.Address, "error", err)
+	log := l.net.log.With("member", peer.Number, "address", peer.Address)
+	log.Debug("no connection to a peer", "error", err)
 	var refusal node.HelloRefusal
-	if errors.As(err, &refusal) && time.Since(told) > refusalLogged {
-		l.net.log.Warn("a peer refused this node", "member", peer.Number, "address", peer.Address, "reason", refusal.Reason)
-		return time.Now()
+	switch {
+	case errors.Is(err, errStopping), errors.Is(err, errNotRecovered):
+	case errors.As(err, &refusal):
+		if time.Since(l.warned) > refusalLogged {
+			l.warned = time.Now()
+			log.Warn("a peer refused this node", "reason", refusal.Reason)
+		}
+	case l.down.IsZero():
+		l.down = time.Now()
+		log.Warn("a peer can't be reached; trying on", "error", err)
 	}
-	return told
+}
+
+// welcomeBack tells the operator of the end of what explain told.
+func (l *link) welcomeBack(peer node.Peer) {
+	if l.down.IsZero() {
+		return
+	}
+	l.net.log.Info("a peer is reached again", "member", peer.Number, "address", peer.Address,
+		"after", time.Since(l.down).Round(time.Millisecond))
+	l.down = time.Time{}
 }
 
 // connect dials and exchanges Hellos.
@@ -202,6 +228,9 @@ func (l *link) connect(peer node.Peer) (net.Conn, error) {
 	conn, err := net.DialTimeout("tcp", peer.Address, dialTimeout)
 	if err != nil {
 		return nil, err
+	}
+	if err := giveUpAfter(conn, unacknowledged); err != nil {
+		l.net.log.Debug("the connection has no bound for what is not acknowledged", "error", err)
 	}
 	release := closeOn(l.net.quit, conn)
 	defer release()

@@ -54,7 +54,10 @@ type network struct {
 	running sync.WaitGroup
 }
 
-var errStopping = errors.New("this node is stopping")
+var (
+	errStopping     = errors.New("this node is stopping")
+	errNotRecovered = errors.New("this node has not recovered its store yet")
+)
 
 // networkCounts are told to the operator in /metrics.
 type networkCounts struct {
@@ -166,7 +169,7 @@ func (n *network) introduce(to node.StoreID) (node.Hello, error) {
 		return node.Hello{}, errStopping
 	}
 	if !ok {
-		return node.Hello{}, errors.New("this node has not recovered its store yet")
+		return node.Hello{}, errNotRecovered
 	}
 	hello.MinVersion, hello.MaxVersion = node.ProtocolVersion, node.ProtocolVersion
 	hello.To = to

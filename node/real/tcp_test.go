@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ type station struct {
 	loop  *loop
 	peer  node.Peer
 	hello node.Hello
+	log   syncBuffer // what an operator reads
 
 	mu     sync.Mutex
 	got    []*node.Envelope
@@ -48,7 +50,7 @@ func newStationAt(t *testing.T, number node.MemberNumber, address string, boot u
 		hello: node.Hello{Cluster: "c", Node: node.NodeID(fmt.Sprintf("n%d", number)), Member: number, Store: store, Boot: boot, LayoutVersion: -1},
 		ready: true,
 	}
-	s.network = newNetwork(s.loop, listener, quiet())
+	s.network = newNetwork(s.loop, listener, slog.New(slog.NewTextHandler(&s.log, nil)))
 	s.loop.onFrame = s.onFrame
 	s.loop.endTurn = s.flush
 	runLoop(t, s.loop)
@@ -201,6 +203,29 @@ func TestPeerThatComesBack(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 		return len(again.received()) > 0
 	})
+}
+
+// An operator reads once that a peer is gone, and once that it is back.
+func TestOutageOfAPeerIsTold(t *testing.T) {
+	a, b := newStation(t, 1), newStation(t, 2)
+	a.send(b.peer, numbered(1))
+	eventually(t, "the first frame arrives", func() bool { return len(b.received()) == 1 })
+	b.close()
+	eventually(t, "several dials fail", func() bool {
+		a.send(b.peer, numbered(2))
+		time.Sleep(5 * time.Millisecond)
+		return a.losses() >= 4
+	})
+	again := newStationAt(t, 2, b.peer.Address, 2)
+	eventually(t, "frames arrive again", func() bool {
+		a.send(again.peer, numbered(3))
+		time.Sleep(5 * time.Millisecond)
+		return len(again.received()) > 0
+	})
+	text := a.log.String()
+	if gone, back := strings.Count(text, "can't be reached"), strings.Count(text, "reached again"); gone != 1 || back != 1 {
+		t.Errorf("told %d and %d times:\n%s", gone, back, text)
+	}
 }
 
 func TestDialThatIsRefusedIsALoss(t *testing.T) {
