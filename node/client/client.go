@@ -18,6 +18,7 @@ import (
 
 const (
 	maxTimeout    = 60 * time.Second // the longest Request-Timeout that a server takes
+	answerTimeout = maxTimeout + 15*time.Second
 	dialTimeout   = time.Second
 	maxIdleConns  = 256
 	maxPageBytes  = 64 << 20
@@ -38,12 +39,17 @@ func New(servers ...string) (*Client, error) {
 	if len(servers) == 0 {
 		return nil, errors.New("a client needs at least one server")
 	}
-	c := &Client{http: &http.Client{Transport: &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		MaxIdleConnsPerHost: maxIdleConns,
-		DisableCompression:  true,
-		IdleConnTimeout:     90 * time.Second,
-	}}}
+	c := &Client{http: &http.Client{
+		Transport: &http.Transport{
+			DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			MaxIdleConnsPerHost:   maxIdleConns,
+			DisableCompression:    true,
+			IdleConnTimeout:       90 * time.Second,
+			ResponseHeaderTimeout: answerTimeout,
+		},
+		// No server of a cluster redirects: a put would be followed as a get.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 	for _, server := range servers {
 		base, err := baseURL(server)
 		if err != nil {
@@ -219,6 +225,9 @@ func read(server, method string, r *http.Response) (Answer, *Error) {
 	a := Answer{Version: versionOf(r), Index: indexOf(r)}
 	switch r.StatusCode {
 	case http.StatusOK, http.StatusNoContent:
+		if !decided(r) {
+			break
+		}
 		a.Found = method != http.MethodPut
 		var err error
 		if a.Value, err = readValue(r, method); err != nil {
@@ -254,8 +263,8 @@ func readValue(r *http.Response, method string) ([]byte, error) {
 	return value, nil
 }
 
-// problemOf reads an RFC 9457 problem. Without one, only a status that says
-// that the request was not taken counts as refused.
+// problemOf reads an RFC 9457 problem. Without one somebody else answered, and
+// only a status that says that the request was not taken counts as refused.
 func problemOf(server string, r *http.Response) *Error {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxErrorBytes))
 	var p struct {
@@ -270,11 +279,23 @@ func problemOf(server string, r *http.Response) *Error {
 		}
 		return e
 	}
-	if r.StatusCode >= 400 && r.StatusCode < 500 {
+	if notTaken[r.StatusCode] {
 		e.Outcome = Refused
 	}
 	e.Detail = fmt.Sprintf("%s: %.200s", r.Status, bytes.TrimSpace(body))
 	return e
+}
+
+// notTaken are the statuses with which a server or proxy turns a request away
+// for what it is, before anybody acts on it. Others, such as 408 and 409, may
+// come after it was passed on.
+var notTaken = map[int]bool{
+	http.StatusBadRequest: true, http.StatusUnauthorized: true, http.StatusForbidden: true,
+	http.StatusNotFound: true, http.StatusMethodNotAllowed: true,
+	http.StatusProxyAuthRequired: true, http.StatusLengthRequired: true,
+	http.StatusRequestEntityTooLarge: true, http.StatusRequestURITooLong: true,
+	http.StatusUnsupportedMediaType: true, http.StatusExpectationFailed: true,
+	http.StatusTooManyRequests: true, http.StatusRequestHeaderFieldsTooLarge: true,
 }
 
 func versionOf(r *http.Response) uint64 {

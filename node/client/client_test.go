@@ -136,6 +136,9 @@ func TestProblems(t *testing.T) {
 		{"bad request", `{"outcome":"refused","detail":"too long"}`, 413, Refused, "too long"},
 		{"a stranger's error", `<html>502</html>`, 502, Unknown, "502"},
 		{"a stranger's refusal", `nope`, 403, Refused, "nope"},
+		{"a stranger's conflict", `busy`, 409, Unknown, "busy"},
+		{"a stranger's timeout", `slow`, 408, Unknown, "slow"},
+		{"a stranger's page", `<html>log in</html>`, 200, Unknown, "log in"},
 		{"a stranger's not found", `404 page not found`, 404, Refused, "page not found"},
 	}
 	for _, test := range tests {
@@ -144,6 +147,18 @@ func TestProblems(t *testing.T) {
 			_, err := connect(t, s.URL).Put(t.Context(), []byte("k"), nil)
 			wantError(t, err, test.outcome, test.says)
 		})
+	}
+}
+
+// A redirect is nobody's answer, and is not followed: a put would become a get.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/v1/kv/k", http.StatusFound)
+	})
+	_, err := connect(t, s.URL).Put(t.Context(), []byte("k"), nil)
+	wantError(t, err, Unknown, "302")
+	if s.calls.Load() != 1 {
+		t.Errorf("%d calls, want one", s.calls.Load())
 	}
 }
 
