@@ -56,6 +56,7 @@ func (s *register) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if s.lie && len(written) > 1 {
 			written = written[:len(written)-1]
 		}
+		w.Header().Set("DKV-Index", fmt.Sprint(s.version))
 		_, _ = io.WriteString(w, written[len(written)-1])
 	}
 }
