@@ -110,10 +110,7 @@ func newScene(t *testing.T, k disk) *scene {
 	t.Helper()
 	s := &scene{doors: &doors{rows: k.rows(t), zk: k.zk}, t: t, config: k.config}
 	if s.zk != nil {
-		for _, p := range []string{"/dkv", "/dkv/default", "/dkv/default/nodes", "/dkv/default/live"} {
-			s.zk.put(p, nil, 0)
-		}
-		s.zk.put("/dkv/default/cluster", encodeRecord(clusterRecord{"c0ffee", 3, 1, 3}), 0)
+		s.zk.plant()
 		s.zk.put("/dkv/default/layout", s.rows[string(keyLayout)], k.version)
 	}
 	s.start()

@@ -44,6 +44,14 @@ func (z *zookeeper) put(path string, data []byte, version int32) {
 	z.znodes[path] = znode{data: data, version: version}
 }
 
+// plant makes the znodes from which all others hang.
+func (z *zookeeper) plant() {
+	for _, p := range []string{"/dkv", "/dkv/default", "/dkv/default/nodes", "/dkv/default/live"} {
+		z.put(p, nil, 0)
+	}
+	z.put("/dkv/default/cluster", encodeRecord(clusterRecord{"c0ffee", 3, 1, 3}), 0)
+}
+
 // register makes the two znodes of a node that is not under test.
 func (z *zookeeper) register(id NodeID, live liveRecord, owner int64) {
 	z.put("/dkv/default/nodes/"+string(id), encodeRecord(nodeRecord{live.Incarnation, live.Store}), int32(live.Incarnation))

@@ -1,0 +1,248 @@
+package node
+
+import (
+	"slices"
+	"testing"
+)
+
+// The scenes of this file are rules 6 and 7 of DESIGN section 6: Append and
+// commit.
+
+// append2 gives the node an Append of member 2, primary of epoch 5.
+func (s *scene) append2(prev Index, prevEpoch Epoch, commit Index, epochs ...Epoch) {
+	s.from(2, &Append{
+		Assignment: led(2, 5), Counter: Counter{3, 1}, PrevIndex: prev, PrevEpoch: prevEpoch, Commit: commit,
+		Entries: entries(prev, epochs...),
+	})
+}
+
+// wantMatch wants one acknowledgement, of this match.
+func (s *scene) wantMatch(match Index) {
+	s.t.Helper()
+	if a := one[*Appended](s, 2); !a.OK || a.Match != match || a.Counter != (Counter{3, 1}) {
+		s.t.Fatalf("answered %+v, want match %d and the counter echoed", *a, match)
+	}
+	s.forget()
+}
+
+// TestAnAppendOfALowerEpochIsRejected (6.1): without exception, also when it
+// would change nothing.
+func TestAnAppendOfALowerEpochIsRejected(t *testing.T) {
+	s := followerOf2(t, 1, 1, 4)
+	s.prepare(led(3, 6))
+	s.append2(2, 1, 3, 4)
+	none[*Appended](s)
+	if j := one[*Reject](s, 2); j.Promised != 6 {
+		t.Errorf("rejected with %d, want 6", j.Promised)
+	}
+	s.wantCommit(2)
+}
+
+// TestAnAppendWithAnotherPastChangesNothing (6.2).
+func TestAnAppendWithAnotherPastChangesNothing(t *testing.T) {
+	s := followerOf2(t, 1, 1, 3, 3)
+	for _, c := range []struct {
+		name      string
+		prev      Index
+		prevEpoch Epoch
+		hint      Index
+	}{
+		{"a gap", 6, 4, 4},
+		{"a higher epoch", 4, 4, 4},
+		{"a lower epoch", 4, 2, 2},
+	} {
+		s.forget()
+		s.append2(c.prev, c.prevEpoch, 9, 5)
+		if a := one[*Appended](s, 2); a.OK || a.HintIndex != c.hint {
+			t.Errorf("%s: answered %+v, want the hint %d", c.name, *a, c.hint)
+		}
+		s.wantLog(1, 1, 3, 3)
+		s.wantCommit(2)
+	}
+}
+
+// TestAnAppendCutsFromTheFirstDifference (6.3): a late copy of a short Append
+// cuts nothing.
+func TestAnAppendCutsFromTheFirstDifference(t *testing.T) {
+	s := followerOf2(t, 1, 1, 3, 3, 3)
+	s.append2(2, 1, 2, 3)
+	s.wantLog(1, 1, 3, 3, 3)
+	s.append2(2, 1, 2)
+	s.wantLog(1, 1, 3, 3, 3)
+	s.append2(2, 1, 2, 3, 4)
+	s.wantLog(1, 1, 3, 4)
+	if s.saw(EventCut) != 1 {
+		t.Errorf("cut %d times, want once", s.saw(EventCut))
+	}
+	s.restart()
+	s.wantLog(1, 1, 3, 4)
+}
+
+// TestAnAppendOfAHigherEpochPromisesIt (6.3): in the same batch as the entries.
+func TestAnAppendOfAHigherEpochPromisesIt(t *testing.T) {
+	s := newScene(t, disk{asg: led(2, 5), promised: 3, epochs: []Epoch{1, 1}, applied: 2})
+	s.slowDisk = true
+	s.append2(2, 1, 2, 5)
+	if len(s.dones) != 1 {
+		t.Fatalf("%d commits, want one for promise and entry", len(s.dones))
+	}
+	s.slowDisk = false
+	s.settle()
+	s.wantMatch(3)
+	s.restart()
+	s.prepare(led(3, 4))
+	one[*Reject](s, 3)
+}
+
+// TestAnAcknowledgementIsOfWhatIsDurableAndShared (6.4): never of the log's
+// length, and one that wrote nothing waits like any other.
+func TestAnAcknowledgementIsOfWhatIsDurableAndShared(t *testing.T) {
+	s := followerOf2(t, 1, 1, 4, 4)
+	s.append2(2, 1, 2, 4)
+	s.wantMatch(3)
+	s.append2(2, 1, 2)
+	s.wantMatch(2)
+	s.slowDisk = true
+	s.append2(4, 4, 2, 5)
+	s.append2(4, 4, 2, 5)
+	s.append2(5, 5, 2)
+	none[*Appended](s)
+	s.slowDisk = false
+	s.settle()
+	for _, l := range sent[*Appended](s) {
+		if l.body.Match != 5 {
+			t.Errorf("acknowledged %d, want 5", l.body.Match)
+		}
+	}
+	if n := len(sent[*Appended](s)); n != 3 {
+		t.Errorf("%d acknowledgements, want 3", n)
+	}
+}
+
+// TestAFollowersCommitIsWhatItShares (6.5): not what it has beyond, and never
+// lower than before.
+func TestAFollowersCommitIsWhatItShares(t *testing.T) {
+	s := followerOf2(t, 1, 1, 3, 3)
+	s.append2(2, 1, 9)
+	s.wantCommit(2) // 3 and 4 may yet be cut
+	s.append2(2, 1, 9, 3)
+	s.wantCommit(3)
+	s.append2(3, 3, 1)
+	s.wantCommit(3)
+	s.from(2, &Beat{Kind: BeatHeart, Items: []BeatItem{{0, 5, 9}}})
+	s.wantCommit(3) // a heartbeat moves it up to what was acknowledged
+	s.append2(3, 3, 3, 4)
+	s.from(2, &Beat{Kind: BeatHeart, Items: []BeatItem{{0, 5, 9}}})
+	s.wantCommit(4)
+}
+
+// TestAPrimaryCountsItselfAfterItsSync (6.6): it sends before.
+func TestAPrimaryCountsItselfAfterItsSync(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	s.slowDisk = true
+	put := s.put("k", "x")
+	if n := len(sent[*Append](s)); n != 2 {
+		t.Fatalf("%d Appends while the own sync is under way, want 2", n)
+	}
+	s.ack(2)
+	put.want(t)
+	s.wantCommit(4)
+	s.slowDisk = false
+	s.settle()
+	put.want(t, Done)
+	s.wantCommit(5)
+}
+
+// TestAStrangersAcknowledgementDoesNotCount (6.7): whoever is not in the assignment.
+func TestAStrangersAcknowledgementDoesNotCount(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	put := s.put("k", "x")
+	s.ack(4, 5, 6)
+	put.want(t)
+	s.ack(3)
+	put.want(t, Done)
+}
+
+// TestAnOlderEntryIsNotCommittedByCounting (7; Raft, figure 8): a majority has
+// the entry of epoch 4, but only one of epoch 6 commits it.
+func TestAnOlderEntryIsNotCommittedByCounting(t *testing.T) {
+	s := newScene(t, disk{asg: led(1, 6), promised: 5, epochs: []Epoch{1, 1, 4}, applied: 2})
+	s.promise(2, 4, 3)
+	put := s.put("k", "x")
+	s.ackTo(2, 3)
+	s.ackTo(3, 3)
+	s.wantCommit(2)
+	s.ackTo(2, 4)
+	s.wantCommit(4)
+	if s.saw(EventReignActive) != 1 {
+		t.Error("not active with its no-op committed")
+	}
+	put.want(t)
+	s.ackTo(3, 5)
+	put.want(t, Done)
+}
+
+// TestAJointCommitNeedsBothMajorities (7): the primary counts only in the sets
+// it is in.
+func TestAJointCommitNeedsBothMajorities(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		r, n      []MemberNumber
+		promises  []MemberNumber // of R; the last one makes the majority
+		acks      []MemberNumber // the last one makes both majorities
+		committed Index
+	}{
+		{"primary in R only", three, []MemberNumber{4, 5, 6}, []MemberNumber{2}, []MemberNumber{2, 3, 4, 5}, 3},
+		{"primary in N only", []MemberNumber{2, 3, 4}, []MemberNumber{1, 5, 6}, []MemberNumber{2, 3}, []MemberNumber{2, 5, 6, 3}, 3},
+		{"primary in both", three, []MemberNumber{1, 4, 5}, []MemberNumber{3}, []MemberNumber{2, 3, 5}, 3},
+		{"N alone is not enough", three, []MemberNumber{1, 2, 4}, []MemberNumber{2}, []MemberNumber{4, 3}, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := Assignment{Epoch: 6, Primary: 1, Replicas: c.r, Next: c.n}
+			s := newScene(t, disk{asg: a, promised: 5, epochs: []Epoch{1, 1}, applied: 2})
+			for i, m := range c.promises {
+				s.wantLog(1, 1)
+				s.promise(m, 1, 2)
+				if i < len(c.promises)-1 {
+					continue
+				}
+				s.wantLog(1, 1, 6)
+			}
+			for _, m := range c.acks {
+				s.wantCommit(2)
+				s.ack(m)
+			}
+			s.wantCommit(c.committed)
+			if s.saw(EventJointActive) != 1 {
+				t.Error("the joint no-op is not told of")
+			}
+		})
+	}
+}
+
+// TestAFollowerIsMendedFromItsHint: the primary goes back to where the logs
+// agree, and sends what follows.
+func TestAFollowerIsMendedFromItsHint(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	s.from(3, &Appended{Epoch: 5, Counter: Counter{s.node.boot, s.node.sent}, HintIndex: 2, HintEpoch: 1})
+	a := one[*Append](s, 3)
+	var got []Index
+	for _, e := range a.Entries {
+		got = append(got, e.Index)
+	}
+	if a.PrevIndex != 2 || a.PrevEpoch != 1 || !slices.Equal(got, []Index{3, 4}) {
+		t.Errorf("sent %v after %d of %d, want 3 and 4 after 2 of 1", got, a.PrevIndex, a.PrevEpoch)
+	}
+}
+
+// TestALostAppendIsSentAgain: the answer to a heartbeat lists what is missing.
+func TestALostAppendIsSentAgain(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	s.put("k", "x")
+	s.pass(suspect / 4)
+	s.forget()
+	s.beatReply(2, BeatReplyItem{Epoch: 5, Promised: 5, Match: 4})
+	if a := one[*Append](s, 2); a.PrevIndex != 4 || len(a.Entries) != 1 {
+		t.Errorf("sent %d entries after %d, want the one after 4", len(a.Entries), a.PrevIndex)
+	}
+}

@@ -1,0 +1,308 @@
+package node
+
+import (
+	"testing"
+	"time"
+
+	"dkv/node/layout"
+)
+
+// The scenes of this file are the rules of take-over of DESIGN section 5.
+
+// TestAQuietPrimaryGoesOnWhenAnswered (a): in the same reign; until then it
+// only probes.
+func TestAQuietPrimaryGoesOnWhenAnswered(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	s.pass(suspect)
+	put := s.put("k", "before")
+	s.pass(suspect / 2)
+	put.want(t, Unknown)
+	s.forget()
+	s.forward(3, 5, 1, putK)
+	s.pass(suspect)
+	if p := one[*ForwardReply](s, 3); p.Response.Outcome != Refused {
+		t.Errorf("a quiet primary answered %+v", *p)
+	}
+	for _, l := range sent[*Beat](s) {
+		if l.body.Kind != BeatProbe {
+			t.Fatalf("a quiet primary sent a beat of kind %d", l.body.Kind)
+		}
+	}
+	if len(sent[*Beat](s)) == 0 || s.saw(EventQuiet) != 1 {
+		t.Fatalf("%d probes, quiet %d times", len(sent[*Beat](s)), s.saw(EventQuiet))
+	}
+	put = s.put("k", "after")
+	s.beatReply(2, BeatReplyItem{Epoch: 5, Promised: 5, Match: 4})
+	s.ack(2)
+	put.want(t, Done)
+	none[*Prepare](s)
+	if s.saw(EventResumed) != 1 || s.saw(EventReignEnded) != 0 {
+		t.Errorf("resumed %d times, %d reigns ended", s.saw(EventResumed), s.saw(EventReignEnded))
+	}
+}
+
+// TestAnsweredByHalfOfAJointSetIsQuiet (a): maj(R) and maj(N).
+func TestAnsweredByHalfOfAJointSetIsQuiet(t *testing.T) {
+	a := Assignment{Epoch: 5, Primary: 1, Replicas: three, Next: []MemberNumber{4, 5, 6}}
+	s := newScene(t, disk{asg: a, promised: 4, epochs: []Epoch{1, 1}, applied: 2})
+	s.promise(2, 1, 2)
+	s.ack(2, 4, 5)
+	for range 8 {
+		s.pass(suspect / 4)
+		s.ack(2, 3, 4)
+	}
+	if !s.replica().reign.quiet {
+		t.Error("N does not answer, and the reign is not quiet")
+	}
+}
+
+// vote asks the node for its consent, as a member, to a step from a.
+func (s *scene) vote(member MemberNumber, a Assignment) PreVoteReplyItem {
+	s.t.Helper()
+	s.forget()
+	s.from(member, &PreVote{LayoutVersion: -1, Round: 7, Items: []PreVoteItem{{0, a}}})
+	reply := one[*PreVoteReply](s, member)
+	if reply.Round != 7 || len(reply.Items) != 1 || reply.Items[0].Epoch != a.Epoch {
+		s.t.Fatalf("answered %+v, want the round echoed and one item of epoch %d", *reply, a.Epoch)
+	}
+	return reply.Items[0]
+}
+
+// heart is a heartbeat of member 2 in an epoch.
+func (s *scene) heart(kind BeatKind, e Epoch) {
+	s.from(2, &Beat{Kind: kind, LayoutVersion: -1, Items: []BeatItem{{0, e, 0}}})
+}
+
+// TestWhoHearsThePrimaryDoesNotConsent (b).
+func TestWhoHearsThePrimaryDoesNotConsent(t *testing.T) {
+	s := followerOf2(t, 1, 1, 4)
+	if s.vote(3, led(2, 5)).Consent {
+		t.Error("consented at its own start")
+	}
+	s.pass(suspect)
+	if v := s.vote(3, led(2, 5)); !v.Consent || v.LastEpoch != 4 || v.LastIndex != 3 {
+		t.Errorf("answered %+v to a silent primary's pre-vote, want consent and the log's end", v)
+	}
+	s.heart(BeatProbe, 5)
+	if !s.vote(3, led(2, 5)).Consent {
+		t.Error("a probe counts as having heard the primary")
+	}
+	s.heart(BeatHeart, 5)
+	if s.vote(3, led(2, 5)).Consent {
+		t.Error("consented though the primary was just heard")
+	}
+	s.node.OnPeerLost(2)
+	if !s.vote(3, led(2, 5)).Consent {
+		t.Error("a closed connection does not count as silence")
+	}
+	s.pass(suspect)
+	if s.vote(4, led(2, 5)).Consent {
+		t.Error("consented to one who is no replica")
+	}
+	s.from(2, &PreVote{LayoutVersion: -1, Items: []PreVoteItem{{0, led(2, 6)}}})
+	if v := s.vote(3, led(2, 5)); v.Consent || v.Known.Epoch != 6 {
+		t.Errorf("answered %+v to a pre-vote of an old epoch, want no consent and epoch 6", v)
+	}
+}
+
+// TestAPrimaryDoesNotConsentToItsOwnEnd (b): it is the one who is heard.
+func TestAPrimaryDoesNotConsentToItsOwnEnd(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	s.pass(2 * suspect)
+	if s.vote(3, led(1, 5)).Consent {
+		t.Error("a primary that stands consented")
+	}
+}
+
+// TestARestartedPrimaryIsConsentedToOnceInAWhile (b): a crash loop does not
+// hold a partition.
+func TestARestartedPrimaryIsConsentedToOnceInAWhile(t *testing.T) {
+	s := followerOf2(t, 1, 1)
+	s.heart(BeatHeart, 5)
+	for range 2 { // it may ask again
+		if !s.vote(2, led(2, 5)).Consent {
+			t.Fatal("no consent to the primary's bump")
+		}
+	}
+	if s.vote(2, led(2, 6)).Consent {
+		t.Error("consented to a second bump at once")
+	}
+	s.now += 9 * time.Second
+	s.heart(BeatHeart, 6)
+	if s.vote(2, led(2, 6)).Consent {
+		t.Error("consented to a second bump within 10 s")
+	}
+	s.now += 2 * time.Second
+	s.heart(BeatHeart, 6)
+	if !s.vote(2, led(2, 6)).Consent {
+		t.Error("no consent to a bump after 10 s")
+	}
+}
+
+// TestTheBestLogTakesOverFirst (c): then the order of the assignment, and who
+// failed before waits longer.
+func TestTheBestLogTakesOverFirst(t *testing.T) {
+	interval := suspect / 4
+	for _, c := range []struct {
+		name    string
+		epoch   Epoch // of 3's log
+		index   Index
+		failed  int // reigns of this node that came to nothing
+		from    time.Duration
+		through time.Duration
+	}{
+		{"3 has less", 1, 3, 0, 0, interval / 2},
+		{"3 has as much, but comes later", 4, 3, 0, 0, interval / 2},
+		{"3 has more", 4, 4, 0, interval, interval * 3 / 2},
+		{"after a failure", 4, 3, 1, suspect / 2, suspect/2 + interval/2},
+		{"after two", 4, 3, 2, suspect, suspect + interval/2},
+		{"after many", 4, 3, 12, 10 * time.Second, 10*time.Second + interval/2},
+	} {
+		s := followerOf2(t, 1, 1, 4)
+		e := Epoch(5)
+		for range c.failed {
+			s.from(2, &PreVote{LayoutVersion: -1, Items: []PreVoteItem{{0, led(1, e+1)}}})
+			s.prepare(led(2, e+2))
+			e += 2
+		}
+		s.pass(2 * suspect)
+		s.consent(3, c.epoch, c.index)
+		if wait := s.replica().taker.goAt - s.now; wait < c.from || wait >= c.through {
+			t.Errorf("%s: waits %v, want %v to %v", c.name, wait, c.from, c.through)
+		}
+	}
+}
+
+// TestAMinorityOfConsentsTakesNothing (b).
+func TestAMinorityOfConsentsTakesNothing(t *testing.T) {
+	five := Assignment{Epoch: 5, Primary: 2, Replicas: []MemberNumber{1, 2, 3, 4, 5}}
+	s := newScene(t, disk{asg: five, promised: 5, zk: newZookeeper()})
+	s.pass(2 * suspect)
+	s.consent(3, 0, 0)
+	s.consent(6, 0, 0) // no replica
+	s.pass(suspect / 2)
+	if s.zk.count(setLayout) > 0 {
+		t.Fatal("took over with two of five")
+	}
+	s.consent(3, 0, 0)
+	s.consent(4, 0, 0)
+	s.pass(suspect / 2)
+	if s.zk.count(setLayout) != 1 || s.saw(EventTakeOver) != 1 {
+		t.Errorf("%d steps, want a take-over", s.zk.count(setLayout))
+	}
+}
+
+// TestAStepIsJudgedAnewAfterAConflict (e): another was faster, and leads.
+func TestAStepIsJudgedAnewAfterAConflict(t *testing.T) {
+	s := newScene(t, disk{asg: led(2, 5), promised: 5, zk: newZookeeper()})
+	s.pass(2 * suspect)
+	s.zk.put("/dkv/default/layout", encoded(t, layoutOf(t, 1, led(3, 6))), 1) // the watch is late
+	s.consent(3, 0, 0)
+	s.pass(suspect / 2)
+	if s.saw(EventLayoutConflict) != 1 || s.zk.count(setLayout) != 1 {
+		t.Errorf("%d conflicts of %d steps, want one of one", s.saw(EventLayoutConflict), s.zk.count(setLayout))
+	}
+	if a := s.replica().known(); a.Epoch != 6 || a.Primary != 3 {
+		t.Errorf("follows %+v, want epoch 6 of member 3", *a)
+	}
+}
+
+// TestAJointTakeOver (f): with N's answers it keeps the move; without them it
+// cancels it.
+func TestAJointTakeOver(t *testing.T) {
+	a := Assignment{Epoch: 5, Primary: 2, Replicas: three, Next: []MemberNumber{4, 5, 6}}
+	for _, c := range []struct {
+		name   string
+		answer []MemberNumber // of N
+		moving bool
+	}{
+		{"N answers", []MemberNumber{4, 5}, true},
+		{"N is silent", []MemberNumber{4}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene(t, disk{asg: a, promised: 5, zk: newZookeeper()})
+			for range 16 {
+				s.pass(suspect / 4)
+				if s.replica().known().Epoch == 5 && s.replica().taker.since > 0 {
+					s.consent(3, 0, 0)
+					for _, m := range c.answer {
+						s.consent(m, 0, 0)
+					}
+				}
+			}
+			got := s.replica().known()
+			if got.Epoch != 6 || got.Primary != 1 || got.Moving() != c.moving {
+				t.Errorf("the assignment is %+v, want epoch 6 of member 1, moving %v", *got, c.moving)
+			}
+		})
+	}
+}
+
+// TestOneOutsideRDoesNotCancelForASilentN (f).
+func TestOneOutsideRDoesNotCancelForASilentN(t *testing.T) {
+	a := Assignment{Epoch: 5, Primary: 2, Replicas: []MemberNumber{2, 3, 4}, Next: []MemberNumber{1, 5, 6}}
+	s := newScene(t, disk{asg: a, promised: 5, zk: newZookeeper()})
+	for range 16 {
+		s.pass(suspect / 4)
+		s.consent(3, 0, 0)
+		s.consent(4, 0, 0)
+	}
+	if s.zk.count(setLayout) > 0 {
+		t.Errorf("the assignment is %+v", *s.replica().known())
+	}
+}
+
+// TestAMoveThatDoesNotEndIsCancelled (f): by its primary after move-timeout,
+// by another of R five seconds later.
+func TestAMoveThatDoesNotEndIsCancelled(t *testing.T) {
+	next := []MemberNumber{4, 5, 6}
+	t.Run("by the primary", func(t *testing.T) {
+		s := newScene(t, disk{asg: Assignment{Epoch: 5, Primary: 1, Replicas: three, Next: next}, promised: 4, zk: newZookeeper()})
+		s.pass(10 * time.Second)
+		if s.zk.count(setLayout) > 0 {
+			t.Fatal("cancelled within 10 s")
+		}
+		s.pass(suspect)
+		if a := s.replica().known(); a.Epoch != 6 || a.Moving() || a.Primary != 1 {
+			t.Errorf("the assignment is %+v, want no move", *a)
+		}
+	})
+	t.Run("by another", func(t *testing.T) {
+		s := newScene(t, disk{asg: Assignment{Epoch: 5, Primary: 2, Replicas: three, Next: next}, promised: 5, zk: newZookeeper()})
+		for end := s.now + 15*time.Second; s.now < end; s.pass(suspect / 4) {
+			s.heart(BeatHeart, 5)
+		}
+		if s.zk.count(setLayout) > 0 {
+			t.Fatal("cancelled within 15 s")
+		}
+		s.pass(suspect / 2)
+		if a := s.replica().known(); a.Epoch != 6 || a.Moving() || a.Primary != 2 {
+			t.Errorf("the assignment is %+v, want no move and the same primary", *a)
+		}
+	})
+}
+
+// TestAMoveIsFinishedByWhoCommittedIt (L3): not before the joint no-op is
+// committed.
+func TestAMoveIsFinishedByWhoCommittedIt(t *testing.T) {
+	a := Assignment{Epoch: 5, Primary: 1, Replicas: three, Next: []MemberNumber{4, 5, 6}}
+	s := newScene(t, disk{asg: a, promised: 4, epochs: []Epoch{1, 1}, applied: 2, zk: newZookeeper()})
+	s.promise(2, 1, 2)
+	s.ack(2, 3, 5)
+	s.pass(suspect / 4)
+	if s.zk.count(setLayout) > 0 {
+		t.Fatal("finished before N has the no-op")
+	}
+	s.ack(6)
+	s.pass(suspect / 4)
+	if s.saw(EventMoveFinished) != 1 {
+		t.Fatal("not finished")
+	}
+	l, err := layout.Decode(s.zk.znodes["/dkv/default/layout"].data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, _ := l.Partition(0); p.Epoch != 6 || p.Moving() || p.Primary != 5 || p.Replicas[0] != 4 {
+		t.Errorf("the assignment is %+v, want epoch 6 of 4, 5, 6, led by 5, who has all", p)
+	}
+}
