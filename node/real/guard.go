@@ -154,6 +154,9 @@ func (g *guard) greeted(timeout time.Duration, session int64) error {
 		g.over = true
 		return fmt.Errorf("the server answered with session %#x instead of %#x", session, g.session)
 	default:
+		if !g.told.IsZero() {
+			g.log.Info("ZooKeeper is reached again", "after", time.Since(g.since).Round(time.Millisecond))
+		}
 		g.session, g.negotiated = session, timeout
 		g.acked, g.since, g.told = time.Now(), time.Time{}, time.Time{}
 	}

@@ -9,8 +9,30 @@ import (
 	"dkv/node"
 )
 
-// maxLogged bounds the lines that wait for stderr.
-const maxLogged = 1024
+const (
+	// maxLogged bounds the lines that wait for stderr.
+	maxLogged = 1024
+	// summaryTime is over how much of it events are added up for a line: the
+	// loss of one node is a take-over of a hundred partitions.
+	summaryTime = time.Second
+)
+
+// summaries are the events of which an operator reads how many partitions they
+// befell.
+var summaries = []struct {
+	kind  node.EventKind
+	level slog.Level
+	text  string
+}{
+	{node.EventTakeOver, slog.LevelInfo, "took partitions over"},
+	{node.EventBump, slog.LevelInfo, "began new epochs of partitions led before"},
+	{node.EventHandOver, slog.LevelInfo, "handed partitions over to their preferred primaries"},
+	{node.EventQuiet, slog.LevelWarn, "lost the quorum of partitions: their requests are refused"},
+	{node.EventResumed, slog.LevelInfo, "has the quorum of partitions again"},
+	{node.EventMoveFinished, slog.LevelInfo, "finished moves of partitions"},
+	{node.EventMoveCancelled, slog.LevelWarn, "cancelled moves of partitions"},
+	{node.EventSnapshotInstalled, slog.LevelInfo, "caught up with partitions by snapshots"},
+}
 
 // observer is node.Observer: counts by kind, and lines for the operator. Lines
 // are written by a goroutine of their own, for a full pipe must not stop the
@@ -57,7 +79,7 @@ func levelOf(k node.EventKind) (level slog.Level, logged bool) {
 		return slog.LevelError, true
 	case node.EventAlarm:
 		return slog.LevelWarn, true
-	case node.EventNotice, node.EventRegistered, node.EventFormed, node.EventSessionExpired, node.EventMember:
+	case node.EventNotice, node.EventRegistered, node.EventFormed, node.EventMember:
 		return slog.LevelInfo, true
 	case node.EventLogged, node.EventApplied, node.EventPromised, node.EventPromiseKept,
 		node.EventDuplicateForward, node.EventRelayed, node.EventAppendRejected, node.EventCompacted:
@@ -68,10 +90,15 @@ func levelOf(k node.EventKind) (level slog.Level, logged bool) {
 
 func (o *observer) write() {
 	defer close(o.flushed)
+	ticks := time.NewTicker(summaryTime)
+	defer ticks.Stop()
+	told := make([]uint64, len(summaries))
 	for open := true; open; {
 		select {
 		case l := <-o.lines:
 			o.emit(l)
+		case <-ticks.C:
+			o.summarize(told)
 		case <-o.quit:
 			open = false
 		}
@@ -81,8 +108,21 @@ func (o *observer) write() {
 		case l := <-o.lines:
 			o.emit(l)
 		default:
+			o.summarize(told)
 			return
 		}
+	}
+}
+
+// summarize writes a line for each kind of event that happened since it was
+// told.
+func (o *observer) summarize(told []uint64) {
+	for i, s := range summaries {
+		count := o.counts[s.kind].Load()
+		if n := count - told[i]; n > 0 {
+			o.log.Log(context.Background(), s.level, s.text, "partitions", n)
+		}
+		told[i] = count
 	}
 }
 

@@ -17,6 +17,10 @@ type clusterPage struct {
 	Members     []memberPage `json:"members"`
 }
 
+// noStatus is why there is no status: the loop has stopped, or is held up by a
+// disk that does not answer.
+const noStatus = "this node is stopping, or does not get on"
+
 type nodePage struct {
 	ID        node.NodeID       `json:"id"`
 	Store     node.StoreID      `json:"store"`
@@ -43,7 +47,7 @@ type memberPage struct {
 func (a *api) serveCluster(w http.ResponseWriter, r *http.Request) {
 	s := a.status(false)
 	if s == nil {
-		a.refuse(w, http.StatusServiceUnavailable, "this node is stopping")
+		a.refuse(w, http.StatusServiceUnavailable, noStatus)
 		return
 	}
 	answerJSON(w, http.StatusOK, clusterOf(s))
@@ -107,7 +111,7 @@ type replicaPage struct {
 func (a *api) servePartitions(w http.ResponseWriter, r *http.Request) {
 	s := a.status(true)
 	if s == nil {
-		a.refuse(w, http.StatusServiceUnavailable, "this node is stopping")
+		a.refuse(w, http.StatusServiceUnavailable, noStatus)
 		return
 	}
 	list := make([]partitionPage, 0, len(s.Partitions))
@@ -138,7 +142,7 @@ func partitionOf(p node.PartitionStatus) partitionPage {
 // serveHealth says that the loop turns.
 func (a *api) serveHealth(w http.ResponseWriter, r *http.Request) {
 	if a.status(false) == nil {
-		a.refuse(w, http.StatusServiceUnavailable, "this node is stopping")
+		a.refuse(w, http.StatusServiceUnavailable, noStatus)
 		return
 	}
 	answerJSON(w, http.StatusOK, map[string]string{"status": "live"})
@@ -151,7 +155,7 @@ type readyPage struct {
 
 // serveReady says whether the node serves, and if not, what it waits for.
 func (a *api) serveReady(w http.ResponseWriter, r *http.Request) {
-	page := readyPage{Why: "this node is stopping"}
+	page := readyPage{Why: noStatus}
 	if s := a.status(false); s != nil {
 		page = readyPage{Ready: s.Ready, Why: s.Why}
 	}

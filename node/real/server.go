@@ -56,6 +56,7 @@ type Server struct {
 	debug    *http.Server // nil: not asked for
 	debugAt  net.Listener
 
+	patience time.Duration // for each step of a graceful end
 	failOnce sync.Once
 	failed   chan struct{} // closed with failure set
 	failure  error
@@ -68,7 +69,7 @@ func Open(o Options) (s *Server, err error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s = &Server{options: o, log: o.Log, loop: newLoop(), failed: make(chan struct{})}
+	s = &Server{options: o, log: o.Log, loop: newLoop(), patience: stopTime, failed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -76,6 +77,9 @@ func Open(o Options) (s *Server, err error) {
 		}
 	}()
 	if err = s.listen(); err != nil {
+		return s, err
+	}
+	if err = s.options.Config.Validate(); err != nil { // before a data directory is made
 		return s, err
 	}
 	s.store, err = pebblestore.Open(pebblestore.Options{
@@ -182,7 +186,7 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 }
 
@@ -288,11 +292,12 @@ func (s *Server) stop(ended <-chan struct{}) {
 	select {
 	case <-left:
 	case <-s.failed:
-	case <-time.After(stopTime + 2*s.options.Config.SuspectAfter):
+	case <-time.After(s.patience + 2*s.options.Config.SuspectAfter):
 		s.log.Warn("the node did not end its work in time")
 	}
-	s.closeDoors(ended)
-	s.bounded("closing the store", func() { _ = s.store.Close() })
+	if s.closeDoors(ended) { // or the loop still uses the store
+		s.bounded("closing the store", func() { _ = s.store.Close() })
+	}
 	s.observer.close()
 	s.log.Info("node stopped")
 }
@@ -304,9 +309,10 @@ func (s *Server) abandon(ended <-chan struct{}) {
 	s.observer.close()
 }
 
-func (s *Server) closeDoors(ended <-chan struct{}) {
+// closeDoors says whether the loop has ended, and with it all use of the store.
+func (s *Server) closeDoors(ended <-chan struct{}) bool {
 	s.loop.stop()
-	s.bounded("ending the loop", func() { <-ended })
+	over := s.bounded("ending the loop", func() { <-ended })
 	bound, cancel := context.WithTimeout(context.Background(), answerDrain)
 	defer cancel()
 	if err := s.http.Shutdown(bound); err != nil {
@@ -316,16 +322,20 @@ func (s *Server) closeDoors(ended <-chan struct{}) {
 		_ = s.debug.Close()
 	}
 	s.bounded("closing connections", s.network.close)
+	return over
 }
 
-// bounded waits for fn, but not for ever: the process ends anyway.
-func (s *Server) bounded(what string, fn func()) {
+// bounded waits for fn, but not for ever: the process ends anyway. It says
+// whether fn has returned.
+func (s *Server) bounded(what string, fn func()) bool {
 	done := make(chan struct{})
 	go func() { fn(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(stopTime):
+		return true
+	case <-time.After(s.patience):
 		s.log.Warn("gave up waiting", "for", what)
+		return false
 	}
 }
 

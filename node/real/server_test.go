@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -271,10 +273,13 @@ func TestBadOptions(t *testing.T) {
 	}
 	for _, test := range tests {
 		o := good
-		o.Data = t.TempDir()
+		o.Data = filepath.Join(t.TempDir(), "data")
 		test.change(&o)
 		if s, err := Open(o); err == nil || s != nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("want an error that says %q: %v", test.says, err)
+		}
+		if _, err := os.Stat(o.Data); o.Data != "" && err == nil {
+			t.Errorf("options without %s left a data directory behind", test.says)
 		}
 	}
 }
@@ -326,6 +331,57 @@ func TestEventsAreCounted(t *testing.T) {
 	}
 	o.close()
 	o.Observe(node.Event{Kind: node.EventAlarm}) // after the end: nothing
+}
+
+// Of a take-over of many partitions an operator reads one line, at the level
+// that nodes log at by default.
+func TestEventsOfPartitionsAreSummed(t *testing.T) {
+	var log syncBuffer
+	o := newObserver(slog.New(slog.NewTextHandler(&log, nil)))
+	for p := range 50 {
+		o.Observe(node.Event{Kind: node.EventTakeOver, Partition: node.PartitionID(p), Epoch: 2, Peer: 1})
+	}
+	o.Observe(node.Event{Kind: node.EventQuiet, Partition: 7, Epoch: 2})
+	o.close()
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], "took partitions over") || !strings.Contains(lines[0], "partitions=50") ||
+		!strings.Contains(lines[1], "level=WARN") || !strings.Contains(lines[1], "partitions=1") {
+		t.Errorf("told:\n%s", log.String())
+	}
+}
+
+// A bug that ends a request must not pass unseen.
+func TestPanicsOfTheDoorAreTold(t *testing.T) {
+	var log syncBuffer
+	s := &Server{log: slog.New(slog.NewTextHandler(&log, nil))}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	door := s.httpServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a bug") }))
+	go func() { _ = door.Serve(listener) }()
+	defer door.Close()
+	if _, err := http.Get("http://" + listener.Addr().String()); err == nil {
+		t.Error("a request that panicked was answered")
+	}
+	eventually(t, "the panic is told", func() bool { return strings.Contains(log.String(), "a bug") })
+}
+
+// The store must not be closed below a loop that still uses it.
+func TestStuckLoopKeepsItsStore(t *testing.T) {
+	server := zkserver.NewTest(t)
+	m := runMember(t, memberOptions(t, 0, 1, server.Address()))
+	awaitReady(t, m)
+	held := make(chan struct{})
+	stuck := make(chan struct{})
+	m.loop.post(func() { close(stuck); <-held })
+	<-stuck
+	m.patience = 50 * time.Millisecond
+	m.end(t)
+	if _, _, err := m.store.Get([]byte("m/")); err != nil {
+		t.Errorf("the store below the loop: %v", err)
+	}
+	close(held)
 }
 
 // Lines wait for stderr without holding the loop up, and are bounded.
