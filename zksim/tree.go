@@ -316,6 +316,7 @@ func (t *Tree) Ephemerals(id int64) []string {
 // EphemeralCount is the number of ephemeral nodes of all sessions.
 func (t *Tree) EphemeralCount() int {
 	count := 0
+	// order-free: a sum has no order
 	for _, s := range t.sessions {
 		count += len(s.ephemerals)
 	}
@@ -373,6 +374,7 @@ func sequenceName(counter int32) string {
 
 func sortedKeys[K int64 | string, V any](m map[K]V) []K {
 	keys := make([]K, 0, len(m))
+	// order-free: sorted below
 	for k := range m {
 		keys = append(keys, k)
 	}

@@ -71,7 +71,7 @@ func (w *Watches) Add(kind WatchKind, path string, watcher int64) {
 
 // Drop disarms everything of one watcher.
 func (w *Watches) Drop(watcher int64) {
-	for key := range w.byWatcher[watcher] { // order has no effect: each removes itself only
+	for key := range w.byWatcher[watcher] { // order-free: each removes itself only
 		list := w.tables[key.kind][key.path]
 		if at, ok := slices.BinarySearch(list, watcher); ok {
 			list = slices.Delete(list, at, at+1)
@@ -88,6 +88,7 @@ func (w *Watches) Drop(watcher int64) {
 // Len is the number of armed watches.
 func (w *Watches) Len() int {
 	total := 0
+	// order-free: a sum has no order
 	for _, mine := range w.byWatcher {
 		total += len(mine)
 	}
