@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"dkv/node/client"
 )
 
 // execute runs a command line and returns what it printed.
@@ -90,6 +92,7 @@ func TestPutSendsWhatItWasGiven(t *testing.T) {
 }
 
 func TestBadUse(t *testing.T) {
+	taken, _ := cluster(t, 200, nil, "")
 	tests := []struct {
 		args []string
 		says string
@@ -104,6 +107,9 @@ func TestBadUse(t *testing.T) {
 		{[]string{"node", "--id", "n1", "--data", t.TempDir(), "--log-level", "loud"}, "loud"},
 		{[]string{"node", "--id", "n/1", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0"}, "n/1"},
 		{[]string{"node", "--id", "n1", "--data", t.TempDir(), "--zookeeper", "zk"}, "zk"},
+		{[]string{"node", "--id", "n1", "--data", t.TempDir(), "--listen", ":0"}, "with --advertise"},
+		{[]string{"node", "--id", "n1", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--peer-listen", "[::]:0"}, "with --peer-advertise"},
+		{[]string{"node", "--id", "n1", "--data", t.TempDir(), "--peer-listen", "127.0.0.1:0", "--listen", taken}, "--listen, --peer-listen"},
 		{[]string{"local", "--nodes", "0"}, "--nodes"},
 		{[]string{"local", "--base-port", "65530"}, "--base-port"},
 		{[]string{"bench", "--mix", "get=50,scan=50"}, "--mix"},
@@ -123,6 +129,14 @@ func TestBadUse(t *testing.T) {
 	}
 	if code, _, errors := execute(t, "", "get", "k", "--server", "127.0.0.1:1"); code != exitRefused || !strings.Contains(errors, "127.0.0.1:1") {
 		t.Errorf("nobody there: code %d, errors %q", code, errors)
+	}
+}
+
+func TestPutOfTooMuchIsNotSent(t *testing.T) {
+	address, asked := cluster(t, 204, map[string]string{"DKV-Index": "1"}, "")
+	code, _, errors := execute(t, strings.Repeat("v", client.MaxValueBytes+1), "put", "k", "-", "--server", address)
+	if code != exitError || !strings.Contains(errors, "more than 1048576 bytes") || asked.Method != "" {
+		t.Errorf("code %d, errors %q, asked %q", code, errors, asked.Method)
 	}
 }
 

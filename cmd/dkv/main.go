@@ -17,10 +17,10 @@ import (
 
 // Exit codes, as `dkv --help` tells them.
 const (
-	exitError    = 1 // bad use, no connection, a node that can't go on
+	exitError    = 1 // bad use, a node that can't go on
 	exitNotFound = 2 // the key is absent
 	exitFailed   = 3 // the condition did not hold
-	exitRefused  = 4 // certainly not applied
+	exitRefused  = 4 // certainly not applied; also if no server was reached
 	exitUnknown  = 5 // it may have been applied, or may yet be
 )
 
@@ -67,9 +67,9 @@ key is replicated to three nodes, and reads always see the latest write.
 Every flag can be set by the environment: --session-timeout is also
 DKV_SESSION_TIMEOUT. The command line wins.
 
-Exit codes: 0 done, 1 bad use or no connection, 2 no such key, 3 the condition
-did not hold, 4 refused (certainly not applied), 5 unknown (a write may have
-been applied, or may yet be).`,
+Exit codes: 0 done, 1 bad use, or a node that can't go on, 2 no such key, 3 the
+condition did not hold, 4 refused (certainly not applied; also if no server was
+reached), 5 unknown (a write may have been applied, or may yet be).`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {

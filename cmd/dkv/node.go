@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,6 +74,9 @@ func (f *nodeFlags) run(cmd *cobra.Command) error {
 	if f.options.Data == "" {
 		return fmt.Errorf("a node needs a disk: give --data or DKV_DATA")
 	}
+	if err := f.checkAddresses(); err != nil {
+		return err
+	}
 	log, err := newLog(cmd.ErrOrStderr(), f.logLevel)
 	if err != nil {
 		return err
@@ -78,10 +84,35 @@ func (f *nodeFlags) run(cmd *cobra.Command) error {
 	f.options.Config.ID = real.NodeID(f.id)
 	f.options.Log = log
 	server, err := real.Open(f.options)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: another process has that port; --listen, --peer-listen and --debug-listen choose others", err)
+	}
 	if err != nil {
 		return err
 	}
 	return server.Run(cmd.Context())
+}
+
+// checkAddresses wants to know what others are told of a node that listens on
+// every address.
+func (f *nodeFlags) checkAddresses() error {
+	o, c := &f.options, &f.options.Config
+	for _, a := range []struct{ listen, advertised, flag string }{
+		{o.Listen, c.HTTPAddress, "listen"},
+		{o.PeerListen, c.PeerAddress, "peer-listen"},
+	} {
+		if a.advertised == "" && isWildcard(a.listen) {
+			return fmt.Errorf("--%s %s is every address of this machine: say with --%s which one others use, host:port",
+				a.flag, a.listen, strings.Replace(a.flag, "listen", "advertise", 1))
+		}
+	}
+	return nil
+}
+
+func isWildcard(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "" || ip != nil && ip.IsUnspecified())
 }
 
 func newLog(to io.Writer, level string) (*slog.Logger, error) {

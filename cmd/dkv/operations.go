@@ -93,8 +93,11 @@ func newPutCommand() *cobra.Command {
 			value := []byte(args[1])
 			if args[1] == "-" {
 				var err error
-				if value, err = io.ReadAll(cmd.InOrStdin()); err != nil {
+				if value, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), client.MaxValueBytes+1)); err != nil {
 					return fmt.Errorf("reading the value: %w", err)
+				}
+				if len(value) > client.MaxValueBytes {
+					return fmt.Errorf("the value has more than %d bytes", client.MaxValueBytes)
 				}
 			}
 			return f.call(cmd, func(ctx context.Context, c *client.Client) error {

@@ -22,9 +22,11 @@ const (
 	dialTimeout   = time.Second
 	maxIdleConns  = 256
 	maxPageBytes  = 64 << 20
-	maxValueBytes = 1 << 20
 	maxErrorBytes = 64 << 10
 )
+
+// MaxValueBytes is the length of the longest value that a server takes.
+const MaxValueBytes = 1 << 20
 
 // Client calls the servers of one cluster. It is safe for concurrent use.
 type Client struct {
@@ -253,12 +255,12 @@ func readValue(r *http.Response, method string) ([]byte, error) {
 	if method != http.MethodGet {
 		return nil, nil
 	}
-	value, err := io.ReadAll(io.LimitReader(r.Body, maxValueBytes+1))
+	value, err := io.ReadAll(io.LimitReader(r.Body, MaxValueBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading the value: %w", err)
 	}
-	if len(value) > maxValueBytes {
-		return nil, fmt.Errorf("the value has more than %d bytes", maxValueBytes)
+	if len(value) > MaxValueBytes {
+		return nil, fmt.Errorf("the value has more than %d bytes", MaxValueBytes)
 	}
 	return value, nil
 }
