@@ -21,6 +21,7 @@ type doors struct {
 	rows   map[string][]byte
 	rotten func(key string) bool // whether a Get of the key fails
 	dones  []func(error)
+	made   int // commits
 	views  int // open
 	sent   []*Envelope
 	events []Event
@@ -121,6 +122,7 @@ func (d *doors) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 }
 
 func (d *doors) Commit(b *Batch, done func(error)) {
+	d.made++
 	for _, op := range b.Ops {
 		switch op.Kind {
 		case BatchPut:

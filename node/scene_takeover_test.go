@@ -306,3 +306,49 @@ func TestAMoveIsFinishedByWhoCommittedIt(t *testing.T) {
 		t.Errorf("the assignment is %+v, want epoch 6 of 4, 5, 6, led by 5, who has all", p)
 	}
 }
+
+// TestAPartitionIsHandedToThePreferredPrimary (d): after the own settle time, if
+// it answers and has nearly all, and has not failed lately.
+func TestAPartitionIsHandedToThePreferredPrimary(t *testing.T) {
+	a := Assignment{Epoch: 5, Primary: 1, Replicas: []MemberNumber{1, 2, 4}} // the ring prefers 4
+	for _, c := range []struct {
+		name   string
+		play   func(s *scene)
+		handed bool
+	}{
+		{"fit", func(s *scene) { s.ack(2, 4) }, true},
+		{"silent", func(s *scene) { s.ack(2) }, false},
+		{"far behind", func(s *scene) {
+			s.beatReply(4, BeatReplyItem{Epoch: 5, Promised: 5})
+			s.ack(2)
+		}, false},
+		{"failed lately", func(s *scene) {
+			s.replica().move.failures = []failure{{4, time.Hour, time.Hour}}
+			s.ack(2, 4)
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene(t, disk{asg: a, promised: 4, epochs: make100(1), applied: 2, zk: newZookeeper()})
+			s.promise(2, 1, 100)
+			for s.now < 10*time.Second {
+				c.play(s)
+				if s.zk.count(setLayout) > 0 {
+					t.Fatalf("handed over after %v", s.now)
+				}
+				s.pass(suspect / 4)
+			}
+			c.play(s)
+			s.pass(suspect / 4)
+			if got := s.saw(EventHandOver) == 1 && s.replica().known().Primary == 4; got != c.handed {
+				t.Errorf("handed over: %v, want %v", got, c.handed)
+			}
+		})
+	}
+}
+
+func make100(e Epoch) (epochs []Epoch) {
+	for range 100 {
+		epochs = append(epochs, e)
+	}
+	return epochs
+}
