@@ -29,10 +29,28 @@ func newFaultPlayer(w *World, s *Schedule) *faultPlayer {
 	return f
 }
 
-// take takes a step, and sees to its end.
+// take finds out who is struck, and takes the step, now or later.
 func (f *faultPlayer) take(s *Step) {
-	f.note("%v", s)
-	end := f.begin(s)
+	hosts := f.resolve(s.Targets)
+	if len(hosts) == 0 && len(s.Targets) > 0 {
+		f.note("nobody has the role: %v", s)
+		return
+	}
+	if s.After == 0 {
+		f.act(s, hosts)
+		return
+	}
+	f.world.After(s.After, func() {
+		if !f.over {
+			f.act(s, hosts)
+		}
+	})
+}
+
+// act takes a step, and sees to its end.
+func (f *faultPlayer) act(s *Step, hosts []int) {
+	f.note("%v: %v", s, hostNames(hosts))
+	end := f.begin(s, hosts)
 	if end == nil || s.For == 0 {
 		return
 	}
@@ -46,12 +64,8 @@ func (f *faultPlayer) take(s *Step) {
 
 // begin does what a step says, and returns what takes it back; nil if nothing
 // does.
-func (f *faultPlayer) begin(s *Step) (end func()) {
+func (f *faultPlayer) begin(s *Step, hosts []int) (end func()) {
 	w := f.world
-	hosts := f.resolve(s.Targets)
-	if len(hosts) == 0 && len(s.Targets) > 0 {
-		return nil // nobody has that role now
-	}
 	switch s.Do {
 	case Crash:
 		w.Crash(hosts[0])
@@ -72,7 +86,7 @@ func (f *faultPlayer) begin(s *Step) (end func()) {
 		w.Move(s.Partition, f.members(hosts), nil)
 	case Cancel:
 		w.Cancel(s.Partition, nil)
-	case CutOneWay, CutTwoWay, Isolate, Split, Heal, SetRates:
+	case CutOneWay, CutTwoWay, Isolate, Split, Cordon, Heal, SetRates:
 		return f.beginNetwork(s, hosts)
 	default:
 		return f.beginZooKeeper(s, hosts)
@@ -102,6 +116,8 @@ func (f *faultPlayer) beginNetwork(s *Step, hosts []int) (end func()) {
 		return n.Isolate(ids[0]).Heal
 	case Split:
 		return n.Split(ids, f.others(hosts)).Heal
+	case Cordon:
+		return n.Split(ids[:1], f.others(hosts)).Heal
 	case Heal:
 		n.HealAll()
 		f.setRates(f.schedule.Setup.Rates)
@@ -177,8 +193,12 @@ func (f *faultPlayer) hostOf(t Target) int {
 	if t.Role == Primary {
 		return f.world.HostOf(p.Primary)
 	}
+	rank := 0
 	for _, m := range p.Replicas {
-		if m != p.Primary {
+		if m == p.Primary {
+			continue
+		}
+		if rank++; rank == 1 && t.Role == Backup || rank == 2 && t.Role == Second {
 			return f.world.HostOf(m)
 		}
 	}

@@ -14,8 +14,11 @@ type invariants struct {
 	hosts      []hostFacts
 	partitions []partitionFacts
 	layouts    layoutFacts
-	counts     [node.EventKinds]uint64 // of all events, by kind
-	stray      uint64                  // events about partitions that do not exist
+	// ringPartitions is for how many partitions the ring is compared with its
+	// plain rule when the cluster forms; 0: only for those that it has.
+	ringPartitions int
+	counts         [node.EventKinds]uint64 // of all events, by kind
+	stray          uint64                  // events about partitions that do not exist
 }
 
 // partitionFacts is what is true of a partition, whoever says so.
@@ -411,5 +414,11 @@ func sameMembers(a, b []node.MemberNumber) bool {
 func (c *invariants) onFormed(l *layout.Layout) {
 	if what := checkOwners(l); what != "" {
 		c.broken(Invariant, "the first layout does not follow the ring: %s", what)
+	}
+	if c.ringPartitions == 0 {
+		return
+	}
+	if what := checkRing(l, c.ringPartitions); what != "" {
+		c.broken(Invariant, "the ring differs from its plain rule: %s", what)
 	}
 }

@@ -1,12 +1,14 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math/big"
 	"slices"
 	"strconv"
 
 	"dkv/node/layout"
+	"dkv/node/ring"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -65,9 +67,10 @@ func loadBound(total, members int) int {
 func plainOwners(members []layout.Member, q, replicas int) [][]layout.MemberNumber {
 	load := make([]int, len(members))
 	bound := loadBound(q*replicas, len(members))
+	tokens := tokensOf(members)
 	owners := make([][]layout.MemberNumber, q)
 	for p := range owners {
-		for _, i := range byDistance(members, point(p, q)) {
+		for _, i := range byDistance(members, tokens, point(p, q)) {
 			if load[i] < bound && len(owners[p]) < replicas {
 				owners[p] = append(owners[p], members[i].Number)
 				load[i]++
@@ -80,36 +83,63 @@ func plainOwners(members []layout.Member, q, replicas int) [][]layout.MemberNumb
 	return owners
 }
 
+// checkRing compares what package ring would choose for these members and q
+// partitions with the plain rule: for a q greater than a simulated cluster has,
+// so that partitions lie close to the ring's seam.
+func checkRing(l *layout.Layout, q int) string {
+	members, replicas := l.Members(), min(l.Replication(), len(l.Members()))
+	var of []ring.Member
+	for _, m := range members {
+		of = append(of, ring.Member{Number: uint64(m.Number), ID: string(m.Node), Weight: 1})
+	}
+	targets, err := ring.Assign(q, replicas, of)
+	if err != nil {
+		return err.Error()
+	}
+	want := plainOwners(members, q, replicas)
+	for p := range want {
+		got := make([]layout.MemberNumber, len(targets[p].Replicas))
+		for i, m := range targets[p].Replicas {
+			got[i] = layout.MemberNumber(m)
+		}
+		if !sameMembers(got, want[p]) {
+			return fmt.Sprintf("of %d partitions, %d would have replicas %v, want %v", q, p, got, want[p])
+		}
+	}
+	return ""
+}
+
 // point is ⌊p·2^64/q⌋.
 func point(p, q int) uint64 {
 	n := new(big.Int).Lsh(big.NewInt(int64(p)), 64)
 	return n.Div(n, big.NewInt(int64(q))).Uint64()
 }
 
+// tokensOf lists the tokens of each member.
+func tokensOf(members []layout.Member) [][]uint64 {
+	tokens := make([][]uint64, len(members))
+	for i, m := range members {
+		for t := range 128 {
+			tokens[i] = append(tokens[i], xxhash.Sum64String(string(m.Node)+"#"+strconv.Itoa(t)))
+		}
+	}
+	return tokens
+}
+
 // byDistance lists members, as indices, in the order in which one meets their
 // first tokens clockwise from the point.
-func byDistance(members []layout.Member, point uint64) []int {
+func byDistance(members []layout.Member, tokens [][]uint64, point uint64) []int {
 	distance := make([]uint64, len(members))
 	order := make([]int, len(members))
-	for i, m := range members {
+	for i := range members {
 		order[i] = i
 		distance[i] = ^uint64(0)
-		for t := range 128 {
-			hash := xxhash.Sum64String(string(m.Node) + "#" + strconv.Itoa(t))
+		for _, hash := range tokens[i] {
 			distance[i] = min(distance[i], hash-point) // wraps around, as the ring does
 		}
 	}
 	slices.SortFunc(order, func(a, b int) int {
-		if distance[a] != distance[b] {
-			if distance[a] < distance[b] {
-				return -1
-			}
-			return 1
-		}
-		if members[a].Node < members[b].Node {
-			return -1
-		}
-		return 1
+		return cmp.Or(cmp.Compare(distance[a], distance[b]), cmp.Compare(members[a].Node, members[b].Node))
 	})
 	return order
 }

@@ -65,6 +65,17 @@ func TestOwnersAgreeWithTheRing(t *testing.T) {
 	}
 }
 
+func TestRingFollowsItsPlainRuleAtTheSeam(t *testing.T) {
+	for nodes := 3; nodes <= 7; nodes++ {
+		l := ringLayout(t, nodes, 4, 3, same)
+		for _, q := range []int{64, 256, 2048} {
+			if what := checkRing(l, q); what != "" {
+				t.Errorf("%d nodes: %s", nodes, what)
+			}
+		}
+	}
+}
+
 func TestOwnersOffTheRingAreSeen(t *testing.T) {
 	const nodes, q = 5, 4
 	for p := range q {

@@ -62,6 +62,9 @@ func runProcesses(s *Schedule, o RunOptions, newProcess func(int, node.Config, n
 	r := &run{schedule: s, setup: &s.Setup, options: o, newProcess: newProcess}
 	r.verdict = &verdict{where: r.where}
 	r.invariants = newInvariants(r.verdict, s.Setup.Nodes, s.Setup.Partitions)
+	if random := NewRandom(s.Setup.Seed); random.Below(8, "run ring", 0, 0) == 0 {
+		r.invariants.ringPartitions = 1 << (6 + random.Below(6, "run ring size", 0, 0))
+	}
 	world, err := New(r.config())
 	if err != nil {
 		return nil, err

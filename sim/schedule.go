@@ -28,6 +28,7 @@ const (
 //	rates loss=0.01 dup=0 …
 //	at 1.5s crash n1 for 2s       # and it restarts 2 s later
 //	at 3s cut primary:0>n2        # until healed, or until the phase ends
+//	at 4s pause backup:0 after 700ms for 2s  # who is the backup at 4 s
 //
 // Header lines that are missing mean defaults. '#' begins a comment. Steps of
 // one time are taken in the order of their lines.
@@ -38,8 +39,11 @@ type Schedule struct {
 
 // Step is one fault, or one change by an outside hand.
 type Step struct {
-	At time.Duration // since the cluster stood
+	At time.Duration // since the run began
 	Do Verb
+	// After is how much later than At it happens: the targets are those who
+	// have the roles at At.
+	After time.Duration
 	// For is how long a fault lasts; 0: until something ends it. Only of verbs
 	// that last.
 	For time.Duration
@@ -66,6 +70,7 @@ const (
 	ByNumber Role = iota // "n3"
 	Primary              // "primary:0", of partition 0
 	Backup               // "backup:0", its first replica that is not the primary
+	Second               // "second:0", its next one
 )
 
 func (t Target) String() string {
@@ -74,6 +79,8 @@ func (t Target) String() string {
 		return "primary:" + strconv.Itoa(int(t.Partition))
 	case Backup:
 		return "backup:" + strconv.Itoa(int(t.Partition))
+	case Second:
+		return "second:" + strconv.Itoa(int(t.Partition))
 	}
 	return "n" + strconv.Itoa(t.Node)
 }
@@ -92,6 +99,7 @@ const (
 	CutTwoWay
 	Isolate // a node is cut off from all other nodes, not from ZooKeeper
 	Split   // the targets are cut off from the others
+	Cordon  // the first target is cut off from all nodes but the second
 	Heal    // ends all network faults
 	SetRates
 	ZKExpire // ZooKeeper ends a node's session
@@ -116,6 +124,7 @@ const (
 	noArguments arguments = iota
 	oneTarget
 	manyTargets
+	twoTargets
 	arrow // two targets with > or <> between
 	rateList
 	serverAndLag
@@ -140,6 +149,7 @@ var verbForms = [verbs]verbForm{
 	CutTwoWay:    {"cut", arrow, true},
 	Isolate:      {"isolate", oneTarget, true},
 	Split:        {"split", manyTargets, true},
+	Cordon:       {"cordon", twoTargets, true},
 	Heal:         {"heal", noArguments, false},
 	SetRates:     {"rates", rateList, true},
 	ZKExpire:     {"zk-expire", oneTarget, false},
@@ -207,6 +217,9 @@ func (s *Step) String() string {
 		for _, t := range s.Targets {
 			words = append(words, t.String())
 		}
+	}
+	if s.After > 0 {
+		words = append(words, "after", s.After.String())
 	}
 	if s.For > 0 {
 		words = append(words, "for", s.For.String())
@@ -329,6 +342,10 @@ func parseStep(words []string, setup *Setup) (Step, error) {
 	}
 	s.Do = Verb(verb)
 	words, err := parseFor(words[2:], &s)
+	if n := len(words); err == nil && n >= 2 && words[n-2] == "after" {
+		err = (&durationValue{&s.After, 1}).Set(words[n-1])
+		words = words[:n-2]
+	}
 	if err != nil {
 		return s, err
 	}
@@ -352,6 +369,11 @@ func (s *Step) parseArguments(words []string, setup *Setup) error {
 	case oneTarget:
 		if len(words) != 1 {
 			return fmt.Errorf("%v wants one node", s.Do)
+		}
+		return s.parseTargets(words, setup)
+	case twoTargets:
+		if len(words) != 2 {
+			return fmt.Errorf("%v wants two nodes", s.Do)
 		}
 		return s.parseTargets(words, setup)
 	case manyTargets:
@@ -442,7 +464,7 @@ func (s *Step) parseTargets(words []string, setup *Setup) error {
 }
 
 func parseTarget(word string, setup *Setup) (Target, error) {
-	for role, prefix := range [...]string{Primary: "primary:", Backup: "backup:"} {
+	for role, prefix := range [...]string{Primary: "primary:", Backup: "backup:", Second: "second:"} {
 		if prefix == "" {
 			continue
 		}
@@ -454,7 +476,7 @@ func parseTarget(word string, setup *Setup) (Target, error) {
 	number, found := strings.CutPrefix(word, "n")
 	var n int
 	if err := (&intValue{&n, 1, setup.Nodes}).Set(number); !found || err != nil {
-		return Target{}, fmt.Errorf("%q is none of n1 to n%d, primary:P, backup:P", word, setup.Nodes)
+		return Target{}, fmt.Errorf("%q is none of n1 to n%d, primary:P, backup:P, second:P", word, setup.Nodes)
 	}
 	return Target{Node: n}, nil
 }

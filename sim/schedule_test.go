@@ -44,7 +44,7 @@ func drawSetup(t *rapid.T) Setup {
 }
 
 func drawTarget(t *rapid.T, s *Setup) Target {
-	role := Role(rapid.IntRange(0, 2).Draw(t, "role"))
+	role := Role(rapid.IntRange(0, 3).Draw(t, "role"))
 	if role == ByNumber {
 		return Target{Node: rapid.IntRange(1, s.Nodes).Draw(t, "node")}
 	}
@@ -69,7 +69,7 @@ func drawStep(t *rapid.T, s *Setup, at time.Duration) Step {
 		step.Targets = []Target{drawTarget(t, s)}
 	case manyTargets:
 		step.Targets = drawTargets(t, s, 1, 4)
-	case arrow:
+	case arrow, twoTargets:
 		step.Targets = []Target{{Role: Primary, Partition: 0}, {Node: s.Nodes}}
 	case rateList:
 		for _, f := range rateFields(&step.Rates) {
@@ -83,6 +83,9 @@ func drawStep(t *rapid.T, s *Setup, at time.Duration) Step {
 		if form.args == partitionAndTargets {
 			step.Targets = drawTargets(t, s, 1, 7)
 		}
+	}
+	if rapid.Bool().Draw(t, "later") {
+		step.After = time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "after"))
 	}
 	if form.lasts && rapid.Bool().Draw(t, "lasts") {
 		step.For = time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "for"))
@@ -160,6 +163,8 @@ func TestScheduleErrorsNameTheLineAndTheFault(t *testing.T) {
 		{"at 1s crash 2", `"2" is none of n1 to n5`},
 		{"at 1s crash primary:4", `"4" is no partition from 0 to 3`},
 		{"at 1s restart n1 for 2s", `restart does not last`},
+		{"at 1s cordon n1", `cordon wants two nodes`},
+		{"at 1s heal after soon", `"soon" is no duration`},
 		{"at 1s cut n1-n2", `"n1-n2" is neither`},
 		{"at 1s cut n1>n1", `n1 twice`},
 		{"at 1s zk-lag 3 1s", `"3" is no number from 0 to 2`},

@@ -221,7 +221,7 @@ var sources = []source{
 	{"zookeeper lose after", 35, Range{3 * time.Second, 20 * time.Second}, oneNode(ZKLoseAfter, Range{})},
 	{"pattern leapfrog", 55, Range{4 * time.Second, 20 * time.Second}, leapfrog},
 	{"pattern exile", 50, Range{3 * time.Second, 15 * time.Second}, exile},
-	{"pattern bridge", 35, Range{5 * time.Second, 25 * time.Second}, bridge},
+	{"pattern bridge", 40, Range{5 * time.Second, 20 * time.Second}, bridge},
 	{"layout move", 60, Range{2 * time.Second, 12 * time.Second}, movePartition},
 	{"layout move and crash", 25, Range{6 * time.Second, 30 * time.Second}, moveAndCrash},
 	{"layout cancel", 30, Range{4 * time.Second, 30 * time.Second}, cancelMove},
@@ -352,27 +352,31 @@ func exile(f *source, d *swarm, n uint64, at time.Duration) []Step {
 	return []Step{{At: at, Do: Isolate, Targets: who, For: lasts}, {At: at, Do: ZKCut, Targets: who, For: lasts}}
 }
 
-// bridge deposes a primary that does not hear of it: it is cut off from one node
-// and from ZooKeeper for long, and from another node only until that one has
-// promised to follow the first. The node in the middle may crash meanwhile, with
-// a disk that had stood still: has it kept its promise?
+// bridge deposes a primary that does not hear of it: it is cut off from
+// ZooKeeper and from all nodes but one, and from that one until it has promised
+// to follow another. That one may crash meanwhile, after its disk stood still, or
+// while the new primary stands still: has it kept its promise?
 func bridge(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	nodes := f.some(d, 3, n)
-	deposed, middle, other := nodes[0], nodes[1], nodes[2]
-	suspect := d.setup.SuspectAfter
-	elected := (suspect * time.Duration(150+f.draw(d, 200, n, 0)) / 100).Round(time.Millisecond)
+	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
+	deposed, next, middle := Target{Role: Primary, Partition: p}, Target{Role: Backup, Partition: p}, Target{Role: Second, Partition: p}
+	suspects := func(least, span, k int) time.Duration {
+		return (d.setup.SuspectAfter * time.Duration(least+f.draw(d, span, n, k)) / 100).Round(time.Millisecond)
+	}
+	elected := suspects(150, 200, 1)
 	long := elected + 3*time.Second
 	steps := []Step{
+		{At: at, Do: Cordon, Targets: []Target{deposed, middle}, For: long},
 		{At: at, Do: CutTwoWay, Targets: []Target{deposed, middle}, For: elected},
-		{At: at, Do: CutTwoWay, Targets: []Target{deposed, other}, For: long},
 		{At: at, Do: ZKCut, Targets: []Target{deposed}, For: long},
 	}
-	if f.draw(d, 3, n, 1) == 0 {
+	crash := Step{At: at, Do: Crash, Targets: []Target{middle}, After: elected - suspects(0, 20, 2), For: 20 * time.Millisecond}
+	switch f.draw(d, 4, n, 3) {
+	case 0:
 		return steps
+	case 1:
+		return append(steps, Step{At: at, Do: DiskStall, Targets: []Target{middle}, After: suspects(50, 50, 4), For: elected}, crash)
 	}
-	return append(steps,
-		Step{At: at + suspect/2, Do: DiskStall, Targets: []Target{middle}, For: elected},
-		Step{At: at + elected - time.Duration(f.draw(d, 60, n, 2))*time.Millisecond, Do: Crash, Targets: []Target{middle}, For: 20 * time.Millisecond})
+	return append(steps, Step{At: at, Do: Pause, Targets: []Target{next}, After: suspects(100, 80, 5), For: long - suspects(0, 100, 6)}, crash)
 }
 
 func rollingRestart(f *source, d *swarm, n uint64, at time.Duration) []Step {
