@@ -266,14 +266,24 @@ func (g *reign) backUp(f *follower, a *Appended) {
 		return
 	}
 	if f.match < f.start {
-		at := a.HintIndex
-		if at >= g.r.log.baseIndex { // below it only a snapshot helps
-			at, _ = g.r.log.agree(a.HintIndex, a.HintEpoch)
-		}
-		f.start = min(max(at, f.match)+1, f.start)
+		f.start = min(max(g.mayAgree(a), f.match)+1, f.start)
 	}
 	f.rewound = g.r.n.sent
 	g.rewind(f)
+}
+
+// mayAgree is the last index at which the logs may agree, by a follower's hint.
+// Below this log's base only a snapshot helps.
+func (g *reign) mayAgree(a *Appended) Index {
+	base := g.r.log.baseIndex
+	if a.HintIndex < base {
+		return a.HintIndex
+	}
+	at, epoch := g.r.log.agree(a.HintIndex, a.HintEpoch)
+	if epoch > a.HintEpoch {
+		return base - 1 // the follower's entry at the base is another one
+	}
+	return at
 }
 
 // advanceCommit commits what the quorums have, if it is of this epoch: older
