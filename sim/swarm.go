@@ -135,6 +135,9 @@ func (d *swarm) drawCluster() {
 	}
 	s.LatencyMin = d.span(50*time.Microsecond, 2*time.Millisecond, "latency", 0)
 	s.LatencyMean = s.LatencyMin + d.span(50*time.Microsecond, 5*time.Millisecond, "latency", 1)
+	if d.share(25, "slow network") { // so that more happens between a question and its answer
+		s.LatencyMean = s.LatencyMin + d.span(4*time.Millisecond, 25*time.Millisecond, "latency", 2)
+	}
 	s.Sync.Min = d.span(20*time.Microsecond, time.Millisecond, "sync", 0)
 	s.Sync.Max = s.Sync.Min + d.span(100*time.Microsecond, 30*time.Millisecond, "sync", 1)
 	s.ZKServers = [5]int{1, 3, 3, 3, 5}[d.below(5, "zookeeper servers")]
@@ -376,7 +379,7 @@ func bridge(f *source, d *swarm, n uint64, at time.Duration) []Step {
 	case 1:
 		return append(steps, Step{At: at, Do: DiskStall, Targets: []Target{middle}, After: suspects(50, 50, 4), For: elected}, crash)
 	}
-	return append(steps, Step{At: at, Do: Pause, Targets: []Target{next}, After: suspects(100, 80, 5), For: long - suspects(0, 100, 6)}, crash)
+	return append(steps, Step{At: at, Do: Pause, Targets: []Target{next}, After: suspects(102, 45, 5), For: long - suspects(0, 100, 6)}, crash)
 }
 
 func rollingRestart(f *source, d *swarm, n uint64, at time.Duration) []Step {
