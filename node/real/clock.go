@@ -6,7 +6,16 @@ import "time"
 // the machine is suspended. Its methods are called on the loop.
 type clock struct{ loop *loop }
 
-func (c clock) Now() time.Duration { return sinceBoot() }
+// Now stands still while an event runs, as in the simulator: the core asks many
+// times an event, and each time would be a call of the system. The answer is
+// never earlier than the event's begin, so that a frame is never taken for
+// received, nor a lease for granted, before it was.
+func (c clock) Now() time.Duration {
+	if c.loop.now == 0 {
+		c.loop.now = sinceBoot()
+	}
+	return c.loop.now
+}
 
 // After posts fn to the loop. Go's own timers stand still while the machine is
 // suspended; then fn runs late, never early.

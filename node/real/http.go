@@ -73,9 +73,9 @@ var (
 // ServeHTTP routes by the decoded path, byte by byte: http.ServeMux would
 // redirect keys with dots and double slashes to other keys.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p, ok := pages[r.URL.Path]
-	if strings.HasPrefix(r.URL.Path, kvPrefix) || r.URL.Path+"/" == kvPrefix {
-		p, ok = kvPage, true
+	p, ok := kvPage, true
+	if !strings.HasPrefix(r.URL.Path, kvPrefix) && r.URL.Path+"/" != kvPrefix {
+		p, ok = pages[r.URL.Path]
 	}
 	switch {
 	case !ok:
@@ -110,13 +110,13 @@ func (a *api) do(q node.Request, release func()) node.Response {
 		release()
 		return a.count(q, began, node.Response{Outcome: node.Refused, Reason: "this node is stopping"})
 	}
-	return a.count(q, began, a.await(q, answer))
+	return a.count(q, began, a.await(answer, cmp.Or(q.Timeout, a.timeout)+a.grace))
 }
 
 // await waits for the answer. Without one the request was submitted, so that
 // nobody knows what becomes of it.
-func (a *api) await(q node.Request, answer <-chan node.Response) node.Response {
-	late := time.NewTimer(cmp.Or(q.Timeout, a.timeout) + a.grace)
+func (a *api) await(answer <-chan node.Response, bound time.Duration) node.Response {
+	late := time.NewTimer(bound)
 	defer late.Stop()
 	why := "this node stopped before it had an answer"
 	select {

@@ -47,9 +47,10 @@ type link struct {
 
 	// Of run alone:
 
-	buf    []byte
-	down   time.Time // when the operator was told that there is no connection; zero: there is
-	warned time.Time // when the operator was last told of a refusal
+	buf      []byte
+	deadline time.Time // of writes, as last set; zero: of a former connection
+	down     time.Time // when the operator was told that there is no connection; zero: there is
+	warned   time.Time // when the operator was last told of a refusal
 
 	// writes counts how often the queue was emptied to the socket.
 	writes atomic.Uint64
@@ -293,8 +294,10 @@ func (l *link) serve(conn net.Conn, peer node.Peer) {
 
 // pump says whether it ended because the connection broke.
 func (l *link) pump(conn net.Conn, peer node.Peer, lost <-chan struct{}) (broken bool) {
-	idle := time.NewTimer(linkIdle)
+	idle := time.NewTicker(linkIdle)
 	defer idle.Stop()
+	l.deadline = time.Time{}
+	wrote := true
 	for {
 		now, waiting, ended := l.state()
 		if ended || now.Address != peer.Address {
@@ -304,7 +307,7 @@ func (l *link) pump(conn net.Conn, peer node.Peer, lost <-chan struct{}) (broken
 			if err := l.write(conn); err != nil {
 				return true
 			}
-			idle.Reset(linkIdle)
+			wrote = true
 		}
 		select {
 		case <-l.wake:
@@ -313,8 +316,10 @@ func (l *link) pump(conn net.Conn, peer node.Peer, lost <-chan struct{}) (broken
 		case <-l.net.quit:
 			return false
 		case <-idle.C:
-			l.net.loop.post(func() { l.net.retire(l) })
-			idle.Reset(linkIdle)
+			if !wrote {
+				l.net.loop.post(func() { l.net.retire(l) })
+			}
+			wrote = false
 		}
 	}
 }
@@ -344,8 +349,11 @@ func (l *link) writeBuffer(conn net.Conn) error {
 	if cap(l.buf) > 4*writeChunkBytes { // a burst's memory is not kept
 		l.buf = nil
 	}
-	if err := conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return err
+	if now := time.Now(); l.deadline.Sub(now) < writeTimeout { // moved now and then, for it costs
+		l.deadline = now.Add(2 * writeTimeout)
+		if err := conn.SetWriteDeadline(l.deadline); err != nil {
+			return err
+		}
 	}
 	n, err := conn.Write(buf)
 	l.net.counts.bytesSent.Add(uint64(n))

@@ -1,8 +1,10 @@
 package real
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"dkv/node"
 )
@@ -44,6 +46,10 @@ type loop struct {
 	done        chan struct{} // closed when stopped
 	turns, runs atomic.Uint64
 	depth       atomic.Int64
+
+	// now is when the event that runs first asked for the time; 0: it has not.
+	// It is the loop's goroutine's own.
+	now time.Duration
 }
 
 func newLoop() *loop {
@@ -139,7 +145,7 @@ func (l *loop) run() {
 				inTurn = 0
 			}
 		}
-		if inTurn > 0 && l.empty() {
+		if inTurn > 0 && l.settled() {
 			l.finishTurn(inTurn)
 			inTurn = 0
 		}
@@ -147,6 +153,7 @@ func (l *loop) run() {
 }
 
 func (l *loop) dispatch(e *event) {
+	l.now = 0
 	if e.frame != nil {
 		l.onFrame(e.frame)
 	} else {
@@ -159,6 +166,7 @@ func (l *loop) finishTurn(events int) {
 	if l.isStopped() {
 		return
 	}
+	l.now = 0
 	l.endTurn()
 	l.turns.Add(1)
 	l.runs.Add(uint64(events))
@@ -187,6 +195,16 @@ func (l *loop) take(spare []event) []event {
 		l.room.Broadcast()
 	}
 	return batch
+}
+
+// settled says that nothing waits. Those who are about to post may do so first,
+// for what shares a turn shares its commit, its sync and its frames.
+func (l *loop) settled() bool {
+	if !l.empty() {
+		return false
+	}
+	runtime.Gosched()
+	return l.empty()
 }
 
 func (l *loop) empty() bool {

@@ -37,15 +37,21 @@ func TestLoopEndsTurns(t *testing.T) {
 		l.post(func() { inTurn++ })
 	}
 	runLoop(t, l)
-	l.call(func() {}) // its own turn or part of the last
 	var got []int
-	l.call(func() { got = append(got, sizes...) })
 	total := 0
+	eventually(t, "the last turn ends", func() bool { // each call may become part of it
+		time.Sleep(time.Millisecond)
+		l.call(func() { got = append([]int(nil), sizes...) })
+		total = 0
+		for _, size := range got {
+			total += size
+		}
+		return total >= events
+	})
 	for _, size := range got {
 		if size > turnEvents {
 			t.Errorf("a turn of %d events", size)
 		}
-		total += size
 	}
 	if total != events || got[0] != turnEvents || got[1] != turnEvents {
 		t.Errorf("turns of %v events, %d in all, want %d", got, total, events)
@@ -196,6 +202,39 @@ func TestClock(t *testing.T) {
 	within(t, rang, "the timer did not ring")
 	if early.Load() {
 		t.Error("the timer rang early")
+	}
+}
+
+// As in the simulator, time passes between events and not within one.
+func TestClockStandsStillWithinAnEvent(t *testing.T) {
+	l := newLoop()
+	c := clock{l}
+	runLoop(t, l)
+	var first, second, last time.Duration
+	l.call(func() {
+		first = c.Now()
+		time.Sleep(2 * time.Millisecond)
+		second = c.Now()
+	})
+	asked := sinceBoot()
+	l.call(func() { last = c.Now() })
+	if second != first || first == 0 {
+		t.Errorf("%v and %v in one event", first, second)
+	}
+	if last < asked {
+		t.Errorf("the next event was told %v, before it began", asked-last)
+	}
+	turn := make(chan time.Duration, 16)
+	l = newLoop()
+	c = clock{l}
+	l.endTurn = func() { turn <- c.Now() }
+	runLoop(t, l)
+	l.call(func() {
+		first = c.Now()
+		time.Sleep(2 * time.Millisecond)
+	})
+	if end := <-turn; end < first+2*time.Millisecond {
+		t.Errorf("the turn's end was told %v after its event's begin", end-first)
 	}
 }
 

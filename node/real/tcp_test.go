@@ -256,6 +256,43 @@ func TestPeerThatMoves(t *testing.T) {
 	}
 }
 
+// deadlineConn notes the deadlines of writes, and takes what is written.
+type deadlineConn struct {
+	net.Conn
+	deadlines []time.Time
+}
+
+func (c *deadlineConn) SetWriteDeadline(t time.Time) error {
+	c.deadlines = append(c.deadlines, t)
+	return nil
+}
+
+func (c *deadlineConn) Write(p []byte) (int, error) { return len(p), nil }
+
+// Every write has its bound, though not each sets one.
+func TestWritesAreBounded(t *testing.T) {
+	a := newStation(t, 1)
+	l, conn := newLink(a.network, a.peer), &deadlineConn{}
+	write := func() {
+		if err := l.writeBuffer(conn); err != nil {
+			t.Fatal(err)
+		}
+		if left := time.Until(l.deadline); left < writeTimeout-time.Second || left > 2*writeTimeout {
+			t.Errorf("a write has %v", left)
+		}
+	}
+	write()
+	write()
+	if len(conn.deadlines) != 1 || !conn.deadlines[0].Equal(l.deadline) {
+		t.Errorf("deadlines %v, want one", conn.deadlines)
+	}
+	l.deadline = l.deadline.Add(-writeTimeout) // as if time had passed
+	write()
+	if len(conn.deadlines) != 2 || !conn.deadlines[1].Equal(l.deadline) {
+		t.Errorf("deadlines %v, want another", conn.deadlines)
+	}
+}
+
 func TestQueueOfASlowPeerIsBounded(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
