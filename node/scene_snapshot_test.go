@@ -46,7 +46,7 @@ func (s *scene) wantState(keys ...string) {
 }
 
 func TestASnapshotThatTheLogReachesIsSkipped(t *testing.T) {
-	s := followerOf2(t, 1, 1, 4, 4)
+	s := newScene(t, disk{asg: led(2, 5), promised: 4, epochs: []Epoch{1, 1, 4, 4}, applied: 2})
 	s.slowDisk = true
 	s.offer2(SnapshotName{Source: "disk-2", Boot: 1, Index: 3, Epoch: 4})
 	none[*SnapshotPull](s)

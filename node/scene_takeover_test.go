@@ -247,8 +247,8 @@ func TestOneOutsideRDoesNotCancelForASilentN(t *testing.T) {
 		s.consent(3, 0, 0)
 		s.consent(4, 0, 0)
 	}
-	if s.zk.count(setLayout) > 0 {
-		t.Errorf("the assignment is %+v", *s.replica().known())
+	if s.zk.count(setLayout) > 0 || s.replica().taker.goAt != 0 {
+		t.Errorf("wants a step at %v; the assignment is %+v", s.replica().taker.goAt, *s.replica().known())
 	}
 }
 
