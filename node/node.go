@@ -170,7 +170,7 @@ func (n *Node) OnRequest(r Request, done func(Response)) {
 }
 
 // Stop refuses what comes, ends what is under way, closes the session, and
-// runs done once, within a bounded time.
+// runs done once, within a bounded time, unless the node fails before.
 func (n *Node) Stop(done func()) {
 	if n.dead || n.stopping {
 		done()

@@ -247,3 +247,27 @@ func TestALostAppendIsSentAgain(t *testing.T) {
 		t.Errorf("sent %d entries after %d, want the one after 4", len(a.Entries), a.PrevIndex)
 	}
 }
+
+// TestAFollowerThatDiffersAtTheBaseGetsASnapshot: the primary's log begins just
+// after the entry that the follower has another one of. Its log can't tell how
+// far below they agree, and must not offer the same place again.
+func TestAFollowerThatDiffersAtTheBaseGetsASnapshot(t *testing.T) {
+	s := leader(t, Config{RetainEntries: 1}, nil)
+	for range 4 {
+		s.put("k", "x")
+		s.ack(2)
+	}
+	s.pass(2 * suspect) // follower 3 answers nothing, so the log is not held back for it
+	s.put("k", "x")
+	s.ack(2)
+	log := &s.replica().log
+	if log.baseEpoch != 5 {
+		t.Fatalf("the log begins after %d of epoch %d, want one of epoch 5", log.baseIndex, log.baseEpoch)
+	}
+	s.forget()
+	s.from(3, &Appended{Epoch: 5, Counter: Counter{s.node.boot, s.node.sent}, HintIndex: log.baseIndex, HintEpoch: 4})
+	if name := one[*SnapshotOffer](s, 3).Name; name.Index < log.baseIndex {
+		t.Errorf("offered a snapshot at %d, the log begins after %d", name.Index, log.baseIndex)
+	}
+	none[*Append](s)
+}
