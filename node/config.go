@@ -33,8 +33,8 @@ type Config struct {
 
 	// SuspectAfter is how long a silent peer is given. Default 500 ms.
 	SuspectAfter time.Duration
-	// RequestTimeout bounds a request that brings no bound of its own, and
-	// caps the bound it brings. Default 5 s, at most 60 s.
+	// RequestTimeout bounds a request that brings no bound of its own; one that
+	// does is bounded by that, and by MaxRequestTimeout. Default 5 s.
 	RequestTimeout time.Duration
 	// MoveTimeout is how long a joint state may stand before it is cancelled.
 	// Default 10 s.
