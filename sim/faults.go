@@ -86,7 +86,7 @@ func (f *faultPlayer) begin(s *Step, hosts []int) (end func()) {
 		w.Move(s.Partition, f.members(hosts), nil)
 	case Cancel:
 		w.Cancel(s.Partition, nil)
-	case CutOneWay, CutTwoWay, Isolate, Split, Cordon, Heal, SetRates:
+	case CutOneWay, CutTwoWay, Isolate, Split, Cordon, Delay, Heal, SetRates:
 		return f.beginNetwork(s, hosts)
 	default:
 		return f.beginZooKeeper(s, hosts)
@@ -104,14 +104,17 @@ func (f *faultPlayer) beginNetwork(s *Step, hosts []int) (end func()) {
 	n := f.world.Network()
 	ids := f.netIDs(hosts)
 	switch s.Do {
-	case CutOneWay, CutTwoWay:
+	case CutOneWay, CutTwoWay, Delay:
 		if len(ids) < 2 {
 			return nil // both roles are one node's
 		}
-		if s.Do == CutOneWay {
+		switch s.Do {
+		case CutOneWay:
 			return n.CutOneWay(ids[0], ids[1]).Heal
+		case CutTwoWay:
+			return n.CutTwoWay(ids[0], ids[1]).Heal
 		}
-		return n.CutTwoWay(ids[0], ids[1]).Heal
+		return n.Delay(ids[0], ids[1], s.Lag).Heal
 	case Isolate:
 		return n.Isolate(ids[0]).Heal
 	case Split:

@@ -51,7 +51,7 @@ type Step struct {
 	Targets   []Target         // nodes struck; of cut-both and cut-one: two
 	Partition node.PartitionID // of move and cancel
 	Server    int              // of zk-lag: the ZooKeeper server, from 0
-	Lag       time.Duration    // of zk-lag
+	Lag       time.Duration    // of zk-lag and delay
 	Rates     netsim.Rates     // of rates
 }
 
@@ -100,6 +100,7 @@ const (
 	Isolate // a node is cut off from all other nodes, not from ZooKeeper
 	Split   // the targets are cut off from the others
 	Cordon  // the first target is cut off from all nodes but the second
+	Delay   // frames from the first target to the second take longer
 	Heal    // ends all network faults
 	SetRates
 	ZKExpire // ZooKeeper ends a node's session
@@ -126,6 +127,7 @@ const (
 	manyTargets
 	twoTargets
 	arrow // two targets with > or <> between
+	arrowAndLag
 	rateList
 	serverAndLag
 	partitionOnly
@@ -150,6 +152,7 @@ var verbForms = [verbs]verbForm{
 	Isolate:      {"isolate", oneTarget, true},
 	Split:        {"split", manyTargets, true},
 	Cordon:       {"cordon", twoTargets, true},
+	Delay:        {"delay", arrowAndLag, true},
 	Heal:         {"heal", noArguments, false},
 	SetRates:     {"rates", rateList, true},
 	ZKExpire:     {"zk-expire", oneTarget, false},
@@ -199,6 +202,8 @@ func (s *Step) String() string {
 	switch s.Do {
 	case CutOneWay:
 		words = append(words, s.Targets[0].String()+">"+s.Targets[1].String())
+	case Delay:
+		words = append(words, s.Targets[0].String()+">"+s.Targets[1].String(), s.Lag.String())
 	case CutTwoWay:
 		words = append(words, s.Targets[0].String()+"<>"+s.Targets[1].String())
 	case SetRates:
@@ -213,7 +218,7 @@ func (s *Step) String() string {
 	case Move, Cancel:
 		words = append(words, strconv.Itoa(int(s.Partition)))
 	}
-	if verbForms[s.Do].args != arrow {
+	if args := verbForms[s.Do].args; args != arrow && args != arrowAndLag {
 		for _, t := range s.Targets {
 			words = append(words, t.String())
 		}
@@ -383,6 +388,8 @@ func (s *Step) parseArguments(words []string, setup *Setup) error {
 		return s.parseTargets(words, setup)
 	case arrow:
 		return s.parseArrow(words, setup)
+	case arrowAndLag:
+		return s.parseDelay(words, setup)
 	case rateList:
 		return s.parseRates(words)
 	case serverAndLag:
@@ -414,6 +421,16 @@ func (s *Step) parseArrow(words []string, setup *Setup) error {
 		from, s.Do = both, CutTwoWay
 	}
 	return s.parseTargets([]string{from, to}, setup)
+}
+
+func (s *Step) parseDelay(words []string, setup *Setup) error {
+	if len(words) != 2 {
+		return errors.New("delay wants n1>n2 and a duration")
+	}
+	from, to, _ := strings.Cut(words[0], ">")
+	return errors.Join(
+		s.parseTargets([]string{from, to}, setup),
+		(&durationValue{&s.Lag, 1}).Set(words[1]))
 }
 
 func (s *Step) parseRates(words []string) error {

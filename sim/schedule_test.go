@@ -71,6 +71,9 @@ func drawStep(t *rapid.T, s *Setup, at time.Duration) Step {
 		step.Targets = drawTargets(t, s, 1, 4)
 	case arrow, twoTargets:
 		step.Targets = []Target{{Role: Primary, Partition: 0}, {Node: s.Nodes}}
+	case arrowAndLag:
+		step.Targets = []Target{{Node: 1}, {Role: Backup, Partition: 0}}
+		step.Lag = time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "lag"))
 	case rateList:
 		for _, f := range rateFields(&step.Rates) {
 			*f.rate = rapid.Float64Range(0, 1).Draw(t, f.key)
@@ -163,6 +166,8 @@ func TestScheduleErrorsNameTheLineAndTheFault(t *testing.T) {
 		{"at 1s crash 2", `"2" is none of n1 to n5`},
 		{"at 1s crash primary:4", `"4" is no partition from 0 to 3`},
 		{"at 1s restart n1 for 2s", `restart does not last`},
+		{"at 1s delay n1>n2", `delay wants n1>n2 and a duration`},
+		{"at 1s delay n1 5ms", `none of n1 to n5`},
 		{"at 1s cordon n1", `cordon wants two nodes`},
 		{"at 1s heal after soon", `"soon" is no duration`},
 		{"at 1s cut n1-n2", `"n1-n2" is neither`},

@@ -114,7 +114,7 @@ func (d *swarm) drawCluster() {
 	s := &d.setup
 	s.Nodes = [20]int{3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 6, 6, 7, 7, 7}[d.below(20, "nodes")]
 	s.Partitions = d.number(1, 16, "partitions")
-	if s.Nodes >= 5 && d.share(20, "replication") {
+	if s.Nodes >= 5 && d.share(25, "replication") {
 		s.Replication = 5
 	}
 	s.SuspectAfter = d.span(250*time.Millisecond, time.Second, "suspect after", 0)
@@ -358,28 +358,36 @@ func exile(f *source, d *swarm, n uint64, at time.Duration) []Step {
 // bridge deposes a primary that does not hear of it: it is cut off from
 // ZooKeeper and from all nodes but one, and from that one until it has promised
 // to follow another. That one may crash meanwhile, after its disk stood still, or
-// while the new primary stands still: has it kept its promise?
+// between its promise and the new primary's first entry, which is slow to come:
+// has it kept its promise?
 func bridge(f *source, d *swarm, n uint64, at time.Duration) []Step {
 	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
 	deposed, next, middle := Target{Role: Primary, Partition: p}, Target{Role: Backup, Partition: p}, Target{Role: Second, Partition: p}
 	suspects := func(least, span, k int) time.Duration {
 		return (d.setup.SuspectAfter * time.Duration(least+f.draw(d, span, n, k)) / 100).Round(time.Millisecond)
 	}
-	elected := suspects(150, 200, 1)
-	long := elected + 3*time.Second
+	variant := f.draw(d, 4, n, 3)
+	elected, lag := suspects(150, 200, 1), suspects(40, 50, 2)
+	if variant >= 2 { // silence, the question and the answer, and the way of the Prepare
+		elected = suspects(110, 40, 1) + 2*lag + lag*time.Duration(f.draw(d, 100, n, 4))/100
+	}
+	long := elected + 4*time.Second
 	steps := []Step{
 		{At: at, Do: Cordon, Targets: []Target{deposed, middle}, For: long},
 		{At: at, Do: CutTwoWay, Targets: []Target{deposed, middle}, For: elected},
 		{At: at, Do: ZKCut, Targets: []Target{deposed}, For: long},
 	}
-	crash := Step{At: at, Do: Crash, Targets: []Target{middle}, After: elected - suspects(0, 20, 2), For: 20 * time.Millisecond}
-	switch f.draw(d, 4, n, 3) {
+	crash := Step{At: at, Do: Crash, Targets: []Target{middle}, After: elected, For: 20 * time.Millisecond}
+	switch variant {
 	case 0:
 		return steps
 	case 1:
 		return append(steps, Step{At: at, Do: DiskStall, Targets: []Target{middle}, After: suspects(50, 50, 4), For: elected}, crash)
 	}
-	return append(steps, Step{At: at, Do: Pause, Targets: []Target{next}, After: suspects(102, 45, 5), For: long - suspects(0, 100, 6)}, crash)
+	return append(steps,
+		Step{At: at, Do: Delay, Targets: []Target{next, middle}, Lag: lag, For: long},
+		Step{At: at, Do: ZKCut, Targets: []Target{middle}, For: elected},
+		crash)
 }
 
 func rollingRestart(f *source, d *swarm, n uint64, at time.Duration) []Step {
