@@ -156,10 +156,10 @@ func (d *swarm) drawWorkload() {
 		{40, 40, 8, 12}, {40, 40, 8, 12}, {75, 18, 2, 5}, {25, 25, 10, 40}, {20, 70, 5, 5}, {50, 50, 0, 0},
 	}[d.below(6, "mix")]
 	w.Get, w.Put, w.Delete, w.Conditional = mix[0], mix[1], mix[2], mix[3]
-	w.Clients = d.number(4, 12, "clients")
+	w.Clients = d.number(8, 16, "clients")
 	w.Keys = d.number(2, 16, "keys")
 	w.Operations = d.number(800, 1500, "operations")
-	w.Timeout = d.span(400*time.Millisecond, 3*time.Second, "timeout", 0)
+	w.Timeout = d.span(400*time.Millisecond, 1600*time.Millisecond, "timeout", 0)
 	w.ValueBytes = d.number(1, 256, "value bytes")
 }
 
