@@ -52,7 +52,8 @@ func (r *run) corePhase() {
 		}
 	}
 	deadline := r.world.Now() + r.setup.Phases.Core
-	if r.until(deadline, func() bool { return len(r.owed(c)) == 0 }) || r.aborted {
+	answered := func() bool { return len(r.owed(c)) == 0 && r.load.calls >= r.enough() }
+	if r.until(deadline, answered) || r.aborted {
 		return
 	}
 	for _, b := range r.owed(c) {
@@ -60,6 +61,10 @@ func (r *run) corePhase() {
 			HostName(b.host), b.partition, r.setup.Phases.Core, hostNames(c.hosts), b.last)
 	}
 }
+
+// enough is how many operations a run should have at least, if the faults kept
+// its clients waiting: they go on asking the core.
+func (r *run) enough() uint64 { return uint64(min(320, r.setup.Workload.Operations*3/8)) }
 
 // owed are the probes that are not over, and whose partitions still have their
 // majorities in the core: a move that was under way may have taken one out.
