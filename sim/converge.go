@@ -51,6 +51,9 @@ func (r *run) difference() error {
 			return fmt.Errorf("%s is not ready: %s", HostName(h), why)
 		}
 		status[h] = n.Status(false)
+		if v := status[h].Layout.Version(); v != l.Version() {
+			return fmt.Errorf("%s has layout version %d, ZooKeeper has %d", HostName(h), v, l.Version())
+		}
 	}
 	for p, part := range l.Partitions() {
 		if err := r.partitionDiffers(node.PartitionID(p), part, l, status); err != nil {
