@@ -526,7 +526,7 @@ func suiteClose(t *testing.T, at target) {
 	if _, err := d.receive(xid); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "closed", d.closedByServer(), true)
+	want(t, "closed", d.endsByServer(), true)
 	want(t, "what came after is ignored", c.exists(root+"/late", false).Err, zksim.ErrNoNode)
 	back, err := hello(t, at.addr, 4*time.Second, d.session, d.password, 0)
 	if err != nil || back.session != 0 {

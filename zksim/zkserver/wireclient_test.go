@@ -201,6 +201,24 @@ func (c *wireClient) closedByServer() bool {
 	}
 }
 
+// endsByServer is closedByServer for a connection with a request behind its
+// close: ZooKeeper mostly drops that, but has been seen to answer it with an
+// error first.
+func (c *wireClient) endsByServer() bool {
+	for {
+		d, err := c.frame()
+		if err != nil {
+			var timeout net.Error
+			return !(errors.As(err, &timeout) && timeout.Timeout())
+		}
+		xid := d.i32()
+		d.i64()
+		if code := d.i32(); xid != xidEvent && code == 0 {
+			return false
+		}
+	}
+}
+
 func encodeOp(e *encoder, op *zksim.Op) {
 	e.str(op.Path)
 	switch op.Code {
