@@ -14,9 +14,13 @@ const (
 	OpCreate        OpCode = 1
 	OpDelete        OpCode = 2
 	OpSetData       OpCode = 5
+	OpSetACL        OpCode = 7
 	OpCheck         OpCode = 13
 	OpMulti         OpCode = 14
 	OpCreate2       OpCode = 15
+	OpContainer     OpCode = 19 // create2 of a container, which goes some time after its last child
+	OpDelContainer  OpCode = 20 // the service's own, of a container or a TTL node that is due
+	OpCreateTTL     OpCode = 21 // create2 of a node that goes when it is unchanged and childless for its TTL
 	OpCreateSession OpCode = -10
 	OpCloseSession  OpCode = -11
 )
@@ -53,8 +57,9 @@ type Op struct {
 	Path    string
 	Data    []byte // nil and empty are different values
 	Flags   CreateFlags
-	Version int32
-	ACL     []ACL // nil: OpenACL; empty but not nil: refused
+	Version int32         // of OpSetACL: the aversion
+	ACL     []ACL         // nil: OpenACL; empty but not nil: refused
+	TTL     time.Duration // of OpCreateTTL, in whole milliseconds
 }
 
 // Txn is one entry of the log: everything a tree needs to take the next step,
@@ -68,6 +73,18 @@ type Txn struct {
 
 	Timeout  time.Duration // of OpCreateSession
 	Password [16]byte      // of OpCreateSession
+
+	// Auth is who asks, beyond anybody: what access lists are held against.
+	Auth []Identity
+	// Trusted transactions passed the access lists once already: those of a log
+	// that is replayed, and the service's own.
+	Trusted bool
+}
+
+// Identity is one that a connection has proved: of scheme "digest" an ID is
+// user:base64(sha1(user:password)).
+type Identity struct {
+	Scheme, ID string
 }
 
 // Result is what a transaction did. Err is OK for a failed multi too, as it is
