@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,28 +128,26 @@ func (f *localFlags) coordination() (servers []string, stop func(), err error) {
 	if len(f.zookeeper) > 0 {
 		return f.zookeeper, func() {}, nil
 	}
-	// The port comes first: a second launcher on the same data stops here.
 	address := fmt.Sprintf("127.0.0.1:%d", f.basePort+portOfZK)
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, nil, fmt.Errorf("listening for the embedded ZooKeeper: %w (is another dkv local running? --base-port moves this one)", err)
-	}
-	server, err := zkserver.Open(zkserver.Options{
+	z, err := startZK(address, zkserver.Options{
 		Dir:               filepath.Join(f.data, "zookeeper"),
 		Tick:              embeddedZK,
 		MaxSessionTimeout: time.Minute,
 		Logger:            slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
+	if isTaken(err) {
+		return nil, nil, fmt.Errorf("the embedded ZooKeeper: %w (is another dkv local running? --base-port moves this one)", err)
+	}
 	if err != nil {
-		_ = listener.Close()
-		return nil, nil, fmt.Errorf("starting the embedded ZooKeeper: %w", err)
+		return nil, nil, fmt.Errorf("the embedded ZooKeeper: %w", err)
 	}
 	go func() {
-		if err := server.Serve(listener); !errors.Is(err, zkserver.ErrClosed) {
-			fmt.Fprintln(os.Stderr, "dkv: the embedded ZooKeeper ended:", err)
+		<-z.ended
+		if z.failed != nil {
+			fmt.Fprintln(os.Stderr, "dkv: the embedded ZooKeeper ended:", z.failed)
 		}
 	}()
-	return []string{address}, func() { _ = server.Close() }, nil
+	return []string{address}, func() { _ = z.stop() }, nil // it has told of a failure
 }
 
 // nodeSpec is how one node is started, the first time and again.

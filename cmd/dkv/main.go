@@ -77,7 +77,7 @@ reached), 5 unknown (a write may have been applied, or may yet be).`,
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newNodeCommand(), newLocalCommand(), newStatusCommand(), newBenchCommand())
+	root.AddCommand(newNodeCommand(), newLocalCommand(), newZKCommand(), newStatusCommand(), newBenchCommand())
 	root.AddCommand(newClientCommands()...)
 	for _, cmd := range root.Commands() {
 		nameEnvironment(cmd.Flags())

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -84,7 +82,7 @@ func (f *nodeFlags) run(cmd *cobra.Command) error {
 	f.options.Config.ID = real.NodeID(f.id)
 	f.options.Log = log
 	server, err := real.Open(f.options)
-	if errors.Is(err, syscall.EADDRINUSE) {
+	if isTaken(err) {
 		return fmt.Errorf("%w: another process has that port; --listen, --peer-listen and --debug-listen choose others", err)
 	}
 	if err != nil {

@@ -45,6 +45,85 @@ func testLocal(t *testing.T, p programs) {
 	l.interrupt()
 }
 
+// testLocalLosesAll kills the launcher, the embedded ZooKeeper inside it and
+// all nodes at one instant, in the middle of writes: the cluster that comes
+// back is the same one, knows every step of its layout, and has every key.
+func testLocalLosesAll(t *testing.T, p programs) {
+	l := newLauncher(t, p)
+	l.start()
+	kept := newContents(t, localKeys)
+	kept.write(l.bases)
+	for round := range 2 {
+		before := l.layout()
+		busy := kept.writeUntilLoss(l.bases)
+		time.Sleep(time.Duration(100+50*round) * time.Millisecond)
+		l.loseAll()
+		if n := <-busy; n == 0 {
+			t.Error("nothing was written before the loss: it was in the middle of nothing")
+		}
+		l.start()
+		after := l.layout()
+		if after.Cluster != before.Cluster || after.Version < before.Version {
+			t.Errorf("before the loss: cluster %s, layout %d; after it: cluster %s, layout %d",
+				before.Cluster, before.Version, after.Cluster, after.Version)
+		}
+		if !slices.Equal(before.Members, after.Members) {
+			t.Errorf("members before the loss: %+v; after it: %+v", before.Members, after.Members)
+		}
+		kept.check(l.bases)
+		kept.write(l.bases)
+	}
+	l.interrupt()
+}
+
+// layoutPage is what /v1/cluster says of the layout.
+type layoutPage struct {
+	Cluster string
+	Version int
+	Members []struct {
+		Number            int
+		Node, Store, Peer string
+		HTTP, Zone, State string
+		Weight, Replicas  int
+	}
+}
+
+// layout is the newest layout that the nodes know; every node must know of the
+// same cluster.
+func (l *launcher) layout() layoutPage {
+	l.t.Helper()
+	var newest layoutPage
+	for i, base := range l.bases {
+		var page layoutPage
+		status, body := call(http.MethodGet, base+"/v1/cluster", "")
+		if err := json.Unmarshal([]byte(body), &page); err != nil || status != http.StatusOK {
+			l.t.Fatalf("/v1/cluster of node %d: %d %s", i+1, status, body)
+		}
+		if page.Cluster == "" || len(page.Members) != 5 || i > 0 && page.Cluster != newest.Cluster {
+			l.t.Fatalf("/v1/cluster of node %d: %s; the others know of cluster %q", i+1, body, newest.Cluster)
+		}
+		if i == 0 || page.Version > newest.Version {
+			newest = page
+		}
+	}
+	return newest
+}
+
+// loseAll kills the launcher and all nodes. Each is stopped first, so that none
+// does anything once another is gone.
+func (l *launcher) loseAll() {
+	l.t.Helper()
+	pids := append([]int{l.pid()}, l.pids...)
+	for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+		for _, pid := range pids {
+			if err := syscall.Kill(pid, signal); err != nil && signal == syscall.SIGSTOP {
+				l.t.Fatalf("%v to %d: %v", signal, pid, err)
+			}
+		}
+	}
+	l.loseLauncher() // waits until they are gone
+}
+
 // testLocalOnApacheZooKeeper is the same on a ZooKeeper that outlives the
 // launcher, so that its nodes' sessions do too.
 func testLocalOnApacheZooKeeper(t *testing.T, p programs) {
@@ -299,6 +378,27 @@ func (c *contents) write(bases []string) {
 			return nil
 		})
 	}
+}
+
+// writeUntilLoss overwrites the keys in turn until a write is not answered, and
+// then says how many were.
+func (c *contents) writeUntilLoss(bases []string) (done chan int) {
+	done = make(chan int, 1)
+	go func() {
+		for n := 0; ; n++ {
+			key := c.keys[n%len(c.keys)]
+			c.wrote++
+			value := fmt.Sprintf("value %d", c.wrote)
+			body, _ := json.Marshal(map[string]string{"key": key, "value": value})
+			if status, _ := call(http.MethodPost, bases[n%len(bases)]+"/put", string(body)); status != http.StatusOK {
+				c.maybe[key] = append(c.maybe[key], value)
+				done <- n
+				return
+			}
+			c.value[key] = value
+		}
+	}()
+	return done
 }
 
 // check reads every key, through the nodes in turn.

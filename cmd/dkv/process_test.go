@@ -30,8 +30,10 @@ func TestProcesses(t *testing.T) {
 	p := buildPrograms(t)
 	t.Run("Kills", func(t *testing.T) { testKills(t, p) })
 	t.Run("Local", func(t *testing.T) { testLocal(t, p) })
+	t.Run("LocalLosesAll", func(t *testing.T) { testLocalLosesAll(t, p) })
 	t.Run("LocalOnApacheZooKeeper", func(t *testing.T) { testLocalOnApacheZooKeeper(t, p) })
 	t.Run("Node", func(t *testing.T) { testNode(t, p) })
+	t.Run("ZK", func(t *testing.T) { testZK(t, p) })
 }
 
 // programs are the paths of what was built.
