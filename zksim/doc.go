@@ -6,7 +6,7 @@
 // It has three layers, each usable alone:
 //
 //   - Tree is the state, a pure state machine: transactions in, results and
-//     changes out. Watches are the one-shot watches of one server.
+//     changes out. Watches are those of one server.
 //   - Service is the ensemble: one log, servers with applied prefixes, a
 //     leader that commits and expires sessions, and the faults.
 //   - Client is what an application sees through a client library such as
@@ -17,7 +17,9 @@
 // and imports nothing but the standard library. Package zkserver puts the
 // Tree behind the real wire protocol.
 //
+// Access lists know the schemes world, auth, digest and ip. Extended types are
+// always on, so that TTL nodes can be had.
+//
 // Not covered: observers, local sessions, reconfiguration, read-only mode,
-// SASL, quotas, containers and TTL nodes (refused as unimplemented), access
-// lists other than world:anyone:all (refused as invalid).
+// SASL and X.509, quotas.
 package zksim

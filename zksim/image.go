@@ -20,7 +20,9 @@ type SessionImage struct {
 }
 
 // NodeImage is one node. Stat is the kept form: its Cversion counts creates
-// only, DataLength and NumChildren are 0.
+// only, DataLength and NumChildren are 0, and EphemeralOwner tells containers
+// (the least number there is) and TTL nodes (the highest 8 bits set, the time to
+// live in milliseconds in the lowest 40) from others.
 type NodeImage struct {
 	Path string
 	Data []byte
@@ -39,7 +41,7 @@ func (t *Tree) Export() Image {
 	img.Nodes = make([]NodeImage, 0, len(t.nodes))
 	for _, path := range sortedKeys(t.nodes) {
 		n := t.nodes[path]
-		img.Nodes = append(img.Nodes, NodeImage{path, n.data, n.acl, n.stat})
+		img.Nodes = append(img.Nodes, NodeImage{path, n.data, n.acl.entries, n.stat})
 	}
 	return img
 }
@@ -47,10 +49,11 @@ func (t *Tree) Export() Image {
 // Import builds the tree that an image was taken of. It refuses, naming the
 // node, an image that no tree could have given.
 func Import(img Image) (*Tree, error) {
-	t := &Tree{zxid: img.Zxid, nodes: make(map[string]*node, len(img.Nodes)), sessions: make(map[int64]*session)}
+	t := emptyTree(len(img.Nodes))
+	t.zxid = img.Zxid
 	for _, s := range img.Sessions {
-		if s.ID == 0 || t.sessions[s.ID] != nil {
-			return nil, fmt.Errorf("zksim: session %#x twice or without a number", s.ID)
+		if kindOf(s.ID) != isEphemeral || t.sessions[s.ID] != nil {
+			return nil, fmt.Errorf("zksim: session %#x twice or with an impossible number", s.ID)
 		}
 		t.sessions[s.ID] = &session{timeout: s.Timeout, password: s.Password}
 	}
@@ -75,14 +78,13 @@ func (t *Tree) importNode(n NodeImage) error {
 		if parent == nil {
 			return fmt.Errorf("zksim: node %q without a parent", n.Path)
 		}
-		parent.adopt(nameOf(n.Path))
+		parent.children.add(nameOf(n.Path))
 	}
-	if owner := n.Stat.EphemeralOwner; owner != 0 {
-		if t.sessions[owner] == nil {
-			return fmt.Errorf("zksim: ephemeral %q of session %#x, which is not there", n.Path, owner)
-		}
-		t.sessions[owner].own(n.Path)
+	made := &node{data: n.Data, stat: n.Stat, acl: asList(n.ACL)}
+	if owner := n.Stat.EphemeralOwner; made.kind() == isEphemeral && t.sessions[owner] == nil {
+		return fmt.Errorf("zksim: ephemeral %q of session %#x, which is not there", n.Path, owner)
 	}
-	t.nodes[n.Path] = &node{data: n.Data, stat: n.Stat, acl: n.ACL}
+	t.nodes[n.Path] = made
+	t.own(n.Path, made)
 	return nil
 }

@@ -61,20 +61,16 @@ func (t *Tree) takeBack(l *undoLog) {
 		u := &l.steps[i]
 		switch u.kind {
 		case Created:
-			owner := t.nodes[u.path].stat.EphemeralOwner
+			n := t.nodes[u.path]
 			delete(t.nodes, u.path)
-			delete(u.parent.children, nameOf(u.path))
+			t.disown(u.path, n)
+			u.parent.children.remove(nameOf(u.path))
 			u.parent.stat = u.parentStat
-			if s := t.sessions[owner]; s != nil {
-				delete(s.ephemerals, u.path)
-			}
 		case Deleted:
 			t.nodes[u.path] = u.node
-			u.parent.adopt(nameOf(u.path))
+			t.own(u.path, u.node)
+			u.parent.children.add(nameOf(u.path))
 			u.parent.stat = u.parentStat
-			if s := t.sessions[u.node.stat.EphemeralOwner]; s != nil {
-				s.own(u.path)
-			}
 		case DataSet:
 			u.node.data, u.node.stat = u.before.data, u.before.stat
 		}

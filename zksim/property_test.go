@@ -135,12 +135,12 @@ type culprit struct {
 	code Code
 }
 
-// applyOneByOne applies a multi's operations at its zxid without its undo log,
-// up to the first that fails.
+// applyOneByOne applies a multi's operations at its zxid, up to the first that
+// fails, and takes nothing back.
 func applyOneByOne(tree *Tree, txn *Txn) *culprit {
 	for i := range txn.Ops {
 		var done OpResult
-		if code := tree.applyOp(txn, &txn.Ops[i], &done, nil); code != OK {
+		if code := tree.applyOp(txn, &txn.Ops[i], &done, &undoLog{}); code != OK {
 			return &culprit{i, code}
 		}
 	}
@@ -162,7 +162,7 @@ func TestTreeIsConsistent(t *testing.T) {
 					t.Fatalf("%s has no parent", path)
 				}
 			}
-			owner := tree.nodes[path].stat.EphemeralOwner
+			owner := tree.nodes[path].view().EphemeralOwner
 			if owner != 0 && !slices.Contains(tree.Ephemerals(owner), path) {
 				t.Fatalf("%s is not among its owner's", path)
 			}

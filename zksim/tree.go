@@ -13,14 +13,15 @@ type Tree struct {
 	zxid     int64
 	nodes    map[string]*node
 	sessions map[int64]*session
-	changes  []Change // of the transaction being applied
+	passing  map[string]*node // containers and TTL nodes
+	changes  []Change         // of the transaction being applied
 }
 
 type node struct {
 	data     []byte
-	stat     Stat // Cversion counts creates; DataLength and NumChildren are filled in by view
-	children map[string]struct{}
-	acl      []ACL
+	stat     Stat // as kept: see NodeImage
+	children names
+	acl      *accessList
 }
 
 type session struct {
@@ -31,19 +32,29 @@ type session struct {
 
 // NewTree is a fresh ZooKeeper's state, its own nodes included.
 func NewTree() *Tree {
-	t := &Tree{nodes: make(map[string]*node), sessions: make(map[int64]*session)}
-	t.nodes["/"] = &node{acl: OpenACL}
+	t := emptyTree(0)
+	t.nodes["/"] = &node{acl: openList}
 	t.graft("/zookeeper")
 	t.graft("/zookeeper/quota")
 	t.graft("/zookeeper/config")
+	config := t.nodes["/zookeeper/config"]
+	config.acl, config.stat.Aversion = readList, -1
 	return t
+}
+
+func emptyTree(size int) *Tree {
+	return &Tree{
+		nodes:    make(map[string]*node, size),
+		sessions: make(map[int64]*session),
+		passing:  make(map[string]*node),
+	}
 }
 
 // graft puts a built-in node in place without a trace in its parent's stat.
 func (t *Tree) graft(path string) {
 	parent, _ := parentOf(path)
-	t.nodes[path] = &node{data: []byte{}, acl: OpenACL}
-	t.nodes[parent].adopt(nameOf(path))
+	t.nodes[path] = &node{data: []byte{}, acl: openList}
+	t.nodes[parent].children.add(nameOf(path))
 }
 
 func builtIn(path string) bool {
@@ -91,7 +102,8 @@ func (t *Tree) Apply(txn *Txn) Result {
 }
 
 func (t *Tree) createSession(txn *Txn) Code {
-	if txn.Session == 0 || t.sessions[txn.Session] != nil {
+	// A number that marks containers or TTL nodes could own no ephemeral.
+	if kindOf(txn.Session) != isEphemeral || t.sessions[txn.Session] != nil {
 		return ErrBadArguments
 	}
 	t.sessions[txn.Session] = &session{timeout: txn.Timeout, password: txn.Password}
@@ -110,98 +122,50 @@ func (t *Tree) closeSession(txn *Txn) {
 	delete(t.sessions, txn.Session)
 }
 
-// applyOp does one operation of txn; log, when not nil, is told how to take it
-// back.
+// applyOp does one operation of txn; log, when not nil, is a multi's, and told
+// how to take it back.
 func (t *Tree) applyOp(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
 	done.Code = op.Code
 	switch op.Code {
-	case OpCreate, OpCreate2:
+	case OpCreate, OpCreate2, OpContainer, OpCreateTTL:
 		return t.create(txn, op, done, log)
 	case OpDelete:
 		return t.delete(txn, op, log)
 	case OpSetData:
 		return t.set(txn, op, done, log)
 	case OpCheck:
-		return t.check(op)
+		return t.check(txn, op, PermRead)
+	}
+	if log != nil {
+		return ErrUnimplemented // nor do the others come in a multi
+	}
+	switch op.Code {
+	case OpSetACL:
+		return t.setACL(txn, op, done)
+	case OpDelContainer:
+		return t.delContainer(txn, op)
 	}
 	return ErrUnimplemented
 }
 
-// create's checks stand in ZooKeeper's order: kind, slash, ACL, parent, path
-// (with its sequence number), existence, parent's kind.
-func (t *Tree) create(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
-	if op.Flags < 0 || op.Flags > maxKnownFlags {
-		return ErrBadArguments
-	}
-	parentPath, ok := parentOf(op.Path)
-	if !ok || hasNul(op.Path) {
-		return ErrBadArguments
-	}
-	acl, code := checkACL(op.ACL)
-	if code != OK {
-		return code
-	}
-	parent := t.nodes[parentPath]
-	if parent == nil {
-		return ErrNoNode
-	}
-	path := op.Path
-	if op.Flags <= Ephemeral|Sequential && op.Flags&Sequential != 0 {
-		path += sequenceName(parent.stat.Cversion)
-	}
-	if !ValidPath(path) {
-		return ErrBadArguments
-	}
-	if t.nodes[path] != nil {
-		return ErrNodeExists
-	}
-	if parent.stat.EphemeralOwner != 0 {
-		return ErrNoChildrenForEphemerals
-	}
-	if op.Flags > Ephemeral|Sequential {
-		return ErrUnimplemented
-	}
-	return t.insert(txn, op, path, parentPath, parent, acl, done, log)
-}
-
-func (t *Tree) insert(txn *Txn, op *Op, path, parentPath string, parent *node, acl []ACL, done *OpResult, log *undoLog) Code {
-	n := &node{data: op.Data, acl: acl}
-	n.stat = Stat{Czxid: txn.Zxid, Mzxid: txn.Zxid, Pzxid: txn.Zxid, Ctime: txn.Time, Mtime: txn.Time}
-	if op.Flags&Ephemeral != 0 {
-		owner := t.sessions[txn.Session]
-		if owner == nil {
-			return ErrSessionExpired // the service itself owns nothing
-		}
-		n.stat.EphemeralOwner = txn.Session
-		owner.own(path)
-	}
-	log.created(path, parent)
-	t.nodes[path] = n
-	parent.adopt(nameOf(path))
-	// The counter only grows: past its greatest value it sticks, and so does pzxid.
-	if next := parent.stat.Cversion + 1; next > parent.stat.Cversion {
-		parent.stat.Cversion = next
-		parent.stat.Pzxid = txn.Zxid
-	}
-	done.Path, done.Stat = path, n.view()
-	t.changes = append(t.changes, Change{Created, path})
-	return OK
-}
-
-// delete's checks: built-in nodes, parent, node, version, children.
+// delete's checks: built-in nodes, parent, DELETE on it, node, version,
+// children.
 func (t *Tree) delete(txn *Txn, op *Op, log *undoLog) Code {
 	parentPath, ok := parentOf(op.Path)
 	if !ok || builtIn(op.Path) || hasNul(op.Path) {
 		return ErrBadArguments
 	}
 	parent, n := t.nodes[parentPath], t.nodes[op.Path]
-	if parent == nil || n == nil {
+	switch {
+	case parent == nil:
 		return ErrNoNode
-	}
-	if op.Version != -1 && op.Version != n.stat.Version {
+	case parent.denies(txn, PermDelete):
+		return ErrNoAuth
+	case n == nil:
+		return ErrNoNode
+	case op.Version != -1 && op.Version != n.stat.Version:
 		return ErrBadVersion
-	}
-	if len(n.children) > 0 {
+	case n.children.len() > 0:
 		return ErrNotEmpty
 	}
 	log.deleted(op.Path, n, parent)
@@ -209,21 +173,39 @@ func (t *Tree) delete(txn *Txn, op *Op, log *undoLog) Code {
 	return OK
 }
 
+// remove takes out a node, which is there and has no children.
 func (t *Tree) remove(path string, zxid int64) {
 	n := t.nodes[path]
 	parentPath, _ := parentOf(path)
 	parent := t.nodes[parentPath]
 	delete(t.nodes, path)
-	delete(parent.children, nameOf(path))
+	t.disown(path, n)
+	parent.children.remove(nameOf(path))
 	parent.stat.Pzxid = zxid
-	if owner := t.sessions[n.stat.EphemeralOwner]; owner != nil {
-		delete(owner.ephemerals, path)
+	t.changes = append(t.changes, Change{Deleted, path, n.acl.guard(), parent.acl.guard()})
+}
+
+// own notes a node with what will end it, if anything does.
+func (t *Tree) own(path string, n *node) {
+	switch n.kind() {
+	case isEphemeral:
+		t.sessions[n.stat.EphemeralOwner].own(path)
+	case isContainer, isTTL:
+		t.passing[path] = n
 	}
-	t.changes = append(t.changes, Change{Deleted, path})
+}
+
+func (t *Tree) disown(path string, n *node) {
+	switch n.kind() {
+	case isEphemeral:
+		delete(t.sessions[n.stat.EphemeralOwner].ephemerals, path)
+	case isContainer, isTTL:
+		delete(t.passing, path)
+	}
 }
 
 func (t *Tree) set(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
-	if code := t.check(op); code != OK {
+	if code := t.check(txn, op, PermWrite); code != OK {
 		return code
 	}
 	n := t.nodes[op.Path]
@@ -232,20 +214,21 @@ func (t *Tree) set(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
 	n.stat.Version++
 	n.stat.Mzxid, n.stat.Mtime = txn.Zxid, txn.Time
 	done.Stat = n.view()
-	t.changes = append(t.changes, Change{DataSet, op.Path})
+	t.changes = append(t.changes, Change{DataSet, op.Path, n.acl.guard(), nil})
 	return OK
 }
 
-// check is path, node, version, in this order.
-func (t *Tree) check(op *Op) Code {
+// check is path, node, permission, version, in this order.
+func (t *Tree) check(txn *Txn, op *Op, perm int32) Code {
 	n := t.nodes[op.Path]
-	if n == nil {
-		if !ValidPath(op.Path) {
-			return ErrBadArguments
-		}
+	switch {
+	case n == nil && !ValidPath(op.Path):
+		return ErrBadArguments
+	case n == nil:
 		return ErrNoNode
-	}
-	if op.Version != -1 && op.Version != n.stat.Version {
+	case n.denies(txn, perm):
+		return ErrNoAuth
+	case op.Version != -1 && op.Version != n.stat.Version:
 		return ErrBadVersion
 	}
 	return OK
@@ -279,16 +262,30 @@ func (t *Tree) Children(path string) ([]string, Stat, Code) {
 	if n == nil {
 		return nil, Stat{}, ErrNoNode
 	}
-	return sortedKeys(n.children), n.view(), OK
+	return n.children.list(), n.view(), OK
 }
 
-// ACLOf is a node's access list. The slice is the tree's own: do not change it.
-func (t *Tree) ACLOf(path string) ([]ACL, Stat, Code) {
+// AllChildrenNumber counts everything below a node, however deep.
+func (t *Tree) AllChildrenNumber(path string) (int32, Code) {
 	n := t.nodes[path]
-	if n == nil {
-		return nil, Stat{}, ErrNoNode
+	switch {
+	case n == nil:
+		return 0, ErrNoNode
+	case path == "/":
+		return int32(len(t.nodes) - 1), OK
 	}
-	return n.acl, n.view(), OK
+	return t.countBelow(path, n), OK
+}
+
+func (t *Tree) countBelow(path string, n *node) int32 {
+	total := int32(n.children.len())
+	for _, chunk := range n.children.chunks {
+		for _, name := range chunk {
+			below := path + "/" + name
+			total += t.countBelow(below, t.nodes[below])
+		}
+	}
+	return total
 }
 
 // Session is what the tree knows of a live session.
@@ -323,20 +320,17 @@ func (t *Tree) EphemeralCount() int {
 	return count
 }
 
-// view is the stat as shown: cversion counts creates and deletes both.
+// view is the stat as shown: cversion counts creates and deletes both, and only
+// an ephemeral has an owner.
 func (n *node) view() Stat {
 	s := n.stat
 	s.DataLength = int32(len(n.data))
-	s.NumChildren = int32(len(n.children))
+	s.NumChildren = int32(n.children.len())
 	s.Cversion = 2*n.stat.Cversion - s.NumChildren
-	return s
-}
-
-func (n *node) adopt(name string) {
-	if n.children == nil {
-		n.children = make(map[string]struct{})
+	if n.kind() != isEphemeral {
+		s.EphemeralOwner = 0
 	}
-	n.children[name] = struct{}{}
+	return s
 }
 
 func (s *session) own(path string) {
@@ -346,18 +340,6 @@ func (s *session) own(path string) {
 	s.ephemerals[path] = struct{}{}
 }
 
-// checkACL takes only what this tree can honour: everything to everybody. A
-// narrower list is refused rather than kept and not enforced.
-func checkACL(acl []ACL) ([]ACL, Code) {
-	if acl == nil {
-		return OpenACL, OK
-	}
-	if len(acl) != 1 || acl[0] != OpenACL[0] {
-		return nil, ErrInvalidACL
-	}
-	return OpenACL, OK
-}
-
 func hasNul(path string) bool {
 	for i := 0; i < len(path); i++ {
 		if path[i] == 0 {
@@ -365,11 +347,6 @@ func hasNul(path string) bool {
 		}
 	}
 	return false
-}
-
-// sequenceName is Java's "%010d".
-func sequenceName(counter int32) string {
-	return fmt.Sprintf("%010d", counter)
 }
 
 func sortedKeys[K int64 | string, V any](m map[K]V) []K {

@@ -1,6 +1,9 @@
 package zksim
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // MaxRequest is the largest request frame a server takes, in bytes
 // (jute.maxbuffer's default). One byte more closes the connection.
@@ -29,27 +32,15 @@ const (
 type CreateFlags int32
 
 // Ephemeral nodes go with their session; Sequential ones get the parent's
-// counter appended to their name.
+// counter appended to their name. Both can be had together. The others stand
+// alone: see OpContainer and OpCreateTTL.
 const (
-	Ephemeral  CreateFlags = 1
-	Sequential CreateFlags = 2
-
-	maxKnownFlags CreateFlags = 6 // container and TTL kinds: known, not served
+	Ephemeral         CreateFlags = 1
+	Sequential        CreateFlags = 2
+	Container         CreateFlags = 4
+	WithTTL           CreateFlags = 5
+	SequentialWithTTL CreateFlags = 6
 )
-
-// ACL is one entry of an access list.
-type ACL struct {
-	Perms  int32
-	Scheme string
-	ID     string
-}
-
-// PermAll is every permission there is.
-const PermAll int32 = 31
-
-// OpenACL is the access list of a node that anybody may use; a nil ACL in an
-// Op stands for it. It is shared: do not change it.
-var OpenACL = []ACL{{Perms: PermAll, Scheme: "world", ID: "anyone"}}
 
 // Op is one operation on the tree. Version -1 matches any version.
 type Op struct {
@@ -59,7 +50,7 @@ type Op struct {
 	Flags   CreateFlags
 	Version int32         // of OpSetACL: the aversion
 	ACL     []ACL         // nil: OpenACL; empty but not nil: refused
-	TTL     time.Duration // of OpCreateTTL, in whole milliseconds
+	TTL     time.Duration // of OpCreateTTL, in whole milliseconds, up to MaxTTL
 }
 
 // Txn is one entry of the log: everything a tree needs to take the next step,
@@ -77,14 +68,9 @@ type Txn struct {
 	// Auth is who asks, beyond anybody: what access lists are held against.
 	Auth []Identity
 	// Trusted transactions passed the access lists once already: those of a log
-	// that is replayed, and the service's own.
+	// that is replayed, and the service's own. The lists that they bring are
+	// taken as they stand: ResolveACL gave them.
 	Trusted bool
-}
-
-// Identity is one that a connection has proved: of scheme "digest" an ID is
-// user:base64(sha1(user:password)).
-type Identity struct {
-	Scheme, ID string
 }
 
 // Result is what a transaction did. Err is OK for a failed multi too, as it is
@@ -93,7 +79,7 @@ type Result struct {
 	Zxid    int64
 	Err     Code
 	Path    string     // of a create: the name with its sequence number
-	Stat    Stat       // of a create or a set
+	Stat    Stat       // of a create, a set or a setACL
 	Ops     []OpResult // of a multi
 	Failed  bool       // nothing was changed
 	Changes []Change   // in order; valid until the tree's next Apply
@@ -101,6 +87,8 @@ type Result struct {
 
 // OpResult is the part of one operation in a multi. When the multi failed,
 // Err is OK before the culprit, its code at it, ErrRuntimeInconsistency after.
+// When it went through, Code is the operation that was done: OpCreate for
+// OpCreate2 too, and OpContainer for whatever made a container.
 type OpResult struct {
 	Code OpCode
 	Err  Code
@@ -134,7 +122,12 @@ const (
 type Change struct {
 	Kind ChangeKind
 	Path string
+	// Who may hear of it, at the node and at its parent; nil is everybody.
+	readers, parentReaders *accessList
 }
+
+// String is the kind's number and the path.
+func (c Change) String() string { return fmt.Sprintf("{%d %s}", c.Kind, c.Path) }
 
 // RequestBytes is the length of the frame that would carry op, or ops in a
 // multi, to a server: what MaxRequest limits.
@@ -152,22 +145,32 @@ func RequestBytes(op *Op, ops []Op) int {
 }
 
 func opBytes(op *Op) int {
+	path := 4 + len(op.Path)
 	switch op.Code {
-	case OpCreate, OpCreate2:
-		size := 4 + len(op.Path) + 4 + len(op.Data) + 4 + 4
-		acl := op.ACL
-		if acl == nil {
-			acl = OpenACL
-		}
-		for i := range acl {
-			size += 12 + len(acl[i].Scheme) + len(acl[i].ID)
-		}
-		return size
+	case OpCreate, OpCreate2, OpContainer:
+		return path + 4 + len(op.Data) + aclBytes(op.ACL) + 4
+	case OpCreateTTL:
+		return path + 4 + len(op.Data) + aclBytes(op.ACL) + 4 + 8
 	case OpSetData:
-		return 4 + len(op.Path) + 4 + len(op.Data) + 4
+		return path + 4 + len(op.Data) + 4
+	case OpSetACL:
+		return path + aclBytes(op.ACL) + 4
 	case OpDelete, OpCheck:
-		return 4 + len(op.Path) + 4
+		return path + 4
+	case OpDelContainer:
+		return path
 	default:
-		return 4 + len(op.Path) + 1
+		return path + 1
 	}
+}
+
+func aclBytes(acl []ACL) int {
+	if acl == nil {
+		acl = OpenACL
+	}
+	size := 4
+	for i := range acl {
+		size += 12 + len(acl[i].Scheme) + len(acl[i].ID)
+	}
+	return size
 }

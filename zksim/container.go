@@ -1,0 +1,99 @@
+package zksim
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// MaxTTL is the longest time to live that a node can have.
+const MaxTTL = maxTTLMillis * time.Millisecond
+
+// A node that is nobody's ephemeral can still go by itself. What kind it is
+// stands where an ephemeral keeps its owner, as in ZooKeeper: clients see 0.
+const (
+	containerOwner int64 = math.MinInt64
+	ttlOwner       int64 = -1 << 56 // with the milliseconds below these bits
+	maxTTLMillis         = 1<<40 - 1
+)
+
+// nodeKind is what ends a node's life.
+type nodeKind uint8
+
+const (
+	isPersistent nodeKind = iota
+	isEphemeral
+	isContainer
+	isTTL
+)
+
+func kindOf(owner int64) nodeKind {
+	switch {
+	case owner == 0:
+		return isPersistent
+	case owner == containerOwner:
+		return isContainer
+	case owner&ttlOwner == ttlOwner:
+		return isTTL
+	}
+	return isEphemeral
+}
+
+func (n *node) kind() nodeKind { return kindOf(n.stat.EphemeralOwner) }
+
+func validTTL(ttl time.Duration) bool {
+	return ttl > 0 && ttl <= MaxTTL && ttl%time.Millisecond == 0
+}
+
+// due says whether a node's time has come: a container's when it had children
+// and the last one went, another's when it was childless and unchanged for
+// longer than its time to live.
+func (n *node) due(now int64) bool {
+	if n.children.len() > 0 {
+		return false
+	}
+	switch n.kind() {
+	case isContainer:
+		return n.stat.Cversion > 0
+	case isTTL:
+		return now-n.stat.Mtime > n.stat.EphemeralOwner&^ttlOwner
+	}
+	return false
+}
+
+// Due are the containers and TTL nodes whose time has come at now, in
+// milliseconds since the Unix epoch, sorted. A service looks from time to time
+// and removes each with OpDelContainer.
+func (t *Tree) Due(now int64) []string {
+	var due []string
+	// order-free: sorted below
+	for path, n := range t.passing {
+		if n.due(now) {
+			due = append(due, path)
+		}
+	}
+	slices.Sort(due)
+	return due
+}
+
+// delContainer removes a node that is due. Only the service asks for it, and
+// the node may have changed since it looked.
+func (t *Tree) delContainer(txn *Txn, op *Op) Code {
+	if txn.Session != 0 && !txn.Trusted {
+		return ErrUnimplemented
+	}
+	if _, ok := parentOf(op.Path); !ok || builtIn(op.Path) || hasNul(op.Path) {
+		return ErrBadArguments
+	}
+	n := t.nodes[op.Path]
+	switch {
+	case n == nil:
+		return ErrNoNode
+	case n.children.len() > 0:
+		return ErrNotEmpty
+	case !n.due(txn.Time):
+		return ErrBadVersion
+	}
+	t.remove(op.Path, txn.Zxid)
+	return OK
+}

@@ -1,0 +1,115 @@
+package zksim
+
+// creation is what kind of node a create makes, in ZooKeeper's reading of its
+// operation and flags.
+type creation struct {
+	code       OpCode // as it is answered
+	owner      int64
+	sequential bool
+}
+
+// creationOf reads a create. On its own, the operation says whether the node is
+// a container, and the flags whether it is ephemeral or sequential. In a multi
+// the flags say everything, and only OpCreateTTL carries a time to live.
+func creationOf(txn *Txn, op *Op, inMulti bool) (c creation, code Code) {
+	if op.Flags < 0 || op.Flags > SequentialWithTTL {
+		return c, ErrBadArguments
+	}
+	c.code = op.Code
+	c.sequential = op.Flags == Sequential || op.Flags == Ephemeral|Sequential || op.Flags == SequentialWithTTL
+	ttl := op.Flags >= WithTTL
+	if inMulti {
+		c.code = OpCreate
+		switch {
+		case ttl && op.Code != OpCreateTTL:
+			return c, ErrMarshalling
+		case ttl:
+			c.code = OpCreateTTL
+		case op.Flags == Container:
+			c.code = OpContainer
+		}
+	}
+	if ttl != (c.code == OpCreateTTL) || ttl && !validTTL(op.TTL) {
+		return c, ErrBadArguments
+	}
+	switch {
+	case ttl:
+		c.owner = ttlOwner | op.TTL.Milliseconds()
+	case c.code == OpContainer:
+		c.owner = containerOwner
+	case op.Flags == Ephemeral || op.Flags == Ephemeral|Sequential:
+		c.owner = txn.Session
+		if txn.Session == 0 {
+			return c, ErrSessionExpired // the service itself owns nothing
+		}
+	}
+	return c, OK
+}
+
+// create's checks stand in ZooKeeper's order: kind, slash, list, parent, CREATE
+// on it, path (with its sequence number), existence, parent's kind.
+func (t *Tree) create(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
+	c, code := creationOf(txn, op, log != nil)
+	if code != OK {
+		return code
+	}
+	parentPath, ok := parentOf(op.Path)
+	if !ok || hasNul(op.Path) {
+		return ErrBadArguments
+	}
+	acl, code := listFor(txn, op)
+	if code != OK {
+		return code
+	}
+	parent := t.nodes[parentPath]
+	if parent == nil {
+		return ErrNoNode
+	}
+	if parent.denies(txn, PermCreate) {
+		return ErrNoAuth
+	}
+	path := op.Path
+	if c.sequential {
+		path = sequenceName(path, parent.stat.Cversion)
+	}
+	if !ValidPath(path) {
+		return ErrBadArguments
+	}
+	if t.nodes[path] != nil {
+		return ErrNodeExists
+	}
+	if parent.kind() == isEphemeral {
+		return ErrNoChildrenForEphemerals
+	}
+	n := &node{data: op.Data, acl: acl}
+	n.stat = Stat{Czxid: txn.Zxid, Mzxid: txn.Zxid, Pzxid: txn.Zxid, Ctime: txn.Time, Mtime: txn.Time, EphemeralOwner: c.owner}
+	log.created(path, parent)
+	t.insert(path, n, parent)
+	done.Code, done.Path, done.Stat = c.code, path, n.view()
+	return OK
+}
+
+func (t *Tree) insert(path string, n, parent *node) {
+	t.nodes[path] = n
+	t.own(path, n)
+	parent.children.add(nameOf(path))
+	// The counter only grows: past its greatest value it sticks, and so does pzxid.
+	if next := parent.stat.Cversion + 1; next > parent.stat.Cversion {
+		parent.stat.Cversion = next
+		parent.stat.Pzxid = n.stat.Czxid
+	}
+	t.changes = append(t.changes, Change{Created, path, n.acl.guard(), parent.acl.guard()})
+}
+
+const sequenceDigits = 10
+
+// sequenceName appends a counter as Java's "%010d" does. It is never negative.
+func sequenceName(path string, counter int32) string {
+	name := make([]byte, len(path)+sequenceDigits)
+	copy(name, path)
+	for i := len(name) - 1; i >= len(path); i-- {
+		name[i] = byte('0' + counter%10)
+		counter /= 10
+	}
+	return string(name)
+}
