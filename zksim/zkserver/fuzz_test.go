@@ -71,7 +71,7 @@ func FuzzRequest(f *testing.F) {
 			c.changed.L = &c.mu
 			c.session = s.newSession(time.Second)
 			s.byID[1] = c
-			s.onFrame(c, frame)
+			s.onFrame(c, frame, time.Now())
 			checkFrames(t, c.pending)
 			s.forget(c)
 			c.pending, c.dirty, s.dirty = nil, false, s.dirty[:0]
@@ -119,15 +119,14 @@ func FuzzTxn(f *testing.F) {
 		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpCreateSession}, Timeout: time.Second, Password: [16]byte{1}},
 		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpCloseSession}},
 	} {
-		f.Add(appendTxn(nil, &txn, false)[4:])
-		f.Add(appendTxn(nil, &txn, true)[4:])
+		f.Add(appendTxn(nil, &txn)[4:])
 	}
 	f.Fuzz(func(t *testing.T, record []byte) {
 		txn, err := decodeTxn(record)
 		if err != nil {
 			return
 		}
-		again, err := decodeTxn(appendTxn(nil, &txn, false)[4:])
+		again, err := decodeTxn(appendTxn(nil, &txn)[4:])
 		if err != nil || !reflect.DeepEqual(txn, again) {
 			t.Fatalf("%+v became %+v: %v", txn, again, err)
 		}
@@ -159,8 +158,8 @@ func FuzzLog(f *testing.F) {
 	log = append(log, make([]byte, 16)...)
 	log = binary.BigEndian.AppendUint64(log, xxhash.Sum64(log))
 	block := make([]byte, blockHeaderBytes)
-	block = appendTxn(block, &zksim.Txn{Zxid: 1, Session: 5, Op: zksim.Op{Code: zksim.OpCreateSession}, Timeout: time.Second}, false)
-	block = appendTxn(block, &zksim.Txn{Zxid: 2, Session: 5, Op: opCreate("/a")}, false)
+	block = appendTxn(block, &zksim.Txn{Zxid: 1, Session: 5, Op: zksim.Op{Code: zksim.OpCreateSession}, Timeout: time.Second})
+	block = appendTxn(block, &zksim.Txn{Zxid: 2, Session: 5, Op: opCreate("/a")})
 	sealBlock(block, 0, int64(len(log)))
 	f.Add(append(log, block...))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -193,13 +193,13 @@ func TestFourLetterWords(t *testing.T) {
 		t.Error("not ok")
 	}
 	stats, ok := zk.FLWSrvr([]string{s.Address()}, time.Second)
-	if !ok || stats[0].Error != nil || stats[0].Mode != zk.ModeStandalone || stats[0].Connections != 1 || stats[0].NodeCount != 4 {
+	if !ok || stats[0].Error != nil || stats[0].Mode != zk.ModeStandalone || stats[0].Connections != 2 || stats[0].NodeCount != 5 {
 		t.Errorf("srvr: %v %+v", ok, stats[0])
 	}
 	if _, err := c.Create("/e", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll)); err != nil {
 		t.Fatal(err)
 	}
-	for word, want := range map[string]string{"stat": "recved=1", "mntr": "zk_ephemerals_count\t1\n"} {
+	for word, want := range map[string]string{"stat": "recved=2", "mntr": "zk_ephemerals_count\t1\n"} {
 		if got := askWord(t, s.Address(), word); !bytes.Contains(got, []byte(want)) {
 			t.Errorf("%s: %q does not hold %q", word, got, want)
 		}

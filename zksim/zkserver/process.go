@@ -1,33 +1,19 @@
 package zkserver
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"dkv/zksim"
 )
 
-// handle is one event, on the owner's goroutine.
-func (s *Server) handle(e event) {
-	switch e.kind {
-	case evCall:
-		e.call()
-	case evGone:
-		s.forget(e.conn)
-	case evWord:
-		if !e.conn.gone {
-			e.conn.pending = append(e.conn.pending, s.fourLetterText(e.word)...)
-			s.hangUp(e.conn)
-		}
-	case evHello:
-		if !e.conn.gone {
-			s.onHello(e.conn, &e.hello)
-		}
-	case evFrame:
-		if !e.conn.gone {
-			s.onFrame(e.conn, e.frame)
-		}
-	}
+// onWord answers a four-letter word, and that is all.
+func (s *Server) onWord(c *conn, word string) {
+	s.total.received++
+	c.counts.received++
+	c.pending = append(c.pending, words[word](s)...)
+	s.hangUp(c)
 }
 
 // forget drops what is kept for a connection; its session lives on.
@@ -38,7 +24,8 @@ func (s *Server) forget(c *conn) {
 	if c.session != nil && c.session.conn == c {
 		c.session.conn = nil
 	}
-	c.session = nil
+	c.session, c.held = nil, nil
+	c.setFull(false)
 }
 
 // hangUp closes a connection once what it was told in this turn is sent.
@@ -57,12 +44,14 @@ func (s *Server) markDirty(c *conn) {
 
 // onHello begins a session, or gives a living one this connection.
 func (s *Server) onHello(c *conn, h *connectRequest) {
+	s.total.received++
+	c.counts.received++
 	if s.faults.holdHandshakes {
 		return
 	}
-	if h.lastZxid > s.zxid {
+	if h.lastZxid > s.seen.Zxid() {
 		s.opts.Logger.Warn("client has seen more than this server: wrong server, or its state was lost",
-			"client", fmt.Sprintf("%#x", h.lastZxid), "server", fmt.Sprintf("%#x", s.zxid))
+			"client", fmt.Sprintf("%#x", h.lastZxid), "server", fmt.Sprintf("%#x", s.seen.Zxid()))
 		s.hangUp(c)
 		return
 	}
@@ -78,18 +67,29 @@ func (s *Server) onHello(c *conn, h *connectRequest) {
 			sess = nil
 		}
 	}
-	enc := encoder{c.pending}
 	if sess == nil {
-		enc.connectResponse(0, 0, [16]byte{}, h.saysReadOnly)
-		c.pending = enc.b
+		s.welcome(c, &session{}, h)
 		s.hangUp(c)
 		return
 	}
 	sess.conn, sess.heard = c, time.Now()
 	c.session = sess
 	s.byID[c.id] = c
+	s.watches.Identify(c.id, c.auth)
+	shown := int64(0)
+	if h.session == 0 {
+		shown = s.zxid
+	}
+	s.after(c, shown, func() { s.welcome(c, sess, h) })
+}
+
+// welcome answers a handshake. The session that is none means: expired.
+func (s *Server) welcome(c *conn, sess *session, h *connectRequest) {
+	enc := encoder{c.pending}
 	enc.connectResponse(sess.id, sess.timeout, sess.password, h.saysReadOnly)
 	c.pending = enc.b
+	c.counts.sent++
+	s.total.sent++
 	s.markDirty(c)
 }
 
@@ -109,20 +109,50 @@ func (s *Server) newSession(asked time.Duration) *session {
 }
 
 // commit gives a transaction its zxid, applies it, and adds it to the turn's
-// log. Watches are told at once, so that an event comes before any answer that
-// shows its change.
+// log. Watches are told at once, unless the server lags, so that an event comes
+// before any answer that shows its change.
 func (s *Server) commit(txn *zksim.Txn) zksim.Result {
 	s.zxid++
 	txn.Zxid, txn.Time = s.zxid, time.Now().UnixMilli()
 	r := s.tree.Apply(txn)
-	if s.wal != nil {
-		s.batch.log = s.wal.append(s.batch.log, txn, r.Failed)
-	}
 	if txn.Code == zksim.OpCloseSession && r.Err == zksim.OK {
 		delete(s.sessions, txn.Session)
 	}
-	s.watches.Fire(r.Changes, s.tell)
+	if s.wal != nil || s.lag != nil {
+		settle(txn, r.Failed)
+	}
+	if s.wal != nil {
+		s.batch.log = appendTxn(s.batch.log, txn)
+	}
+	if s.lag != nil {
+		s.showLater(txn)
+	} else {
+		s.watches.Fire(r.Changes, s.tell)
+	}
 	return r
+}
+
+// settle makes of a transaction that was applied what is applied again: access
+// lists are resolved, and one that failed does nothing.
+func settle(txn *zksim.Txn, failed bool) {
+	txn.Trusted = true
+	if failed {
+		txn.Op, txn.Ops = zksim.Op{Code: opNothing}, nil
+		return
+	}
+	txn.Op = resolved(txn.Op, txn.Auth)
+	ops := make([]zksim.Op, 0, len(txn.Ops)) // the request keeps its own
+	for _, op := range txn.Ops {
+		ops = append(ops, resolved(op, txn.Auth))
+	}
+	txn.Ops = ops
+}
+
+func resolved(op zksim.Op, auth []zksim.Identity) zksim.Op {
+	if acl, code := zksim.ResolveACL(op.ACL, auth); code == zksim.OK && op.ACL != nil {
+		op.ACL = acl
+	}
+	return op
 }
 
 func (s *Server) tell(watcher int64, ev zksim.Event) {
@@ -138,113 +168,104 @@ func (s *Server) tell(watcher int64, ev zksim.Event) {
 	s.markDirty(c)
 }
 
-// onFrame is one request of a client.
-func (s *Server) onFrame(c *conn, frame []byte) {
+// onFrame is one request of a client, taken at now.
+func (s *Server) onFrame(c *conn, frame []byte, now time.Time) {
+	if c.gone || c.session == nil {
+		return // hung up, or the handshake is held: nothing is answered
+	}
 	c.counts.received++
 	s.total.received++
-	if c.session == nil {
-		return // the handshake is held: nothing is answered
-	}
-	c.session.heard = time.Now()
+	c.session.heard = now
 	req, header, err := decodeRequest(frame)
+	req.taken = now
 	switch {
-	case !header:
+	case !header || (err != nil && req.op == opAuth):
 		s.hangUp(c)
+		return
 	case err != nil:
-		s.answer(c, &req, s.zxid, zksim.ErrMarshalling, nil)
+		s.onUndecodable(c, &req, err)
 	default:
 		s.serve(c, &req)
 	}
+	c.counts.asked++
+}
+
+// onUndecodable answers a body that cannot be read. As in ZooKeeper, a write
+// takes a zxid all the same.
+func (s *Server) onUndecodable(c *conn, req *request, why error) {
+	shown := int64(0)
+	if req.writes() {
+		shown = s.commitNothing(c.session.id)
+	}
+	s.after(c, shown, func() {
+		var body func(*encoder)
+		if errors.Is(why, errNotRead) {
+			body = func(e *encoder) { e.multiHeader(-1, true, -1) }
+		}
+		s.reply(c, req, max(shown, s.seen.Zxid()), zksim.ErrMarshalling, body)
+	})
+}
+
+// commitNothing takes a zxid for a request that failed before it was one.
+func (s *Server) commitNothing(session int64) (zxid int64) {
+	txn := zksim.Txn{Session: session}
+	txn.Code = opNothing
+	return s.commit(&txn).Zxid
 }
 
 func (s *Server) serve(c *conn, req *request) {
+	switch {
+	case req.writes():
+		s.serveWrite(c, req)
+		return
+	case req.reads():
+		s.after(c, 0, func() { s.serveRead(c, req) })
+		return
+	}
 	switch req.op {
 	case opPing:
 		req.xid = xidPing
-		s.answer(c, req, s.zxid, zksim.OK, nil)
+		s.after(c, 0, func() { s.answer(c, req, s.seen.Zxid(), zksim.OK, nil) })
 	case opSync:
-		s.answer(c, req, s.zxid, zksim.OK, func(e *encoder) { e.str(req.path) })
-	case opExists, opGetData, opGetChildren, opChildren2, opGetACL:
-		s.serveRead(c, req)
-	case int32(zksim.OpCreate), int32(zksim.OpCreate2), int32(zksim.OpDelete),
-		int32(zksim.OpSetData), int32(zksim.OpCheck), int32(zksim.OpMulti):
-		s.serveWrite(c, req)
-	case opSetWatches, opSetWatches2:
-		s.watches.Restore(s.tree, req.since, req.watches, c.id, func(ev zksim.Event) { s.tell(c.id, ev) })
-		s.answer(c, req, s.zxid, zksim.OK, nil)
+		s.after(c, s.zxid, func() {
+			s.answer(c, req, s.seen.Zxid(), zksim.OK, func(e *encoder) { e.path(req.path, req.noPath) })
+		})
+	case opSetWatches, opSetWatches2, opAddWatch, opCheckWatches, opRemoveWatches:
+		s.after(c, 0, func() { s.serveWatches(c, req) })
 	case opAuth:
-		s.serveAuth(c, req)
+		s.after(c, 0, func() { s.serveAuth(c, req) })
+	case opSASL:
+		// No mechanism is offered; ZooKeeper's answer to that is an empty token.
+		s.after(c, 0, func() { s.answer(c, req, 0, zksim.OK, func(e *encoder) { e.buffer(nil) }) })
+	case opReconfig:
+		s.refuse(c, req, errReconfigDisabled)
+	case int32(zksim.OpDelContainer): // the server's own
+		s.refuse(c, req, zksim.ErrBadArguments)
 	case opClose:
-		txn := zksim.Txn{Session: c.session.id}
-		txn.Code = zksim.OpCloseSession
-		r := s.commit(&txn)
+		s.serveClose(c, req)
+	default: // ZooKeeper hangs up on what it does not know, and so tells no zxid
+		s.after(c, 0, func() {
+			s.answer(c, req, -1, zksim.ErrUnimplemented, nil)
+			s.hangUp(c)
+		})
+	}
+}
+
+// refuse answers a write that this server never does. It takes a zxid.
+func (s *Server) refuse(c *conn, req *request, code zksim.Code) {
+	zxid := s.commitNothing(c.session.id)
+	s.after(c, zxid, func() { s.answer(c, req, zxid, code, nil) })
+}
+
+func (s *Server) serveClose(c *conn, req *request) {
+	txn := zksim.Txn{Session: c.session.id}
+	txn.Code = zksim.OpCloseSession
+	r := s.commit(&txn)
+	c.session = nil // the rest of the pipeline is ignored
+	s.after(c, r.Zxid, func() {
 		s.answer(c, req, r.Zxid, zksim.OK, nil)
 		s.hangUp(c)
-	default:
-		s.answer(c, req, s.zxid, zksim.ErrUnimplemented, nil)
-		if !knownOp(req.op) {
-			s.hangUp(c)
-		}
-	}
-}
-
-// knownOp says whether ZooKeeper has the operation, though this server does
-// not; for others it hangs up.
-func knownOp(op int32) bool {
-	switch op {
-	case opSetACL, 16, 17, 18, opContainer, 20, opTTL, opMultiRead, 103, 104, 106, 107:
-		return true
-	}
-	return false
-}
-
-// serveAuth takes credentials of the schemes that ZooKeeper has built in. No
-// access list here asks for any, so none are kept.
-func (s *Server) serveAuth(c *conn, req *request) {
-	if req.authName == "digest" || req.authName == "ip" {
-		s.answer(c, req, 0, zksim.OK, nil)
-		return
-	}
-	s.answer(c, req, 0, zksim.ErrAuthFailed, nil)
-	s.hangUp(c)
-}
-
-func (s *Server) serveRead(c *conn, req *request) {
-	var stat zksim.Stat
-	var code zksim.Code
-	var body func(e *encoder)
-	switch req.op {
-	case opExists:
-		stat, code = s.tree.Exists(req.path)
-		body = func(e *encoder) { e.stat(&stat) }
-		if req.watch && (code == zksim.OK || code == zksim.ErrNoNode) {
-			s.watches.Add(zksim.DataWatch, req.path, c.id)
-		}
-	case opGetData:
-		var data []byte
-		data, stat, code = s.tree.Get(req.path)
-		body = func(e *encoder) { e.buffer(data); e.stat(&stat) }
-		if req.watch && code == zksim.OK {
-			s.watches.Add(zksim.DataWatch, req.path, c.id)
-		}
-	case opGetACL:
-		var acl []zksim.ACL
-		acl, stat, code = s.tree.ACLOf(req.path)
-		body = func(e *encoder) { e.acl(acl); e.stat(&stat) }
-	default:
-		var names []string
-		names, stat, code = s.tree.Children(req.path)
-		body = func(e *encoder) {
-			e.strings(names)
-			if req.op == opChildren2 {
-				e.stat(&stat)
-			}
-		}
-		if req.watch && code == zksim.OK {
-			s.watches.Add(zksim.ChildWatch, req.path, c.id)
-		}
-	}
-	s.answer(c, req, s.zxid, code, body)
+	})
 }
 
 func (s *Server) serveWrite(c *conn, req *request) {
@@ -252,39 +273,50 @@ func (s *Server) serveWrite(c *conn, req *request) {
 		s.hangUp(c)
 		return
 	}
-	txn := zksim.Txn{Session: c.session.id, Op: req.write, Ops: req.ops}
+	txn := zksim.Txn{Session: c.session.id, Op: req.write, Ops: req.ops, Auth: c.auth}
 	r := s.commit(&txn)
 	if take(&s.faults.dropAfter) {
 		s.hangUp(c)
 		return
 	}
-	s.answer(c, req, r.Zxid, r.Err, func(e *encoder) {
-		switch txn.Code {
-		case zksim.OpCreate:
-			e.str(r.Path)
-		case zksim.OpCreate2:
-			e.str(r.Path)
-			e.stat(&r.Stat)
-		case zksim.OpSetData:
-			e.stat(&r.Stat)
-		case zksim.OpMulti:
-			e.multiResults(&r)
-		}
+	s.after(c, r.Zxid, func() {
+		s.answer(c, req, r.Zxid, r.Err, func(e *encoder) {
+			switch req.write.Code {
+			case zksim.OpCreate:
+				e.str(r.Path)
+			case zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL:
+				e.str(r.Path)
+				e.stat(&r.Stat)
+			case zksim.OpSetData, zksim.OpSetACL:
+				e.stat(&r.Stat)
+			case zksim.OpMulti:
+				e.multiResults(&r)
+			}
+		})
 	})
 }
 
 // answer adds a reply to the turn's output. There is no body when code is an
 // error.
 func (s *Server) answer(c *conn, req *request, zxid int64, code zksim.Code, body func(*encoder)) {
+	if code != zksim.OK {
+		body = nil
+	}
+	s.reply(c, req, zxid, code, body)
+}
+
+func (s *Server) reply(c *conn, req *request, zxid int64, code zksim.Code, body func(*encoder)) {
 	enc := encoder{c.pending}
 	mark := enc.begin()
 	enc.replyHeader(req.xid, zxid, code)
-	if code == zksim.OK && body != nil {
+	if body != nil {
 		body(&enc)
 	}
 	enc.end(mark)
 	s.answered += len(enc.b) - mark
 	c.pending = enc.b
+	c.requests.add(req.taken)
+	c.last.op, c.last.xid, c.last.zxid = req.op, req.xid, zxid
 	c.counts.sent++
 	s.total.sent++
 	s.markDirty(c)

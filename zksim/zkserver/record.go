@@ -1,6 +1,9 @@
 package zkserver
 
 import (
+	"cmp"
+	"errors"
+	"math"
 	"time"
 
 	"dkv/zksim"
@@ -8,21 +11,26 @@ import (
 
 // Operations beyond those of the tree, by their numbers on the wire.
 const (
-	opExists      = 3
-	opGetData     = 4
-	opGetACL      = 6
-	opSetACL      = 7
-	opGetChildren = 8
-	opSync        = 9
-	opPing        = 11
-	opChildren2   = 12
-	opContainer   = 19
-	opTTL         = 21
-	opMultiRead   = 22
-	opAuth        = 100
-	opSetWatches  = 101
-	opSetWatches2 = 105
-	opClose       = -11
+	opExists            = 3
+	opGetData           = 4
+	opGetACL            = 6
+	opGetChildren       = 8
+	opSync              = 9
+	opPing              = 11
+	opChildren2         = 12
+	opReconfig          = 16
+	opCheckWatches      = 17
+	opRemoveWatches     = 18
+	opMultiRead         = 22
+	opAuth              = 100
+	opSetWatches        = 101
+	opSASL              = 102
+	opGetEphemerals     = 103
+	opAllChildrenNumber = 104
+	opSetWatches2       = 105
+	opAddWatch          = 106
+	opWhoAmI            = 107
+	opClose             = -11
 )
 
 const (
@@ -30,6 +38,25 @@ const (
 	xidPing  = -2
 
 	stateConnected = 3
+)
+
+// What a client may ask of its own watches.
+const (
+	watcherOfChildren = 1
+	watcherOfData     = 2
+	watcherOfEither   = 3
+)
+
+// Codes that only a server on the wire gives out.
+const (
+	errNoWatcher        zksim.Code = -121
+	errReconfigDisabled zksim.Code = -123
+)
+
+// Kinds of addWatch.
+const (
+	modePersistent = 0
+	modeRecursive  = 1
 )
 
 // connectRequest is a connection's first frame.
@@ -72,14 +99,55 @@ func (e *encoder) connectResponse(session int64, timeout time.Duration, password
 type request struct {
 	xid, op int32
 
-	write    zksim.Op
-	ops      []zksim.Op
-	path     string
-	watch    bool
-	since    int64
-	watches  zksim.WatchSet
-	authName string
+	write      zksim.Op
+	ops        []zksim.Op
+	taken      time.Time
+	path       string
+	noPath     bool // of sync: it was sent as null
+	watch      bool
+	kind       int32 // of a watcher, or of addWatch
+	parts      []readOp
+	since      int64
+	watches    zksim.WatchSet
+	scheme     string
+	credential []byte
 }
+
+// writes says whether the request is for the log: whether it takes a zxid.
+func (r *request) writes() bool {
+	switch zksim.OpCode(r.op) {
+	case zksim.OpCreate, zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL, zksim.OpDelete,
+		zksim.OpSetData, zksim.OpSetACL, zksim.OpCheck, zksim.OpMulti:
+		return true
+	}
+	return false
+}
+
+// reads says whether the request asks for the state, and leaves at most a watch.
+func (r *request) reads() bool {
+	switch r.op {
+	case opExists, opGetData, opGetChildren, opChildren2, opGetACL, opAllChildrenNumber,
+		opGetEphemerals, opWhoAmI, opMultiRead:
+		return true
+	}
+	return false
+}
+
+// readOp is one read of a multiRead.
+type readOp struct {
+	code int32
+	path string
+}
+
+// Why a frame cannot be decoded. ZooKeeper answers errNotRead with the end of an
+// empty list of results behind it, and the others without a body.
+var (
+	// errShort is a record that ends before its fields do, names a length that
+	// the rest of the frame cannot hold, or has an operation where none belongs.
+	errShort   = errors.New("zkserver: record is shorter than its fields")
+	errNull    = errors.New("zkserver: record without a path")
+	errNotRead = errors.New("zkserver: multiRead of something that is no read")
+)
 
 // decodeRequest reads a frame. The header is good even when err is not nil,
 // unless the frame does not hold one: then header is false.
@@ -94,64 +162,156 @@ func decodeRequest(frame []byte) (r request, header bool, err error) {
 }
 
 func (d *decoder) body(r *request) {
-	switch r.op {
-	case int32(zksim.OpMulti):
+	switch code := zksim.OpCode(r.op); code {
+	case zksim.OpMulti:
 		r.ops = d.multi()
 		r.write.Code = zksim.OpMulti
-	case int32(zksim.OpCreate), int32(zksim.OpCreate2), int32(zksim.OpDelete), int32(zksim.OpSetData), int32(zksim.OpCheck):
-		r.write = d.write(zksim.OpCode(r.op))
+		return
+	case zksim.OpCreate, zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL,
+		zksim.OpDelete, zksim.OpSetData, zksim.OpSetACL, zksim.OpCheck:
+		r.write = d.write(code)
+		return
+	}
+	switch r.op {
 	case opExists, opGetData, opGetChildren, opChildren2:
-		r.path, r.watch = d.str(), d.boolean()
-	case opGetACL, opSync:
+		r.path, r.watch = d.path(), d.boolean()
+	case opGetACL, opAllChildrenNumber:
+		r.path = d.path()
+	case opCheckWatches, opRemoveWatches, opAddWatch:
+		r.path, r.kind = d.path(), d.i32()
+	case opSync:
+		b := d.buffer()
+		r.path, r.noPath = string(b), b == nil
+	case opGetEphemerals:
 		r.path = d.str()
+	case opMultiRead:
+		r.parts = d.multiRead()
+	case opReconfig:
+		d.buffer() // who joins, who leaves, who is there
+		d.buffer()
+		d.buffer()
+		d.i64()
 	case opAuth:
 		d.i32()
-		r.authName = d.str()
-		d.buffer()
+		r.scheme = d.str()
+		r.credential = d.buffer()
 	case opSetWatches, opSetWatches2:
-		r.since = d.i64()
-		r.watches = zksim.WatchSet{Data: d.strings(), Exist: d.strings(), Child: d.strings()}
-		if r.op == opSetWatches2 {
-			d.strings() // persistent watches: never armed here, so none to restore
-			d.strings()
-		}
+		d.setWatches(r)
+	}
+}
+
+func (d *decoder) setWatches(r *request) {
+	r.since = d.i64()
+	w := &r.watches
+	w.Data, w.Exist, w.Child = d.paths(), d.paths(), d.paths()
+	if r.op == opSetWatches2 {
+		w.Persistent, w.Recursive = d.paths(), d.paths()
 	}
 }
 
 // write reads one operation that changes the tree, or checks it.
 func (d *decoder) write(code zksim.OpCode) zksim.Op {
-	op := zksim.Op{Code: code, Path: d.str()}
+	op := zksim.Op{Code: code}
 	switch code {
-	case zksim.OpCreate, zksim.OpCreate2:
-		op.Data = d.buffer()
-		op.ACL = d.acl()
-		op.Flags = zksim.CreateFlags(d.i32())
 	case zksim.OpSetData:
-		op.Data = d.buffer()
-		op.Version = d.i32()
+		op.Path, op.Data, op.Version = d.str(), d.buffer(), d.i32()
+	case zksim.OpSetACL:
+		op.Path, op.ACL, op.Version = d.str(), d.acl(), d.i32()
+	case zksim.OpDelete, zksim.OpCheck:
+		op.Path, op.Version = d.path(), d.i32()
 	default:
-		op.Version = d.i32()
+		op.Path, op.Data, op.ACL = d.path(), d.buffer(), d.acl()
+		op.Flags = zksim.CreateFlags(d.i32())
+		if code == zksim.OpCreateTTL {
+			op.TTL = milliseconds(d.i64())
+		}
 	}
 	return op
 }
 
+// milliseconds is 0, which no node can have, for what a Duration cannot hold.
+func milliseconds(n int64) time.Duration {
+	const most = math.MaxInt64 / int64(time.Millisecond)
+	if n < -most || n > most {
+		return 0
+	}
+	return time.Duration(n) * time.Millisecond
+}
+
+// part reads one header of a multi, ok when an operation follows.
+func (d *decoder) part() (code int32, ok bool) {
+	code, done := d.i32(), d.boolean()
+	d.i32()
+	return code, !done && d.err == nil
+}
+
 // multi reads {type, done, err, operation}… up to the header that says done.
+// What kind of create one is its flags say, as in ZooKeeper, not its type.
 func (d *decoder) multi() []zksim.Op {
 	var ops []zksim.Op
-	for d.err == nil {
-		code, done := d.i32(), d.boolean()
-		d.i32()
-		if done || d.err != nil {
-			break
+	for {
+		number, ok := d.part()
+		if !ok {
+			return ops
 		}
-		switch zksim.OpCode(code) {
-		case zksim.OpCreate, zksim.OpCreate2, zksim.OpDelete, zksim.OpSetData, zksim.OpCheck:
-			ops = append(ops, d.write(zksim.OpCode(code)))
+		code := zksim.OpCode(number)
+		switch code {
+		case zksim.OpCreate, zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL:
+			op := d.write(code)
+			op.Code = d.createKind(&op)
+			ops = append(ops, op)
+		case zksim.OpDelete, zksim.OpSetData, zksim.OpCheck:
+			ops = append(ops, d.write(code))
 		default:
 			d.err = errShort
 		}
 	}
-	return ops
+}
+
+func (d *decoder) createKind(op *zksim.Op) zksim.OpCode {
+	const container, ttl, sequentialTTL = 4, 5, 6
+	switch op.Flags {
+	case container:
+		return zksim.OpContainer
+	case ttl, sequentialTTL:
+		if op.Code != zksim.OpCreateTTL {
+			d.err = errShort // a kind that asks for a field which its type has not
+		}
+		return zksim.OpCreateTTL
+	}
+	return zksim.OpCreate
+}
+
+// multiRead reads the same, of getData and getChildren; their watches are not
+// armed, whatever they say.
+func (d *decoder) multiRead() []readOp {
+	var reads []readOp
+	var late error // found only once all of it has been read
+	for {
+		code, ok := d.part()
+		if !ok {
+			d.err = cmp.Or(d.err, late)
+			return reads
+		}
+		switch code {
+		case opGetData, opGetChildren:
+			path := d.buffer()
+			d.boolean()
+			reads = append(reads, readOp{code, string(path)})
+			if path == nil {
+				late = errNotRead
+			}
+		case int32(zksim.OpCreate), int32(zksim.OpCreate2), int32(zksim.OpContainer), int32(zksim.OpCreateTTL),
+			int32(zksim.OpDelete), int32(zksim.OpSetData), int32(zksim.OpCheck):
+			d.write(zksim.OpCode(code))
+			late = errNotRead
+			if len(reads) > 0 {
+				d.err = errShort // reads and writes do not mix
+			}
+		default:
+			d.err = errShort
+		}
+	}
 }
 
 func (e *encoder) replyHeader(xid int32, zxid int64, code zksim.Code) {
@@ -161,28 +321,35 @@ func (e *encoder) replyHeader(xid int32, zxid int64, code zksim.Code) {
 }
 
 // multiResults writes the body of a multi's reply. A failed one has an error
-// per operation; create2 is answered as create, without a stat.
+// per operation. Containers and nodes with a TTL are answered as create2.
 func (e *encoder) multiResults(r *zksim.Result) {
 	for i := range r.Ops {
 		op := &r.Ops[i]
 		if r.Failed {
-			e.multiHeader(-1, false, int32(op.Err))
-			e.i32(int32(op.Err))
+			e.multiError(op.Err)
 			continue
 		}
 		code := op.Code
-		if code == zksim.OpCreate2 {
-			code = zksim.OpCreate
+		if code == zksim.OpContainer || code == zksim.OpCreateTTL {
+			code = zksim.OpCreate2
 		}
 		e.multiHeader(int32(code), false, 0)
 		switch code {
 		case zksim.OpCreate:
 			e.str(op.Path)
+		case zksim.OpCreate2:
+			e.str(op.Path)
+			e.stat(&op.Stat)
 		case zksim.OpSetData:
 			e.stat(&op.Stat)
 		}
 	}
 	e.multiHeader(-1, true, -1)
+}
+
+func (e *encoder) multiError(code zksim.Code) {
+	e.multiHeader(-1, false, int32(code))
+	e.i32(int32(code))
 }
 
 func (e *encoder) multiHeader(code int32, done bool, err int32) {

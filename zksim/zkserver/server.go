@@ -30,6 +30,9 @@ type Options struct {
 	// SnapshotBytes is how long the log may grow before a snapshot replaces
 	// it; default 64 MiB.
 	SnapshotBytes int64
+	// ContainerInterval is how often containers without children and nodes
+	// whose time to live is over are looked for and removed; default 60 s.
+	ContainerInterval time.Duration
 	// Logger is told of starts, snapshots and refusals; default: nobody.
 	Logger *slog.Logger
 }
@@ -50,6 +53,9 @@ func (o Options) withDefaults() Options {
 	if o.SnapshotBytes == 0 {
 		o.SnapshotBytes = 64 << 20
 	}
+	if o.ContainerInterval == 0 {
+		o.ContainerInterval = time.Minute
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -66,6 +72,9 @@ func (o *Options) validate() error {
 	if o.MaxConnections < 1 || o.SnapshotBytes < 0 {
 		return fmt.Errorf("zkserver: MaxConnections is %d, SnapshotBytes is %d", o.MaxConnections, o.SnapshotBytes)
 	}
+	if o.ContainerInterval < time.Millisecond {
+		return fmt.Errorf("zkserver: ContainerInterval is %v, must be a millisecond or more", o.ContainerInterval)
+	}
 	return nil
 }
 
@@ -74,25 +83,29 @@ var ErrClosed = errors.New("zkserver: server closed")
 
 // Server is a ZooKeeper server. Its methods may be called from any goroutine.
 type Server struct {
-	opts   Options
-	events chan event
-	stop   chan struct{} // closed when the server ends
-	loop   sync.WaitGroup
-	conns  sync.WaitGroup
+	opts    Options
+	began   time.Time
+	stop    chan struct{} // closed when the server ends
+	clock   sync.WaitGroup
+	conns   sync.WaitGroup
+	latency sharedLatency
 
 	closing  sync.Once
 	closeErr error
 
-	mu        sync.Mutex
-	err       error // why it ended
+	mu        sync.Mutex // taken last
+	err       error      // why it ended
 	listeners map[net.Listener]struct{}
 	addr      net.Addr
 	open      map[*conn]struct{}
 	nextConn  int64
 
-	// The owner's.
+	// turn is the right to what follows: who holds it owns the state.
+	turn     sync.Mutex
 	tree     *zksim.Tree
+	seen     *zksim.Tree // what clients are shown: tree, unless the server lags
 	watches  *zksim.Watches
+	lag      *lag // nil: none
 	zxid     int64
 	sessions map[int64]*session
 	lastID   int64
@@ -106,7 +119,7 @@ type Server struct {
 	faults   faults
 }
 
-// session is what the owner keeps of a live session beside the tree.
+// session is what the server keeps of a live session beside the tree.
 type session struct {
 	id       int64
 	timeout  time.Duration
@@ -115,30 +128,8 @@ type session struct {
 	heard    time.Time
 }
 
-type eventKind uint8
-
-const (
-	evFrame eventKind = iota
-	evHello
-	evWord
-	evGone
-	evCall
-)
-
-// event is one thing the owner is told.
-type event struct {
-	conn  *conn
-	kind  eventKind
-	frame []byte
-	hello connectRequest
-	word  string
-	call  func()
-}
-
-const (
-	maxEvents = 1024 // waiting for the owner
-	maxTurn   = 256  // handled between two looks at the clock
-)
+// maxTurn is how many requests of a connection share a turn.
+const maxTurn = 256
 
 // Open makes a server and, given a directory, finds again what an earlier one
 // left there: all sessions are alive, with their full timeouts from now.
@@ -149,32 +140,36 @@ func Open(o Options) (*Server, error) {
 	}
 	s := &Server{
 		opts:      o,
-		events:    make(chan event, maxEvents),
+		began:     time.Now(),
 		stop:      make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		open:      make(map[*conn]struct{}),
-		tree:      zksim.NewTree(),
-		watches:   zksim.NewWatches(),
-		sessions:  make(map[int64]*session),
 		byID:      make(map[int64]*conn),
-		lastTick:  time.Now(),
 	}
+	tree := zksim.NewTree()
 	if o.Dir != "" {
-		w, tree, err := openWAL(o.Dir, o.Logger, s.fail)
-		if err != nil {
+		var err error
+		if s.wal, tree, err = openWAL(o.Dir, o.Logger, s.fail); err != nil {
 			return nil, err
 		}
-		s.wal, s.tree = w, tree
 	}
-	s.zxid = s.tree.Zxid()
-	s.lastID = firstSessionID()
-	for _, id := range s.tree.Sessions() {
-		timeout, password, _ := s.tree.Session(id)
+	s.restore(tree)
+	s.clock.Add(1)
+	go s.keepTime()
+	return s, nil
+}
+
+// restore makes a tree the server's state.
+func (s *Server) restore(tree *zksim.Tree) {
+	s.lastTick = time.Now()
+	s.tree, s.seen, s.zxid = tree, tree, tree.Zxid()
+	s.watches = zksim.NewWatches()
+	s.lastID = max(s.lastID, firstSessionID())
+	s.sessions = make(map[int64]*session)
+	for _, id := range tree.Sessions() {
+		timeout, password, _ := tree.Session(id)
 		s.sessions[id] = &session{id: id, timeout: timeout, password: password, heard: s.lastTick}
 	}
-	s.loop.Add(1)
-	go s.own()
-	return s, nil
 }
 
 // firstSessionID starts where no earlier server of this state can have been:
@@ -254,11 +249,15 @@ func (s *Server) admit(nc net.Conn) {
 
 // connDone runs when a connection's reader ends.
 func (s *Server) connDone(c *conn) {
+	if !s.begin() {
+		return // Close still sends what was answered
+	}
+	s.forget(c)
+	s.finish(c)
 	c.kill()
 	s.mu.Lock()
 	delete(s.open, c)
 	s.mu.Unlock()
-	s.send(event{conn: c, kind: evGone})
 }
 
 // Addr is the address of the first listener served, nil before Serve.
@@ -268,23 +267,37 @@ func (s *Server) Addr() net.Addr {
 	return s.addr
 }
 
-// Close ends the server: connections are closed, everything taken is synced,
-// the directory is let go. Sessions are kept there. It returns the error that
-// ended the server before, if one did. A second call waits for the first and
-// returns the same.
+// Close ends the server: nothing more is taken, what was taken is synced and
+// answered (a client that does not read is waited for a second), connections
+// are closed, the directory is let go. Sessions are kept there. It returns the
+// error that ended the server before, if one did. A second call waits for the
+// first and returns the same.
 func (s *Server) Close() error {
 	s.end(ErrClosed)
 	s.closing.Do(func() {
-		s.loop.Wait()
-		s.conns.Wait()
+		s.clock.Wait()
+		s.turn.Lock() // the last one is over, and nobody begins another
+		s.setLag(0)
+		s.finish(nil)
 		if s.wal != nil {
 			s.closeErr = s.wal.close()
 		}
+		s.closeConns()
+		s.conns.Wait()
 		if s.err != ErrClosed { // set by end, and never changed after
 			s.closeErr = s.err
 		}
 	})
 	return s.closeErr
+}
+
+// closeConns lets every connection end once its output is sent.
+func (s *Server) closeConns() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.open {
+		c.close()
+	}
 }
 
 // fail ends the server because of a fault; nothing is answered any more.
@@ -305,92 +318,106 @@ func (s *Server) end(why error) {
 		_ = l.Close()
 	}
 	for c := range s.open {
-		c.kill()
+		if why == ErrClosed {
+			c.stopReading()
+		} else {
+			c.kill()
+		}
 	}
 }
 
-// send gives the owner something to do; false when the server has ended.
-func (s *Server) send(e event) bool {
+// begin takes the turn; false, and not taken, when the server has ended.
+func (s *Server) begin() bool {
+	s.turn.Lock()
 	select {
-	case s.events <- e:
-		return true
 	case <-s.stop:
+		s.turn.Unlock()
 		return false
-	}
-}
-
-// call runs fn on the owner's goroutine and waits for it; false when the
-// server has ended.
-func (s *Server) call(fn func()) bool {
-	done := make(chan struct{})
-	if !s.send(event{kind: evCall, call: func() { fn(); close(done) }}) {
-		return false
-	}
-	select {
-	case <-done:
+	default:
 		return true
-	case <-s.stop:
-		return false
 	}
 }
 
-// own is the owner: it takes events in turns, and after each turn hands over
-// what the turn wrote and what it answered.
-func (s *Server) own() {
-	defer s.loop.Done()
-	tick := time.NewTicker(s.opts.Tick)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case now := <-tick.C:
-			s.onTick(now)
-		case e := <-s.events:
-			s.handle(e)
-			s.handleWaiting()
-		}
-		s.endTurn()
-	}
-}
-
-func (s *Server) handleWaiting() {
-	for range maxTurn - 1 {
-		if len(s.batch.log) > turnBytes || s.answered > turnBytes {
-			return
-		}
-		select {
-		case e := <-s.events:
-			s.handle(e)
-		default:
-			return
-		}
-	}
-}
-
-// endTurn releases the turn's output, after a sync of everything the turn and
-// earlier ones wrote: nobody hears of what a crash could take back.
-func (s *Server) endTurn() {
+// finish ends the turn. Its output is released after a sync of everything that
+// it and earlier turns wrote: nobody hears of what a crash could take back.
+// Without a log that is at once, and the caller sends it, outside the turn.
+// c is who had the turn, nil: nobody in particular.
+func (s *Server) finish(c *conn) {
 	s.answered = 0
+	if s.wal != nil {
+		s.submit()
+		s.turn.Unlock()
+		return
+	}
+	var others []*conn
+	for _, d := range s.dirty {
+		d.dirty = false
+		d.release(d.pending, d.requests, d.hangUp)
+		d.pending, d.requests = d.recycle(d.pending), requests{}
+		if d != c {
+			others = append(others, d)
+		}
+	}
+	s.dirty = s.dirty[:0]
+	s.turn.Unlock()
+	for _, d := range others {
+		d.flush()
+	}
+	if c != nil {
+		c.flush()
+	}
+}
+
+// submit hands the turn's output to the log.
+func (s *Server) submit() {
 	for _, c := range s.dirty {
-		s.batch.outputs = append(s.batch.outputs, output{c, c.pending, c.hangUp})
-		c.pending, c.dirty = nil, false
+		s.batch.outputs = append(s.batch.outputs, output{c, c.pending, c.requests, c.hangUp})
+		c.pending, c.requests, c.dirty = nil, requests{}, false
 	}
 	s.dirty = s.dirty[:0]
 	if len(s.batch.outputs) == 0 && len(s.batch.log) == 0 {
-		return
-	}
-	if s.wal == nil {
-		s.batch.release()
-		s.batch.outputs = s.batch.outputs[:0]
 		return
 	}
 	if s.wal.grown(len(s.batch.log)) > s.opts.SnapshotBytes && !s.wal.snapshotting() {
 		img := s.tree.Export()
 		s.batch.rotate = &img
 	}
-	s.wal.submit(s.batch, s.stop)
+	s.wal.submit(s.batch)
 	s.batch = batch{}
+}
+
+// full says that a turn has done enough to be ended.
+func (s *Server) full() bool {
+	return len(s.batch.log) > turnBytes || s.answered > turnBytes
+}
+
+// call runs fn in a turn of its own; false when the server has ended.
+func (s *Server) call(fn func()) bool {
+	if !s.begin() {
+		return false
+	}
+	fn()
+	s.finish(nil)
+	return true
+}
+
+// keepTime ends sessions, containers and what has lived long enough.
+func (s *Server) keepTime() {
+	defer s.clock.Done()
+	tick := time.NewTicker(s.opts.Tick)
+	defer tick.Stop()
+	sweep := time.NewTicker(s.opts.ContainerInterval)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case now := <-tick.C:
+			s.call(func() { s.onTick(now) })
+		case now := <-sweep.C:
+			s.call(func() { s.onSweep(now) })
+		}
+	}
 }
 
 // onTick ends the sessions that were silent for their timeout, rounded up to a
@@ -414,17 +441,28 @@ func (s *Server) expire(sess *session) {
 	txn := zksim.Txn{Session: sess.id}
 	txn.Code = zksim.OpCloseSession
 	c := sess.conn
-	s.commit(&txn)
+	r := s.commit(&txn)
 	if c != nil {
-		s.hangUp(c)
+		c.session = nil // nothing more is taken from it
+		s.after(c, r.Zxid, func() { s.hangUp(c) })
+	}
+}
+
+// onSweep removes what nobody ends but time.
+func (s *Server) onSweep(now time.Time) {
+	for _, path := range s.tree.Due(now.UnixMilli()) {
+		txn := zksim.Txn{Trusted: true}
+		txn.Op = zksim.Op{Code: zksim.OpDelContainer, Path: path}
+		s.commit(&txn)
 	}
 }
 
 // output is what one turn tells one connection.
 type output struct {
-	conn   *conn
-	bytes  []byte
-	hangUp bool
+	conn     *conn
+	bytes    []byte
+	answered requests
+	hangUp   bool
 }
 
 // batch is what one turn wrote and answered.
@@ -437,7 +475,8 @@ type batch struct {
 func (b *batch) release() {
 	for i := range b.outputs {
 		o := &b.outputs[i]
-		o.conn.release(o.bytes, o.hangUp)
+		o.conn.release(o.bytes, o.answered, o.hangUp)
+		o.conn.flush()
 		*o = output{}
 	}
 }

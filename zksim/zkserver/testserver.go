@@ -3,6 +3,8 @@ package zkserver
 import (
 	"net"
 	"time"
+
+	"dkv/zksim"
 )
 
 // TB is the part of testing.TB that NewTest uses, so that this package does not
@@ -80,6 +82,32 @@ func (ts *TestServer) DropNextWrite(afterEffect bool) {
 		} else {
 			ts.faults.dropBefore++
 		}
+	})
+}
+
+// Lag makes the server show everything by later than it happens, as a follower
+// that is far behind: reads and watches tell of the state before that, writes
+// (of sessions too) happen at once and are answered when they are shown, and a
+// client that has seen more elsewhere is refused. 0 ends it: what is held back
+// is shown at once.
+func (ts *TestServer) Lag(by time.Duration) {
+	ts.call(func() { ts.setLag(by) })
+}
+
+// Wipe makes the server lose its state, sessions included, as one whose disk
+// was replaced: connections break, and clients that have seen more than is left
+// are refused. It is for servers in memory, and ends a lag.
+func (ts *TestServer) Wipe() {
+	ts.t.Helper()
+	if ts.wal != nil {
+		ts.t.Fatalf("Wipe is for a ZooKeeper server in memory; close this one and remove %s", ts.opts.Dir)
+	}
+	ts.call(func() {
+		for _, c := range ts.byID {
+			ts.hangUp(c)
+		}
+		ts.lag = nil
+		ts.restore(zksim.NewTree())
 	})
 }
 

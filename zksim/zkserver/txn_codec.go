@@ -14,18 +14,14 @@ const opNothing zksim.OpCode = 0
 var errUnknownRecord = errors.New("zkserver: record of an unknown kind")
 
 // appendTxn adds one record, its length before it.
-func appendTxn(b []byte, txn *zksim.Txn, failed bool) []byte {
+func appendTxn(b []byte, txn *zksim.Txn) []byte {
 	e := encoder{b}
 	mark := e.begin()
 	e.i64(txn.Zxid)
 	e.i64(txn.Time)
 	e.i64(txn.Session)
-	code := txn.Code
-	if failed {
-		code = opNothing
-	}
-	e.i32(int32(code))
-	switch code {
+	e.i32(int32(txn.Code))
+	switch txn.Code {
 	case opNothing, zksim.OpCloseSession:
 	case zksim.OpCreateSession:
 		e.i64(int64(txn.Timeout))
@@ -48,6 +44,9 @@ func (e *encoder) loggedOp(op *zksim.Op) {
 	e.buffer(op.Data)
 	e.i32(int32(op.Flags))
 	e.i32(op.Version)
+	if op.Code == zksim.OpCreateTTL {
+		e.i64(op.TTL.Milliseconds())
+	}
 	if op.ACL == nil {
 		e.i32(-1)
 	} else {
@@ -58,7 +57,7 @@ func (e *encoder) loggedOp(op *zksim.Op) {
 // decodeTxn reads one record, without the length before it.
 func decodeTxn(record []byte) (zksim.Txn, error) {
 	d := decoder{b: record}
-	var txn zksim.Txn
+	txn := zksim.Txn{Trusted: true} // it was held against the access lists once
 	txn.Zxid, txn.Time, txn.Session = d.i64(), d.i64(), d.i64()
 	txn.Code = zksim.OpCode(d.i32())
 	switch txn.Code {
@@ -68,7 +67,8 @@ func decodeTxn(record []byte) (zksim.Txn, error) {
 		copy(txn.Password[:], d.buffer())
 	case zksim.OpMulti:
 		txn.Ops = d.loggedOps()
-	case zksim.OpCreate, zksim.OpCreate2, zksim.OpDelete, zksim.OpSetData, zksim.OpCheck:
+	case zksim.OpCreate, zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL, zksim.OpDelete,
+		zksim.OpDelContainer, zksim.OpSetData, zksim.OpSetACL, zksim.OpCheck:
 		txn.Op = d.loggedOp(txn.Code)
 	default:
 		return txn, errUnknownRecord
@@ -93,6 +93,9 @@ func (d *decoder) loggedOps() []zksim.Op {
 func (d *decoder) loggedOp(code zksim.OpCode) zksim.Op {
 	op := zksim.Op{Code: code, Path: d.str(), Data: d.buffer()}
 	op.Flags, op.Version = zksim.CreateFlags(d.i32()), d.i32()
+	if code == zksim.OpCreateTTL {
+		op.TTL = milliseconds(d.i64())
+	}
 	op.ACL = d.loggedACL()
 	return op
 }

@@ -70,27 +70,19 @@ func snapshotName(gen uint64) string { return fmt.Sprintf("snapshot-%016x", gen)
 
 func (w *wal) path(name string) string { return filepath.Join(w.dir, name) }
 
-// append adds a transaction to a turn's bytes.
-func (w *wal) append(b []byte, txn *zksim.Txn, failed bool) []byte {
-	return appendTxn(b, txn, failed)
-}
-
 // grown is the log's length once n more bytes are in it.
 func (w *wal) grown(n int) int64 { return w.size + int64(n) }
 
 func (w *wal) snapshotting() bool { return w.busy.Load() }
 
 // submit hands a turn to the syncing goroutine, which releases its output.
-func (w *wal) submit(b batch, stop <-chan struct{}) {
+func (w *wal) submit(b batch) {
 	w.size += int64(len(b.log))
 	if b.rotate != nil {
 		w.size = 0
 		w.busy.Store(true)
 	}
-	select {
-	case w.submitted <- b:
-	case <-stop:
-	}
+	w.submitted <- b // taken in any case, even when the log is broken
 }
 
 // run syncs turns in their order, as many at once as are waiting.

@@ -464,3 +464,21 @@ func TestManyWritersShareSyncs(t *testing.T) {
 		t.Errorf("%d syncs for %d writes: none was shared", syncs, clients*writes)
 	}
 }
+
+// TestFirstLogsAreRead opens a directory that a server wrote before there were
+// access lists, containers and TTL nodes.
+func TestFirstLogsAreRead(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.CopyFS(dir, os.DirFS("testdata/first")))
+	s, addr, done := durable(t, dir, 0)
+	defer done()
+	want(t, "sessions", len(s.Sessions()), 1)
+	c := newSession(t, addr, 5*time.Second)
+	want(t, "22 zxids, and the session's", c.exists("/", false).Zxid, 23)
+	want(t, "data", string(c.read(opGetData, "/a", false).Data), "11"+strings.Repeat("x", 40))
+	names := c.read(opChildren2, "/a", false).Names
+	want(t, "children", names, []string{"e", "s-0000000001"})
+	want(t, "ephemeral", c.exists("/a/e", false).Stat.EphemeralOwner, s.Sessions()[0])
+	want(t, "multi", c.exists("/b", false).Stat.Version, 1)
+	want(t, "failed multi", c.exists("/c", false).Err, zksim.ErrNoNode)
+}

@@ -2,14 +2,10 @@ package zkserver
 
 import (
 	"encoding/binary"
-	"errors"
+	"strings"
 
 	"dkv/zksim"
 )
-
-// errShort is a record that ends before its fields do, or names a length that
-// the rest of the frame cannot hold.
-var errShort = errors.New("zkserver: record is shorter than its fields")
 
 // decoder reads jute, big-endian. After the first error it gives zero values.
 type decoder struct {
@@ -55,7 +51,17 @@ func (d *decoder) buffer() []byte {
 	return d.take(int(n))
 }
 
+// str is a string; one of length -1 is empty.
 func (d *decoder) str() string { return string(d.buffer()) }
+
+// path is a string where there has to be one.
+func (d *decoder) path() string {
+	b := d.buffer()
+	if b == nil && d.err == nil {
+		d.err = errNull
+	}
+	return string(b)
+}
 
 // count reads a vector's length. Each element takes at least elementBytes, so
 // a greater count than the rest can hold is refused before anything is made.
@@ -79,6 +85,16 @@ func (d *decoder) strings() []string {
 	list := make([]string, 0, n)
 	for range n {
 		list = append(list, d.str())
+	}
+	return list
+}
+
+// paths are strings, none of which may be missing.
+func (d *decoder) paths() []string {
+	n := d.count(4)
+	list := make([]string, 0, n)
+	for range n {
+		list = append(list, d.path())
 	}
 	return list
 }
@@ -123,6 +139,15 @@ func (e *encoder) str(v string) {
 	e.b = append(e.b, v...)
 }
 
+// path is a string, or the absence of one.
+func (e *encoder) path(v string, none bool) {
+	if none {
+		e.i32(-1)
+		return
+	}
+	e.str(v)
+}
+
 func (e *encoder) strings(list []string) {
 	e.i32(int32(len(list)))
 	for _, s := range list {
@@ -150,6 +175,19 @@ func (e *encoder) acl(list []zksim.ACL) {
 		e.i32(list[i].Perms)
 		e.str(list[i].Scheme)
 		e.str(list[i].ID)
+	}
+}
+
+// identities are shown without the hash of a digest's password.
+func (e *encoder) identities(list []zksim.Identity) {
+	e.i32(int32(len(list)))
+	for _, id := range list {
+		name := id.ID
+		if id.Scheme == "digest" {
+			name, _, _ = strings.Cut(name, ":")
+		}
+		e.str(id.Scheme)
+		e.str(name)
 	}
 }
 

@@ -3,70 +3,216 @@ package zkserver
 import (
 	"fmt"
 	"maps"
+	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
+
+	"dkv/zksim"
 )
 
-// version is what four-letter words show, in the form that clients parse: the
-// ZooKeeper whose behaviour this
-// server has.
+// version is what four-letter words show: the ZooKeeper whose behaviour this
+// server has. The date is in the form that go-zookeeper parses, which is not
+// that of 3.8.
 const version = "3.8.0-dkv, built on 01/01/2024 00:00 UTC"
+
+// words are the four-letter words, with what each one answers in a turn.
+var words = map[string]func(*Server) string{
+	"ruok": func(*Server) string { return "imok" },
+	"isro": func(*Server) string { return "rw" },
+	"srvr": func(s *Server) string { return s.versionLine() + s.statusText() },
+	"stat": (*Server).clientsText,
+	"cons": func(s *Server) string { return s.connectionLines(true) + "\n" },
+	"mntr": (*Server).monitorText,
+	"conf": (*Server).configText,
+	"envi": func(*Server) string { return environmentText() },
+	"dump": (*Server).sessionsText,
+}
 
 // fourLetterWord is the command that a connection opens with, or "".
 func fourLetterWord(first []byte) string {
-	switch word := string(first); word {
-	case "ruok", "srvr", "stat", "mntr":
-		return word
+	if words[string(first)] == nil {
+		return ""
 	}
-	return ""
+	return string(first)
 }
 
-func (s *Server) fourLetterText(word string) string {
-	switch word {
-	case "ruok":
-		return "imok"
-	case "mntr":
-		return s.monitorText()
-	case "stat":
-		return s.statusText(true)
-	}
-	return s.statusText(false)
+func (s *Server) versionLine() string { return "Zookeeper version: " + version + "\n" }
+
+func (s *Server) clientsText() string {
+	return s.versionLine() + "Clients:\n" + s.connectionLines(false) + "\n" + s.statusText()
 }
 
-func (s *Server) statusText(clients bool) string {
+// statusText counts as ZooKeeper does: the root has two names there, and who
+// asks is connected too.
+func (s *Server) statusText() string {
+	l := s.latency.get()
 	var b strings.Builder
-	fmt.Fprintf(&b, "Zookeeper version: %s\n", version)
-	if clients {
-		b.WriteString("Clients:\n")
-		for _, id := range slices.Sorted(maps.Keys(s.byID)) {
-			c := s.byID[id]
-			fmt.Fprintf(&b, " /%s[1](queued=0,recved=%d,sent=%d)\n", c.nc.RemoteAddr(), c.counts.received, c.counts.sent)
-		}
-		b.WriteString("\n")
-	}
-	fmt.Fprintf(&b, "Latency min/avg/max: 0/0.0/0\nReceived: %d\nSent: %d\nConnections: %d\nOutstanding: 0\nZxid: %#x\nMode: standalone\nNode count: %d\n",
-		s.total.received, s.total.sent, len(s.byID), s.zxid, s.tree.Len())
+	fmt.Fprintf(&b, "Latency min/avg/max: %d/%s/%d\n", l.least.Milliseconds(), millis(l.average()), l.most.Milliseconds())
+	fmt.Fprintf(&b, "Received: %d\nSent: %d\nConnections: %d\nOutstanding: %d\n", s.total.received, s.total.sent, len(s.connected()), s.outstanding())
+	fmt.Fprintf(&b, "Zxid: %#x\nMode: standalone\nNode count: %d\n", s.seen.Zxid(), s.seen.Len()+1)
 	return b.String()
 }
 
+// millis is a number with at most four decimals, at least one.
+func millis(v float64) string {
+	text := strings.TrimRight(strconv.FormatFloat(v, 'f', 4, 64), "0")
+	if strings.HasSuffix(text, ".") {
+		text += "0"
+	}
+	return text
+}
+
+// connected are all connections, by their numbers.
+func (s *Server) connected() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(s.open), func(a, b *conn) int { return int(a.id - b.id) })
+}
+
+// outstanding is how many requests were taken and not yet answered.
+func (s *Server) outstanding() int64 {
+	total := int64(0)
+	for _, c := range s.byID {
+		total += c.outstanding()
+	}
+	return total
+}
+
+func (c *conn) outstanding() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return max(0, c.counts.asked-c.latency.count)
+}
+
+func (s *Server) connectionLines(all bool) string {
+	var b strings.Builder
+	for _, c := range s.connected() {
+		interested := 0 // ZooKeeper's selector waits for the next request of one that has a session
+		if c.session != nil {
+			interested = 1
+		}
+		fmt.Fprintf(&b, " /%s[%d](queued=%d,recved=%d,sent=%d", c.nc.RemoteAddr(), interested, c.outstanding(), c.counts.received, c.counts.sent)
+		if all && c.session != nil {
+			b.WriteString(s.sessionFields(c))
+		}
+		b.WriteString(")\n")
+	}
+	return b.String()
+}
+
+// sessionFields are what cons adds for a connection that has a session.
+func (s *Server) sessionFields(c *conn) string {
+	c.mu.Lock()
+	l := c.latency
+	c.mu.Unlock()
+	var b strings.Builder
+	fmt.Fprintf(&b, ",sid=%#x,lop=%s,est=%d,to=%d", c.session.id, operationName(c.last.op), c.last.began.UnixMilli(), c.session.timeout.Milliseconds())
+	if c.last.xid >= 0 {
+		fmt.Fprintf(&b, ",lcxid=%#x", c.last.xid)
+	}
+	answered := int64(0)
+	if l.count > 0 {
+		answered = l.at.Sub(s.began).Milliseconds()
+	}
+	fmt.Fprintf(&b, ",lzxid=%#x,lresp=%d,llat=%d,minlat=%d,avglat=%d,maxlat=%d", c.last.zxid, answered,
+		l.new.Milliseconds(), l.least.Milliseconds(), int64(l.average()), l.most.Milliseconds())
+	return b.String()
+}
+
+// operationName is ZooKeeper's abbreviation.
+func operationName(op int32) string {
+	names := map[int32]string{
+		0: "SESS", int32(zksim.OpCreate): "CREA", int32(zksim.OpCreate2): "CREA", int32(zksim.OpContainer): "CREA",
+		int32(zksim.OpCreateTTL): "CREA", int32(zksim.OpDelete): "DELE", int32(zksim.OpSetData): "SETD",
+		int32(zksim.OpSetACL): "SETA", int32(zksim.OpCheck): "CHEC", int32(zksim.OpMulti): "MULT",
+		opExists: "EXIS", opGetData: "GETD", opGetACL: "GETA", opGetChildren: "GETC", opChildren2: "GETC",
+		opSync: "SYNC", opPing: "PING", opCheckWatches: "CHKW", opRemoveWatches: "REMW", opMultiRead: "MLTR",
+		opSetWatches: "SETW", opSetWatches2: "STW2", opGetEphemerals: "GETE", opAllChildrenNumber: "GETACN",
+		opAddWatch: "ADDW", opWhoAmI: "HOMI",
+	}
+	if name, ok := names[op]; ok {
+		return name
+	}
+	return "NA"
+}
+
 func (s *Server) monitorText() string {
+	l := s.latency.get()
 	var b strings.Builder
 	fmt.Fprintf(&b, "zk_version\t%s\nzk_server_state\tstandalone\n", version)
 	rows := []struct {
 		name  string
-		value int64
+		value any
 	}{
-		{"packets_received", s.total.received},
+		{"ephemerals_count", s.seen.EphemeralCount()},
+		{"num_alive_connections", len(s.connected())},
+		{"avg_latency", millis(l.average())},
+		{"outstanding_requests", s.outstanding()},
+		{"znode_count", s.seen.Len() + 1},
+		{"global_sessions", len(s.sessions)},
 		{"packets_sent", s.total.sent},
-		{"num_alive_connections", int64(len(s.byID))},
-		{"outstanding_requests", 0},
-		{"znode_count", int64(s.tree.Len())},
-		{"watch_count", int64(s.watches.Len())},
-		{"ephemerals_count", int64(s.tree.EphemeralCount())},
-		{"global_sessions", int64(len(s.sessions))},
+		{"packets_received", s.total.received},
+		{"watch_count", s.watches.Len()},
+		{"min_latency", l.least.Milliseconds()},
+		{"max_latency", l.most.Milliseconds()},
+		{"uptime", time.Since(s.began).Milliseconds()},
+		{"local_sessions", 0},
 	}
 	for _, r := range rows {
-		fmt.Fprintf(&b, "zk_%s\t%d\n", r.name, r.value)
+		fmt.Fprintf(&b, "zk_%s\t%v\n", r.name, r.value)
+	}
+	return b.String()
+}
+
+func (s *Server) configText() string {
+	port := -1
+	if addr := s.Addr(); addr != nil {
+		_, text, _ := strings.Cut(addr.String(), "]") // of an IPv6 address
+		if text == "" {
+			text = addr.String()
+		}
+		if n, err := strconv.Atoi(text[strings.LastIndexByte(text, ':')+1:]); err == nil {
+			port = n
+		}
+	}
+	return fmt.Sprintf("clientPort=%d\ndataDir=%s\ntickTime=%d\nmaxConnections=%d\nminSessionTimeout=%d\nmaxSessionTimeout=%d\nserverId=0\n",
+		port, s.opts.Dir, s.opts.Tick.Milliseconds(), s.opts.MaxConnections,
+		s.opts.MinSessionTimeout.Milliseconds(), s.opts.MaxSessionTimeout.Milliseconds())
+}
+
+func environmentText() string {
+	host, _ := os.Hostname() // the line stays empty without a name
+	dir, _ := os.Getwd()     // and so does this one
+	return fmt.Sprintf("Environment:\nzookeeper.version=%s\nhost.name=%s\ngo.version=%s\nos.name=%s\nos.arch=%s\nuser.dir=%s\n",
+		version, host, runtime.Version(), runtime.GOOS, runtime.GOARCH, dir)
+}
+
+// sessionsText is what dump tells: the sessions, and whose ephemerals are where.
+func (s *Server) sessionsText() string {
+	var b strings.Builder
+	b.WriteString("SessionTracker dump:\n")
+	ids := s.tree.Sessions()
+	fmt.Fprintf(&b, "Global Sessions(%d):\n", len(ids))
+	owners := 0
+	for _, id := range ids {
+		fmt.Fprintf(&b, "%#x\t%dms\n", id, s.sessions[id].timeout.Milliseconds())
+		if len(s.seen.Ephemerals(id)) > 0 {
+			owners++
+		}
+	}
+	fmt.Fprintf(&b, "ephemeral nodes dump:\nSessions with Ephemerals (%d):\n", owners)
+	for _, id := range ids {
+		paths := s.seen.Ephemerals(id)
+		if len(paths) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "%#x:\n", id)
+		for _, path := range paths {
+			fmt.Fprintf(&b, "\t%s\n", path)
+		}
 	}
 	return b.String()
 }
