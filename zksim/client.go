@@ -1,6 +1,7 @@
 package zksim
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -54,16 +55,46 @@ type Client struct {
 	password [16]byte
 	timeout  time.Duration
 	lastZxid int64
+	options  ClientOptions
 
 	conn      *conn
 	next      int // the server to try next
 	tried     int // servers tried since the last pause
 	lastHeard time.Duration
+	lostAt    time.Duration // when the last connection broke
 
 	sent    []*request // not answered
 	waiting []*request // not sent
 	// What is watched, by what a reconnect says of it.
 	watchData, watchExist, watchChild map[string]struct{}
+	watchStaying                      map[string]bool // whether recursive
+
+	// What the library does not know: the greatest zxid that an event told of,
+	// and over which connection.
+	toldZxid int64
+	toldOn   *conn
+	// What a Checker knows: calls so far, calls that ended, the last own write
+	// that was answered.
+	called, endedCalls, wrote int64
+}
+
+// ClientOptions are what sets a client apart from an ordinary one. The zero
+// value is an ordinary one.
+type ClientOptions struct {
+	// Session and Password, of another client, make this one a further
+	// connection of that client's session. The leader lets the newer one
+	// write; an older one, at another server, goes on reading.
+	Session  int64
+	Password [16]byte
+	// First is the server to try first, counted from 1; 0: a drawn one.
+	First int
+	// Unguarded clients wait 6⅔ session timeouts for a handshake, as
+	// go-zookeeper does by itself.
+	Unguarded bool
+	// Reopen makes a client begin another session, unasked, when it hears that
+	// its own is over, as go-zookeeper does. Requests that waited to be sent
+	// go out in the new one.
+	Reopen bool
 }
 
 type clientState uint8
@@ -87,13 +118,29 @@ type CreateResult struct {
 // Connect makes a client at a host and begins its session. The timeout is
 // clamped to the service's bounds.
 func (s *Service) Connect(hostName string, timeout time.Duration, h Handler) *Client {
+	return s.ConnectWith(hostName, timeout, h, ClientOptions{})
+}
+
+// ConnectWith is Connect with options. It panics if there is no server of the
+// number First.
+func (s *Service) ConnectWith(hostName string, timeout time.Duration, h Handler, o ClientOptions) *Client {
+	if o.First < 0 || o.First > len(s.servers) {
+		panic(fmt.Sprintf("zksim: first server %d of %d", o.First, len(s.servers)))
+	}
 	where := s.host(hostName)
 	cl := &Client{
-		svc: s, host: where, handler: h, timeout: timeout,
-		next:       where.draws.below("first server", len(s.servers)),
+		svc: s, host: where, handler: h, timeout: timeout, options: o,
+		session: o.Session, password: o.Password,
 		watchData:  make(map[string]struct{}),
 		watchExist: make(map[string]struct{}),
 		watchChild: make(map[string]struct{}),
+
+		watchStaying: make(map[string]bool),
+	}
+	if o.First > 0 {
+		cl.next = o.First - 1
+	} else {
+		cl.next = where.draws.below("first server", len(s.servers))
 	}
 	s.sched.After(0, cl.attempt)
 	return cl
@@ -101,6 +148,18 @@ func (s *Service) Connect(hostName string, timeout time.Duration, h Handler) *Cl
 
 // Session is the session's id, 0 before the first HasSession.
 func (cl *Client) Session() int64 { return cl.session }
+
+// Password is the session's, with which another client may take it up.
+func (cl *Client) Password() [16]byte { return cl.password }
+
+// Server is the number of the server that the client is connected to, -1 if to
+// none.
+func (cl *Client) Server() int {
+	if cl.state != connected {
+		return -1
+	}
+	return cl.conn.server.id
+}
 
 // Timeout is the session timeout, as negotiated once HasSession was told.
 func (cl *Client) Timeout() time.Duration { return cl.timeout }
@@ -111,6 +170,15 @@ func (cl *Client) LastZxid() int64 { return cl.lastZxid }
 // Create makes a node.
 func (cl *Client) Create(path string, data []byte, flags CreateFlags, done func(CreateResult, error)) {
 	op := Op{Code: OpCreate, Path: path, Data: slices.Clone(data), Flags: flags}
+	cl.write(op, nil, func(r *reply) {
+		done(CreateResult{r.result.Path, r.result.Stat}, r.result.Err.err())
+	})
+}
+
+// CreateNode makes the node that op describes: of any kind, with any access
+// list. The client itself is anybody.
+func (cl *Client) CreateNode(op Op, done func(CreateResult, error)) {
+	op.Data = slices.Clone(op.Data)
 	cl.write(op, nil, func(r *reply) {
 		done(CreateResult{r.result.Path, r.result.Stat}, r.result.Err.err())
 	})
@@ -164,9 +232,22 @@ func (cl *Client) Children(path string, watch bool, done func([]string, Stat, er
 	cl.read(reqChildren, path, watch, func(r *reply) {
 		if r.result.Err == OK {
 			shuffle(r.names, cl.host.draws)
+			if !slices.IsSorted(r.names) {
+				cl.svc.count(unordered)
+			}
 		}
 		done(r.names, r.result.Stat, r.result.Err.err())
 	})
+}
+
+// AddWatch leaves a watch that stays, until the client is gone: of a node, or,
+// if recursive, of everything below it too. What happens while the client has
+// no connection it does not tell.
+func (cl *Client) AddWatch(path string, recursive bool, done func(error)) {
+	req := &request{kind: reqAddWatch, op: Op{Path: path}, watch: recursive}
+	req.size = RequestBytes(&req.op, nil)
+	req.done = func(r *reply) { done(r.result.Err.err()) }
+	cl.submit(req)
 }
 
 // Sync brings the server up to what the leader had when it was asked; through
@@ -189,14 +270,20 @@ func (cl *Client) read(kind reqKind, path string, watch bool, done func(*reply))
 }
 
 func (cl *Client) submit(req *request) {
+	req.madeIn = cl.session
 	switch {
 	case cl.state == dead:
+		cl.svc.cfg.Checker.onCall(cl, req)
 		cl.refuse(req, cl.end)
+		return
 	case len(cl.sent)+len(cl.waiting) >= maxWaiting:
 		cl.refuse(req, ErrThrottled)
-	case cl.state == connected:
+		return
+	}
+	cl.svc.cfg.Checker.onCall(cl, req)
+	if cl.state == connected {
 		cl.send(req)
-	default:
+	} else {
 		cl.waiting = append(cl.waiting, req)
 	}
 }
@@ -204,12 +291,15 @@ func (cl *Client) submit(req *request) {
 func (cl *Client) refuse(req *request, code Code) {
 	cl.svc.sched.After(0, func() {
 		if cl.handler != nil {
-			req.fail(code)
+			cl.fail(req, code)
 		}
 	})
 }
 
-func (r *request) fail(code Code) { r.done(&reply{result: Result{Err: code, Failed: true}}) }
+func (cl *Client) fail(req *request, code Code) {
+	cl.svc.cfg.Checker.onEnd(cl, req)
+	req.done(&reply{result: Result{Err: code, Failed: true}})
+}
 
 func (cl *Client) send(req *request) {
 	req.conn = cl.conn
@@ -220,6 +310,10 @@ func (cl *Client) send(req *request) {
 func (cl *Client) transmit(req *request) {
 	c := cl.conn
 	req.conn = c
+	if req.kind == reqWrite || req.kind == reqClose {
+		c.sentWrites++
+		req.number = c.sentWrites
+	}
 	c.up.send(cl.host.draws.within("latency", cl.svc.cfg.Latency), func() { c.server.onRequest(req) })
 }
 
@@ -233,7 +327,9 @@ func (cl *Client) Close(done func()) {
 	switch cl.state {
 	case connected:
 		cl.state = closing
-		cl.send(&request{kind: reqClose, done: func(*reply) { cl.onClosed(done) }})
+		req := &request{kind: reqClose, done: func(*reply) { cl.onClosed(done) }}
+		cl.svc.cfg.Checker.onCall(cl, req)
+		cl.send(req)
 	case connecting:
 		waiting := cl.waiting
 		cl.die(ErrClosing)
@@ -260,6 +356,24 @@ func (cl *Client) onClosed(done func()) {
 	cl.failAll(waiting, ErrClosing)
 }
 
+// Cut breaks the client's connection from its own end, as a guard does that
+// has waited too long for an answer; the client looks for another server. It
+// happens soon, not inside the call.
+func (cl *Client) Cut() {
+	c := cl.conn
+	cl.svc.sched.After(0, func() {
+		if c == nil || cl.conn != c {
+			return
+		}
+		cl.dropConn()
+		if cl.state == connecting {
+			cl.onAttemptFailed()
+		} else {
+			cl.disconnected()
+		}
+	})
+}
+
 // Abandon is the crash of the client's process: nothing is called any more,
 // the connection vanishes without a close, and what was under way arrives in
 // part. The session lives until it expires.
@@ -276,7 +390,7 @@ func (cl *Client) die(why Code) {
 	cl.dropConn()
 	cl.state, cl.end = dead, why
 	cl.sent, cl.waiting = nil, nil
-	cl.watchData, cl.watchExist, cl.watchChild = nil, nil, nil
+	cl.watchData, cl.watchExist, cl.watchChild, cl.watchStaying = nil, nil, nil, nil
 }
 
 // dropConn ends the client's end of its connection; the server learns of it
@@ -296,7 +410,7 @@ func (cl *Client) failAll(reqs []*request, code Code) {
 		if cl.handler == nil {
 			return
 		}
-		req.fail(code)
+		cl.fail(req, code)
 	}
 }
 
@@ -305,7 +419,12 @@ func (cl *Client) onReply(c *conn, req *request, r *reply) {
 		return
 	}
 	cl.lastHeard = cl.svc.sched.Now()
+	cl.svc.cfg.Checker.onAnswer(cl, c, req, r)
+	cl.observeReply(c, req, r)
 	cl.lastZxid = max(cl.lastZxid, r.zxid)
+	if r.zxid > cl.host.saw {
+		cl.host.saw, cl.host.sawIn = r.zxid, cl.session
+	}
 	if req.kind == reqSetWatches {
 		return
 	}
@@ -315,6 +434,7 @@ func (cl *Client) onReply(c *conn, req *request, r *reply) {
 	cl.sent[0] = nil
 	cl.sent = cl.sent[1:]
 	cl.noteWatch(req, r)
+	cl.svc.cfg.Checker.onEnd(cl, req)
 	req.done(r)
 }
 
@@ -322,6 +442,10 @@ func (cl *Client) onReply(c *conn, req *request, r *reply) {
 func (cl *Client) noteWatch(req *request, r *reply) {
 	path, code := req.op.Path, r.result.Err
 	switch {
+	case req.kind == reqAddWatch:
+		if code == OK {
+			cl.watchStaying[path] = req.watch
+		}
 	case !req.watch:
 	case req.kind == reqChildren && code == OK:
 		cl.watchChild[path] = struct{}{}
@@ -332,11 +456,14 @@ func (cl *Client) noteWatch(req *request, r *reply) {
 	}
 }
 
-func (cl *Client) onWatchEvent(e Event) {
+func (cl *Client) onWatchEvent(c *conn, e Event, zxid int64) {
 	if cl.conn == nil {
 		return
 	}
 	cl.lastHeard = cl.svc.sched.Now()
+	cl.svc.cfg.Checker.onTold(cl, c, e, zxid)
+	cl.svc.observeEvent(c.server, zxid)
+	cl.toldZxid, cl.toldOn = max(cl.toldZxid, zxid), c
 	if e.Type == EventChildrenChanged || e.Type == EventDeleted {
 		delete(cl.watchChild, e.Path)
 	}

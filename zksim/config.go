@@ -42,14 +42,22 @@ type Config struct {
 	Lag      Range // from commit until a follower has applied it; default 200 µs to 8 ms
 	Election Range // without a leader; default 400 ms to 3 s
 
+	// Sweep is how often the leader looks for containers and TTL nodes whose
+	// time has come. Default 60 s.
+	Sweep time.Duration
+
 	// Reconnect is a client's pause once it has tried every server. Default
 	// 900 ms to 1.3 s.
 	Reconnect Range
+	// PauseRate is the chance, of each lost connection, that the client pauses
+	// before it tries the first other server. Default a half; below 0: never.
+	PauseRate float64
 	// DialTimeout ends a client's attempt to reach a server that is cut off.
 	// Default 1 s.
 	DialTimeout time.Duration
 	// HandshakeTimeout ends an attempt at a server that took the connection
-	// and does not answer. Default a quarter of the session timeout.
+	// and does not answer. Default a quarter of the session timeout. Clients
+	// that are Unguarded wait longer.
 	HandshakeTimeout time.Duration
 
 	// Rates are the chances of faults that happen by themselves, from 0 (the
@@ -63,6 +71,10 @@ type Config struct {
 	// OnCommit, when set, sees every transaction as the leader commits it,
 	// failed ones included, in zxid order. It must not call into the service.
 	OnCommit func(txn *Txn, r *Result)
+
+	// Checker, when set, holds the service to ZooKeeper's promises. It costs a
+	// few percent.
+	Checker *Checker
 }
 
 // Rates are chances per occasion, 0 to 1.
@@ -71,6 +83,9 @@ type Rates struct {
 	LoseAfter  float64 // per write: the connection breaks instead of the reply
 	ApplyLate  float64 // per write: the connection breaks, and the write goes on to the leader later
 	LoseWatch  float64 // per watch and reconnect: the client library forgets to restore it
+	// LateZxid is per reconnect: the client library restores its watches with
+	// a zxid of which it has seen nothing, so that no change since is told.
+	LateZxid float64
 	// ReadFirst is per reconnect: requests that waited go out before the
 	// watches are restored, so that new data is read before its event.
 	ReadFirst float64
@@ -86,6 +101,7 @@ func (c Config) withDefaults() Config {
 	setDuration(&c.MaxSessionTimeout, 20*c.Tick)
 	setDuration(&c.SyncLimit, 5*c.Tick)
 	setDuration(&c.DialTimeout, time.Second)
+	setDuration(&c.Sweep, time.Minute)
 	setRange(&c.Latency, 200*time.Microsecond, time.Millisecond)
 	setRange(&c.Forward, 500*time.Microsecond, 3*time.Millisecond)
 	setRange(&c.Lag, 200*time.Microsecond, 8*time.Millisecond)
@@ -129,8 +145,14 @@ func (c *Config) validate() error {
 			return fmt.Errorf("zksim: %s is %v to %v", x.name, x.r.Min, x.r.Max)
 		}
 	}
+	if c.Sweep < 0 {
+		return fmt.Errorf("zksim: Sweep is %v, must be above 0", c.Sweep)
+	}
+	if !(c.PauseRate <= 1) {
+		return fmt.Errorf("zksim: PauseRate is %v, must be at most 1", c.PauseRate)
+	}
 	r := c.Rates
-	for _, p := range []float64{r.LoseBefore, r.LoseAfter, r.ApplyLate, r.LoseWatch, r.ReadFirst, r.Stall} {
+	for _, p := range []float64{r.LoseBefore, r.LoseAfter, r.ApplyLate, r.LoseWatch, r.LateZxid, r.ReadFirst, r.Stall} {
 		if !(p >= 0 && p <= 1) {
 			return fmt.Errorf("zksim: a rate is %v, must be 0 to 1", p)
 		}

@@ -13,6 +13,10 @@
 //     go-zookeeper: asynchronous calls, session events, watch events, and
 //     connections that break with outcomes unknown.
 //
+// A Checker holds a Service to everything that ZooKeeper promises, in every
+// run, and Counters tell how often each thing that it does not promise took
+// place.
+//
 // The package never starts a goroutine, takes a lock, or asks for the time,
 // and imports nothing but the standard library. Package zkserver puts the
 // Tree behind the real wire protocol.

@@ -207,6 +207,7 @@ func (s *Service) onElected() {
 	s.zxid = s.epoch << 32
 	s.phase = serving
 	s.count(leaderChanged)
+	s.cfg.Checker.onElected()
 	s.restartLeases()
 }
 
@@ -219,6 +220,12 @@ func (s *Service) Down() bool {
 		s.endStall()
 	}
 	s.phase = down
+	for _, v := range s.servers {
+		if v.up && len(v.conns) > 0 {
+			s.count(quorumLost)
+			break
+		}
+	}
 	for _, v := range s.servers {
 		v.leave()
 	}

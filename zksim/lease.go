@@ -15,6 +15,10 @@ type lease struct {
 	owner    int64 // the connection whose writes count
 	heard    time.Duration
 	stop     func()
+
+	client       *Client // who has it, as far as it can be known; nil if nobody
+	stretched    bool    // heard lies ahead of the truth: it came through a follower
+	lostSequence string  // the last sequential create that was done and not answered
 }
 
 // openSession commits a new session for a connection's first request.
@@ -31,7 +35,8 @@ func (s *Service) openSession(req *request) {
 func (s *Service) beginLease(e *entry) {
 	l := &lease{id: e.txn.Session, timeout: e.txn.Timeout, password: e.txn.Password, stop: func() {}}
 	if e.req != nil {
-		l.owner, l.host = e.req.conn.id, e.req.conn.host.name
+		l.owner, l.host, l.client = e.req.conn.id, e.req.conn.host.name, e.req.conn.client
+		s.cfg.Checker.onAttach(l.id, e.req.conn)
 	}
 	s.leases[l.id] = l
 	s.touch(l, s.leader)
@@ -52,7 +57,9 @@ func (s *Service) touch(l *lease, via *server) {
 	if via != s.leader {
 		heard += via.draws.within("touch", Range{0, s.cfg.Tick / 2})
 	}
-	l.heard = max(l.heard, heard)
+	if heard > l.heard {
+		l.heard, l.stretched = heard, via != s.leader
+	}
 }
 
 // arm sets the session's end, rounded up to a tick: within [T, T+tick].
@@ -72,11 +79,14 @@ func (s *Service) onLeaseEnd(l *lease) {
 		s.arm(l)
 		return
 	}
+	if l.stretched {
+		s.count(expiryStretched)
+	}
 	s.expire(l)
 }
 
 func (s *Service) expire(l *lease) {
-	s.count(sessionExpired)
+	s.observeExpiry(l)
 	txn := Txn{Session: l.id}
 	txn.Code = OpCloseSession
 	s.commit(txn, nil)
@@ -88,6 +98,9 @@ func (s *Service) restartLeases() {
 	for _, id := range sortedKeys(s.leases) {
 		l := s.leases[id]
 		l.stop()
+		if l.heard+l.timeout <= s.sched.Now() {
+			s.count(expiryPutOff)
+		}
 		l.heard = s.sched.Now()
 		s.arm(l)
 	}
@@ -102,7 +115,8 @@ func (s *Service) reattach(req *request, l *lease) {
 		c.server.answerLink(req)
 		return
 	}
-	l.owner = c.id
+	l.owner, l.client = c.id, c.client
+	s.cfg.Checker.onAttach(l.id, c)
 	s.touch(l, c.server)
 	req.timeout = l.timeout
 	c.server.answerLink(req)

@@ -18,6 +18,13 @@ type conn struct {
 	session int64      // 0 until the handshake is answered
 	queue   []*request // taken, in order, not yet answered
 	synced  bool       // a sync was answered here
+
+	// The writes sent, and those that the leader did: the number of the last.
+	sentWrites, written int64
+	// What a Checker knows of the watches: the zxid as of which each was armed,
+	// and the last that an event told of.
+	armed    map[watchKey]int64
+	toldZxid int64
 }
 
 func (c *conn) cut() bool { return c.host.cut&(1<<c.server.id) != 0 }
@@ -111,6 +118,8 @@ type host struct {
 	loseAfter  int
 	applyLate  int
 	held       []*pipe // stopped by a cut
+	saw        int64   // the greatest zxid that an answer to a client here has shown
+	sawIn      int64   // the session of that client
 }
 
 func (s *Service) host(name string) *host {

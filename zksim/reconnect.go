@@ -39,8 +39,15 @@ func (cl *Client) open(v *server) {
 		kind: reqConnect, session: cl.session, password: cl.password,
 		timeout: cl.timeout, lastZxid: cl.lastZxid,
 	})
-	s.sched.After(cmp.Or(s.cfg.HandshakeTimeout, cl.timeout/4), func() {
+	patience := cmp.Or(s.cfg.HandshakeTimeout, cl.timeout/4)
+	if cl.options.Unguarded {
+		patience = cl.timeout * 20 / 3
+	}
+	s.sched.After(patience, func() {
 		if cl.conn == c && cl.state == connecting {
+			if cl.options.Unguarded {
+				s.count(unguardedStall)
+			}
 			cl.dropConn()
 			cl.onAttemptFailed()
 		}
@@ -61,6 +68,7 @@ func (cl *Client) onAttemptFailed() {
 	cl.tried = 0
 	waiting := cl.waiting
 	cl.waiting = nil
+	cl.svc.count(reconnectPause)
 	cl.svc.sched.After(cl.host.draws.within("reconnect", cl.svc.cfg.Reconnect), cl.attempt)
 	cl.failAll(waiting, ErrNoServer)
 }
@@ -93,11 +101,29 @@ func (cl *Client) onConnected(c *conn, req *request, expired bool) {
 
 func (cl *Client) sendAll(waiting []*request) {
 	for _, req := range waiting {
+		if req.madeIn != 0 && req.madeIn != cl.session {
+			cl.svc.count(requestCrossed)
+		}
 		cl.send(req)
 	}
 }
 
+// onExpired ends the client, or begins it anew if it is of the kind that does
+// so by itself; what waits then goes out in the new session.
 func (cl *Client) onExpired() {
+	cl.svc.count(expiryLearned)
+	if cl.options.Reopen {
+		cl.dropConn()
+		cl.session, cl.password, cl.lastZxid, cl.wrote = 0, [16]byte{}, 0, 0
+		cl.toldZxid, cl.toldOn = 0, nil
+		clear(cl.watchData)
+		clear(cl.watchExist)
+		clear(cl.watchChild)
+		clear(cl.watchStaying)
+		cl.svc.sched.After(0, cl.attempt)
+		cl.handler.SessionEvent(Expired)
+		return
+	}
 	sent := append(cl.sent, cl.waiting...)
 	cl.die(ErrSessionExpired)
 	cl.handler.SessionEvent(Expired)
@@ -112,9 +138,24 @@ func (cl *Client) restoreWatches() {
 		Exist: cl.remembered(cl.watchExist),
 		Child: cl.remembered(cl.watchChild),
 	}
-	if len(set.Data)+len(set.Exist)+len(set.Child) > 0 {
-		cl.transmit(&request{kind: reqSetWatches, watchSet: set, lastZxid: cl.lastZxid})
+	for _, path := range sortedKeys(cl.watchStaying) {
+		if cl.watchStaying[path] {
+			set.Recursive = append(set.Recursive, path)
+		} else {
+			set.Persistent = append(set.Persistent, path)
+		}
 	}
+	if !set.empty() {
+		since := cl.lastZxid
+		if cl.host.draws.happens("late zxid", cl.svc.cfg.Rates.LateZxid) {
+			since = cl.svc.zxid
+		}
+		cl.transmit(&request{kind: reqSetWatches, watchSet: set, lastZxid: since, seen: cl.lastZxid})
+	}
+}
+
+func (w *WatchSet) empty() bool {
+	return len(w.Data)+len(w.Exist)+len(w.Child)+len(w.Persistent)+len(w.Recursive) == 0
 }
 
 func (cl *Client) remembered(watched map[string]struct{}) []string {
@@ -176,15 +217,25 @@ func (cl *Client) disconnected() {
 	cl.sent = nil
 	wasClosing := cl.state == closing
 	cl.state, cl.tried = connecting, 0
+	cl.lostAt = cl.svc.sched.Now()
 	if wasClosing { // the close, last of what was sent, ends it below
 		cl.state, cl.end = dead, ErrClosing
 	} else {
 		pause := time.Duration(0)
-		if cl.host.draws.word("pause")%2 == 0 {
+		if cl.pauses() {
+			cl.svc.count(reconnectPause)
 			pause = cl.host.draws.within("reconnect", cl.svc.cfg.Reconnect)
 		}
 		cl.svc.sched.After(pause, cl.attempt)
 	}
 	cl.handler.SessionEvent(Disconnected)
 	cl.failAll(sent, ErrConnectionLoss)
+}
+
+// pauses says whether the client waits before it tries the first other server.
+func (cl *Client) pauses() bool {
+	if rate := cl.svc.cfg.PauseRate; rate != 0 {
+		return cl.host.draws.happens("pause by rate", rate)
+	}
+	return cl.host.draws.word("pause")%2 == 0
 }

@@ -12,6 +12,7 @@ const (
 	reqGet
 	reqExists
 	reqChildren
+	reqAddWatch
 	reqSetWatches
 )
 
@@ -33,6 +34,17 @@ type request struct {
 	timeout  time.Duration
 	lastZxid int64
 	watchSet WatchSet
+
+	// Of a reqSetWatches lastZxid is what the library names, seen the truth.
+	seen int64
+	// madeIn is the session in which it was called, 0 before the first.
+	madeIn int64
+	since  time.Duration // a sync: when the leader's answer was due
+
+	number    int64 // of a write: its place among those of its connection
+	serial    int64 // of a call: its place among those of its client
+	floor     int64 // the greatest zxid answered to anybody when it was called
+	committed int64 // the zxid at which the leader did it
 
 	result    Result // a forwarded request's
 	ready     bool   // result is in

@@ -21,6 +21,7 @@ type server struct {
 	up        bool // takes connections
 	cutOff    bool // hears nothing from the leader
 	deposed   bool // led once and does not know that it no longer does
+	wiped     bool // lost its disk and has not caught up
 	link      []*request
 	linkDue   time.Duration // when the last of link arrives
 	linkEpoch uint64        // grows when what is under way is lost
@@ -78,10 +79,9 @@ func (v *server) applyNext() {
 	if delay >= late {
 		v.svc.count(followerLagged)
 	}
-	foreign := v == v.svc.leader && v.foreignEphemeral(&e.txn)
 	result := v.tree.Apply(&e.txn)
-	if foreign && result.Err == OK {
-		v.svc.count(foreignEphemeral)
+	if e.aged != 0 {
+		v.tree.age(e.txn.Path, e.aged)
 	}
 	if v == v.svc.leader {
 		v.svc.onApplied(e, &result)
@@ -90,10 +90,13 @@ func (v *server) applyNext() {
 		if delay >= late {
 			v.svc.count(watchLate)
 		}
-		v.tell(v.conns[watcher], ev)
+		v.tell(v.conns[watcher], ev, e.txn.Zxid)
 	})
 	req := e.req
 	if req != nil && req.conn.server == v && !req.conn.closed {
+		if delay >= late {
+			v.blocked(req)
+		}
 		req.result, req.ready = result, true
 		req.result.Changes = nil
 		v.advance(req.conn)
@@ -104,14 +107,6 @@ func (v *server) applyNext() {
 	v.answerSyncs()
 }
 
-func (v *server) foreignEphemeral(txn *Txn) bool {
-	if txn.Code != OpDelete && txn.Code != OpSetData {
-		return false
-	}
-	s, code := v.tree.Exists(txn.Path)
-	return code == OK && s.EphemeralOwner != 0 && s.EphemeralOwner != txn.Session
-}
-
 func (v *server) closeSession(id int64) {
 	for _, connID := range sortedKeys(v.conns) {
 		if c := v.conns[connID]; c.session == id {
@@ -120,8 +115,9 @@ func (v *server) closeSession(id int64) {
 	}
 }
 
-func (v *server) tell(c *conn, ev Event) {
-	c.toClient(func(cl *Client) { cl.onWatchEvent(ev) })
+// tell sends an event of a change at a zxid.
+func (v *server) tell(c *conn, ev Event, zxid int64) {
+	c.toClient(func(cl *Client) { cl.onWatchEvent(c, ev, zxid) })
 }
 
 // close ends the server's end of a connection. What was sent before arrives
@@ -159,6 +155,7 @@ func (v *server) leave() {
 func (v *server) join() {
 	v.up, v.cutOff, v.deposed = true, false, false
 	v.stopHealing()
+	v.restore()
 	v.catchUp()
 }
 
@@ -173,7 +170,7 @@ func (v *server) stopHealing() {
 // order sent. While the server is cut off they wait.
 func (v *server) forward(req *request, extra time.Duration) {
 	if v.cutOff {
-		v.svc.count(writeBlocked)
+		v.blocked(req)
 		v.link = append(v.link, req)
 		return
 	}
@@ -210,6 +207,7 @@ func (v *server) answerLink(req *request) {
 // scheduleAnswer lets a sync wait until everything committed before it has
 // been applied here.
 func (v *server) scheduleAnswer(req *request) {
+	req.since = v.svc.sched.Now()
 	v.syncs = append(v.syncs, req)
 	v.svc.sched.After(v.draws.within("answer", v.svc.cfg.Forward), v.answerSyncs)
 }
@@ -224,6 +222,9 @@ func (v *server) answerSyncs() {
 		switch {
 		case req.conn.closed:
 		case req.answerAt <= v.applied:
+			if v.svc.sched.Now()-req.since >= late {
+				v.blocked(req)
+			}
 			req.ready = true
 			v.advance(req.conn)
 		default:
@@ -248,7 +249,7 @@ func (v *server) onRequest(req *request) {
 		return
 	}
 	req.session = c.session
-	v.onPing(c)
+	v.onHeard(c)
 	if req.kind.forwarded() && v.breakAround(req) {
 		return
 	}
@@ -296,6 +297,9 @@ func (v *server) onConnect(req *request) {
 	c := req.conn
 	if req.lastZxid > v.tree.Zxid() {
 		v.svc.count(aheadRefused)
+		if v.wiped {
+			v.svc.count(wipedRefused)
+		}
 		v.close(c)
 		return
 	}
@@ -337,13 +341,16 @@ func (v *server) answer(req *request) {
 		r.result = req.result
 		r.zxid = req.result.Zxid
 		if req.loseReply {
-			v.svc.count(replyLostAfter)
+			v.observeLoss(req)
 			v.close(c)
 			return
 		}
 	case reqSync:
+	case reqAddWatch:
+		v.addWatch(req, &r)
 	case reqSetWatches:
-		v.watches.Restore(v.tree, req.lastZxid, req.watchSet, c.id, func(ev Event) { v.tell(c, ev) })
+		v.observeCatchUp(req)
+		v.watches.Restore(v.tree, req.lastZxid, req.watchSet, c.id, func(ev Event) { v.tell(c, ev, v.tree.Zxid()) })
 	default:
 		v.read(req, &r)
 	}
@@ -363,22 +370,21 @@ func (v *server) answerConnect(req *request) {
 	}
 }
 
+func (v *server) addWatch(req *request, r *reply) {
+	switch {
+	case !ValidPath(req.op.Path):
+		r.result.Err = ErrBadArguments
+	case req.watch:
+		v.watches.Add(RecursiveWatch, req.op.Path, req.conn.id)
+	default:
+		v.watches.Add(PersistentWatch, req.op.Path, req.conn.id)
+	}
+}
+
 func (v *server) read(req *request, r *reply) {
 	c := req.conn
 	r.read(v.tree, req)
-	if v.applied < v.svc.logEnd() {
-		var truth reply
-		truth.read(v.svc.leader.tree, req)
-		if truth.result.Err != r.result.Err || truth.result.Stat != r.result.Stat {
-			v.svc.count(staleRead)
-			if v.deposed && c.synced {
-				v.svc.count(deposedRead)
-			}
-		}
-	}
-	if v.cutOff {
-		v.svc.count(isolatedRead)
-	}
+	v.observeRead(req, r)
 	if !req.watch {
 		return
 	}
@@ -390,8 +396,13 @@ func (v *server) read(req *request, r *reply) {
 	}
 }
 
-// read answers a read from one tree. Children come in no particular order.
+// read answers a read from one tree, to a client who is anybody. Children come
+// in no particular order.
 func (r *reply) read(t *Tree, req *request) {
+	if req.kind != reqExists && t.Allowed(req.op.Path, PermRead, nil) == ErrNoAuth {
+		r.result.Err = ErrNoAuth
+		return
+	}
 	switch req.kind {
 	case reqGet:
 		r.data, r.result.Stat, r.result.Err = t.Get(req.op.Path)
@@ -402,9 +413,22 @@ func (r *reply) read(t *Tree, req *request) {
 	}
 }
 
-// onPing is a heartbeat: it shows the client that the server lives, and the
-// leader, when the server can reach it, that the session does.
+// onPing is a heartbeat: it shows the client that the server lives, whatever
+// became of the session.
 func (v *server) onPing(c *conn) {
+	switch l := v.svc.leases[c.session]; {
+	case l == nil:
+		v.svc.count(pingAfterExpiry)
+	case l.owner != c.id:
+		v.svc.count(supersededPing)
+	case v.cutOff:
+		v.svc.count(isolatedPing)
+	}
+	v.onHeard(c)
+}
+
+// onHeard shows the leader, when the server can reach it, that a session lives.
+func (v *server) onHeard(c *conn) {
 	if l := v.svc.leases[c.session]; l != nil && !v.cutOff && v.svc.phase == serving {
 		v.svc.touch(l, v)
 	}

@@ -6,6 +6,9 @@ const (
 	maxServers = 5
 	// late is how long after its commit the telling of a change counts as late.
 	late = 100 * time.Millisecond
+	// longLost is how long before its session's end a client's loss of its
+	// connection counts as long.
+	longLost = time.Second
 )
 
 // Service is an ensemble of servers over one log. All its work happens inside
@@ -31,6 +34,12 @@ type Service struct {
 	hosts    map[string]*host
 	conns    int64 // made so far
 	counts   [effects]uint64
+
+	chronicle   *chronicle
+	numbers     map[string]int64 // by parent: the last one of a sequential node
+	learned     [maxLearned]learned
+	nextLearned int  // the place in it to fill next
+	sweeping    bool // a sweep is on its way
 }
 
 type phase uint8
@@ -46,6 +55,7 @@ type entry struct {
 	txn       Txn
 	committed time.Duration
 	req       *request
+	aged      int32 // what the sequence counter of the transaction's path is set to; 0: nothing
 }
 
 // NewService is an ensemble that serves at once. It panics if cfg is invalid:
@@ -64,6 +74,12 @@ func NewService(s Scheduler, r Random, cfg Config) *Service {
 		zxid:   1 << 32,
 		leases: make(map[int64]*lease),
 		hosts:  make(map[string]*host),
+
+		chronicle: newChronicle(),
+		numbers:   make(map[string]int64),
+	}
+	if cfg.Checker != nil {
+		cfg.Checker.s = svc
 	}
 	for i := range cfg.Servers {
 		svc.servers = append(svc.servers, newServer(svc, i))
@@ -105,10 +121,13 @@ func (s *Service) wallMillis() int64 {
 // commit appends a transaction to the log, applies it at the leader, and lets
 // every other server know. req, when not nil, is answered by the server it
 // came through, once that server has applied it.
-func (s *Service) commit(txn Txn, req *request) {
+func (s *Service) commit(txn Txn, req *request) { s.commitEntry(entry{txn: txn, req: req}) }
+
+func (s *Service) commitEntry(e entry) {
 	s.zxid++
-	txn.Zxid, txn.Time = s.zxid, s.wallMillis()
-	s.log = append(s.log, entry{txn, s.sched.Now(), req})
+	e.txn.Zxid, e.txn.Time = s.zxid, s.wallMillis()
+	e.committed = s.sched.Now()
+	s.log = append(s.log, e)
 	for _, srv := range s.servers {
 		if srv != s.leader {
 			srv.scheduleApply()
@@ -119,6 +138,9 @@ func (s *Service) commit(txn Txn, req *request) {
 
 // onApplied runs at the leader for each transaction, in order.
 func (s *Service) onApplied(e *entry, r *Result) {
+	s.cfg.Checker.onCommit(e, r)
+	s.observe(e, r)
+	s.chronicle.record(&e.txn, r)
 	if s.cfg.OnCommit != nil {
 		s.cfg.OnCommit(&e.txn, r)
 	}
@@ -130,7 +152,28 @@ func (s *Service) onApplied(e *entry, r *Result) {
 		s.beginLease(e)
 	case OpCloseSession:
 		s.endLease(e.txn.Session)
+	default:
+		s.sweepLater()
 	}
+}
+
+// sweepLater sees to it that containers and TTL nodes, if there are any, are
+// looked at.
+func (s *Service) sweepLater() {
+	if s.sweeping || len(s.leader.tree.passing) == 0 {
+		return
+	}
+	s.sweeping = true
+	s.sched.After(s.cfg.Sweep, func() {
+		s.sweeping = false
+		if s.phase == serving {
+			for _, path := range s.leader.tree.Due(s.wallMillis()) {
+				s.count(nodeSwept)
+				s.commit(Txn{Op: Op{Code: OpDelContainer, Path: path}}, nil)
+			}
+		}
+		s.sweepLater()
+	})
 }
 
 func (s *Service) logEnd() int { return s.logBase + len(s.log) }

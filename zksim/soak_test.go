@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -16,6 +17,8 @@ type soak struct {
 	apps    []*soakApp
 	zxid    int64
 	removed map[int64]int64 // session to the zxid of its end
+	rates   Rates
+	healed  bool
 	digest  uint64
 }
 
@@ -46,14 +49,17 @@ func (a *soakApp) WatchEvent(e Event) {
 
 func newSoak(t *testing.T, seed uint64) *soak {
 	k := &soak{removed: make(map[int64]int64)}
+	k.rates = Rates{LoseBefore: 0.01, LoseAfter: 0.01, ApplyLate: 0.01, LoseWatch: 0.1, LateZxid: 0.1, ReadFirst: 0.3, Stall: 0.05}
 	cfg := Config{
+		Checker:   NewChecker(func(v Violation) { t.Fatal(v) }),
+		Sweep:     3 * time.Second,
 		Servers:   1 + int(seed%5),
 		SyncLimit: time.Duration(1+seed%5) * time.Second,
-		Rates:     Rates{LoseBefore: 0.01, LoseAfter: 0.01, ApplyLate: 0.01, LoseWatch: 0.1, ReadFirst: 0.3, Stall: 0.05},
+		Rates:     k.rates,
 	}
 	cfg.OnCommit = k.onCommit
 	k.stage = newStage(t, seed, cfg)
-	for i := range 3 {
+	for i := range 4 {
 		a := &soakApp{name: fmt.Sprintf("n%d", i)}
 		k.apps = append(k.apps, a)
 		k.connect(a)
@@ -91,7 +97,8 @@ func (k *soak) connect(a *soakApp) {
 	a.calls, a.answered, a.zxid, a.pending = 0, 0, 0, 0
 	a.mzxid = make(map[string]int64)
 	a.armed = make(map[string]int64)
-	a.cl = k.s.Connect(a.name, time.Duration(1+a.serial%4)*time.Second, a)
+	strange := a.name == "n3" // a client that has none of the guards
+	a.cl = k.s.ConnectWith(a.name, time.Duration(1+a.serial%4)*time.Second, a, ClientOptions{Unguarded: strange, Reopen: strange})
 	a.serial++
 }
 
@@ -99,7 +106,7 @@ func (k *soak) connect(a *soakApp) {
 func (k *soak) keepCalling(a *soakApp) {
 	d := time.Duration(5+k.w.Draw("gap", nameHash(a.name), uint64(a.calls)<<16|uint64(a.serial))%60) * time.Millisecond
 	k.w.After(d, func() {
-		if a.last() == Expired {
+		if a.last() == Expired && !a.cl.options.Reopen {
 			k.connect(a)
 		}
 		k.call(a)
@@ -124,7 +131,7 @@ func (k *soak) call(a *soakApp) {
 		if err == ErrConnectionLoss {
 			a.unknown++
 		}
-		if cl.LastZxid() < a.zxid {
+		if cl.LastZxid() < a.zxid && !cl.options.Reopen {
 			k.t.Fatalf("%s: zxid went back from %#x to %#x", a.name, a.zxid, cl.LastZxid())
 		}
 		a.zxid = cl.LastZxid()
@@ -132,9 +139,9 @@ func (k *soak) call(a *soakApp) {
 	}
 	word := k.w.Draw("call", nameHash(a.name), uint64(a.serial)<<32|uint64(n))
 	path := fmt.Sprintf("/p%d", word>>8%4)
-	kind := word % 9
+	kind := word % 12
 	if a.name == "n2" && word>>32%100 != 0 {
-		kind = 4 + word>>20%3*2 // mostly reads: a write would wait at a server cut from the leader, and all behind it
+		kind = []uint64{4, 6, 11}[word>>20%3] // mostly reads: a write would wait at a server cut from the leader, and all behind it
 	}
 	switch kind {
 	case 0:
@@ -154,6 +161,19 @@ func (k *soak) call(a *soakApp) {
 	case 7:
 		ops := []Op{{Code: OpCreate, Path: "/m1"}, {Code: OpSetData, Path: path, Version: -1}, {Code: OpDelete, Path: "/m1", Version: -1}}
 		cl.Multi(ops, func(_ []OpResult, err error) { done(err) })
+	case 8:
+		cl.CreateNode(Op{Code: OpContainer, Path: "/c", Flags: Container}, func(CreateResult, error) {})
+		cl.CreateNode(Op{Code: OpCreate, Path: "/c/x", Flags: Ephemeral}, func(CreateResult, error) {})
+		cl.CreateNode(Op{Code: OpCreateTTL, Path: "/t", Flags: WithTTL, TTL: time.Second}, func(CreateResult, error) {})
+		cl.AddWatch("/c", word>>16%2 == 0, done)
+	case 9:
+		cl.Delete("/c/x", -1, done)
+	case 10:
+		data := []byte("y")
+		if word>>16%200 == 0 && !k.healed {
+			data = make([]byte, MaxRequest)
+		}
+		cl.Set(path, data, -1, func(_ Stat, err error) { done(err) })
 	default:
 		cl.Get(path, true, func(_ []byte, s Stat, err error) {
 			if err == nil && s.Mzxid < a.mzxid[path] && cl == a.cl {
@@ -173,9 +193,9 @@ func (k *soak) call(a *soakApp) {
 
 // fault does one thing a schedule could do.
 func (k *soak) fault(word uint64) {
-	a := k.apps[word>>8%3]
+	a := k.apps[word>>8%4]
 	server := int(word >> 16 % uint64(k.s.Servers()))
-	switch word % 14 {
+	switch word % 18 {
 	case 0:
 		k.s.ExpireSession(a.cl.Session())
 	case 1:
@@ -195,7 +215,7 @@ func (k *soak) fault(word uint64) {
 	case 8:
 		k.s.Isolate(server, time.Duration(word>>24%3000)*time.Millisecond)
 	case 9:
-		k.s.ChangeLeader(word>>24%2 == 0)
+		k.s.ChangeLeader(word>>24%4 != 0)
 	case 10:
 		if word>>24%3 == 0 {
 			k.s.Down()
@@ -207,9 +227,54 @@ func (k *soak) fault(word uint64) {
 		k.connect(a)
 	case 13:
 		k.s.Heal()
-		k.s.cfg.Rates = Rates{LoseBefore: 0.01, LoseAfter: 0.01, ApplyLate: 0.01, LoseWatch: 0.1, ReadFirst: 0.3, Stall: 0.05}
+		k.s.cfg.Rates = k.rates
+	case 14:
+		k.s.WipeServer(server, time.Duration(word>>24%1500)*time.Millisecond)
+	case 15:
+		if word>>24%4 == 0 {
+			k.s.AgeSequence("/", math.MaxInt32)
+		}
+	case 16:
+		k.second(a)
+	case 17:
+		k.sleeper(server)
 	}
 }
+
+// second takes up an application's session once more, through any server, and
+// reads and writes there for a while.
+func (k *soak) second(a *soakApp) {
+	if a.cl.Session() == 0 {
+		return
+	}
+	b := &app{t: k.t, w: k.w}
+	b.cl = k.s.ConnectWith(a.name, a.cl.Timeout(), b, ClientOptions{Session: a.cl.Session(), Password: a.cl.Password()})
+	for i := range 20 {
+		k.w.After(time.Duration(i)*100*time.Millisecond, func() {
+			b.cl.Get("/p0", true, func([]byte, Stat, error) {})
+			if i == 10 {
+				b.cl.Set("/p0", nil, -1, func(Stat, error) {})
+			}
+		})
+	}
+	k.w.After(2*time.Second, b.cl.Abandon)
+}
+
+// sleeper does nothing but wait for an event, go elsewhere and look.
+func (k *soak) sleeper(server int) {
+	b := &sleeper{}
+	b.cl = k.s.ConnectWith("n4", time.Second, b, ClientOptions{First: server + 1})
+	b.cl.Get("/p1", true, func([]byte, Stat, error) {})
+	k.w.After(3*time.Second, b.cl.Abandon)
+}
+
+type sleeper struct{ cl *Client }
+
+func (b *sleeper) WatchEvent(Event) {
+	b.cl.Cut()
+	b.cl.svc.sched.After(time.Millisecond, func() { b.cl.Get("/p1", false, func([]byte, Stat, error) {}) })
+}
+func (*sleeper) SessionEvent(SessionState) {}
 
 func (k *soak) run() {
 	for i := range uint64(300) {
@@ -217,12 +282,14 @@ func (k *soak) run() {
 		k.fault(k.w.Draw("fault", 0, i))
 	}
 	k.s.Heal()
-	k.w.pass(20 * time.Second)
+	k.healed = true
+	k.w.pass(time.Minute) // an unguarded client may wait for a handshake so long
 	for _, a := range k.apps {
 		if a.last() != HasSession && a.last() != Expired {
 			k.t.Errorf("%s is %v after everything healed", a.name, a.last())
 		}
 	}
+	k.s.Audit()
 	for _, v := range k.s.servers {
 		v.catchUp()
 		if !sameTree(v.tree, k.s.leader.tree) {
@@ -247,7 +314,7 @@ func sameTree(a, b *Tree) bool {
 func TestInvariantsHoldUnderAllFaults(t *testing.T) {
 	total := make(map[string]uint64)
 	steps, unknown := 0, 0
-	for seed := range uint64(30) {
+	for seed := range uint64(15) {
 		k := newSoak(t, seed)
 		k.run()
 		steps += k.w.steps
@@ -257,7 +324,7 @@ func TestInvariantsHoldUnderAllFaults(t *testing.T) {
 		for _, c := range k.s.Counters() {
 			total[c.Name] += c.Count
 		}
-		if seed < 6 {
+		if seed < 3 {
 			again := newSoak(t, seed)
 			again.run()
 			if again.digest != k.digest {
@@ -267,7 +334,7 @@ func TestInvariantsHoldUnderAllFaults(t *testing.T) {
 	}
 	t.Logf("%d steps, %d unknown outcomes, %v", steps, unknown, total)
 	for name, n := range total {
-		if n == 0 && name != "oversized-request" {
+		if n == 0 && name != "rolled-back" { // which breaks what is checked here
 			t.Errorf("%s never took effect", name)
 		}
 	}

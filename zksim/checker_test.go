@@ -1,0 +1,198 @@
+package zksim
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestCheckerSeesEachRuleBroken breaks the service in one way after the other,
+// behind the backs of its clients.
+func TestCheckerSeesEachRuleBroken(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		rule Rule
+		ruin func(g *stage, a, b *app)
+	}{
+		{"a zxid is given out again", ZxidOrder, func(g *stage, a, b *app) {
+			k := g.s.cfg.Checker
+			k.onCommit(&entry{txn: Txn{Zxid: k.zxid, Op: Op{Code: OpCheck, Path: "/"}}}, &Result{Zxid: k.zxid})
+		}},
+		{"a write is answered with another's zxid", ZxidOrder, func(g *stage, a, b *app) {
+			a.cl.Set("/a", nil, -1, func(Stat, error) {})
+			req := a.cl.sent[0]
+			g.await("its commit", func() bool { return req.committed != 0 })
+			req.committed--
+			g.w.pass(time.Second)
+		}},
+		{"a server answers from a changed tree", SessionOrder, func(g *stage, a, b *app) {
+			a.cl.conn.server.tree.nodes["/a"].stat.Version = 7
+			a.get("/a", false)
+		}},
+		{"answers come in another order", SessionOrder, func(g *stage, a, b *app) {
+			k := g.s.cfg.Checker
+			first, second := &request{}, &request{}
+			k.onCall(a.cl, first)
+			k.onCall(a.cl, second)
+			k.onEnd(a.cl, second)
+		}},
+		{"a write vanishes on its way", NoGap, func(g *stage, a, b *app) {
+			a.cl.Set("/a", nil, -1, func(Stat, error) {})
+			a.cl.Set("/a", nil, -1, func(Stat, error) {})
+			q := &a.cl.conn.up
+			q.queue = q.queue[1:]
+			defer func() { _ = recover() }() // the client notices, later
+			g.w.pass(time.Second)
+		}},
+		{"a server takes back a client that has seen more", Forward, func(g *stage, a, b *app) {
+			a.cl.lastZxid = g.s.zxid + 5
+			a.get("/a", false)
+		}},
+		{"a watch says nothing", EventFirst, func(g *stage, a, b *app) {
+			a.get("/a", true)
+			a.cl.conn.server.watches.Drop(a.cl.conn.id)
+			b.set("/a", "new", -1)
+			a.sync()
+			a.get("/a", false)
+		}},
+		{"a watch of children says nothing", EventFirst, func(g *stage, a, b *app) {
+			a.children("/a", true)
+			a.cl.conn.server.watches.Drop(a.cl.conn.id)
+			b.create("/a/b", "new", 0)
+			a.sync()
+			a.children("/a", false)
+		}},
+		{"events come in another order", EventFirst, func(g *stage, a, b *app) {
+			c := a.cl.conn
+			g.s.cfg.Checker.onTold(a.cl, c, Event{EventCreated, "/x"}, 9)
+			g.s.cfg.Checker.onTold(a.cl, c, Event{EventCreated, "/y"}, 8)
+		}},
+		{"a failed multi leaves a change", Atomic, func(g *stage, a, b *app) {
+			k := g.s.cfg.Checker
+			k.onCommit(&entry{txn: Txn{Zxid: k.zxid + 1, Op: Op{Code: OpMulti}}},
+				&Result{Zxid: k.zxid + 1, Failed: true, Changes: []Change{{Kind: DataSet, Path: "/a"}}})
+		}},
+		{"a multi is done in part", Atomic, func(g *stage, a, b *app) {
+			k := g.s.cfg.Checker
+			ops := []Op{{Code: OpSetData, Path: "/a"}, {Code: OpDelete, Path: "/a"}}
+			k.onCommit(&entry{txn: Txn{Zxid: k.zxid + 1, Op: Op{Code: OpMulti}, Ops: ops}},
+				&Result{Zxid: k.zxid + 1, Ops: make([]OpResult, 2), Changes: []Change{{Kind: DataSet, Path: "/a"}}})
+		}},
+		{"a session writes on after its end", Ended, func(g *stage, a, b *app) {
+			id := a.cl.session
+			g.s.ExpireSession(id)
+			for _, v := range g.s.servers {
+				v.catchUp()
+				v.tree.sessions[id] = &session{}
+			}
+			g.s.commit(Txn{Session: id, Op: Op{Code: OpSetData, Path: "/a", Version: -1}}, nil)
+		}},
+		{"a superseded connection writes", Ended, func(g *stage, a, b *app) {
+			c := a.cl.conn
+			g.s.cfg.Checker.onAttach(a.cl.session, &conn{id: c.id + 100})
+			a.set("/a", "x", -1)
+		}},
+		{"an ephemeral outlives its session", OneEnd, func(g *stage, a, b *app) {
+			a.create("/e", "", Ephemeral)
+			for _, v := range g.s.servers {
+				v.catchUp()
+				clear(v.tree.sessions[a.cl.session].ephemerals)
+			}
+			g.s.ExpireSession(a.cl.session)
+		}},
+		{"a new leader lacks the last write", Durable, func(g *stage, a, b *app) {
+			a.set("/a", "last", -1)
+			for _, v := range g.s.servers {
+				v.applied = g.s.logEnd()
+				v.tree.zxid--
+			}
+			g.s.ChangeLeader(false)
+			g.w.pass(10 * time.Second)
+		}},
+		{"a new leader lacks a node", Durable, func(g *stage, a, b *app) {
+			for _, v := range g.s.servers {
+				v.catchUp()
+				delete(v.tree.nodes, "/a")
+			}
+			g.s.ChangeLeader(false)
+			g.w.pass(10 * time.Second)
+		}},
+	} {
+		k := NewChecker(nil)
+		g := newStage(t, 31, Config{Checker: k, Servers: 3})
+		a, b := g.client("n1", 4*time.Second), g.client("n2", 4*time.Second)
+		a.create("/a", "", 0)
+		b.sync()
+		if len(k.Violations()) > 0 {
+			t.Fatalf("before anything was broken: %v", k.Violations())
+		}
+		c.ruin(g, a, b)
+		if !slices.ContainsFunc(k.Violations(), func(v Violation) bool { return v.Rule == c.rule }) {
+			t.Errorf("%s: %q is not seen broken: %v", c.name, c.rule, k.Violations())
+		}
+	}
+}
+
+func TestAuditFindsWhatNobodyAskedFor(t *testing.T) {
+	for _, ruin := range []func(g *stage, id int64){
+		func(g *stage, id int64) { delete(g.s.servers[1].tree.nodes, "/a") },
+		func(g *stage, id int64) { g.s.servers[2].tree.nodes["/a"].stat.Mzxid++ },
+		func(g *stage, id int64) { delete(g.s.leases, id) },
+	} {
+		k := NewChecker(nil)
+		g := newStage(t, 32, Config{Checker: k, Servers: 3})
+		a := g.client("n1", 4*time.Second)
+		a.create("/a", "", Ephemeral)
+		g.w.pass(time.Second)
+		if g.s.Audit(); len(k.Violations()) > 0 {
+			t.Fatalf("before anything was broken: %v", k.Violations())
+		}
+		ruin(g, a.cl.session)
+		if g.s.Audit(); len(k.Violations()) == 0 {
+			t.Error("it finds nothing")
+		}
+	}
+}
+
+func TestCheckerKeepsTheFirstViolationsAndReportsThem(t *testing.T) {
+	told := 0
+	k := NewChecker(func(Violation) { told++ })
+	newStage(t, 33, Config{Checker: k})
+	for range 2 * maxViolations {
+		k.broken(Durable, "again")
+	}
+	if len(k.Violations()) != maxViolations || told != maxViolations {
+		t.Errorf("%d kept, %d told", len(k.Violations()), told)
+	}
+}
+
+func TestChronicleForgetsWhatItMay(t *testing.T) {
+	c := newChronicle()
+	zxid := int64(0)
+	step := func(op Op, kind ChangeKind) {
+		zxid++
+		txn := &Txn{Zxid: zxid, Op: op}
+		c.record(txn, &Result{Zxid: zxid, Path: op.Path, Changes: []Change{{Kind: kind, Path: op.Path}}})
+	}
+	step(Op{Code: OpCreate, Path: "/a"}, Created)
+	for range 2 * maxStates {
+		step(Op{Code: OpSetData, Path: "/a"}, DataSet)
+	}
+	if _, known := c.at("/a", 1); known {
+		t.Error("it knows what it must have forgotten")
+	}
+	if now, known := c.at("/a", zxid); !known || now.version != 2*maxStates {
+		t.Errorf("%+v, %v", now, known)
+	}
+	for i := range maxBuried + 10 {
+		path := "/d" + sequenceName("", int32(i))
+		step(Op{Code: OpCreate, Path: path}, Created)
+		step(Op{Code: OpDelete, Path: path}, Deleted)
+	}
+	if len(c.paths) != maxBuried+2 { // "/" and "/a" live
+		t.Errorf("%d paths are remembered", len(c.paths))
+	}
+	if was, known := c.latest("/d" + sequenceName("", maxBuried)); !known || was.exists {
+		t.Errorf("%+v, %v", was, known)
+	}
+}

@@ -1,0 +1,236 @@
+package zksim
+
+import (
+	"math"
+	"strconv"
+)
+
+// What transactions, servers and clients went through and could not know is
+// counted here, from the whole of the service.
+
+// observe counts what a transaction was, before the chronicle knows of it. It
+// runs at the leader, after the leader's tree has taken the step.
+func (s *Service) observe(e *entry, r *Result) {
+	if r.Failed {
+		s.count(failedWrite)
+		if e.txn.Code == OpMulti {
+			s.count(multiFailed)
+		}
+	}
+	eachOp(&e.txn, r, func(op *Op, done *OpResult) { s.observeOp(&e.txn, op, done, r.Failed) })
+	for _, change := range r.Changes {
+		if was, known := s.chronicle.latest(change.Path); change.Kind == Created && known && !was.exists && was.version > 0 {
+			s.count(versionReset)
+		}
+	}
+}
+
+func (s *Service) observeOp(txn *Txn, op *Op, done *OpResult, failed bool) {
+	switch {
+	case op.Code.creates():
+		s.observeCreate(txn, op, done, failed)
+	case !failed && (op.Code == OpDelete || op.Code == OpSetData):
+		if was, known := s.chronicle.latest(op.Path); known && was.exists && was.owner != 0 && was.owner != txn.Session {
+			s.count(foreignEphemeral)
+		}
+	}
+}
+
+func (s *Service) observeCreate(txn *Txn, op *Op, done *OpResult, failed bool) {
+	switch {
+	case done.Err == ErrNodeExists && op.sequential():
+		parent, _ := parentOf(op.Path)
+		if s.leader.tree.counter(parent) == math.MaxInt32 {
+			s.count(sequenceStuck)
+		}
+	case done.Err == ErrNodeExists:
+		if was, known := s.chronicle.latest(op.Path); known && s.ofEarlierSession(was.owner, txn.Session) {
+			s.count(staleEphemeral)
+		}
+	case !failed && op.sequential():
+		s.observeSequence(txn.Session, op.Path, done.Path)
+	}
+}
+
+// ofEarlierSession says whether owner is a session that the host of another
+// one began before it.
+func (s *Service) ofEarlierSession(owner, session int64) bool {
+	old, now := s.leases[owner], s.leases[session]
+	return old != nil && now != nil && owner != session && old.host == now.host
+}
+
+// observeSequence is a sequential node's birth: asked is its name without the
+// number.
+func (s *Service) observeSequence(session int64, asked, made string) {
+	parent, _ := parentOf(made)
+	if number, err := strconv.ParseInt(made[len(asked):], 10, 64); err == nil {
+		if last, known := s.numbers[parent]; known && number != last+1 {
+			s.count(sequenceGap)
+		}
+		if len(s.numbers) >= maxBuried {
+			clear(s.numbers)
+		}
+		s.numbers[parent] = number
+	}
+	if l := s.leases[session]; l != nil && l.lostSequence == asked {
+		l.lostSequence = ""
+		s.count(sequenceDuplicate)
+	}
+}
+
+// observeCatchUp counts what a client that comes back is not told, or told
+// otherwise than it was.
+func (v *server) observeCatchUp(req *request) {
+	s := v.svc
+	for _, path := range req.watchSet.Exist {
+		if was, known := s.chronicle.at(path, v.tree.Zxid()); known && !was.exists && was.czxid > req.seen {
+			s.count(existsLost)
+		}
+	}
+	for _, path := range req.watchSet.Data {
+		stat, code := v.tree.Exists(path)
+		switch {
+		case code != OK:
+		case stat.Mzxid > req.seen && req.lastZxid >= stat.Mzxid:
+			s.count(catchUpLost)
+		case stat.Czxid > req.seen:
+			s.count(recreateTold)
+		}
+	}
+	for _, path := range req.watchSet.Child {
+		if stat, code := v.tree.Exists(path); code == OK && stat.Pzxid > req.seen && req.lastZxid >= stat.Pzxid {
+			s.count(catchUpLost)
+		}
+	}
+}
+
+// blocked counts a request that waits since its server lags behind the leader
+// or is cut off from it.
+func (v *server) blocked(req *request) {
+	switch req.kind {
+	case reqConnect:
+		v.svc.count(sessionBlocked)
+	case reqSync:
+		v.svc.count(syncBlocked)
+	default:
+		v.svc.count(writeBlocked)
+		if v.deposed {
+			v.svc.count(deposedWrite)
+		}
+	}
+}
+
+// observeRead counts what was wrong with a read's answer.
+func (v *server) observeRead(req *request, r *reply) {
+	s, c := v.svc, req.conn
+	if v.applied < s.logEnd() {
+		var truth reply
+		truth.read(s.leader.tree, req)
+		if truth.result.Err != r.result.Err || truth.result.Stat != r.result.Stat {
+			s.count(staleRead)
+			if v.deposed {
+				s.count(deposedRead)
+				if c.synced {
+					s.count(deposedSyncRead)
+				}
+			}
+		}
+	}
+	if v.cutOff {
+		s.count(isolatedRead)
+	}
+	if l := s.leases[c.session]; l != nil && l.owner != c.id {
+		s.count(supersededRead)
+	}
+	if owner := r.result.Stat.EphemeralOwner; owner != 0 && s.ofEarlierSession(owner, c.session) {
+		s.count(staleEphemeral)
+	}
+}
+
+// observeLoss counts the kinds of write that were done and not answered.
+func (v *server) observeLoss(req *request) {
+	s := v.svc
+	s.count(replyLostAfter)
+	if req.result.Failed {
+		return
+	}
+	switch {
+	case req.op.Code == OpMulti:
+		s.count(lostMulti)
+	case req.op.sequential():
+		s.count(lostSequence)
+		if l := s.leases[req.session]; l != nil {
+			l.lostSequence = req.op.Path
+		}
+	case req.op.Code.creates():
+		s.count(lostCreate)
+	case req.op.Code == OpSetData:
+		s.count(lostSet)
+	case req.op.Code == OpDelete:
+		s.count(lostDelete)
+	}
+}
+
+// observeReply counts reads that are older than what was seen before.
+func (cl *Client) observeReply(c *conn, req *request, r *reply) {
+	if req.kind != reqGet && req.kind != reqExists && req.kind != reqChildren {
+		return
+	}
+	if r.zxid < cl.toldZxid && cl.toldOn != c {
+		cl.svc.count(readBehindEvent)
+	}
+	if r.zxid < cl.host.saw && cl.host.sawIn != cl.session {
+		cl.svc.count(newSessionBehind)
+	}
+}
+
+// learned is who heard of a change first.
+type learned struct {
+	zxid   int64
+	server int
+	leads  bool
+	told   bool // a second one has heard since
+}
+
+// maxLearned bounds the changes of which that is remembered.
+const maxLearned = 64
+
+// observeEvent counts in which order two clients at different servers learn
+// of a change.
+func (s *Service) observeEvent(v *server, zxid int64) {
+	for i := range s.learned {
+		first := &s.learned[i]
+		if first.zxid != zxid {
+			continue
+		}
+		if first.told || first.server == v.id {
+			return
+		}
+		switch {
+		case first.leads:
+			first.told = true
+			s.count(leaderFirst)
+		case v == s.leader:
+			first.told = true
+			s.count(followerFirst)
+		}
+		return
+	}
+	s.learned[s.nextLearned] = learned{zxid: zxid, server: v.id, leads: v == s.leader}
+	s.nextLearned = (s.nextLearned + 1) % maxLearned
+}
+
+// observeExpiry counts what the client of a session that ends believes.
+func (s *Service) observeExpiry(l *lease) {
+	s.count(sessionExpired)
+	cl := l.client
+	if cl == nil || cl.session != l.id {
+		return
+	}
+	switch {
+	case cl.state == connected:
+		s.count(expiredConnected)
+	case cl.state == connecting && s.sched.Now()-cl.lostAt >= longLost:
+		s.count(expiredDisconnected)
+	}
+}
