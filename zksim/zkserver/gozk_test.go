@@ -206,18 +206,6 @@ func TestFourLetterWords(t *testing.T) {
 	}
 }
 
-func TestNewTestIsQuick(t *testing.T) {
-	began := time.Now()
-	for range 20 {
-		NewTest(t)
-	}
-	if each := time.Since(began) / 20; each > 50*time.Millisecond {
-		t.Errorf("%v each", each)
-	} else {
-		t.Logf("%v each", each)
-	}
-}
-
 func TestCloseTwice(t *testing.T) {
 	s, err := Open(Options{Dir: t.TempDir()})
 	must(t, err)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,6 +77,79 @@ func TestRestartFindsEverythingAgain(t *testing.T) {
 	if fresh := newSession(t, addr, 5*time.Second); fresh.session == c.session || fresh.session == d.session {
 		t.Error("a session id was used twice")
 	}
+}
+
+// TestEveryKindOfWriteIsReplayed: access lists with who asked, containers, TTL
+// nodes and what the server does of itself, from the log and from a snapshot.
+func TestEveryKindOfWriteIsReplayed(t *testing.T) {
+	for _, snapshotBytes := range []int64{0, 200} {
+		dir := t.TempDir()
+		s, addr, done := durable(t, dir, snapshotBytes)
+		c := newSession(t, addr, 10*time.Second)
+		c.call(opAuth, func(e *encoder) { e.i32(0); e.str("digest"); e.buffer([]byte("u:p")) })
+		for _, op := range everyKindOfWrite() {
+			c.call(int32(op.Code), func(e *encoder) { encodeWrite(e, &op) })
+		}
+		mine := zksim.Op{Code: zksim.OpCreate, Path: "/owned", ACL: []zksim.ACL{{Perms: zksim.PermAll, Scheme: "auth"}}}
+		c.call(int32(zksim.OpMulti), func(e *encoder) {
+			for _, op := range ops(mine, zksim.Op{Code: zksim.OpCreate, Path: "/owned/box", Flags: 4}, opSet("/owned")) {
+				e.multiHeader(int32(op.Code), false, -1)
+				encodeWrite(e, &op)
+			}
+			e.multiHeader(-1, true, -1)
+		})
+		c.send(int32(zksim.OpCreate), func(e *encoder) { e.i32(1000) }) // undecodable: only a zxid
+		time.Sleep(30 * time.Millisecond)
+		s.call(func() { s.onSweep(time.Now()) })
+		before := imageOf(s)
+		if treeHasPath(before, "/short") || !treeHasPath(before, "/end") || !treeHasPath(before, "/owned/box") {
+			t.Fatalf("not what was to be tested: %+v", before)
+		}
+		done()
+		s, _, done = durable(t, dir, snapshotBytes)
+		if after := imageOf(s); !reflect.DeepEqual(before, after) {
+			t.Errorf("snapshots after %d bytes:\nbefore %+v\n after %+v", snapshotBytes, before, after)
+		}
+		done()
+	}
+}
+
+func treeHasPath(img zksim.Image, path string) bool {
+	return slices.ContainsFunc(img.Nodes, func(n zksim.NodeImage) bool { return n.Path == path })
+}
+
+// TestCloseAnswersWhatWasTaken: every request that changed something before
+// Close is answered, and there after a restart.
+func TestCloseAnswersWhatWasTaken(t *testing.T) {
+	dir := t.TempDir()
+	s, addr, done := durable(t, dir, 0)
+	c := newSession(t, addr, 10*time.Second)
+	c.create("/a", "", 0)
+	const requests = 2000
+	var xids []int32
+	for range requests {
+		xids = append(xids, c.send(int32(zksim.OpSetData), func(e *encoder) { op := opSet("/a"); encodeOp(e, &op) }))
+	}
+	waitFor(t, "some to be taken", func() bool {
+		taken := int64(0)
+		s.call(func() { taken = s.zxid })
+		return taken > 50
+	})
+	done()
+	answered := int32(0)
+	for _, xid := range xids {
+		r, err := c.receive(xid)
+		if err != nil {
+			break
+		}
+		want(t, "its outcome", r.Err, zksim.OK)
+		answered++
+	}
+	s, _, done = durable(t, dir, 0)
+	defer done()
+	_, stat, _ := s.tree.Get("/a")
+	want(t, "what was done", stat.Version, answered)
+	t.Logf("%d of %d requests were taken", answered, requests)
 }
 
 func TestSessionsHaveTheirFullTimeoutAfterARestart(t *testing.T) {

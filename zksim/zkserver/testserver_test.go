@@ -1,0 +1,261 @@
+package zkserver
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"dkv/zksim"
+)
+
+const testLag = 300 * time.Millisecond
+
+// slowly says that something was answered after the lag, not at once.
+func slowly(t *testing.T, story string, began time.Time) {
+	t.Helper()
+	if took := time.Since(began); took < testLag {
+		t.Errorf("%s was answered after %v, the server lags %v", story, took, testLag)
+	}
+}
+
+func TestLagShowsThePastToEverybody(t *testing.T) {
+	s := NewTestWith(t, Options{Tick: time.Second})
+	writer, reader := newSession(t, s.Address(), 20*time.Second), newSession(t, s.Address(), 20*time.Second)
+	writer.create("/a", "old", 0)
+	reader.read(opGetData, "/a", true)
+	s.Lag(testLag)
+	began := time.Now()
+	set := opSet("/a")
+	xid := writer.send(int32(set.Code), func(e *encoder) { encodeOp(e, &set) })
+	created := opCreate("/b")
+	second := writer.send(int32(created.Code), func(e *encoder) { encodeOp(e, &created) })
+	exists := writer.send(opExists, func(e *encoder) { e.str("/b"); e.boolean(false) })
+	waitFor(t, "the write to happen", func() bool {
+		var data []byte
+		s.call(func() { data, _, _ = s.tree.Get("/a") })
+		return string(data) == "s"
+	})
+	for range 5 {
+		o := reader.read(opGetData, "/a", false)
+		if time.Since(began) > testLag/2 {
+			t.Skip("this machine is too busy to look before the lag is over")
+		}
+		want(t, "what others read", string(o.Data), "old")
+		want(t, "its zxid", o.Zxid, o.Stat.Czxid)
+	}
+	want(t, "no event yet", len(reader.takeEvents()), 0)
+	r, err := writer.receive(xid)
+	must(t, err)
+	slowly(t, "the write", began)
+	want(t, "the write's outcome", r.Err, zksim.OK)
+	if r, err = writer.receive(second); err != nil || r.Err != zksim.OK {
+		t.Errorf("a write behind it: %v %v", err, r.Err)
+	}
+	if r, err = writer.receive(exists); err != nil || r.Err != zksim.OK {
+		t.Errorf("a read behind it does not see it: %v %v", err, r.Err)
+	}
+	want(t, "what others read then", string(reader.read(opGetData, "/a", false).Data), "s")
+	want(t, "told before", len(reader.events), 1)
+}
+
+func TestLagHoldsSessionsAndSyncs(t *testing.T) {
+	s := NewTestWith(t, Options{Tick: time.Second})
+	a, b := newSession(t, s.Address(), 20*time.Second), newSession(t, s.Address(), 20*time.Second)
+	s.Lag(testLag)
+	began := time.Now()
+	set := opCreate("/a")
+	a.send(int32(set.Code), func(e *encoder) { encodeOp(e, &set) })
+	waitFor(t, "the write to happen", func() bool { return treeHas(s, "/a") })
+	b.call(opPing, nil)
+	if time.Since(began) >= testLag {
+		t.Skip("this machine is too busy to look before the lag is over")
+	}
+	b.call(opSync, func(e *encoder) { e.str("/") })
+	slowly(t, "sync", began)
+	want(t, "after the sync", b.exists("/a", false).Err, zksim.OK)
+	began = time.Now()
+	c := newSession(t, s.Address(), 20*time.Second)
+	slowly(t, "a handshake", began)
+	began = time.Now()
+	c.close()
+	slowly(t, "the end of a session", began)
+	s.Lag(0)
+	began = time.Now()
+	b.set("/a", "x", -1)
+	if took := time.Since(began); took >= testLag {
+		t.Errorf("a write took %v, and the lag is over", took)
+	}
+	var same bool
+	s.call(func() { same = s.seen == s.tree })
+	want(t, "one tree again", same, true)
+}
+
+func treeHas(s *TestServer, path string) (has bool) {
+	s.call(func() { _, code := s.tree.Exists(path); has = code == zksim.OK })
+	return has
+}
+
+func TestLagRefusesWhoHasSeenMore(t *testing.T) {
+	s := NewTestWith(t, Options{Tick: time.Second})
+	a := newSession(t, s.Address(), 20*time.Second)
+	a.exists("/", false)
+	s.Lag(time.Minute)
+	set := opCreate("/a")
+	a.send(int32(set.Code), func(e *encoder) { encodeOp(e, &set) })
+	waitFor(t, "the write to happen", func() bool { return treeHas(s, "/a") })
+	if _, err := hello(t, s.Address(), 20*time.Second, a.session, a.password, a.lastZxid+1); err == nil {
+		t.Error("a client was taken that has seen what this server does not show yet")
+	}
+	back, err := hello(t, s.Address(), 20*time.Second, a.session, a.password, a.lastZxid)
+	if err != nil || back.session != a.session {
+		t.Fatalf("%v %+v", err, back)
+	}
+	want(t, "not shown", back.exists("/a", false).Err, zksim.ErrNoNode)
+	s.Lag(0)
+	want(t, "shown", back.exists("/a", false).Err, zksim.OK)
+}
+
+// TestLagEndsInTheSameState: what a lagging server shows in the end is what
+// happened, whatever was done meanwhile.
+func TestLagEndsInTheSameState(t *testing.T) {
+	s := NewTestWith(t, Options{Tick: time.Second, ContainerInterval: 5 * time.Millisecond})
+	a := newSession(t, s.Address(), 20*time.Second)
+	a.call(opAuth, func(e *encoder) { e.i32(0); e.str("digest"); e.buffer([]byte("u:p")) })
+	s.Lag(time.Minute)
+	for _, op := range everyKindOfWrite() {
+		a.send(int32(op.Code), func(e *encoder) { encodeWrite(e, &op) })
+	}
+	gone := newSessionLater(t, s, 20*time.Second)
+	waitFor(t, "all of it", func() bool { return treeHas(s, "/end") })
+	waitFor(t, "the sweep", func() bool { return !treeHas(s, "/short") })
+	s.ExpireSession(a.session)
+	var happened, shown zksim.Image
+	s.call(func() {
+		s.show(len(s.lag.queue))
+		happened, shown = s.tree.Export(), s.seen.Export()
+	})
+	if !reflect.DeepEqual(happened, shown) {
+		t.Errorf("happened %+v\nshown %+v", happened, shown)
+	}
+	<-gone
+}
+
+// newSessionLater begins one whose handshake is held back.
+func newSessionLater(t *testing.T, s *TestServer, timeout time.Duration) <-chan error {
+	begun := make(chan error, 1)
+	before := len(s.Sessions())
+	go func() {
+		_, err := hello(t, s.Address(), timeout, 0, [16]byte{}, 0)
+		begun <- err
+	}()
+	waitFor(t, "the session to begin", func() bool { return len(s.Sessions()) > before })
+	return begun
+}
+
+// encodeWrite writes an operation of any kind as a request's body.
+func encodeWrite(e *encoder, op *zksim.Op) {
+	acl := op.ACL
+	if acl == nil {
+		acl = zksim.OpenACL
+	}
+	e.str(op.Path)
+	switch op.Code {
+	case zksim.OpSetACL:
+		e.acl(acl)
+		e.i32(op.Version)
+	case zksim.OpSetData:
+		e.buffer(op.Data)
+		e.i32(op.Version)
+	case zksim.OpDelete, zksim.OpCheck:
+		e.i32(op.Version)
+	default:
+		e.buffer(op.Data)
+		e.acl(acl)
+		e.i32(int32(op.Flags))
+		if op.Code == zksim.OpCreateTTL {
+			e.i64(op.TTL.Milliseconds())
+		}
+	}
+}
+
+// everyKindOfWrite ends with a create of /end.
+func everyKindOfWrite() []zksim.Op {
+	mine := []zksim.ACL{{Perms: zksim.PermAll, Scheme: "auth"}}
+	return []zksim.Op{
+		{Code: zksim.OpCreate, Path: "/mine", Data: []byte("x"), ACL: mine},
+		{Code: zksim.OpCreate2, Path: "/mine/e", Flags: zksim.Ephemeral},
+		{Code: zksim.OpCreate, Path: "/mine/s", Flags: zksim.Sequential, Data: []byte{}},
+		{Code: zksim.OpContainer, Path: "/box", Flags: 4},
+		{Code: zksim.OpCreateTTL, Path: "/short", Flags: 5, TTL: 20 * time.Millisecond},
+		{Code: zksim.OpCreateTTL, Path: "/long", Flags: 6, TTL: time.Hour},
+		{Code: zksim.OpSetData, Path: "/mine", Data: []byte("y"), Version: -1},
+		{Code: zksim.OpSetData, Path: "/mine", Version: 77},
+		{Code: zksim.OpSetACL, Path: "/box", Version: 0, ACL: append(mine, zksim.OpenACL[0])},
+		{Code: zksim.OpSetACL, Path: "/box", Version: 9, ACL: mine},
+		{Code: zksim.OpCreate, Path: "/box/in"},
+		{Code: zksim.OpCreate, Path: "/gone"},
+		{Code: zksim.OpDelete, Path: "/gone", Version: 0},
+		{Code: zksim.OpDelete, Path: "/mine", Version: -1},
+		{Code: zksim.OpCreate, Path: "/bad", ACL: []zksim.ACL{}},
+		{Code: zksim.OpCreate, Path: "/end"},
+	}
+}
+
+func TestWipedServerRefusesWhoHasSeenMore(t *testing.T) {
+	s := NewTest(t)
+	c := newSession(t, s.Address(), time.Second)
+	c.create("/a", "", 0)
+	s.Wipe()
+	want(t, "connections break", c.closedByServer(), true)
+	if _, err := hello(t, s.Address(), time.Second, c.session, c.password, c.lastZxid); err == nil {
+		t.Error("a client from before was taken")
+	}
+	lost, err := hello(t, s.Address(), time.Second, c.session, c.password, 0)
+	if err != nil || lost.session != 0 {
+		t.Errorf("its session is still there: %v %+v", err, lost)
+	}
+	d := newSession(t, s.Address(), time.Second)
+	want(t, "nothing is left", d.exists("/a", false).Err, zksim.ErrNoNode)
+	want(t, "the first zxid", d.lastZxid, 1)
+}
+
+// TestNewTestIsQuick: the median, since a busy machine may stop any one.
+func TestNewTestIsQuick(t *testing.T) {
+	var took []time.Duration
+	for range 51 {
+		began := time.Now()
+		NewTest(t)
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	median := took[len(took)/2]
+	t.Logf("median %v, longest %v", median, took[len(took)-1])
+	if median > 5*time.Millisecond {
+		t.Errorf("the median is %v", median)
+	}
+}
+
+func TestContainersAndTTLNodesGo(t *testing.T) {
+	s := NewTestWith(t, Options{Tick: time.Second, ContainerInterval: 10 * time.Millisecond})
+	c := newSession(t, s.Address(), 20*time.Second)
+	for _, op := range []zksim.Op{
+		{Code: zksim.OpContainer, Path: "/box", Flags: 4},
+		{Code: zksim.OpContainer, Path: "/fresh", Flags: 4},
+		opCreate("/box/a"),
+		{Code: zksim.OpCreateTTL, Path: "/short", Flags: 5, TTL: time.Millisecond},
+		{Code: zksim.OpCreateTTL, Path: "/long", Flags: 5, TTL: time.Hour},
+	} {
+		want(t, op.Path, c.call(int32(op.Code), func(e *encoder) { encodeWrite(e, &op) }).Err, zksim.OK)
+	}
+	c.exists("/box", true)
+	waitFor(t, "the TTL node's end", func() bool { return c.exists("/short", false).Err == zksim.ErrNoNode })
+	for _, path := range []string{"/box", "/fresh", "/long"} {
+		want(t, path, c.exists(path, false).Err, zksim.OK)
+	}
+	z := c.delete("/box/a", -1).Zxid
+	waitFor(t, "the container's end", func() bool { return c.exists("/box", false).Err == zksim.ErrNoNode })
+	want(t, "its zxid", c.exists("/", false).Stat.Pzxid, z+1)
+	want(t, "its event", fmt.Sprint(c.takeEvents()), fmt.Sprint([]zksim.Event{{Type: zksim.EventDeleted, Path: "/box"}}))
+}
