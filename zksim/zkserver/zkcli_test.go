@@ -188,6 +188,7 @@ var (
 // plainCLI leaves out what must differ: the times of nodes, the numbers of
 // sessions, the server's address. Events come from a thread of their own, which
 // may print between any two lines of the commands: they are a list beside it.
+// The one that tells of the close is printed only if the program is still there.
 // What whoami lists is in no order.
 func plainCLI(out []byte) (lines, events []string) {
 	for line := range strings.Lines(string(out)) {
@@ -198,6 +199,7 @@ func plainCLI(out []byte) (lines, events []string) {
 		line = cliSession.ReplaceAllString(line, "SESSION")
 		switch {
 		case line == "" || line == "WATCHER::" || strings.HasPrefix(line, "SLF4J:"):
+		case strings.HasPrefix(line, "WatchedEvent state:Closed "):
 		case strings.HasPrefix(line, "WatchedEvent "):
 			events = append(events, line)
 		default:
