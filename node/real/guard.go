@@ -27,6 +27,10 @@ const (
 	zkOpSetWatches    = 101
 	zkMaxHandshake    = 1 * time.Second
 	zkTroubleLogged   = 5 * time.Second
+	// zkDialGap is the least time from a handshake to the next dial: the library
+	// pauses only after servers that it cannot reach, so that one that drops
+	// each connection would be stormed.
+	zkDialGap = 50 * time.Millisecond
 )
 
 var errGuardOver = errors.New("this ZooKeeper session is over: it opens no more connections")
@@ -47,6 +51,7 @@ type guard struct {
 	session    int64
 	negotiated time.Duration
 	acked      time.Time // when a request was last answered
+	stood      time.Time // when a handshake last succeeded
 	conn       *guardConn
 	told       time.Time // when the operator was last told of trouble
 	since      time.Time // start of the trouble
@@ -65,11 +70,12 @@ func newGuard(timeout time.Duration, log *slog.Logger, connect zk.Dialer, rewatc
 // dial is a zk.Dialer. Names are resolved anew each time.
 func (g *guard) dial(network, address string, timeout time.Duration) (net.Conn, error) {
 	g.mu.Lock()
-	over := g.over
+	over, gap := g.over, zkDialGap-time.Since(g.stood)
 	g.mu.Unlock()
 	if over {
 		return nil, errGuardOver
 	}
+	time.Sleep(gap)
 	raw, err := g.connect(network, address, min(timeout, g.handshake))
 	if err != nil {
 		g.trouble(address, err)
@@ -158,7 +164,8 @@ func (g *guard) greeted(timeout time.Duration, session int64) error {
 			g.log.Info("ZooKeeper is reached again", "after", time.Since(g.since).Round(time.Millisecond))
 		}
 		g.session, g.negotiated = session, timeout
-		g.acked, g.since, g.told = time.Now(), time.Time{}, time.Time{}
+		g.stood = time.Now()
+		g.acked, g.since, g.told = g.stood, time.Time{}, time.Time{}
 	}
 	return nil
 }

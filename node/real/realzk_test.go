@@ -59,30 +59,39 @@ func tryZooKeeper(t *testing.T) (*zooKeeperProcess, error) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	z := &zooKeeperProcess{address: fmt.Sprintf("127.0.0.1:%d", port), ended: make(chan struct{})}
+	z := &zooKeeperProcess{address: fmt.Sprintf("127.0.0.1:%d", port)}
 	z.command = exec.Command("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx128m", "-XX:-UsePerfData",
 		"-Djava.net.preferIPv4Stack=true", "-Dzookeeper.forceSync=no", "-Dzookeeper.preAllocSize=1024", "-Dzookeeper.snapCount=1000000",
 		"-cp", zooKeeperJar, "org.apache.zookeeper.server.ZooKeeperServerMain", config)
 	z.command.Stdout, z.command.Stderr = &z.output, &z.output
-	dieWithParent(z.command)
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // the death signal is bound to this thread
-		defer close(z.ended)
-		err := z.command.Start()
-		started <- err
-		if err == nil {
-			_ = z.command.Wait() // it is killed in the end
-		}
-	}()
-	if err := <-started; err != nil {
+	ended, err := startTied(z.command)
+	if err != nil {
 		return nil, err
 	}
+	z.ended = ended
 	t.Cleanup(func() {
 		_ = z.command.Process.Kill()
 		<-z.ended
 	})
 	return z, z.awaitServing()
+}
+
+// startTied starts a command that ends with this process at the latest. The
+// channel is closed when it has ended.
+func startTied(command *exec.Cmd) (ended chan struct{}, err error) {
+	dieWithParent(command)
+	ended = make(chan struct{})
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the death signal is bound to this thread
+		defer close(ended)
+		err := command.Start()
+		started <- err
+		if err == nil {
+			_ = command.Wait() // it is killed in the end
+		}
+	}()
+	return ended, <-started
 }
 
 // awaitServing asks for the mode, which a server has once it takes sessions.

@@ -57,16 +57,18 @@ func (s *session) onHasSession() {
 		s.zk.counts.reconnects.Add(1)
 	}
 	s.connected = true
+	s.stands++
 	s.id.Store(s.conn.SessionID())
 	s.post(node.SessionEvent{Kind: node.EventConnected})
 	if len(s.armed) == 0 {
 		s.allowRequests()
 		return
 	}
+	this := s.stands
 	time.AfterFunc(zkRewatch, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.connected && !s.sendable { // the library knows of no watches
+		if s.connected && !s.sendable && s.stands == this { // the library knows of no watches
 			clear(s.armed)
 			s.allowRequests()
 		}

@@ -98,7 +98,8 @@ type session struct {
 	over      bool
 	overChan  chan struct{} // closed when over
 	connected bool
-	sendable  bool // connected, and the watches are set again
+	sendable  bool   // connected, and the watches are set again
+	stands    uint64 // connections so far
 	armed     map[watch]struct{}
 	dirty     map[string]struct{} // paths whose EventChanged is on its way
 	watchdog  *time.Timer
@@ -278,7 +279,11 @@ func (s *session) await(c *call) (answer func(), err error) {
 // node has heard EventDisconnected and asks again when there is news.
 func (s *session) awaitSendable(deadline time.Time) error {
 	deadline = deadline.Add(-s.guard.timeout() * 3 / 4)
-	late := time.AfterFunc(time.Until(deadline), s.ready.Broadcast)
+	late := time.AfterFunc(time.Until(deadline), func() {
+		s.mu.Lock() // or it could come between a look at the clock and the wait
+		defer s.mu.Unlock()
+		s.ready.Broadcast()
+	})
 	defer late.Stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
