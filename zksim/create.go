@@ -16,6 +16,7 @@ func creationOf(txn *Txn, op *Op, inMulti bool) (c creation, code Code) {
 		return c, ErrBadArguments
 	}
 	c.code = op.Code
+	isContainer := op.Code == OpContainer
 	c.sequential = op.Flags == Sequential || op.Flags == Ephemeral|Sequential || op.Flags == SequentialWithTTL
 	ttl := op.Flags >= WithTTL
 	if inMulti {
@@ -23,19 +24,20 @@ func creationOf(txn *Txn, op *Op, inMulti bool) (c creation, code Code) {
 		switch {
 		case ttl && op.Code != OpCreateTTL:
 			return c, ErrMarshalling
-		case ttl:
-			c.code = OpCreateTTL
-		case op.Flags == Container:
-			c.code = OpContainer
+		case ttl, op.Flags == Container:
+			c.code = OpCreate2
 		}
+		isContainer = op.Flags == Container
+	} else if ttl != (op.Code == OpCreateTTL) {
+		return c, ErrBadArguments
 	}
-	if ttl != (c.code == OpCreateTTL) || ttl && !validTTL(op.TTL) {
+	if ttl && !validTTL(op.TTL) {
 		return c, ErrBadArguments
 	}
 	switch {
 	case ttl:
 		c.owner = ttlOwner | op.TTL.Milliseconds()
-	case c.code == OpContainer:
+	case isContainer:
 		c.owner = containerOwner
 	case op.Flags == Ephemeral || op.Flags == Ephemeral|Sequential:
 		c.owner = txn.Session

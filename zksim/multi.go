@@ -13,6 +13,10 @@ func (t *Tree) multi(txn *Txn, r *Result) {
 		t.takeBack(&log)
 		t.changes = t.changes[:0]
 		r.Failed = true
+		if code == ErrMarshalling {
+			r.Err, r.Ops = code, nil
+			return
+		}
 		for j := range r.Ops {
 			r.Ops[j] = OpResult{Code: txn.Ops[j].Code}
 			if j > i {

@@ -11,14 +11,33 @@ import (
 
 var drawnPaths = []string{"/", "/a", "/a/x", "/a/y", "/b", "/b/x", "/a/x/deep", "/zookeeper", "/a/", "bad"}
 
+var (
+	drawnCodes = []OpCode{OpCreate, OpCreate, OpCreate2, OpContainer, OpCreateTTL, OpDelete, OpSetData, OpCheck, OpSetACL}
+	drawnLists = [][]ACL{
+		nil, nil, nil, {}, OpenACL, {{31, "auth", ""}}, {{31, "digest", ann.ID}}, {{PermAll &^ PermRead, "world", "anyone"}},
+		{{PermRead, "world", "anyone"}, {PermAll, "auth", ""}}, {{15, "ip", "127.0.0.0/8"}, {31, "digest", ben.ID}},
+	}
+	drawnAuth = [][]Identity{nil, {local, ann}, {local, ben}, {ann, ben}, {root}}
+)
+
 func drawOp(t *rapid.T) Op {
 	op := Op{
-		Code:    rapid.SampledFrom([]OpCode{OpCreate, OpCreate, OpCreate2, OpDelete, OpSetData, OpCheck}).Draw(t, "code"),
+		Code:    rapid.SampledFrom(drawnCodes).Draw(t, "code"),
 		Path:    rapid.SampledFrom(drawnPaths).Draw(t, "path"),
 		Version: rapid.Int32Range(-1, 2).Draw(t, "version"),
 	}
-	if op.Code == OpCreate || op.Code == OpCreate2 {
+	switch op.Code {
+	case OpCreate, OpCreate2:
 		op.Flags = CreateFlags(rapid.IntRange(0, 4).Draw(t, "flags"))
+	case OpContainer:
+		op.Flags = Container
+	case OpCreateTTL:
+		op.Flags = WithTTL
+		op.TTL = time.Duration(rapid.IntRange(0, 3).Draw(t, "ttl")) * time.Second
+	}
+	switch op.Code {
+	case OpCreate, OpCreate2, OpContainer, OpCreateTTL, OpSetACL:
+		op.ACL = rapid.SampledFrom(drawnLists).Draw(t, "acl")
 	}
 	if rapid.Bool().Draw(t, "with data") {
 		op.Data = []byte(rapid.StringN(0, 4, 8).Draw(t, "data"))
@@ -28,7 +47,10 @@ func drawOp(t *rapid.T) Op {
 
 func drawTxn(t *rapid.T) Txn {
 	txn := Txn{Session: rapid.SampledFrom([]int64{1, 2, 3}).Draw(t, "session")}
-	switch rapid.IntRange(0, 9).Draw(t, "kind") {
+	txn.Auth = rapid.SampledFrom(drawnAuth).Draw(t, "auth")
+	switch rapid.IntRange(0, 10).Draw(t, "kind") {
+	case 10:
+		txn = Txn{Op: Op{Code: OpDelContainer, Path: rapid.SampledFrom(drawnPaths).Draw(t, "path")}}
 	case 0:
 		txn.Code = OpCreateSession
 		txn.Timeout = time.Second
@@ -153,6 +175,11 @@ func TestTreeIsConsistent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tree := NewTree()
 		applyAll(tree, drawLog(t))
+		for path := range tree.passing {
+			if tree.nodes[path] == nil {
+				t.Fatalf("%s is to pass and not there", path)
+			}
+		}
 		children := make(map[string]int32)
 		for _, path := range sortedKeys(tree.nodes) {
 			if path != "/" {
@@ -162,6 +189,10 @@ func TestTreeIsConsistent(t *testing.T) {
 					t.Fatalf("%s has no parent", path)
 				}
 			}
+			kind := tree.nodes[path].kind()
+			if passes := tree.passing[path]; (kind == isContainer || kind == isTTL) != (passes == tree.nodes[path]) {
+				t.Fatalf("%s is of kind %d and passes: %v", path, kind, passes)
+			}
 			owner := tree.nodes[path].view().EphemeralOwner
 			if owner != 0 && !slices.Contains(tree.Ephemerals(owner), path) {
 				t.Fatalf("%s is not among its owner's", path)
@@ -169,6 +200,9 @@ func TestTreeIsConsistent(t *testing.T) {
 		}
 		for _, path := range sortedKeys(tree.nodes) {
 			s := tree.nodes[path].view()
+			if names, _, _ := tree.Children(path); len(names) != int(s.NumChildren) || !slices.IsSorted(names) {
+				t.Fatalf("%s: %+v, children %q", path, s, names)
+			}
 			if s.NumChildren != children[path] || s.EphemeralOwner != 0 && s.NumChildren > 0 {
 				t.Fatalf("%s: %+v, %d children", path, s, children[path])
 			}
@@ -184,4 +218,77 @@ func TestTreeIsConsistent(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Replaying the log of a tree, its lists resolved, gives the same tree without
+// asking anybody's permission.
+func TestTrustedReplay(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		first, second := NewTree(), NewTree()
+		for _, txn := range drawLog(t) {
+			r := first.Apply(&txn)
+			for i := range txn.Ops {
+				txn.Ops[i].ACL = resolved(&txn, &txn.Ops[i])
+			}
+			txn.ACL = resolved(&txn, &txn.Op)
+			txn.Auth, txn.Trusted = nil, true
+			if r.Failed {
+				second.zxid = txn.Zxid
+			} else if again := second.Apply(&txn); fmt.Sprint(again) != fmt.Sprint(r) {
+				t.Fatalf("%+v and again %+v", r, again)
+			}
+		}
+		if picture(first) != picture(second) {
+			t.Fatal("the replay went another way")
+		}
+	})
+}
+
+func resolved(txn *Txn, op *Op) []ACL {
+	acl, _ := ResolveACL(op.ACL, txn.Auth)
+	return acl
+}
+
+// The ordered set of a node's children holds what was put in, in order.
+func TestNames(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var set names
+		model := make(map[string]struct{})
+		ascending := rapid.Bool().Draw(t, "ascending")
+		steps := rapid.IntRange(1, 4*maxChunk).Draw(t, "steps")
+		seed := rapid.Uint32().Draw(t, "seed")
+		for i := range steps {
+			seed = seed*1664525 + 1013904223
+			name := fmt.Sprint(seed >> 20)
+			if ascending {
+				name = fmt.Sprintf("%06d", i)
+			}
+			_, there := model[name]
+			switch {
+			case !there:
+				set.add(name)
+				model[name] = struct{}{}
+			case seed>>16&3 != 0:
+				set.remove(name)
+				delete(model, name)
+			}
+		}
+		checkNames(t, &set, model)
+		for _, name := range sortedKeys(model)[:len(model)/2] {
+			set.remove(name)
+			delete(model, name)
+		}
+		checkNames(t, &set, model)
+	})
+}
+
+func checkNames(t *rapid.T, set *names, model map[string]struct{}) {
+	if got := set.list(); !slices.Equal(got, sortedKeys(model)) || set.len() != len(model) {
+		t.Fatalf("%d names %q, want %q", set.len(), got, sortedKeys(model))
+	}
+	for _, chunk := range set.chunks {
+		if len(chunk) == 0 || len(chunk) > maxChunk {
+			t.Fatalf("a chunk of %d", len(chunk))
+		}
+	}
 }

@@ -80,6 +80,16 @@ func sequential(path string) Op {
 	return Op{Code: OpCreate, Path: path, Flags: Sequential}
 }
 func remove(path string) Op { return Op{Code: OpDelete, Path: path, Version: -1} }
+func containerAt(path string) Op {
+	return Op{Code: OpContainer, Path: path, Flags: Container}
+}
+func withTTL(path string, ttl time.Duration) Op {
+	return Op{Code: OpCreateTTL, Path: path, Flags: WithTTL, TTL: ttl}
+}
+func setACL(path string, acl ...ACL) Op {
+	return Op{Code: OpSetACL, Path: path, ACL: acl, Version: -1}
+}
+func everybody(perms int32) []ACL { return []ACL{{perms, "world", "anyone"}} }
 func set(path, data string) Op {
 	return Op{Code: OpSetData, Path: path, Data: []byte(data), Version: -1}
 }
@@ -102,6 +112,31 @@ func TestCheckOrders(t *testing.T) {
 		{"unknown kind", Op{Code: OpCreate, Path: "/k", Flags: 7}, ErrBadArguments},
 		{"negative kind", Op{Code: OpCreate, Path: "/k", Flags: -1}, ErrBadArguments},
 		{"a TTL's flags without a TTL", Op{Code: OpCreate, Path: "/k", Flags: WithTTL}, ErrBadArguments},
+		{"empty ACL before unknown parent's permission", Op{Code: OpCreate, Path: "/shut/x", ACL: []ACL{}}, ErrInvalidACL},
+		{"bad flags before empty ACL", Op{Code: OpCreate, Path: "/k", Flags: 7, ACL: []ACL{}}, ErrBadArguments},
+		{"no slash before empty ACL", Op{Code: OpCreate, Path: "k", ACL: []ACL{}}, ErrBadArguments},
+		{"missing parent, though its name is all that is wrong", create("/shut/x/"), ErrNoNode},
+		{"CREATE before bad name", create("/shut/\x01"), ErrNoAuth},
+		{"CREATE before existence", create("/shut/c"), ErrNoAuth},
+		{"CREATE of a container", containerAt("/shut/c"), ErrNoAuth},
+		{"a TTL of 0", withTTL("/k", 0), ErrBadArguments},
+		{"a TTL below 0", withTTL("/k", -time.Second), ErrBadArguments},
+		{"a TTL too long", withTTL("/k", MaxTTL+time.Millisecond), ErrBadArguments},
+		{"a TTL of less than a millisecond", withTTL("/k", time.Microsecond), ErrBadArguments},
+		{"a TTL without its flags", Op{Code: OpCreateTTL, Path: "/k", TTL: time.Second}, ErrBadArguments},
+		{"a container with a TTL's flags", Op{Code: OpContainer, Path: "/k", Flags: WithTTL, TTL: time.Second}, ErrBadArguments},
+		{"setACL: bad path before empty list", Op{Code: OpSetACL, Path: "/no/", ACL: []ACL{}}, ErrBadArguments},
+		{"setACL: empty list before missing node", Op{Code: OpSetACL, Path: "/no", ACL: []ACL{}}, ErrInvalidACL},
+		{"setACL of nothing", setACL("/no", OpenACL...), ErrNoNode},
+		{"setACL: ADMIN before version", Op{Code: OpSetACL, Path: "/shut", ACL: OpenACL, Version: 9}, ErrNoAuth},
+		{"setACL: version of the list", Op{Code: OpSetACL, Path: "/p", ACL: OpenACL, Version: 1}, ErrBadVersion},
+		{"DELETE before missing node", remove("/shut/no"), ErrNoAuth},
+		{"DELETE before version", Op{Code: OpDelete, Path: "/shut/c", Version: 9}, ErrNoAuth},
+		{"DELETE is the parent's", remove("/shut"), ErrNotEmpty},
+		{"WRITE before version", Op{Code: OpSetData, Path: "/shut", Version: 9}, ErrNoAuth},
+		{"READ before version", Op{Code: OpCheck, Path: "/shut", Version: 9}, ErrNoAuth},
+		{"ZooKeeper's own configuration", set("/zookeeper/config", ""), ErrNoAuth},
+		{"a client deletes a container", Op{Code: OpDelContainer, Path: "/p"}, ErrUnimplemented},
 		{"delete the root", remove("/"), ErrBadArguments},
 		{"delete ZooKeeper's own", remove("/zookeeper"), ErrBadArguments},
 		{"delete below nothing", remove("/no/x"), ErrNoNode},
@@ -119,7 +154,7 @@ func TestCheckOrders(t *testing.T) {
 		{"unknown operation", Op{Code: 99, Path: "/p"}, ErrUnimplemented},
 	}
 	b := newBench(t)
-	b.must(create("/p"), create("/p/c"), ephemeral("/e"))
+	b.must(create("/p"), create("/p/c"), ephemeral("/e"), create("/shut"), create("/shut/c"), setACL("/shut", everybody(0)...))
 	for _, c := range cases {
 		before := b.stat("/p")
 		r := b.do(c.op)
@@ -340,6 +375,22 @@ func TestRequestBytes(t *testing.T) {
 	c := create("/ab")
 	if n := RequestBytes(&c, nil); n != 8+4+3+4+4+4+4+5+4+6+4 {
 		t.Errorf("create is %d bytes", n)
+	}
+	list := []ACL{{1, "digest", "a:b"}, {2, "ip", "1.2.3.4"}}
+	c = containerAt("/ab")
+	c.ACL = list
+	const listBytes = 4 + (12 + 6 + 3) + (12 + 2 + 7)
+	if n := RequestBytes(&c, nil); n != 8+4+3+4+listBytes+4 {
+		t.Errorf("container is %d bytes", n)
+	}
+	c = withTTL("/ab", time.Second)
+	c.ACL = list
+	if n := RequestBytes(&c, nil); n != 8+4+3+4+listBytes+4+8 {
+		t.Errorf("TTL is %d bytes", n)
+	}
+	c = setACL("/ab", list...)
+	if n := RequestBytes(&c, nil); n != 8+4+3+listBytes+4 {
+		t.Errorf("setACL is %d bytes", n)
 	}
 	if n := RequestBytes(&Op{Code: OpMulti}, []Op{remove("/a")}); n != 8+9+4+2+4+9 {
 		t.Errorf("multi is %d bytes", n)

@@ -74,7 +74,9 @@ type Txn struct {
 }
 
 // Result is what a transaction did. Err is OK for a failed multi too, as it is
-// on the wire: Failed tells, and Ops hold the codes.
+// on the wire: Failed tells, and Ops hold the codes. Only one that got as far as
+// a create with the flags of a TTL node but no time to live has no Ops: its Err
+// is ErrMarshalling.
 type Result struct {
 	Zxid    int64
 	Err     Code
@@ -87,8 +89,8 @@ type Result struct {
 
 // OpResult is the part of one operation in a multi. When the multi failed,
 // Err is OK before the culprit, its code at it, ErrRuntimeInconsistency after.
-// When it went through, Code is the operation that was done: OpCreate for
-// OpCreate2 too, and OpContainer for whatever made a container.
+// When it went through, Code says how ZooKeeper answers: OpCreate2 for what made
+// a container or a TTL node, OpCreate for every other create.
 type OpResult struct {
 	Code OpCode
 	Err  Code
