@@ -6,66 +6,205 @@ import (
 	"time"
 )
 
-// BenchmarkOperations measures calls through a Client and three servers, as
-// fast as the machine goes through virtual time: operations a second of one
-// core. Eight clients have eight calls each under way.
-func BenchmarkOperations(b *testing.B) {
-	for _, checked := range []bool{false, true} {
-		for _, mix := range []string{"set", "get", "multi", "get and watch and set"} {
-			b.Run(fmt.Sprintf("%s/checked=%v", mix, checked), func(b *testing.B) {
-				var k *Checker
-				if checked {
-					k = NewChecker(func(v Violation) { b.Fatal(v) })
-				}
-				runOperations(b, mix, k)
-			})
+// yard is a tree as a simulated run has it, for benchmarks: some directories
+// with their children, the paths made beforehand.
+type yard struct {
+	*bench
+	txn     Txn
+	watches *Watches
+	told    int
+	paths   []string // of directories, then of their children
+	fresh   []string // of children that are not there
+	at      int
+}
+
+const (
+	yardDirs     = 64
+	yardChildren = 32 // of each
+)
+
+func newYard(tb testing.TB) *yard {
+	y := &yard{bench: newBench(tb), watches: NewWatches()}
+	y.txn.Session = alice
+	for d := range yardDirs {
+		y.paths = append(y.paths, fmt.Sprintf("/run/members-%02d", d))
+	}
+	for d := range yardDirs {
+		for c := range yardChildren {
+			y.paths = append(y.paths, fmt.Sprintf("%s/node-%04d", y.paths[d], c))
+			y.fresh = append(y.fresh, fmt.Sprintf("%s/fresh-%04d", y.paths[d], c))
 		}
+	}
+	y.must(create("/run"))
+	for _, path := range y.paths {
+		y.must(create(path))
+	}
+	return y
+}
+
+// next is a path of the list, another each time.
+func (y *yard) next(list []string) string {
+	y.at++
+	return list[uint(y.at)*2654435761%uint(len(list))]
+}
+
+var yardData = []byte("127.0.0.1:7000 epoch 12 incarnation 3")
+
+// step applies one operation and tells the watches.
+func (y *yard) step(code OpCode, path string, flags CreateFlags) Code {
+	y.zxid++
+	y.txn.Zxid, y.txn.Time = y.zxid, y.zxid
+	y.txn.Op = Op{Code: code, Path: path, Data: yardData, Flags: flags, Version: -1}
+	r := y.tree.Apply(&y.txn)
+	y.watches.Fire(r.Changes, y.hear)
+	return r.Err
+}
+
+func (y *yard) hear(int64, Event) { y.told++ }
+
+func (y *yard) want(got, want Code) {
+	if got != want {
+		y.t.Fatalf("%v, want %v", got, want)
 	}
 }
 
-func runOperations(b *testing.B, mix string, k *Checker) {
-	w := &testWorld{seed: 1}
-	s := NewService(w, w, Config{Checker: k})
-	left := b.N
-	ended := 0
-	b.ReportAllocs()
-	for i := range 8 {
-		path := fmt.Sprintf("/n%d", i)
-		a := &app{w: w}
-		a.cl = s.Connect(path, 4*time.Second, a)
-		a.cl.Create(path, nil, 0, func(CreateResult, error) {})
-		var next func()
-		done := func() {
-			ended++
-			a.events, a.told = a.events[:0], a.told[:0]
-			next()
-		}
-		calls := 0
-		next = func() {
-			if left == 0 {
-				return
+// turn is what a client of a simulated run does: it reads with watches, sets,
+// and lets a node come and go, 12 operations in all.
+func (y *yard) turn() int {
+	for range 2 {
+		path := y.next(y.paths)
+		y.want(y.get(path), OK)
+		y.watches.Add(DataWatch, path, 1+int64(y.at%5))
+		_, code := y.tree.Exists(y.next(y.paths))
+		y.want(code, OK)
+		y.want(y.step(OpSetData, path, 0), OK)
+	}
+	dir := y.next(y.paths[:yardDirs])
+	_, _, code := y.tree.Children(dir)
+	y.want(code, OK)
+	y.watches.Add(ChildWatch, dir, 1+int64(y.at%5))
+	path := y.next(y.fresh)
+	y.want(y.step(OpCreate, path, Ephemeral), OK)
+	y.want(y.step(OpCheck, path, 0), OK)
+	y.want(y.get(path), OK)
+	y.want(y.step(OpDelete, path, 0), OK)
+	_, code = y.tree.Exists(path)
+	y.want(code, ErrNoNode)
+	return 12
+}
+
+func (y *yard) get(path string) Code {
+	_, _, code := y.tree.Get(path)
+	return code
+}
+
+// BenchmarkTree gives the operations a second that a tree and its watches do on
+// one core: of the mix, and of each kind.
+func BenchmarkTree(b *testing.B) {
+	kinds := []struct {
+		name string
+		do   func(y *yard) int
+	}{
+		{"mix", (*yard).turn},
+		{"get", func(y *yard) int { y.want(y.get(y.next(y.paths)), OK); return 1 }},
+		{"exists", func(y *yard) int { _, code := y.tree.Exists(y.next(y.paths)); y.want(code, OK); return 1 }},
+		{"children", func(y *yard) int {
+			_, _, code := y.tree.Children(y.next(y.paths[:yardDirs]))
+			y.want(code, OK)
+			return 1
+		}},
+		{"set", func(y *yard) int { y.want(y.step(OpSetData, y.next(y.paths), 0), OK); return 1 }},
+		{"set watched", func(y *yard) int {
+			path := y.next(y.paths)
+			y.watches.Add(DataWatch, path, 1)
+			y.want(y.step(OpSetData, path, 0), OK)
+			return 1
+		}},
+		{"set below a recursive watch", func(y *yard) int {
+			y.watches.Add(RecursiveWatch, "/run", 1)
+			y.want(y.step(OpSetData, y.next(y.paths), 0), OK)
+			return 1
+		}},
+		{"check", func(y *yard) int { y.want(y.step(OpCheck, y.next(y.paths), 0), OK); return 1 }},
+		{"create and delete", func(y *yard) int {
+			path := y.next(y.fresh)
+			y.want(y.step(OpCreate, path, 0), OK)
+			y.want(y.step(OpDelete, path, 0), OK)
+			return 2
+		}},
+		{"ephemeral and delete", func(y *yard) int {
+			path := y.next(y.fresh)
+			y.want(y.step(OpCreate, path, Ephemeral), OK)
+			y.want(y.step(OpDelete, path, 0), OK)
+			return 2
+		}},
+		{"sequential", func(y *yard) int {
+			if y.tree.Len() > 100_000 {
+				*y = *newYard(y.t)
 			}
-			left--
-			calls++
-			switch {
-			case mix == "get", mix == "get and watch and set" && calls%2 == 0:
-				a.cl.Get(path, mix != "get", func([]byte, Stat, error) { done() })
-			case mix == "multi":
-				ops := []Op{{Code: OpCheck, Path: path, Version: -1}, {Code: OpSetData, Path: path, Version: -1}}
-				a.cl.Multi(ops, func([]OpResult, error) { done() })
-			default:
-				a.cl.Set(path, nil, -1, func(Stat, error) { done() })
+			y.want(y.step(OpCreate, "/run/members-00/q-", Sequential), OK)
+			return 1
+		}},
+		{"refused create", func(y *yard) int { y.want(y.step(OpCreate, y.next(y.paths), 0), ErrNodeExists); return 1 }},
+		{"multi of 4", func(y *yard) int {
+			path := y.next(y.fresh)
+			y.zxid++
+			txn := Txn{Zxid: y.zxid, Session: alice, Op: Op{Code: OpMulti}}
+			txn.Ops = []Op{create(path), {Code: OpSetData, Path: path, Version: 0}, {Code: OpCheck, Path: path, Version: 1}, remove(path)}
+			y.tree.Apply(&txn)
+			return 4
+		}},
+	}
+	for _, k := range kinds {
+		b.Run(k.name, func(b *testing.B) {
+			y := newYard(b)
+			ops := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				ops += k.do(y)
 			}
-		}
-		w.After(time.Second, func() {
-			for range 8 {
-				next()
-			}
+			b.ReportMetric(float64(ops)/b.Elapsed().Seconds(), "ops/s")
 		})
 	}
-	w.pass(time.Second - 1)
-	b.ResetTimer()
-	w.run(1<<62, func() bool { return ended == b.N })
-	b.StopTimer()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+}
+
+// BenchmarkCrowd is one node of a hundred thousand children.
+func BenchmarkCrowd(b *testing.B) {
+	const crowd = 100_000
+	y := newYard(b)
+	y.must(create("/crowd"))
+	paths := make([]string, crowd)
+	for i := range paths {
+		paths[i] = fmt.Sprintf("/crowd/%08x", uint32(i)*2654435761)
+		y.must(ephemeral(paths[i]))
+	}
+	b.Run("come and go", func(b *testing.B) {
+		for b.Loop() {
+			path := y.next(paths)
+			y.want(y.step(OpDelete, path, 0), OK)
+			y.want(y.step(OpCreate, path, Ephemeral), OK)
+		}
+	})
+	b.Run("children", func(b *testing.B) {
+		for b.Loop() {
+			if names, _, _ := y.tree.Children("/crowd"); len(names) != crowd {
+				b.Fatal(len(names))
+			}
+		}
+	})
+	b.Run("the owner's end", func(b *testing.B) {
+		img := y.tree.Export()
+		for b.Loop() {
+			b.StopTimer()
+			tree, err := Import(img)
+			if err != nil {
+				b.Fatal(err)
+			}
+			txn := Txn{Zxid: img.Zxid + 1, Session: alice, Op: Op{Code: OpCloseSession}, Timeout: time.Second}
+			b.StartTimer()
+			if r := tree.Apply(&txn); len(r.Changes) != crowd {
+				b.Fatal(len(r.Changes))
+			}
+		}
+	})
 }

@@ -3,7 +3,7 @@ package zksim
 import "slices"
 
 // maxChunk bounds what one insertion moves.
-const maxChunk = 512
+const maxChunk = 128
 
 // names is a set of names in ascending order: chunks that are never empty, each
 // ascending and before the next. A node of a hundred thousand children is

@@ -94,6 +94,6 @@ func (t *Tree) delContainer(txn *Txn, op *Op) Code {
 	case !n.due(txn.Time):
 		return ErrBadVersion
 	}
-	t.remove(op.Path, txn.Zxid)
+	t.removeFound(op.Path, n, txn.Zxid)
 	return OK
 }

@@ -3,14 +3,15 @@ package zksim
 // multi applies all operations or none: what was done before the culprit is
 // taken back, newest first.
 func (t *Tree) multi(txn *Txn, r *Result) {
-	var log undoLog
+	log := &t.undo
+	log.clear()
 	r.Ops = make([]OpResult, len(txn.Ops))
 	for i := range txn.Ops {
-		code := t.applyOp(txn, &txn.Ops[i], &r.Ops[i], &log)
+		code := t.applyOp(txn, &txn.Ops[i], &r.Ops[i], log)
 		if code == OK {
 			continue
 		}
-		t.takeBack(&log)
+		t.takeBack(log)
 		t.changes = t.changes[:0]
 		r.Failed = true
 		if code == ErrMarshalling {
@@ -31,6 +32,18 @@ func (t *Tree) multi(txn *Txn, r *Result) {
 // undoLog is how to take operations back. A nil log keeps nothing.
 type undoLog struct {
 	steps []undo
+}
+
+// maxUndoKept is how many steps' memory is kept from one multi to the next.
+const maxUndoKept = 64
+
+// clear forgets what the last multi left, its nodes above all.
+func (l *undoLog) clear() {
+	clear(l.steps)
+	if cap(l.steps) > maxUndoKept {
+		l.steps = nil
+	}
+	l.steps = l.steps[:0]
 }
 
 type undo struct {

@@ -15,6 +15,7 @@ type Tree struct {
 	sessions map[int64]*session
 	passing  map[string]*node // containers and TTL nodes
 	changes  []Change         // of the transaction being applied
+	undo     undoLog          // of the last multi
 }
 
 type node struct {
@@ -117,7 +118,7 @@ func (t *Tree) closeSession(txn *Txn) {
 		return // the service's own transaction named no session
 	}
 	for _, path := range sortedKeys(s.ephemerals) {
-		t.remove(path, txn.Zxid)
+		t.removeFound(path, t.nodes[path], txn.Zxid)
 	}
 	delete(t.sessions, txn.Session)
 }
@@ -134,7 +135,8 @@ func (t *Tree) applyOp(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
 	case OpSetData:
 		return t.set(txn, op, done, log)
 	case OpCheck:
-		return t.check(txn, op, PermRead)
+		_, code := t.check(txn, op, PermRead)
+		return code
 	}
 	if log != nil {
 		return ErrUnimplemented // nor do the others come in a multi
@@ -169,15 +171,18 @@ func (t *Tree) delete(txn *Txn, op *Op, log *undoLog) Code {
 		return ErrNotEmpty
 	}
 	log.deleted(op.Path, n, parent)
-	t.remove(op.Path, txn.Zxid)
+	t.remove(op.Path, n, parent, txn.Zxid)
 	return OK
 }
 
-// remove takes out a node, which is there and has no children.
-func (t *Tree) remove(path string, zxid int64) {
-	n := t.nodes[path]
+// removeFound is remove of a node whose parent was not asked for anything.
+func (t *Tree) removeFound(path string, n *node, zxid int64) {
 	parentPath, _ := parentOf(path)
-	parent := t.nodes[parentPath]
+	t.remove(path, n, t.nodes[parentPath], zxid)
+}
+
+// remove takes out a node, which has no children.
+func (t *Tree) remove(path string, n, parent *node, zxid int64) {
 	delete(t.nodes, path)
 	t.disown(path, n)
 	parent.children.remove(nameOf(path))
@@ -205,10 +210,10 @@ func (t *Tree) disown(path string, n *node) {
 }
 
 func (t *Tree) set(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
-	if code := t.check(txn, op, PermWrite); code != OK {
+	n, code := t.check(txn, op, PermWrite)
+	if code != OK {
 		return code
 	}
-	n := t.nodes[op.Path]
 	log.changed(op.Path, n)
 	n.data = op.Data
 	n.stat.Version++
@@ -219,19 +224,19 @@ func (t *Tree) set(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
 }
 
 // check is path, node, permission, version, in this order.
-func (t *Tree) check(txn *Txn, op *Op, perm int32) Code {
+func (t *Tree) check(txn *Txn, op *Op, perm int32) (*node, Code) {
 	n := t.nodes[op.Path]
 	switch {
 	case n == nil && !ValidPath(op.Path):
-		return ErrBadArguments
+		return nil, ErrBadArguments
 	case n == nil:
-		return ErrNoNode
+		return nil, ErrNoNode
 	case n.denies(txn, perm):
-		return ErrNoAuth
+		return nil, ErrNoAuth
 	case op.Version != -1 && op.Version != n.stat.Version:
-		return ErrBadVersion
+		return nil, ErrBadVersion
 	}
-	return OK
+	return n, OK
 }
 
 // Get reads a node. The slice is the tree's own: do not change it.

@@ -50,8 +50,15 @@ type Watches struct {
 	byWatcher map[int64]map[watchKey]struct{}
 	auth      map[int64][]Identity
 
-	heard, told []int64 // of the change being told
+	heard, told []int64   // of the change being told
+	spare       [][]watch // lists that emptied, for those to come
 }
+
+// What is kept for lists to come.
+const (
+	maxSpare     = 1024
+	maxSpareList = 8 // watchers
+)
 
 type watch struct {
 	watcher int64
@@ -101,6 +108,10 @@ func (w *Watches) arm(table WatchKind, path string, armed watch) {
 		w.recursive[table] -= count(list[at])
 		list[at] = armed
 		return
+	}
+	if list == nil && len(w.spare) > 0 {
+		last := len(w.spare) - 1
+		list, w.spare = w.spare[last], w.spare[:last]
 	}
 	w.tables[table][path] = slices.Insert(list, at, armed)
 	mine := w.byWatcher[armed.watcher]
@@ -175,19 +186,20 @@ func (w *Watches) disarm(key watchKey, watcher int64) bool {
 
 // keep puts back what is left of a list.
 func (w *Watches) keep(key watchKey, list []watch) {
-	if len(list) == 0 {
-		delete(w.tables[key.table], key.path)
-	} else {
+	if len(list) > 0 {
 		w.tables[key.table][key.path] = list
+		return
+	}
+	delete(w.tables[key.table], key.path)
+	if len(w.spare) < maxSpare && cap(list) <= maxSpareList {
+		w.spare = append(w.spare, list)
 	}
 }
 
+// forget leaves the watcher's set, were it empty, for the watches it will leave
+// again: Drop removes it.
 func (w *Watches) forget(watcher int64, key watchKey) {
-	mine := w.byWatcher[watcher]
-	delete(mine, key)
-	if len(mine) == 0 {
-		delete(w.byWatcher, watcher)
-	}
+	delete(w.byWatcher[watcher], key)
 }
 
 // Drop disarms everything of one watcher, and forgets who it is.
