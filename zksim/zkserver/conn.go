@@ -29,6 +29,8 @@ const (
 	// maxHeld is how many of a connection's requests may wait for a lagging
 	// server to show their effect before its reader stops.
 	maxHeld = 1024
+	// trustedBytes is what a frame's length alone gets.
+	trustedBytes = 64 << 10
 	// maxIdentities is how many a connection can prove; more are no one new.
 	maxIdentities = 64
 )
@@ -165,9 +167,26 @@ func readFrame(r io.Reader, limit uint32) ([]byte, error) {
 	if n > limit {
 		return nil, errFrame
 	}
+	if n > trustedBytes {
+		return readLong(r, int(n))
+	}
 	frame := make([]byte, n)
 	if _, err := io.ReadFull(r, frame); err != nil {
 		return nil, err
+	}
+	return frame, nil
+}
+
+// readLong makes room as the bytes come: a length alone costs its sender
+// nothing, and must not cost the server a megabyte.
+func readLong(r io.Reader, n int) ([]byte, error) {
+	var frame []byte
+	for len(frame) < n {
+		more := min(max(trustedBytes, len(frame)), n-len(frame))
+		frame = append(frame, make([]byte, more)...)
+		if _, err := io.ReadFull(r, frame[len(frame)-more:]); err != nil {
+			return nil, err
+		}
 	}
 	return frame, nil
 }

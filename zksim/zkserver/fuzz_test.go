@@ -3,6 +3,7 @@ package zkserver
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"net"
 	"reflect"
 	"testing"
@@ -23,7 +24,20 @@ func seedRequests() [][]byte {
 		return e.b
 	}
 	op := zksim.Op{Code: zksim.OpCreate, Path: "/a", Data: []byte("x"), Flags: 3}
-	return [][]byte{
+	var all [][]byte
+	for _, write := range everyKindOfWrite() {
+		all = append(all, frame(int32(write.Code), func(e *encoder) { encodeWrite(e, &write) }))
+	}
+	for _, read := range []int32{opExists, opGetData, opGetChildren, opChildren2} {
+		all = append(all, frame(read, func(e *encoder) { e.str("/mine"); e.boolean(true) }))
+	}
+	for _, ask := range []int32{opGetACL, opSync, opAllChildrenNumber, opGetEphemerals, opWhoAmI, opSASL} {
+		all = append(all, frame(ask, func(e *encoder) { e.str("/mine") }))
+	}
+	for _, watch := range []int32{opAddWatch, opCheckWatches, opRemoveWatches} {
+		all = append(all, frame(watch, func(e *encoder) { e.str("/mine"); e.i32(1) }))
+	}
+	return append(all, [][]byte{
 		frame(1, func(e *encoder) { encodeOp(e, &op) }),
 		frame(5, func(e *encoder) { o := opSet("/a"); encodeOp(e, &o) }),
 		frame(2, func(e *encoder) { o := opDelete("/a"); encodeOp(e, &o) }),
@@ -44,7 +58,22 @@ func seedRequests() [][]byte {
 		frame(-11, func(e *encoder) {}),
 		frame(14, func(e *encoder) { e.multiHeader(1, false, -1); e.i32(0x7fffffff) }),
 		frame(101, func(e *encoder) { e.i64(1); e.i32(0x7fffffff) }),
-	}
+		frame(opReconfig, func(e *encoder) { e.str("a"); e.str("b"); e.buffer(nil); e.i64(-1) }),
+		frame(opSetWatches2, func(e *encoder) {
+			e.i64(1)
+			for range 5 {
+				e.strings([]string{"/a", "/mine"})
+			}
+		}),
+		frame(opMultiRead, func(e *encoder) {
+			for _, read := range []int32{opGetData, opGetChildren} {
+				e.multiHeader(read, false, -1)
+				e.str("/mine")
+				e.boolean(false)
+			}
+			e.multiHeader(-1, true, -1)
+		}),
+	}...)
 }
 
 // FuzzRequest decodes anything, and serves what decodes: no panic, and nothing
@@ -63,8 +92,11 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("%d operations from %d bytes", n, len(frame))
 		}
 		w := req.watches
-		if n := len(w.Data) + len(w.Exist) + len(w.Child); n > len(frame)/4 {
+		if n := len(w.Data) + len(w.Exist) + len(w.Child) + len(w.Persistent) + len(w.Recursive); n > len(frame)/4 {
 			t.Fatalf("%d watches from %d bytes", n, len(frame))
+		}
+		if n := len(req.parts); n > len(frame)/9 {
+			t.Fatalf("%d reads from %d bytes", n, len(frame))
 		}
 		s.call(func() {
 			c := &conn{id: 1, server: s}
@@ -118,6 +150,10 @@ func FuzzTxn(f *testing.F) {
 		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpMulti}, Ops: ops(opDelete("/a"), opCheck("/b", 3), opSet("/c"))},
 		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpCreateSession}, Timeout: time.Second, Password: [16]byte{1}},
 		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpCloseSession}},
+		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpCreateTTL, Path: "/a", TTL: time.Second}},
+		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpSetACL, Path: "/a", ACL: zksim.OpenACL}},
+		{Zxid: 1, Op: zksim.Op{Code: zksim.OpDelContainer, Path: "/a"}},
+		{Zxid: 1, Session: 3},
 	} {
 		f.Add(appendTxn(nil, &txn)[4:])
 	}
@@ -193,6 +229,61 @@ func FuzzStream(f *testing.F) {
 		nc.Close()
 		if !s.call(func() {}) {
 			t.Fatal("the server ended")
+		}
+	})
+}
+
+// FuzzConversation gives a fresh server a session and frames that are whole, cut
+// from the input: each length is two bytes. Every request is answered or ends
+// the connection, every answer is a whole frame, and the server lives.
+func FuzzConversation(f *testing.F) {
+	var all []byte
+	for _, frame := range seedRequests() {
+		one := append(binary.BigEndian.AppendUint16(nil, uint16(len(frame))), frame...)
+		f.Add(one)
+		all = append(all, one...)
+	}
+	f.Add(all)
+	f.Fuzz(func(t *testing.T, input []byte) {
+		s := NewTestWith(t, Options{Tick: time.Minute})
+		c := newSession(t, s.Address(), time.Hour)
+		var out encoder
+		for len(input) >= 2 {
+			n := min(int(binary.BigEndian.Uint16(input)), len(input)-2)
+			mark := out.begin()
+			out.b = append(out.b, input[2:2+n]...)
+			out.end(mark)
+			input = input[2+n:]
+		}
+		mark := out.begin()
+		out.i32(xidPing)
+		out.i32(opPing)
+		out.end(mark)
+		sent := make(chan struct{})
+		go func() {
+			c.sendRaw(out.b)
+			close(sent)
+		}()
+		for {
+			d, err := c.frame()
+			var late net.Error
+			if errors.As(err, &late) && late.Timeout() {
+				t.Fatal("neither an answer nor the end of the connection")
+			}
+			if err != nil {
+				break
+			}
+			if len(d.b) < 16 {
+				t.Fatalf("answer %x", d.b)
+			}
+			if d.i32() == xidPing && len(d.b) == 12 {
+				break
+			}
+		}
+		c.nc.Close()
+		<-sent
+		if other := newSession(t, s.Address(), time.Hour); other.exists("/", false).Err != zksim.OK {
+			t.Fatal("the server does not serve any more")
 		}
 	})
 }

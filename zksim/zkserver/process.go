@@ -316,7 +316,10 @@ func (s *Server) reply(c *conn, req *request, zxid int64, code zksim.Code, body 
 	s.answered += len(enc.b) - mark
 	c.pending = enc.b
 	c.requests.add(req.taken)
-	c.last.op, c.last.xid, c.last.zxid = req.op, req.xid, zxid
+	c.last = lastRequest{c.last.began, req.op, req.xid, zxid}
+	if code != zksim.OK && req.writes() {
+		c.last.op = opFailed // ZooKeeper does not say what it was
+	}
 	c.counts.sent++
 	s.total.sent++
 	s.markDirty(c)

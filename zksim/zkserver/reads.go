@@ -46,7 +46,12 @@ func (s *Server) serveRead(c *conn, req *request) {
 	case opWhoAmI:
 		body = func(e *encoder) { e.identities(c.auth) }
 	case opMultiRead:
-		body = func(e *encoder) { s.multiRead(c, req.parts, e) }
+		var results encoder
+		if !s.multiRead(c, req.parts, &results) {
+			s.hangUp(c)
+			return
+		}
+		body = func(e *encoder) { e.b = append(e.b, results.b...) }
 	}
 	s.answer(c, req, s.seen.Zxid(), code, body)
 }
@@ -78,9 +83,14 @@ func (s *Server) readNode(c *conn, op int32, path string) (zksim.Code, func(*enc
 	}
 }
 
-// multiRead answers each part for itself: one that fails stops no other.
-func (s *Server) multiRead(c *conn, parts []readOp, e *encoder) {
+// multiRead answers each part for itself: one that fails stops no other. A
+// short request can ask for many large nodes, or for one over and over: false
+// when the answer would be longer than a connection's output may be.
+func (s *Server) multiRead(c *conn, parts []readOp, e *encoder) bool {
 	for _, part := range parts {
+		if len(e.b) > maxOutBytes {
+			return false
+		}
 		code, body := s.readNode(c, part.code, part.path)
 		if code != zksim.OK {
 			e.multiError(code)
@@ -90,6 +100,7 @@ func (s *Server) multiRead(c *conn, parts []readOp, e *encoder) {
 		body(e)
 	}
 	e.multiHeader(-1, true, -1)
+	return true
 }
 
 // ephemeralsBelow are a session's ephemeral nodes whose paths begin with prefix.

@@ -18,6 +18,9 @@ func (r *requests) add(taken time.Time) {
 	r.count++
 }
 
+// opFailed stands for any write that failed.
+const opFailed = -1
+
 // lastRequest is what cons shows of a connection.
 type lastRequest struct {
 	began   time.Time // of the connection

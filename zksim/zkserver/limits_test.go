@@ -1,0 +1,173 @@
+package zkserver
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"dkv/zksim"
+)
+
+// unsent is the longest output that waits for a client.
+func unsent(s *TestServer) (longest int) {
+	for _, c := range s.connected() {
+		c.mu.Lock()
+		longest = max(longest, len(c.out))
+		c.mu.Unlock()
+	}
+	return longest
+}
+
+// TestPipelineWithoutReading sends 10,000 requests for 100 MB and reads nothing
+// meanwhile: the server stops taking, others are served, and in the end every
+// answer comes.
+func TestPipelineWithoutReading(t *testing.T) {
+	s := NewTestWith(t, Options{Tick: time.Second})
+	c, other := newSession(t, s.Address(), 20*time.Second), newSession(t, s.Address(), 20*time.Second)
+	c.create("/a", strings.Repeat("x", 10_000), 0)
+	const requests = 10_000
+	var e encoder
+	for i := range int32(requests) {
+		mark := e.begin()
+		e.i32(100 + i)
+		e.i32(opGetData)
+		e.str("/a")
+		e.boolean(false)
+		e.end(mark)
+	}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.nc.Write(e.b)
+		sent <- err
+	}()
+	waitFor(t, "the server to stop taking", func() bool { return unsent(s) > pauseBytes })
+	for range 20 {
+		want(t, "another client", other.exists("/a", false).Err, zksim.OK)
+		if n := unsent(s); n > pauseBytes+2*turnBytes {
+			t.Fatalf("%d bytes are kept for a client that reads nothing", n)
+		}
+	}
+	for i := range int32(requests) {
+		r, err := c.receive(100 + i)
+		if err != nil || r.Err != zksim.OK {
+			t.Fatalf("answer %d: %v %v", i, err, r.Err)
+		}
+	}
+	must(t, <-sent)
+}
+
+// TestEventsForNobodyEnd: events cannot be held back, so a client that takes
+// none of them loses its connection.
+func TestEventsForNobodyEnd(t *testing.T) {
+	s := NewTestWith(t, Options{Tick: time.Second})
+	c, other := newSession(t, s.Address(), 20*time.Second), newSession(t, s.Address(), 20*time.Second)
+	path := "/" + strings.Repeat("long", 120_000)
+	want(t, "create", other.create(path, "", 0).Err, zksim.OK)
+	want(t, "addWatch", c.call(opAddWatch, func(e *encoder) { e.str(path); e.i32(modePersistent) }).Err, zksim.OK)
+	connections := len(s.connected())
+	for i := 0; len(s.connected()) == connections; i++ {
+		if i > 4*maxOutBytes/len(path) {
+			t.Fatalf("%d events of %d bytes are kept for a client that reads nothing", i, len(path))
+		}
+		want(t, "set", other.set(path, "", -1).Err, zksim.OK)
+	}
+	want(t, "another client", other.exists("/", false).Err, zksim.OK)
+	back, err := hello(t, s.Address(), 20*time.Second, c.session, c.password, c.lastZxid)
+	if err != nil || back.session != c.session {
+		t.Errorf("its session ended too: %v", err)
+	}
+}
+
+func TestMultiReadOfTooMuchHangsUp(t *testing.T) {
+	s := NewTestWith(t, Options{Tick: time.Second})
+	c := newSession(t, s.Address(), 20*time.Second)
+	c.create("/a", strings.Repeat("x", 1_000_000), 0)
+	parts := func(n int) func(e *encoder) {
+		return func(e *encoder) {
+			for range n {
+				e.multiHeader(opGetData, false, -1)
+				e.str("/a")
+				e.boolean(false)
+			}
+			e.multiHeader(-1, true, -1)
+		}
+	}
+	c.send(opMultiRead, parts(10_000)) // 10 GB
+	want(t, "closed", c.closedByServer(), true)
+	back, err := hello(t, s.Address(), 20*time.Second, c.session, c.password, c.lastZxid)
+	must(t, err)
+	back.send(opMultiRead, parts(10))
+	head := make([]byte, 4)
+	_, err = io.ReadFull(back.nc, head)
+	must(t, err)
+	if n := binary.BigEndian.Uint32(head); n < 10_000_000 {
+		t.Errorf("ten parts of a megabyte: %d bytes", n)
+	}
+}
+
+// TestLengthsAloneCostNothing: what is made is bounded by what came, whatever
+// lengths and counts it claims.
+func TestLengthsAloneCostNothing(t *testing.T) {
+	const huge = 0x7fffffff
+	frame := func(op int32, body func(e *encoder)) []byte {
+		var e encoder
+		e.i32(1)
+		e.i32(op)
+		body(&e)
+		return e.b
+	}
+	for name, b := range map[string][]byte{
+		"path":         frame(int32(zksim.OpCreate), func(e *encoder) { e.i32(huge) }),
+		"data":         frame(int32(zksim.OpSetData), func(e *encoder) { e.str("/a"); e.i32(huge) }),
+		"ACL":          frame(int32(zksim.OpSetACL), func(e *encoder) { e.str("/a"); e.i32(huge) }),
+		"watches":      frame(opSetWatches2, func(e *encoder) { e.i64(0); e.i32(huge) }),
+		"credentials":  frame(opAuth, func(e *encoder) { e.i32(0); e.str("digest"); e.i32(huge) }),
+		"multi":        frame(int32(zksim.OpMulti), func(e *encoder) { e.multiHeader(1, false, -1); e.i32(huge) }),
+		"multiRead":    frame(opMultiRead, func(e *encoder) { e.multiHeader(opGetData, false, -1); e.i32(huge) }),
+		"negative ACL": frame(int32(zksim.OpSetACL), func(e *encoder) { e.str("/a"); e.i32(-huge) }),
+	} {
+		if made := madeBy(func() {
+			if _, _, err := decodeRequest(b); err == nil {
+				t.Errorf("%s: decoded", name)
+			}
+		}); made > 16<<10 {
+			t.Errorf("%s: %d bytes were made for a frame of %d", name, made, len(b))
+		}
+	}
+	claim := binary.BigEndian.AppendUint32(nil, zksim.MaxRequest)
+	if made := madeBy(func() { _, _ = readFrame(bytes.NewReader(claim), zksim.MaxRequest) }); made > 4*trustedBytes {
+		t.Errorf("a length of %d alone: %d bytes were made", zksim.MaxRequest, made)
+	}
+	whole := append(claim, bytes.Repeat([]byte{7}, zksim.MaxRequest)...)
+	if b, err := readFrame(bytes.NewReader(whole), zksim.MaxRequest); err != nil || !bytes.Equal(b, whole[4:]) {
+		t.Errorf("a long frame: %d bytes, %v", len(b), err)
+	}
+}
+
+func madeBy(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// TestHalfOpenConnectionsAreLetGo: those that break off in their first frame
+// leave their places to others.
+func TestHalfOpenConnectionsAreLetGo(t *testing.T) {
+	s := NewTestWith(t, Options{Tick: time.Second, MaxConnections: 2})
+	for range 10 {
+		nc, err := net.Dial("tcp", s.Address())
+		must(t, err)
+		_, err = nc.Write([]byte{0, 0, 0, 44, 1, 2, 3})
+		must(t, err)
+		nc.Close()
+		waitFor(t, "its place", func() bool { return len(s.connected()) == 0 })
+	}
+	newSession(t, s.Address(), 20*time.Second)
+}
