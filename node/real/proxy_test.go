@@ -134,6 +134,7 @@ func (p *proxy) forward(pair *proxyPair, from, to net.Conn, down bool) {
 	buffer := make([]byte, 64<<10)
 	passed := 0
 	for {
+		p.awaitShare(pair, down, passed)
 		n, err := from.Read(buffer)
 		if err != nil {
 			break
@@ -152,6 +153,16 @@ func (p *proxy) forward(pair *proxyPair, from, to net.Conn, down bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.end(pair)
+}
+
+// awaitShare waits while a connection has got all that it may get, even if the
+// server has closed it: the client is not told.
+func (p *proxy) awaitShare(pair *proxyPair, down bool, passed int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !pair.dead && down && p.rule.downBytes > 0 && !p.rule.thenEnd && passed >= p.rule.downBytes {
+		p.changed.Wait()
+	}
 }
 
 // judge waits while bytes are held and returns those that may pass.
