@@ -17,8 +17,9 @@
 // to allow), all kinds of watches, four-letter words. Where Apache's differs,
 // this server is wrong. Not served, and answered as Apache's does without them:
 // reconfiguration (disabled), SASL (no mechanism), and anything that needs a
-// quorum. There is one process and one disk. Of four-letter words those that
-// tell of Java or list every watch are left out.
+// quorum. Quotas can be written and read like any node, but nobody counts what
+// they limit. There is one process and one disk. Of four-letter words those
+// that tell of Java, change anything or list every watch are left out.
 //
 // server.go is turns, sessions' ends and the server's own, process.go what is
 // done with each request, reads.go with those that change nothing, conn.go the

@@ -171,3 +171,20 @@ func TestHalfOpenConnectionsAreLetGo(t *testing.T) {
 	}
 	newSession(t, s.Address(), 20*time.Second)
 }
+
+// TestCloseDoesNotWaitForWhoDoesNotRead: a second, and then a few for a busy
+// machine.
+func TestCloseDoesNotWaitForWhoDoesNotRead(t *testing.T) {
+	s := NewTestWith(t, Options{Tick: time.Second})
+	c := newSession(t, s.Address(), 20*time.Second)
+	c.create("/a", strings.Repeat("x", 1_000_000), 0)
+	for range 20 {
+		c.send(opGetData, func(e *encoder) { e.str("/a"); e.boolean(false) })
+	}
+	waitFor(t, "answers that nobody takes", func() bool { return unsent(s) > pauseBytes })
+	began := time.Now()
+	must(t, s.Close())
+	if took := time.Since(began); took < closeTime/2 || took > 8*closeTime {
+		t.Errorf("closed after %v, want %v and a little", took, closeTime)
+	}
+}
