@@ -53,6 +53,13 @@ func TestCoordinator(t *testing.T, harness func(t *testing.T) CoordinatorHarness
 		{"CallsAfterCloseAreOver", (*coordinatorBody).callsAfterClose},
 		{"ExpiryIsTheLastEvent", (*coordinatorBody).expiryIsLast},
 		{"ACutLeavesTheOutcomeUnknown", (*coordinatorBody).cutLeavesUnknown},
+		{"ChecksTellThePresent", (*coordinatorBody).checksTellThePresent},
+		{"EventsComeBeforeAnswers", (*coordinatorBody).eventsBeforeAnswers},
+		{"ForeignEphemeralsStay", (*coordinatorBody).foreignEphemerals},
+		{"LargestRequests", (*coordinatorBody).largestRequests},
+		{"WatchesAfterACut", (*coordinatorBody).watchesAfterACut},
+		{"ExpiryWhileCut", (*coordinatorBody).expiryWhileCut},
+		{"AnUnknownOutcomeIsDecided", (*coordinatorBody).unknownIsDecided},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

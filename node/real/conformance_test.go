@@ -170,14 +170,15 @@ func (l *zkLine) set(cut bool) {
 	}
 }
 
-func newZKWorld(t *testing.T, address, root string, expire func(int64) bool) *zkWorld {
+// newZKWorld connects process 0 to the first address and process 1 to the last.
+func newZKWorld(t *testing.T, root string, expire func(int64) bool, addresses ...string) *zkWorld {
 	t.Helper()
 	w := &zkWorld{world: newWorld(t), t: t, root: root, expire: expire}
-	for n := range w.nodes {
+	for n, address := range []string{addresses[0], addresses[len(addresses)-1]} {
 		w.nodes[n] = newZooKeeper(w.loop, []string{address}, zkSession, quiet())
 		w.nodes[n].dial = w.lines[n].dial
 	}
-	conn, _, err := zk.Connect([]string{address}, zkSession, zk.WithLogger(zkLogger{quiet()}))
+	conn, _, err := zk.Connect(addresses[:1], zkSession, zk.WithLogger(zkLogger{quiet()}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,15 +215,26 @@ func (w *zkWorld) Expire(s node.Session) {
 func TestCoordinatorKeepsItsPromisesOnTheEmbeddedServer(t *testing.T) {
 	envtest.TestCoordinator(t, func(t *testing.T) envtest.CoordinatorHarness {
 		server := zkserver.NewTestWith(t, zkserver.Options{Tick: 200 * time.Millisecond})
-		return newZKWorld(t, server.Address(), "/test", server.ExpireSession)
+		return newZKWorld(t, "/test", server.ExpireSession, server.Address())
 	})
 }
 
 func TestCoordinatorKeepsItsPromisesOnZooKeeper(t *testing.T) {
-	server := startZooKeeper(t)
+	t.Parallel()
+	testCoordinatorAt(t, startZooKeeper(t).address)
+}
+
+// One process asks a follower, whose reads are stale, and one the leader.
+func TestCoordinatorKeepsItsPromisesOnAnEnsemble(t *testing.T) {
+	t.Parallel()
+	e := startZooKeeperEnsemble(t)
+	testCoordinatorAt(t, e.follower, e.leader)
+}
+
+func testCoordinatorAt(t *testing.T, addresses ...string) {
 	bodies := 0
 	envtest.TestCoordinator(t, func(t *testing.T) envtest.CoordinatorHarness {
 		bodies++
-		return newZKWorld(t, server.address, fmt.Sprintf("/test-%d", bodies), nil)
+		return newZKWorld(t, fmt.Sprintf("/test-%d", bodies), nil, addresses...)
 	})
 }

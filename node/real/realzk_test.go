@@ -28,7 +28,9 @@ type zooKeeperProcess struct {
 
 // startZooKeeper starts a server that ends with the test. Where there is none
 // to start the test is skipped, or fails with CI=true.
-func startZooKeeper(t *testing.T) *zooKeeperProcess {
+func startZooKeeper(t *testing.T) *zooKeeperProcess { return startTwice(t, tryZooKeeper) }
+
+func startTwice[T any](t *testing.T, try func(*testing.T) (T, error)) (z T) {
 	t.Helper()
 	_, err := os.Stat(zooKeeperJar)
 	if err == nil {
@@ -42,13 +44,12 @@ func startZooKeeper(t *testing.T) *zooKeeperProcess {
 		t.Skipf(what, err)
 	}
 	for range 2 { // its port may be taken between the choice and the start
-		var z *zooKeeperProcess
-		if z, err = tryZooKeeper(t); err == nil {
+		if z, err = try(t); err == nil {
 			return z
 		}
 	}
 	t.Fatal(err)
-	return nil
+	return z
 }
 
 func tryZooKeeper(t *testing.T) (*zooKeeperProcess, error) {
@@ -59,10 +60,20 @@ func tryZooKeeper(t *testing.T) (*zooKeeperProcess, error) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
+	z, err := launchZooKeeper(t, port, "ZooKeeperServerMain", config)
+	if err != nil {
+		return nil, err
+	}
+	_, err = z.awaitServing()
+	return z, err
+}
+
+// launchZooKeeper starts one process, of a class below org.apache.zookeeper.server.
+func launchZooKeeper(t *testing.T, port int, class, config string) (*zooKeeperProcess, error) {
 	z := &zooKeeperProcess{address: fmt.Sprintf("127.0.0.1:%d", port)}
 	z.command = exec.Command("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx128m", "-XX:-UsePerfData",
 		"-Djava.net.preferIPv4Stack=true", "-Dzookeeper.forceSync=no", "-Dzookeeper.preAllocSize=1024", "-Dzookeeper.snapCount=1000000",
-		"-cp", zooKeeperJar, "org.apache.zookeeper.server.ZooKeeperServerMain", config)
+		"-cp", zooKeeperJar, "org.apache.zookeeper.server."+class, config)
 	z.command.Stdout, z.command.Stderr = &z.output, &z.output
 	ended, err := startTied(z.command)
 	if err != nil {
@@ -73,7 +84,7 @@ func tryZooKeeper(t *testing.T) (*zooKeeperProcess, error) {
 		_ = z.command.Process.Kill()
 		<-z.ended
 	})
-	return z, z.awaitServing()
+	return z, nil
 }
 
 // startTied starts a command that ends with this process at the latest. The
@@ -94,19 +105,20 @@ func startTied(command *exec.Cmd) (ended chan struct{}, err error) {
 	return ended, <-started
 }
 
-// awaitServing asks for the mode, which a server has once it takes sessions.
-func (z *zooKeeperProcess) awaitServing() error {
+// awaitServing asks for the mode, which a server has once it takes sessions, and
+// returns what it says of itself.
+func (z *zooKeeperProcess) awaitServing() (string, error) {
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		select {
 		case <-z.ended:
-			return fmt.Errorf("ZooKeeper ended: %s", z.output.String())
+			return "", fmt.Errorf("ZooKeeper ended: %s", z.output.String())
 		default:
 		}
-		if strings.Contains(z.ask("srvr"), "Mode:") {
-			return nil
+		if text := z.ask("srvr"); strings.Contains(text, "Mode:") {
+			return text, nil
 		}
 	}
-	return fmt.Errorf("ZooKeeper does not serve within 30 s")
+	return "", fmt.Errorf("ZooKeeper does not serve within 30 s")
 }
 
 func (z *zooKeeperProcess) ask(word string) string {
