@@ -34,7 +34,7 @@ type session struct {
 // NewTree is a fresh ZooKeeper's state, its own nodes included.
 func NewTree() *Tree {
 	t := emptyTree(0)
-	t.nodes["/"] = &node{acl: openList}
+	t.nodes["/"] = &node{data: []byte{}, acl: openList}
 	t.graft("/zookeeper")
 	t.graft("/zookeeper/quota")
 	t.graft("/zookeeper/config")

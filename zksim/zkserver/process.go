@@ -72,7 +72,7 @@ func (s *Server) onHello(c *conn, h *connectRequest) {
 		s.hangUp(c)
 		return
 	}
-	sess.conn, sess.heard = c, time.Now()
+	sess.conn, sess.heard, sess.timeout = c, time.Now(), s.clamp(h.timeout)
 	c.session = sess
 	s.byID[c.id] = c
 	s.watches.Identify(c.id, c.auth)
@@ -93,12 +93,17 @@ func (s *Server) welcome(c *conn, sess *session, h *connectRequest) {
 	s.markDirty(c)
 }
 
+// clamp is the timeout that a client gets, with each connection anew.
+func (s *Server) clamp(asked time.Duration) time.Duration {
+	return min(max(asked, s.opts.MinSessionTimeout), s.opts.MaxSessionTimeout)
+}
+
 func (s *Server) newSession(asked time.Duration) *session {
 	for s.lastID++; s.sessions[s.lastID] != nil; s.lastID++ {
 	}
 	sess := &session{
 		id:       s.lastID,
-		timeout:  min(max(asked, s.opts.MinSessionTimeout), s.opts.MaxSessionTimeout),
+		timeout:  s.clamp(asked),
 		password: newPassword(),
 	}
 	txn := zksim.Txn{Session: sess.id, Timeout: sess.timeout, Password: sess.password}
@@ -279,6 +284,13 @@ func (s *Server) serveWrite(c *conn, req *request) {
 		s.hangUp(c)
 		return
 	}
+	if req.write.Code == zksim.OpCheck && r.Err == zksim.OK {
+		return // outside a multi ZooKeeper fails to put its answer together
+	}
+	if unreadable(&r) {
+		s.after(c, r.Zxid, func() { s.answer(c, req, r.Zxid, zksim.ErrMarshalling, nil) })
+		return
+	}
 	s.after(c, r.Zxid, func() {
 		s.answer(c, req, r.Zxid, r.Err, func(e *encoder) {
 			switch req.write.Code {
@@ -294,6 +306,17 @@ func (s *Server) serveWrite(c *conn, req *request) {
 			}
 		})
 	})
+}
+
+// unreadable says whether a multi came to an operation that has not the fields
+// of its kind. One that failed before does not come to it.
+func unreadable(r *zksim.Result) bool {
+	for i := range r.Ops {
+		if r.Ops[i].Code == opUnreadable && r.Ops[i].Err == zksim.ErrUnimplemented {
+			return true
+		}
+	}
+	return false
 }
 
 // answer adds a reply to the turn's output. There is no body when code is an

@@ -39,6 +39,9 @@ func (s *Server) serveRead(c *conn, req *request) {
 	case opAllChildrenNumber:
 		if code = s.seen.Allowed(shownPath(req.path), zksim.PermRead, c.auth); code == zksim.OK {
 			n, _ := s.seen.AllChildrenNumber(shownPath(req.path))
+			if req.path == "" {
+				n++ // asked for by its other name, the root counts itself
+			}
 			body = func(e *encoder) { e.i32(int32(n)) }
 		}
 	case opGetEphemerals:

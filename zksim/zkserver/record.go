@@ -258,7 +258,7 @@ func (d *decoder) multi() []zksim.Op {
 		switch code {
 		case zksim.OpCreate, zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL:
 			op := d.write(code)
-			op.Code = d.createKind(&op)
+			op.Code = createKind(&op)
 			ops = append(ops, op)
 		case zksim.OpDelete, zksim.OpSetData, zksim.OpCheck:
 			ops = append(ops, d.write(code))
@@ -268,14 +268,18 @@ func (d *decoder) multi() []zksim.Op {
 	}
 }
 
-func (d *decoder) createKind(op *zksim.Op) zksim.OpCode {
+// opUnreadable is an operation of a multi whose kind has a field that the type it
+// was sent as has not. No tree knows it.
+const opUnreadable zksim.OpCode = -3
+
+func createKind(op *zksim.Op) zksim.OpCode {
 	const container, ttl, sequentialTTL = 4, 5, 6
 	switch op.Flags {
 	case container:
 		return zksim.OpContainer
 	case ttl, sequentialTTL:
 		if op.Code != zksim.OpCreateTTL {
-			d.err = errShort // a kind that asks for a field which its type has not
+			return opUnreadable
 		}
 		return zksim.OpCreateTTL
 	}
