@@ -4,18 +4,63 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
-	"math/rand/v2"
+	"math/bits"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"dkv/zksim"
 )
 
 var (
-	lockstepSteps = flag.Int("lockstep.steps", 2000, "operations to compare with a real ZooKeeper")
+	lockstepSteps = flag.Int("lockstep.steps", 2000, "operations to compare with a real ZooKeeper, about")
 	lockstepSeed  = flag.Uint64("lockstep.seed", 0, "what the operations are drawn from; 0: the time")
 )
+
+// stepsOfRun is how many operations a run has, about. Each run has a node and
+// sessions of its own.
+const stepsOfRun = 100
+
+// TestLockstepWithRealZooKeeper draws operations of three sessions and asks both
+// servers: every reply, stat, zxid, error and event agrees. Of a run in which
+// they do not, the shortest that was found is shown.
+func TestLockstepWithRealZooKeeper(t *testing.T) {
+	t.Parallel()
+	theirs := startRealZK(t).addr
+	ours := NewTestWith(t, Options{Tick: realTick, ContainerInterval: sweepsNever}).Address()
+	seed := *lockstepSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	for name, value := range map[string]string{
+		"rapid.seed": strconv.FormatUint(seed, 10), "rapid.steps": strconv.Itoa(stepsOfRun),
+		"rapid.checks": strconv.Itoa(max(1, *lockstepSteps/stepsOfRun)), "rapid.nofailfile": "true",
+	} {
+		must(t, flag.Set(name, value))
+	}
+	runs, steps := 0, 0
+	began := time.Now()
+	kinds := make(map[stepKind]int)
+	rapid.Check(t, func(t *rapid.T) {
+		runs++
+		root := fmt.Sprintf("/run%d", runs)
+		real, our := newSide(t, theirs, root), newSide(t, ours, root)
+		t.Repeat(map[string]func(*rapid.T){"step": func(t *rapid.T) {
+			st := rapid.Custom(func(t *rapid.T) step { return drawStep(dice{t}, root) }).Draw(t, "step")
+			steps++
+			kinds[st.kind]++
+			want, got := real.take(t, &st), our.take(t, &st)
+			if !slices.Equal(want, got) {
+				t.Logf("-lockstep.seed=%d -lockstep.steps=%d, %v\nZooKeeper: %q\n     ours: %q", seed, *lockstepSteps, st, want, got)
+				t.Fatal("the two servers differ") // in the same words each time, or rapid would not shorten the run
+			}
+		}})
+	})
+	t.Logf("seed %d: %d steps in %d runs agree, %v; %v", seed, steps, runs, time.Since(began).Round(time.Millisecond), kinds)
+}
 
 // side is one of two servers that are asked the same things.
 type side struct {
@@ -25,27 +70,58 @@ type side struct {
 	base    int64            // zxid before the first operation
 }
 
-func newSide(t *testing.T, addr string) *side {
+// newSide has a session of nobody, one of u and one of v.
+func newSide(t *rapid.T, addr, root string) *side {
 	s := &side{addr: addr, names: map[int64]string{0: "none"}}
 	for i := range s.clients {
 		s.connect(t, i)
+	}
+	if o := s.clients[0].create(root, "", 0); o.Err != zksim.OK {
+		t.Fatal(o.Err)
 	}
 	s.base = s.clients[2].exists("/", false).Zxid
 	return s
 }
 
-func (s *side) connect(t *testing.T, i int) {
+func (s *side) connect(t *rapid.T, i int) {
 	s.clients[i] = newSession(t, s.addr, 4*time.Second)
 	s.names[s.clients[i].session] = fmt.Sprintf("session %d", len(s.names))
+	s.identify(i)
+}
+
+func (s *side) identify(i int) {
+	if i > 0 {
+		s.clients[i].auth("digest", lockstepUsers[i-1]+":p")
+	}
+}
+
+// reconnect gives a session another connection.
+func (s *side) reconnect(t *rapid.T, i int) {
+	c := s.clients[i]
+	again, err := hello(t, s.addr, 4*time.Second, c.session, c.password, c.lastZxid)
+	if err != nil || again.session != c.session {
+		t.Fatalf("reattach: %v", err)
+	}
+	if !c.closedByServer() {
+		t.Fatal("the old connection is not closed")
+	}
+	again.events = c.events // what was told at the end of the old one
+	s.clients[i] = again
+	s.identify(i)
 }
 
 // view is an outcome without what must differ between two servers: times, where
 // zxids began, how sessions are numbered, the order of children.
 func (s *side) view(o outcome) string {
-	o.Zxid -= s.base
+	if o.Zxid > 0 { // that of auth is 0
+		o.Zxid -= s.base
+	}
 	slices.Sort(o.Names)
 	for i := range o.Ops {
 		s.normalize(&o.Ops[i].Stat)
+	}
+	for i := range o.Reads {
+		s.normalize(&o.Reads[i].Stat)
 	}
 	owner := s.names[o.Stat.EphemeralOwner]
 	s.normalize(&o.Stat)
@@ -61,89 +137,27 @@ func (s *side) normalize(st *zksim.Stat) {
 	st.Ctime, st.Mtime, st.EphemeralOwner = 0, 0, 0
 }
 
-// step is one drawn thing to do, the same on both sides.
-type step struct {
-	client  int
-	kind    int
-	op      zksim.Op
-	ops     []zksim.Op
-	path    string
-	watch   bool
-	readOp  int32
-	since   int64 // before the present zxid
-	watches zksim.WatchSet
-}
-
-const endOfSession = 98 // kinds from here on close a session and begin another
-
-func drawStep(r *rand.Rand) step {
-	st := step{client: r.IntN(3), kind: r.IntN(100), watch: r.IntN(2) == 0, path: drawPath(r), since: r.Int64N(30)}
-	st.op = drawWrite(r)
-	for range r.IntN(5) {
-		st.ops = append(st.ops, drawWrite(r))
-	}
-	st.readOp = []int32{opExists, opGetData, opGetChildren, opChildren2}[r.IntN(4)]
-	for _, list := range []*[]string{&st.watches.Data, &st.watches.Exist, &st.watches.Child} {
-		for range r.IntN(3) {
-			if p := drawPath(r); !slices.Contains(*list, p) {
-				*list = append(*list, p)
-			}
-		}
-	}
-	return st
-}
-
-func drawPath(r *rand.Rand) string {
-	return []string{"/a", "/a", "/a/b", "/a/b/c", "/a/d", "/e", "/e/f", "/e/s0000000001", "/g"}[r.IntN(9)]
-}
-
-func drawWrite(r *rand.Rand) zksim.Op {
-	op := zksim.Op{Path: drawPath(r), Version: int32(r.IntN(4)) - 1}
-	op.Code = []zksim.OpCode{zksim.OpCreate, zksim.OpCreate, zksim.OpCreate, zksim.OpCreate2, zksim.OpSetData, zksim.OpSetData, zksim.OpDelete, zksim.OpDelete}[r.IntN(8)]
-	switch op.Code {
-	case zksim.OpCreate, zksim.OpCreate2:
-		op.Flags = zksim.CreateFlags(r.IntN(4))
-		if r.IntN(30) == 0 {
-			op.Path = []string{"/", "/zookeeper", "bad", "/a/", "/a//b", "/a/\x01", "/a/.", ""}[r.IntN(8)]
-		}
-	case zksim.OpDelete:
-		if r.IntN(30) == 0 {
-			op.Path = []string{"/", "/zookeeper", "/zookeeper/quota", "/a/"}[r.IntN(4)]
-		}
-	}
-	if r.IntN(3) > 0 {
-		op.Data = make([]byte, r.IntN(5))
-	}
-	return op
-}
-
 // take does the step and shows all that came of it, events to all sessions
 // included.
-func (s *side) take(t *testing.T, st step) (shown []string) {
+func (s *side) take(t *rapid.T, st *step) (shown []string) {
+	t.Helper()
 	c := s.clients[st.client]
-	switch {
-	case st.kind < 45:
-		shown = append(shown, s.view(c.write(st.op)))
-	case st.kind < 60:
-		ops := slices.Clone(st.ops)
-		if st.kind%2 == 0 {
-			ops = append(ops, zksim.Op{Code: zksim.OpCheck, Path: st.path, Version: st.op.Version})
-		}
-		shown = append(shown, s.view(c.multi(ops...)))
-	case st.kind < 90:
-		shown = append(shown, s.view(c.read(st.readOp, st.path, st.watch)))
-	case st.kind < 95:
-		c.setWatches(max(0, c.lastZxid-st.since), st.watches)
-	case st.kind < endOfSession: // the connection breaks, and the session comes back
-		c.nc.Close()
-		again, err := hello(t, s.addr, 4*time.Second, c.session, c.password, c.lastZxid)
-		if err != nil || again.session != c.session {
-			t.Fatalf("reattach: %v", err)
-		}
-		s.clients[st.client] = again
-	default:
+	switch st.kind {
+	case stepReconnect:
+		s.reconnect(t, st.client)
+	case stepEnd:
 		c.close()
+		if !c.closedByServer() {
+			t.Fatal("not closed")
+		}
+		shown = append(shown, fmt.Sprintf("told at the end: %v", st.inOrder(c.keptEvents())))
 		s.connect(t, st.client)
+	case stepBadAuth:
+		o := c.auth("nonsense", "x")
+		shown = append(shown, s.view(outcome{Zxid: o.Zxid, Err: o.Err}))
+		s.reconnect(t, st.client)
+	default:
+		shown = append(shown, s.view(c.ask(st)))
 	}
 	for i, c := range s.clients {
 		shown = append(shown, fmt.Sprintf("told client %d: %v", i, st.inOrder(c.takeEvents())))
@@ -151,10 +165,46 @@ func (s *side) take(t *testing.T, st step) (shown []string) {
 	return shown
 }
 
+// ask is a step of one request.
+func (c *wireClient) ask(st *step) outcome {
+	switch st.kind {
+	case stepWrite:
+		return c.write(st.op)
+	case stepMulti:
+		return c.multi(st.ops...)
+	case stepRead:
+		return c.read(st.number, st.path, st.watch)
+	case stepMultiRead:
+		return c.multiRead(st.reads...)
+	case stepGetACL:
+		return c.aclOf(st.path)
+	case stepSetWatches:
+		return c.setWatches(max(0, c.lastZxid-st.since), st.watches)
+	case stepSetWatches2:
+		return c.setWatches2(max(0, c.lastZxid-st.since), st.watches)
+	case stepAddWatch:
+		return c.addWatch(st.path, st.number)
+	case stepCheckWatches:
+		return c.onWatcher(wireCheckWatches, st.path, st.number)
+	case stepRemoveWatches:
+		return c.onWatcher(wireRemoveWatches, st.path, st.number)
+	case stepEphemerals:
+		return c.ephemeralsBelow(st.path)
+	case stepCount:
+		return c.countAll(st.path)
+	case stepWhoAmI:
+		return c.whoAmI()
+	case stepAuth:
+		r := c.auth("digest", st.path)
+		return outcome{Zxid: r.Zxid, Err: r.Err}
+	}
+	panic("a step of no kind: " + st.kind)
+}
+
 // inOrder leaves events as they came, but for those of a session's end: in which
 // order its ephemerals go is nowhere specified.
 func (st *step) inOrder(events []zksim.Event) []zksim.Event {
-	if st.kind >= endOfSession {
+	if st.kind == stepEnd {
 		slices.SortFunc(events, func(a, b zksim.Event) int {
 			return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Type, b.Type))
 		})
@@ -162,21 +212,231 @@ func (st *step) inOrder(events []zksim.Event) []zksim.Event {
 	return events
 }
 
-// TestLockstepWithRealZooKeeper draws operations of three sessions and asks both
-// servers: every reply, stat, zxid, error and event agrees.
-func TestLockstepWithRealZooKeeper(t *testing.T) {
-	theirs := newSide(t, startRealZK(t).addr)
-	ours := newSide(t, NewTestWith(t, Options{Tick: realTick}).Address())
-	seed := *lockstepSeed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
+// step is one drawn thing to do, the same on both sides.
+type step struct {
+	client  int
+	kind    stepKind
+	op      zksim.Op
+	ops     []zksim.Op
+	reads   []partRead
+	path    string
+	number  int32 // which read, mode of watch or kind of watcher
+	watch   bool
+	since   int64 // before the present zxid
+	watches watchLists
+}
+
+// String leaves out what the kind of step does not use.
+func (st step) String() string {
+	head := fmt.Sprintf("client %d: %s", st.client, st.kind)
+	switch st.kind {
+	case stepWrite:
+		return fmt.Sprintf("%s %+v", head, st.op)
+	case stepMulti:
+		return fmt.Sprintf("%s %+v", head, st.ops)
+	case stepMultiRead:
+		return fmt.Sprintf("%s %+v", head, st.reads)
+	case stepSetWatches, stepSetWatches2:
+		return fmt.Sprintf("%s of %d zxids ago: %+v", head, st.since, st.watches)
+	case stepEnd, stepReconnect, stepBadAuth, stepWhoAmI:
+		return head
 	}
-	r := rand.New(rand.NewPCG(seed, 1))
-	for i := range *lockstepSteps {
-		st := drawStep(r)
-		want, got := theirs.take(t, st), ours.take(t, st)
-		if !slices.Equal(want, got) {
-			t.Fatalf("-lockstep.seed=%d, step %d: %+v\nZooKeeper: %q\n     ours: %q", seed, i, st, want, got)
+	return fmt.Sprintf("%s %q number %d watch %v", head, st.path, st.number, st.watch)
+}
+
+// GoString is how rapid shows it.
+func (st step) GoString() string { return st.String() }
+
+type stepKind string
+
+const (
+	stepWrite         stepKind = "write"
+	stepMulti         stepKind = "multi"
+	stepRead          stepKind = "read"
+	stepMultiRead     stepKind = "multiRead"
+	stepGetACL        stepKind = "getACL"
+	stepSetWatches    stepKind = "setWatches"
+	stepSetWatches2   stepKind = "setWatches2"
+	stepAddWatch      stepKind = "addWatch"
+	stepCheckWatches  stepKind = "checkWatches"
+	stepRemoveWatches stepKind = "removeWatches"
+	stepEphemerals    stepKind = "getEphemerals"
+	stepCount         stepKind = "getAllChildrenNumber"
+	stepWhoAmI        stepKind = "whoAmI"
+	stepAuth          stepKind = "auth"
+	stepBadAuth       stepKind = "bad auth"
+	stepReconnect     stepKind = "reconnect"
+	stepEnd           stepKind = "end of session"
+)
+
+// lockstepUsers are who sessions 1 and 2 are.
+var lockstepUsers = [...]string{"u", "v"}
+
+// stepWeights are how often each kind is drawn.
+var stepWeights = []struct {
+	kind   stepKind
+	weight int
+}{
+	{stepWrite, 44}, {stepMulti, 14}, {stepRead, 18}, {stepAddWatch, 6}, {stepSetWatches, 3}, {stepSetWatches2, 3}, {stepCheckWatches, 3},
+	{stepRemoveWatches, 3}, {stepMultiRead, 4}, {stepGetACL, 4}, {stepEphemerals, 2}, {stepCount, 2}, {stepWhoAmI, 1}, {stepAuth, 2},
+	{stepBadAuth, 1}, {stepReconnect, 3}, {stepEnd, 2},
+}
+
+// dice throws evenly: rapid's own numbers lean to the small.
+type dice struct{ t *rapid.T }
+
+var coin = rapid.Bool()
+
+// below is a number from 0 to n-1.
+func (d dice) below(n int) int {
+	throw := 0
+	for range bits.Len(uint(n-1)) + 3 {
+		throw <<= 1
+		if coin.Draw(d.t, "") {
+			throw |= 1
 		}
 	}
+	return throw % n
+}
+
+func oneOf[T any](d dice, list ...T) T { return list[d.below(len(list))] }
+
+func drawKind(d dice) stepKind {
+	total := 0
+	for _, w := range stepWeights {
+		total += w.weight
+	}
+	at := d.below(total)
+	for _, w := range stepWeights {
+		if at -= w.weight; at < 0 {
+			return w.kind
+		}
+	}
+	panic("weights do not add up")
+}
+
+func drawStep(d dice, root string) step {
+	st := step{kind: drawKind(d), client: d.below(3)}
+	switch st.kind {
+	case stepWrite:
+		st.op = drawWrite(d, root)
+	case stepMulti:
+		for range d.below(5) {
+			st.ops = append(st.ops, drawPart(d, root))
+		}
+	case stepMultiRead:
+		for range d.below(4) {
+			st.reads = append(st.reads, partRead{oneOf[int32](d, opGetData, opGetChildren), drawPath(d, root), d.below(2) == 0})
+		}
+	case stepRead:
+		st.number = oneOf[int32](d, opExists, opGetData, opGetChildren, opChildren2)
+		st.path, st.watch = drawReadPath(d, root), d.below(2) == 0
+	case stepAddWatch:
+		st.path, st.number = drawReadPath(d, root), oneOf[int32](d, watchPersistent, watchRecursive)
+	case stepCheckWatches, stepRemoveWatches:
+		st.path, st.number = drawPath(d, root), oneOf[int32](d, wireOfChildren, wireOfData, wireOfEither)
+	case stepGetACL, stepCount, stepEphemerals:
+		st.path = drawReadPath(d, root)
+	case stepAuth:
+		st.path = oneOf(d, "u:p", "v:p", "w:p", "u:other", "odd")
+	case stepSetWatches, stepSetWatches2:
+		st.since = int64(d.below(30))
+		st.watches = drawWatches(d, root)
+	}
+	return st
+}
+
+func drawWatches(d dice, root string) (w watchLists) {
+	for _, list := range []*[]string{&w.Data, &w.Exist, &w.Child, &w.Persistent, &w.Recursive} {
+		for range d.below(3) {
+			if p := drawPath(d, root); !slices.Contains(*list, p) {
+				*list = append(*list, p)
+			}
+		}
+	}
+	return w
+}
+
+func drawPath(d dice, root string) string {
+	return root + oneOf(d, "/a", "/a", "/a/b", "/a/b/c", "/a/d", "/e", "/e/f", "/e/s0000000001", "/g")
+}
+
+func drawReadPath(d dice, root string) string {
+	if d.below(8) == 0 {
+		return oneOf(d, root, "/", "/zookeeper", root+"/a/", root+"/", root+"/\x00", "bad", "")
+	}
+	return drawPath(d, root)
+}
+
+// drawPart is a write, or a check, which there is in a multi only.
+func drawPart(d dice, root string) zksim.Op {
+	op := drawWrite(d, root)
+	if op.Code == zksim.OpSetACL {
+		op.Code = zksim.OpCheck
+	}
+	return op
+}
+
+func drawWrite(d dice, root string) zksim.Op {
+	op := zksim.Op{Path: drawPath(d, root), Version: int32(d.below(4)) - 1}
+	op.Code = oneOf(d, zksim.OpCreate, zksim.OpCreate, zksim.OpCreate, zksim.OpCreate2, zksim.OpSetData, zksim.OpSetData, zksim.OpDelete,
+		zksim.OpDelete, zksim.OpSetACL, zksim.OpContainer, zksim.OpCreateTTL)
+	odd := d.below(25) == 0
+	switch op.Code {
+	case zksim.OpCreate, zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL:
+		op.ACL = drawACL(d, 4)
+		drawKindOfNode(d, &op)
+		if odd {
+			op.Path = oneOf(d, "/", "/zookeeper", "bad", root+"/a/", root+"/a//b", root+"/a/\x01", root+"/a/.", "", root+"/\U0001F600", root)
+		}
+	case zksim.OpSetACL:
+		op.ACL = drawACL(d, 1)
+		if odd {
+			op.Path = oneOf(d, "bad", root+"/a/", root+"/no/x", "")
+		}
+	case zksim.OpDelete:
+		if odd {
+			op.Path = oneOf(d, "/", "/zookeeper", "/zookeeper/quota", root+"/a/", "bad")
+		}
+	}
+	if d.below(3) > 0 {
+		op.Data = make([]byte, d.below(5))
+	}
+	return op
+}
+
+// drawKindOfNode mostly takes flags that go with the operation.
+func drawKindOfNode(d dice, op *zksim.Op) {
+	op.Flags = zksim.CreateFlags(d.below(4))
+	if d.below(8) == 0 {
+		op.Flags = zksim.CreateFlags(d.below(9) - 1)
+	}
+	switch op.Code {
+	case zksim.OpContainer:
+		if d.below(8) > 0 {
+			op.Flags = flagContainer
+		}
+	case zksim.OpCreateTTL:
+		if d.below(8) > 0 {
+			op.Flags = oneOf(d, flagTTL, flagSequentialTTL)
+		}
+		op.TTL = oneOf(d, time.Hour, time.Hour, time.Hour, mostTTL, 0, mostTTL+time.Millisecond)
+	}
+}
+
+// drawACL is the open list but once in often.
+func drawACL(d dice, often int) []zksim.ACL {
+	if d.below(often) > 0 {
+		return nil
+	}
+	list := []zksim.ACL{}
+	for range d.below(4) {
+		perms := int32(d.below(32))
+		if d.below(2) == 0 {
+			perms = zksim.PermAll
+		}
+		list = append(list, oneOf(d, aclWorld(perms), aclWorld(perms), aclFor(perms, "u"), aclFor(perms, "u"), aclFor(perms, "v"), aclAuth(perms),
+			aclIP(perms, "127.0.0.0/8"), aclIP(perms, "10.0.0.1"), zksim.ACL{Perms: perms, Scheme: oneOf(d, "digest", "nonsense", "world"), ID: "odd"}))
+	}
+	return list
 }

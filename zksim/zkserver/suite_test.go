@@ -15,24 +15,41 @@ import (
 // server and against a real ZooKeeper, and both must pass all of it.
 
 type target struct {
-	addr string
-	tick time.Duration
-	real bool // Apache ZooKeeper
+	addr  string
+	other string // another server of the same ensemble, if there is one
+	tick  time.Duration
+	real  bool // Apache ZooKeeper
+	// An ensemble's leader hears through a follower only now and then, at most
+	// this much later, who is alive.
+	hearsay time.Duration
 }
 
 func TestSuite(t *testing.T) {
 	t.Parallel()
-	runSuite(t, target{NewTestWith(t, Options{Tick: realTick}).Address(), realTick, false})
+	runSuite(t, target{addr: NewTestWith(t, Options{Tick: realTick, ContainerInterval: sweepsOften}).Address(), tick: realTick})
 }
 
 func TestSuiteDurable(t *testing.T) {
 	t.Parallel()
-	runSuite(t, target{NewTestWith(t, Options{Tick: realTick, Dir: t.TempDir(), SnapshotBytes: 4096}).Address(), realTick, false})
+	s := NewTestWith(t, Options{Tick: realTick, Dir: t.TempDir(), SnapshotBytes: 4096, ContainerInterval: sweepsOften})
+	runSuite(t, target{addr: s.Address(), tick: realTick})
 }
 
 func TestSuiteOnRealZooKeeper(t *testing.T) {
 	t.Parallel()
-	runSuite(t, target{startRealZK(t).addr, realTick, true})
+	runSuite(t, target{addr: startSweepingZK(t, sweepsOften).addr, tick: realTick, real: true})
+}
+
+// One after the other: some parts count zxids.
+func TestSuiteOnRealEnsemble(t *testing.T) {
+	t.Parallel()
+	e := startRealEnsemble(t)
+	t.Run("follower", func(t *testing.T) {
+		runSuite(t, target{addr: e.follower, other: e.leader, tick: realTick, real: true, hearsay: realTick})
+	})
+	t.Run("leader", func(t *testing.T) {
+		runSuite(t, target{addr: e.leader, other: e.follower, tick: realTick, real: true})
+	})
 }
 
 func runSuite(t *testing.T, at target) {
@@ -60,6 +77,30 @@ func runSuite(t *testing.T, at target) {
 		{"bad frames", suiteBadFrames},
 		{"auth", suiteAuth},
 		{"pipeline", suitePipeline},
+		{"order of access checks", suiteACLOrders},
+		{"permissions", suiteACLPermissions},
+		{"setACL", suiteSetACL},
+		{"valid access lists", suiteACLValidity},
+		{"identities", suiteIdentities},
+		{"addresses", suiteAddresses},
+		{"getACL", suiteGetACL},
+		{"protected events", suiteProtectedEvents},
+		{"containers", suiteContainers},
+		{"time to live", suiteTTL},
+		{"kinds", suiteKinds},
+		{"kinds in a multi", suiteKindsInMulti},
+		{"counts", suiteCounts},
+		{"multiRead", suiteMultiRead},
+		{"lasting watches", suiteLastingWatches},
+		{"addWatch", suiteAddWatch},
+		{"checkWatches", suiteCheckWatches},
+		{"removeWatches", suiteRemoveWatches},
+		{"setWatches2", suiteSetWatches2},
+		{"session moved", suiteMoved},
+		{"reattach zxids", suiteReattachZxids},
+		{"renegotiation", suiteRenegotiation},
+		{"end of session", suiteEndOfSession},
+		{"unknown operations", suiteUnknown},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.body(t, at) })
 	}
@@ -372,7 +413,7 @@ func suiteSetWatches(t *testing.T, at target) {
 		want(t, op.Path, c.write(op).Err, zksim.OK)
 	}
 	d := newSession(t, at.addr, 4*time.Second)
-	d.setWatches(since, zksim.WatchSet{
+	d.setWatches(since, watchLists{
 		Data:  []string{root + "/set", root + "/del", root + "/again", root + "/plain"},
 		Exist: []string{root + "/new", root + "/brief"},
 		Child: []string{root + "/kids", root + "/gone", root + "/back"},
@@ -476,7 +517,7 @@ func suiteExpiry(t *testing.T, at target) {
 		if took < 3*at.tick-20*time.Millisecond {
 			t.Errorf("gone after %v, before its timeout of %v", took, 3*at.tick)
 		}
-		if took <= 4*at.tick+100*time.Millisecond {
+		if took <= 4*at.tick+at.hearsay+100*time.Millisecond {
 			break
 		}
 		if attempt == 4 {
@@ -552,19 +593,6 @@ func suiteBadFrames(t *testing.T, at target) {
 		want(t, fmt.Sprintf("frame %x", raw), d.closedByServer(), true)
 	}
 	want(t, "the server lives", c.exists(root, false).Err, zksim.OK)
-}
-
-func suiteAuth(t *testing.T, at target) {
-	auth := func(c *wireClient, scheme string) wireReply {
-		return c.call(opAuth, func(e *encoder) { e.i32(0); e.str(scheme); e.buffer([]byte("u:p")) })
-	}
-	c, root := place(t, at)
-	r := auth(c, "digest")
-	want(t, "digest", r.Err, zksim.OK)
-	want(t, "its zxid", r.Zxid, 0)
-	want(t, "and on", c.exists(root, false).Err, zksim.OK)
-	want(t, "no such scheme", auth(c, "nonsense").Err, zksim.ErrAuthFailed)
-	want(t, "closes", c.closedByServer(), true)
 }
 
 // suitePipeline sends many requests before it reads: replies come in order and

@@ -126,9 +126,7 @@ quit
 // TestZKCliSeesNoDifference gives the same script to zkCli.sh before a real
 // server and before this one, both fresh: it prints the same.
 func TestZKCliSeesNoDifference(t *testing.T) {
-	t.Setenv("JDK_JAVA_OPTIONS", "-Dzookeeper.extendedTypesEnabled=true") // the server's; TTL nodes need it
 	theirs := startRealZK(t).addr
-	t.Setenv("JDK_JAVA_OPTIONS", "")
 	if _, err := os.Stat(zkCli); err != nil {
 		t.Fatalf("zookeeper is installed, but not its command line client: %v", err)
 	}

@@ -1,0 +1,206 @@
+package zkserver
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"dkv/zksim"
+)
+
+// told makes an event of a line like "created /a".
+func told(root string, lines ...string) []zksim.Event {
+	var list []zksim.Event
+	for _, line := range lines {
+		kind, path, _ := cutAt(line, ' ')
+		list = append(list, zksim.Event{Path: root + path, Type: map[string]zksim.EventType{
+			"created": zksim.EventCreated, "deleted": zksim.EventDeleted,
+			"changed": zksim.EventDataChanged, "children": zksim.EventChildrenChanged,
+		}[kind]})
+	}
+	return list
+}
+
+// suiteLastingWatches tells the same story to a watcher of each kind. A lasting
+// watch stands in the table of data watches and in that of child watches, a
+// recursive one too; a later watch of another kind on the same path changes the
+// kind in the tables that it goes to. An exists on a lasting watch so makes its
+// data half one-shot, and what the child half goes on to tell looks odd.
+func suiteLastingWatches(t *testing.T, at target) {
+	for _, x := range []struct {
+		story string
+		arm   func(c *wireClient, n string)
+		want  []string
+	}{
+		{"persistent", func(c *wireClient, n string) { c.addWatch(n, watchPersistent) },
+			[]string{"created /n", "changed /n", "children /n", "children /n", "deleted /n", "created /n", "changed /n", "deleted /n"}},
+		{"recursive", func(c *wireClient, n string) { c.addWatch(n, watchRecursive) },
+			[]string{"created /n", "changed /n", "created /n/c", "changed /n/c", "created /n/c/d", "deleted /n/c/d", "deleted /n/c",
+				"deleted /n", "created /n", "changed /n", "deleted /n"}},
+		{"persistent, then recursive", func(c *wireClient, n string) { c.addWatch(n, watchPersistent); c.addWatch(n, watchRecursive) },
+			[]string{"created /n", "changed /n", "created /n/c", "changed /n/c", "created /n/c/d", "deleted /n/c/d", "deleted /n/c",
+				"deleted /n", "created /n", "changed /n", "deleted /n"}},
+		{"recursive, then persistent", func(c *wireClient, n string) { c.addWatch(n, watchRecursive); c.addWatch(n, watchPersistent) },
+			[]string{"created /n", "changed /n", "children /n", "children /n", "deleted /n", "created /n", "changed /n", "deleted /n"}},
+		{"persistent, then one-shot", func(c *wireClient, n string) { c.addWatch(n, watchPersistent); c.exists(n, true) },
+			[]string{"created /n", "children /n", "children /n", "deleted /n", "deleted /n"}},
+		{"one-shot, then persistent", func(c *wireClient, n string) { c.exists(n, true); c.addWatch(n, watchPersistent) },
+			[]string{"created /n", "changed /n", "children /n", "children /n", "deleted /n", "created /n", "changed /n", "deleted /n"}},
+		{"recursive, then one-shot", func(c *wireClient, n string) { c.addWatch(n, watchRecursive); c.exists(n, true) },
+			[]string{"created /n", "deleted /n/c/d", "deleted /n/c", "deleted /n", "deleted /n"}},
+		{"recursive on the parent, and one-shot", func(c *wireClient, n string) {
+			c.addWatch(n[:len(n)-len("/n")], watchRecursive)
+			c.exists(n, true)
+		},
+			[]string{"created /n", "changed /n", "created /n/c", "changed /n/c", "created /n/c/d", "deleted /n/c/d", "deleted /n/c",
+				"deleted /n", "created /n", "changed /n", "deleted /n"}},
+		{"twice", func(c *wireClient, n string) { c.addWatch(n, watchPersistent); c.addWatch(n, watchPersistent) },
+			[]string{"created /n", "changed /n", "children /n", "children /n", "deleted /n", "created /n", "changed /n", "deleted /n"}},
+	} {
+		c, root := place(t, at)
+		n := root + "/n"
+		x.arm(c, n)
+		by := newSession(t, at.addr, 4*time.Second)
+		for _, op := range ops(opCreate(n), opSet(n), opCreate(n+"/c"), opSet(n+"/c"), opCreate(n+"/c/d"), opDelete(n+"/c/d"),
+			opDelete(n+"/c"), opDelete(n), opCreate(n), opSet(n), opDelete(n)) {
+			want(t, x.story+" "+op.Path, by.write(op).Err, zksim.OK)
+		}
+		want(t, x.story, c.takeEvents(), told(root, x.want...))
+	}
+}
+
+func suiteAddWatch(t *testing.T, at target) {
+	c, root := place(t, at)
+	o := c.addWatch(root+"/no", watchPersistent)
+	want(t, "on nothing", o.Err, zksim.OK)
+	want(t, "its answer", o.Count, 0)
+	want(t, "it takes no zxid", o.Zxid, c.exists(root, false).Zxid)
+	want(t, "an unknown mode", c.addWatch(root, 2).Err, zksim.ErrMarshalling)
+	want(t, "a negative mode", c.addWatch(root, -1).Err, zksim.ErrMarshalling)
+	want(t, "the connection lives", c.exists(root, false).Err, zksim.OK)
+	c.set(root, "x", -1)
+	want(t, "nothing was armed", c.takeEvents(), nil)
+	c.create(root+"/no", "", 0)
+	want(t, "told before the reply to one's own", len(c.events), 1)
+	c.takeEvents()
+	again, err := hello(t, at.addr, 4*time.Second, c.session, c.password, c.lastZxid)
+	if err != nil || again.session != c.session {
+		t.Fatalf("reattach: %v", err)
+	}
+	again.set(root+"/no", "x", -1)
+	want(t, "watches are the connection's", again.takeEvents(), nil)
+}
+
+// suiteCheckWatches arms one kind, and asks for each. Whose watch it is that
+// checkWatches finds it does not look at; removeWatches does.
+func suiteCheckWatches(t *testing.T, at target) {
+	for i, x := range []struct {
+		story string
+		arm   func(c *wireClient, n string)
+		has   [3]bool // of children, data, either
+	}{
+		{"none", func(c *wireClient, n string) {}, [3]bool{}},
+		{"data", func(c *wireClient, n string) { c.read(opGetData, n, true) }, [3]bool{false, true, true}},
+		{"exists", func(c *wireClient, n string) { c.exists(n, true) }, [3]bool{false, true, true}},
+		{"children", func(c *wireClient, n string) { c.read(opChildren2, n, true) }, [3]bool{true, false, true}},
+		{"persistent", func(c *wireClient, n string) { c.addWatch(n, watchPersistent) }, [3]bool{true, true, true}},
+		{"recursive", func(c *wireClient, n string) { c.addWatch(n, watchRecursive) }, [3]bool{true, true, true}},
+		{"used up", func(c *wireClient, n string) { c.read(opGetData, n, true); c.set(n, "x", -1) }, [3]bool{}},
+		{"recursive above", func(c *wireClient, n string) { up, _, _ := cutLast(n); c.addWatch(up, watchRecursive) }, [3]bool{}},
+	} {
+		for k, kind := range []int32{wireOfChildren, wireOfData, wireOfEither} {
+			c, root := place(t, at)
+			n := fmt.Sprintf("%s/n%d-%d", root, i, kind)
+			c.create(n, "", 0)
+			x.arm(c, n)
+			wanted := wireErrNoWatcher
+			if x.has[k] {
+				wanted = zksim.OK
+			}
+			story := fmt.Sprintf("%s, kind %d", x.story, kind)
+			stranger := newSession(t, at.addr, 4*time.Second)
+			want(t, story+": asked by another", stranger.onWatcher(wireCheckWatches, n, kind).Err, wanted)
+			want(t, story+": removed by another", stranger.onWatcher(wireRemoveWatches, n, kind).Err, wireErrNoWatcher)
+			want(t, story+": there", c.onWatcher(wireCheckWatches, n, kind).Err, wanted)
+			want(t, story+": removed", c.onWatcher(wireRemoveWatches, n, kind).Err, wanted)
+			want(t, story+": gone", c.onWatcher(wireCheckWatches, n, kind).Err, wireErrNoWatcher)
+			want(t, story+": removed again", c.onWatcher(wireRemoveWatches, n, kind).Err, wireErrNoWatcher)
+		}
+	}
+	c, root := place(t, at)
+	for _, op := range []int32{wireCheckWatches, wireRemoveWatches} {
+		want(t, "an unknown kind", c.onWatcher(op, root, 9).Err, zksim.ErrMarshalling)
+		want(t, "nothing there", c.onWatcher(op, root+"/no", wireOfEither).Err, wireErrNoWatcher)
+	}
+	want(t, "the connection lives", c.exists(root, false).Err, zksim.OK)
+}
+
+func cutLast(path string) (parent, name string, found bool) {
+	for i := len(path) - 1; i > 0; i-- {
+		if path[i] == '/' {
+			return path[:i], path[i+1:], true
+		}
+	}
+	return "/", path, false
+}
+
+// suiteRemoveWatches: the rest of what was armed stays armed.
+func suiteRemoveWatches(t *testing.T, at target) {
+	for _, x := range []struct {
+		story  string
+		arm    func(c *wireClient, n string)
+		remove int32
+		want   []string
+	}{
+		{"the data half of a persistent one", func(c *wireClient, n string) { c.addWatch(n, watchPersistent) }, wireOfData, []string{"children /n", "children /n", "deleted /n"}},
+		{"the children half of a persistent one", func(c *wireClient, n string) { c.addWatch(n, watchPersistent) }, wireOfChildren, []string{"changed /n", "deleted /n"}},
+		{"the data half of a recursive one", func(c *wireClient, n string) { c.addWatch(n, watchRecursive) }, wireOfData, []string{"deleted /n/c", "deleted /n"}},
+		{"the children half of a recursive one", func(c *wireClient, n string) { c.addWatch(n, watchRecursive) }, wireOfChildren,
+			[]string{"changed /n", "created /n/c", "deleted /n/c", "deleted /n"}},
+		{"all of a recursive one", func(c *wireClient, n string) { c.addWatch(n, watchRecursive) }, wireOfEither, nil},
+		{"all of a persistent one", func(c *wireClient, n string) { c.addWatch(n, watchPersistent) }, wireOfEither, nil},
+		{"a one-shot beside a recursive above", func(c *wireClient, n string) {
+			up, _, _ := cutLast(n)
+			c.addWatch(up, watchRecursive)
+			c.read(opGetData, n, true)
+		}, wireOfData, []string{"changed /n", "created /n/c", "deleted /n/c", "deleted /n"}},
+		{"recursive, removed, then one-shot", func(c *wireClient, n string) {
+			c.addWatch(n, watchRecursive)
+			c.onWatcher(wireRemoveWatches, n, wireOfEither)
+			c.read(opGetData, n, true)
+			c.read(opChildren2, n, true)
+		}, wireOfChildren, []string{"changed /n"}},
+	} {
+		c, root := place(t, at)
+		n := root + "/n"
+		c.create(n, "", 0)
+		x.arm(c, n)
+		want(t, x.story, c.onWatcher(wireRemoveWatches, n, x.remove).Err, zksim.OK)
+		for _, op := range ops(opSet(n), opCreate(n+"/c"), opDelete(n+"/c"), opDelete(n)) {
+			want(t, x.story+" "+op.Path, c.write(op).Err, zksim.OK)
+		}
+		want(t, x.story, c.takeEvents(), told(root, x.want...))
+	}
+}
+
+// suiteSetWatches2: lasting watches come back without a word of what was missed.
+func suiteSetWatches2(t *testing.T, at target) {
+	c, root := place(t, at)
+	for _, n := range []string{"/p", "/r", "/one", "/gone"} {
+		c.create(root+n, "", 0)
+	}
+	since := c.lastZxid
+	for _, op := range ops(opSet(root+"/p"), opSet(root+"/r"), opCreate(root+"/r/x"), opSet(root+"/one"), opDelete(root+"/gone")) {
+		want(t, op.Path, c.write(op).Err, zksim.OK)
+	}
+	d := newSession(t, at.addr, 4*time.Second)
+	o := d.setWatches2(since, watchLists{Data: []string{root + "/one"}, Persistent: []string{root + "/p", root + "/gone"}, Recursive: []string{root + "/r"}})
+	want(t, "code", o.Err, zksim.OK)
+	want(t, "only the one-shot catches up", d.takeEvents(), told(root, "changed /one"))
+	for _, op := range ops(opSet(root+"/p"), opCreate(root+"/p/x"), opSet(root+"/p"), opSet(root+"/r/x"), opCreate(root+"/r/x/y"), opCreate(root+"/gone"),
+		opSet(root+"/one")) {
+		want(t, op.Path, c.write(op).Err, zksim.OK)
+	}
+	want(t, "armed", d.takeEvents(), told(root, "changed /p", "children /p", "changed /p", "changed /r/x", "created /r/x/y", "created /gone"))
+	want(t, "with empty lists", d.setWatches2(0, watchLists{}).Err, zksim.OK)
+}
