@@ -170,6 +170,7 @@ func conformanceConfigs() map[string]Config {
 			Turns: TurnProfile{Most: 64, Delay: Range{0, time.Millisecond}},
 			Disk:  DiskProfile{Sync: Range{0, 0}},
 		},
+		"adapter":   {Seed: 4, Door: DoorView{OneAtATime: true, Deadlines: true, Coalesce: true, Watchdog: true, Rewatch: 0.5}},
 		"slow disk": {Seed: 3, DriftPPM: 100, Disk: DiskProfile{Sync: Range{time.Millisecond, 50 * time.Millisecond}}},
 	}
 }

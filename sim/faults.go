@@ -160,6 +160,14 @@ func (f *faultPlayer) beginZooKeeper(s *Step, hosts []int) (end func()) {
 		return func() { zk.ResetLag(s.Server) }
 	case ZKLoseBefore, ZKLoseAfter:
 		zk.LoseNextWrite(HostName(hosts[0]), s.Do == ZKLoseAfter)
+	case ZKLate:
+		zk.DelayNextWrite(HostName(hosts[0]))
+	case ZKIsolate:
+		zk.Isolate(s.Server, max(s.For, time.Millisecond))
+	case ZKWipe:
+		zk.WipeServer(s.Server, max(s.For, time.Millisecond))
+	case ZKLoseAll:
+		zk.WipeAll()
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ type host struct {
 	decoder *node.Decoder
 	buffer  []byte // in which frames are encoded
 
-	recovery, turnSize, turnDelay, slowness, vanishes draws
+	recovery, turnSize, turnDelay, slowness, vanishes, rewatches draws
 }
 
 func newHost(w *World, index int) *host {
@@ -50,6 +50,7 @@ func newHost(w *World, index int) *host {
 	}{
 		{&h.recovery, "host.recovery"}, {&h.turnSize, "host.turn-size"}, {&h.turnDelay, "host.turn-delay"},
 		{&h.slowness, "host.slow"}, {&h.vanishes, "host.vanishes"},
+		{&h.rewatches, "host.rewatches"},
 	} {
 		*d.draws = draws{random: w.random, purpose: d.purpose, entity: uint64(index)}
 	}

@@ -101,5 +101,11 @@ func (d *draws) within(span Range) time.Duration {
 	return span.pick(d.word())
 }
 
+// float is a number from [0, 1).
+func (d *draws) float() float64 { return float64(d.word()>>11) / (1 << 53) }
+
+// below is a number from 0 to n-1; n is above 0.
+func (d *draws) below(n int) int { return int(d.word() % uint64(n)) }
+
 // Uint64 makes draws a node.Random.
 func (d *draws) Uint64() uint64 { return d.word() }

@@ -72,6 +72,7 @@ func runProcesses(s *Schedule, o RunOptions, newProcess func(int, node.Config, n
 	r.world = world
 	r.load = newWorkload(world, r.setup)
 	r.load.ended = r.onOperation
+	r.scripts = newZKScripts(world, s.Setup.ZKScripts, r.note)
 	r.begin()
 	for _, phase := range []func(){r.faultPhase, r.corePhase, r.convergePhase, r.readPhase} {
 		if phase(); r.aborted {
@@ -79,6 +80,7 @@ func runProcesses(s *Schedule, o RunOptions, newProcess func(int, node.Config, n
 		}
 	}
 	r.load.stopped = true
+	r.auditZooKeeper()
 	return r.result(), nil
 }
 
@@ -93,6 +95,7 @@ type run struct {
 	invariants *invariants
 	load       *workload
 	faults     *faultPlayer
+	scripts    *zkScripts
 
 	panics  int
 	aborted bool // by a panic of the harness, or because it does not end
@@ -140,7 +143,12 @@ func (r *run) config() Config {
 			Servers: s.ZKServers, Rates: s.ZKRates,
 			Tick:              s.SessionTimeout / 4,
 			MinSessionTimeout: s.SessionTimeout, MaxSessionTimeout: s.SessionTimeout,
+			PauseRate: pauseRate(s.ZKPause), Sweep: 4 * time.Second,
+			Checker: zksim.NewChecker(func(v zksim.Violation) {
+				r.verdict.broken(Invariant, "ZooKeeper: %s: %s", v.Rule, v.What)
+			}),
 		},
+		Door:           s.Door,
 		NewProcess:     r.newProcess,
 		SessionTimeout: s.SessionTimeout,
 		Disk:           DiskProfile{Sync: Range{s.Sync.Min, s.Sync.Max}},
@@ -150,6 +158,29 @@ func (r *run) config() Config {
 		OnHost:         r.onHost,
 		OnZKCommit:     r.onZKCommit,
 		Steps:          r.options.Steps,
+	}
+}
+
+// pauseRate is zksim's word for a chance, in which 0 stands for the default.
+func pauseRate(chance float64) float64 {
+	switch chance {
+	case evenPause:
+		return 0
+	case 0:
+		return -1
+	}
+	return chance
+}
+
+// auditZooKeeper holds the simulated ZooKeeper to its promises once more, as a
+// whole.
+func (r *run) auditZooKeeper() {
+	if r.aborted {
+		return
+	}
+	r.world.zookeeper.Audit()
+	for _, what := range r.scripts.audit() {
+		r.verdict.broken(Invariant, "ZooKeeper: %s", what)
 	}
 }
 
@@ -242,6 +273,7 @@ func (r *run) begin() {
 		})
 	}
 	r.world.After(time.Second, r.load.start)
+	r.scripts.begin()
 	r.faults = newFaultPlayer(r.world, r.schedule)
 	r.faults.note = r.note
 }
@@ -249,6 +281,7 @@ func (r *run) begin() {
 func (r *run) faultPhase() {
 	r.until(r.setup.Phases.Faults, nil)
 	r.faults.over = true
+	r.scripts.end()
 }
 
 // until runs to a point of virtual time, or until finished says so, which is

@@ -50,7 +50,7 @@ type Step struct {
 
 	Targets   []Target         // nodes struck; of cut-both and cut-one: two
 	Partition node.PartitionID // of move and cancel
-	Server    int              // of zk-lag: the ZooKeeper server, from 0
+	Server    int              // of zk-lag, zk-isolate and zk-wipe: the ZooKeeper server, from 0
 	Lag       time.Duration    // of zk-lag and delay
 	Rates     netsim.Rates     // of rates
 }
@@ -112,6 +112,10 @@ const (
 	ZKLag        // a server applies with a delay
 	ZKLoseBefore // a node's next write to ZooKeeper is lost, and its connection breaks
 	ZKLoseAfter  // a node's next write to ZooKeeper is done, and the reply is lost
+	ZKLate       // a node's next write to ZooKeeper breaks its connection, and is done later
+	ZKIsolate    // a server is cut from the leader, or the leader from the others
+	ZKWipe       // a server loses its disk, and has caught up when it is over
+	ZKLoseAll    // all servers lose their disks: ZooKeeper knows nothing more
 	Move         // an outside hand begins to move a partition
 	Cancel       // an outside hand cancels the move
 
@@ -130,6 +134,7 @@ const (
 	arrowAndLag
 	rateList
 	serverAndLag
+	serverOnly
 	partitionOnly
 	partitionAndTargets
 )
@@ -164,6 +169,10 @@ var verbForms = [verbs]verbForm{
 	ZKLag:        {"zk-lag", serverAndLag, true},
 	ZKLoseBefore: {"zk-lose-before", oneTarget, false},
 	ZKLoseAfter:  {"zk-lose-after", oneTarget, false},
+	ZKLate:       {"zk-late", oneTarget, false},
+	ZKIsolate:    {"zk-isolate", serverOnly, true},
+	ZKWipe:       {"zk-wipe", serverOnly, true},
+	ZKLoseAll:    {"zk-lose-all", noArguments, false},
 	Move:         {"move", partitionAndTargets, false},
 	Cancel:       {"cancel", partitionOnly, false},
 }
@@ -215,6 +224,8 @@ func (s *Step) String() string {
 		}
 	case ZKLag:
 		words = append(words, strconv.Itoa(s.Server), s.Lag.String())
+	case ZKIsolate, ZKWipe:
+		words = append(words, strconv.Itoa(s.Server))
 	case Move, Cancel:
 		words = append(words, strconv.Itoa(int(s.Partition)))
 	}
@@ -399,6 +410,11 @@ func (s *Step) parseArguments(words []string, setup *Setup) error {
 		return errors.Join(
 			(&intValue{&s.Server, 0, setup.ZKServers - 1}).Set(words[0]),
 			(&durationValue{&s.Lag, 1}).Set(words[1]))
+	case serverOnly:
+		if len(words) != 1 {
+			return fmt.Errorf("%v wants a server", s.Do)
+		}
+		return (&intValue{&s.Server, 0, setup.ZKServers - 1}).Set(words[0])
 	case partitionOnly, partitionAndTargets:
 		return s.parseMove(words, setup)
 	}

@@ -26,6 +26,8 @@ func drawSetup(t *rapid.T) Setup {
 			*v.v = time.Duration(rapid.Int64Range(int64(v.min), int64(maxDuration)).Draw(t, f.line))
 		case *rateValue:
 			*v = rateValue(rapid.Float64Range(0, 1).Draw(t, f.line))
+		case *switchValue:
+			*v = switchValue(rapid.Bool().Draw(t, f.line))
 		case *modeValue:
 			*v = modeValue(rapid.SampledFrom([]netsim.Mode{netsim.Stream, netsim.Datagram}).Draw(t, f.line))
 		case *wordValue:

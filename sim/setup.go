@@ -41,6 +41,13 @@ type Setup struct {
 	ZKServers      int
 	SessionTimeout time.Duration
 	ZKRates        zksim.Rates
+	// ZKPause is the chance, of each lost connection to ZooKeeper, that the
+	// library pauses a second before it tries another server.
+	ZKPause float64
+	// ZKScripts is how many sessions besides the nodes' use ZooKeeper, in ways
+	// that nodes don't.
+	ZKScripts int
+	Door      DoorView
 
 	Turn int // most events that a node handles before EndTurn; the size is drawn
 
@@ -113,7 +120,7 @@ func defaultSetup() Setup {
 		UncommittedBytes: 4 << 20,
 		Network:          netsim.Stream, LatencyMin: 200 * time.Microsecond, LatencyMean: time.Millisecond,
 		Sync:      Disk{Min: 200 * time.Microsecond, Max: 5 * time.Millisecond},
-		ZKServers: 3, SessionTimeout: 4 * time.Second,
+		ZKServers: 3, SessionTimeout: 4 * time.Second, ZKPause: evenPause,
 		Turn: 16,
 		Workload: Workload{
 			Shape: Uniform, Clients: 6, Keys: 6, Operations: 400, Timeout: 2 * time.Second, ValueBytes: 8,
@@ -123,6 +130,9 @@ func defaultSetup() Setup {
 		Outside: OutsideMixed,
 	}
 }
+
+// evenPause is the ZKPause of a header without one.
+const evenPause = 0.5
 
 // A headerField is one value of the header: a word of the line, after "key="
 // if the line has several.
@@ -172,6 +182,14 @@ var header = []headerField{
 	{"zk-rates", "lose-watch", func(s *Setup) textValue { return (*rateValue)(&s.ZKRates.LoseWatch) }},
 	{"zk-rates", "read-first", func(s *Setup) textValue { return (*rateValue)(&s.ZKRates.ReadFirst) }},
 	{"zk-rates", "stall", func(s *Setup) textValue { return (*rateValue)(&s.ZKRates.Stall) }},
+	{"zk-rates", "late-zxid", func(s *Setup) textValue { return (*rateValue)(&s.ZKRates.LateZxid) }},
+	{"zk-pause", "", func(s *Setup) textValue { return (*rateValue)(&s.ZKPause) }},
+	{"zk-scripts", "", func(s *Setup) textValue { return &intValue{&s.ZKScripts, 0, maxZKScripts} }},
+	{"zk-door", "one-at-a-time", func(s *Setup) textValue { return (*switchValue)(&s.Door.OneAtATime) }},
+	{"zk-door", "deadlines", func(s *Setup) textValue { return (*switchValue)(&s.Door.Deadlines) }},
+	{"zk-door", "coalesce", func(s *Setup) textValue { return (*switchValue)(&s.Door.Coalesce) }},
+	{"zk-door", "watchdog", func(s *Setup) textValue { return (*switchValue)(&s.Door.Watchdog) }},
+	{"zk-door", "rewatch", func(s *Setup) textValue { return (*rateValue)(&s.Door.Rewatch) }},
 	{"turn", "", func(s *Setup) textValue { return &intValue{&s.Turn, 1, 256} }},
 	{"workload", "shape", func(s *Setup) textValue {
 		return &wordValue{(*string)(&s.Workload.Shape), []string{string(Uniform), string(Hot), string(Boundary)}}
@@ -264,6 +282,23 @@ func (v *rateValue) Set(word string) error {
 		return fmt.Errorf("%q is no probability from 0 to 1", word)
 	}
 	*v = rateValue(f)
+	return nil
+}
+
+type switchValue bool
+
+func (v *switchValue) String() string {
+	if *v {
+		return "on"
+	}
+	return "off"
+}
+
+func (v *switchValue) Set(word string) error {
+	if word != "on" && word != "off" {
+		return fmt.Errorf("%q is neither on nor off", word)
+	}
+	*v = word == "on"
 	return nil
 }
 

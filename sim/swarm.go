@@ -187,7 +187,24 @@ func (d *swarm) drawRates() {
 			LoseWatch:  d.rate(30, 0.02, 0.5, "zk lose watch"),
 			ReadFirst:  d.rate(30, 0.02, 0.5, "zk read first"),
 			Stall:      d.rate(20, 0.02, 0.2, "zk stall"),
+			LateZxid:   d.rate(30, 0.02, 0.5, "zk late zxid"),
 		}
+		d.setup.ZKPause = [4]float64{evenPause, evenPause, 0, 1}[d.below(4, "zk pause")]
+	}
+	if d.on("zookeeper scripts") {
+		d.setup.ZKScripts = 1 + d.below(maxZKScripts, "zk scripts")
+	}
+	d.drawDoor()
+}
+
+// drawDoor takes each habit of the real adapter in most runs.
+func (d *swarm) drawDoor() {
+	d.setup.Door = DoorView{
+		OneAtATime: d.share(70, "door one at a time"),
+		Deadlines:  d.share(70, "door deadlines"),
+		Coalesce:   d.share(70, "door coalesce"),
+		Watchdog:   d.share(70, "door watchdog"),
+		Rewatch:    d.rate(50, 0.05, 1, "door rewatch"),
 	}
 }
 
@@ -227,6 +244,9 @@ var sources = []source{
 	{"pattern bridge", 40, Range{5 * time.Second, 20 * time.Second}, bridge},
 	{"layout move", 60, Range{2 * time.Second, 12 * time.Second}, movePartition},
 	{"layout move and crash", 25, Range{6 * time.Second, 30 * time.Second}, moveAndCrash},
+	{"zookeeper late", 15, Range{4 * time.Second, 30 * time.Second}, oneNode(ZKLate, Range{})},
+	{"zookeeper isolate", 20, Range{6 * time.Second, 40 * time.Second}, zookeeperServer(ZKIsolate, Range{200 * time.Millisecond, 8 * time.Second})},
+	{"zookeeper wipe", 15, Range{8 * time.Second, 40 * time.Second}, zookeeperServer(ZKWipe, Range{200 * time.Millisecond, 6 * time.Second})},
 	{"layout cancel", 30, Range{4 * time.Second, 30 * time.Second}, cancelMove},
 }
 
@@ -455,6 +475,12 @@ func zookeeperLag(f *source, d *swarm, n uint64, at time.Duration) []Step {
 		Lag: f.lasting(d, Range{20 * time.Millisecond, 2 * time.Second}, n),
 		For: time.Duration(1+f.draw(d, 6, n, 1)) * time.Second,
 	}}
+}
+
+func zookeeperServer(verb Verb, lasts Range) maker {
+	return func(f *source, d *swarm, n uint64, at time.Duration) []Step {
+		return []Step{{At: at, Do: verb, Server: f.draw(d, d.setup.ZKServers, n, 0), For: f.lasting(d, lasts, n)}}
+	}
 }
 
 // movePartition moves one partition to other nodes, as many as its replicas.

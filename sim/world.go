@@ -36,6 +36,8 @@ type Config struct {
 	ZooKeeper zksim.Config
 	// SessionTimeout that nodes ask for. Default 10 s.
 	SessionTimeout time.Duration
+	// Door is how much of the real adapter the nodes' sessions show.
+	Door DoorView
 
 	Disk  DiskProfile
 	Turns TurnProfile
@@ -177,6 +179,12 @@ const (
 	faultMove
 	faultCancel
 	faultCutZooKeeper
+	faultDoorQueued
+	faultDoorUnsent
+	faultDoorLate
+	faultDoorCoalesced
+	faultDoorWatchdog
+	faultDoorHeld
 
 	faults
 )
@@ -197,6 +205,13 @@ var faultNames = [faults]string{
 	faultCancel:     "cancel",            // an outside hand cancelled one
 
 	faultCutZooKeeper: "cut-zookeeper", // a session lost its connection to CutZooKeeper
+
+	faultDoorQueued:    "door-call-queued",     // a call waited for the answer of the one before
+	faultDoorUnsent:    "door-call-unsent",     // a call ended unknown since there was no connection
+	faultDoorLate:      "door-call-late",       // a call ended unknown since its answer took too long
+	faultDoorCoalesced: "door-event-coalesced", // a change was not told since one of its path was on its way
+	faultDoorWatchdog:  "door-watchdog",        // a session counted as over that nobody had said was
+	faultDoorHeld:      "door-call-held",       // a call waited for the watches to be set again
 }
 
 // MaxHosts bounds Config.Hosts.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"dkv/node"
 	"dkv/zksim"
@@ -11,11 +12,36 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
+// DoorView is in which ways, beyond those of zksim, sessions show what the
+// adapter to the real ZooKeeper shows: each is a habit of it that a node has to
+// live with. The zero value has none of them.
+type DoorView struct {
+	// OneAtATime: a call goes out once the one before is answered.
+	OneAtATime bool
+	// Deadlines: a call that can't go out within a quarter of the session
+	// timeout, or has no answer within the whole of it, ends unknown. The
+	// latter costs the connection.
+	Deadlines bool
+	// Coalesce: a change of a path is told once until the node has heard of it
+	// or got an answer.
+	Coalesce bool
+	// Watchdog: a session that no server took back within twice its timeout
+	// counts as over, though ZooKeeper may hold it alive.
+	Watchdog bool
+	// Rewatch is the chance, of each reconnect with watches armed, that calls
+	// wait rewatchWait since nobody says that the watches are set again.
+	Rewatch float64
+}
+
+// rewatchWait is the adapter's patience with the library after a reconnect.
+const rewatchWait = 250 * time.Millisecond
+
 // zkDoor opens a process's sessions with the simulated ZooKeeper.
 type zkDoor struct{ life *life }
 
 func (z zkDoor) Open(events func(node.SessionEvent)) node.Session {
-	s := &session{life: z.life, events: events}
+	w := z.life.world()
+	s := &session{life: z.life, world: w, view: w.cfg.Door, events: events, dirty: make(map[string]struct{})}
 	if z.life.ended {
 		s.closed = true
 		return s
@@ -24,7 +50,6 @@ func (z zkDoor) Open(events func(node.SessionEvent)) node.Session {
 		panic("sim: a node opened a session while it has one")
 	}
 	z.life.session = s
-	w := z.life.world()
 	s.client = w.zookeeper.Connect(z.life.host.name, w.cfg.SessionTimeout, s)
 	return s
 }
@@ -33,17 +58,28 @@ func (z zkDoor) Open(events func(node.SessionEvent)) node.Session {
 // and events reach the node as events of its process.
 type session struct {
 	life    *life
+	world   *World
+	view    DoorView
 	client  *zksim.Client
 	events  func(node.SessionEvent)
-	closed  bool // by the node
+	closed  bool // by the node, or with its process
 	expired bool
-	calls   []*answer // not answered, in the order made
+	calls   []*zkCall // not answered, in the order made
+
+	connected bool
+	held      bool // calls wait for the watches to be set again
+	silence   uint64
+	dirty     map[string]struct{} // paths whose change is on its way to the node
 }
 
-// answer is a call's place in the order of answers.
-type answer struct {
+// zkCall is one call's place in the order of answers.
+type zkCall struct {
+	about   string
+	send    func() // nil once it went out
+	fail    func(error)
 	payload uint64
-	fn      func() // nil: not known yet
+	answer  func() // nil: not known yet
+	stop    func() // its deadline
 }
 
 func (s *session) ID() int64 {
@@ -56,56 +92,53 @@ func (s *session) ID() int64 {
 // Get reads a znode. Two requests go out when it is to be watched, one behind
 // the other, since ZooKeeper arms a watch on a missing znode for exists alone.
 func (s *session) Get(path string, watch bool, done func([]byte, node.Stat, error)) {
-	a := s.call()
-	if s.over() {
-		s.settle(a, path, zksim.ErrClosing, func(err error) { done(nil, node.Stat{}, err) })
-		return
-	}
-	var armed error
-	if watch {
-		s.client.Exists(path, true, func(_ zksim.Stat, err error) { armed = err })
-	}
-	s.client.Get(path, watch, func(data []byte, stat zksim.Stat, err error) {
-		if errors.Is(err, zksim.ErrNoNode) && watch && armed != nil && !errors.Is(armed, zksim.ErrNoNode) {
-			err = armed // missing, and no watch tells of its creation
+	c := &zkCall{about: path, fail: func(err error) { done(nil, node.Stat{}, err) }}
+	c.send = func() {
+		var armed error
+		if watch {
+			s.client.Exists(path, true, func(_ zksim.Stat, err error) { armed = err })
 		}
-		s.settle(a, path, err, func(err error) { done(data, statOf(stat), err) })
-	})
+		s.client.Get(path, watch, func(data []byte, stat zksim.Stat, err error) {
+			if errors.Is(err, zksim.ErrNoNode) && watch && armed != nil && !errors.Is(armed, zksim.ErrNoNode) {
+				err = armed // missing, and no watch tells of its creation
+			}
+			s.settle(c, err, func(err error) { done(data, statOf(stat), err) })
+		})
+	}
+	s.make(c)
 }
 
 // Children lists the names under a znode.
 func (s *session) Children(path string, watch bool, done func([]string, error)) {
-	a := s.call()
-	if s.over() {
-		s.settle(a, path, zksim.ErrClosing, func(err error) { done(nil, err) })
-		return
+	c := &zkCall{about: path, fail: func(err error) { done(nil, err) }}
+	c.send = func() {
+		s.client.Children(path, watch, func(names []string, _ zksim.Stat, err error) {
+			slices.Sort(names)
+			s.settle(c, err, func(err error) { done(names, err) })
+		})
 	}
-	s.client.Children(path, watch, func(names []string, _ zksim.Stat, err error) {
-		slices.Sort(names)
-		s.settle(a, path, err, func(err error) { done(names, err) })
-	})
+	s.make(c)
 }
 
 // Multi makes all the changes or none.
 func (s *session) Multi(ops []node.Op, done func(error)) {
-	a := s.call()
-	if s.over() {
-		s.settle(a, "multi", zksim.ErrClosing, done)
-		return
-	}
 	list := make([]zksim.Op, len(ops))
 	for i, op := range ops {
 		list[i] = opOf(op)
 	}
-	s.client.Multi(list, func(results []zksim.OpResult, err error) {
-		for i := range results {
-			if e := results[i].Err; e != zksim.OK && e != zksim.ErrRuntimeInconsistency {
-				s.settle(a, "multi", e, func(err error) { done(&node.OpError{Op: i, Err: err}) })
-				return
+	c := &zkCall{about: "multi", fail: done}
+	c.send = func() {
+		s.client.Multi(list, func(results []zksim.OpResult, err error) {
+			for i := range results {
+				if e := results[i].Err; e != zksim.OK && e != zksim.ErrRuntimeInconsistency {
+					s.settle(c, e, func(err error) { done(&node.OpError{Op: i, Err: err}) })
+					return
+				}
 			}
-		}
-		s.settle(a, "multi", err, done)
-	})
+			s.settle(c, err, done)
+		})
+	}
+	s.make(c)
 }
 
 // Close ends the session.
@@ -119,6 +152,7 @@ func (s *session) Close(done func()) {
 		return
 	}
 	s.closed = true
+	s.failUnsent(zksim.ErrClosing)
 	s.client.Close(func() { s.post(KindAnswer, 0, done) })
 }
 
@@ -126,7 +160,11 @@ func (s *session) over() bool { return s.closed || s.expired }
 
 // abandon is the end of the process: the session lives until it expires.
 func (s *session) abandon() {
+	for _, c := range s.calls {
+		c.unarm()
+	}
 	s.calls = nil
+	s.closed = true
 	if s.client != nil {
 		s.client.Abandon()
 	}
@@ -141,11 +179,13 @@ func (s *session) SessionEvent(state zksim.SessionState) {
 	switch state {
 	case zksim.HasSession:
 		kind = node.EventConnected
+		s.onConnected()
 	case zksim.Disconnected:
 		kind = node.EventDisconnected
 		if s.life.host.cutFromZK {
-			s.life.world().count(faultCutZooKeeper)
+			s.world.count(faultCutZooKeeper)
 		}
+		s.onDisconnected()
 	case zksim.Expired:
 		kind = node.EventExpired
 		s.expired = true
@@ -153,45 +193,202 @@ func (s *session) SessionEvent(state zksim.SessionState) {
 		panic(fmt.Sprintf("sim: session state %v", state))
 	}
 	s.tell(node.SessionEvent{Kind: kind})
+	if s.expired {
+		s.failUnsent(zksim.ErrSessionExpired)
+	}
+	s.sendNext()
+}
+
+func (s *session) onConnected() {
+	s.connected, s.held = true, false
+	s.silence++
+	if s.view.Rewatch == 0 || !s.client.Watching() {
+		return
+	}
+	if s.life.host.rewatches.float() < s.view.Rewatch {
+		s.held = true
+		since := s.silence
+		s.after(rewatchWait, func() {
+			if s.silence == since {
+				s.held = false
+				s.sendNext()
+			}
+		})
+	}
+}
+
+func (s *session) onDisconnected() {
+	s.connected, s.held = false, false
+	s.silence++
+	if !s.view.Watchdog {
+		return
+	}
+	since := s.silence
+	s.after(2*s.client.Timeout(), func() {
+		if s.over() || s.silence != since {
+			return
+		}
+		s.world.count(faultDoorWatchdog)
+		s.expired = true
+		s.tell(node.SessionEvent{Kind: node.EventExpired})
+		s.failUnsent(zksim.ErrSessionExpired)
+		s.client.Close(nil)
+	})
 }
 
 // WatchEvent tells the node that a watch fired.
 func (s *session) WatchEvent(e zksim.Event) {
-	if !s.over() {
-		s.tell(node.SessionEvent{Kind: node.EventChanged, Path: e.Path})
+	if s.over() {
+		return
 	}
+	if s.view.Coalesce {
+		if _, told := s.dirty[e.Path]; told {
+			s.world.count(faultDoorCoalesced)
+			return
+		}
+		s.dirty[e.Path] = struct{}{}
+	}
+	s.tell(node.SessionEvent{Kind: node.EventChanged, Path: e.Path})
 }
 
 func (s *session) tell(ev node.SessionEvent) {
 	s.post(KindSession, uint64(ev.Kind)<<56^xxhash.Sum64String(ev.Path), func() {
+		if ev.Kind == node.EventChanged {
+			delete(s.dirty, ev.Path)
+		}
 		if !s.closed { // it may have been, while this waited for its turn
 			s.events(ev)
 		}
 	})
 }
 
-// call takes a place in the order of answers.
-func (s *session) call() *answer {
-	a := new(answer)
-	s.calls = append(s.calls, a)
-	return a
+// The life of a call, in order:
+//
+//	make ─▶ sendNext ─▶ settle, or late ─▶ answerNext
+
+// make takes a place in the order of answers, and goes out when it may.
+func (s *session) make(c *zkCall) {
+	s.calls = append(s.calls, c)
+	if s.over() {
+		c.send = nil
+		s.settle(c, zksim.ErrClosing, c.fail)
+		return
+	}
+	if s.view.Deadlines {
+		c.stop = s.after(s.timeout(), func() { s.late(c) })
+		if !s.sendable() {
+			s.after(s.timeout()/4, func() { s.unsent(c) })
+		}
+	}
+	s.sendNext()
+	switch {
+	case c.send == nil:
+	case s.held:
+		s.world.count(faultDoorHeld)
+	case s.connected:
+		s.world.count(faultDoorQueued)
+	}
+}
+
+func (s *session) timeout() time.Duration { return s.client.Timeout() }
+
+// sendable says whether a call may go out now. Without deadlines the client
+// itself keeps it until there is a connection.
+func (s *session) sendable() bool { return !s.held && (s.connected || !s.view.Deadlines) }
+
+// sendNext lets calls out, in their order.
+func (s *session) sendNext() {
+	for i, c := range s.calls {
+		switch {
+		case c.send == nil:
+			continue
+		case !s.sendable() || s.over():
+			return
+		case i > 0 && s.view.OneAtATime:
+			return
+		}
+		send := c.send
+		c.send = nil
+		send()
+	}
+}
+
+// unsent ends a call that found no connection for too long.
+func (s *session) unsent(c *zkCall) {
+	if c.send != nil && !s.sendable() {
+		c.send = nil
+		s.world.count(faultDoorUnsent)
+		s.settle(c, zksim.ErrNoServer, c.fail)
+	}
+}
+
+// late ends a call whose answer did not come in time, and the connection with
+// it, since what follows must not overtake it.
+func (s *session) late(c *zkCall) {
+	if c.answer != nil {
+		return
+	}
+	s.world.count(faultDoorLate)
+	if c.send == nil {
+		s.client.Cut()
+	}
+	c.send = nil
+	s.settle(c, zksim.ErrConnectionLoss, c.fail)
+}
+
+func (s *session) failUnsent(code zksim.Code) {
+	for _, c := range slices.Clone(s.calls) {
+		if c.send != nil {
+			c.send = nil
+			s.settle(c, code, c.fail)
+		}
+	}
 }
 
 // settle maps an error and gives a call its answer, which goes out behind
-// those of all earlier calls.
-func (s *session) settle(a *answer, about string, err error, done func(error)) {
+// those of all earlier calls. Only the first answer counts.
+func (s *session) settle(c *zkCall, err error, done func(error)) {
+	if c.answer != nil {
+		return
+	}
 	code := zksim.OK
 	if err != nil && !errors.As(err, &code) {
 		panic(fmt.Sprintf("sim: ZooKeeper answered %v", err))
 	}
 	mapped := errorOf(code)
-	a.payload = uint64(uint32(code)) ^ xxhash.Sum64String(about)
-	a.fn = func() { done(mapped) }
-	for len(s.calls) > 0 && s.calls[0].fn != nil {
+	c.payload = uint64(uint32(code)) ^ xxhash.Sum64String(c.about)
+	c.answer = func() { done(mapped) }
+	c.unarm()
+	for len(s.calls) > 0 && s.calls[0].answer != nil {
 		first := s.calls[0]
 		s.calls[0] = nil
 		s.calls = s.calls[1:]
-		s.post(KindAnswer, first.payload, first.fn)
+		clear(s.dirty) // a change told from now on is news after this answer
+		s.post(KindAnswer, first.payload, first.answer)
+	}
+	s.sendNext()
+}
+
+func (c *zkCall) unarm() {
+	if c.stop != nil {
+		c.stop()
+		c.stop = nil
+	}
+}
+
+// after is a timer of the adapter's: it stands still with the process.
+func (s *session) after(d time.Duration, fn func()) (stop func()) {
+	return s.world.After(d, func() { s.whenRunning(fn) })
+}
+
+func (s *session) whenRunning(fn func()) {
+	const glance = 250 * time.Millisecond
+	switch {
+	case s.life.ended:
+	case s.life.host.state == Paused:
+		s.world.After(glance, func() { s.whenRunning(fn) })
+	default:
+		fn()
 	}
 }
 

@@ -17,8 +17,11 @@ type zkScript struct {
 	events  []node.SessionEvent
 }
 
-func newZKScript(t *testing.T) *zkScript {
-	s := &zkScript{puppetWorld: newPuppetWorld(t, Config{Seed: 4, ZooKeeper: quickZK(), SessionTimeout: time.Second})}
+func newZKScript(t *testing.T) *zkScript { return newZKScriptOf(t, DoorView{}) }
+
+func newZKScriptOf(t *testing.T, view DoorView) *zkScript {
+	cfg := Config{Seed: 4, ZooKeeper: quickZK(), SessionTimeout: time.Second, Door: view}
+	s := &zkScript{puppetWorld: newPuppetWorld(t, cfg)}
 	s.open(s.start(0))
 	return s
 }

@@ -351,6 +351,11 @@ func (k *Checker) onAnswer(cl *Client, c *conn, req *request, r *reply) {
 		k.acked = max(k.acked, r.zxid)
 	case reqGet, reqExists, reqChildren:
 		k.onRead(cl, c, req, r)
+	case reqAddWatch: // which takes the place of what stood there
+		delete(c.armed, watchKey{DataWatch, req.op.Path})
+		delete(c.armed, watchKey{ChildWatch, req.op.Path})
+	case reqSetWatches:
+		clear(c.armed)
 	}
 }
 

@@ -475,3 +475,9 @@ func (cl *Client) onWatchEvent(c *conn, e Event, zxid int64) {
 	}
 	cl.handler.WatchEvent(e)
 }
+
+// Watching says whether there is a watch that the client would restore at a
+// reconnect.
+func (cl *Client) Watching() bool {
+	return len(cl.watchData)+len(cl.watchExist)+len(cl.watchChild)+len(cl.watchStaying) > 0
+}

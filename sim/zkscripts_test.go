@@ -1,0 +1,117 @@
+package sim
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"dkv/zksim"
+)
+
+// scriptSchedule is a short run in which scripts do all they can.
+const scriptSchedule = `seed 7
+nodes 3
+partitions 2
+zk servers=3 session=1s
+zk-scripts 3
+zk-rates lose-before=0.02 lose-after=0.02 apply-late=0.02 lose-watch=0.1 read-first=0.1 stall=0.02 late-zxid=0.2
+zk-door one-at-a-time=on deadlines=on coalesce=on watchdog=on rewatch=0.5
+workload operations=100
+phases faults=90s
+at 5s zk-isolate 0 for 4s
+at 12s zk-wipe 1 for 3s
+at 20s zk-leader
+at 25s zk-late n1
+at 30s zk-lag 2 1s for 5s
+`
+
+func TestScriptsUseWhatNodesDoNot(t *testing.T) {
+	s, err := ParseSchedule(scriptSchedule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acts := make(map[string]int)
+	r, err := Run(s, RunOptions{Note: noteScripts(acts)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Violations) > 0 {
+		t.Errorf("%v", r.Violations)
+	}
+	for i := range zkActs {
+		if acts[zkActs[i].name] == 0 {
+			t.Errorf("no script %s", zkActs[i].name)
+		}
+	}
+	counted := make(map[string]uint64)
+	for _, c := range r.Counters {
+		counted[c.Name] = c.Count
+	}
+	for _, name := range []string{
+		"zk-sequence-gap", "zk-sequence-stuck", "zk-superseded-connection-read", "zk-session-moved", "zk-oversized-request",
+		"zk-children-unordered", "zk-node-swept", "zk-foreign-ephemeral", "zk-version-reset", "zk-multi-failed",
+	} {
+		if counted[name] == 0 {
+			t.Errorf("%s never took effect", name)
+		}
+	}
+}
+
+func TestWhatScriptsWereToldIsHeldAgainstTheEnd(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		lie  func(z *zkScripts)
+		want string
+	}{
+		{"nothing is wrong", func(*zkScripts) {}, ""},
+		{"a set that was answered is not there", func(z *zkScripts) { z.acked += 1000 }, "the ledger was set"},
+		{"a set came from nowhere", func(z *zkScripts) { z.acked, z.unknown = 0, 0 }, "the ledger was set"},
+		{"a queued node is gone", func(z *zkScripts) { z.queued["/scripts/queue/q-x"] = struct{}{} }, "it is gone"},
+	} {
+		w, err := New(Config{Seed: 9, ZooKeeper: zksim.Config{Servers: 3}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		z := newZKScripts(w, 2, func(string, ...any) {})
+		z.begin()
+		for z.acked < 3 && w.Step() {
+		}
+		z.end()
+		c.lie(z)
+		wrong := strings.Join(z.audit(), "; ")
+		if c.want == "" && wrong != "" || !strings.Contains(wrong, c.want) {
+			t.Errorf("%s: %q, want %q", c.name, wrong, c.want)
+		}
+	}
+}
+
+// A cluster whose ZooKeeper forgot everything serves on with what it knows.
+func TestLostZooKeeperIsSurvived(t *testing.T) {
+	s, err := ParseSchedule(`seed 3
+nodes 3
+partitions 2
+zk servers=3 session=1s
+phases faults=6s core=0s converge=0s
+at 4s zk-lose-all
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Run(s, RunOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range r.Violations {
+		if v.Class != Convergence && v.Class != Progress { // which nobody promises then
+			t.Errorf("%v", v)
+		}
+	}
+}
+
+func noteScripts(acts map[string]int) func(time.Duration, string) {
+	return func(_ time.Duration, what string) {
+		if words, found := strings.CutPrefix(what, "script s"); found {
+			acts[words[2:]]++
+		}
+	}
+}
