@@ -117,3 +117,36 @@ func ExampleTree() {
 	// 2 true /q/n-0000000000 [{1 /q/n-0000000000}]
 	// 3 false  []
 }
+
+// A Checker holds the ensemble to its promises while it is maltreated.
+func ExampleChecker() {
+	c := &clock{}
+	checker := zksim.NewChecker(nil)
+	zk := zksim.NewService(c, seed(7), zksim.Config{Servers: 3, Checker: checker})
+	alice := zk.Connect("host-a", 4*time.Second, silent{})
+	c.run(time.Second)
+	for i := range 20 {
+		alice.Create("/q-", nil, zksim.Sequential, func(zksim.CreateResult, error) {})
+		if i == 10 {
+			zk.LoseNextWrite("host-a", true)
+			zk.ChangeLeader(true)
+		}
+		c.run(c.Now() + time.Second)
+	}
+	zk.Audit()
+	fmt.Println(len(checker.Violations()), "promises broken")
+	for _, n := range zk.Counters() {
+		if n.Name == "leader-changed" {
+			fmt.Println(n.Name, n.Count)
+		}
+	}
+	// Output:
+	// 0 promises broken
+	// leader-changed 1
+}
+
+// silent is an application that hears nothing.
+type silent struct{}
+
+func (silent) SessionEvent(zksim.SessionState) {}
+func (silent) WatchEvent(zksim.Event)          {}
