@@ -64,8 +64,8 @@ func TestPipelineWithoutReading(t *testing.T) {
 // TestEventsForNobodyEnd: events cannot be held back, so a client that takes
 // none of them loses its connection.
 func TestEventsForNobodyEnd(t *testing.T) {
-	s := NewTestWith(t, Options{Tick: time.Second})
-	c, other := newSession(t, s.Address(), 20*time.Second), newSession(t, s.Address(), 20*time.Second)
+	s := NewTestWith(t, Options{Tick: time.Second, MaxSessionTimeout: time.Hour})
+	c, other := newSession(t, s.Address(), time.Hour), newSession(t, s.Address(), time.Hour)
 	path := "/" + strings.Repeat("long", 120_000)
 	want(t, "create", other.create(path, "", 0).Err, zksim.OK)
 	want(t, "addWatch", c.call(opAddWatch, func(e *encoder) { e.str(path); e.i32(modePersistent) }).Err, zksim.OK)
@@ -77,7 +77,7 @@ func TestEventsForNobodyEnd(t *testing.T) {
 		want(t, "set", other.set(path, "", -1).Err, zksim.OK)
 	}
 	want(t, "another client", other.exists("/", false).Err, zksim.OK)
-	back, err := hello(t, s.Address(), 20*time.Second, c.session, c.password, c.lastZxid)
+	back, err := hello(t, s.Address(), time.Hour, c.session, c.password, c.lastZxid)
 	if err != nil || back.session != c.session {
 		t.Errorf("its session ended too: %v", err)
 	}
