@@ -206,6 +206,7 @@ func (c *conn) write() {
 			return
 		}
 		if len(out) == 0 && last {
+			c.linger()
 			return
 		}
 		_ = c.nc.SetWriteDeadline(time.Now().Add(c.patience()))
@@ -218,6 +219,18 @@ func (c *conn) write() {
 			return
 		}
 	}
+}
+
+// linger says that nothing more comes, and waits a while for the client to hang
+// up too. To close at once, with requests unread, would throw away answers that
+// are still on their way.
+func (c *conn) linger() {
+	half, ok := c.nc.(*net.TCPConn)
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = half.SetReadDeadline(time.Now().Add(closeTime))
+	_, _ = io.Copy(io.Discard, half) // ends with the client, or the deadline
 }
 
 func (c *conn) patience() time.Duration {
