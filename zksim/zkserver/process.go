@@ -285,7 +285,8 @@ func (s *Server) serveWrite(c *conn, req *request) {
 		return
 	}
 	if req.write.Code == zksim.OpCheck && r.Err == zksim.OK {
-		return // outside a multi ZooKeeper fails to put its answer together
+		s.after(c, r.Zxid, func() {}) // outside a multi ZooKeeper fails to put its answer together
+		return
 	}
 	if unreadable(&r) {
 		s.after(c, r.Zxid, func() { s.answer(c, req, r.Zxid, zksim.ErrMarshalling, nil) })

@@ -35,6 +35,14 @@ func TestSuiteDurable(t *testing.T) {
 	runSuite(t, target{addr: s.Address(), tick: realTick})
 }
 
+// As a follower that shows everything a while later.
+func TestSuiteLagging(t *testing.T) {
+	t.Parallel()
+	s := NewTestWith(t, Options{Tick: realTick, ContainerInterval: sweepsOften})
+	s.Lag(5 * time.Millisecond)
+	runSuite(t, target{addr: s.Address(), tick: realTick})
+}
+
 func TestSuiteOnRealZooKeeper(t *testing.T) {
 	t.Parallel()
 	runSuite(t, target{addr: startSweepingZK(t, sweepsOften).addr, tick: realTick, real: true})
