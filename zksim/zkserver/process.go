@@ -160,7 +160,7 @@ func resolved(op zksim.Op, auth []zksim.Identity) zksim.Op {
 	return op
 }
 
-func (s *Server) tell(watcher int64, ev zksim.Event) {
+func (s *Server) tellNow(watcher int64, ev zksim.Event) {
 	c := s.byID[watcher]
 	if c == nil {
 		return

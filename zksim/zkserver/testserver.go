@@ -94,6 +94,22 @@ func (ts *TestServer) Lag(by time.Duration) {
 	ts.call(func() { ts.setLag(by) })
 }
 
+// DelayWatches makes every watch event come by later than it happens, in order,
+// while reads and replies do not wait for it: a client then reads what changed
+// before it is told, as one may whose library hands out events and answers by
+// different ways. 0 ends it: what is held back is told at once.
+func (ts *TestServer) DelayWatches(by time.Duration) {
+	ts.call(func() {
+		ts.faults.delayWatches = max(0, by)
+		if by <= 0 {
+			for _, d := range ts.faults.delayed {
+				ts.tellNow(d.watcher, d.event)
+			}
+			ts.faults.delayed = nil
+		}
+	})
+}
+
 // Wipe makes the server lose its state, sessions included, as one whose disk
 // was replaced: connections break, and clients that have seen more than is left
 // are refused. It is for servers in memory, and ends a lag.

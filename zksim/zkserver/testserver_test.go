@@ -259,3 +259,31 @@ func TestContainersAndTTLNodesGo(t *testing.T) {
 	want(t, "its zxid", c.exists("/", false).Stat.Pzxid, z+1)
 	want(t, "its event", fmt.Sprint(c.takeEvents()), fmt.Sprint([]zksim.Event{{Type: zksim.EventDeleted, Path: "/box"}}))
 }
+
+func TestDelayedWatchesComeLateAndInOrder(t *testing.T) {
+	s := NewTestWith(t, Options{Tick: time.Second})
+	c := newSession(t, s.Address(), 20*time.Second)
+	c.create("/a", "", 0)
+	c.read(opGetData, "/a", true)
+	c.exists("/b", true)
+	s.DelayWatches(testLag)
+	began := time.Now()
+	c.set("/a", "new", -1)
+	c.create("/b", "", 0)
+	early := len(c.takeEvents())
+	if time.Since(began) > testLag {
+		t.Skip("this machine is too busy to look before the delay is over")
+	}
+	want(t, "told with the reply", early, 0)
+	want(t, "what is read meanwhile", string(c.read(opGetData, "/a", true).Data), "new")
+	waitFor(t, "both events", func() bool { c.call(opPing, nil); return len(c.events) == 2 })
+	slowly(t, "the events", began)
+	want(t, "their order", c.takeEvents(), []zksim.Event{
+		{Type: zksim.EventDataChanged, Path: "/a"}, {Type: zksim.EventCreated, Path: "/b"},
+	})
+	s.DelayWatches(time.Hour)
+	c.set("/a", "newer", -1)
+	want(t, "told within the hour", len(c.takeEvents()), 0)
+	s.DelayWatches(0)
+	want(t, "told when the delay ends", c.takeEvents(), []zksim.Event{{Type: zksim.EventDataChanged, Path: "/a"}})
+}
