@@ -209,6 +209,7 @@ var zkActs = []zkAct{
 	{"is cut off", 5, (*scriptHost).cutHost},
 	{"breaks its connection", 3, func(s *scriptHost) { s.client.Cut() }},
 	{"crashes", 2, (*scriptHost).crash},
+	{"misses what comes and goes", 3, (*scriptHost).missBrief},
 	{"asks for too much", 1, (*scriptHost).oversize},
 }
 
@@ -378,6 +379,22 @@ func (s *scriptHost) useOld() {
 			}
 		})
 	}
+}
+
+// missBrief waits for a node and loses its connection just when another session
+// makes the node and deletes it again: of that ZooKeeper tells nothing to who
+// comes back.
+func (s *scriptHost) missBrief() {
+	w, client, path := s.scripts.world, s.client, scriptRoot+"/brief-of-"+s.name
+	visitor := w.zookeeper.Connect(s.name, client.Timeout(), deaf{})
+	client.Exists(path, true, func(zksim.Stat, error) {
+		visitor.Exists(path, false, func(zksim.Stat, error) {
+			client.Cut()
+			visitor.Create(path, nil, zksim.Ephemeral, func(zksim.CreateResult, error) {})
+			visitor.Delete(path, -1, func(error) {})
+			visitor.Close(nil)
+		})
+	})
 }
 
 // onlyRead lets the session sync and read for a while, so that nothing keeps it
