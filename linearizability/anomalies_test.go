@@ -228,7 +228,7 @@ var anomalies = []struct {
 func TestAnomalies(t *testing.T) {
 	for _, a := range anomalies {
 		t.Run(a.name, func(t *testing.T) {
-			r, err := Check(a.history, Options{SecondOpinion: true})
+			r, err := Check(a.history, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -242,7 +242,7 @@ func TestAnomalies(t *testing.T) {
 			if len(r.Violations) > 0 && r.Violations[0].Sentence != a.sentence {
 				t.Errorf("sentence\n%s\nwant\n%s", r.Violations[0].Sentence, a.sentence)
 			}
-			if plain, err := CheckPlain(a.history, 0); err != nil || plain != a.verdict {
+			if plain, err := CheckPlain(Register, a.history, 0); err != nil || plain != a.verdict {
 				t.Errorf("plain Porcupine: %v, %v", plain, err)
 			}
 		})

@@ -40,15 +40,16 @@ const (
 	ByIndex Method = iota
 	// BySearch: the pruned search went through the possible orders.
 	BySearch
-	// ByPorcupine: two puts write one value, so that pruning would be unsound,
-	// and Porcupine went through the possible orders of everything.
-	ByPorcupine
+	// ByPlainSearch: values do not name their writes (two puts share one, or
+	// there are appends or conditions on values), so that less can be pruned, and
+	// a search that supposes nothing of them went through the possible orders.
+	ByPlainSearch
 )
 
-var methodNames = [...]string{ByIndex: "order by log index", BySearch: "pruned search", ByPorcupine: "plain search"}
+var methodNames = [...]string{ByIndex: "order by log index", BySearch: "pruned search", ByPlainSearch: "plain search"}
 
 func (m Method) String() string {
-	if m <= ByPorcupine {
+	if m <= ByPlainSearch {
 		return methodNames[m]
 	}
 	return fmt.Sprintf("Method(%d)", uint8(m))
@@ -59,19 +60,27 @@ func (m Method) String() string {
 // a few thousand.
 const DefaultStepBudget = 4_000_000
 
-// porcupineBudget bounds the second opinion, whose memory grows with its steps.
-const porcupineBudget = 200_000
+// secondOpinionBudget is the number of steps that Porcupine may take on a key of
+// so many operations. It needs about two an operation, or, beside dozens of
+// unknown writes, too many.
+func secondOpinionBudget(operations int) int { return 20_000 + 20*operations }
 
 // Options of a check. The zero value means the defaults.
 type Options struct {
+	// Model is what a key is held against.
+	Model Model
 	// StepBudget bounds the search on each key. 0 means DefaultStepBudget.
 	StepBudget int
 	// VerdictOnly leaves out the contradictions: no sub-history is minimised.
 	VerdictOnly bool
-	// SecondOpinion asks Porcupine about every key as well, over the pruned
-	// operations and within a budget of its own. A key on which the two differ
-	// is Undecided.
-	SecondOpinion bool
+	// NoSecondOpinion leaves Porcupine out. Otherwise it is asked about every key
+	// as well, over the pruned operations and within a budget of its own; a key on
+	// which the two differ is Undecided, and one on which Porcupine has no answer
+	// is reported as such.
+	NoSecondOpinion bool
+	// Progress, if set, is told how many operations have been decided on since the
+	// last call, key by key. It may be called from several goroutines at once.
+	Progress func(operations int)
 	// Workers is how many keys are decided at once; 0 means GOMAXPROCS. The
 	// result does not depend on it.
 	Workers int
@@ -79,6 +88,7 @@ type Options struct {
 
 // A Result is what Check found.
 type Result struct {
+	Model      Model
 	Verdict    Verdict
 	Operations int
 	Keys       []KeyResult // by key
@@ -92,12 +102,16 @@ type KeyResult struct {
 	Verdict    Verdict
 	Method     Method
 	Operations int
-	Kept       int // of them, after pruning; all of them ByIndex and ByPorcupine
+	Kept       int // of them, after pruning; all of them ByIndex and where a clash was in plain sight
 	Steps      int // taken by the search
-	// SecondOpinion is Porcupine's verdict, if it was asked: of the whole key
-	// with Options.SecondOpinion, else of the contradiction. Asked says whether.
+	// SecondOpinion is Porcupine's verdict, if it was asked: of the whole key, or,
+	// where it had none or was not to be asked, of the contradiction. Undecided:
+	// it did not answer within its budget. Asked says whether.
 	SecondOpinion Verdict
 	Asked         bool
+	// Differ: Porcupine said the opposite of the other check. One of them is
+	// wrong, and the verdict is Undecided.
+	Differ bool
 	// Contradiction is there if the verdict is Illegal, unless VerdictOnly.
 	Contradiction *Contradiction
 }
@@ -107,10 +121,16 @@ type KeyResult struct {
 // Validate: the history is none.
 //
 // For each key the cheapest proof comes first: an order by log index that holds
-// (O(n log n)); else, values being unique, the pruned search; else Porcupine.
+// (O(n log n)); else the pruned search, or the plain one where values do not name
+// their writes. Porcupine gives a second opinion on each.
 func Check(history []Operation, o Options) (*Result, error) {
 	if err := Validate(history); err != nil {
 		return nil, err
+	}
+	for i := range history {
+		if err := o.Model.admits(&history[i]); err != nil {
+			return nil, fmt.Errorf("operation %d (client %d, called at stamp %d): %w", i, history[i].Client, history[i].Call, err)
+		}
 	}
 	if o.StepBudget <= 0 {
 		o.StepBudget = DefaultStepBudget
@@ -119,10 +139,13 @@ func Check(history []Operation, o Options) (*Result, error) {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	keys := byKey(history)
-	r := &Result{Operations: len(history), Keys: make([]KeyResult, len(keys))}
+	r := &Result{Model: o.Model, Operations: len(history), Keys: make([]KeyResult, len(keys))}
 	violations := make([][]Violation, len(keys))
 	inParallel(len(keys), workersFor(len(history), o.Workers), func(i int) {
 		r.Keys[i], violations[i] = checkKey(keys[i], o)
+		if o.Progress != nil {
+			o.Progress(len(keys[i].ops))
+		}
 	})
 	for i := range r.Keys {
 		r.Verdict = max(r.Verdict, r.Keys[i].Verdict)
@@ -212,19 +235,35 @@ type decision struct {
 	clash   *clash
 }
 
-// decide decides one key without looking at log indices.
-func decide(ops []*Operation, budget int) decision {
-	f, c := gatherFacts(ops)
+// reduceTo gathers the facts of one key and drops what cannot matter. With a
+// clash in plain sight nothing is left to decide.
+func reduceTo(m Model, ops []*Operation) decision {
+	f, c := gatherFacts(m, ops)
 	d := decision{method: BySearch, facts: f, clash: c}
+	if f.plain {
+		d.method = ByPlainSearch
+	}
 	switch {
 	case c != nil:
 		d.verdict = Illegal
-	case f.shared:
-		d.method = ByPorcupine
-		d.verdict, d.steps = askPorcupinePlain(f.ops, budget)
+	case f.plain:
+		d.kept = prunePlain(f)
 	default:
 		d.kept = prune(f)
-		s := newSearch(f, d.kept, budget)
+	}
+	return d
+}
+
+// decide decides one key without looking at log indices.
+func decide(m Model, ops []*Operation, budget int) decision {
+	d := reduceTo(m, ops)
+	switch {
+	case d.clash != nil:
+	case d.method == ByPlainSearch:
+		s := newPlainSearch(d.facts, d.kept, budget)
+		d.verdict, d.steps = s.run(), s.steps
+	default:
+		s := newSearch(d.facts, d.kept, budget)
 		d.verdict, d.steps = s.run(), s.steps
 	}
 	return d
@@ -232,23 +271,23 @@ func decide(ops []*Operation, budget int) decision {
 
 func checkKey(k keyHistory, o Options) (KeyResult, []Violation) {
 	r := KeyResult{Key: k.key, Method: ByIndex, Operations: len(k.ops), Kept: len(k.ops)}
-	holds := orderByIndexHolds(k.ops)
-	if holds && !o.SecondOpinion {
+	var d decision
+	switch holds := orderByIndexHolds(o.Model, k.ops); {
+	case holds && o.NoSecondOpinion:
 		return r, nil
+	case holds:
+		d = reduceTo(o.Model, k.ops)
+		r.ask(&d)
+		return r, nil
+	default:
+		d = decide(o.Model, k.ops, o.StepBudget)
+		r.Method, r.Verdict, r.Steps = d.method, d.verdict, d.steps
 	}
-	d := decide(k.ops, o.StepBudget)
-	if holds && d.verdict != Illegal {
-		d.verdict = Linearizable // proven, whether or not the search got there
-	}
-	if !holds {
-		r.Method = d.method
-	}
-	r.Verdict, r.Steps = d.verdict, d.steps
 	if d.kept != nil {
 		r.Kept = len(d.kept)
 	}
-	if o.SecondOpinion {
-		r.ask(&d, holds)
+	if !o.NoSecondOpinion {
+		r.ask(&d)
 	}
 	if r.Verdict != Illegal {
 		return r, nil
@@ -263,35 +302,31 @@ func checkKey(k keyHistory, o Options) (KeyResult, []Violation) {
 	return r, violationsOf(k, &d, r.Contradiction)
 }
 
-// ask puts the kept operations to Porcupine. Where it contradicts, or where the
-// search contradicts the order by index, one of the checkers is wrong.
-func (r *KeyResult) ask(d *decision, holds bool) {
-	if holds && d.verdict == Illegal {
-		r.Verdict = Undecided
-	}
-	if d.method != BySearch {
-		return
-	}
-	if d.clash != nil {
-		r.SecondOpinion, _ = askPorcupinePlain(d.facts.ops, porcupineBudget)
-	} else {
-		r.SecondOpinion, _ = askPorcupine(keptOperations(d), keptCloses(d), porcupineBudget)
-	}
+// ask puts the kept operations to Porcupine. Where it says the opposite one of
+// the checkers is wrong, and nobody knows which.
+func (r *KeyResult) ask(d *decision) {
 	r.Asked = true
+	ops, closes := d.facts.ops, []Stamp(nil)
+	if d.clash == nil {
+		ops, closes = keptOperations(d), keptCloses(d)
+	} else {
+		ops, closes = plainOperations(ops)
+	}
+	r.SecondOpinion, _ = askPorcupine(d.facts.model, ops, closes, secondOpinionBudget(len(ops)))
 	if r.SecondOpinion != Undecided && r.Verdict != Undecided && r.SecondOpinion != r.Verdict {
-		r.Verdict = Undecided
+		r.Verdict, r.Differ = Undecided, true
 	}
 }
 
 // askAboutContradiction has Porcupine confirm the few operations of the
 // contradiction: nobody should have to believe the search alone.
 func (r *KeyResult) askAboutContradiction() {
-	if r.Asked || r.Contradiction == nil {
+	if r.SecondOpinion == Illegal || r.Contradiction == nil || !r.Contradiction.asked {
 		return
 	}
-	r.SecondOpinion, r.Asked = r.Contradiction.confirmed, r.Contradiction.asked
-	if r.Asked && r.SecondOpinion == Linearizable {
-		r.Verdict = Undecided
+	r.SecondOpinion, r.Asked = r.Contradiction.confirmed, true
+	if r.SecondOpinion == Linearizable {
+		r.Verdict, r.Differ = Undecided, true
 	}
 }
 

@@ -6,24 +6,27 @@ import "testing"
 // nobody knows which.
 func TestCheckersThatDifferDecideNothing(t *testing.T) {
 	legal := []Operation{put(1, 1, 2, "a", 4), get(2, 3, 4, "a", 4)}
-	d := decide(byKey(legal)[0].ops, DefaultStepBudget)
+	illegal := []Operation{put(1, 1, 2, "a", 4), getAbsent(2, 3, 4)}
 	tests := []struct {
 		name    string
+		history []Operation
 		claimed Verdict
-		holds   bool // the order by index
 		want    Verdict
+		differ  bool
+		says    Verdict // Porcupine
 	}{
-		{"both say linearizable", Linearizable, false, Linearizable},
-		{"the search says illegal", Illegal, false, Undecided},
-		{"the search says illegal, the index is a proof", Illegal, true, Undecided},
-		{"the search has no answer", Undecided, false, Undecided},
+		{"both say linearizable", legal, Linearizable, Linearizable, false, Linearizable},
+		{"both say illegal", illegal, Illegal, Illegal, false, Illegal},
+		{"only the search says illegal", legal, Illegal, Undecided, true, Linearizable},
+		{"only the search or the index says linearizable", illegal, Linearizable, Undecided, true, Illegal},
+		{"the search has no answer", legal, Undecided, Undecided, false, Linearizable},
 	}
 	for _, test := range tests {
-		d.verdict = test.claimed
+		d := reduceTo(Register, byKey(test.history)[0].ops)
 		r := KeyResult{Verdict: test.claimed}
-		r.ask(&d, test.holds)
-		if r.Verdict != test.want || !r.Asked || r.SecondOpinion != Linearizable {
-			t.Errorf("%s: %v (Porcupine %v), want %v", test.name, r.Verdict, r.SecondOpinion, test.want)
+		r.ask(&d)
+		if r.Verdict != test.want || r.Differ != test.differ || !r.Asked || r.SecondOpinion != test.says {
+			t.Errorf("%s: %v (differ: %v, Porcupine %v), want %v", test.name, r.Verdict, r.Differ, r.SecondOpinion, test.want)
 		}
 	}
 

@@ -32,10 +32,10 @@ func contradict(k keyHistory, d *decision, budget int) *Contradiction {
 		slices.SortFunc(c.Core, func(a, b *Operation) int { return int(a.Call - b.Call) })
 		return c
 	}
-	m := newReduction(d.facts.ops, budget)
+	m := newReduction(d.facts.model, d.facts.ops, budget)
 	m.reduce()
 	ops, origins := m.build()
-	last := decide(ops, budget)
+	last := decide(d.facts.model, ops, budget)
 	for i, op := range m.ops {
 		if op.answered() && !m.weak[i] {
 			c.Core = append(c.Core, op)
@@ -45,14 +45,14 @@ func contradict(k keyHistory, d *decision, budget int) *Contradiction {
 	for i, op := range ops {
 		originOf[op] = origins[i]
 	}
-	if last.method == BySearch {
+	if last.clash == nil {
 		for _, k := range last.kept {
 			op := last.facts.ops[k.at]
 			if origin := originOf[op]; !op.answered() && c.helpsOrMayHelp(origin, k.closes) {
 				c.Context = append(c.Context, origin)
 			}
 		}
-		c.confirmed, _ = askPorcupine(keptOperations(&last), keptCloses(&last), confirmationBudget)
+		c.confirmed, _ = askPorcupine(d.facts.model, keptOperations(&last), keptCloses(&last), confirmationBudget)
 		c.asked = true
 	}
 	c.Sentence = explain(c.Core, last.facts)
@@ -77,6 +77,7 @@ func (c *Contradiction) helpsOrMayHelp(op *Operation, closes Stamp) bool {
 // effect is left out. Hence what is still illegal after a step contradicts
 // itself in the whole history too.
 type reduction struct {
+	model  Model
 	ops    []*Operation
 	weak   []bool
 	budget int // steps left
@@ -86,8 +87,8 @@ type reduction struct {
 // be harder than the whole; what is not decided within it stays as it was.
 const reductionStepBudget = 50_000
 
-func newReduction(ops []*Operation, budget int) *reduction {
-	return &reduction{ops: ops, weak: make([]bool, len(ops)), budget: budget}
+func newReduction(m Model, ops []*Operation, budget int) *reduction {
+	return &reduction{model: m, ops: ops, weak: make([]bool, len(ops)), budget: budget}
 }
 
 // reduce weakens as much as it can, larger parts first, later parts first.
@@ -131,7 +132,7 @@ func (m *reduction) set(part []int, weak bool) {
 // illegal: what is left is still proven to be illegal.
 func (m *reduction) illegal() bool {
 	ops, _ := m.build()
-	d := decide(ops, min(reductionStepBudget, m.budget))
+	d := decide(m.model, ops, min(reductionStepBudget, m.budget))
 	m.budget -= d.steps + len(ops)
 	return d.verdict == Illegal
 }

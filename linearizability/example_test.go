@@ -55,6 +55,7 @@ func ExampleRead() {
 	// Output:
 	// not linearizable: 4 operations on 1 keys
 	//   decided by pruned search: 1 keys
+	//   confirmed by Porcupine: 1 keys
 	//
 	// key "k": not linearizable (4 operations, 4 that matter, 6 steps)
 	//   D: client 1's put of "new" (stamps 3-5) was acknowledged with version 9, yet at the end client 3's get (stamps 7-8) read "old", version 4

@@ -5,14 +5,21 @@ const noWrite int32 = -1
 
 // facts are what the answers about one key say of its writes: which put wrote
 // each value, and which version it was given. They hold in every linearization,
-// because no two puts write the same value.
+// if no two puts write the same value.
 type facts struct {
+	model   Model
 	ops     []*Operation // by call; without refused operations and unanswered gets
 	putOf   map[string]int32
 	version []Version         // of ops[i], if it is a known put; else 0
 	teller  []int32           // the operation that told version[i]
 	known   map[Version]int32 // the put that has it
-	shared  bool              // two puts write one value: putOf names but one
+
+	// plain: a value does not name its write, because two puts share one, or
+	// something is appended, or a value was there at first. Version, teller and
+	// known are empty then, and putOf names but one put of each value.
+	plain   bool
+	appends int
+	writers map[string]int // how many puts write a value; only if plain
 }
 
 // A clash is a contradiction in plain sight: operations that cannot all be true
@@ -24,10 +31,11 @@ type clash struct {
 }
 
 // gatherFacts reads the operations of one key, sorted by call. It returns the
-// first clash it sees, or nil; one over a refused value before any other. With
-// shared values it looks for no other, and the facts are of no further use.
-func gatherFacts(all []*Operation) (*facts, *clash) {
+// first clash it sees, or nil; one over a refused value before any other.
+func gatherFacts(m Model, all []*Operation) (*facts, *clash) {
 	f := &facts{
+		model: m,
+		plain: m == Text,
 		ops:   make([]*Operation, 0, len(all)),
 		putOf: make(map[string]int32, len(all)/2),
 		known: make(map[Version]int32, len(all)/2),
@@ -46,8 +54,11 @@ func gatherFacts(all []*Operation) (*facts, *clash) {
 			f.add(op)
 		}
 	}
-	if c := f.refusedSeen(refused); c != nil || f.shared {
+	if c := f.refusedSeen(refused); c != nil {
 		return f, c
+	}
+	if f.plain {
+		return f, f.plainClash()
 	}
 	f.version = make([]Version, len(f.ops))
 	f.teller = make([]int32, len(f.ops))
@@ -55,18 +66,26 @@ func gatherFacts(all []*Operation) (*facts, *clash) {
 }
 
 func (f *facts) add(op *Operation) {
-	if op.Kind == Put && !op.Answer.ConditionFailed {
+	switch {
+	case op.Answer.ConditionFailed:
+	case op.Kind == Put:
 		if _, twice := f.putOf[op.Value]; twice {
-			f.shared = true
+			f.plain = true
 		}
 		f.putOf[op.Value] = int32(len(f.ops))
+	case op.Kind == Append:
+		f.plain = true
+		f.appends++
+	}
+	if op.HasIfValue {
+		f.plain = true
 	}
 	f.ops = append(f.ops, op)
 }
 
 // refusedSeen finds an answer with a value that only a refused put can have written.
 func (f *facts) refusedSeen(refused map[string]*Operation) *clash {
-	if len(refused) == 0 {
+	if len(refused) == 0 || f.appends > 0 {
 		return nil
 	}
 	for _, op := range f.ops {
@@ -74,8 +93,45 @@ func (f *facts) refusedSeen(refused map[string]*Operation) *clash {
 			continue
 		}
 		put := refused[op.Answer.Value]
-		if _, written := f.putOf[op.Answer.Value]; put != nil && !written {
+		if _, written := f.putOf[op.Answer.Value]; put != nil && !written && !f.initially(op.Answer.Value) {
 			return &clash{RefusedSeen, []*Operation{put, op}, "a refused write must never be seen"}
+		}
+	}
+	return nil
+}
+
+// initially: the value was there before anything was written.
+func (f *facts) initially(value string) bool { return f.model == Text && value == "" }
+
+// plainClash counts the writers of each value, and finds an answer that is wrong
+// in every state, or has a value that nobody can have written by then.
+func (f *facts) plainClash() *clash {
+	f.writers = make(map[string]int, len(f.putOf))
+	first := make(map[string]*Operation, len(f.putOf)) // the first called of those that write a value
+	for _, op := range f.ops {
+		if op.Kind == Put && !op.Answer.ConditionFailed {
+			if f.writers[op.Value]++; f.writers[op.Value] == 1 {
+				first[op.Value] = op
+			}
+		}
+	}
+	for _, op := range f.ops {
+		if c := selfClash(op); c != nil {
+			return c
+		}
+		value, met := op.Answer.Value, op.observes() && op.Answer.HasValue
+		if op.effective() && op.HasIfValue {
+			value, met = op.IfValue, true
+		}
+		if !met || f.appends > 0 || f.initially(value) {
+			continue
+		}
+		put := first[value]
+		if put == nil {
+			return &clash{NotLinearizable, []*Operation{op}, "no put of this key wrote that value"}
+		}
+		if op.Return < put.Call {
+			return &clash{NotLinearizable, []*Operation{op, put}, "the value was seen before any put of it was called"}
 		}
 	}
 	return nil
@@ -143,18 +199,22 @@ func selfClash(op *Operation) *clash {
 	a := &op.Answer
 	alone := func(reason string) *clash { return &clash{NotLinearizable, []*Operation{op}, reason} }
 	switch {
-	case a.ConditionFailed && op.IfAbsent && !a.Found:
+	case op.IfAbsent && a.ConditionFailed && op.metNothing():
 		return alone("the condition that the key be absent failed, though it was absent")
 	case a.ConditionFailed && op.IfMatch != 0 && a.Version == op.IfMatch:
 		return alone("the condition failed, though the version met is the one asked for")
+	case a.ConditionFailed && op.HasIfValue && a.HasValue && a.Value == op.IfValue:
+		return alone("the condition failed, though the value met is the one asked for")
 	case a.ConditionFailed:
 		return nil
-	case op.Kind == Put && op.IfMatch != 0 && a.Version != 0 && a.Version <= op.IfMatch:
+	case op.writes() && op.IfMatch != 0 && a.Version != 0 && a.Version <= op.IfMatch:
 		return alone("a write cannot have a version that is not greater than the one it replaced")
 	case op.Kind == Delete && op.IfAbsent && a.Found:
 		return alone("the key was removed under the condition that it be absent")
 	case op.Kind == Delete && op.IfMatch != 0 && a.Version != 0 && a.Version != op.IfMatch:
 		return alone("the condition held, though the version removed is not the one asked for")
+	case op.Kind == Delete && op.HasIfValue && a.HasValue && a.Value != op.IfValue:
+		return alone("the condition held, though the value removed is not the one asked for")
 	}
 	return nil
 }

@@ -15,6 +15,11 @@ type worldConfig struct {
 	refused int
 	bare    int // answers that leave something out: version, value or both
 	indexed bool
+	// What makes a key plain.
+	model    Model
+	values   int // different values there are; 0: every put has its own
+	appends  bool
+	ifValues bool
 }
 
 // world is a store that is linearizable by construction: every operation takes
@@ -25,7 +30,7 @@ type world struct {
 	rng     *rand.Rand
 	stamp   Stamp
 	index   Index
-	values  int
+	written int // values, if every put has its own
 	store   map[string]worldValue
 	running []*worldOperation
 	history []Operation
@@ -93,21 +98,18 @@ func (w *world) call() {
 		op.Kind = Get
 	case 4, 5, 6, 7:
 		op.Kind = Put
-		w.values++
-		op.Value = fmt.Sprintf("v%d", w.values)
+		op.Value = w.drawValue()
 	default:
 		op.Kind = Delete
+		if w.model == Text {
+			op.Kind, op.Value = Put, w.drawValue()
+		}
+	}
+	if w.appends && op.Kind == Put && w.rng.IntN(3) > 0 {
+		op.Kind = Append
 	}
 	if op.Kind != Get {
-		switch w.rng.IntN(5) {
-		case 0:
-			op.IfAbsent = op.Kind == Put || w.rng.IntN(4) == 0
-		case 1:
-			op.IfMatch = Version(1 + w.rng.IntN(int(w.index)+2))
-			if seen := w.seen[op.Key]; len(seen) > 0 && w.rng.IntN(4) > 0 {
-				op.IfMatch = seen[w.rng.IntN(len(seen))]
-			}
-		}
+		w.drawCondition(&op)
 	}
 	o := &worldOperation{at: len(w.history)}
 	o.unknown = w.percent(w.unknown)
@@ -118,26 +120,62 @@ func (w *world) call() {
 	w.running = append(w.running, o)
 }
 
+func (w *world) drawValue() string {
+	if w.values > 0 {
+		return "abcdefgh"[w.rng.IntN(w.values):][:1]
+	}
+	w.written++
+	return fmt.Sprintf("v%d", w.written)
+}
+
+func (w *world) drawCondition(op *Operation) {
+	switch w.rng.IntN(5) {
+	case 0:
+		op.IfAbsent = w.model == Register && (op.Kind != Delete || w.rng.IntN(4) == 0)
+	case 1:
+		if w.ifValues && w.rng.IntN(4) > 0 {
+			op.HasIfValue, op.IfValue = true, w.store[op.Key].value
+			if w.rng.IntN(2) == 0 && len(w.history) > 0 {
+				op.IfValue = w.history[w.rng.IntN(len(w.history))].Value
+			}
+			return
+		}
+		op.IfMatch = Version(1 + w.rng.IntN(int(w.index)+2))
+		if seen := w.seen[op.Key]; len(seen) > 0 && w.rng.IntN(4) > 0 {
+			op.IfMatch = seen[w.rng.IntN(len(seen))]
+		}
+	}
+}
+
 func (w *world) apply(o *worldOperation) {
 	o.applied = true
 	op := &w.history[o.at]
 	have, present := w.store[op.Key]
+	present = present || w.model == Text
 	if op.Kind != Get {
 		w.index++
 	}
 	a := Answer{Index: w.index}
-	holds := op.IfMatch == 0 && !op.IfAbsent || op.IfAbsent && !present || op.IfMatch != 0 && present && have.version == op.IfMatch
+	holds := !op.conditional() || op.IfAbsent && !present || op.IfMatch != 0 && present && have.version == op.IfMatch ||
+		op.HasIfValue && present && have.value == op.IfValue
 	switch {
-	case op.Kind == Put && holds:
+	case op.writes() && holds:
 		a.Version = Version(w.index)
-		w.store[op.Key] = worldValue{op.Value, a.Version}
-	case op.Kind != Get && !holds && (present || op.IfMatch != 0):
+		value := op.Value
+		if op.Kind == Append {
+			value = have.value + value
+		}
+		w.store[op.Key] = worldValue{value, a.Version}
+	case op.Kind != Get && !holds && (present || op.IfMatch != 0 || op.HasIfValue):
 		a.ConditionFailed = true
 		fallthrough
 	default:
 		a.Found = present
 		if present {
 			a.Version, a.Value, a.HasValue = have.version, have.value, op.Kind == Get || w.rng.IntN(3) == 0
+			if w.model == Text && a.Value == "" && w.rng.IntN(2) == 0 {
+				a.Found, a.Version, a.HasValue = false, 0, false // another way to say the same
+			}
 			if op.Kind == Delete && holds {
 				delete(w.store, op.Key)
 			}
@@ -173,6 +211,9 @@ func (w *world) finish(i int) {
 func (w *world) leaveOut(op *Operation, a Answer) Answer {
 	if !w.indexed {
 		a.Index = 0
+	}
+	if a.ConditionFailed && w.percent(w.bare) && w.rng.IntN(2) == 0 {
+		return Answer{ConditionFailed: true, Untold: true, Index: a.Index}
 	}
 	if w.percent(w.bare) {
 		a.Version = 0
@@ -215,7 +256,7 @@ func mutateOne(rng *rand.Rand, history []Operation, op *Operation) {
 		}
 	case 2: // found or not, the other way round
 		if op.observes() {
-			*a = Answer{Found: !a.Found, ConditionFailed: a.ConditionFailed, Index: a.Index}
+			*a = Answer{Found: !a.Found && !a.Untold, ConditionFailed: a.ConditionFailed, Index: a.Index}
 		}
 	case 3: // refused, though perhaps seen
 		if op.Return != 0 {
@@ -239,6 +280,21 @@ func mutateOne(rng *rand.Rand, history []Operation, op *Operation) {
 		other := &history[rng.IntN(len(history))]
 		if op.Outcome == OK && other.Outcome == OK {
 			a.Index, other.Answer.Index = other.Answer.Index, a.Index
+		}
+	}
+}
+
+// misread cuts or swaps what a read of appended values says.
+func misread(rng *rand.Rand, history []Operation) {
+	for range 3 {
+		a := &history[rng.IntN(len(history))].Answer
+		switch {
+		case !a.HasValue || len(a.Value) < 2:
+		case rng.IntN(2) == 0:
+			a.Value = a.Value[:len(a.Value)-1]
+		default:
+			half := len(a.Value) / 2
+			a.Value = a.Value[half:] + a.Value[:half]
 		}
 	}
 }

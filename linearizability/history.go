@@ -31,12 +31,15 @@ const (
 	Get Kind = iota + 1
 	Put
 	Delete
+	// Append writes what was there with its own value behind it; of a key that
+	// is absent it makes one that holds its value alone.
+	Append
 )
 
-var kindNames = [...]string{Get: "get", Put: "put", Delete: "delete"}
+var kindNames = [...]string{Get: "get", Put: "put", Delete: "delete", Append: "append"}
 
 func (k Kind) String() string {
-	if k >= Get && k <= Delete {
+	if k >= Get && k <= Append {
 		return kindNames[k]
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
@@ -68,19 +71,22 @@ func (o Outcome) String() string {
 // An Answer is what the store said. It means something only with outcome OK.
 //
 // A get, a delete and a write whose condition failed tell what they met: Found,
-// and as much of Version and Value as the store said. A successful put tells
-// the version it was given, and nothing else.
+// and as much of Version and Value as the store said. A successful put or append
+// tells the version it was given, and nothing else.
 type Answer struct {
 	// Found: the operation met the key present. For a delete: it removed
 	// something. For a failed condition: a current version exists (412 with an
-	// ETag). Meaningless for a successful put.
+	// ETag). Meaningless for a successful put or append.
 	Found bool
 	// ConditionFailed: the write's condition did not hold, and it had no effect.
 	ConditionFailed bool
+	// Untold: the condition failed, and the store did not say what it met, not even
+	// whether there was anything.
+	Untold bool
 	// HasValue: Value holds what the operation met. Never set for a successful
-	// put, and only with Found.
+	// put or append, and only with Found.
 	HasValue bool
-	// Version is that of the value met, or the one a successful put was given.
+	// Version is that of the value met, or the one a successful write was given.
 	// 0: the answer carried none, and none is required.
 	Version Version
 	Value   string
@@ -95,20 +101,25 @@ type Operation struct {
 	Client int // for the reader of a report; the verdict does not depend on it
 	Key    string
 	Kind   Kind
-	// Value is what a put writes. No two puts of a history that may take effect
-	// share one: a value read then names the write it came from. (Where they do
-	// share, the key is decided without pruning, which may take the whole budget.)
-	Value string
-	// IfMatch makes a put or a delete conditional on the current version;
-	// 0 is no condition. IfAbsent makes it conditional on there being none
-	// (If-None-Match: *). Not both.
-	IfMatch  Version
-	IfAbsent bool
-
-	Call    Stamp
-	Return  Stamp // 0: never returned
+	// Outcome is how it ended, and Answer what the store said if it is OK.
 	Outcome Outcome
-	Answer  Answer
+	// IfAbsent makes a put, an append or a delete conditional on there being no
+	// value (If-None-Match: *), IfMatch on the current version (0 is no
+	// condition), and IfValue, if HasIfValue is set, on the current value: a put
+	// is then a compare-and-set. At most one of the three.
+	IfAbsent   bool
+	HasIfValue bool
+	IfMatch    Version
+	IfValue    string
+	// Value is what a put or an append writes. Best no two puts of a key that may
+	// take effect share one: a value read then names the write it came from, and
+	// most of the search is spared. (Where they share one, or where there are
+	// appends, the search goes with less; it may then take the whole budget.)
+	Value string
+
+	Call   Stamp
+	Return Stamp // 0: never returned
+	Answer Answer
 
 	// What follows is for reports alone.
 	CallTime   time.Duration // since any fixed moment; virtual or wall time
@@ -116,26 +127,32 @@ type Operation struct {
 	Node       string // the node that was asked
 }
 
-func (op *Operation) conditional() bool { return op.IfMatch != 0 || op.IfAbsent }
+func (op *Operation) conditional() bool { return op.IfMatch != 0 || op.IfAbsent || op.HasIfValue }
+
+// writes: it has a value to write.
+func (op *Operation) writes() bool { return op.Kind == Put || op.Kind == Append }
 
 // answered: the store said something.
 func (op *Operation) answered() bool { return op.Outcome == OK }
+
+// metNothing: an answer that says that the key was absent.
+func (op *Operation) metNothing() bool { return op.observes() && !op.Answer.Found && !op.Answer.Untold }
 
 // effective: an answered write that took effect.
 func (op *Operation) effective() bool {
 	if op.Outcome != OK || op.Answer.ConditionFailed {
 		return false
 	}
-	return op.Kind == Put || op.Kind == Delete && op.Answer.Found
+	return op.writes() || op.Kind == Delete && op.Answer.Found
 }
 
 // mayTakeEffect: a write that was not answered and not refused.
 func (op *Operation) mayTakeEffect() bool { return op.Outcome == Unknown && op.Kind != Get }
 
-// observes: an answered operation other than a successful put, whose answer
-// tells what it met.
+// observes: an answered operation other than a successful put or append, whose
+// answer tells what it met.
 func (op *Operation) observes() bool {
-	return op.Outcome == OK && (op.Kind != Put || op.Answer.ConditionFailed)
+	return op.Outcome == OK && (!op.writes() || op.Answer.ConditionFailed)
 }
 
 // Validate reports the first operation that no client of a store can have
@@ -164,17 +181,21 @@ func Validate(history []Operation) error {
 
 func (op *Operation) validateCall() error {
 	switch {
-	case op.Kind < Get || op.Kind > Delete:
-		return fmt.Errorf("kind %d is none of get, put, delete", uint8(op.Kind))
+	case op.Kind < Get || op.Kind > Append:
+		return fmt.Errorf("kind %d is none of get, put, delete, append", uint8(op.Kind))
 	case op.Call <= 0:
 		return fmt.Errorf("call stamp %d is not greater than 0", op.Call)
 	case op.Kind == Get && op.conditional():
 		return errors.New("a get has no condition")
 	case op.IfMatch != 0 && op.IfAbsent:
 		return errors.New("both conditions at once: if-match and if-absent")
+	case op.HasIfValue && (op.IfAbsent || op.IfMatch != 0):
+		return errors.New("two conditions at once: if-value and another")
+	case !op.HasIfValue && op.IfValue != "":
+		return errors.New("carries a value to compare with that it says it has not")
 	case op.IfMatch > maxVersion:
 		return errors.New("a version is greater than 2^63-1")
-	case op.Kind != Put && op.Value != "":
+	case !op.writes() && op.Value != "":
 		return fmt.Errorf("a %s writes no value", op.Kind)
 	}
 	return nil
@@ -197,8 +218,10 @@ func (op *Operation) validateReturn() error {
 		return errors.New("a version or an index is greater than 2^63-1")
 	case a.ConditionFailed && !op.conditional():
 		return errors.New("a condition failed, but there was none")
-	case op.Kind == Put && !a.ConditionFailed && (a.Found || a.HasValue):
-		return errors.New("a successful put tells its version only, not what it met")
+	case op.writes() && !a.ConditionFailed && (a.Found || a.HasValue):
+		return fmt.Errorf("a successful %s tells its version only, not what it met", op.Kind)
+	case a.Untold && (!a.ConditionFailed || a.Found):
+		return errors.New("only a failed condition may leave untold what it met, and then it tells nothing")
 	case op.observes() && !a.Found && (a.Version != 0 || a.HasValue):
 		return errors.New("found nothing, yet carries a version or a value")
 	case !a.HasValue && a.Value != "":

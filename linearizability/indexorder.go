@@ -21,7 +21,7 @@ type indexed struct {
 // It needs the index of every answered operation. A put of unknown outcome
 // takes its place by the version under which its value was read; the other
 // unknown writes are placed after everything, where they contradict nothing.
-func orderByIndexHolds(ops []*Operation) bool {
+func orderByIndexHolds(m Model, ops []*Operation) bool {
 	entries, ok := indexEntries(ops)
 	if !ok {
 		return false
@@ -38,7 +38,7 @@ func orderByIndexHolds(ops []*Operation) bool {
 		}
 		return cmp.Compare(a.op.Call, b.op.Call)
 	})
-	var s state
+	s := m.initial()
 	var latestCall Stamp
 	for _, e := range entries {
 		// No operation may return before one that precedes it here was called.
@@ -88,9 +88,9 @@ func indexEntries(ops []*Operation) ([]indexed, bool) {
 	return entries, true
 }
 
-// versionIsIndex: a put's version is the index of its entry, or was not told.
+// versionIsIndex: a write's version is the index of its entry, or was not told.
 func versionIsIndex(op *Operation) bool {
-	if op.Kind != Put || op.Answer.ConditionFailed || op.Answer.Version == 0 {
+	if !op.writes() || op.Answer.ConditionFailed || op.Answer.Version == 0 {
 		return true
 	}
 	return op.Answer.Version == Version(op.Answer.Index)

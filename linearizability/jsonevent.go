@@ -23,6 +23,7 @@ type event struct {
 	kind     Kind
 	ifMatch  uint64
 	ifAbsent bool
+	ifValue  string
 	node     string
 
 	value string // of a call or of an answer
@@ -50,6 +51,8 @@ const (
 	fieldKind
 	fieldIfMatch
 	fieldIfAbsent
+	fieldIfValue
+	fieldIfValueBase64
 	fieldNode
 	fieldNodeBase64
 	fieldValue
@@ -64,8 +67,8 @@ const (
 )
 
 var fieldNames = [fieldCount]string{
-	"event", "stamp", "time", "client", "key", "key_base64", "kind", "if_match", "if_absent", "node", "node_base64",
-	"value", "value_base64", "of", "outcome", "found", "condition_failed", "version", "index",
+	"event", "stamp", "time", "client", "key", "key_base64", "kind", "if_match", "if_absent",
+	"if_value", "if_value_base64", "node", "node_base64", "value", "value_base64", "of", "outcome", "found", "condition_failed", "version", "index",
 }
 
 var fieldByName = func() map[string]field {
@@ -78,7 +81,8 @@ var fieldByName = func() map[string]field {
 
 const (
 	callFields = 1<<fieldEvent | 1<<fieldStamp | 1<<fieldTime | 1<<fieldClient | 1<<fieldKey | 1<<fieldKeyBase64 |
-		1<<fieldKind | 1<<fieldIfMatch | 1<<fieldIfAbsent | 1<<fieldNode | 1<<fieldNodeBase64 | 1<<fieldValue | 1<<fieldValueBase64
+		1<<fieldKind | 1<<fieldIfMatch | 1<<fieldIfAbsent | 1<<fieldIfValue | 1<<fieldIfValueBase64 |
+		1<<fieldNode | 1<<fieldNodeBase64 | 1<<fieldValue | 1<<fieldValueBase64
 	callRequired = 1<<fieldEvent | 1<<fieldStamp | 1<<fieldClient | 1<<fieldKind
 	returnFields = 1<<fieldEvent | 1<<fieldStamp | 1<<fieldTime | 1<<fieldOf | 1<<fieldOutcome | 1<<fieldFound |
 		1<<fieldConditionFailed | 1<<fieldVersion | 1<<fieldIndex | 1<<fieldValue | 1<<fieldValueBase64
@@ -222,6 +226,10 @@ func (p *lineParser) textField(e *event, f field) error {
 		e.key = s
 	case fieldKeyBase64:
 		e.key, err = decodeBase64(s)
+	case fieldIfValue:
+		e.ifValue = s
+	case fieldIfValueBase64:
+		e.ifValue, err = decodeBase64(s)
 	case fieldNode:
 		e.node = s
 	case fieldNodeBase64:
@@ -235,12 +243,12 @@ func (p *lineParser) textField(e *event, f field) error {
 }
 
 func parseKind(s string) (Kind, error) {
-	for k := Get; k <= Delete; k++ {
+	for k := Get; k <= Append; k++ {
 		if s == kindNames[k] {
 			return k, nil
 		}
 	}
-	return 0, fmt.Errorf("%s is none of get, put, delete", quoted(s))
+	return 0, fmt.Errorf("%s is none of get, put, delete, append", quoted(s))
 }
 
 func parseOutcome(s string) (Outcome, error) {

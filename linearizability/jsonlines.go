@@ -80,11 +80,14 @@ func appendCall(b []byte, op *Operation) []byte {
 	b = append(b, op.Kind.String()...)
 	b = append(b, '"')
 	b = appendText(b, "key", op.Key)
-	if op.Kind == Put {
+	if op.writes() {
 		b = appendText(b, "value", op.Value)
 	}
 	b = appendNumber(b, "if_match", uint64(op.IfMatch))
 	b = appendFlag(b, "if_absent", op.IfAbsent)
+	if op.HasIfValue {
+		b = appendText(b, "if_value", op.IfValue)
+	}
 	b = appendTime(b, op.CallTime)
 	if op.Node != "" {
 		b = appendText(b, "node", op.Node)
@@ -102,7 +105,7 @@ func appendReturn(b []byte, op *Operation) []byte {
 	b = append(b, '"')
 	a := &op.Answer
 	b = appendFlag(b, "condition_failed", a.ConditionFailed)
-	if op.observes() {
+	if op.observes() && !a.Untold {
 		b = append(b, `,"found":`...)
 		b = strconv.AppendBool(b, a.Found)
 	}
@@ -257,6 +260,7 @@ func (h *historyReader) call(e *event) error {
 	op := Operation{
 		Client: e.client, Key: h.name(e.key), Kind: e.kind, Value: e.value,
 		IfMatch: Version(e.ifMatch), IfAbsent: e.ifAbsent,
+		HasIfValue: e.has(fieldIfValue) || e.has(fieldIfValueBase64), IfValue: e.ifValue,
 		Call: e.stamp, CallTime: e.time, Node: h.name(e.node),
 	}
 	if err := op.validateCall(); err != nil {
@@ -275,15 +279,15 @@ func (h *historyReader) returned(e *event) (column int, err error) {
 	op := &h.ops[at]
 	op.Return, op.ReturnTime, op.Outcome = e.stamp, e.time, e.outcome
 	op.Answer = Answer{
-		Found: e.found, ConditionFailed: e.conditionFailed, Version: Version(e.version),
+		Found: e.found, ConditionFailed: e.conditionFailed, Untold: e.conditionFailed && !e.has(fieldFound), Version: Version(e.version),
 		HasValue: e.has(fieldValue) || e.has(fieldValueBase64), Value: e.value, Index: Index(e.index),
 	}
 	if err := op.validateReturn(); err != nil {
 		return 0, err
 	}
-	if op.observes() != e.has(fieldFound) {
+	if (op.observes() && !op.Answer.Untold) != e.has(fieldFound) {
 		if op.observes() {
-			return 0, fmt.Errorf("the answer to a %s has to say whether the key was found", op.Kind)
+			return 0, fmt.Errorf("the answer to this %s has to say whether the key was found", op.Kind)
 		}
 		return e.column(fieldFound), errors.New(`"found" belongs to what met the key, not to this return`)
 	}
@@ -330,9 +334,11 @@ func (e *event) check() (column int, err error) {
 		return e.column(fieldKeyBase64), errors.New("the key is there twice")
 	case e.isCall && !e.has(fieldKey) && !e.has(fieldKeyBase64):
 		return 0, errors.New(`"key" is missing`)
-	case e.isCall && e.kind == Put && !text && !encoded:
-		return 0, errors.New(`"value" is missing: a put writes one`)
-	case e.isCall && e.kind != Put && (text || encoded):
+	case e.has(fieldIfValue) && e.has(fieldIfValueBase64):
+		return e.column(fieldIfValueBase64), errors.New("the value to compare with is there twice")
+	case e.isCall && (e.kind == Put || e.kind == Append) && !text && !encoded:
+		return 0, errors.New(`"value" is missing: a put or an append writes one`)
+	case e.isCall && e.kind != Put && e.kind != Append && (text || encoded):
 		return 0, fmt.Errorf("a %s writes no value", e.kind)
 	case e.has(fieldIfMatch) && e.ifMatch == 0:
 		return e.column(fieldIfMatch), errors.New("version 0 is none: leave if_match out")

@@ -1,12 +1,69 @@
 package linearizability
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// A Model is the sequential machine that a key is held against.
+type Model uint8
+
+const (
+	// Register: a key is absent at first. Put, append, delete and every
+	// condition mean what Kind and Operation say.
+	Register Model = iota
+	// Text: every key holds a text, at first the empty one, and to be absent is
+	// to hold that. There is nothing to delete and no condition on absence.
+	Text
+)
+
+var modelNames = [...]string{Register: "register", Text: "text"}
+
+func (m Model) String() string {
+	if m <= Text {
+		return modelNames[m]
+	}
+	return fmt.Sprintf("Model(%d)", uint8(m))
+}
+
+// ParseModel is the inverse of String.
+func ParseModel(name string) (Model, error) {
+	for m, known := range modelNames {
+		if name == known {
+			return Model(m), nil
+		}
+	}
+	return 0, fmt.Errorf("%s is no model: there are register and text", quoted(name))
+}
+
+// initial is a key nobody has written to.
+func (m Model) initial() state {
+	if m == Text {
+		return state{present: true, text: true}
+	}
+	return state{}
+}
+
+// admits says why an operation has no meaning under the model, or nil.
+func (m Model) admits(op *Operation) error {
+	switch {
+	case m > Text:
+		return fmt.Errorf("%s is neither register nor text", m)
+	case m == Text && op.Kind == Delete:
+		return errors.New("the model text knows no delete")
+	case m == Text && op.IfAbsent:
+		return errors.New("the model text knows no condition on absence")
+	}
+	return nil
+}
 
 // state is one key of the store between two operations. It is comparable: the
 // search by Porcupine recognises states that it has seen before.
 type state struct {
 	present bool
-	value   string
+	text    bool   // always present, and the empty value is what others call absent
+	value   string // "" if absent
 	// version of value; 0 while nobody has said it (the write's outcome is
 	// unknown and its version was not yet read).
 	version Version
@@ -41,7 +98,7 @@ func (set versionSet) with(v Version) versionSet {
 // s with what the answer teaches: a version that was not known.
 func (s state) meets(found bool, version Version, value string, hasValue bool) (state, bool) {
 	if !found {
-		return s, !s.present
+		return s, !s.present || s.text && s.value == ""
 	}
 	if !s.present || hasValue && s.value != value {
 		return s, false
@@ -71,8 +128,8 @@ func step(s state, op *Operation) (state, bool) {
 		return stepUnknown(s, op), true
 	case op.Answer.ConditionFailed:
 		return stepConditionFailed(s, op)
-	case op.Kind == Put:
-		return stepPut(s, op)
+	case op.writes():
+		return stepWrite(s, op)
 	case op.Kind == Delete:
 		return stepDelete(s, op)
 	}
@@ -81,7 +138,10 @@ func step(s state, op *Operation) (state, bool) {
 }
 
 func stepUnknown(s state, op *Operation) state {
-	if op.Kind == Get || op.IfAbsent && s.present {
+	switch {
+	case op.Kind == Get,
+		op.IfAbsent && s.present,
+		op.HasIfValue && !s.holds(op.IfValue):
 		return s
 	}
 	if op.IfMatch != 0 {
@@ -92,19 +152,37 @@ func stepUnknown(s state, op *Operation) state {
 		s = met
 	}
 	if op.Kind == Delete {
-		return state{floor: s.floor}
+		return s.erased()
 	}
-	return state{present: true, value: op.Value, floor: s.floor}
+	return s.written(op, 0)
+}
+
+// holds: the key is there with this value.
+func (s state) holds(value string) bool { return s.present && s.value == value }
+
+func (s state) erased() state { return state{text: s.text, present: s.text, floor: s.floor} }
+
+// written is the state after a put or an append, of version 0 if nobody said it.
+func (s state) written(op *Operation, version Version) state {
+	value := op.Value
+	if op.Kind == Append {
+		value = s.value + value
+	}
+	return state{present: true, text: s.text, value: value, version: version, floor: max(s.floor, version)}
 }
 
 func stepConditionFailed(s state, op *Operation) (state, bool) {
-	a := &op.Answer
-	s, ok := s.meets(a.Found, a.Version, a.Value, a.HasValue)
-	if !ok {
-		return s, false
+	if a := &op.Answer; !a.Untold {
+		var ok bool
+		if s, ok = s.meets(a.Found, a.Version, a.Value, a.HasValue); !ok {
+			return s, false
+		}
 	}
-	if op.IfAbsent {
+	switch {
+	case op.IfAbsent:
 		return s, s.present
+	case op.HasIfValue:
+		return s, !s.holds(op.IfValue)
 	}
 	if s.present && s.version == 0 {
 		s.excluded = s.excluded.with(op.IfMatch)
@@ -112,7 +190,7 @@ func stepConditionFailed(s state, op *Operation) (state, bool) {
 	return s, !s.present || s.version != op.IfMatch
 }
 
-func stepPut(s state, op *Operation) (state, bool) {
+func stepWrite(s state, op *Operation) (state, bool) {
 	s, ok := s.meetsCondition(op)
 	if !ok {
 		return s, false
@@ -121,7 +199,7 @@ func stepPut(s state, op *Operation) (state, bool) {
 	if version != 0 && version <= s.floor {
 		return s, false
 	}
-	return state{present: true, value: op.Value, version: version, floor: max(s.floor, version)}, true
+	return s.written(op, version), true
 }
 
 func stepDelete(s state, op *Operation) (state, bool) {
@@ -131,7 +209,7 @@ func stepDelete(s state, op *Operation) (state, bool) {
 		return s, ok
 	}
 	s, ok = s.meetsCondition(op)
-	return state{floor: s.floor}, ok
+	return s.erased(), ok
 }
 
 // meetsCondition says whether the condition of a write that succeeded can have
@@ -142,6 +220,8 @@ func (s state) meetsCondition(op *Operation) (state, bool) {
 		return s, !s.present
 	case op.IfMatch != 0:
 		return s.meets(true, op.IfMatch, "", false)
+	case op.HasIfValue:
+		return s, s.holds(op.IfValue)
 	}
 	return s, true
 }

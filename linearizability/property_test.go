@@ -47,14 +47,14 @@ func TestCheckAgreesWithPlainPorcupine(t *testing.T) {
 	var illegal, byIndex, byIndexIllegal, pruned int
 	for seed := range uint64(seeds) {
 		history, pure := randomHistory(seed)
-		want, err := CheckPlain(history, 5_000_000)
+		want, err := CheckPlain(Register, history, 5_000_000)
 		if err != nil || want == Undecided {
 			t.Fatalf("seed %d: %v, %v", seed, want, err)
 		}
 		if pure && want != Linearizable {
 			t.Fatalf("seed %d: a history legal by construction is %v:\n%s", seed, want, dump(t, history))
 		}
-		got, err := Check(history, Options{VerdictOnly: true})
+		got, err := Check(history, Options{VerdictOnly: true, NoSecondOpinion: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,11 +65,11 @@ func TestCheckAgreesWithPlainPorcupine(t *testing.T) {
 			illegal++
 		}
 		for _, k := range byKey(history) {
-			d := decide(k.ops, DefaultStepBudget)
+			d := decide(Register, k.ops, DefaultStepBudget)
 			if d.clash == nil && len(d.kept) < len(d.facts.ops) {
 				pruned++
 			}
-			if !orderByIndexHolds(k.ops) {
+			if !orderByIndexHolds(Register, k.ops) {
 				continue
 			}
 			byIndex++
@@ -87,6 +87,83 @@ func TestCheckAgreesWithPlainPorcupine(t *testing.T) {
 	}
 }
 
+// plainConfig is one where values do not name their writes.
+func plainConfig(rng *rand.Rand) worldConfig {
+	c := randomConfig(rng)
+	c.operations = 4 + rng.IntN(9)
+	c.values = []int{0, 1, 2, 3}[rng.IntN(4)]
+	c.appends = rng.IntN(2) == 0
+	c.ifValues = rng.IntN(2) == 0
+	c.model = Model(rng.IntN(2))
+	c.unknown = []int{0, 20, 50}[rng.IntN(3)]
+	if c.values > 0 && rng.IntN(2) == 0 {
+		c.bare = 100 // versions would tell what the values do not
+	}
+	return c
+}
+
+// The same where values repeat, are appended to and compared with: what the
+// plain search spares loses no order, and what is pruned before it matters not.
+func TestPlainSearchAgreesWithPlainPorcupine(t *testing.T) {
+	const seeds = 20_000
+	var illegal, searched, pruned, classes, withAppends, withConditions int
+	for seed := range uint64(seeds) {
+		rng := rand.New(rand.NewPCG(seed, 8))
+		config := plainConfig(rng)
+		history := generate(rng, config)
+		pure := rng.IntN(8) == 0
+		if !pure {
+			mutate(rng, history)
+			misread(rng, history)
+			if seed%2 == 0 {
+				mutate(rng, history)
+			}
+		}
+		want, err := CheckPlain(config.model, history, 5_000_000)
+		if err != nil || want == Undecided || pure && want != Linearizable {
+			t.Fatalf("seed %d: %v, %v (as the store made it: %v):\n%s", seed, want, err, pure, dump(t, history))
+		}
+		got, err := Check(history, Options{Model: config.model, VerdictOnly: true, NoSecondOpinion: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Verdict != want {
+			t.Fatalf("seed %d: %v, %v, Porcupine says %v:\n%s", seed, config.model, got.Verdict, want, dump(t, history))
+		}
+		if want == Illegal {
+			illegal++
+		}
+		for _, k := range byKey(history) {
+			d := decide(config.model, k.ops, DefaultStepBudget)
+			if d.clash != nil || d.method != ByPlainSearch {
+				continue
+			}
+			searched++
+			if len(d.kept) < len(d.facts.ops) {
+				pruned++
+			}
+			if s := newPlainSearch(d.facts, d.kept, 1); len(s.classes) > 0 {
+				classes++
+			}
+			if d.facts.appends > 0 {
+				withAppends++
+			}
+			for _, op := range d.facts.ops {
+				if op.HasIfValue {
+					withConditions++
+					break
+				}
+			}
+		}
+	}
+	t.Logf("%d histories, %d illegal; %d keys searched, %d pruned, %d with open writes, %d with appends, %d with conditions on values",
+		seeds, illegal, searched, pruned, classes, withAppends, withConditions)
+	if illegal < seeds/4 || illegal > seeds/2 || searched < seeds/2 || pruned < seeds/40 || classes < seeds/20 ||
+		withAppends < seeds/10 || withConditions < seeds/20 {
+		t.Errorf("the histories are not the mixture this test needs")
+	}
+}
+
 // Longer histories of one key, with more that is unknown: wherever Porcupine
 // answers within a budget, the answer is ours, and ours is never Undecided.
 func TestLongerHistoriesAgreeWherePorcupineAnswers(t *testing.T) {
@@ -98,11 +175,11 @@ func TestLongerHistoriesAgreeWherePorcupineAnswers(t *testing.T) {
 		if seed%2 == 0 {
 			mutate(rng, history)
 		}
-		r, err := Check(history, Options{VerdictOnly: true, StepBudget: 200_000})
+		r, err := Check(history, Options{VerdictOnly: true, NoSecondOpinion: true, StepBudget: 200_000})
 		if err != nil || r.Verdict == Undecided {
 			t.Fatalf("seed %d: %v, %v:\n%s", seed, r.Verdict, err, dump(t, history))
 		}
-		want, err := CheckPlain(history, 50_000)
+		want, err := CheckPlain(Register, history, 50_000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +206,7 @@ func TestOrderByIndexProvesIndexedHistories(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		history := generate(rng, worldConfig{clients: 4, keys: 2, operations: 30, refused: 10, bare: 20, indexed: true})
 		for _, k := range byKey(history) {
-			if !orderByIndexHolds(k.ops) {
+			if !orderByIndexHolds(Register, k.ops) {
 				t.Fatalf("seed %d: the order by index of %s does not hold:\n%s", seed, k.key, dump(t, history))
 			}
 		}
@@ -137,11 +214,11 @@ func TestOrderByIndexProvesIndexedHistories(t *testing.T) {
 }
 
 // A contradiction is illegal by itself, whatever the way it was found in.
-func TestContradictionsAreConfirmedByPorcupine(t *testing.T) {
+func TestContradictionsAreConfirmedByPlainSearch(t *testing.T) {
 	found := 0
 	for seed := range uint64(3_000) {
 		history, _ := randomHistory(seed)
-		r, err := Check(history, Options{SecondOpinion: seed%2 == 0})
+		r, err := Check(history, Options{NoSecondOpinion: seed%2 != 0})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +263,7 @@ func TestViolationsAreIllegal(t *testing.T) {
 					ops = append(ops, op)
 				}
 			}
-			if verdict, _ := CheckPlain(ops, 0); verdict != Illegal {
+			if verdict, _ := CheckPlain(Register, ops, 0); verdict != Illegal {
 				t.Fatalf("seed %d: %v, but Porcupine says %v:\n%s", seed, v, verdict, dump(t, history))
 			}
 		}

@@ -22,8 +22,9 @@ type keptOp struct {
 // version, success under If-None-Match; for a kept unknown its If-None-Match.
 // It says *other*: an answer that says merely "exists", a version that no known
 // write has, success under If-Match of such a version; for a kept unknown its
-// If-Match of such a version. A known write was acknowledged with its version,
-// or its value was read together with it.
+// If-Match of such a version. A failed condition that did not tell what it met
+// says both. A known write was acknowledged with its version, or its value was
+// read together with it.
 //
 // An unknown put whose value some answer carries is kept, closed at the
 // earliest return of those answers. Then, until nothing changes: an unknown put
@@ -100,11 +101,14 @@ func (f *facts) saysAbsent(op *Operation) bool {
 	if !op.answered() {
 		return op.IfAbsent
 	}
-	return op.observes() && !op.Answer.Found || op.IfAbsent && !op.Answer.ConditionFailed
+	return op.metNothing() || op.Answer.Untold || op.IfAbsent && !op.Answer.ConditionFailed
 }
 
 func (f *facts) saysOther(op *Operation) bool {
 	a := &op.Answer
+	if a.Untold {
+		return true
+	}
 	if op.observes() && a.Found {
 		if a.Version == 0 && !a.HasValue || f.unheardOf(a.Version) {
 			return true

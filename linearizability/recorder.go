@@ -60,7 +60,7 @@ func NewRecorder(c RecorderConfig) *Recorder {
 
 // Call records that an operation is about to be sent, and returns the stamp of
 // its call, by which Return names it. Of op it takes Client, Key, Kind, Value,
-// IfMatch, IfAbsent and Node. It panics if op is no operation at all (a get
+// IfMatch, IfAbsent, IfValue and Node. It panics if op is no operation at all (a get
 // with a condition, a kind that is none).
 func (r *Recorder) Call(op Operation) Stamp {
 	r.mu.Lock()

@@ -56,9 +56,16 @@ const (
 // each key that failed what contradicts what, with a timeline of it.
 func (r *Result) WriteText(w io.Writer) error {
 	var b strings.Builder
-	methods := [ByPorcupine + 1]int{}
-	failed := 0
+	methods := [ByPlainSearch + 1]int{}
+	failed, agreed, unanswered := 0, 0, 0
 	for i := range r.Keys {
+		k := &r.Keys[i]
+		switch {
+		case k.Asked && k.SecondOpinion == Undecided:
+			unanswered++
+		case k.Asked && !k.Differ:
+			agreed++
+		}
 		methods[r.Keys[i].Method]++
 		if r.Keys[i].Verdict != Linearizable {
 			failed++
@@ -69,6 +76,12 @@ func (r *Result) WriteText(w io.Writer) error {
 		if keys > 0 {
 			fmt.Fprintf(&b, "  decided by %s: %d keys\n", Method(m), keys)
 		}
+	}
+	if agreed > 0 {
+		fmt.Fprintf(&b, "  confirmed by Porcupine: %d keys\n", agreed)
+	}
+	if unanswered > 0 {
+		fmt.Fprintf(&b, "  not answered by Porcupine within its budget: %d keys\n", unanswered)
 	}
 	shown := 0
 	for i := range r.Keys {
@@ -90,7 +103,7 @@ func (r *Result) WriteText(w io.Writer) error {
 func (r *Result) reportKey(b *strings.Builder, k *KeyResult) {
 	fmt.Fprintf(b, "\nkey %s: %s (%d operations, %d that matter, %d steps)\n", quoted(k.Key), k.Verdict, k.Operations, k.Kept, k.Steps)
 	if k.Verdict == Undecided {
-		if k.Asked && k.SecondOpinion != Undecided {
+		if k.Differ {
 			fmt.Fprintf(b, "  the checkers differ: Porcupine says %s; this is a bug in one of them\n", k.SecondOpinion)
 		} else {
 			b.WriteString("  the budget of steps was spent; a larger one may decide it\n")
@@ -205,10 +218,12 @@ func lane(op *Operation, stamps []Stamp) string {
 // rowText is what an operation was and was told, at most textColumns wide.
 func rowText(op *Operation) string {
 	s := op.Kind.String()
-	if op.Kind == Put {
+	if op.writes() {
 		s += " " + quoted(op.Value)
 	}
 	switch {
+	case op.HasIfValue:
+		s += " if " + quoted(op.IfValue)
 	case op.IfMatch != 0:
 		s += fmt.Sprintf(" if v%d", op.IfMatch)
 	case op.IfAbsent:
@@ -230,7 +245,7 @@ func rowAnswer(op *Operation) string {
 	if op.Outcome != OK {
 		return " " + op.Outcome.String()
 	}
-	if op.Kind == Put && !a.ConditionFailed {
+	if op.writes() && !a.ConditionFailed {
 		if a.Version == 0 {
 			return " ok"
 		}
@@ -238,7 +253,11 @@ func rowAnswer(op *Operation) string {
 	}
 	s := " ->"
 	if a.ConditionFailed {
-		s += " failed,"
+		s += " failed"
+		if a.Untold {
+			return s
+		}
+		s += ","
 	}
 	if !a.Found {
 		return s + " absent"

@@ -1,7 +1,6 @@
 package linearizability
 
 import (
-	"cmp"
 	"encoding/binary"
 	"math"
 	"slices"
@@ -84,27 +83,19 @@ type frame struct {
 }
 
 type search struct {
-	ops   []searchOp
-	call  []Stamp // of ops
-	known []Version
-	// next and prev link the calls and returns of operations not yet placed, by
-	// stamp. Event 0 is the head, 2i+1 the call of ops[i], 2i+2 its return.
-	next, prev []int32
-	stamp      []Stamp // of events
-	classes    []openClass
-	pending    []int32 // by put: operations not yet placed that must meet it
-	reach      []int32 // by operation: how many were called before it returned
-	done       []uint64
-	state      searchState
-	trail      []int32 // operations placed, and complements of classes used
-	frames     []frame
-	seen       map[string][]int32 // configurations met, with what they had used of each class
-	scratch    []byte
-	steps      int
-	budget     int
+	lineup
+	ops     []searchOp
+	known   []Version
+	classes []openClass
+	pending []int32 // by put: operations not yet placed that must meet it
+	state   searchState
+	trail   []int32 // operations placed, and complements of classes used
+	frames  []frame
+	seen    map[string][]int32 // configurations met, with what they had used of each class
+	scratch []byte
+	steps   int
+	budget  int
 }
-
-const end int32 = -1
 
 // newSearch prepares to place the kept operations.
 func newSearch(f *facts, kept []keptOp, budget int) *search {
@@ -112,8 +103,7 @@ func newSearch(f *facts, kept []keptOp, budget int) *search {
 	s.state.current = noWrite
 	s.pending = make([]int32, len(f.ops))
 	s.ops = make([]searchOp, 0, len(kept))
-	s.call = make([]Stamp, 0, len(kept))
-	closes := make([]Stamp, 0, len(kept))
+	calls, closes := make([]Stamp, 0, len(kept)), make([]Stamp, 0, len(kept))
 	for _, k := range kept {
 		op := f.ops[k.at]
 		if k.closes == never {
@@ -131,13 +121,11 @@ func newSearch(f *facts, kept []keptOp, budget int) *search {
 			s.pending[so.requirement.write]++
 		}
 		s.ops = append(s.ops, so)
-		s.call = append(s.call, k.call)
-		closes = append(closes, k.closes)
+		calls, closes = append(calls, k.call), append(closes, k.closes)
 	}
 	slices.Sort(s.known)
 	s.known = append(s.known, math.MaxUint64) // so that known[rank] always exists
-	s.done = make([]uint64, len(s.ops)/64+1)
-	s.link(closes)
+	s.lineup = newLineup(calls, closes)
 	return s
 }
 
@@ -146,7 +134,7 @@ func (f *facts) required(op *Operation) requirement {
 	a := &op.Answer
 	r := requirement{write: noWrite}
 	if op.observes() {
-		r.absent, r.present = !a.Found, a.Found
+		r.absent, r.present = op.metNothing(), a.Found
 		if a.HasValue {
 			r.mustMeetWrite(f.putOf[a.Value])
 		}
@@ -215,40 +203,10 @@ func (s *search) open(f *facts, op *Operation) {
 	s.classes = append(s.classes, openClass{requirement: r, effect: e, target: op.IfMatch, calls: []Stamp{op.Call}})
 }
 
-// link puts the calls and returns of the closed operations in the order of
-// their stamps.
-func (s *search) link(closes []Stamp) {
-	s.stamp = make([]Stamp, 2*len(s.ops)+1)
-	order := make([]int32, 0, 2*len(s.ops))
-	for i := range s.ops {
-		call, ret := int32(2*i+1), int32(2*i+2)
-		s.stamp[call], s.stamp[ret] = s.call[i], closes[i]
-		order = append(order, call, ret)
-	}
-	slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(s.stamp[a], s.stamp[b]) })
-	s.next = make([]int32, len(s.stamp))
-	s.prev = make([]int32, len(s.stamp))
-	s.reach = make([]int32, len(s.ops))
-	last, called := int32(0), int32(0)
-	for _, event := range order {
-		s.next[last], s.prev[event] = event, last
-		last = event
-		if isCall(event) {
-			called++
-		} else {
-			s.reach[opOf(event)] = called
-		}
-	}
-	s.next[last] = end
-}
-
-func isCall(event int32) bool { return event&1 == 1 }
-func opOf(event int32) int32  { return (event - 1) / 2 }
-
 // run decides. It returns Undecided when the budget is spent.
 func (s *search) run() Verdict {
 	s.settle()
-	if s.next[0] == end {
+	if s.empty() {
 		return Linearizable
 	}
 	s.push()
@@ -264,7 +222,7 @@ func (s *search) run() Verdict {
 			continue
 		}
 		s.settle()
-		if s.next[0] == end {
+		if s.empty() {
 			return Linearizable
 		}
 		if s.remember() {
@@ -412,9 +370,7 @@ func (s *search) awaited(own int32) bool {
 
 // place takes an operation out of the list.
 func (s *search) place(i int32) {
-	s.unlink(2*i + 1)
-	s.unlink(2*i + 2)
-	s.done[i/64] |= 1 << (i % 64)
+	s.take(i)
 	if w := s.ops[i].requirement.write; w != noWrite {
 		s.pending[w]--
 	}
@@ -430,46 +386,21 @@ func (s *search) undo(length int) {
 			s.classes[^i].used--
 			continue
 		}
-		s.relink(2*i + 2)
-		s.relink(2*i + 1)
-		s.done[i/64] &^= 1 << (i % 64)
+		s.putBack(i)
 		if w := s.ops[i].requirement.write; w != noWrite {
 			s.pending[w]++
 		}
 	}
 }
 
-func (s *search) unlink(event int32) {
-	prev, next := s.prev[event], s.next[event]
-	s.next[prev] = next
-	if next != end {
-		s.prev[next] = prev
-	}
-}
-
-func (s *search) relink(event int32) {
-	prev, next := s.prev[event], s.next[event]
-	s.next[prev] = event
-	if next != end {
-		s.prev[next] = event
-	}
-}
-
 // remember notes the configuration; false if it, or one that is as good, was met
-// before. Operations are numbered by call, so all before the first that is not
-// placed are placed, and none is that was called after that one returned: the
-// words between say which.
+// before.
 //
 // Of two configurations that differ only in how many open writes were used, the
 // one that used fewer of each class is as good: all that follows from the other
 // follows from it.
 func (s *search) remember() bool {
-	first := opOf(s.next[0])
-	key := s.scratch[:0]
-	key = binary.AppendUvarint(key, uint64(first))
-	for w := first / 64; w <= (s.reach[first]-1)/64; w++ {
-		key = binary.LittleEndian.AppendUint64(key, s.done[w])
-	}
+	key := s.appendPlaced(s.scratch[:0])
 	key = binary.LittleEndian.AppendUint32(key, uint32(s.state.current))
 	key = binary.AppendUvarint(key, uint64(s.state.version))
 	key = binary.AppendUvarint(key, uint64(s.state.floor))

@@ -23,10 +23,12 @@ func quoted(s string) string {
 func claim(op *Operation) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "client %d's %s", op.Client, op.Kind)
-	if op.Kind == Put {
+	if op.writes() {
 		b.WriteString(" of " + quoted(op.Value))
 	}
 	switch {
+	case op.HasIfValue:
+		b.WriteString(" if the value is " + quoted(op.IfValue))
 	case op.IfMatch != 0:
 		fmt.Fprintf(&b, " under If-Match %d", op.IfMatch)
 	case op.IfAbsent:
@@ -64,11 +66,13 @@ func told(op *Operation) string {
 		return "was refused"
 	case a.ConditionFailed && a.Found:
 		return "failed its condition and met " + metWords(a)
+	case a.Untold:
+		return "failed its condition"
 	case a.ConditionFailed:
 		return "failed its condition and met no value"
-	case op.Kind == Put && a.Version != 0:
+	case op.writes() && a.Version != 0:
 		return fmt.Sprintf("was acknowledged with version %d", a.Version)
-	case op.Kind == Put:
+	case op.writes():
 		return "was acknowledged"
 	case !a.Found:
 		return "found the key absent"
@@ -174,7 +178,7 @@ func needsAbsent(op *Operation) bool {
 	if op.effective() {
 		return op.IfAbsent
 	}
-	return op.answered() && !op.Answer.Found
+	return op.metNothing()
 }
 
 // versionMet is the version of what an operation met, if that is known.
@@ -195,7 +199,7 @@ func (f *facts) versionMet(op *Operation) Version {
 
 // versionLeft is a version that had been taken when the operation returned.
 func (f *facts) versionLeft(op *Operation) Version {
-	if op.effective() && op.Kind == Put && op.Answer.Version != 0 {
+	if op.effective() && op.writes() && op.Answer.Version != 0 {
 		return op.Answer.Version
 	}
 	return f.versionMet(op)

@@ -1,6 +1,9 @@
 package linearizability
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A Class names a kind of violation by the letter that campaigns print.
 type Class string
@@ -34,18 +37,20 @@ func (v Violation) String() string {
 func RefusedValuesSeen(history []Operation) []Violation {
 	var found []Violation
 	for _, k := range byKey(history) {
-		if _, c := gatherFacts(k.ops); c != nil && c.class == RefusedSeen {
+		if _, c := gatherFacts(Register, k.ops); c != nil && c.class == RefusedSeen {
 			found = append(found, Violation{RefusedSeen, k.key, clashSentence(c), c.ops})
 		}
 	}
 	return found
 }
 
-// LostWrites returns, for each key by name, an acknowledged put that the final
-// read of the key should have found and did not, although nothing overwrote or
-// deleted it. The final read is the key's last answered get, if it was called
-// after every acknowledged write of the key had returned; a key without one is
-// not judged.
+// LostWrites returns, for each key by name, an acknowledged put or append that
+// the final read of the key should have found and did not, although nothing
+// overwrote or deleted it. The final read is the key's last answered get, if it
+// was called after every acknowledged write of the key had returned. A key
+// without one is not judged, nor is one where values do not name their writes
+// (two puts share one, or there are conditions on values), unless nothing but
+// appends can have changed it.
 func LostWrites(history []Operation) []Violation {
 	var found []Violation
 	for _, k := range byKey(history) {
@@ -61,18 +66,12 @@ func lostWrite(k keyHistory) *Violation {
 	if final == nil {
 		return nil
 	}
-	met := metPut(k.ops, final)
 	var lost *Operation
-	for _, op := range k.ops {
-		if op.Kind != Put || !op.effective() {
-			continue
-		}
-		if final.Answer.Found && !olderThan(final, met, op) || !final.Answer.Found && mayBeDeleted(k.ops, op) {
-			continue
-		}
-		if lost == nil || op.Answer.Version >= lost.Answer.Version {
-			lost = op
-		}
+	switch appended, named := whatWrites(k.ops); {
+	case appended:
+		lost = lostAppend(k.ops, final)
+	case named:
+		lost = lostPut(k.ops, final)
 	}
 	if lost == nil {
 		return nil
@@ -82,6 +81,57 @@ func lostWrite(k keyHistory) *Violation {
 		sentence += ", and nothing can have deleted it"
 	}
 	return &Violation{WriteLost, k.key, sentence, []*Operation{lost, final}}
+}
+
+// whatWrites says whether nothing but appends can have changed the key, and
+// whether only puts of different values and deletes can have.
+func whatWrites(ops []*Operation) (appended, named bool) {
+	values := make(map[string]struct{})
+	appends, others := 0, 0
+	named = true
+	for _, op := range ops {
+		if !op.effective() && !op.mayTakeEffect() {
+			continue
+		}
+		if op.Kind == Append {
+			appends++
+			continue
+		}
+		others++
+		if op.Kind == Put {
+			_, twice := values[op.Value]
+			named = named && !twice
+			values[op.Value] = struct{}{}
+		}
+		named = named && !op.HasIfValue
+	}
+	return appends > 0 && others == 0, named && appends == 0
+}
+
+func lostPut(ops []*Operation, final *Operation) (lost *Operation) {
+	met := metPut(ops, final)
+	for _, op := range ops {
+		if op.Kind != Put || !op.effective() {
+			continue
+		}
+		if final.Answer.Found && !olderThan(final, met, op) || !final.Answer.Found && mayBeDeleted(ops, op) {
+			continue
+		}
+		if lost == nil || op.Answer.Version >= lost.Answer.Version {
+			lost = op
+		}
+	}
+	return lost
+}
+
+// lostAppend: nothing removes what was appended, so the final read has it.
+func lostAppend(ops []*Operation, final *Operation) (lost *Operation) {
+	for _, op := range ops {
+		if op.effective() && (!final.Answer.Found && op.Value != "" || final.Answer.HasValue && !strings.Contains(final.Answer.Value, op.Value)) {
+			lost = op
+		}
+	}
+	return lost
 }
 
 func finalRead(ops []*Operation) *Operation {

@@ -1,0 +1,107 @@
+package linearizability
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+)
+
+// A lineup is what a search has yet to place: the calls and returns of closed
+// operations, linked in the order of their stamps. Taking an operation out and
+// putting it back, last out first in, is a matter of a few words.
+//
+// Operations are numbered by call. Event 0 is the head, 2i+1 the call of
+// operation i, 2i+2 its return.
+type lineup struct {
+	next, prev []int32
+	stamp      []Stamp  // of events
+	reach      []int32  // by operation: how many were called before it returned
+	done       []uint64 // a bit for each operation that is placed
+}
+
+const end int32 = -1
+
+func isCall(event int32) bool { return event&1 == 1 }
+func opOf(event int32) int32  { return (event - 1) / 2 }
+
+// newLineup links the operations that were called and closed at these stamps,
+// calls ascending. Of equal stamps calls come first: such operations overlap.
+func newLineup(calls, closes []Stamp) lineup {
+	l := lineup{
+		next:  make([]int32, 2*len(calls)+1),
+		prev:  make([]int32, 2*len(calls)+1),
+		stamp: make([]Stamp, 2*len(calls)+1),
+		reach: make([]int32, len(calls)),
+		done:  make([]uint64, len(calls)/64+1),
+	}
+	order := make([]int32, 0, 2*len(calls))
+	for i := range calls {
+		call, ret := int32(2*i+1), int32(2*i+2)
+		l.stamp[call], l.stamp[ret] = calls[i], closes[i]
+		order = append(order, call, ret)
+	}
+	slices.SortFunc(order, func(a, b int32) int {
+		if c := cmp.Compare(l.stamp[a], l.stamp[b]); c != 0 {
+			return c
+		}
+		if isCall(a) != isCall(b) {
+			return int(b&1 - a&1)
+		}
+		return int(a - b)
+	})
+	last, called := int32(0), int32(0)
+	for _, event := range order {
+		l.next[last], l.prev[event] = event, last
+		last = event
+		if isCall(event) {
+			called++
+		} else {
+			l.reach[opOf(event)] = called
+		}
+	}
+	l.next[last] = end
+	return l
+}
+
+// empty: everything is placed.
+func (l *lineup) empty() bool { return l.next[0] == end }
+
+func (l *lineup) take(i int32) {
+	l.unlink(2*i + 1)
+	l.unlink(2*i + 2)
+	l.done[i/64] |= 1 << (i % 64)
+}
+
+func (l *lineup) putBack(i int32) {
+	l.relink(2*i + 2)
+	l.relink(2*i + 1)
+	l.done[i/64] &^= 1 << (i % 64)
+}
+
+func (l *lineup) unlink(event int32) {
+	prev, next := l.prev[event], l.next[event]
+	l.next[prev] = next
+	if next != end {
+		l.prev[next] = prev
+	}
+}
+
+func (l *lineup) relink(event int32) {
+	prev, next := l.prev[event], l.next[event]
+	l.next[prev] = event
+	if next != end {
+		l.prev[next] = event
+	}
+}
+
+// appendPlaced appends to key which operations are placed; some are not. All
+// before the first that is not are, and none is that was called after that one
+// returned: the words between say which.
+func (l *lineup) appendPlaced(key []byte) []byte {
+	first := opOf(l.next[0])
+	key = binary.AppendUvarint(key, uint64(first))
+	for w := first / 64; w <= (l.reach[first]-1)/64; w++ {
+		key = binary.LittleEndian.AppendUint64(key, l.done[w])
+	}
+	return key
+}

@@ -1,0 +1,287 @@
+package linearizability
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// evidence is what an operation says of the state in which it took effect, as
+// far as dropping unknown writes is concerned.
+type evidence struct {
+	until Stamp // when it returns; never, if it is open
+	// pinned: it says the value, or, if absent is set, that there was none.
+	pinned bool
+	absent bool
+	value  string
+	// vague: it may be true of many states.
+	vague bool
+}
+
+// evidenceOf is what an answered operation or a kept unknown one says; a get or
+// a delete may say one thing by its answer and another by its condition.
+func (f *facts) evidenceOf(op *Operation, until Stamp) (all [2]evidence) {
+	a := &op.Answer
+	met := &all[0]
+	met.until = until
+	switch {
+	case a.Untold:
+		met.vague = true
+	case op.observes():
+		f.pin(met, a.Found, a.HasValue, a.Value)
+	}
+	held := &all[1]
+	held.until = until
+	switch {
+	case op.answered() && !op.effective(): // a condition that failed, or had nothing to do
+	case op.IfAbsent:
+		f.pin(held, false, false, "")
+	case op.IfMatch != 0:
+		held.vague = true
+	case op.HasIfValue:
+		f.pin(held, true, true, op.IfValue)
+	}
+	return all
+}
+
+func (f *facts) pin(e *evidence, found, hasValue bool, value string) {
+	switch {
+	case !found && f.model == Text: // absent is empty
+		e.pinned = true
+	case !found:
+		e.pinned, e.absent = true, true
+	case hasValue:
+		e.pinned, e.value = true, value
+	default:
+		e.vague = true
+	}
+}
+
+// mayExplain: the state that an unknown write leaves, or one that appends make
+// of it, may be what this evidence says.
+func (f *facts) mayExplain(op *Operation, e *evidence) bool {
+	switch {
+	case e.vague:
+		return true
+	case !e.pinned:
+		return false
+	case op.Kind == Delete:
+		return e.absent || f.appends > 0
+	case e.absent:
+		return false
+	case op.Kind == Append:
+		return strings.Contains(e.value, op.Value)
+	case f.appends > 0:
+		return strings.HasPrefix(e.value, op.Value)
+	}
+	return e.value == op.Value
+}
+
+// prunePlain is prune where values do not name their writes. It drops the
+// unknown writes whose effect no evidence returning after their call can be
+// about. In any order, let W be such a write that takes effect, and W' the next
+// that is no append and takes effect, if there is one. Evidence between the two
+// would be about W's effect, so there is none; appends between the two are not
+// seen, and W' has no condition that they or W could have met. Hence without W,
+// and with the unknown operations that had no effect moved to the end, the order
+// explains as much.
+//
+// An unknown put is closed at the first return of evidence that has its value,
+// if nothing else can have made that.
+func prunePlain(f *facts) []keptOp {
+	closes := f.earliestOfUnique()
+	keep := make([]bool, len(f.ops))
+	var said []evidence
+	add := func(i int, until Stamp) {
+		keep[i] = true
+		for _, e := range f.evidenceOf(f.ops[i], until) {
+			if e.pinned || e.vague {
+				said = append(said, e)
+			}
+		}
+	}
+	unknown := 0
+	for i, op := range f.ops {
+		switch {
+		case op.answered():
+			add(i, op.Return)
+		case closes[i] != never:
+			add(i, closes[i])
+		default:
+			unknown++
+		}
+	}
+	const most = 10_000_000 // comparisons; beyond them nothing is dropped
+	everything := unknown*(len(said)+unknown) > most
+	for changed := true; changed; {
+		changed = false
+		for i, op := range f.ops {
+			if keep[i] || !everything && !f.explainsAny(op, said) {
+				continue
+			}
+			add(i, never)
+			changed = changed || op.conditional() // else it says nothing new
+		}
+	}
+	kept := make([]keptOp, 0, len(f.ops))
+	for i, op := range f.ops {
+		if !keep[i] {
+			continue
+		}
+		until := op.Return
+		if !op.answered() {
+			until = closes[i]
+		}
+		kept = append(kept, keptOp{int32(i), op.Call, until})
+	}
+	return kept
+}
+
+func (f *facts) explainsAny(op *Operation, said []evidence) bool {
+	return slices.ContainsFunc(said, func(e evidence) bool { return e.until > op.Call && f.mayExplain(op, &e) })
+}
+
+// earliestOfUnique returns for each operation the earliest return of an answer
+// that only its value can explain, or never.
+func (f *facts) earliestOfUnique() []Stamp {
+	closes := make([]Stamp, len(f.ops))
+	for i := range closes {
+		closes[i] = never
+	}
+	if f.appends > 0 {
+		return closes
+	}
+	for _, op := range f.ops {
+		if !op.answered() {
+			continue
+		}
+		for _, e := range f.evidenceOf(op, op.Return) {
+			if !e.pinned || e.absent || e.value == "" && f.model == Text || f.writers[e.value] != 1 {
+				continue
+			}
+			if put, ok := f.putOf[e.value]; ok {
+				closes[put] = min(closes[put], op.Return)
+			}
+		}
+	}
+	return closes
+}
+
+// keyRules are step over the kept operations of one key: the closed ones first,
+// then one of each class.
+type keyRules struct{ ops []*Operation }
+
+func (r *keyRules) step(s state, op int32) (state, bool) { return step(s, r.ops[op]) }
+func (r *keyRules) equal(a, b state) bool                { return a == b }
+func (r *keyRules) hash(s state) uint64                  { return s.hash() }
+func (r *keyRules) weight(s state) int                   { return len(s.value) / 64 }
+
+func (s *state) hash() uint64 {
+	h := xxhash.Sum64String(s.value)
+	h = (h ^ uint64(s.version)) * 0x9e3779b97f4a7c15
+	h = (h ^ h>>29 ^ uint64(s.floor)) * 0xbf58476d1ce4e5b9
+	if s.present {
+		h++
+	}
+	return h ^ h>>32
+}
+
+// newPlainSearch prepares to place the kept operations of a key.
+func newPlainSearch(f *facts, kept []keptOp, budget int) *plainSearch[state] {
+	r := &keyRules{}
+	s := &plainSearch[state]{rules: r, budget: budget, state: f.model.initial()}
+	var calls, closes []Stamp
+	var open []*Operation
+	for _, k := range kept {
+		op := f.ops[k.at]
+		if k.closes == never {
+			open = append(open, op)
+			continue
+		}
+		r.ops = append(r.ops, op)
+		calls, closes = append(calls, k.call), append(closes, k.closes)
+		s.ops = append(s.ops, plainOp{quiet: op.answered() && !op.effective(), replaces: replaces(op)})
+	}
+	s.lineup = newLineup(calls, closes)
+	type ask struct {
+		kind    Kind
+		value   string
+		match   Version
+		absent  bool
+		ifValue bool
+		want    string
+	}
+	classOf := make(map[ask]int)
+	for _, op := range open {
+		key := ask{op.Kind, op.Value, op.IfMatch, op.IfAbsent, op.HasIfValue, op.IfValue}
+		n, known := classOf[key]
+		if !known {
+			n = len(s.classes)
+			classOf[key] = n
+			s.classes = append(s.classes, plainClass{op: int32(len(r.ops)), replaces: replaces(op)})
+			r.ops = append(r.ops, op)
+		}
+		s.classes[n].calls = append(s.classes[n].calls, op.Call)
+	}
+	if f.appends > 0 {
+		s.deadEnd = func(after state) (bool, int) { return deadEnd(s, r, after) }
+	}
+	return s
+}
+
+// replaces: a write that can always take effect, and leaves nothing of what it met.
+func replaces(op *Operation) bool {
+	if op.conditional() {
+		return false
+	}
+	return op.Kind == Put || op.Kind == Delete && !op.answered()
+}
+
+// deadEnd: the first of the answers to come that says the value says one that
+// does not begin with that of the state, and nothing but appends can come before
+// it. Without this every order of concurrent appends would be tried before the
+// next read told the right one.
+func deadEnd(s *plainSearch[state], r *keyRules, after state) (dead bool, steps int) {
+	for event := s.next[0]; event != end; event = s.next[event] {
+		steps++
+		op := r.ops[opOf(event)]
+		if isCall(event) {
+			if op.Kind == Put && !op.Answer.ConditionFailed || op.Kind == Delete && (!op.answered() || op.effective()) {
+				return false, steps
+			}
+			continue
+		}
+		want, pinned := pinnedValue(op)
+		if !pinned || strings.HasPrefix(want, after.value) {
+			if pinned {
+				return false, steps
+			}
+			continue
+		}
+		for i := range s.classes {
+			c := &s.classes[i]
+			if r.ops[c.op].Kind != Append && c.used < len(c.calls) && c.calls[c.used] < s.stamp[event] {
+				return false, steps
+			}
+		}
+		return true, steps
+	}
+	return false, steps
+}
+
+// pinnedValue is the value that an operation must have met; "" where it met none.
+func pinnedValue(op *Operation) (value string, pinned bool) {
+	a := &op.Answer
+	switch {
+	case op.observes() && a.HasValue:
+		return a.Value, true
+	case op.metNothing():
+		return "", true
+	case op.effective() && op.HasIfValue:
+		return op.IfValue, true
+	case op.effective() && op.IfAbsent:
+		return "", true
+	}
+	return "", false
+}
