@@ -76,8 +76,8 @@ var anomalies = []struct {
 	{
 		name: "stale read where no answer carries a version", verdict: Illegal, classes: "L",
 		history: []Operation{put(1, 1, 2, "a", 0), put(2, 3, 4, "b", 0), get(3, 5, 6, "a", 0), get(3, 7, 8, "b", 0)},
-		sentence: `client 1's put of "a" (stamps 1-2) was acknowledged; client 2's put of "b" (stamps 3-4) was acknowledged; ` +
-			`client 3's get (stamps 5-6) read "a": no order of these 3 explains them all`,
+		sentence: `client 3's get (stamps 5-6) read "a", although before it was called client 2's put of "b" (stamps 3-4) was acknowledged, ` +
+			`and every put of "a" had returned before that`,
 	},
 	{
 		name: "two reads go back in time", verdict: Illegal, classes: "L",

@@ -62,8 +62,19 @@ const DefaultStepBudget = 4_000_000
 
 // secondOpinionBudget is the number of steps that Porcupine may take on a key of
 // so many operations. It needs about two an operation, or, beside dozens of
-// unknown writes, too many.
-func secondOpinionBudget(operations int) int { return 20_000 + 20*operations }
+// unknown writes, too many. It remembers a bit for each operation at each step;
+// where that would be more than 256 MiB it gets none, and has no answer.
+func secondOpinionBudget(operations int) int {
+	const mostBits = 256 << 23
+	steps := 20_000 + 20*operations
+	if operations > 0 {
+		steps = min(steps, mostBits/operations)
+	}
+	if steps < 2*operations {
+		return 0
+	}
+	return steps
+}
 
 // Options of a check. The zero value means the defaults.
 type Options struct {
@@ -275,6 +286,10 @@ func checkKey(k keyHistory, o Options) (KeyResult, []Violation) {
 	switch holds := orderByIndexHolds(o.Model, k.ops); {
 	case holds && o.NoSecondOpinion:
 		return r, nil
+	case holds && !slices.ContainsFunc(k.ops, (*Operation).mayTakeEffect):
+		ops, closes := plainOperations(k.ops) // nothing can be pruned
+		r.askAbout(o.Model, ops, closes)
+		return r, nil
 	case holds:
 		d = reduceTo(o.Model, k.ops)
 		r.ask(&d)
@@ -305,14 +320,20 @@ func checkKey(k keyHistory, o Options) (KeyResult, []Violation) {
 // ask puts the kept operations to Porcupine. Where it says the opposite one of
 // the checkers is wrong, and nobody knows which.
 func (r *KeyResult) ask(d *decision) {
-	r.Asked = true
 	ops, closes := d.facts.ops, []Stamp(nil)
 	if d.clash == nil {
 		ops, closes = keptOperations(d), keptCloses(d)
 	} else {
 		ops, closes = plainOperations(ops)
 	}
-	r.SecondOpinion, _ = askPorcupine(d.facts.model, ops, closes, secondOpinionBudget(len(ops)))
+	r.askAbout(d.facts.model, ops, closes)
+}
+
+func (r *KeyResult) askAbout(m Model, ops []*Operation, closes []Stamp) {
+	r.Asked, r.SecondOpinion = true, Undecided
+	if budget := secondOpinionBudget(len(ops)); budget > 0 {
+		r.SecondOpinion, _ = askPorcupine(m, ops, closes, budget)
+	}
 	if r.SecondOpinion != Undecided && r.Verdict != Undecided && r.SecondOpinion != r.Verdict {
 		r.Verdict, r.Differ = Undecided, true
 	}

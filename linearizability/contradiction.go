@@ -55,7 +55,7 @@ func contradict(k keyHistory, d *decision, budget int) *Contradiction {
 		c.confirmed, _ = askPorcupine(d.facts.model, keptOperations(&last), keptCloses(&last), confirmationBudget)
 		c.asked = true
 	}
-	c.Sentence = explain(c.Core, last.facts)
+	c.Sentence = explain(c.Core, d.facts)
 	return c
 }
 

@@ -1,19 +1,25 @@
 // Package linearizability records what the clients of a key-value store asked
 // and were answered, and decides whether one register per key, taking effect
-// at one instant inside each operation, explains all of it.
+// at one instant inside each operation, explains all of it. Histories of Jepsen
+// are read too, and users may bring a Porcupine model of their own.
 //
 // The road through the package:
 //
 //	history.go        what an operation is, and which ones are well formed
 //	recorder.go       stamps operations while a program runs
+//	recording.go      reads a history in any format, told from its content
 //	jsonlines.go      the file format: two lines an operation
+//	jepsen.go         what Jepsen's logs (jepsenlog.go) and EDN (jepsenedn.go) mean
 //	model.go          the store as a sequential machine, in one function
 //	check.go          Check: one key at a time, the cheapest proof first
 //	indexorder.go     an order by log index, verified: a proof in O(n log n)
 //	facts.go          which write each answer names; contradictions in plain sight
 //	prune.go          drops the unknown writes that cannot matter
 //	search.go         decides the rest within a budget of steps
+//	plain.go          the same where values do not name their writes,
+//	plainsearch.go    and a search that supposes nothing of them
 //	porcupine.go      the second opinion: Porcupine over the same model
+//	modelcheck.go     CheckModel: that search over a model of the user's own
 //	contradiction.go  the smallest sub-history that is still illegal
 //	sentence.go       the contradiction in one sentence
 //	violation.go      refused values that were seen, acknowledged writes that were lost

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"dkv/linearizability"
+
+	"github.com/anishathalye/porcupine"
 )
 
 // Check the history of your own program: record each request around the call
@@ -65,4 +67,22 @@ func ExampleRead() {
 	//   client 1            |---------|                put "new" ok v9 [3,5]
 	// * client 2                 |---------|           get -> "new" v9 [4,6]
 	// * client 3                                |----| get -> "old" v4 [7,8]
+}
+
+// Bring a model of your own, as Porcupine has them: here a counter that tells
+// what it was before each addition.
+func ExampleCheckModel() {
+	counter := porcupine.Model{
+		Init: func() any { return 0 },
+		Step: func(state, added, before any) (bool, any) {
+			return before == state, state.(int) + added.(int)
+		},
+	}
+	history := []porcupine.Operation{
+		{ClientId: 0, Input: 5, Output: 0, Call: 1, Return: 4},
+		{ClientId: 1, Input: 2, Output: 0, Call: 2, Return: 3}, // both were first
+	}
+	result, err := linearizability.CheckModel(counter, history, linearizability.DefaultStepBudget)
+	fmt.Println(result.Verdict, err)
+	// Output: not linearizable <nil>
 }

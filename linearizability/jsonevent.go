@@ -100,8 +100,8 @@ func (e *event) eventName() string {
 }
 
 // parseEvent reads one line. With an error comes the column it is about.
-func parseEvent(line []byte, e *event) (column int, err error) {
-	p := lineParser{line: line}
+func parseEvent(line []byte, e *event, texts *pool) (column int, err error) {
+	p := lineParser{line: line, pool: texts}
 	*e = event{}
 	if err := p.object(e); err != nil {
 		return p.at + 1, err
@@ -114,7 +114,8 @@ func parseEvent(line []byte, e *event) (column int, err error) {
 
 type lineParser struct {
 	line []byte
-	at   int // where the next byte is, or the error
+	at   int   // where the next byte is, or the error
+	pool *pool // of the texts that are kept
 }
 
 func (p *lineParser) object(e *event) error {
@@ -208,64 +209,54 @@ func (p *lineParser) value(e *event, f field) (err error) {
 }
 
 func (p *lineParser) textField(e *event, f field) error {
-	s, err := p.text()
+	text, err := p.text()
 	if err != nil {
 		return err
 	}
 	switch f {
+	case fieldKeyBase64, fieldNodeBase64, fieldValueBase64, fieldIfValueBase64:
+		if text, err = base64.StdEncoding.AppendDecode(nil, text); err != nil {
+			return fmt.Errorf("no base64: %w", err)
+		}
+	}
+	switch f {
 	case fieldEvent:
-		e.isCall = s == "call"
-		if !e.isCall && s != "return" {
-			return fmt.Errorf("%s is neither call nor return", quoted(s))
+		e.isCall = string(text) == "call"
+		if !e.isCall && string(text) != "return" {
+			return fmt.Errorf("%s is neither call nor return", quoted(string(text)))
 		}
 	case fieldKind:
-		e.kind, err = parseKind(s)
+		e.kind, err = parseKind(text)
 	case fieldOutcome:
-		e.outcome, err = parseOutcome(s)
-	case fieldKey:
-		e.key = s
-	case fieldKeyBase64:
-		e.key, err = decodeBase64(s)
-	case fieldIfValue:
-		e.ifValue = s
-	case fieldIfValueBase64:
-		e.ifValue, err = decodeBase64(s)
-	case fieldNode:
-		e.node = s
-	case fieldNodeBase64:
-		e.node, err = decodeBase64(s)
-	case fieldValue:
-		e.value = s
-	case fieldValueBase64:
-		e.value, err = decodeBase64(s)
+		e.outcome, err = parseOutcome(text)
+	case fieldKey, fieldKeyBase64:
+		e.key = p.pool.name(text)
+	case fieldNode, fieldNodeBase64:
+		e.node = p.pool.name(text)
+	case fieldIfValue, fieldIfValueBase64:
+		e.ifValue = p.pool.value(text)
+	case fieldValue, fieldValueBase64:
+		e.value = p.pool.value(text)
 	}
 	return err
 }
 
-func parseKind(s string) (Kind, error) {
+func parseKind(s []byte) (Kind, error) {
 	for k := Get; k <= Append; k++ {
-		if s == kindNames[k] {
+		if string(s) == kindNames[k] {
 			return k, nil
 		}
 	}
-	return 0, fmt.Errorf("%s is none of get, put, delete, append", quoted(s))
+	return 0, fmt.Errorf("%s is none of get, put, delete, append", quoted(string(s)))
 }
 
-func parseOutcome(s string) (Outcome, error) {
+func parseOutcome(s []byte) (Outcome, error) {
 	for o := Unknown; o <= Refused; o++ {
-		if s == outcomeNames[o] {
+		if string(s) == outcomeNames[o] {
 			return o, nil
 		}
 	}
-	return 0, fmt.Errorf("%s is none of ok, refused, unknown", quoted(s))
-}
-
-func decodeBase64(s string) (string, error) {
-	b, err := base64.StdEncoding.DecodeString(s)
-	if err != nil {
-		return "", fmt.Errorf("no base64: %w", err)
-	}
-	return string(b), nil
+	return 0, fmt.Errorf("%s is none of ok, refused, unknown", quoted(string(s)))
 }
 
 // peek skips white space and returns the next byte, 0 at the end.
@@ -297,22 +288,23 @@ func (p *lineParser) here() string {
 	return fmt.Sprintf("found %q", p.line[p.at])
 }
 
-func (p *lineParser) text() (string, error) {
+// text returns a string; it is valid until the next call.
+func (p *lineParser) text() ([]byte, error) {
 	raw, escaped, err := p.rawText()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if !utf8.Valid(raw) {
-		return "", errors.New("malformed JSON: a string that is no UTF-8 (use the field's _base64 twin)")
+		return nil, errors.New("malformed JSON: a string that is no UTF-8 (use the field's _base64 twin)")
 	}
 	if !escaped {
-		return string(raw), nil
+		return raw, nil
 	}
 	var s string
 	if err := json.Unmarshal(p.line[p.at-len(raw)-2:p.at], &s); err != nil {
-		return "", fmt.Errorf("malformed JSON: %w", err)
+		return nil, fmt.Errorf("malformed JSON: %w", err)
 	}
-	return s, nil
+	return []byte(s), nil
 }
 
 // rawText returns what stands between the quotation marks.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -163,45 +162,38 @@ func appendTime(b []byte, d time.Duration) []byte {
 	return strconv.AppendInt(b, int64(d), 10)
 }
 
-// Read reads a history in the file format. It streams: beside the operations it
-// holds one line. The operations come by call. Every error that is not one of
-// reading r is a *FormatError.
-func Read(r io.Reader) ([]Operation, error) {
-	h := historyReader{open: make(map[Stamp]int), names: make(map[string]string)}
-	in := bufio.NewReaderSize(r, 64<<10)
+// readJSONLines reads a history in the file format.
+func readJSONLines(in *source) ([]Operation, error) {
+	h := historyReader{source: in, pool: newPool(), open: make(map[Stamp]int)}
 	var buffer []byte
 	for number := 1; ; number++ {
-		line, err := readLine(in, &buffer)
+		line, err := readLine(in.Reader, &buffer)
 		if err == io.EOF && len(line) == 0 {
 			return h.ops, nil
 		}
 		if err != nil && err != io.EOF {
-			if errors.Is(err, errLineTooLong) {
-				return nil, &FormatError{Line: number, Err: err}
-			}
-			return nil, fmt.Errorf("reading the history at line %d: %w", number, err)
+			return nil, unreadable(number, err)
 		}
 		if lineErr := h.line(number, line); lineErr != nil {
 			if err == io.EOF {
-				lineErr.Err = fmt.Errorf("the file ends in the middle of a line (it was cut off?): %w", lineErr.Err)
+				lineErr.cutOff()
 			}
 			return nil, lineErr
 		}
 	}
 }
 
-// ReadFile reads the history in a file.
-func ReadFile(path string) ([]Operation, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("opening the history: %w", err)
+// unreadable is the error of a line that could not be had.
+func unreadable(number int, err error) error {
+	if errors.Is(err, errLineTooLong) {
+		return &FormatError{Line: number, Err: err}
 	}
-	defer f.Close()
-	history, err := Read(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return history, nil
+	return fmt.Errorf("reading the history at line %d: %w", number, err)
+}
+
+// cutOff adds to the error of a last line without an end what may have happened.
+func (e *FormatError) cutOff() {
+	e.Err = fmt.Errorf("the file ends in the middle of a line (it was cut off?): %w", e.Err)
 }
 
 var errLineTooLong = fmt.Errorf("longer than %d bytes", maxLineBytes)
@@ -226,16 +218,17 @@ func readLine(in *bufio.Reader, buffer *[]byte) ([]byte, error) {
 
 // historyReader puts calls and returns together.
 type historyReader struct {
+	*source
+	pool  *pool
 	ops   []Operation
 	open  map[Stamp]int // operations not yet returned, by call
 	last  Stamp
-	names map[string]string // keys and nodes, each held once
-	event event             // the line at hand
+	event event // the line at hand
 }
 
 func (h *historyReader) line(number int, line []byte) *FormatError {
 	e := &h.event
-	column, err := parseEvent(line, e)
+	column, err := parseEvent(line, e, h.pool)
 	if err == nil {
 		column, err = e.check()
 	}
@@ -258,16 +251,16 @@ func (h *historyReader) line(number int, line []byte) *FormatError {
 
 func (h *historyReader) call(e *event) error {
 	op := Operation{
-		Client: e.client, Key: h.name(e.key), Kind: e.kind, Value: e.value,
+		Client: e.client, Key: e.key, Kind: e.kind, Value: e.value,
 		IfMatch: Version(e.ifMatch), IfAbsent: e.ifAbsent,
 		HasIfValue: e.has(fieldIfValue) || e.has(fieldIfValueBase64), IfValue: e.ifValue,
-		Call: e.stamp, CallTime: e.time, Node: h.name(e.node),
+		Call: e.stamp, CallTime: e.time, Node: e.node,
 	}
 	if err := op.validateCall(); err != nil {
 		return err
 	}
 	h.open[op.Call] = len(h.ops)
-	h.ops = append(h.ops, op)
+	h.ops = append(h.grow(h.ops), op)
 	return nil
 }
 
@@ -301,15 +294,6 @@ func (h *historyReader) notOpen(call Stamp) error {
 		return fmt.Errorf("return of an operation that was never called: no call has stamp %d", call)
 	}
 	return fmt.Errorf("second return of the operation called at stamp %d: it returned at stamp %d", call, h.ops[at].Return)
-}
-
-// name holds equal keys and nodes once.
-func (h *historyReader) name(s string) string {
-	if held, ok := h.names[s]; ok {
-		return held
-	}
-	h.names[s] = s
-	return s
 }
 
 // check says whether the fields that are there belong together.

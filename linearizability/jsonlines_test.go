@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -123,39 +121,6 @@ func TestLastLineNeedsNoEnd(t *testing.T) {
 	history, err := Read(strings.NewReader(callLine + strings.TrimSuffix(returnLine, "\n")))
 	if err != nil || len(history) != 1 || history[0].Return != 2 {
 		t.Errorf("%+v, %v", history, err)
-	}
-}
-
-func TestCheckFile(t *testing.T) {
-	dir := t.TempDir()
-	file := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	stale := dump(t, []Operation{put(1, 1, 2, "a", 4), put(2, 3, 4, "b", 7), get(3, 5, 6, "a", 4)})
-	hard := dump(t, blindHistory(200))
-	tests := []struct {
-		path   string
-		status ExitStatus
-		budget int
-	}{
-		{file("good", callLine+returnLine), ExitLinearizable, 0},
-		{file("stale", stale), ExitIllegal, 0},
-		{file("hard", hard), ExitUndecided, 100},
-		{file("bad", callLine+"{}\n"), ExitBadInput, 0},
-		{filepath.Join(dir, "missing"), ExitBadInput, 0},
-	}
-	for _, test := range tests {
-		r, status, err := CheckFile(test.path, Options{StepBudget: test.budget})
-		if status != test.status || (err != nil) != (status == ExitBadInput) || (r == nil) != (err != nil) {
-			t.Errorf("%s: %v, %v, %v", filepath.Base(test.path), r, status, err)
-		}
-		if err != nil && !strings.Contains(err.Error(), test.path) {
-			t.Errorf("the error does not name the file: %v", err)
-		}
 	}
 }
 

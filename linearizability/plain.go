@@ -170,12 +170,68 @@ func (f *facts) earliestOfUnique() []Stamp {
 
 // keyRules are step over the kept operations of one key: the closed ones first,
 // then one of each class.
-type keyRules struct{ ops []*Operation }
+//
+// A value that no operation asks for, and that no append makes into one that is
+// asked for, is as good as any other such: the rules have one for them all, and
+// so the orders in which nobody looked are one order.
+type keyRules struct {
+	ops       []*Operation
+	appends   bool
+	askedFor  []string // values read or compared with, sorted
+	forgotten string   // the value that stands for all others
+}
 
-func (r *keyRules) step(s state, op int32) (state, bool) { return step(s, r.ops[op]) }
-func (r *keyRules) equal(a, b state) bool                { return a == b }
-func (r *keyRules) hash(s state) uint64                  { return s.hash() }
-func (r *keyRules) weight(s state) int                   { return len(s.value) / 64 }
+func (r *keyRules) step(s state, op int32) (state, bool) {
+	after, ok := step(s, r.ops[op])
+	if ok && r.ops[op].Kind != Get && after.present {
+		after.value = r.known(after.value)
+	}
+	return after, ok
+}
+
+// known is the value, if it is asked for or may yet become so.
+func (r *keyRules) known(value string) string {
+	at, found := slices.BinarySearch(r.askedFor, value)
+	if found || r.appends && at < len(r.askedFor) && strings.HasPrefix(r.askedFor[at], value) {
+		return value
+	}
+	return r.forgotten
+}
+
+// gather collects the values that the operations ask for, and finds one that
+// neither is asked for nor begins one that is.
+func (r *keyRules) gather(ops []*Operation) {
+	longest, first := "", [256]bool{}
+	mention := func(value string) {
+		r.askedFor = append(r.askedFor, value)
+		if len(value) > 0 {
+			first[value[0]] = true
+		}
+		if len(value) > len(longest) {
+			longest = value
+		}
+	}
+	for _, op := range ops {
+		if op.observes() && op.Answer.HasValue {
+			mention(op.Answer.Value)
+		}
+		if op.HasIfValue {
+			mention(op.IfValue)
+		}
+	}
+	mention("") // what is absent, and the first value of a text
+	slices.Sort(r.askedFor)
+	r.askedFor = slices.Compact(r.askedFor)
+	if at := slices.Index(first[:], false); at >= 0 {
+		r.forgotten = string([]byte{byte(at)})
+	} else {
+		r.forgotten = longest + "x"
+	}
+}
+
+func (r *keyRules) equal(a, b state) bool { return a == b }
+func (r *keyRules) hash(s state) uint64   { return s.hash() }
+func (r *keyRules) weight(s state) int    { return len(s.value) / 64 }
 
 func (s *state) hash() uint64 {
 	h := xxhash.Sum64String(s.value)
@@ -189,7 +245,8 @@ func (s *state) hash() uint64 {
 
 // newPlainSearch prepares to place the kept operations of a key.
 func newPlainSearch(f *facts, kept []keptOp, budget int) *plainSearch[state] {
-	r := &keyRules{}
+	r := &keyRules{appends: f.appends > 0}
+	r.gather(f.ops)
 	s := &plainSearch[state]{rules: r, budget: budget, state: f.model.initial()}
 	var calls, closes []Stamp
 	var open []*Operation
@@ -214,7 +271,11 @@ func newPlainSearch(f *facts, kept []keptOp, budget int) *plainSearch[state] {
 	}
 	classOf := make(map[ask]int)
 	for _, op := range open {
-		key := ask{op.Kind, op.Value, op.IfMatch, op.IfAbsent, op.HasIfValue, op.IfValue}
+		value := op.Value
+		if op.Kind == Put {
+			value = r.known(value)
+		}
+		key := ask{op.Kind, value, op.IfMatch, op.IfAbsent, op.HasIfValue, op.IfValue}
 		n, known := classOf[key]
 		if !known {
 			n = len(s.classes)

@@ -29,21 +29,6 @@ func (r *Result) ExitStatus() ExitStatus {
 	return ExitUndecided
 }
 
-// CheckFile reads the history in a file and checks it. The status is
-// ExitBadInput if and only if there is an error, which names file, line and
-// column.
-func CheckFile(path string, o Options) (*Result, ExitStatus, error) {
-	history, err := ReadFile(path)
-	if err != nil {
-		return nil, ExitBadInput, err
-	}
-	r, err := Check(history, o)
-	if err != nil {
-		return nil, ExitBadInput, fmt.Errorf("%s: %w", path, err)
-	}
-	return r, r.ExitStatus(), nil
-}
-
 // How much of a bad history a report shows.
 const (
 	maxKeysReported = 8

@@ -10,11 +10,11 @@ import (
 // maxClaims bounds the operations that one sentence names.
 const maxClaims = 6
 
-// quoted is a key or value as ASCII, cut when long.
+// quoted is a key or value as ASCII; of a long one its beginning and its end.
 func quoted(s string) string {
-	const most = 24
+	const most, head, tail = 24, 10, 9
 	if len(s) > most {
-		return strconv.QuoteToASCII(s[:most-3]) + "..."
+		return strconv.QuoteToASCII(s[:head]) + "..." + strconv.QuoteToASCII(s[len(s)-tail:])
 	}
 	return strconv.QuoteToASCII(s)
 }
@@ -110,7 +110,7 @@ func explainAll(ops []*Operation, reason string) string {
 }
 
 // explain says in one sentence why the operations of a core, by call, cannot
-// all be true.
+// all be true. The facts are those of the whole key.
 func explain(core []*Operation, f *facts) string {
 	switch len(core) {
 	case 1:
@@ -121,6 +121,9 @@ func explain(core []*Operation, f *facts) string {
 		}
 	}
 	if s := explainOldest(core, f); s != "" {
+		return s
+	}
+	if s := explainGone(core, f); s != "" {
 		return s
 	}
 	return explainAll(core, fmt.Sprintf("no order of these %d explains them all", len(core)))
@@ -136,6 +139,8 @@ func explainPair(first, second *Operation, f *facts) string {
 		return although(second, first) + ", and nothing can have deleted it in between"
 	case before && needsAbsent(first):
 		return although(second, first) + ", and nothing can have written it in between"
+	case before && first.effective() && first.Kind == Append && second.observes() && second.Answer.HasValue && !strings.Contains(second.Answer.Value, first.Value):
+		return although(second, first) + ", and " + quoted(first.Value) + " is not in it"
 	case before && first.Kind == Delete && first.effective():
 		return although(second, first) + ", and nothing can have written it in between"
 	case before && f.versionMet(second) != 0 && f.versionMet(second) < f.versionLeft(first):
@@ -167,6 +172,55 @@ func explainOldest(core []*Operation, f *facts) string {
 		}
 	}
 	return ""
+}
+
+// explainGone: an operation met a value that another had found or left replaced
+// by then, and whoever may have written it had returned before that.
+func explainGone(core []*Operation, f *facts) string {
+	if f.appends > 0 {
+		return ""
+	}
+	for _, late := range core {
+		met, ok := valueMet(late)
+		if !ok || f.initially(met) {
+			continue
+		}
+		for _, early := range core {
+			was, known := valueLeft(early)
+			if !known || early.Return >= late.Call || was == met {
+				continue
+			}
+			gone := true
+			for _, op := range f.ops {
+				if op.Kind == Put && op.Value == met && op.Call < late.Return && (op.effective() || op.mayTakeEffect()) {
+					gone = gone && op.effective() && op.Return < early.Call
+				}
+			}
+			if gone {
+				return although(late, early) + ", and every put of " + quoted(met) + " had returned before that"
+			}
+		}
+	}
+	return ""
+}
+
+// valueMet is the value that an operation must have met, if it is known.
+func valueMet(op *Operation) (value string, known bool) {
+	switch {
+	case op.observes() && op.Answer.HasValue:
+		return op.Answer.Value, true
+	case op.effective() && op.HasIfValue:
+		return op.IfValue, true
+	}
+	return "", false
+}
+
+// valueLeft is the value that an operation left or found.
+func valueLeft(op *Operation) (value string, known bool) {
+	if op.effective() {
+		return op.Value, op.Kind == Put
+	}
+	return valueMet(op)
 }
 
 func although(late, early *Operation) string {

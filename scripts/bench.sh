@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures a fresh cluster of five nodes on this machine, on ports of its own:
-# scripts/bench.sh [FLAGS OF dkv bench]. BENCH_PORT moves the ports.
+# scripts/bench.sh [FLAGS OF dkv bench]. BENCH_PORT moves the ports. Then, with
+# the cluster gone, how long the check of histories takes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,3 +30,8 @@ done
 servers=
 for i in 0 1 2 3 4; do servers+=,127.0.0.1:$((port + 10 * i)); done
 bin/dkv bench --servers "${servers#,}" "$@"
+
+finish
+cluster=
+printf '\n== linearizability\n'
+go test ./cmd/dkvsim -count=1 -v -run='^TestFigures$' -args -figures | grep -v '^=== \|^--- PASS\|^PASS\|^ok'

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"dkv/linearizability"
@@ -9,40 +11,75 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// checkConfig is what the flags of check say.
+type checkConfig struct {
+	format string
+	model  string
+	steps  int
+
+	// Progress goes to bar, if anybody looks at it; nil: nobody does.
+	bar io.Writer
+}
+
 func checkCommand() *cobra.Command {
-	var budget int
+	var c checkConfig
 	cmd := &cobra.Command{
-		Use:   "check FILE…",
+		Use:   "check HISTORY…",
 		Short: "Check recorded histories for linearizability",
-		Long: `check reads histories (JSON lines; see linearizability/README.md) and says of
-each whether one register per key, taking effect at one instant inside each
-operation, explains all of its answers.
+		Long: `check reads histories and says of each whether one register per key, taking
+effect at one instant inside each operation, explains all of its answers.
+
+Formats (--format), told from the content unless one is named:
+  jsonl       JSON Lines, two an operation; see linearizability/README.md
+  jepsen-log  the log of a Jepsen test: "INFO  jepsen.util - 0 :invoke :read nil"
+  jepsen-edn  a Jepsen history: {:process 0, :type :invoke, :f :append, …}
+
+Models (--model), told from the format unless one is named:
+  register    a key is absent at first; put, get, append, delete, and conditions
+              on the version, on absence and on the value
+  text        every key holds a text, at first the empty one, and to be absent is
+              to hold that: Jepsen's :get, :put and :append
 
 Exit status, the greatest of all files: 0 linearizable, 1 not linearizable,
-2 undecided within the budget of steps, 3 a file that is no history.`,
-		RunE: func(_ *cobra.Command, files []string) error {
-			if len(files) == 0 {
-				fmt.Fprintln(os.Stderr, "dkvsim: check: name at least one file")
-				return exitStatus(linearizability.ExitBadInput)
+2 undecided within the budget of steps, 3 a file that is no history (the message
+names line and column), or a mistake in the command.`,
+		RunE: func(cmd *cobra.Command, files []string) error {
+			if isTerminal(os.Stderr) {
+				c.bar = os.Stderr
 			}
-			return check(files, budget)
+			return check(cmd.OutOrStdout(), cmd.ErrOrStderr(), files, c)
 		},
 	}
-	cmd.Flags().IntVar(&budget, "steps", linearizability.DefaultStepBudget, "how many steps the search may take on one key")
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		fmt.Fprintln(cmd.ErrOrStderr(), "dkvsim: check:", err)
+		return exitStatus(linearizability.ExitBadInput)
+	})
+	cmd.Flags().StringVar(&c.format, "format", linearizability.AnyFormat.String(), "auto, jsonl, jepsen-log or jepsen-edn")
+	cmd.Flags().StringVar(&c.model, "model", "auto", "auto, register or text")
+	cmd.Flags().IntVar(&c.steps, "steps", linearizability.DefaultStepBudget, "how many steps the search may take on one key")
 	return cmd
 }
 
-func check(files []string, budget int) error {
+// check checks every file and reports each to out, what went wrong to errs.
+func check(out, errs io.Writer, files []string, c checkConfig) error {
 	worst := linearizability.ExitLinearizable
+	format, err := c.validate(files)
+	if err != nil {
+		fmt.Fprintln(errs, "dkvsim: check:", err)
+		return exitStatus(linearizability.ExitBadInput)
+	}
 	for _, file := range files {
-		r, status, err := linearizability.CheckFile(file, linearizability.Options{StepBudget: budget})
-		worst = max(worst, status)
+		result, err := c.checkFile(file, format)
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "dkvsim:", err)
+			fmt.Fprintln(errs, "dkvsim:", err)
+			worst = max(worst, linearizability.ExitBadInput)
 			continue
 		}
-		fmt.Printf("%s: ", file)
-		if err := r.WriteText(os.Stdout); err != nil {
+		worst = max(worst, result.ExitStatus())
+		if _, err := fmt.Fprintf(out, "%s: ", file); err != nil {
+			return err
+		}
+		if err := result.WriteText(out); err != nil {
 			return err
 		}
 	}
@@ -50,4 +87,53 @@ func check(files []string, budget int) error {
 		return exitStatus(worst)
 	}
 	return nil
+}
+
+func (c *checkConfig) validate(files []string) (format linearizability.Format, err error) {
+	if len(files) == 0 {
+		return 0, errors.New("name at least one file")
+	}
+	if c.steps <= 0 {
+		return 0, fmt.Errorf("--steps %d: a search needs at least one step", c.steps)
+	}
+	if c.model != "auto" {
+		if _, err := linearizability.ParseModel(c.model); err != nil {
+			return 0, fmt.Errorf("--model: %w", err)
+		}
+	}
+	if format, err = linearizability.ParseFormat(c.format); err != nil {
+		return 0, fmt.Errorf("--format: %w", err)
+	}
+	return format, nil
+}
+
+func (c *checkConfig) checkFile(file string, format linearizability.Format) (*linearizability.Result, error) {
+	reading := newProgress(c.bar, "reading "+file, sizeOf(file))
+	recording, err := linearizability.ReadRecordingFile(file, linearizability.ReadOptions{Format: format, Progress: reading.add})
+	reading.end()
+	if err != nil {
+		return nil, err
+	}
+	model := recording.Model
+	if c.model != "auto" {
+		if model, err = linearizability.ParseModel(c.model); err != nil {
+			return nil, err
+		}
+	}
+	checking := newProgress(c.bar, "checking "+file, int64(len(recording.Operations)))
+	result, err := linearizability.Check(recording.Operations, linearizability.Options{Model: model, StepBudget: c.steps, Progress: checking.add})
+	checking.end()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return result, nil
+}
+
+// sizeOf is how many bytes a file has; 0 if that is not known.
+func sizeOf(file string) int64 {
+	stat, err := os.Stat(file)
+	if err != nil || !stat.Mode().IsRegular() {
+		return 0
+	}
+	return stat.Size()
 }

@@ -1,0 +1,298 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// runCheck runs the command and returns its exit status and what it printed.
+func runCheck(t *testing.T, args ...string) (status int, out, errs string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd := checkCommand()
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	cmd.SetArgs(args)
+	cmd.SetOut(&stdout)
+	cmd.SetErr(&stderr)
+	err := cmd.Execute()
+	var exit exitStatus
+	switch {
+	case errors.As(err, &exit):
+		status = int(exit)
+	case err != nil:
+		t.Fatal(err)
+	}
+	return status, stdout.String(), stderr.String()
+}
+
+func historyFile(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const (
+	goodHistory = `{"event":"call","stamp":1,"client":1,"kind":"put","key":"k","value":"old"}
+{"event":"return","stamp":2,"of":1,"outcome":"ok"}
+`
+	staleHistory = goodHistory + `{"event":"call","stamp":3,"client":2,"kind":"get","key":"k"}
+{"event":"return","stamp":4,"of":3,"outcome":"ok","found":false}
+`
+	emptyReads = `{:process 0, :type :invoke, :f :read, :key "k", :value nil}
+{:process 0, :type :ok, :f :read, :key "k", :value ""}
+`
+)
+
+// hardHistory is legal, and takes a search more than a few steps.
+func hardHistory() string {
+	var b strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&b, "{:process %d :type :invoke :f :write :value %d}\n", i, i%3)
+	}
+	for i := range 40 {
+		fmt.Fprintf(&b, "{:process %d :type :ok :f :write :value %d}\n", i, i%3)
+	}
+	return b.String()
+}
+
+func TestCheckExits(t *testing.T) {
+	good, stale := historyFile(t, "good", goodHistory), historyFile(t, "stale", staleHistory)
+	empty, hard := historyFile(t, "empty", emptyReads), historyFile(t, "hard", hardHistory())
+	bad := historyFile(t, "bad", goodHistory+"{}\n")
+	tests := []struct {
+		name   string
+		args   []string
+		status int
+		says   string // on either output
+	}{
+		{"linearizable", []string{good}, 0, "good: linearizable: 1 operations on 1 keys"},
+		{"not linearizable", []string{stale}, 1, `client 2's get (stamps 3-4) found the key absent, although before it was called`},
+		{"undecided", []string{"--steps=5", hard}, 2, "the budget of steps was spent"},
+		{"decided with more steps", []string{hard}, 0, "hard: linearizable"},
+		{"bad input", []string{bad}, 3, `bad: line 3, column 1: "event" is missing`},
+		{"the greatest of all", []string{stale, bad, good}, 3, "good: linearizable"},
+		{"missing", []string{filepath.Join(t.TempDir(), "missing")}, 3, "opening the history"},
+		{"no file", nil, 3, "name at least one file"},
+		{"no step", []string{"--steps=0", good}, 3, "--steps 0"},
+		{"no such flag", []string{"--frmat=jsonl", good}, 3, "unknown flag"},
+		{"no such format", []string{"--format=xml", good}, 3, `"xml" is no format`},
+		{"no such model", []string{"--model=queue", good}, 3, `"queue" is no model`},
+		{"the format is named", []string{"--format=jsonl", good}, 0, "good: linearizable"},
+		{"another format is named", []string{"--format=jepsen-edn", good}, 3, "good: line 1, column 1: :process is missing"},
+		{"a register is absent at first", []string{empty}, 1, "no put of this key wrote that value"},
+		{"a text is empty at first", []string{"--model=text", empty}, 0, "empty: linearizable"},
+		{"a text has no delete", []string{"--model=text", historyFile(t, "delete", `{"event":"call","stamp":1,"client":1,"kind":"delete","key":"k"}`+"\n")}, 3, `: operation 0 (client 1, called at stamp 1): the model text knows no delete`},
+	}
+	for _, test := range tests {
+		status, out, errs := runCheck(t, test.args...)
+		if status != test.status || !strings.Contains(out+errs, test.says) {
+			t.Errorf("%s: exit status %d, want %d, and %q in\n%s%s", test.name, status, test.status, test.says, out, errs)
+		}
+	}
+}
+
+func TestProgressIsDrawnForLongWorkOnly(t *testing.T) {
+	var b bytes.Buffer
+	p := newProgress(&b, "reading", 200)
+	p.add(50)
+	if b.Len() != 0 {
+		t.Errorf("drawn at once: %q", &b)
+	}
+	p.due = time.Now().Add(-time.Second)
+	p.add(50)
+	if got := b.String(); got != "\r\x1b[Kreading [###############...............]  50 %" {
+		t.Errorf("drew %q", got)
+	}
+	p.end()
+	if !strings.HasSuffix(b.String(), "%\r\x1b[K") {
+		t.Errorf("the bar stays: %q", &b)
+	}
+	newProgress(nil, "reading", 200).add(1) // nobody looks
+}
+
+// recordings returns the directory of the histories that come with Porcupine.
+func recordings(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/anishathalye/porcupine").Output()
+	if err != nil {
+		t.Fatalf("where Porcupine's histories are: %v", err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// published are the verdicts that stand in Porcupine's own tests, by file.
+func published(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "porcupine_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdicts := map[string]bool{}
+	for _, m := range regexp.MustCompile(`\bcheckJepsen\(t, (\d+), (true|false)\)`).FindAllStringSubmatch(string(text), -1) {
+		verdicts[fmt.Sprintf("jepsen/etcd_%03s.log", m[1])] = m[2] == "true"
+	}
+	for _, m := range regexp.MustCompile(`\bcheckKv\(t, "([^"]+)", (true|false), true\)`).FindAllStringSubmatch(string(text), -1) {
+		verdicts["kv/"+m[1]+".txt"] = m[2] == "true"
+	}
+	return verdicts
+}
+
+// Jepsen's histories of etcd and of a key-value store get the verdicts that
+// Porcupine's own tests expect of them, and that Porcupine gives them here, over
+// a reader and a model that share nothing with the package.
+func TestJepsensHistoriesGetPorcupinesVerdicts(t *testing.T) {
+	dir := recordings(t)
+	want := published(t, dir)
+	if len(want) != 102+6 {
+		t.Fatalf("found %d verdicts in Porcupine's tests, want 102 of etcd and 6 of the key-value store", len(want))
+	}
+	// In this run etcd did not start, and there is no verdict on nothing.
+	files, err := filepath.Glob(filepath.Join(dir, "test_data", "*", "*.*"))
+	if err != nil || len(files) != len(want)+1 {
+		t.Fatalf("found %d histories, want %d and an empty one: %v", len(files), len(want), err)
+	}
+	legal := 0
+	for _, file := range files {
+		name := filepath.ToSlash(strings.TrimPrefix(file, filepath.Join(dir, "test_data")+string(filepath.Separator)))
+		linearizable, known := want[name]
+		if !known {
+			if name != "jepsen/etcd_095.log" {
+				t.Errorf("%s: no verdict in Porcupine's tests", name)
+				continue
+			}
+			linearizable = true
+		}
+		if linearizable {
+			legal++
+		}
+		if got := porcupineSays(t, file); got != linearizable {
+			t.Errorf("%s: Porcupine says %v here, its tests %v", name, got, linearizable)
+		}
+		status, out, errs := runCheck(t, file)
+		if wantStatus := map[bool]int{true: 0, false: 1}[linearizable]; status != wantStatus {
+			t.Errorf("%s: exit status %d, want %d\n%s%s", name, status, wantStatus, out, errs)
+		}
+		if strings.Contains(out, ": undecided (") {
+			t.Errorf("%s: a key is undecided:\n%s", name, out)
+		}
+	}
+	t.Logf("%d histories, %d of them linearizable", len(files), legal)
+}
+
+// TestTheProgramExits runs the program itself once for each verdict.
+func TestTheProgramExits(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "dkvsim")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("building: %v\n%s", err, out)
+	}
+	data := filepath.Join(recordings(t), "test_data")
+	for file, want := range map[string]int{
+		filepath.Join(data, "jepsen", "etcd_002.log"): 0,
+		filepath.Join(data, "kv", "c10-bad.txt"):      1,
+		historyFile(t, "hard", hardHistory()):         2,
+		historyFile(t, "bad", "hello\n"):              3,
+	} {
+		cmd := exec.Command(program, "check", "--steps=2000", file)
+		if want == 2 {
+			cmd.Args[2] = "--steps=5"
+		}
+		out, _ := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != want {
+			t.Errorf("%s: exit status %d, want %d\n%s", filepath.Base(file), got, want, out)
+		}
+	}
+}
+
+// asked is an invocation as this test's own reader sees it.
+type asked struct {
+	f, key, value, from string
+}
+
+// porcupineSays is the verdict of Porcupine, key by key, with a model of strings:
+// a key is "" at first, and "nil" is how a register says so.
+func porcupineSays(t *testing.T, file string) bool {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	line := regexp.MustCompile(`^INFO\s+jepsen\.util - (\d+)\s+:(\w+)\s+:(\w+)\s+(?:\[(\d+) )?([^\]]+)`)
+	edn := regexp.MustCompile(`^\{:process (\d+), :type :(\w+), :f :(\w+), :key "(.*)", :value (?:nil|"(.*)")\}`)
+	events := map[string][]porcupine.Event{}
+	type running struct {
+		key string
+		id  int
+	}
+	open, ids := map[string]running{}, 0
+	scanner := bufio.NewScanner(f)
+	for scanner.Scan() {
+		var process, kind string
+		var a asked
+		if m := line.FindStringSubmatch(scanner.Text()); m != nil {
+			process, kind, a = m[1], m[2], asked{f: m[3], from: m[4], value: m[5]}
+		} else if m := edn.FindStringSubmatch(scanner.Text()); m != nil {
+			process, kind, a = m[1], m[2], asked{f: m[3], key: m[4], value: m[5]}
+		} else {
+			t.Fatalf("%s: %s", file, scanner.Text())
+		}
+		if kind == "invoke" {
+			ids++
+			open[process] = running{a.key, ids}
+			events[a.key] = append(events[a.key], porcupine.Event{Kind: porcupine.CallEvent, Value: a, Id: ids})
+		} else if r := open[process]; kind != "info" {
+			delete(open, process)
+			events[r.key] = append(events[r.key], porcupine.Event{Kind: porcupine.ReturnEvent, Value: kind + " " + a.value, Id: r.id})
+		}
+	}
+	if err := scanner.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range open {
+		events[r.key] = append(events[r.key], porcupine.Event{Kind: porcupine.ReturnEvent, Value: "info", Id: r.id})
+	}
+	for _, of := range events {
+		if !porcupine.CheckEvents(stringModel, of) {
+			return false
+		}
+	}
+	return true
+}
+
+var stringModel = porcupine.Model{
+	Init: func() any { return "" },
+	Step: func(state, input, output any) (bool, any) {
+		s, in, out := state.(string), input.(asked), output.(string)
+		switch in.f {
+		case "read", "get":
+			read := strings.TrimPrefix(strings.TrimPrefix(out, "ok "), "nil")
+			return out == "info" || out == "fail :timed-out" || read == s, s
+		case "append":
+			return true, s + in.value
+		case "cas":
+			if s != in.from {
+				return !strings.HasPrefix(out, "ok"), s
+			}
+			return !strings.HasPrefix(out, "fail"), in.value
+		}
+		return true, in.value
+	},
+	Hash: func(state any) uint64 { return maphash.String(hashSeed, state.(string)) },
+}
+
+var hashSeed = maphash.MakeSeed()

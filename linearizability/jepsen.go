@@ -1,0 +1,265 @@
+package linearizability
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// What Jepsen's histories say, in either of their two formats, and what it means
+// here:
+//
+//   - :invoke is a call, and :ok, :fail and :info are returns. Their order is
+//     that of the lines.
+//   - :ok of a :read or :get tells the value, nil that there was none. :ok of a
+//     write tells that it took effect.
+//   - :fail says that the operation never took effect and never will: it is
+//     refused. Only :fail of a :cas that repeats the operation's own value says
+//     more: it was compared, and the value was another.
+//   - :info says that nobody knows, and so does the end of the history. The
+//     operation stays open, though its process may invoke another.
+//
+// A number is the text of its digits, so that 3 and "3" are the same value.
+
+// jepsenLogger is whose lines are operations in a Jepsen log.
+const jepsenLogger = "jepsen.util"
+
+var jepsenWords = []string{"process", "type", "f", "value", "time", "index", "key", "error", "nemesis",
+	"invoke", "ok", "fail", "info", "read", "write", "cas", "get", "put", "append"}
+
+// A jepsenEvent is one line of a log or one map.
+type jepsenEvent struct {
+	line    int
+	process int
+	kind    string // invoke, ok, fail or info
+	f       string
+	value   ednElement
+	key     string
+	hasKey  bool
+	failure bool // it says why it failed
+	time    time.Duration
+	at      struct{ process, kind, f, value, key place }
+}
+
+// A jepsenProcess is what a process did last.
+type jepsenProcess struct {
+	op       int // in ops
+	f        string
+	value    ednElement
+	open     bool
+	called   int // line
+	returned int // line
+}
+
+// jepsenReader puts invocations and completions together.
+type jepsenReader struct {
+	*source
+	pool      *pool
+	ops       []Operation
+	processes map[int]*jepsenProcess
+	stamp     Stamp
+	model     Model
+	told      bool // the model is known
+}
+
+func newJepsenReader(in *source) jepsenReader {
+	return jepsenReader{source: in, pool: newPool(), processes: make(map[int]*jepsenProcess)}
+}
+
+// event takes the next event of the history.
+func (j *jepsenReader) event(e *jepsenEvent) error {
+	j.stamp++
+	var at place
+	var err error
+	switch e.kind {
+	case "invoke":
+		at, err = j.invoked(e)
+	case "ok", "fail", "info":
+		at, err = j.completed(e)
+	default:
+		at, err = e.at.kind, fmt.Errorf("%s is none of :invoke, :ok, :fail, :info", quoted(":"+e.kind))
+	}
+	switch {
+	case err == nil:
+		return nil
+	case at == place{}:
+		return &FormatError{Line: e.line, Err: err}
+	}
+	return at.fail(err)
+}
+
+func (j *jepsenReader) invoked(e *jepsenEvent) (at place, err error) {
+	p := j.processes[e.process]
+	if p == nil {
+		p = &jepsenProcess{}
+		j.processes[e.process] = p
+	}
+	if p.open {
+		return e.at.process, fmt.Errorf("process %d invokes something before what it invoked at line %d has returned", e.process, p.called)
+	}
+	op := Operation{Client: e.process, Call: j.stamp, CallTime: e.time, Key: e.key}
+	value := &e.value
+	if key, inner := independent(value, e.f); key != nil {
+		op.Key = j.pool.name([]byte(key.text))
+		value = inner
+	}
+	if err := j.knows(e.f); err != nil {
+		return e.at.f, err
+	}
+	if err := ask(&op, e.f, value); err != nil {
+		return e.at.value, err
+	}
+	*p = jepsenProcess{op: len(j.ops), f: e.f, value: *value, open: true, called: e.line}
+	j.ops = append(j.grow(j.ops), op)
+	return place{}, nil
+}
+
+// knows says what is wrong with the function of an invocation, if anything. The
+// first one tells which of Jepsen's two workloads this is.
+func (j *jepsenReader) knows(f string) error {
+	var model Model
+	switch f {
+	case "read", "write", "cas":
+		model = Register
+	case "get", "put", "append":
+		model = Text
+	default:
+		return fmt.Errorf("%s is none of :read, :write, :cas (of a register), :get, :put, :append (of a key-value store)", quoted(":"+f))
+	}
+	if j.told && model != j.model {
+		return fmt.Errorf(":%s is of another workload than what was invoked before: :read, :write and :cas are those of a register, "+
+			":get, :put and :append those of a key-value store, where what was never written is empty", f)
+	}
+	j.model, j.told = model, true
+	return nil
+}
+
+// ask fills in what an invocation asks for.
+func ask(op *Operation, f string, value *ednElement) error {
+	switch f {
+	case "read", "get":
+		op.Kind = Get
+		if value.kind == ednNone || value.kind == ednNil {
+			return nil
+		}
+		return errors.New("what is read is not known when it is invoked: nil belongs here")
+	case "cas":
+		op.Kind = Put
+		if value.kind != ednVector || len(value.items) != 2 {
+			return errors.New("a :cas needs a vector of the value expected and the new one")
+		}
+		if from := &value.items[0]; from.kind == ednNil {
+			op.IfAbsent = true
+		} else if from.kind == ednText {
+			op.HasIfValue, op.IfValue = true, from.text
+		} else {
+			return errors.New("the value that a :cas expects is no text, number or nil")
+		}
+		value = &value.items[1]
+	case "append":
+		op.Kind = Append
+	default:
+		op.Kind = Put
+	}
+	if value.kind != ednText {
+		return fmt.Errorf("a :%s needs a text or a number to write", f)
+	}
+	op.Value = value.text
+	return nil
+}
+
+// independent takes apart the pair of a key and a value by which Jepsen tests
+// many registers at once. key is nil where there is none.
+func independent(value *ednElement, f string) (key, inner *ednElement) {
+	if value.kind != ednVector || len(value.items) != 2 || value.items[0].kind != ednText {
+		return nil, nil
+	}
+	if f == "cas" && value.items[1].kind != ednVector {
+		return nil, nil // it is the pair of the :cas itself
+	}
+	return &value.items[0], &value.items[1]
+}
+
+func (j *jepsenReader) completed(e *jepsenEvent) (at place, err error) {
+	p := j.processes[e.process]
+	switch {
+	case p == nil:
+		return e.at.process, fmt.Errorf("return without a call: process %d has invoked nothing", e.process)
+	case !p.open:
+		return e.at.process, fmt.Errorf("second return of what process %d invoked at line %d: it returned at line %d", e.process, p.called, p.returned)
+	case e.f != p.f:
+		return e.at.f, fmt.Errorf("process %d returns from :%s, but what it invoked at line %d is :%s", e.process, e.f, p.called, p.f)
+	}
+	op := &j.ops[p.op]
+	value := &e.value
+	if key, inner := independent(value, e.f); key != nil {
+		if key.text != op.Key {
+			return e.at.value, fmt.Errorf("returns with key %s, but was invoked with %s at line %d", quoted(key.text), quoted(op.Key), p.called)
+		}
+		value = inner
+	}
+	if e.hasKey && e.key != op.Key {
+		return e.at.key, fmt.Errorf("returns with key %s, but was invoked with %s at line %d", quoted(e.key), quoted(op.Key), p.called)
+	}
+	p.open, p.returned = false, e.line
+	if e.kind == "info" {
+		return place{}, nil // it stays open
+	}
+	op.Return, op.ReturnTime = j.stamp, e.time
+	if e.kind == "fail" && !(e.f == "cas" && !e.failure && sameValue(value, &p.value)) {
+		op.Outcome = Refused
+		return place{}, nil
+	}
+	op.Outcome = OK
+	if err := answer(op, e, value, p); err != nil {
+		return e.at.value, err
+	}
+	return place{}, op.validateReturn()
+}
+
+// answer fills in what a completion tells.
+func answer(op *Operation, e *jepsenEvent, value *ednElement, p *jepsenProcess) error {
+	a := &op.Answer
+	switch {
+	case e.kind == "fail":
+		a.ConditionFailed, a.Untold = true, true
+	case op.Kind != Get:
+		if value.kind != ednNone && value.kind != ednNil && !sameValue(value, &p.value) {
+			return fmt.Errorf("returns with another value than it was invoked with at line %d", p.called)
+		}
+	case value.kind == ednNil && e.f == "read": // there was none
+	case value.kind == ednNil:
+		a.Found, a.HasValue = true, true // empty is what was never written
+	case value.kind == ednText:
+		a.Found, a.HasValue, a.Value = true, true, value.text
+	case value.kind == ednNone:
+		return fmt.Errorf("an :ok of a :%s tells what was read, or nil", e.f)
+	default:
+		return fmt.Errorf("what a :%s returns is no text, number or nil", e.f)
+	}
+	return nil
+}
+
+// sameValue says whether two elements are the same text or the same vector.
+func sameValue(a, b *ednElement) bool {
+	if a.kind != b.kind || a.text != b.text {
+		return false
+	}
+	return slices.EqualFunc(a.items, b.items, func(x, y ednElement) bool { return sameValue(&x, &y) })
+}
+
+// timeOf reads the date that may stand at the beginning of a line of a log, such
+// as 2015-06-07 08:09:10,123.
+func timeOf(line []byte) (time.Duration, bool) {
+	const layout = "2006-01-02 15:04:05.000"
+	if len(line) < len(layout) {
+		return 0, false
+	}
+	t, err := time.Parse(layout, strings.Replace(string(line[:len(layout)]), ",", ".", 1))
+	if err != nil {
+		return 0, false
+	}
+	return time.Duration(t.UnixNano()), true
+}

@@ -1,0 +1,252 @@
+package linearizability
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const (
+	logRead  = "INFO  jepsen.util - 0\t:invoke\t:read\tnil\n"
+	logWrite = "INFO  jepsen.util - 1\t:invoke\t:write\t4\n"
+	ednRead  = "{:process 0, :type :invoke, :f :read, :value nil}\n"
+	ednGet   = "{:process 0, :type :invoke, :f :get, :key \"k\", :value nil}\n"
+)
+
+func TestJepsenEventsMeanWhatTheySay(t *testing.T) {
+	op := func(client int, kind Kind, call, ret Stamp) Operation {
+		o := Operation{Client: client, Kind: kind, Call: call, Return: ret}
+		if ret != 0 {
+			o.Outcome = OK
+		}
+		return o
+	}
+	valued := func(o Operation, value string) Operation { o.Value = value; return o }
+	met := func(o Operation, a Answer) Operation { o.Answer = a; return o }
+	found := func(value string) Answer { return Answer{Found: true, HasValue: true, Value: value} }
+	cas := func(o Operation, from, to string) Operation {
+		o.HasIfValue, o.IfValue, o.Value = true, from, to
+		return o
+	}
+	keyed := func(o Operation, key string) Operation { o.Key = key; return o }
+	tests := []struct {
+		name, log, edn string // the same events
+		want           []Operation
+	}{
+		{"a read of nothing", logRead + "INFO  jepsen.util - 0 :ok :read nil\n",
+			ednRead + "{:process 0 :type :ok :f :read :value nil}", []Operation{op(0, Get, 1, 2)}},
+		{"a read of a value", logRead + "INFO  jepsen.util - 0 :ok :read 3\n",
+			ednRead + "{:process 0 :type :ok :f :read :value 3}", []Operation{met(op(0, Get, 1, 2), found("3"))}},
+		{"a read that failed", logRead + "INFO  jepsen.util - 0 :fail :read :timed-out\n",
+			ednRead + "{:process 0 :type :fail :f :read :value nil :error :timed-out}", []Operation{refused(op(0, Get, 1, 2))}},
+		{"a write that took effect", logWrite + "INFO  jepsen.util - 1 :ok :write 4\n",
+			"{:process 1 :type :invoke :f :write :value 4}{:process 1 :type :ok :f :write :value 4}", []Operation{valued(op(1, Put, 1, 2), "4")}},
+		{"a write that nobody knows of", logWrite + "INFO  jepsen.util - 1 :info :write :timed-out\n" + strings.Replace(logWrite, "- 1", "- 6", 1),
+			"{:process 1 :type :invoke :f :write :value 4}{:process 1 :type :info :f :write :value 4 :error :timeout}{:process 6 :type :invoke :f :write :value 4}",
+			[]Operation{valued(op(1, Put, 1, 0), "4"), valued(op(6, Put, 3, 0), "4")}},
+		{"a write that failed", logWrite + "INFO  jepsen.util - 1 :fail :write 4\n",
+			"{:process 1 :type :invoke :f :write :value 4}{:process 1 :type :fail :f :write :value 4}", []Operation{valued(refused(op(1, Put, 1, 2)), "4")}},
+		{"a cas that held", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :ok :cas [3 1]\n",
+			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :ok :f :cas :value [3 1]}", []Operation{cas(op(2, Put, 1, 2), "3", "1")}},
+		{"a cas that met another value", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1]\n",
+			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :fail :f :cas :value [3 1]}",
+			[]Operation{met(cas(op(2, Put, 1, 2), "3", "1"), Answer{ConditionFailed: true, Untold: true})}},
+		{"a cas that failed for another reason", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1] :no-leader\n",
+			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :fail :f :cas :value [3 1] :error \"no leader\"}",
+			[]Operation{cas(refused(op(2, Put, 1, 2)), "3", "1")}},
+		{"a cas from nothing", "INFO  jepsen.util - 2 :invoke :cas [nil 1]\n", "{:process 2 :type :invoke :f :cas :value [nil 1]}",
+			[]Operation{ifAbsent(valued(op(2, Put, 1, 0), "1"))}},
+		{"many registers", "INFO  jepsen.util - 2 :invoke :cas [7 [3 1]]\nINFO  jepsen.util - 0 :invoke :read [7 nil]\nINFO  jepsen.util - 0 :ok :read [7 3]\n",
+			"{:process 2 :type :invoke :f :cas :value [7 [3 1]]} {:process 0 :type :invoke :f :read :value [7 nil]} {:process 0 :type :ok :f :read :value [7 3]}",
+			[]Operation{keyed(cas(op(2, Put, 1, 0), "3", "1"), "7"), keyed(met(op(0, Get, 2, 3), found("3")), "7")}},
+	}
+	for _, test := range tests {
+		for format, text := range map[Format]string{JepsenLog: test.log, JepsenEDN: test.edn} {
+			r, err := ReadRecording(strings.NewReader(text), ReadOptions{})
+			if err != nil || r.Format != format || r.Model != Register || !reflect.DeepEqual(r.Operations, test.want) {
+				t.Errorf("%s, %v: read %+v, %v\nwant %+v", test.name, format, r, err, test.want)
+			}
+		}
+	}
+}
+
+func TestWhatElseJepsenWrites(t *testing.T) {
+	edn := `; a history
+#jepsen.history.Op{:index 0, :time 10, :type :info, :process :nemesis, :f :start, :value #{"n1" [1 2 #inst "2015-01-01"]}}
+{:type :invoke, :f :append, :value "a\"\n\u00e9\ud83d\ude00", :key "k", :process 0, :time 20, :index 1 :extra (1 \a \newline ##NaN -3/4 #"re")}
+#_ {:discarded [#_ 1 2]}
+{:type :ok, :f :append, :value "a\"\n\u00e9\ud83d\ude00", :key "k", :process 0, :time 30, :index 2}
+{:type :invoke, :f :get, :key "k", :value nil, :process 0, :time 30}
+{:type :ok, :f :get, :key "k", :value "", :process 0, :time 35}
+{:type :invoke, :f :get, :key "k", :value nil, :process 0, :time 35}
+{:type :ok, :f :get, :key "k", :value nil, :process 0, :time 35}`
+	for _, text := range []string{edn, "[" + edn + "]", "(" + edn + "\n)"} {
+		r, err := ReadRecording(strings.NewReader(text), ReadOptions{})
+		if err != nil || r.Model != Text || len(r.Operations) != 3 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		first := r.Operations[0]
+		if first.Kind != Append || first.Value != "a\"\né😀" || first.CallTime != 20 || first.ReturnTime != 30 {
+			t.Errorf("read %+v", first)
+		}
+		for _, get := range r.Operations[1:] {
+			if want := (Answer{Found: true, HasValue: true}); get.Answer != want {
+				t.Errorf("read %+v, want %+v: what was never written is empty", get.Answer, want)
+			}
+		}
+	}
+	log := "2015-06-07 08:09:10,000 INFO  jepsen.core - Everything is set up\n\tat some.Java.line\n\n" +
+		"2015-06-07 08:09:10,000{GMT}\tINFO\t[jepsen worker 0] jepsen.util: 0\t:invoke\t:read\tnil\r\n" +
+		"2015-06-07 08:09:10,250{GMT}\tINFO\t[nemesis] jepsen.util: :nemesis\t:info\t:start\t[\"cut off\" {}]\n" +
+		"2015-06-07 08:09:10,500{GMT}\tINFO\t[jepsen worker 0] jepsen.util: 0\t:ok\t:read\t7\n"
+	r, err := ReadRecording(strings.NewReader(log), ReadOptions{})
+	if err != nil || r.Format != JepsenLog || len(r.Operations) != 1 || r.Operations[0].ReturnTime != 500e6 || r.Operations[0].Answer.Value != "7" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestFormatsAreRecognised(t *testing.T) {
+	for text, want := range map[string]Format{
+		"": JSONLines, " \n": JSONLines, callLine: JSONLines, "{ \"event\"": JSONLines, "hello": JSONLines,
+		logRead: JepsenLog, "[main] INFO jepsen.util - 0": JepsenLog, ednRead: JepsenEDN, "{\n ,:process": JepsenEDN,
+		"; comment": JepsenEDN, "[{:process 0": JepsenEDN, "#jepsen.history.Op{": JepsenEDN, "({": JepsenEDN,
+	} {
+		if got := recognise([]byte(text)); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+	for f := AnyFormat; f <= JepsenEDN; f++ {
+		if got, err := ParseFormat(f.String()); got != f || err != nil {
+			t.Errorf("%v: %v, %v", f, got, err)
+		}
+	}
+}
+
+func TestBadJepsenLogs(t *testing.T) {
+	runBad(t, JepsenLog, []badInput{
+		{"another program's", logRead + "hello\n", `line 2, column 1: neither a line of jepsen.util nor one of another logger`},
+		{"no operation", "INFO  jepsen.util\n", `line 1, column 18: no operation behind jepsen.util`},
+		{"no process", "INFO  jepsen.util - \n", `line 1, column 21: the process is missing`},
+		{"no number", "INFO  jepsen.util - \"0\" :invoke :read nil\n", `line 1, column 21: a process is a whole number, or a keyword such as :nemesis`},
+		{"no type", "INFO  jepsen.util - 0\n", `line 1, column 22: the type of the event is missing`},
+		{"type is none", "INFO  jepsen.util - 0 :invoked :read nil\n", `line 1, column 23: ":invoked" is none of :invoke, :ok, :fail, :info`},
+		{"type is no keyword", "INFO  jepsen.util - 0 invoke :read nil\n", `line 1, column 23: the type of the event has to be a keyword, such as :read`},
+		{"no value", "INFO  jepsen.util - 0 :invoke :read\n", `line 1, column 36: the value is missing`},
+		{"unknown function", "INFO  jepsen.util - 0 :invoke :enqueue 3\n",
+			`line 1, column 31: ":enqueue" is none of :read, :write, :cas (of a register), :get, :put, :append (of a key-value store)`},
+		{"write of nothing", "INFO  jepsen.util - 0 :invoke :write nil\n", `line 1, column 38: a :write needs a text or a number to write`},
+		{"read of something", "INFO  jepsen.util - 0 :invoke :read 3\n", `line 1, column 37: what is read is not known when it is invoked: nil belongs here`},
+		{"cas of one value", "INFO  jepsen.util - 0 :invoke :cas [3]\n", `line 1, column 36: a :cas needs a vector of the value expected and the new one`},
+		{"more on the line", "INFO  jepsen.util - 0 :invoke :read nil nil\n", `line 1, column 41: more after the end of the operation`},
+		{"truncated", logRead + "INFO  jepsen.util - 2 :invoke :cas [3",
+			`line 2, column 38: the file ends in the middle of a line (it was cut off?): the file ends inside what ']' was to close, that began at line 2, column 36 (it was cut off?)`},
+		{"truncated before the operation", logRead + "INFO  jeps", `line 2, column 1: the file ends in the middle of a line (it was cut off?): neither a line of jepsen.util nor one of another logger`},
+		{"return without call", logRead + "INFO  jepsen.util - 3 :ok :read nil\n", `line 2, column 21: return without a call: process 3 has invoked nothing`},
+		{"second return", logRead + "INFO  jepsen.util - 0 :ok :read nil\nINFO  jepsen.util - 0 :ok :read nil\n",
+			`line 3, column 21: second return of what process 0 invoked at line 1: it returned at line 2`},
+		{"second call", logRead + logRead, `line 2, column 21: process 0 invokes something before what it invoked at line 1 has returned`},
+		{"return of another function", logRead + "INFO  jepsen.util - 0 :ok :write 3\n", `line 2, column 27: process 0 returns from :write, but what it invoked at line 1 is :read`},
+		{"return with another value", logWrite + "INFO  jepsen.util - 1 :ok :write 3\n", `line 2, column 34: returns with another value than it was invoked with at line 1`},
+		{"time runs backwards", "2015-06-07 08:09:10,001 " + logRead + "2015-06-07 08:09:10,000 INFO  jepsen.util - 0 :ok :read nil\n",
+			`line 2, column 1: dated before a line above it: time runs backwards`},
+		{"too long", logRead + strings.Repeat(" ", maxLineBytes+1) + "\n", `line 2: longer than 8388608 bytes`},
+	})
+}
+
+func TestBadJepsenEDN(t *testing.T) {
+	deep := strings.Repeat("[", 100)
+	runBad(t, JepsenEDN, []badInput{
+		{"no map", ednRead + "hello", `line 2, column 1: expected a map of an operation, such as {:process 0, :type :invoke, …}, found 'h'`},
+		{"truncated", ednRead + "{:process 0, :type :ok", `line 2, column 23: the file ends inside an operation that began at line 2, column 1 (it was cut off?)`},
+		{"truncated in a string", ednRead + "\n{:process 0, :f \"x", `line 3, column 19: the file ends inside a string that began at line 3, column 17 (it was cut off?)`},
+		{"truncated in a vector", "[" + ednRead, `line 2, column 1: the file ends inside the history that began at line 1, column 1 (it was cut off?)`},
+		{"truncated before a value", "{:process", `line 1, column 10: the file ends inside an operation that began at line 1, column 1 (it was cut off?)`},
+		{"key without a value", "{:process}", `line 1, column 10: malformed EDN: '}' closes nothing`},
+		{"wrong end", "{:process 0 :value [3)}", `line 1, column 22: malformed EDN: ')' closes nothing`},
+		{"too deep", "{:value " + deep, `line 1, column 73: malformed EDN: nested more than 64 deep`},
+		{"no such escape", `{:value "a\q"}`, `line 1, column 11: malformed EDN: no string has the escape \q`},
+		{"no such code point", `{:value "\u12g4"}`, `line 1, column 10: malformed EDN: \u needs four hexadecimal digits`},
+		{"tag of nothing", "{:value # 3}", `line 1, column 9: malformed EDN: # with no tag behind it`},
+		{"tagged value", "{:process 0 :type :invoke :f :write :value #inst \"2015\"}", `line 1, column 44: a :write needs a text or a number to write`},
+		{"twice", "{:process 0 :process 1}", `line 1, column 13: :process is there twice`},
+		{"no process", "{:type :invoke :f :read :value nil}", `line 1, column 1: :process is missing`},
+		{"no type", "{:process 0 :f :read :value nil}", `line 1, column 1: :type is missing`},
+		{"process is none", "{:process -1 :type :ok :f :read}", `line 1, column 11: a process is a whole number, or a keyword such as :nemesis`},
+		{"type is none", "{:process 0 :type :invoked :f :read}", `line 1, column 19: ":invoked" is none of :invoke, :ok, :fail, :info`},
+		{"two workloads", ednRead + strings.Replace(ednGet, "0", "1", 1), `line 2, column 32: :get is of another workload than what was invoked before: ` +
+			`:read, :write and :cas are those of a register, :get, :put and :append those of a key-value store, where what was never written is empty`},
+		{"on another line", "{:process 0, :type :invoke,\n :f :enqueue, :value 1}",
+			`line 2, column 5: ":enqueue" is none of :read, :write, :cas (of a register), :get, :put, :append (of a key-value store)`},
+		{"return without call", "{:process 3, :type :ok, :f :read, :value nil}", `line 1, column 11: return without a call: process 3 has invoked nothing`},
+		{"second return", ednRead + strings.Repeat("{:process 0, :type :ok, :f :read, :value nil}\n", 2),
+			`line 3, column 11: second return of what process 0 invoked at line 1: it returned at line 2`},
+		{"second call", ednRead + ednRead, `line 2, column 11: process 0 invokes something before what it invoked at line 1 has returned`},
+		{"another key", ednGet + `{:process 0, :type :ok, :f :get, :key "j", :value ""}`, `line 2, column 39: returns with key "j", but was invoked with "k" at line 1`},
+		{"read without a value", ednGet + `{:process 0, :type :ok, :f :get, :key "k"}`, `line 2: an :ok of a :get tells what was read, or nil`},
+		{"index runs backwards", "{:index 1 :process :nemesis}{:index 1}", `line 1, column 37: :index 1 is not greater than 1 before it: time runs backwards`},
+		{"time runs backwards", "{:time 5 :process :nemesis}\n{:time 4}", `line 2, column 8: :time 4 is less than 5 before it: time runs backwards`},
+		{"more after the vector", "[] {}", `line 1, column 4: more after the end of the history`},
+	})
+}
+
+type badInput struct{ name, text, want string }
+
+func runBad(t *testing.T, format Format, tests []badInput) {
+	t.Helper()
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := ReadRecording(strings.NewReader(test.text), ReadOptions{Format: format})
+			var at *FormatError
+			if !errors.As(err, &at) {
+				t.Fatalf("error %v, want a FormatError", err)
+			}
+			if err.Error() != test.want {
+				t.Errorf("\n%v\nwant\n%v", err, test.want)
+			}
+		})
+	}
+}
+
+func FuzzReadJepsenLog(f *testing.F) {
+	f.Add([]byte(logRead + "INFO  jepsen.util - 0 :ok :read 3\n" + logWrite + "INFO  jepsen.util - 1 :info :write :timed-out\n"))
+	f.Add([]byte("2015-06-07 08:09:10,001 INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1]\n"))
+	f.Fuzz(func(t *testing.T, text []byte) { fuzzRead(t, JepsenLog, text) })
+}
+
+func FuzzReadJepsenEDN(f *testing.F) {
+	f.Add([]byte(ednRead + "{:process 0 :type :ok :f :read :value 3}"))
+	f.Add([]byte("[" + ednGet + "#x{:process 0 :type :ok :f :get :key \"k\" :value \"\\u00e9\"}#_ 3 ;\n]"))
+	f.Fuzz(func(t *testing.T, text []byte) { fuzzRead(t, JepsenEDN, text) })
+}
+
+// fuzzRead: whatever is read is a history, which can be written and read again;
+// whatever is not, says where; and no more is held than is read.
+func fuzzRead(t *testing.T, format Format, text []byte) {
+	told := 0
+	r, err := ReadRecording(bytes.NewReader(text), ReadOptions{Format: format, Size: 1 << 40, Progress: func(n int) { told += n }})
+	if told > len(text) {
+		t.Fatalf("told of %d bytes, there are %d", told, len(text))
+	}
+	if err != nil {
+		var at *FormatError
+		if !errors.As(err, &at) || at.Line < 1 || at.Line > 1+bytes.Count(text, []byte("\n")) {
+			t.Fatalf("%v", err)
+		}
+		return
+	}
+	if len(r.Operations) > len(text)/leastOperationBytes {
+		t.Fatalf("%d operations in %d bytes", len(r.Operations), len(text))
+	}
+	again, err := Read(strings.NewReader(dump(t, r.Operations))) // validates, too
+	if err != nil || fmt.Sprint(again) != fmt.Sprint(r.Operations) {
+		t.Fatalf("%+v read again: %+v, %v", r.Operations, again, err)
+	}
+	if len(r.Operations) <= 8 {
+		if _, err := Check(r.Operations, Options{Model: r.Model, StepBudget: 10_000}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

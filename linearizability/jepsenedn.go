@@ -1,0 +1,198 @@
+package linearizability
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// readJepsenEDN reads a Jepsen history of maps, one behind the other or in one
+// vector or list.
+func readJepsenEDN(in *source) ([]Operation, Model, error) {
+	j := newJepsenReader(in)
+	h := jepsenEDNReader{jepsenReader: &j, edn: ednReader{in: in.Reader, pool: j.pool, line: 1, column: 1}, index: -1}
+	for {
+		ended, err := h.next()
+		if err != nil {
+			return nil, 0, err
+		}
+		if ended {
+			return j.ops, j.model, nil
+		}
+	}
+}
+
+type jepsenEDNReader struct {
+	*jepsenReader
+	edn     ednReader
+	wrapper ednElement // the vector or list around all maps; ednNone: there is none
+	closing byte       // of it
+	closed  bool
+	index   int64         // of the last event that has one
+	time    time.Duration // of the last event
+}
+
+// next reads the next map. Ended: there is none.
+func (h *jepsenEDNReader) next() (ended bool, err error) {
+	r := &h.edn
+	c, err := r.skip()
+	if err == io.EOF {
+		if h.closing != 0 && !h.closed {
+			return false, r.cut(&h.wrapper, "the history", err)
+		}
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	at := r.last()
+	switch {
+	case h.closed:
+		return false, at.fail(errors.New("more after the end of the history"))
+	case c == '{':
+		return false, h.operation()
+	case h.closing != 0 && c == h.closing:
+		h.closed = true
+		return false, nil
+	case (c == '[' || c == '(') && h.closing == 0 && h.stamp == 0:
+		h.wrapper.place = at
+		h.closing = map[byte]byte{'[': ']', '(': ')'}[c]
+		return false, nil
+	case c == '#':
+		return false, h.tag(at)
+	}
+	return false, at.fail(fmt.Errorf("expected a map of an operation, such as {:process 0, :type :invoke, …}, found %q", c))
+}
+
+// tag reads a tag before a map, as of a record, or an element that is discarded.
+func (h *jepsenEDNReader) tag(at place) error {
+	r := &h.edn
+	e := ednElement{place: at}
+	c, err := r.read()
+	if err != nil {
+		return r.cut(&e, "an element", err)
+	}
+	if c == '_' {
+		return r.required(&e, 0)
+	}
+	if isEDNDelimiter(c) || c == '#' {
+		return at.fail(errors.New("expected a map of an operation, found #"))
+	}
+	return r.word(&e, c)
+}
+
+// jepsenFields are the keys of a map that mean something here; the first ones
+// have to be there.
+var jepsenFields = []string{"process", "type", "f", "value", "key", "time", "index", "error"}
+
+const requiredFields = 3
+
+// operation reads one map behind its opening brace.
+func (h *jepsenEDNReader) operation() error {
+	r := &h.edn
+	whole := ednElement{place: r.last()}
+	e := jepsenEvent{line: r.line}
+	var seen uint
+	client := true
+	for {
+		c, err := r.skip()
+		if err != nil {
+			return r.cut(&whole, "an operation", err)
+		}
+		if c == '}' {
+			break
+		}
+		name, err := r.begun(c, 1, true)
+		if err != nil {
+			return err
+		}
+		if name.kind == ednNone {
+			continue // discarded
+		}
+		value, err := r.element(1, true)
+		switch {
+		case err != nil:
+			return err
+		case value.kind == ednNone:
+			return r.cut(&whole, "an operation", io.EOF)
+		}
+		field := slices.Index(jepsenFields, name.text)
+		switch {
+		case field < 0 || name.kind != ednKeyword:
+			continue // nothing that is known here
+		case seen&(1<<field) != 0:
+			return name.fail(fmt.Errorf(":%s is there twice", name.text))
+		}
+		seen |= 1 << field
+		if name.text == "process" && value.kind == ednKeyword {
+			client = false // the nemesis, or another that is no client
+			continue
+		}
+		if err := h.field(&e, name.text, &value); err != nil {
+			return err
+		}
+	}
+	if !client {
+		return nil
+	}
+	for field, must := range jepsenFields[:requiredFields] {
+		if seen&(1<<field) == 0 {
+			return whole.fail(fmt.Errorf(":%s is missing", must))
+		}
+	}
+	return h.event(&e)
+}
+
+// field takes the value of one key of the map.
+func (h *jepsenEDNReader) field(e *jepsenEvent, name string, value *ednElement) (err error) {
+	r := &h.edn
+	switch name {
+	case "process":
+		e.at.process = value.place
+		e.process, err = processOf(value, r)
+	case "type", "f":
+		if value.kind != ednKeyword {
+			return value.fail(fmt.Errorf(":%s has to be a keyword", name))
+		}
+		if name == "f" {
+			e.f, e.at.f = value.text, value.place
+		} else {
+			e.kind, e.at.kind = value.text, value.place
+		}
+	case "key":
+		if value.kind != ednText {
+			return value.fail(errors.New(":key has to be a text or a number"))
+		}
+		e.key, e.hasKey, e.at.key = h.pool.name([]byte(value.text)), true, value.place
+	case "value":
+		e.value, e.at.value = *value, value.place
+	case "error":
+		e.failure = value.kind != ednNil
+	case "time", "index":
+		n, err := strconv.ParseInt(value.text, 10, 64)
+		if err != nil || !value.number {
+			return value.fail(fmt.Errorf(":%s has to be a whole number", name))
+		}
+		return h.moment(e, name, n, value)
+	}
+	return err
+}
+
+// moment takes a time or an index, which do not go back.
+func (h *jepsenEDNReader) moment(e *jepsenEvent, name string, n int64, at *ednElement) error {
+	if name == "index" {
+		if n <= h.index {
+			return at.fail(fmt.Errorf(":index %d is not greater than %d before it: time runs backwards", n, h.index))
+		}
+		h.index = n
+		return nil
+	}
+	if time.Duration(n) < h.time {
+		return at.fail(fmt.Errorf(":time %d is less than %d before it: time runs backwards", n, h.time))
+	}
+	e.time, h.time = time.Duration(n), time.Duration(n)
+	return nil
+}

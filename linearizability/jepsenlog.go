@@ -1,0 +1,158 @@
+package linearizability
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+)
+
+// readJepsenLog reads the operations in the log of a Jepsen test.
+func readJepsenLog(in *source) ([]Operation, Model, error) {
+	j := newJepsenReader(in)
+	l := jepsenLogReader{jepsenReader: &j, scan: bytes.NewReader(nil)}
+	l.edn = ednReader{in: l.scan, pool: j.pool}
+	var buffer []byte
+	for number := 1; ; number++ {
+		line, err := readLine(in.Reader, &buffer)
+		if err == io.EOF && len(line) == 0 {
+			return j.ops, j.model, nil
+		}
+		if err != nil && err != io.EOF {
+			return nil, 0, unreadable(number, err)
+		}
+		if lineErr := l.line(number, line); lineErr != nil {
+			var format *FormatError
+			if err == io.EOF && errors.As(lineErr, &format) {
+				format.cutOff()
+			}
+			return nil, 0, lineErr
+		}
+	}
+}
+
+type jepsenLogReader struct {
+	*jepsenReader
+	scan *bytes.Reader
+	edn  ednReader
+	last time.Duration // of the last line that has a date
+	base time.Duration // of the first
+}
+
+func (l *jepsenLogReader) line(number int, line []byte) error {
+	at := bytes.Index(line, []byte(jepsenLogger))
+	if at < 0 {
+		if ofAnotherLogger(line) {
+			return nil
+		}
+		return &FormatError{number, 1, fmt.Errorf("neither a line of %s nor one of another logger", jepsenLogger)}
+	}
+	e := jepsenEvent{line: number}
+	if moment, dated := timeOf(line); dated {
+		if l.base == 0 {
+			l.base = moment
+		}
+		if moment < l.last {
+			return &FormatError{number, 1, errors.New("dated before a line above it: time runs backwards")}
+		}
+		l.last = moment
+		e.time = moment - l.base
+	}
+	at += len(jepsenLogger)
+	rest := bytes.TrimLeft(line[at:], " \t")
+	if len(rest) == 0 || rest[0] != '-' && rest[0] != ':' {
+		return &FormatError{number, at + 1, fmt.Errorf("no operation behind %s", jepsenLogger)}
+	}
+	at = len(line) - len(rest) + 1
+	l.scan.Reset(line[at:])
+	l.edn.line, l.edn.column, l.edn.before = number, at+1, at+1
+	nemesis, err := l.fields(&e)
+	if err != nil || nemesis {
+		return err
+	}
+	return l.event(&e)
+}
+
+// ofAnotherLogger: a blank line, one that continues another, or one with a level
+// and a logger of its own.
+func ofAnotherLogger(line []byte) bool {
+	if len(line) == 0 || line[0] == ' ' || line[0] == '\t' {
+		return true
+	}
+	for _, level := range []string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"} {
+		if at := bytes.Index(line, []byte(level)); at >= 0 {
+			rest := line[at+len(level):]
+			return bytes.Contains(rest, []byte(" - ")) || bytes.Contains(rest, []byte(": "))
+		}
+	}
+	return false
+}
+
+// fields reads process, type, function and value, and whether an error follows.
+func (l *jepsenLogReader) fields(e *jepsenEvent) (nemesis bool, err error) {
+	process, err := l.edn.element(0, true)
+	if err != nil {
+		return false, err
+	}
+	if process.kind == ednKeyword {
+		return true, nil // :nemesis, or another that is no client
+	}
+	if e.process, err = processOf(&process, &l.edn); err != nil {
+		return false, err
+	}
+	kind, err := l.word("the type of the event")
+	if err != nil {
+		return false, err
+	}
+	f, err := l.word("the function")
+	if err != nil {
+		return false, err
+	}
+	e.kind, e.f = kind.text, f.text
+	e.at.process, e.at.kind, e.at.f = process.place, kind.place, f.place
+	if e.value, err = l.edn.element(0, true); err != nil {
+		return false, err
+	}
+	if e.at.value = e.value.place; e.value.kind == ednNone {
+		return false, l.edn.next().fail(errors.New("the value is missing"))
+	}
+	if e.kind == "invoke" {
+		more, err := l.edn.element(0, false)
+		if err == nil && more.kind != ednNone {
+			err = more.fail(errors.New("more after the end of the operation"))
+		}
+		return false, err
+	}
+	// What follows the value of a completion tells why it failed, in any words.
+	left := make([]byte, l.scan.Len())
+	_, _ = l.scan.Read(left) // as many as there are
+	e.failure = len(bytes.TrimSpace(left)) > 0
+	return false, nil
+}
+
+func (l *jepsenLogReader) word(what string) (ednElement, error) {
+	e, err := l.edn.element(0, true)
+	switch {
+	case err != nil:
+		return e, err
+	case e.kind == ednNone:
+		return e, l.edn.next().fail(fmt.Errorf("%s is missing", what))
+	case e.kind != ednKeyword:
+		return e, e.fail(fmt.Errorf("%s has to be a keyword, such as :read", what))
+	}
+	return e, nil
+}
+
+// processOf reads the number of a process.
+func processOf(e *ednElement, r *ednReader) (process int, err error) {
+	if e.kind == ednNone {
+		return 0, r.next().fail(errors.New("the process is missing"))
+	}
+	n, err := strconv.Atoi(e.text)
+	if err != nil || !e.number || n < 0 {
+		return 0, e.fail(errors.New("a process is a whole number, or a keyword such as :nemesis"))
+	}
+	return n, nil
+}

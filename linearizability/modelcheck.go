@@ -1,0 +1,107 @@
+package linearizability
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// A ModelResult is what CheckModel found.
+type ModelResult struct {
+	Verdict    Verdict
+	Partitions []PartitionResult // in the order of the model's Partition
+}
+
+// A PartitionResult is what CheckModel found about one part of a history.
+type PartitionResult struct {
+	Verdict    Verdict
+	Operations []porcupine.Operation
+	Steps      int
+}
+
+// CheckModel decides whether a history is linearizable by a model of the
+// caller's own: a Porcupine model, with Partition, Init, Step or StepContext,
+// Equal and Hash, as Porcupine documents them. Its functions may be called from
+// several goroutines at once, as by Porcupine itself.
+//
+// Unlike Porcupine it counts steps and knows no clock, so that the verdict is a
+// function of the history: each partition is decided within stepBudget calls of
+// Step, comparisons of states included (0 means DefaultStepBudget), or is
+// Undecided, which is a failure. An operation whose outcome is unknown has a
+// Return of math.MaxInt64, and a Step that allows for either.
+func CheckModel(model porcupine.Model, history []porcupine.Operation, stepBudget int) (*ModelResult, error) {
+	if model.Init == nil || model.Step == nil && model.StepContext == nil {
+		return nil, errors.New("the model needs Init, and Step or StepContext")
+	}
+	for i := range history {
+		if op := &history[i]; op.Return < op.Call {
+			return nil, fmt.Errorf("operation %d (client %d) returned at %d, before its call at %d: time runs backwards", i, op.ClientId, op.Return, op.Call)
+		}
+	}
+	if stepBudget <= 0 {
+		stepBudget = DefaultStepBudget
+	}
+	parts := [][]porcupine.Operation{history}
+	if model.Partition != nil {
+		parts = model.Partition(history)
+	}
+	r := &ModelResult{Partitions: make([]PartitionResult, len(parts))}
+	inParallel(len(parts), workersFor(len(history), runtime.GOMAXPROCS(0)), func(i int) {
+		r.Partitions[i] = checkPartition(&model, parts[i], stepBudget)
+	})
+	for i := range r.Partitions {
+		r.Verdict = max(r.Verdict, r.Partitions[i].Verdict)
+	}
+	return r, nil
+}
+
+func checkPartition(model *porcupine.Model, ops []porcupine.Operation, budget int) PartitionResult {
+	ops = slices.Clone(ops)
+	slices.SortStableFunc(ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	calls, closes := make([]Stamp, len(ops)), make([]Stamp, len(ops))
+	for i := range ops {
+		calls[i], closes[i] = Stamp(ops[i].Call), Stamp(ops[i].Return)
+	}
+	s := &plainSearch[any]{
+		lineup: newLineup(calls, closes), rules: &modelRules{model, ops}, ops: make([]plainOp, len(ops)),
+		state: model.Init(), budget: budget,
+	}
+	return PartitionResult{Verdict: s.run(), Operations: ops, Steps: s.steps}
+}
+
+// modelRules are a Porcupine model over the operations of one partition.
+type modelRules struct {
+	model *porcupine.Model
+	ops   []porcupine.Operation
+}
+
+func (r *modelRules) step(s any, i int32) (any, bool) {
+	op := &r.ops[i]
+	if r.model.Step == nil {
+		ok, after := r.model.StepContext(context.Background(), s, op.Input, op.Output)
+		return after, ok
+	}
+	ok, after := r.model.Step(s, op.Input, op.Output)
+	return after, ok
+}
+
+func (r *modelRules) equal(a, b any) bool {
+	if r.model.Equal == nil {
+		return a == b
+	}
+	return r.model.Equal(a, b)
+}
+
+func (r *modelRules) hash(s any) uint64 {
+	if r.model.Hash == nil {
+		return 0
+	}
+	return r.model.Hash(s)
+}
+
+func (r *modelRules) weight(any) int { return 0 }
