@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"testing"
@@ -166,6 +167,7 @@ func TestFigures(t *testing.T) {
 	if !*figures {
 		t.Skip("nothing is measured without -figures")
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as the program itself has it
 	for _, indexed := range []bool{true, false} {
 		r := linearizability.NewRecorder(linearizability.RecorderConfig{})
 		recordHistory(r, 10_000, 100, indexed)
