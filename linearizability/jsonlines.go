@@ -162,9 +162,9 @@ func appendTime(b []byte, d time.Duration) []byte {
 	return strconv.AppendInt(b, int64(d), 10)
 }
 
-// readJSONLines reads a history in the file format.
-func readJSONLines(in *source) ([]Operation, error) {
-	h := historyReader{source: in, pool: newPool(), open: make(map[Stamp]int)}
+// readJSONLines reads a history in the file format, and the annotations in it.
+func readJSONLines(in *source, scene *Scene) ([]Operation, error) {
+	h := historyReader{source: in, pool: newPool(), open: make(map[Stamp]int), scene: scene}
 	var buffer []byte
 	for number := 1; ; number++ {
 		line, err := readLine(in.Reader, &buffer)
@@ -224,9 +224,13 @@ type historyReader struct {
 	open  map[Stamp]int // operations not yet returned, by call
 	last  Stamp
 	event event // the line at hand
+	scene *Scene
 }
 
 func (h *historyReader) line(number int, line []byte) *FormatError {
+	if isAnnotation(line) {
+		return h.annotate(number, line)
+	}
 	e := &h.event
 	column, err := parseEvent(line, e, h.pool)
 	if err == nil {

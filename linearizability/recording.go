@@ -82,6 +82,9 @@ type Recording struct {
 	// workload (:get, :put and :append, where a key that was never written reads
 	// as the empty value), else Register.
 	Model Model
+	// Scene is what the file's annotations tell, for reports; of the formats
+	// only JSONLines has any. nil: there are none.
+	Scene *Scene
 }
 
 // ReadRecording reads a history. It streams: beside the operations, which it
@@ -102,7 +105,11 @@ func ReadRecording(r io.Reader, o ReadOptions) (*Recording, error) {
 	var err error
 	switch format {
 	case JSONLines:
-		recording.Operations, err = readJSONLines(in)
+		scene := &Scene{}
+		recording.Operations, err = readJSONLines(in, scene)
+		if !scene.empty() {
+			recording.Scene = scene
+		}
 	case JepsenLog:
 		recording.Operations, recording.Model, err = readJepsenLog(in)
 	case JepsenEDN:

@@ -20,6 +20,7 @@ import (
 // are identical.
 func (r *run) convergePhase() {
 	r.note("everything is healed")
+	r.options.scene.healed(r.world.Now())
 	r.world.HealAll()
 	r.faults.setRates(netsim.Rates{})
 	r.faults.restartAll()
@@ -176,6 +177,7 @@ func dump(store node.Store, p node.PartitionID) (stateDump, error) {
 // readPhase reads every key through some node, after everything is quiet. These
 // reads are in the history: what was acknowledged has to be in them.
 func (r *run) readPhase() {
+	r.options.scene.moment(r.world.Now(), bandPhase, "every key is read")
 	keys := slices.Clone(r.load.keys)
 	for p := range r.setup.Partitions {
 		keys = append(keys, keyIn(node.PartitionID(p), r.setup.Partitions))

@@ -43,6 +43,7 @@ func (r *run) corePhase() {
 		r.world.Restart(h)
 	}
 	r.note("core %v answers for %d of %d partitions", hostNames(c.hosts), len(c.covered), r.setup.Partitions)
+	r.options.scene.moment(r.world.Now(), bandPhase, "core %v healed", hostNames(c.hosts))
 	r.load.hosts = c.hosts
 	for _, h := range c.hosts {
 		for _, p := range c.covered {
@@ -167,6 +168,7 @@ func (r *run) breakOutside(core []int) {
 			what = choices[r.world.random.Below(len(choices), "run outside", uint64(h), 0)]
 		}
 		r.note("%s stays outside: %s", HostName(h), what)
+		r.options.scene.outside(r.world.Now(), h, what)
 		r.breakHost(h, what, core)
 	}
 }

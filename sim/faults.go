@@ -14,6 +14,7 @@ type faultPlayer struct {
 	schedule *Schedule
 	over     bool // the fault phase: what was to come does not
 	note     func(format string, args ...any)
+	scene    *sceneRecorder // nil: nobody wants one
 }
 
 func newFaultPlayer(w *World, s *Schedule) *faultPlayer {
@@ -51,6 +52,7 @@ func (f *faultPlayer) take(s *Step) {
 func (f *faultPlayer) act(s *Step, hosts []int) {
 	f.note("%v: %v", s, hostNames(hosts))
 	end := f.begin(s, hosts)
+	band := f.scene.began(f.world.Now(), s, hosts, end != nil)
 	if end == nil || s.For == 0 {
 		return
 	}
@@ -58,6 +60,7 @@ func (f *faultPlayer) act(s *Step, hosts []int) {
 		if !f.over {
 			f.note("over: %v", s)
 			end()
+			f.scene.ended(f.world.Now(), band)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,31 +18,88 @@ import (
 type Report struct {
 	Dir      string
 	Schedule string // the run as data: replay it, edit it, keep it
-	History  string // what the clients asked and heard, for dkvsim check
+	History  string // what the clients asked and heard, and what was done meanwhile, for dkvsim check
+	Page     string // all of it as a page for a browser
 	Notes    string // what happened, in words, one line an event of note
 }
 
 // WriteReport writes the files of a run into a directory of its own below dir.
-// It runs the schedule once more for the notes; that run must be the same.
+// It runs the schedule once more for the notes and for what a report shows
+// beside the history; that run must be the same.
 func WriteReport(dir string, r *Result) (Report, error) {
 	rep := Report{Dir: filepath.Join(dir, fmt.Sprintf("seed-%d-%016x", r.Schedule.Setup.Seed, r.Trace))}
 	rep.Schedule = filepath.Join(rep.Dir, "schedule.txt")
 	rep.History = filepath.Join(rep.Dir, "history.jsonl")
 	rep.Notes = filepath.Join(rep.Dir, "notes.txt")
+	rep.Page = filepath.Join(rep.Dir, "report.html")
 	if err := os.MkdirAll(rep.Dir, 0o755); err != nil {
 		return rep, fmt.Errorf("making the report's directory: %w", err)
 	}
 	if err := os.WriteFile(rep.Schedule, []byte(scheduleFile(r)), 0o644); err != nil {
 		return rep, fmt.Errorf("writing the schedule: %w", err)
 	}
-	var history bytes.Buffer
-	if err := linearizability.Write(&history, r.History); err != nil {
-		return rep, fmt.Errorf("writing the history: %w", err)
+	scene := newSceneRecorder(&r.Schedule.Setup)
+	scene.place(r.History, r.Schedule.Setup.Partitions)
+	if err := writeNotes(rep.Notes, r, scene); err != nil {
+		return rep, err
 	}
-	if err := os.WriteFile(rep.History, history.Bytes(), 0o644); err != nil {
-		return rep, fmt.Errorf("writing the history: %w", err)
+	if err := writeHistory(rep.History, r.History, &scene.scene); err != nil {
+		return rep, err
 	}
-	return rep, writeNotes(rep.Notes, r)
+	return rep, writePage(rep, r, &scene.scene)
+}
+
+func writeHistory(path string, history []linearizability.Operation, scene *linearizability.Scene) error {
+	var b bytes.Buffer
+	if err := linearizability.WriteScene(&b, scene); err != nil {
+		return err
+	}
+	if err := linearizability.Write(&b, history); err != nil {
+		return fmt.Errorf("writing the history: %w", err)
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("writing the history: %w", err)
+	}
+	return nil
+}
+
+// maxViolationsOnPage bounds what the page's head lists.
+const maxViolationsOnPage = 8
+
+// writePage needs a history that could be checked; without one there is no page.
+func writePage(rep Report, r *Result, scene *linearizability.Scene) error {
+	if r.Check == nil {
+		return nil
+	}
+	seed := r.Schedule.Setup.Seed
+	o := linearizability.PageOptions{
+		Title: fmt.Sprintf("Simulated run of seed %d", seed),
+		Facts: []linearizability.Fact{
+			{Name: "seed", Value: fmt.Sprint(seed)}, {Name: "classes", Value: joinClasses(r.Classes)},
+			{Name: "commit", Value: commit()}, {Name: "Go", Value: runtime.Version()}, {Name: "trace", Value: fmt.Sprintf("%016x", r.Trace)},
+			{Name: "virtual time", Value: r.Virtual.String()},
+		},
+		Commands: []linearizability.Command{
+			{What: "the run again", Line: "go test ./sim -v -schedule=" + rep.Schedule},
+			{What: "check its history", Line: "go run ./cmd/dkvsim check " + rep.History},
+		},
+	}
+	for i, v := range othersThanClients(r.Violations) {
+		if i == maxViolationsOnPage {
+			o.Facts = append(o.Facts, linearizability.Fact{Name: "violations", Value: "more than are shown; see notes.txt"})
+			break
+		}
+		line, _, _ := strings.Cut(v.String(), "\n")
+		o.Facts = append(o.Facts, linearizability.Fact{Name: "violation", Value: line})
+	}
+	var b bytes.Buffer
+	if err := r.Check.WriteHTML(&b, r.History, scene, o); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	if err := os.WriteFile(rep.Page, b.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
 }
 
 func scheduleFile(r *Result) string {
@@ -53,11 +111,11 @@ func scheduleFile(r *Result) string {
 	return b.String() + r.Schedule.String()
 }
 
-func writeNotes(path string, r *Result) error {
+func writeNotes(path string, r *Result, scene *sceneRecorder) error {
 	var b strings.Builder
 	again, err := Run(r.Schedule, RunOptions{Note: func(at time.Duration, what string) {
 		fmt.Fprintf(&b, "%14v %s\n", at, what)
-	}})
+	}, scene: scene})
 	if err != nil {
 		return err
 	}
@@ -97,10 +155,28 @@ func Failure(r *Result, profile string, rep Report) string {
 		}
 	}
 	fmt.Fprintf(&b, "  the run's files: %s\n", rep.Dir)
+	if r.Check != nil {
+		fmt.Fprintf(&b, "  its report:      %s %s\n", opener(), rep.Page)
+	}
 	fmt.Fprintf(&b, "  the run again:   go test ./sim -v -schedule=%s\n", rep.Schedule)
 	fmt.Fprintf(&b, "  from the seed:   go test ./sim -v -seed=%d -profile=%s\n", seed, profile)
 	fmt.Fprintf(&b, "  its history:     go run ./cmd/dkvsim check %s\n", rep.History)
 	return b.String()
+}
+
+// othersThanClients leaves out the violations that the history shows by itself.
+func othersThanClients(all []Violation) []Violation {
+	return slices.DeleteFunc(slices.Clone(all), func(v Violation) bool {
+		return v.Class == Linearizability || v.Class == Durability || v.Class == RefusedSeen
+	})
+}
+
+// opener is the command by which this system opens a file.
+func opener() string {
+	if runtime.GOOS == "darwin" {
+		return "open"
+	}
+	return "xdg-open"
 }
 
 // commit is the revision that the program was built from, if it knows.

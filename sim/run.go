@@ -19,6 +19,8 @@ type RunOptions struct {
 	// Note, if not nil, hears in words what the run does, and what of note the
 	// nodes say.
 	Note func(at time.Duration, what string)
+
+	scene *sceneRecorder // of a report; nil: nobody wants one
 }
 
 // Result is what a run was and what it showed.
@@ -192,6 +194,7 @@ func (r *run) onEvent(host int, ev node.Event) {
 	if r.options.Note != nil {
 		r.note("%s: %s", HostName(host), eventWords(&ev))
 	}
+	r.options.scene.onEvent(r.world.Now(), host, &ev)
 }
 
 // checkRegistration: a node that says it is registered owns live/<id>, unless
@@ -207,6 +210,7 @@ func (r *run) checkRegistration(host int) {
 // onHost: a node fails only because its disk did, and comes back.
 func (r *run) onHost(host int, change HostChange) {
 	r.note("%s %v", HostName(host), change)
+	r.options.scene.onHost(r.world.Now(), host, change)
 	if change != HostFailed {
 		return
 	}
@@ -276,6 +280,7 @@ func (r *run) begin() {
 	r.scripts.begin()
 	r.faults = newFaultPlayer(r.world, r.schedule)
 	r.faults.note = r.note
+	r.faults.scene = r.options.scene
 }
 
 func (r *run) faultPhase() {
@@ -337,6 +342,7 @@ func (r *run) onPanic(what any) {
 	r.panics++
 	r.verdict.broken(Assertion, "panic at %s: %v%s", r.world.Doing(), what, panicPlace(what))
 	r.note("%s panics: %v", HostName(host), what)
+	r.options.scene.moment(r.world.Now(), linearizability.BandFault, "%s panics: %v", HostName(host), what)
 	r.world.Crash(host)
 	r.restartSoon(host)
 }

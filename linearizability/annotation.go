@@ -1,0 +1,319 @@
+package linearizability
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Annotations are the lines of a history's file that are no operations: spans,
+// bands and places, which make up its Scene. They may stand anywhere in it.
+
+// WriteScene writes a scene as annotations, which belong before, between or
+// behind the lines of its history. A scene with a span or a band that could not
+// be read again is an error.
+func WriteScene(w io.Writer, s *Scene) error {
+	out := bufio.NewWriterSize(w, 64<<10)
+	var line []byte
+	for i := range s.Spans {
+		span := &s.Spans[i]
+		if _, err := span.validate(); err != nil {
+			return fmt.Errorf("span %d: %w", i, err)
+		}
+		line = appendSpan(line[:0], span)
+		_, _ = out.Write(line) // Flush returns its error
+	}
+	for i := range s.Bands {
+		band := &s.Bands[i]
+		if _, err := band.validate(); err != nil {
+			return fmt.Errorf("band %d: %w", i, err)
+		}
+		line = appendText(append(line[:0], `{"event":"band"`...), "kind", band.Kind)
+		line = appendMoments(line, band.From, band.To)
+		line = appendLabel(line, band.Label)
+		_, _ = out.Write(line)
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Places)) {
+		line = appendText(append(line[:0], `{"event":"place"`...), "key", key)
+		line = appendText(line, "partition", s.Places[key])
+		_, _ = out.Write(append(line, '}', '\n'))
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("writing the scene: %w", err)
+	}
+	return nil
+}
+
+func appendSpan(b []byte, s *Span) []byte {
+	b = appendText(append(b, `{"event":"span"`...), "lane", s.Lane)
+	b = appendText(b, "state", s.State.String())
+	if s.State == Primary {
+		b = appendText(b, "partition", s.Partition)
+		b = appendNumber(b, "epoch", s.Epoch)
+	}
+	b = appendMoments(b, s.From, s.To)
+	return appendLabel(b, s.Label)
+}
+
+func appendMoments(b []byte, from, to time.Duration) []byte {
+	b = strconv.AppendInt(append(b, `,"from":`...), int64(from), 10)
+	if to != 0 {
+		b = strconv.AppendInt(append(b, `,"to":`...), int64(to), 10)
+	}
+	return b
+}
+
+func appendLabel(b []byte, label string) []byte {
+	if label != "" {
+		b = appendText(b, "label", label)
+	}
+	return append(b, '}', '\n')
+}
+
+// An annotation is one line of a scene; the event says which.
+type annotation struct {
+	event   string
+	span    Span
+	band    Band
+	key     string
+	columns map[string]int // of the values that are there
+}
+
+func (a *annotation) has(field string) bool { return a.columns[field] != 0 }
+
+// annotationEvents are the events that are annotations, with the fields that
+// may and that must be there.
+var annotationEvents = map[string]struct{ may, must []string }{
+	"span":  {[]string{"partition", "epoch", "to", "label"}, []string{"lane", "state", "from"}},
+	"band":  {[]string{"to", "label"}, []string{"kind", "from"}},
+	"place": {[]string{"key", "key_base64"}, []string{"partition"}},
+}
+
+// isAnnotation says of a line that its "event" is one of a scene. The usual
+// line, which begins with its event, costs a look at a few bytes.
+func isAnnotation(line []byte) bool {
+	p := lineParser{line: line}
+	if p.expect('{') != nil {
+		return false
+	}
+	for {
+		name, _, err := p.rawText()
+		if err != nil || p.expect(':') != nil {
+			return false
+		}
+		p.peek()
+		if string(name) == "event" {
+			event, _, err := p.rawText()
+			_, is := annotationEvents[string(event)]
+			return err == nil && is
+		}
+		if p.peek() == '"' {
+			_, _, err = p.rawText()
+			if err != nil {
+				return false
+			}
+		}
+		// Whatever else stands here is no text, and holds no comma.
+		comma := bytes.IndexByte(p.line[p.at:], ',')
+		if comma < 0 {
+			return false
+		}
+		p.at += comma + 1
+	}
+}
+
+// annotate takes an annotation into the scene.
+func (h *historyReader) annotate(number int, line []byte) *FormatError {
+	a := annotation{columns: make(map[string]int, 8)}
+	column, err := a.parse(line)
+	if err != nil {
+		return &FormatError{number, column, err}
+	}
+	switch a.event {
+	case "span":
+		a.span.Lane, a.span.Partition = h.pool.name([]byte(a.span.Lane)), h.pool.name([]byte(a.span.Partition))
+		h.scene.Spans = append(h.scene.Spans, a.span)
+	case "band":
+		h.scene.Bands = append(h.scene.Bands, a.band)
+	default:
+		if h.scene.Places == nil {
+			h.scene.Places = make(map[string]string)
+		}
+		h.scene.Places[h.pool.name([]byte(a.key))] = h.pool.name([]byte(a.span.Partition))
+	}
+	return nil
+}
+
+// parse reads one line. With an error comes the column it is about; 0 is the
+// line as a whole.
+func (a *annotation) parse(line []byte) (column int, err error) {
+	p := lineParser{line: line}
+	if err := p.expect('{'); err != nil {
+		return p.at + 1, err
+	}
+	for {
+		if err := a.member(&p); err != nil {
+			return p.at + 1, err
+		}
+		if p.peek() != ',' {
+			break
+		}
+		p.at++
+	}
+	if err := p.expect('}'); err != nil {
+		return p.at + 1, err
+	}
+	if p.peek() != 0 || p.at < len(p.line) {
+		return p.at + 1, errors.New("more after the end of the object")
+	}
+	return a.check()
+}
+
+func (a *annotation) member(p *lineParser) error {
+	p.peek()
+	start := p.at
+	raw, _, err := p.rawText()
+	if err != nil {
+		return err
+	}
+	name := string(raw)
+	if a.has(name) {
+		p.at = start
+		return fmt.Errorf("field %q is there twice", name)
+	}
+	if err := p.expect(':'); err != nil {
+		return err
+	}
+	p.peek()
+	value := p.at
+	a.columns[name] = value + 1
+	known, err := a.value(p, name)
+	switch {
+	case !known:
+		p.at = start
+		return fmt.Errorf("unknown field %s", quoted(name))
+	case err != nil:
+		if p.at < len(p.line) { // else the line ends here, which is where to look
+			p.at = value
+		}
+		return fmt.Errorf("%q: %w", name, err)
+	}
+	return nil
+}
+
+// value reads the value of a field; known is false of a name that is none.
+func (a *annotation) value(p *lineParser, name string) (known bool, err error) {
+	var text string
+	var n int64
+	switch name {
+	case "epoch":
+		a.span.Epoch, err = p.natural()
+		return true, err
+	case "from", "to":
+		n, err = p.integer()
+		if name == "from" {
+			a.span.From, a.band.From = time.Duration(n), time.Duration(n)
+		} else {
+			a.span.To, a.band.To = time.Duration(n), time.Duration(n)
+		}
+		return true, err
+	}
+	if p.peek() == '"' {
+		var raw []byte
+		raw, err = p.text()
+		text = string(raw)
+	} else {
+		err = fmt.Errorf("malformed JSON: expected a string, %s", p.here())
+	}
+	switch name {
+	case "event":
+		a.event = text
+	case "lane":
+		a.span.Lane = text
+	case "state":
+		a.span.State = SpanState(max(0, slices.Index(stateNames[:], text)))
+		if err == nil && a.span.State == 0 {
+			err = fmt.Errorf("%s is none of up, down, paused, primary", quoted(text))
+		}
+	case "partition":
+		a.span.Partition = text
+	case "label":
+		a.span.Label, a.band.Label = text, text
+	case "kind":
+		a.band.Kind = text
+	case "key":
+		a.key = text
+	case "key_base64":
+		if err == nil {
+			var key []byte
+			if key, err = base64.StdEncoding.DecodeString(text); err != nil {
+				err = fmt.Errorf("no base64: %w", err)
+			}
+			a.key = string(key)
+		}
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
+// check says whether the fields that are there belong together.
+func (a *annotation) check() (column int, err error) {
+	fields := annotationEvents[a.event]
+	for _, name := range fields.must {
+		if !a.has(name) {
+			return 0, fmt.Errorf("%q is missing", name)
+		}
+	}
+	names := slices.SortedFunc(maps.Keys(a.columns), func(x, y string) int { return cmp.Compare(a.columns[x], a.columns[y]) })
+	for _, name := range names {
+		if name != "event" && !slices.Contains(fields.must, name) && !slices.Contains(fields.may, name) {
+			return a.columns[name], fmt.Errorf("%q does not belong to a %s", name, a.event)
+		}
+	}
+	var field string
+	switch {
+	case a.event == "place" && a.has("key") == a.has("key_base64"):
+		field, err = "key", errors.New(`a place has either "key" or "key_base64"`)
+	case a.has("to") && a.span.To == 0:
+		field, err = "to", errors.New("0 is no end: leave to out where it lasts")
+	case a.event == "span":
+		field, err = a.span.validate()
+	case a.event == "band":
+		field, err = a.band.validate()
+	}
+	if err != nil {
+		return a.columns[field], err
+	}
+	return 0, nil
+}
+
+// validate names the field that is wrong, and says why.
+func (s *Span) validate() (field string, err error) {
+	switch {
+	case s.State < Up || s.State > Primary:
+		return "state", errors.New("state is none of up, down, paused, primary")
+	case s.To != 0 && s.To < s.From:
+		return "to", fmt.Errorf("ends at %d, before it begins at %d", s.To, s.From)
+	case s.State != Primary && s.Partition != "":
+		return "partition", errors.New("only a primary is one of a partition")
+	case s.State != Primary && s.Epoch != 0:
+		return "epoch", errors.New("only a primary has an epoch")
+	}
+	return "", nil
+}
+
+func (b *Band) validate() (field string, err error) {
+	if b.To != 0 && b.To < b.From {
+		return "to", fmt.Errorf("ends at %d, before it begins at %d", b.To, b.From)
+	}
+	return "", nil
+}

@@ -1,0 +1,310 @@
+package linearizability
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"html"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Bounds of a page, so that any browser opens it.
+const (
+	defaultPageOperations = 200_000
+	maxPageFailures       = 20 // keys that are described
+	maxPageSpans          = 50_000
+	maxPageBands          = 10_000
+	maxPagePlaces         = 50_000
+	maxPageText           = 120 // bytes of a key, a value or a label
+)
+
+// PageOptions are what a page says beside the result. The zero value is fine.
+type PageOptions struct {
+	Title    string // "" is "Linearizability report"
+	Facts    []Fact // in this order
+	Commands []Command
+	// MaxOperations bounds the operations on the page; 0 means 200,000. Beyond
+	// it those of the failing keys come first, then those called nearest to a
+	// contradiction, and the page says how many are missing.
+	MaxOperations int
+}
+
+// A Fact is something worth knowing about where a history came from.
+type Fact struct{ Name, Value string }
+
+// A Command is a line to type, with what it is good for.
+type Command struct{ What, Line string }
+
+//go:embed page
+var pageFiles embed.FS
+
+// pageScripts are in the order in which they need one another.
+var pageScripts = []string{"data.js", "layout.js", "chart.js", "drawing.js", "contradiction.js", "details.js", "filters.js", "main.js"}
+
+// WriteHTML writes the result as one page for a browser: the verdict, what
+// contradicts what, and the whole history to look around in, with the scene
+// around it. The history is the one that was checked; scene may be nil. The
+// page needs no network and no other file.
+func (r *Result) WriteHTML(w io.Writer, history []Operation, scene *Scene, o PageOptions) error {
+	if o.Title == "" {
+		o.Title = "Linearizability report"
+	}
+	if o.MaxOperations <= 0 {
+		o.MaxOperations = defaultPageOperations
+	}
+	if scene == nil {
+		scene = &Scene{}
+	}
+	content, err := json.Marshal(newPage(r, history, scene, o)) // which leaves no "<" in it
+	if err != nil {
+		return fmt.Errorf("encoding the page: %w", err)
+	}
+	var script strings.Builder
+	for _, name := range pageScripts {
+		script.WriteString(pageFile(name))
+	}
+	rest := pageFile("page.html")
+	for _, part := range []struct{ mark, text string }{
+		{"TITLE", html.EscapeString(o.Title)},
+		{"STYLE", pageFile("page.css")},
+		{"CONTENT", string(content)},
+		{"SCRIPT", script.String()},
+	} {
+		before, after, found := strings.Cut(rest, "{{"+part.mark+"}}")
+		if !found {
+			panic("linearizability: page.html has no place for " + part.mark)
+		}
+		rest = after
+		for _, text := range []string{before, part.text} {
+			if _, err := io.WriteString(w, text); err != nil {
+				return fmt.Errorf("writing the page: %w", err)
+			}
+		}
+	}
+	if _, err := io.WriteString(w, rest); err != nil {
+		return fmt.Errorf("writing the page: %w", err)
+	}
+	return nil
+}
+
+func pageFile(name string) string {
+	text, err := pageFiles.ReadFile("page/" + name)
+	if err != nil {
+		panic("linearizability: " + err.Error())
+	}
+	return string(text)
+}
+
+// page is the content of a page as its script reads it.
+type page struct {
+	Title      string        `json:"title"`
+	Verdict    string        `json:"verdict"`
+	Why        string        `json:"why"`
+	Operations int           `json:"operations"`
+	Facts      []Fact        `json:"facts"`
+	Commands   []Command     `json:"commands"`
+	History    *pageHistory  `json:"history"`
+	Failures   []pageFailure `json:"failures"`
+	FailedKeys int           `json:"failedKeys"`
+	Scene      pageScene     `json:"scene"`
+}
+
+// pageScene has the scene as rows of numbers and texts. Moments are since the
+// history's first.
+type pageScene struct {
+	Lanes  []string          `json:"lanes"`
+	Spans  [][]any           `json:"spans"` // lane, state, partition, epoch, from, to, label
+	Bands  [][]any           `json:"bands"` // kind, label, from, to
+	Places map[string]string `json:"places"`
+	Left   int               `json:"left"` // spans and bands that are not on the page
+}
+
+// pageFailure is a key that is not linearizable, or undecided.
+type pageFailure struct {
+	Key       int             `json:"key"`
+	Verdict   string          `json:"verdict"`
+	Numbers   string          `json:"numbers"`
+	Sentences []pageSentence  `json:"sentences"`
+	Core      []int           `json:"core"` // operations of the page
+	Context   []int           `json:"context"`
+	Confirmed bool            `json:"confirmed"`
+	Left      int             `json:"left"` // of core and context, for want of room
+	Porcupine *porcupinesView `json:"porcupine"`
+}
+
+type pageSentence struct {
+	Class string `json:"class"`
+	Words string `json:"words"`
+	Text  string `json:"text"`
+}
+
+var classWords = map[Class]string{
+	NotLinearizable: "not linearizable",
+	RefusedSeen:     "the value of a refused put was seen",
+	WriteLost:       "an acknowledged write was lost",
+}
+
+func newPage(r *Result, history []Operation, scene *Scene, o PageOptions) *page {
+	p := &page{
+		Title: o.Title, Verdict: r.Verdict.String(), Why: r.why(), Operations: len(history),
+		Facts: slices.Concat(o.Facts, r.facts()), Commands: slices.Concat([]Command{}, o.Commands),
+		Failures: []pageFailure{},
+	}
+	p.History = encodeHistory(choosePageOperations(r, history, o.MaxOperations), scene)
+	byName := make(map[string][]*Operation)
+	for i := range r.Keys {
+		k := &r.Keys[i]
+		if k.Verdict == Linearizable {
+			continue
+		}
+		if p.FailedKeys++; p.FailedKeys <= maxPageFailures {
+			byName[k.Key] = nil
+		}
+	}
+	for i := range history {
+		if ops, failed := byName[history[i].Key]; failed {
+			byName[history[i].Key] = append(ops, &history[i])
+		}
+	}
+	for i := range r.Keys {
+		k := &r.Keys[i]
+		if k.Verdict != Linearizable && len(p.Failures) < maxPageFailures {
+			p.Failures = append(p.Failures, p.failure(r, k, byName[k.Key]))
+		}
+	}
+	p.Scene = encodeScene(scene, p.History)
+	return p
+}
+
+// why is the verdict's reason in a few words.
+func (r *Result) why() string {
+	switch r.Verdict {
+	case Linearizable:
+		return "One register per key, taking effect at one instant inside each operation, explains every answer."
+	case Undecided:
+		return "The budget was spent, or the checkers differ, before an answer was found. That counts as a failure."
+	}
+	return "No order of the operations explains their answers."
+}
+
+// facts are those of the result itself.
+func (r *Result) facts() []Fact {
+	methods := make([]int, len(methodNames))
+	for i := range r.Keys {
+		methods[r.Keys[i].Method]++
+	}
+	var ways []string
+	for m, keys := range methods {
+		if keys > 0 {
+			ways = append(ways, fmt.Sprintf("%s: %s", Method(m), counted(keys, "key")))
+		}
+	}
+	facts := []Fact{{"operations", fmt.Sprintf("%d on %s", r.Operations, counted(len(r.Keys), "key"))}}
+	if len(ways) > 0 {
+		facts = append(facts, Fact{"decided by", strings.Join(ways, ", ")})
+	}
+	return facts
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
+}
+
+func (p *page) failure(r *Result, k *KeyResult, ops []*Operation) pageFailure {
+	f := pageFailure{
+		Key: p.History.keyNumber[k.Key], Verdict: k.Verdict.String(),
+		Numbers:   fmt.Sprintf("%s, %d that matter, %s", counted(k.Operations, "operation"), k.Kept, counted(k.Steps, "step")),
+		Sentences: []pageSentence{}, Core: []int{}, Context: []int{},
+		Confirmed: k.Verdict == Illegal && k.Asked && k.SecondOpinion == Illegal,
+	}
+	switch {
+	case k.Verdict == Illegal:
+		for _, v := range r.Violations {
+			if v.Key == k.Key {
+				f.Sentences = append(f.Sentences, pageSentence{string(v.Class), classWords[v.Class], v.Sentence})
+			}
+		}
+	case k.Differ:
+		f.Sentences = append(f.Sentences, pageSentence{"", "the checkers differ", "Porcupine says " + k.SecondOpinion.String() + "; this is a bug in one of them"})
+	default:
+		f.Sentences = append(f.Sentences, pageSentence{"", "undecided", "the budget of steps was spent; a larger one may decide it"})
+	}
+	if c := k.Contradiction; c != nil {
+		rows, left := c.chooseRows()
+		f.Left = left
+		for _, op := range rows {
+			at, shown := p.History.number(op)
+			switch {
+			case !shown:
+				f.Left++
+			case slices.Contains(c.Core, op):
+				f.Core = append(f.Core, at)
+			default:
+				f.Context = append(f.Context, at)
+			}
+		}
+	}
+	if len(p.Failures) < maxPorcupineViews {
+		f.Porcupine = viewOfPorcupine(r.Model, keyHistory{k.Key, byCall(ops)}, k.Contradiction)
+	}
+	return f
+}
+
+// byCall sorts operations by their calls.
+func byCall(ops []*Operation) []*Operation {
+	slices.SortFunc(ops, func(a, b *Operation) int { return int(a.Call - b.Call) })
+	return ops
+}
+
+// choosePageOperations returns at most so many operations, by call.
+func choosePageOperations(r *Result, history []Operation, most int) []*Operation {
+	chosen := make([]*Operation, len(history))
+	for i := range history {
+		chosen[i] = &history[i]
+	}
+	byCall(chosen)
+	if len(chosen) <= most {
+		return chosen
+	}
+	failed := make(map[string]bool)
+	inCore := make(map[*Operation]bool)
+	var near Stamp // the middle of what the page is about
+	for i := range r.Keys {
+		k := &r.Keys[i]
+		if k.Verdict == Linearizable {
+			continue
+		}
+		failed[k.Key] = true
+		if k.Contradiction != nil {
+			for _, op := range slices.Concat(k.Contradiction.Core, k.Contradiction.Context) {
+				inCore[op] = true
+				near = max(near, op.Call)
+			}
+		}
+	}
+	rank := func(op *Operation) (class int, distance Stamp) {
+		distance = max(op.Call-near, near-op.Call)
+		switch {
+		case inCore[op]:
+			return 0, distance
+		case failed[op.Key]:
+			return 1, distance
+		}
+		return 2, distance
+	}
+	slices.SortStableFunc(chosen, func(a, b *Operation) int {
+		ca, da := rank(a)
+		cb, db := rank(b)
+		if ca != cb {
+			return ca - cb
+		}
+		return int(da - db)
+	})
+	return byCall(chosen[:most])
+}

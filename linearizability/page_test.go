@@ -1,0 +1,375 @@
+package linearizability
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sceneUntil is a scene of five nodes around a history that ends at a moment.
+func sceneUntil(end time.Duration, keys []string) *Scene {
+	s := &Scene{Places: map[string]string{}}
+	at := func(share float64) time.Duration { return time.Duration(share * float64(end)) }
+	for n := 1; n <= 5; n++ {
+		s.Spans = append(s.Spans, Span{Lane: fmt.Sprintf("n%d", n), State: Up, From: 0})
+	}
+	for p := range 8 {
+		s.Spans = append(s.Spans, Span{Lane: fmt.Sprintf("n%d", p%5+1), State: Primary, Partition: fmt.Sprint(p), Epoch: 1, From: at(0.02)})
+	}
+	for _, x := range []struct {
+		node     int
+		state    SpanState
+		from, to float64
+		kind     string
+		label    string
+	}{
+		{1, Down, 0.15, 0.3, BandFault, "crash n1"}, {3, Paused, 0.45, 0.55, BandFault, "pause n3"},
+		{2, Down, 0.62, 0.7, BandFault, "crash n2"}, {0, 0, 0.4, 0.5, BandZooKeeper, "zk-down"}, {0, 0, 0.8, 0.8, BandZooKeeper, "another leader"},
+	} {
+		s.Bands = append(s.Bands, Band{Kind: x.kind, Label: x.label, From: at(x.from), To: at(x.to)})
+		if x.node == 0 {
+			continue
+		}
+		lane := fmt.Sprintf("n%d", x.node)
+		s.Spans = append(s.Spans, Span{Lane: lane, State: x.state, From: at(x.from)}, Span{Lane: lane, State: Up, From: at(x.to)})
+		if x.state == Down {
+			for p := x.node - 1; p < 8; p += 5 {
+				s.Spans = append(s.Spans, Span{Lane: fmt.Sprintf("n%d", x.node%5+1), State: Primary, Partition: fmt.Sprint(p), Epoch: 2, From: at(x.from + 0.03)})
+			}
+		}
+	}
+	for i, key := range keys {
+		s.Places[key] = fmt.Sprint(i % 8)
+	}
+	return s
+}
+
+// staged gives a history times and nodes, and one read an answer that an
+// acknowledged put had overwritten before. It returns that read.
+func staged(t testing.TB, history []Operation) (planted *Operation, keys []string) {
+	t.Helper()
+	seen := map[string]bool{}
+	versions := map[string][]*Operation{} // acknowledged puts
+	for i := range history {
+		op := &history[i]
+		op.Node = fmt.Sprintf("n%d", op.Client%5+1)
+		op.CallTime = time.Duration(op.Call) * 97 * time.Microsecond
+		op.ReturnTime = time.Duration(op.Return) * 97 * time.Microsecond
+		if !seen[op.Key] {
+			seen[op.Key] = true
+			keys = append(keys, op.Key)
+		}
+		if op.Kind == Put && op.effective() && op.Answer.Version != 0 {
+			versions[op.Key] = append(versions[op.Key], op)
+		}
+		if planted != nil || i < len(history)/2 || op.Kind != Get || op.Outcome != OK || !op.Answer.HasValue {
+			continue
+		}
+		var old, newer *Operation
+		for _, put := range versions[op.Key] {
+			if put.Return < op.Call && (newer == nil || put.Answer.Version > newer.Answer.Version) {
+				old, newer = newer, put
+			}
+		}
+		if old != nil {
+			planted = op
+			op.Answer.Value, op.Answer.Version = old.Value, old.Answer.Version
+		}
+	}
+	if planted == nil {
+		t.Fatal("no read to plant a violation in")
+	}
+	return planted, keys
+}
+
+// bigHistory has so many operations of 64 clients, and a violation.
+func bigHistory(t testing.TB, operations int) ([]Operation, *Scene) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	history := generate(rng, worldConfig{clients: 64, keys: max(4, operations/50), operations: operations, unknown: 2, refused: 3, indexed: true})
+	_, keys := staged(t, history)
+	return history, sceneUntil(history[len(history)-1].CallTime, keys)
+}
+
+func writePage(t testing.TB, history []Operation, scene *Scene, o PageOptions) (page string, r *Result) {
+	t.Helper()
+	r, err := Check(history, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := r.WriteHTML(&b, history, scene, o); err != nil {
+		t.Fatal(err)
+	}
+	return b.String(), r
+}
+
+// contentOf reads the content of a page as its script does.
+func contentOf(t testing.TB, text string) *page {
+	t.Helper()
+	_, rest, found := strings.Cut(text, `<script type="application/json" id="content">`)
+	raw, _, closed := strings.Cut(rest, "</script>")
+	var p page
+	if !found || !closed {
+		t.Fatal("the page has no content")
+	}
+	if err := json.Unmarshal([]byte(raw), &p); err != nil {
+		t.Fatal(err)
+	}
+	return &p
+}
+
+// pageDecoder reads columns back.
+type pageDecoder struct {
+	t       testing.TB
+	h       *pageHistory
+	columns map[string][]byte
+	last    map[string]int64
+	at      int
+}
+
+func (d *pageDecoder) next(column string) uint64 {
+	if d.columns[column] == nil {
+		raw, err := base64.StdEncoding.DecodeString(d.h.Columns[column])
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		d.columns[column] = raw
+	}
+	v, n := binary.Uvarint(d.columns[column])
+	if n <= 0 {
+		d.t.Fatalf("column %s ends at operation %d", column, d.at)
+	}
+	d.columns[column] = d.columns[column][n:]
+	return v
+}
+
+func unzigzag(n uint64) int64 { return int64(n>>1) ^ -int64(n&1) }
+
+func (d *pageDecoder) sparse(column string) uint64 {
+	n := d.next(column)
+	if n == 0 {
+		return 0
+	}
+	d.last[column] += unzigzag(n - 1)
+	if exact, told := d.h.Exact[fmt.Sprintf("%s:%d", column, d.at)]; told {
+		v, err := strconv.ParseUint(exact, 10, 64)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		return v
+	}
+	return uint64(d.last[column])
+}
+
+func textOf(table []string, n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return table[n-1]
+}
+
+// history is what a page tells of its operations.
+func (d *pageDecoder) history() []Operation {
+	h := d.h
+	stamp, err := strconv.ParseInt(h.StampBase, 10, 64)
+	base, err2 := strconv.ParseInt(h.TimeBase, 10, 64)
+	if err != nil || err2 != nil {
+		d.t.Fatal(err, err2)
+	}
+	var ops []Operation
+	now := base
+	for d.at = 0; d.at < h.Count; d.at++ {
+		stamp += int64(d.next("call"))
+		op := Operation{Call: Stamp(stamp)}
+		if n := d.next("return"); n != 0 {
+			op.Return = Stamp(stamp + int64(n))
+		}
+		if h.HasTimes {
+			now += unzigzag(d.next("callTime"))
+			op.CallTime = time.Duration(now)
+			op.ReturnTime = time.Duration(now + unzigzag(d.next("took")))
+		}
+		op.Client, op.Key = h.Clients[d.next("client")], h.Keys[d.next("key")]
+		op.Node, op.Kind = textOf(h.Nodes, d.next("node")), Kind(d.next("kind"))
+		flags := d.next("flags")
+		op.Outcome, op.IfAbsent = Outcome(flags&3), flags&16 != 0
+		op.Answer.Found, op.Answer.ConditionFailed = flags&4 != 0, flags&8 != 0
+		op.Value = textOf(h.Values, d.next("value"))
+		met := d.next("met")
+		op.Answer.Value, op.Answer.HasValue = textOf(h.Values, met), met != 0
+		op.Answer.Version, op.Answer.Index = Version(d.sparse("version")), Index(d.sparse("index"))
+		op.IfMatch = Version(d.sparse("ifMatch"))
+		ifValue := d.next("ifValue")
+		op.IfValue, op.HasIfValue, op.Answer.Untold = textOf(h.Values, ifValue), ifValue != 0, flags&64 != 0
+		if (flags&32 != 0) != op.observes() {
+			d.t.Fatalf("operation %d: whether it observes is told wrongly", d.at)
+		}
+		ops = append(ops, op)
+	}
+	return ops
+}
+
+func decodePage(t testing.TB, text string) []Operation {
+	d := &pageDecoder{t: t, h: contentOf(t, text).History, columns: map[string][]byte{}, last: map[string]int64{}}
+	return d.history()
+}
+
+// A page tells each operation as it was.
+func TestPageTellsTheWholeHistory(t *testing.T) {
+	const since1970 = 1_764_000_000_000_000_000
+	for seed := range uint64(60) {
+		rng := rand.New(rand.NewPCG(seed, 11))
+		history := generate(rng, worldConfig{clients: 5, keys: 3, operations: 120, unknown: 10, refused: 10, bare: 20, indexed: seed%2 == 0})
+		for i := range history {
+			op := &history[i]
+			if seed%3 == 0 {
+				continue // without times
+			}
+			op.Node = fmt.Sprintf("n%d", op.Client)
+			op.CallTime, op.ReturnTime = time.Duration(op.Call)*1000, time.Duration(op.Return)*1000
+			if seed%3 == 2 {
+				op.CallTime += since1970
+				op.ReturnTime += since1970
+				op.Call += since1970
+				if op.Return != 0 {
+					op.Return += since1970
+				}
+				if op.Answer.Version != 0 {
+					op.Answer.Version += 1 << 60
+				}
+				if op.IfMatch != 0 {
+					op.IfMatch += 1 << 60
+				}
+			}
+		}
+		text, _ := writePage(t, history, nil, PageOptions{})
+		if got := decodePage(t, text); !reflect.DeepEqual(got, history) {
+			for i := range history {
+				if i < len(got) && got[i] != history[i] {
+					t.Fatalf("seed %d, operation %d: %+v became %+v", seed, i, history[i], got[i])
+				}
+			}
+			t.Fatalf("seed %d: %d operations became %d", seed, len(history), len(got))
+		}
+	}
+}
+
+func TestPageNamesTheContradiction(t *testing.T) {
+	history, scene := bigHistory(t, 400)
+	planted, _ := staged(t, history) // a second one
+	text, r := writePage(t, history, scene, PageOptions{Title: "a <b> title", Facts: []Fact{{"seed", "7"}}, Commands: []Command{{"again", "go test"}}})
+	p := contentOf(t, text)
+	if p.Verdict != "not linearizable" || len(p.Failures) == 0 || p.FailedKeys != len(p.Failures) {
+		t.Fatalf("%s, %d failures of %d", p.Verdict, len(p.Failures), p.FailedKeys)
+	}
+	ops := decodePage(t, text)
+	named := false
+	for _, f := range p.Failures {
+		for _, k := range r.Keys {
+			if k.Key != p.History.Keys[f.Key] {
+				continue
+			}
+			var core []Stamp
+			for _, i := range f.Core {
+				core = append(core, ops[i].Call)
+				named = named || ops[i].Call == planted.Call
+			}
+			for i, op := range k.Contradiction.Core {
+				if core[i] != op.Call {
+					t.Errorf("key %s: the core is at %v, want %d at %d", k.Key, core, op.Call, i)
+				}
+			}
+			if f.Sentences[len(f.Sentences)-1].Text != k.Contradiction.Sentence {
+				t.Errorf("key %s: %+v", k.Key, f.Sentences)
+			}
+		}
+		if f.Porcupine == nil || !strings.Contains(f.Porcupine.Note, "not linearizable") || !strings.Contains(f.Porcupine.HTML, "<html") {
+			t.Errorf("Porcupine's view: %+v", f.Porcupine)
+		}
+	}
+	if !named {
+		t.Error("the read that was planted is in no contradiction")
+	}
+	if p.Facts[0] != (Fact{"seed", "7"}) || p.Commands[0] != (Command{"again", "go test"}) || !strings.Contains(text, "<title>a &lt;b&gt; title</title>") {
+		t.Errorf("%+v, %+v", p.Facts, p.Commands)
+	}
+}
+
+// What a browser would load from elsewhere.
+var loads = regexp.MustCompile(`(?i)(src|href)\s*=\s*["']?(https?:|//)|@import|url\(\s*["']?(https?:|//)|fetch\(|XMLHttpRequest|WebSocket`)
+
+func TestPageIsOneFile(t *testing.T) {
+	history, scene := bigHistory(t, 300)
+	text, _ := writePage(t, history, scene, PageOptions{})
+	if found := loads.FindString(text); found != "" {
+		t.Errorf("the page loads something: %s", found)
+	}
+	if !strings.Contains(text, "default-src 'none'") {
+		t.Error("the page does not forbid its browser to load anything")
+	}
+}
+
+// Nothing that a store holds can end the script around it.
+func TestPageHoldsAnyText(t *testing.T) {
+	long := strings.Repeat("ä", 500)
+	history := []Operation{
+		{Client: -3, Key: "</script><script>alert(1)</script>", Kind: Put, Value: "<!--", Call: 1, Return: 2, Outcome: OK},
+		{Client: 1 << 60, Key: "\xff\x00\u2028", Kind: Put, Value: long, Call: 3},
+	}
+	text, _ := writePage(t, history, &Scene{Bands: []Band{{Kind: "</script>", Label: "<b>", To: 4}}}, PageOptions{Title: "</title>"})
+	if strings.Contains(text, "<script>alert") || strings.Count(text, "</script>") != 2 || strings.Count(text, "</title>") != 1 {
+		t.Error("a text got out of its place")
+	}
+	p := contentOf(t, text)
+	if p.History.Keys[1] != `"\xff\x00\u2028"` || p.History.Clients[0] != -3 {
+		t.Errorf("%q, %v", p.History.Keys, p.History.Clients)
+	}
+	if v := p.History.Values[1]; len(v) > 160 || !strings.HasPrefix(v, "ää") || !strings.HasSuffix(v, "(1000 bytes)") {
+		t.Errorf("a long value is shown as %q", v)
+	}
+}
+
+func TestPageOfNothingAndOfTooMuch(t *testing.T) {
+	text, r := writePage(t, nil, nil, PageOptions{})
+	if p := contentOf(t, text); r.Verdict != Linearizable || p.History.Count != 0 || len(p.Failures) != 0 {
+		t.Errorf("%+v", p)
+	}
+	history, scene := bigHistory(t, 2000)
+	text, r = writePage(t, history, scene, PageOptions{MaxOperations: 100})
+	p := contentOf(t, text)
+	if p.History.Count != 100 || p.Operations != 2000 {
+		t.Fatalf("%d operations of %d are on the page", p.History.Count, p.Operations)
+	}
+	for _, k := range r.Keys {
+		if k.Verdict == Illegal && len(p.Failures[0].Core) != len(k.Contradiction.Core) {
+			t.Errorf("of the contradiction's %d operations %d are on the page", len(k.Contradiction.Core), len(p.Failures[0].Core))
+		}
+	}
+}
+
+// A page of 100,000 operations is a few megabytes.
+func TestPageOfAHundredThousandOperations(t *testing.T) {
+	history, scene := bigHistory(t, 100_000)
+	r, err := Check(history, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	began := time.Now()
+	if err := r.WriteHTML(&b, history, scene, PageOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%.1f MB, written in %v", float64(b.Len())/1e6, time.Since(began).Round(time.Millisecond))
+	if b.Len() > 6<<20 {
+		t.Errorf("%d bytes", b.Len())
+	}
+}

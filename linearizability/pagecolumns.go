@@ -1,0 +1,253 @@
+package linearizability
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/binary"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// pageHistory has the operations of a page, by call, in columns: each is one
+// number an operation as a varint, all of them base64. Texts stand once, in
+// tables. A number that a browser's numbers cannot hold stands in Exact.
+type pageHistory struct {
+	Count     int               `json:"count"`
+	HasTimes  bool              `json:"hasTimes"`
+	StampBase string            `json:"stampBase"` // what is added to every stamp
+	TimeBase  string            `json:"timeBase"`  // and to every time
+	Kinds     []string          `json:"kinds"`
+	Outcomes  []string          `json:"outcomes"`
+	Clients   []int             `json:"clients"`
+	Keys      []string          `json:"keys"`
+	Nodes     []string          `json:"nodes"`
+	Values    []string          `json:"values"`
+	Columns   map[string]string `json:"columns"`
+	Exact     map[string]string `json:"exact"` // by column and operation: "version:17"
+
+	ops       []*Operation
+	keyNumber map[string]int
+	timeBase  time.Duration
+}
+
+// number is the place of an operation on the page.
+func (h *pageHistory) number(op *Operation) (at int, shown bool) {
+	return slices.BinarySearchFunc(h.ops, op.Call, func(o *Operation, call Stamp) int { return cmp.Compare(o.Call, call) })
+}
+
+// maxPageNumber is what a float64 holds exactly.
+const maxPageNumber = 1<<53 - 1
+
+// columnWriter writes numbers by column.
+type columnWriter struct {
+	columns map[string][]byte
+	last    map[string]int64
+	exact   map[string]string
+	at      int // the operation
+}
+
+func (w *columnWriter) put(column string, n uint64) {
+	w.columns[column] = binary.AppendUvarint(w.columns[column], min(n, maxPageNumber))
+}
+
+// signed writes small numbers of either sign in few bytes.
+func (w *columnWriter) signed(column string, n int64) {
+	n = min(max(n, -maxPageNumber/2), maxPageNumber/2)
+	w.put(column, uint64(n)<<1^uint64(n>>63))
+}
+
+// sparse writes a number that is often 0, and else near to the one before.
+func (w *columnWriter) sparse(column string, n uint64) {
+	if n == 0 {
+		w.put(column, 0)
+		return
+	}
+	if n > maxPageNumber/4 {
+		w.exact[column+":"+strconv.Itoa(w.at)] = strconv.FormatUint(n, 10)
+		n = maxPageNumber / 4
+	}
+	delta := int64(n) - w.last[column]
+	w.last[column] = int64(n)
+	w.put(column, (uint64(delta)<<1^uint64(delta>>63))+1)
+}
+
+// textTable numbers texts, and holds each as it can be shown.
+type textTable struct {
+	numbers map[string]int
+	shown   []string
+}
+
+func newTextTable() *textTable { return &textTable{map[string]int{}, []string{}} }
+
+func (t *textTable) number(s string) int {
+	n, known := t.numbers[s]
+	if !known {
+		n = len(t.shown)
+		t.numbers[s] = n
+		t.shown = append(t.shown, shownText(s))
+	}
+	return n
+}
+
+// shownText is a text of bounded length that stands in any line.
+func shownText(s string) string {
+	cut := ""
+	if len(s) > maxPageText {
+		cut = "… (" + counted(len(s), "byte") + ")"
+		end := maxPageText
+		for end > maxPageText-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+			end--
+		}
+		s = s[:end]
+	}
+	printable := utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) < 0
+	if !printable {
+		s = strconv.Quote(s)
+	}
+	return s + cut
+}
+
+// encodeHistory writes operations, which are by call, into columns.
+func encodeHistory(ops []*Operation, scene *Scene) *pageHistory {
+	h := &pageHistory{Count: len(ops), ops: ops, Kinds: kindNames[:], Outcomes: outcomeNames[:], Columns: map[string]string{}}
+	stampBase := h.setBases(scene)
+	clients := make(map[int]int)
+	for _, op := range ops {
+		clients[op.Client] = 0
+	}
+	h.Clients = append([]int{}, slices.Sorted(maps.Keys(clients))...)
+	for i, c := range h.Clients {
+		clients[c] = i
+	}
+	keys, nodes, values := newTextTable(), newTextTable(), newTextTable()
+	w := &columnWriter{columns: map[string][]byte{}, last: map[string]int64{}, exact: map[string]string{}}
+	last, lastTime := stampBase, h.timeBase
+	for i, op := range ops {
+		w.at = i
+		w.put("call", uint64(op.Call-last))
+		last = op.Call
+		w.put("return", uint64(max(0, op.Return-op.Call)))
+		if h.HasTimes {
+			w.signed("callTime", int64(op.CallTime-lastTime))
+			lastTime = op.CallTime
+			w.signed("took", int64(op.ReturnTime-op.CallTime))
+		}
+		w.put("client", uint64(clients[op.Client]))
+		w.put("key", uint64(keys.number(op.Key)))
+		w.put("node", optional(nodes, op.Node, op.Node != ""))
+		w.put("kind", uint64(op.Kind))
+		w.put("flags", pageFlags(op))
+		w.put("value", optional(values, op.Value, op.writes()))
+		w.put("met", optional(values, op.Answer.Value, op.Answer.HasValue))
+		w.sparse("version", uint64(op.Answer.Version))
+		w.sparse("index", uint64(op.Answer.Index))
+		w.sparse("ifMatch", uint64(op.IfMatch))
+		w.put("ifValue", optional(values, op.IfValue, op.HasIfValue))
+	}
+	for name, column := range w.columns {
+		h.Columns[name] = base64.StdEncoding.EncodeToString(column)
+	}
+	h.Keys, h.Nodes, h.Values, h.Exact = keys.shown, nodes.shown, values.shown, w.exact
+	h.keyNumber = keys.numbers
+	return h
+}
+
+// optional is the number of a text plus 1; 0 is no text.
+func optional(t *textTable, s string, there bool) uint64 {
+	if !there {
+		return 0
+	}
+	return uint64(t.number(s)) + 1
+}
+
+func pageFlags(op *Operation) uint64 {
+	flags := uint64(op.Outcome)
+	for bit, set := range []bool{op.Answer.Found, op.Answer.ConditionFailed, op.IfAbsent, op.observes(), op.Answer.Untold} {
+		if set {
+			flags |= 4 << bit
+		}
+	}
+	return flags
+}
+
+// setBases finds whether there are times, and keeps numbers small enough for a
+// browser: stamps and times may be nanoseconds since 1970.
+func (h *pageHistory) setBases(scene *Scene) (stampBase Stamp) {
+	const small = 1 << 50 // as nanoseconds thirteen days
+	first := time.Duration(math.MaxInt64)
+	for _, op := range h.ops {
+		h.HasTimes = h.HasTimes || op.CallTime != 0 || op.ReturnTime != 0
+		first = min(first, op.CallTime)
+	}
+	if len(h.ops) > 0 && h.ops[len(h.ops)-1].Call > small {
+		stampBase = h.ops[0].Call - 1
+	}
+	if first = scene.first(first); h.HasTimes && (first < 0 || first > small) && first != math.MaxInt64 {
+		h.timeBase = first
+	}
+	h.StampBase, h.TimeBase = strconv.FormatInt(int64(stampBase), 10), strconv.FormatInt(int64(h.timeBase), 10)
+	return stampBase
+}
+
+// encodeScene puts a scene beside a history.
+func encodeScene(s *Scene, h *pageHistory) pageScene {
+	base := h.timeBase
+	if !h.HasTimes {
+		stamp, err := strconv.ParseInt(h.StampBase, 10, 64)
+		if err != nil {
+			panic("linearizability: " + err.Error())
+		}
+		base = time.Duration(stamp)
+	}
+	end := s.last()
+	for _, op := range h.ops {
+		if h.HasTimes {
+			end = max(end, op.CallTime, op.ReturnTime)
+		} else {
+			end = max(end, time.Duration(op.Call), time.Duration(op.Return))
+		}
+	}
+	spans, bands := s.closedSpans(end), s.closedBands(end)
+	p := pageScene{Lanes: laneNames(spans), Spans: [][]any{}, Bands: [][]any{}, Places: map[string]string{}}
+	p.Left = max(0, len(spans)-maxPageSpans) + max(0, len(bands)-maxPageBands)
+	for _, x := range spans[:min(len(spans), maxPageSpans)] {
+		at, _ := slices.BinarySearchFunc(p.Lanes, shownText(x.Lane), compareNames)
+		p.Spans = append(p.Spans, []any{at, x.State.String(), shownText(x.Partition), strconv.FormatUint(x.Epoch, 10), x.From - base, x.To - base, shownText(x.Label)})
+	}
+	for _, x := range bands[:min(len(bands), maxPageBands)] {
+		p.Bands = append(p.Bands, []any{shownText(x.Kind), shownText(x.Label), x.From - base, x.To - base})
+	}
+	for key, n := range h.keyNumber { // order-free: a map is made of a map
+		if partition, known := s.Places[key]; known && len(p.Places) < maxPagePlaces {
+			p.Places[strconv.Itoa(n)] = shownText(partition)
+		}
+	}
+	return p
+}
+
+func laneNames(spans []Span) []string {
+	names := []string{}
+	known := make(map[string]bool)
+	for i := range spans {
+		if name := shownText(spans[i].Lane); !known[name] {
+			known[name] = true
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, compareNames)
+	return names
+}
+
+// compareNames has n2 before n10.
+func compareNames(a, b string) int {
+	stem := func(s string) string { return strings.TrimRight(s, "0123456789") }
+	if x, y := stem(a), stem(b); x == y && len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	return cmp.Compare(a, b)
+}
