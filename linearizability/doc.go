@@ -24,6 +24,12 @@
 //	sentence.go       the contradiction in one sentence
 //	violation.go      refused values that were seen, acknowledged writes that were lost
 //	report.go         verdicts and a timeline as text
+//	scene.go          what else happened, for reports: nodes, faults, events
+//	annotation.go     the same as lines of the file format
+//	page.go           the report as one HTML page: what it says
+//	pagecolumns.go    its operations and scene, in little room
+//	pageporcupine.go  Porcupine's own picture in it
+//	page/             its markup, style and script
 //
 // Every verdict is a function of the history and the budget alone: no clock
 // takes part in it, and it does not depend on the number of cores. A history

@@ -38,7 +38,7 @@ type Fact struct{ Name, Value string }
 // A Command is a line to type, with what it is good for.
 type Command struct{ What, Line string }
 
-//go:embed page
+//go:embed page/*.html page/*.css page/*.js
 var pageFiles embed.FS
 
 // pageScripts are in the order in which they need one another.

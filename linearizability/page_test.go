@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"regexp"
@@ -371,5 +372,56 @@ func TestPageOfAHundredThousandOperations(t *testing.T) {
 	t.Logf("%.1f MB, written in %v", float64(b.Len())/1e6, time.Since(began).Round(time.Millisecond))
 	if b.Len() > 6<<20 {
 		t.Errorf("%d bytes", b.Len())
+	}
+}
+
+var cssColour = regexp.MustCompile(`--([a-z0-9-]+): (#[0-9a-f]{6})`)
+
+// contrast is that of WCAG 2: text wants 4.5 at least, shapes want 3.
+func contrast(t *testing.T, a, b string) float64 {
+	luminance := func(colour string) (sum float64) {
+		for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+			n, err := strconv.ParseUint(colour[1+2*i:3+2*i], 16, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := float64(n) / 255
+			if v <= 0.03928 {
+				sum += weight * v / 12.92
+			} else {
+				sum += weight * math.Pow((v+0.055)/1.055, 2.4)
+			}
+		}
+		return sum
+	}
+	x, y := luminance(a), luminance(b)
+	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
+}
+
+func TestPageIsReadableInLightAndDark(t *testing.T) {
+	css := pageFile("page.css")
+	themes := regexp.MustCompile(`(?s):root[^{]*\{(.*?)\}`).FindAllStringSubmatch(css, -1)
+	if len(themes) != 3 || themes[1][1] != themes[2][1] {
+		t.Fatalf("%d themes: want light, and dark twice alike", len(themes))
+	}
+	for n, theme := range themes[:2] {
+		colours := map[string]string{}
+		for _, c := range cssColour.FindAllStringSubmatch(theme[1], -1) {
+			colours[c[1]] = c[2]
+		}
+		for _, pair := range []struct {
+			over, on string
+			least    float64
+		}{
+			{"text", "surface", 4.5}, {"text", "panel", 4.5}, {"text", "ground", 4.5}, {"muted", "surface", 4.5}, {"muted", "panel", 4.5},
+			{"muted", "ground", 4.5}, {"mark", "mark-soft", 4.5}, {"mark", "surface", 4.5}, {"good", "good-soft", 4.5}, {"warn", "warn-soft", 4.5},
+			{"get", "panel", 4.5}, {"on-primary", "primary-0", 4.5}, {"on-primary", "primary-1", 4.5}, {"surface", "text", 4.5}, {"surface", "muted", 4.5},
+			{"get", "surface", 3}, {"put", "surface", 3}, {"delete", "surface", 3}, {"other-0", "surface", 3}, {"other-1", "surface", 3},
+			{"fault", "surface", 3}, {"zookeeper", "surface", 3}, {"select", "surface", 3}, {"context", "surface", 3},
+		} {
+			if c := contrast(t, colours[pair.over], colours[pair.on]); c < pair.least {
+				t.Errorf("theme %d: %s on %s has a contrast of %.2f, want %.1f", n, pair.over, pair.on, c, pair.least)
+			}
+		}
 	}
 }

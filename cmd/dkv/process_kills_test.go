@@ -26,6 +26,7 @@ const (
 
 	killsDuration = 12 * time.Second // unless the environment says otherwise
 	killsVariable = "DKV_TEST_DURATION"
+	pageVariable  = "DKV_TEST_SHOTS" // a directory that gets the history's page
 )
 
 // testKills is the promise of the whole: while nodes are killed -9 and started
@@ -44,6 +45,7 @@ func testKills(t *testing.T, p programs) {
 	k := startKillsCluster(t, p)
 	file := filepath.Join(t.TempDir(), "history.jsonl")
 	w := newWorkload(t, file, k.bases(), 40)
+	k.scene = newClusterScene(w, k.nodes)
 	k.observeTakeOvers()
 	w.start(16)
 	k.killInTurn(w, duration)
@@ -55,7 +57,7 @@ func testKills(t *testing.T, p programs) {
 	for _, key := range w.keys {
 		reader.read(key, 10*time.Second)
 	}
-	w.close()
+	w.close(&k.scene.scene)
 	k.judge(w, p, faulted)
 }
 
@@ -69,7 +71,8 @@ type killsCluster struct {
 	pauses    int
 	takeOvers int                 // seen; there may have been more
 	primaries map[int]epochLeader // by partition, as seen last
-	slowest   time.Duration       // a restarted node took to be ready
+	scene     *clusterScene
+	slowest   time.Duration // a restarted node took to be ready
 }
 
 // epochLeader is the primary of one epoch of a partition.
@@ -117,18 +120,22 @@ func (k *killsCluster) killInTurn(w *workload, duration time.Duration) {
 		}
 		if i == withZooKeeper {
 			k.zookeeper.kill()
+			k.scene.down(zooKeeperLane, "kill -9")
 		}
 		n := k.nodes[i%len(k.nodes)]
 		n.kill()
+		k.scene.down(n.id, "kill -9")
 		k.kills++
 		time.Sleep(300 * time.Millisecond)
 		if i == withZooKeeper {
 			k.zookeeper.start()
 			k.zookeeper.awaitServing()
+			k.scene.up(zooKeeperLane)
 		}
 		time.Sleep(700 * time.Millisecond) // others take over meanwhile
 		n.start()
 		k.slowest = max(k.slowest, n.awaitReady(20*time.Second))
+		k.scene.up(n.id)
 		time.Sleep(300 * time.Millisecond)
 		if i%2 == 0 {
 			k.pause(k.nodes[(i+2)%len(k.nodes)])
@@ -141,8 +148,10 @@ func (k *killsCluster) killInTurn(w *workload, duration time.Duration) {
 // for a moment to be the primary that it was, and clients have been asking.
 func (k *killsCluster) pause(n *node) {
 	n.signal(syscall.SIGSTOP)
+	k.scene.paused(n.id)
 	time.Sleep(1200 * time.Millisecond)
 	n.signal(syscall.SIGCONT)
+	k.scene.up(n.id)
 	k.pauses++
 }
 
@@ -153,6 +162,7 @@ func (k *killsCluster) killAll() {
 	}
 	for _, n := range k.nodes {
 		n.kill()
+		k.scene.down(n.id, "kill -9 of all")
 	}
 }
 
@@ -162,6 +172,7 @@ func (k *killsCluster) recover() {
 	}
 	for _, n := range k.nodes {
 		k.slowest = max(k.slowest, n.awaitReady(20*time.Second))
+		k.scene.up(n.id)
 	}
 }
 
@@ -172,6 +183,7 @@ func (k *killsCluster) observeTakeOvers() {
 	for _, n := range k.nodes {
 		_, body := call(http.MethodGet, n.http+"/v1/partitions", "")
 		var page struct {
+			Member     uint32
 			Partitions []struct {
 				ID int
 				epochLeader
@@ -180,6 +192,7 @@ func (k *killsCluster) observeTakeOvers() {
 		if err := json.Unmarshal([]byte(body), &page); err != nil {
 			continue // others will know
 		}
+		k.scene.names[page.Member] = n.id
 		for _, p := range page.Partitions {
 			if p.Epoch > newest[p.ID].Epoch {
 				newest[p.ID] = p.epochLeader
@@ -189,6 +202,9 @@ func (k *killsCluster) observeTakeOvers() {
 	for id, now := range newest {
 		if before, known := k.primaries[id]; known && before.Primary != now.Primary {
 			k.takeOvers++
+		}
+		if before := k.primaries[id]; before != now {
+			k.scene.primary(id, now)
 		}
 		k.primaries[id] = now
 	}
@@ -231,14 +247,42 @@ func (k *killsCluster) judge(w *workload, p programs, faulted time.Duration) {
 		t.Error(v)
 	}
 	checkFinalReads(t, history, w.keys)
-	if output, err := exec.Command(p.dkvsim, "check", w.file.Name()).CombinedOutput(); err != nil {
-		t.Errorf("dkvsim check: %v\n%s", err, output)
-	}
+	k.checkWithPage(w, p)
 	c := count(history, faulted)
 	t.Logf("%v of faults: %d kills in turn, %d pauses, ZooKeeper killed once, then all five at once; %d acknowledged writes, %d changes of primary seen; %d operations: %d ok, %d refused, %d unknown; "+
 		"longest gap without a success %v, of one key %v; slowest restart to ready %v; checked in %v", faulted.Round(time.Millisecond), k.kills, k.pauses,
 		w.acknowledged.Load(), k.takeOvers, c.operations, c.ok, c.refused, c.unknown, c.gap.Round(time.Millisecond), c.keyGap.Round(time.Millisecond),
 		k.slowest.Round(time.Millisecond), checked.Round(time.Millisecond))
+}
+
+// checkWithPage has dkvsim judge the file, and write its page.
+func (k *killsCluster) checkWithPage(w *workload, p programs) {
+	t := k.t
+	page := filepath.Join(t.TempDir(), "report.html")
+	if output, err := exec.Command(p.dkvsim, "check", "--html", page, w.file.Name()).CombinedOutput(); err != nil {
+		t.Errorf("dkvsim check: %v\n%s", err, output)
+	}
+	recording, err := linearizability.ReadRecordingFile(w.file.Name(), linearizability.ReadOptions{})
+	if err != nil || recording.Scene == nil {
+		t.Fatalf("the history's file has no annotations: %v", err)
+	}
+	if downs := len(recording.Scene.Bands); downs < k.kills+k.pauses+1 {
+		t.Errorf("the history's file tells of %d faults, of %d kills, %d pauses and one of ZooKeeper", downs, k.kills, k.pauses)
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"kill -9 of all", "SIGSTOP", zooKeeperLane, `"primary"`} {
+		if !strings.Contains(string(text), word) {
+			t.Errorf("the page of the history lacks %q", word)
+		}
+	}
+	if dir := os.Getenv(pageVariable); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, "real-cluster.html"), text, 0o644); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // keep copies a file to where it outlives the test.

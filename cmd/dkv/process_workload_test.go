@@ -30,6 +30,7 @@ type workload struct {
 	nodes    []string // base URLs
 	keys     []string
 	recorder *linearizability.Recorder
+	began    time.Time // the times of the history are since then
 	file     *os.File
 
 	values       atomic.Uint64 // the latest value of a put; each is written once
@@ -44,8 +45,8 @@ func newWorkload(t *testing.T, file string, nodes []string, keys int) *workload 
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &workload{t: t, nodes: nodes, file: f, ended: make(chan struct{})}
-	w.recorder = linearizability.NewRecorder(linearizability.RecorderConfig{To: f})
+	w := &workload{t: t, nodes: nodes, began: time.Now(), file: f, ended: make(chan struct{})}
+	w.recorder = linearizability.NewRecorder(linearizability.RecorderConfig{To: f, Now: w.now})
 	for i := range keys {
 		w.keys = append(w.keys, fmt.Sprintf("key/%d", i))
 	}
@@ -80,10 +81,13 @@ func (w *workload) end() {
 	w.clients.Wait()
 }
 
-// close writes the rest of the history to its file.
-func (w *workload) close() {
+func (w *workload) now() time.Duration { return time.Since(w.began) }
+
+// close writes the rest of the history to its file, and what was done to the
+// cluster meanwhile.
+func (w *workload) close(scene *linearizability.Scene) {
 	w.t.Helper()
-	if err := errors.Join(w.recorder.Flush(), w.file.Close()); err != nil {
+	if err := errors.Join(w.recorder.Flush(), linearizability.WriteScene(w.file, scene), w.file.Close()); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -16,6 +16,7 @@ type checkConfig struct {
 	format string
 	model  string
 	steps  int
+	page   string // where the result goes as a page; "": nowhere
 
 	// Progress goes to bar, if anybody looks at it; nil: nobody does.
 	bar io.Writer
@@ -56,6 +57,7 @@ names line and column), or a mistake in the command.`,
 	})
 	cmd.Flags().StringVar(&c.format, "format", linearizability.AnyFormat.String(), "auto, jsonl, jepsen-log or jepsen-edn")
 	cmd.Flags().StringVar(&c.model, "model", "auto", "auto, register or text")
+	cmd.Flags().StringVar(&c.page, "html", "", "write the result to this file as a page for a browser")
 	cmd.Flags().IntVar(&c.steps, "steps", linearizability.DefaultStepBudget, "how many steps the search may take on one key")
 	return cmd
 }
@@ -93,6 +95,9 @@ func (c *checkConfig) validate(files []string) (format linearizability.Format, e
 	if len(files) == 0 {
 		return 0, errors.New("name at least one file")
 	}
+	if c.page != "" && len(files) > 1 {
+		return 0, errors.New("--html shows one history: name one file")
+	}
 	if c.steps <= 0 {
 		return 0, fmt.Errorf("--steps %d: a search needs at least one step", c.steps)
 	}
@@ -126,7 +131,10 @@ func (c *checkConfig) checkFile(file string, format linearizability.Format) (*li
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return result, nil
+	if c.page != "" {
+		err = writeResultPage(c.page, file, recording, result)
+	}
+	return result, err
 }
 
 // sizeOf is how many bytes a file has; 0 if that is not known.

@@ -37,7 +37,7 @@ function layOut() {
   }
   const thin = Math.max(1, Math.min(3, Math.floor(40 / Math.max(1, partitions.length))));
   lanes.forEach((lane, number) => {
-    const reigns = partitions.length === 0 ? 0 : view.partition !== "" || partitions.length === 1 ? 12 : thin * partitions.length;
+    const reigns = lane.reigns.length === 0 ? 0 : view.partition !== "" || partitions.length === 1 ? 12 : thin * partitions.length;
     blocks.push({ type: "lane", number, top, height: STATE + (reigns ? reigns + 2 : 0), thin });
     top += STATE + (reigns ? reigns + 2 : 0) + GAP;
   });

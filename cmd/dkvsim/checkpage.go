@@ -1,0 +1,39 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"dkv/linearizability"
+)
+
+// writeResultPage writes what was found about a file, with the annotations in
+// it, as a page.
+func writeResultPage(page, file string, h *linearizability.Recording, r *linearizability.Result) error {
+	absolute, err := filepath.Abs(file)
+	if err != nil {
+		return fmt.Errorf("writing the page: %w", err)
+	}
+	return writePage(page, func(w *bufio.Writer) error {
+		return r.WriteHTML(w, h.Operations, h.Scene, linearizability.PageOptions{
+			Title:    filepath.Base(file),
+			Facts:    []linearizability.Fact{{Name: "history", Value: absolute}},
+			Commands: []linearizability.Command{{What: "check it again", Line: "dkvsim check " + absolute}},
+		})
+	})
+}
+
+func writePage(path string, write func(w *bufio.Writer) error) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("writing the page: %w", err)
+	}
+	w := bufio.NewWriterSize(f, 1<<16)
+	if err := errors.Join(write(w), w.Flush(), f.Close()); err != nil {
+		return fmt.Errorf("writing the page: %w", err)
+	}
+	return nil
+}

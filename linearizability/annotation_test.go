@@ -1,0 +1,166 @@
+package linearizability
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestScenesAreReadAsTheyWereWritten(t *testing.T) {
+	history, scene := bigHistory(t, 200)
+	scene.Spans[0].Label = `a "label" with \ and ä`
+	scene.Bands = append(scene.Bands, Band{Kind: "operator", From: -5})
+	scene.Places["\xff\x00"] = "3"
+	var events, annotations bytes.Buffer
+	if err := errors.Join(Write(&events, history), WriteScene(&annotations, scene)); err != nil {
+		t.Fatal(err)
+	}
+	// Annotations may stand anywhere.
+	rng := rand.New(rand.NewPCG(1, 2))
+	var mixed bytes.Buffer
+	left := annotations.Bytes()
+	for line := range bytes.Lines(events.Bytes()) {
+		for rng.IntN(2) == 0 && len(left) > 0 {
+			end := bytes.IndexByte(left, '\n') + 1
+			mixed.Write(left[:end])
+			left = left[end:]
+		}
+		mixed.Write(line)
+	}
+	mixed.Write(left)
+	gotHistory, gotScene, err := readWithScene(bytes.NewReader(mixed.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(gotHistory, history) || !reflect.DeepEqual(gotScene, scene) {
+		t.Errorf("%d operations and %+v\nbecame %d and %+v", len(history), scene, len(gotHistory), gotScene)
+	}
+	if plain, err := Read(&mixed); err != nil || !reflect.DeepEqual(plain, history) {
+		t.Errorf("a reader that wants no scene: %d operations, %v", len(plain), err)
+	}
+}
+
+// readWithScene reads a history that may have annotations; without any the
+// scene is empty.
+func readWithScene(r io.Reader) ([]Operation, *Scene, error) {
+	recording, err := ReadRecording(r, ReadOptions{Format: JSONLines})
+	if err != nil {
+		return nil, nil, err
+	}
+	if recording.Scene == nil {
+		recording.Scene = &Scene{}
+	}
+	return recording.Operations, recording.Scene, nil
+}
+
+func TestAnnotationsInAnyOrderOfFields(t *testing.T) {
+	for _, line := range []string{
+		`{"lane":"n,1","from":0,"event":"span","state":"up"}`,
+		` { "to" : 5 , "from" : 2 , "kind" : "x" , "event" : "band" } `,
+		`{"partition":"event","key":"event","event":"place"}`,
+	} {
+		if _, s, err := readWithScene(strings.NewReader(line)); err != nil || len(s.Spans)+len(s.Bands)+len(s.Places) != 1 {
+			t.Errorf("%s: %+v, %v", line, s, err)
+		}
+	}
+	// A call is no annotation, whatever its value is.
+	call := `{"stamp":1,"value":"\"event\":\"span\"","client":1,"kind":"put","key":"event","event":"call"}`
+	if h, s, err := readWithScene(strings.NewReader(call)); err != nil || len(h) != 1 || len(s.Spans) != 0 {
+		t.Errorf("%+v, %+v, %v", h, s, err)
+	}
+}
+
+func TestBadAnnotationsNameLineAndColumn(t *testing.T) {
+	for _, c := range []struct{ line, want string }{
+		{`{"event":"span","lane":"n1","state":"asleep","from":1}`, `line 2, column 37: "state": "asleep" is none of up, down, paused, primary`},
+		{`{"event":"span","lane":"n1","state":"up"}`, `line 2: "from" is missing`},
+		{`{"event":"span","lane":"n1","state":"up","from":5,"to":3}`, `line 2, column 56: ends at 3, before it begins at 5`},
+		{`{"event":"span","lane":"n1","state":"up","from":5,"to":0}`, `line 2, column 56: 0 is no end: leave to out where it lasts`},
+		{`{"event":"span","lane":"n1","state":"up","from":5,"epoch":3}`, `line 2, column 59: only a primary has an epoch`},
+		{`{"event":"span","lane":"n1","state":"up","from":5,"partition":"3"}`, `line 2, column 63: only a primary is one of a partition`},
+		{`{"event":"span","lane":"n1","state":"up","from":"5"}`, `line 2, column 49: "from": malformed JSON: expected a whole number, found '"'`},
+		{`{"event":"span","lane":7,"state":"up","from":5}`, `line 2, column 24: "lane": malformed JSON: expected a string, found '7'`},
+		{`{"event":"span","lane":"n1","lane":"n1","state":"up","from":5}`, `line 2, column 29: field "lane" is there twice`},
+		{`{"event":"band","kind":"fault","from":5,"lane":"n1"}`, `line 2, column 48: "lane" does not belong to a band`},
+		{`{"event":"band","kind":"fault","from":5,"colour":"red"}`, `line 2, column 41: unknown field "colour"`},
+		{`{"event":"band","kind":"fault","from":5`, `line 2, column 40: malformed JSON: expected '}', but the line ends`},
+		{`{"event":"band","kind":"fault","from":5} x`, `line 2, column 42: more after the end of the object`},
+		{`{"event":"place","partition":"3"}`, `line 2: a place has either "key" or "key_base64"`},
+		{`{"event":"place","key_base64":"?","partition":"3"}`, `line 2, column 31: "key_base64": no base64: illegal base64 data at input byte 0`},
+	} {
+		text := `{"event":"call","stamp":1,"client":1,"kind":"get","key":"k"}` + "\n" + c.line + "\n"
+		for _, read := range []func() error{
+			func() error { _, err := Read(strings.NewReader(text)); return err },
+			func() error { _, _, err := readWithScene(strings.NewReader(text)); return err },
+		} {
+			if err := read(); err == nil || err.Error() != c.want {
+				t.Errorf("%s\n got %v\nwant %s", c.line, err, c.want)
+			}
+		}
+	}
+	if err := WriteScene(&bytes.Buffer{}, &Scene{Spans: []Span{{Lane: "n1", From: 1}}}); err == nil || !strings.Contains(err.Error(), "span 0: state is none of") {
+		t.Errorf("writing what nobody can read: %v", err)
+	}
+}
+
+func FuzzReadScene(f *testing.F) {
+	f.Add([]byte(`{"event":"span","lane":"n1","state":"primary","partition":"3","epoch":7,"from":1,"to":2,"label":"x"}`))
+	f.Add([]byte(`{"kind":"fault","event":"band","from":1}`))
+	f.Add([]byte(`{"event":"place","key_base64":"/w==","partition":"3"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		_, scene, err := readWithScene(bytes.NewReader(text))
+		if err != nil {
+			return
+		}
+		var b bytes.Buffer
+		if err := WriteScene(&b, scene); err != nil {
+			t.Fatal(err)
+		}
+		if _, again, err := readWithScene(&b); err != nil || !reflect.DeepEqual(again, scene) {
+			t.Errorf("%+v became %+v, %v", scene, again, err)
+		}
+	})
+}
+
+func TestOpenSpansGiveWay(t *testing.T) {
+	s := Scene{Spans: []Span{
+		{Lane: "n1", State: Up, From: 0},
+		{Lane: "n1", State: Primary, Partition: "3", Epoch: 1, From: 2},
+		{Lane: "n1", State: Primary, Partition: "4", Epoch: 1, From: 3},
+		{Lane: "n1", State: Primary, Partition: "3", Epoch: 2, From: 5},
+		{Lane: "n2", State: Down, From: 6},
+		{Lane: "n1", State: Paused, From: 7},
+		{Lane: "n1", State: Down, From: 8},
+		{Lane: "n1", State: Up, From: 9, To: 30},
+		{Lane: "n1", State: Primary, Partition: "4", Epoch: 3, From: 10},
+	}}
+	var got []string
+	for _, x := range s.closedSpans(20) {
+		got = append(got, fmt.Sprintf("%s%s%d:%d-%d", x.State, x.Partition, x.Epoch, x.From, x.To))
+	}
+	want := "up0:0-7 primary31:2-5 primary41:3-8 primary32:5-8 down0:6-20 paused0:7-8 down0:8-9 up0:9-30 primary43:10-20"
+	if strings.Join(got, " ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, " "), want)
+	}
+	bands := (&Scene{Bands: []Band{{From: 5}, {From: 1, To: 2}, {From: 50}}}).closedBands(20)
+	if bands[0].To != 2 || bands[1].To != 20 || bands[2].To != 50 {
+		t.Errorf("%+v", bands)
+	}
+}
+
+// A place on the axis is told from the history's first moment on.
+func TestSceneOfAnAbsoluteClock(t *testing.T) {
+	const base = 1_764_000_000 * time.Second
+	history := []Operation{{Key: "k", Kind: Get, Call: 1, Return: 2, Outcome: OK, CallTime: base + 10, ReturnTime: base + 20}}
+	text, _ := writePage(t, history, &Scene{Spans: []Span{{Lane: "n1", State: Up, From: base}}, Bands: []Band{{Kind: "x", From: base + 5, To: base + 5}}}, PageOptions{})
+	p := contentOf(t, text)
+	if p.Scene.Spans[0][4] != 0.0 || p.Scene.Spans[0][5] != 20.0 || p.Scene.Bands[0][2] != 5.0 {
+		t.Errorf("%+v", p.Scene)
+	}
+}
