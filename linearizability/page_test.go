@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/anishathalye/porcupine"
 )
 
 // sceneUntil is a scene of five nodes around a history that ends at a moment.
@@ -296,12 +298,34 @@ func TestPageNamesTheContradiction(t *testing.T) {
 		if f.Porcupine == nil || !strings.Contains(f.Porcupine.Note, "not linearizable") || !strings.Contains(f.Porcupine.HTML, "<html") {
 			t.Errorf("Porcupine's view: %+v", f.Porcupine)
 		}
+		if strings.Contains(f.Porcupine.HTML, fmt.Sprint(int64(never))) {
+			t.Error("Porcupine's view tells of returns that never were")
+		}
 	}
 	if !named {
 		t.Error("the read that was planted is in no contradiction")
 	}
 	if p.Facts[0] != (Fact{"seed", "7"}) || p.Commands[0] != (Command{"again", "go test"}) || !strings.Contains(text, "<title>a &lt;b&gt; title</title>") {
 		t.Errorf("%+v, %+v", p.Facts, p.Commands)
+	}
+}
+
+func TestPorcupinesRowsDoNotOverlap(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	var history []porcupine.Operation
+	for call := int64(1); call < 200; call++ {
+		history = append(history, porcupine.Operation{ClientId: rng.IntN(4), Call: call, Return: call + 1 + rng.Int64N(20)})
+	}
+	spreadClients(history)
+	rows := map[int]int64{}
+	for _, op := range history {
+		if op.Call <= rows[op.ClientId] {
+			t.Fatalf("row %d: an operation is called at %d, and the one before returns at %d", op.ClientId, op.Call, rows[op.ClientId])
+		}
+		rows[op.ClientId] = op.Return
+	}
+	if len(rows) < 5 || len(rows) > 25 {
+		t.Errorf("%d rows", len(rows))
 	}
 }
 
