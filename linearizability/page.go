@@ -150,7 +150,7 @@ var classWords = map[Class]string{
 func newPage(r *Result, history []Operation, scene *Scene, o PageOptions) *page {
 	p := &page{
 		Title: o.Title, Verdict: r.Verdict.String(), Why: r.why(), Operations: len(history),
-		Facts: slices.Concat(o.Facts, r.facts()), Commands: slices.Concat([]Command{}, o.Commands),
+		Facts: slices.Concat(o.Facts, r.facts()), Commands: append([]Command{}, o.Commands...),
 		Failures: []pageFailure{},
 	}
 	p.History = encodeHistory(choosePageOperations(r, history, o.MaxOperations), scene)

@@ -86,13 +86,11 @@ func openInBrowser(t *testing.T, w browserWork) browserMeasures {
 }
 
 // openHistory writes a history's page, and opens it.
-func openHistory(t *testing.T, operations int) browserMeasures {
+func openHistory(t *testing.T, operations int, o PageOptions) browserMeasures {
 	t.Helper()
 	needBrowser(t)
 	history, scene := bigHistory(t, operations)
-	text, r := writePage(t, history, scene, PageOptions{
-		Title: "A planted stale read", Facts: []Fact{{"operations asked for", "by a test"}}, Commands: []Command{{"again", "go test ./linearizability"}},
-	})
+	text, r := writePage(t, history, scene, o)
 	page := filepath.Join(t.TempDir(), "report.html")
 	if err := os.WriteFile(page, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -109,7 +107,8 @@ func openHistory(t *testing.T, operations int) browserMeasures {
 }
 
 func TestBrowserOpensAReport(t *testing.T) {
-	if m := openHistory(t, 400); !m.Porcupine {
+	o := PageOptions{Title: "A planted stale read", Facts: []Fact{{"asked for", "by a test"}}, Commands: []Command{{"again", "go test ./linearizability"}}}
+	if m := openHistory(t, 400, o); !m.Porcupine {
 		t.Error("Porcupine's own view did not open")
 	}
 }
@@ -121,7 +120,7 @@ func TestBrowserOpensAHundredThousandOperations(t *testing.T) {
 		t.Skip("opens a page of 100,000 operations")
 	}
 	const maxLoadMs, maxDrawMs = 10_000, 100
-	m := openHistory(t, 100_000)
+	m := openHistory(t, 100_000, PageOptions{})
 	if m.LoadMs > maxLoadMs || m.DrawMedianMs > maxDrawMs || m.Drawings < 20 {
 		t.Errorf("%+v: want at most %d ms to load, %d ms to draw", m, maxLoadMs, maxDrawMs)
 	}

@@ -365,6 +365,9 @@ func TestPageHoldsAnyText(t *testing.T) {
 
 func TestPageOfNothingAndOfTooMuch(t *testing.T) {
 	text, r := writePage(t, nil, nil, PageOptions{})
+	if found := regexp.MustCompile(`"[a-zA-Z]+":null,`).FindString(strings.ReplaceAll(text, `"porcupine":null`, "")); found != "" {
+		t.Errorf("the page's script walks over %s", found)
+	}
 	if p := contentOf(t, text); r.Verdict != Linearizable || p.History.Count != 0 || len(p.Failures) != 0 {
 		t.Errorf("%+v", p)
 	}
