@@ -46,6 +46,7 @@ function changeAxis(byTime) {
   layOut();
   if (view.selected >= 0 && ops.mark[view.selected] === CORE) show(failure.core);
   else fit();
+  if (view.selected >= 0) showRow(view.selected);
 }
 
 function clearFilters() {

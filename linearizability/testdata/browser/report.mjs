@@ -28,6 +28,7 @@ async function read(context) {
   await zoomAndMove(page);
   await readTheMarked(page);
   await readByKeys(page);
+  await changeAxis(page);
   await searchKey(page);
   await openPorcupine(page);
   await toggleTheme(page);
@@ -118,6 +119,22 @@ async function readByKeys(page) {
   assert.notEqual(await fact(page, "stamps"), before, "key N chose no other operation");
   await page.keyboard.press("p");
   assert.equal(await fact(page, "stamps"), before, "key P did not come back");
+}
+
+// changeAxis goes by the order of the stamps and back; what is chosen stays in
+// view.
+async function changeAxis(page) {
+  const marked = await page.evaluate(() => report.marked());
+  for (const by of ["order", "time"]) {
+    await page.locator("#axis").selectOption(by);
+    await settled(page);
+    assert.equal(await page.evaluate(() => report.axis.byTime), by === "time");
+    const at = await page.evaluate((i) => report.placeOf(i), marked[marked.length - 1]);
+    const box = await page.locator("#chart").boundingBox();
+    assert.ok(at.x > 0 && at.x < box.width && at.width > 0, `by ${by} the marked operation is at ${JSON.stringify(at)}`);
+    await page.mouse.click(box.x + at.x + at.width / 2, box.y + at.y);
+    assert.equal(await fact(page, "client"), String(work.client));
+  }
 }
 
 async function searchKey(page) {
