@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures a fresh cluster of five nodes on this machine, on ports of its own:
 # scripts/bench.sh [FLAGS OF dkv bench]. BENCH_PORT moves the ports. Then, with
-# the cluster gone, how long the check of histories takes.
+# the cluster gone, zkserver beside Apache's server and the tree of zksim alone,
+# and how long the check of histories takes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,5 +34,8 @@ bin/dkv bench --servers "${servers#,}" "$@"
 
 finish
 cluster=
+printf '\n== ZooKeeper: a client of go-zookeeper at each server in turn, nothing synced; the tree alone\n'
+go test ./zksim/zkserver -run='^$' -bench='^Benchmark(Set|Get)$' -benchtime=2s | grep '^Benchmark'
+go test ./zksim -run='^$' -bench='^BenchmarkTree$/^mix$|^BenchmarkOperations$' | grep '^Benchmark'
 printf '\n== linearizability\n'
 go test ./cmd/dkvsim -count=1 -v -run='^TestFigures$' -args -figures | grep -v '^=== \|^--- PASS\|^PASS\|^ok'

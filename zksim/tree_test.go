@@ -486,36 +486,3 @@ func TestRestoreTellsWhatItCanKnow(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkSet(b *testing.B) {
-	bench := newBench(b)
-	bench.must(create("/a"), create("/a/b"))
-	op := set("/a/b", "0123456789")
-	b.ReportAllocs()
-	for b.Loop() {
-		bench.zxid++
-		txn := Txn{Zxid: bench.zxid, Session: alice, Op: op}
-		bench.tree.Apply(&txn)
-	}
-}
-
-func BenchmarkCreateDelete(b *testing.B) {
-	bench := newBench(b)
-	bench.must(create("/a"))
-	b.ReportAllocs()
-	for b.Loop() {
-		for _, op := range [2]Op{create("/a/b"), remove("/a/b")} {
-			bench.zxid++
-			txn := Txn{Zxid: bench.zxid, Session: alice, Op: op}
-			bench.tree.Apply(&txn)
-		}
-	}
-}
-
-func BenchmarkGet(b *testing.B) {
-	bench := newBench(b)
-	bench.must(create("/a"))
-	for b.Loop() {
-		bench.tree.Get("/a")
-	}
-}
