@@ -48,6 +48,7 @@ func newPuppetWorld(t *testing.T, cfg Config) *puppetWorld {
 	if h.world, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(h.world.Close)
 	return h
 }
 
@@ -172,6 +173,19 @@ func conformanceConfigs() map[string]Config {
 		},
 		"adapter":   {Seed: 4, Door: DoorView{OneAtATime: true, Deadlines: true, Coalesce: true, Watchdog: true, Rewatch: 0.5}},
 		"slow disk": {Seed: 3, DriftPPM: 100, Disk: DiskProfile{Sync: Range{time.Millisecond, 50 * time.Millisecond}}},
+	}
+}
+
+// TestStoresConform runs the body of the store over Pebble, too.
+func TestStoresConform(t *testing.T) {
+	for _, store := range Stores()[1:] {
+		for name, cfg := range conformanceConfigs() {
+			t.Run(string(store)+" "+name, func(t *testing.T) {
+				t.Parallel()
+				cfg.Disk.Store = store
+				envtest.TestStore(t, func(t *testing.T) envtest.StoreHarness { return diskWorld{newPuppetWorld(t, cfg)} })
+			})
+		}
 	}
 }
 

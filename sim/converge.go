@@ -44,6 +44,9 @@ func (r *run) difference() error {
 	}
 	status := make([]*node.Status, r.world.Hosts())
 	for h := range status {
+		if r.world.Ruined(h) {
+			continue
+		}
 		n := r.world.Node(h)
 		if n == nil || !r.world.Running(h) {
 			return fmt.Errorf("%s is %v", HostName(h), r.world.State(h))
@@ -77,6 +80,12 @@ func (r *run) partitionDiffers(p node.PartitionID, part layout.Partition, l *lay
 		host := r.world.HostOf(m)
 		if host == NoHost {
 			return fmt.Errorf("member %d has no host", m)
+		}
+		if r.world.Ruined(host) {
+			if m == part.Primary {
+				return fmt.Errorf("the disk of its primary %s is damaged", HostName(host))
+			}
+			continue
 		}
 		s := partitionStatus(status[host], p)
 		switch {
@@ -196,6 +205,9 @@ func (r *run) readPhase() {
 
 func (r *run) finalRead(i int, key string, done func(), failed func(why string)) {
 	host := r.world.random.Below(r.setup.Nodes, "run final read", uint64(i), 0)
+	for r.world.Ruined(host) {
+		host = (host + 1) % r.setup.Nodes
+	}
 	op := linearizability.Operation{Client: finalClient + i, Key: key, Kind: linearizability.Get}
 	request := node.Request{Kind: node.RequestGet, Key: []byte(key), Timeout: r.patientTimeout()}
 	r.load.submit(host, op, request, func(resp node.Response, outcome linearizability.Outcome) {

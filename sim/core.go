@@ -104,7 +104,7 @@ func (r *run) chooseCore() *core {
 	}
 	best, most := []uint{}, -1
 	for set := range uint(1) << n {
-		if bits.OnesCount(set) != n/2+1 {
+		if bits.OnesCount(set) != n/2+1 || set&r.damaged() != 0 {
 			continue
 		}
 		switch covered := len(r.covered(l, set)); {
@@ -115,6 +115,17 @@ func (r *run) chooseCore() *core {
 		}
 	}
 	return r.newCore(best[r.world.random.Below(len(best), "run core", 0, 0)], l)
+}
+
+// damaged are the hosts whose disks are, as bits.
+func (r *run) damaged() uint {
+	set := uint(0)
+	for h := range r.setup.Nodes {
+		if r.world.Damaged(h) {
+			set |= 1 << h
+		}
+	}
+	return set
 }
 
 func (r *run) newCore(set uint, l *layout.Layout) *core {

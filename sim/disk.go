@@ -2,7 +2,6 @@ package sim
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -14,10 +13,15 @@ type DiskProfile struct {
 	// Sync is how long a sync takes. One is under way at a time; it covers what
 	// was committed before it began. Default 100 µs to 2 ms.
 	Sync Range
+	// Store holds the contents. Default ModelStore.
+	Store Store
 }
 
 func (p DiskProfile) withDefaults() DiskProfile {
 	setRange(&p.Sync, 100*time.Microsecond, 2*time.Millisecond)
+	if p.Store == "" {
+		p.Store = ModelStore
+	}
 	return p
 }
 
@@ -27,7 +31,8 @@ const maxOpenViews = 64
 
 var (
 	errViews = errors.New("sim: too many open views: one is not closed")
-	errSync  = errors.New("input/output error")
+	errIO    = errors.New("input/output error")
+	errFull  = errors.New("no space left on device")
 )
 
 // disk is a machine's disk: the model of node.Store. Of what was committed a
@@ -42,24 +47,28 @@ type disk struct {
 	post  func(fn func())
 	count func(fault)
 
-	now     tree // what Get, Scan and View see
-	durable tree // what every crash leaves
-	suffix  []pending
-	used    bool // something was committed once
+	medium medium
+	suffix []pending
+	used   bool // something was committed once
 
 	syncing  int // batches of the suffix that the sync under way covers; 0: none
 	timer    Timer
 	synced   func() // onSynced
 	views    int
-	failed   error // of a sync; nothing later is durable
-	hasFault bool  // a sync failed in this process's life, or was told to
+	failed   error // nothing later is durable, and nothing is read
+	hasFault bool  // a fault took effect in this process's life
 
 	// Faults.
 	slow       Range
 	stallUntil time.Duration
 	failNext   bool
+	broken     bool // every operation fails
+	full       bool // every write fails
+	rot        *rot
+	flipped    fault // faultFlipTable or faultFlipLog: a bit is flipped below the store
+	ruined     bool  // and the store has met it
 
-	latency, slowness, survives draws
+	latency, slowness, survives, rots draws
 }
 
 // pending is one commit that is not durable.
@@ -71,62 +80,97 @@ type pending struct {
 func newDisk(s *Scheduler, r Random, profile DiskProfile, host int) *disk {
 	entity := uint64(host)
 	d := &disk{
-		scheduler: s, profile: profile.withDefaults(), host: host, now: newTree(),
+		scheduler: s, profile: profile.withDefaults(), host: host,
 		post: func(fn func()) { fn() }, count: func(fault) {},
 		latency:  draws{random: r, purpose: "disk.sync", entity: entity},
 		slowness: draws{random: r, purpose: "disk.slow", entity: entity},
 		survives: draws{random: r, purpose: "disk.survives", entity: entity},
+		rots:     draws{random: r, purpose: "disk.rots", entity: entity},
 	}
 	d.synced = d.onSynced
-	d.durable = d.now.fork()
+	d.medium = newMedium(d.profile.Store, d)
 	return d
 }
 
 // Get returns a copy of the value.
-func (d *disk) Get(key []byte) ([]byte, bool, error) { return get(d.now.root, key) }
+func (d *disk) Get(key []byte) (value []byte, ok bool, err error) {
+	if err := d.usable(); err != nil {
+		return nil, false, err
+	}
+	return d.get(d.medium.get, key)
+}
 
 // Scan calls fn for the keys in [from, to). The slices it gets are overwritten
 // when it returns, so that nobody who keeps one stays unnoticed.
 func (d *disk) Scan(from, to []byte, fn func(key, value []byte) bool) error {
-	scan(d.now.picture(), from, to, fn)
-	return nil
+	if err := d.usable(); err != nil {
+		return err
+	}
+	return d.scan(d.medium.scan, from, to, fn)
 }
 
 // View is a picture of the store as it is now.
 func (d *disk) View() (node.View, error) {
+	if err := d.usable(); err != nil {
+		return nil, err
+	}
 	if d.views >= maxOpenViews {
 		return nil, errViews
 	}
+	below, err := d.medium.view()
+	if err != nil {
+		return nil, d.fail(err)
+	}
 	d.views++
-	return &view{disk: d, root: d.now.picture()}, nil
+	return &view{disk: d, below: below}, nil
 }
 
 // Views is how many are open.
 func (d *disk) Views() int { return d.views }
 
-// Commit applies the batch; done runs when it is durable.
+// usable says why the disk can't be used, if it can't.
+func (d *disk) usable() error {
+	if d.failed == nil && d.broken {
+		return d.strike(faultIO, errIO)
+	}
+	return d.failed
+}
+
+// strike is a fault that takes effect: it ends the use of the disk until the
+// process is gone.
+func (d *disk) strike(f fault, err error) error {
+	d.hasFault = true
+	d.count(f)
+	return d.fail(err)
+}
+
+// fail notes the first error and returns it.
+func (d *disk) fail(err error) error {
+	if d.failed == nil {
+		d.failed = err
+		d.ruin()
+	}
+	return d.failed
+}
+
+// Commit applies the batch; done runs when it is durable. After an error it
+// does nothing but to tell.
 func (d *disk) Commit(b *node.Batch, done func(error)) {
-	d.now.apply(b)
+	if d.usable() == nil && d.full && !b.Empty() {
+		_ = d.strike(faultFull, errFull)
+	}
 	d.used = d.used || !b.Empty()
+	if d.failed != nil {
+		b = nil
+	} else if err := d.medium.apply(b, done != nil); err != nil {
+		b = nil
+		_ = d.fail(err)
+	} else if d.rot != nil && d.rot.isWritten(b) {
+		d.rot = nil
+	}
 	d.suffix = append(d.suffix, pending{b, done})
 	if done != nil {
 		d.sync()
-	}
-}
-
-// apply makes the changes of a batch.
-func (t *tree) apply(b *node.Batch) {
-	for i := range b.Ops {
-		switch op := &b.Ops[i]; op.Kind {
-		case node.BatchPut:
-			t.put(op.Key, op.Value)
-		case node.BatchDelete:
-			t.delete(op.Key)
-		case node.BatchDeleteRange:
-			t.deleteRange(op.Key, op.To)
-		default:
-			panic(fmt.Sprintf("sim: a batch with an operation of kind %d", op.Kind))
-		}
 	}
 }
 
@@ -152,8 +196,8 @@ func (d *disk) onSynced() {
 		return
 	}
 	if d.failNext && d.failed == nil {
-		d.failed, d.hasFault, d.failNext = errSync, true, false
-		d.count(faultFailSync)
+		d.failNext = false
+		_ = d.strike(faultFailSync, errIO)
 	}
 	covered := d.suffix[:d.syncing]
 	dones := make([]func(error), 0, len(covered))
@@ -178,8 +222,9 @@ func (d *disk) onSynced() {
 
 // harden makes the first n batches of the suffix durable.
 func (d *disk) harden(n int) {
-	for i := range d.suffix[:n] {
-		d.durable.apply(d.suffix[i].batch)
+	if err := d.medium.harden(d.suffix[:n], d.suffix[n:]); err != nil {
+		_ = d.fail(err)
+		return
 	}
 	d.suffix = slices.Delete(d.suffix, 0, n)
 }
@@ -188,11 +233,21 @@ func (d *disk) harden(n int) {
 // seeded prefix survives, all of it and nothing being likely. No done runs any
 // more, all Views are gone.
 func (d *disk) crash() {
-	d.harden(d.surviving(len(d.suffix)))
-	if slices.ContainsFunc(d.suffix, func(p pending) bool { return !p.batch.Empty() }) {
+	kept := d.surviving(len(d.suffix))
+	written := d.written()
+	if d.medium.crash(d.suffix[:min(kept, written)], d.suffix[min(kept, written):written]) {
 		d.count(faultLostSuffix)
 	}
 	d.restart()
+}
+
+// written is how many batches of the suffix came before an error.
+func (d *disk) written() int {
+	n := len(d.suffix)
+	for n > 0 && d.suffix[n-1].batch == nil {
+		n--
+	}
+	return n
 }
 
 func (d *disk) surviving(n int) int {
@@ -210,77 +265,73 @@ func (d *disk) surviving(n int) int {
 }
 
 // shutDown is the end of a process that closed its store: all it committed is
-// there, unless a sync failed.
+// there, unless something failed.
 func (d *disk) shutDown() {
 	if d.failed != nil {
 		d.crash()
 		return
 	}
-	d.harden(len(d.suffix))
+	d.medium.shutDown(d.suffix)
 	d.restart()
 }
 
 // restart forgets all that is not durable.
 func (d *disk) restart() {
 	d.timer.Stop()
-	d.now = d.durable.fork()
 	d.suffix, d.syncing, d.views, d.failed = nil, 0, 0, nil
 }
 
-// heal ends the faults that last.
+// open is the beginning of a process.
+func (d *disk) open() error {
+	d.hasFault = false
+	err := d.medium.open()
+	if err != nil {
+		d.ruin()
+	}
+	return err
+}
+
+// heal ends the faults that last. A flipped bit stays.
 func (d *disk) heal() {
 	d.slow, d.stallUntil, d.failNext = Range{}, 0, false
+	d.broken, d.full, d.rot = false, false, nil
 }
 
 // faulted says whether a fault of the disk explains that its process failed.
-func (d *disk) faulted() bool { return d.hasFault }
+func (d *disk) faulted() bool { return d.hasFault || d.ruined }
 
 // view is a picture of a disk.
 type view struct {
-	disk *disk
-	root *page
+	disk  *disk
+	below node.View // nil once closed
 }
 
 func (v *view) Get(key []byte) ([]byte, bool, error) {
-	return get(v.picture(), key)
+	below := v.open()
+	if err := v.disk.usable(); err != nil {
+		return nil, false, err
+	}
+	return v.disk.get(below.Get, key)
 }
 
 func (v *view) Scan(from, to []byte, fn func(key, value []byte) bool) error {
-	scan(v.picture(), from, to, fn)
-	return nil
+	below := v.open()
+	if err := v.disk.usable(); err != nil {
+		return err
+	}
+	return v.disk.scan(below.Scan, from, to, fn)
 }
 
-func (v *view) picture() *page {
-	if v.root == nil {
+func (v *view) open() node.View {
+	if v.below == nil {
 		panic("sim: a view was used after its Close")
 	}
-	return v.root
+	return v.below
 }
 
 // Close ends the view. It panics if it is called twice.
 func (v *view) Close() {
-	v.picture()
-	v.root = nil
+	v.open().Close()
+	v.below = nil
 	v.disk.views--
-}
-
-func get(root *page, key []byte) ([]byte, bool, error) {
-	value, ok := root.get(key)
-	if !ok {
-		return nil, false, nil
-	}
-	return append(make([]byte, 0, len(value)), value...), true, nil
-}
-
-// scan hands out copies that do not last.
-func scan(root *page, from, to []byte, fn func(key, value []byte) bool) {
-	var scratch []byte
-	root.scan(from, to, func(key, value []byte) bool {
-		scratch = append(append(scratch[:0], key...), value...)
-		more := fn(scratch[:len(key):len(key)], scratch[len(key):len(scratch):len(scratch)])
-		for i := range scratch {
-			scratch[i] = 0xdb
-		}
-		return more
-	})
 }

@@ -49,7 +49,7 @@ func TestDiskKeepsAPrefix(t *testing.T) {
 			switch rapid.IntRange(0, 9).Draw(t, "what") {
 			case 0:
 				d.crash()
-				got := contents(d.now.root, nil, nil) // not by Scan, which gives all pages up
+				got := contents(d.medium.(*treeMedium).now.root, nil, nil) // not by Scan, which gives all pages up
 				survived := -1
 				for i := len(after) - 1; i >= 0; i-- {
 					if slices.Equal(after[i], got) {
@@ -237,7 +237,7 @@ func TestDiskFaults(t *testing.T) {
 	if _, err := sync(put("a", "4")); err == nil || !d.faulted() {
 		t.Errorf("a sync after a failed one: %v; faulted: %t", err, d.faulted())
 	}
-	if v, _ := d.durable.root.get([]byte("a")); string(v) != "2" {
+	if v, _ := d.medium.(*treeMedium).durable.root.get([]byte("a")); string(v) != "2" {
 		t.Errorf("after failed syncs a=%s is durable", v)
 	}
 	if want := []fault{faultSlowDisk, faultStallDisk, faultFailSync}; !slices.Equal(counted, want) {
@@ -249,6 +249,127 @@ func TestDiskFaults(t *testing.T) {
 	}
 	if got := storeContents(t, d); !slices.Contains([]string{"2", "3", "4"}, got[0][2:]) {
 		t.Errorf("left: %v", got)
+	}
+}
+
+// sickDisk is a disk with one key and one entry of a log, and what it counts.
+func sickDisk() (d *disk, sync func(*node.Batch) error, counted *[]fault) {
+	s := NewScheduler(nil)
+	d = newDisk(s, NewRandom(1), DiskProfile{}, 0)
+	counted = new([]fault)
+	d.count = func(f fault) { *counted = append(*counted, f) }
+	return d, func(b *node.Batch) (err error) {
+		d.Commit(b, func(e error) { err = e })
+		for s.Step() {
+		}
+		return err
+	}, counted
+}
+
+// readAll reads by all ways there are.
+func readAll(d *disk, v node.View, key string) []error {
+	_, _, get := d.Get([]byte(key))
+	_, _, viewGet := v.Get([]byte(key))
+	all := func(_, _ []byte) bool { return true }
+	return []error{get, viewGet, d.Scan(nil, []byte("~"), all), v.Scan(nil, []byte("~"), all)}
+}
+
+func TestDiskThatBreaksAnswersNothingUntilTheProcessIsGone(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fault fault
+		begin func(*disk)
+		want  error
+	}{
+		{"eio", faultIO, func(d *disk) { d.broken = true }, errIO},
+		{"full", faultFull, func(d *disk) { d.full = true }, errFull},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, sync, counted := sickDisk()
+			if err := sync(put("a", "1")); err != nil {
+				t.Fatal(err)
+			}
+			v, err := d.View()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.begin(d)
+			if err := sync(put("a", "2")); err != c.want {
+				t.Errorf("a commit: %v", err)
+			}
+			d.heal()
+			if err := sync(put("a", "3")); err != c.want {
+				t.Errorf("a commit after an error, on a healed disk: %v", err)
+			}
+			for i, err := range readAll(d, v, "a") {
+				if err != c.want {
+					t.Errorf("read %d after an error: %v", i, err)
+				}
+			}
+			if !slices.Equal(*counted, []fault{c.fault}) || !d.faulted() {
+				t.Errorf("counted %v, faulted %t", *counted, d.faulted())
+			}
+			d.crash()
+			if got := storeContents(t, d); !slices.Equal(got, []string{"a=1"}) {
+				t.Errorf("after the restart: %v", got)
+			}
+			if err := sync(put("a", "4")); err != nil {
+				t.Errorf("a commit after the restart: %v", err)
+			}
+		})
+	}
+}
+
+func TestDiskFullCanBeRead(t *testing.T) {
+	d, sync, counted := sickDisk()
+	if err := sync(put("a", "1")); err != nil {
+		t.Fatal(err)
+	}
+	d.full = true
+	if err := sync(new(node.Batch)); err != nil {
+		t.Errorf("a barrier: %v", err)
+	}
+	if got := storeContents(t, d); !slices.Equal(got, []string{"a=1"}) || len(*counted) != 0 {
+		t.Errorf("got %v, counted %v", got, *counted)
+	}
+}
+
+func TestDiskRotIsAnErrorAtItsKeyAlone(t *testing.T) {
+	const log = "p/\x00\x00\x00\x01/log/\x00\x00\x00\x00\x00\x00\x00\x07"
+	for _, silent := range []bool{false, true} {
+		d, sync, counted := sickDisk()
+		if err := sync(put("k", "1", log, "entry")); err != nil {
+			t.Fatal(err)
+		}
+		for !d.beginRot(silent) || string(d.rot.key) != log {
+		}
+		if v, ok, err := d.Get([]byte("k")); string(v) != "1" || !ok || err != nil {
+			t.Errorf("another key: %q, %t, %v", v, ok, err)
+		}
+		value, _, err := d.Get([]byte(log))
+		if silent && (err != nil || string(value) == "entry" || len(value) != 5) ||
+			!silent && (err == nil || !strings.Contains(err.Error(), "/log/")) {
+			t.Errorf("silent %t: %q, %v", silent, value, err)
+		}
+		d.crash()
+		seen := ""
+		err = d.Scan(nil, []byte("~"), func(key, value []byte) bool {
+			seen += string(value)
+			return true
+		})
+		if silent && (err != nil || seen == "1entry" || len(seen) != 6) || !silent && (err == nil || seen != "1") {
+			t.Errorf("silent %t: a scan saw %q, %v", silent, seen, err)
+		}
+		if len(*counted) != 2 || !d.faulted() {
+			t.Errorf("silent %t: counted %v, faulted %t", silent, *counted, d.faulted())
+		}
+		d.crash()
+		if err := sync(put(log, "anew")); err != nil {
+			t.Fatal(err)
+		}
+		if value, _, err := d.Get([]byte(log)); err != nil || string(value) != "anew" {
+			t.Errorf("silent %t: written over: %q, %v", silent, value, err)
+		}
 	}
 }
 

@@ -83,8 +83,8 @@ func (f *faultPlayer) begin(s *Step, hosts []int) (end func()) {
 		return func() { w.Resume(hosts[0]) }
 	case Resume:
 		w.Resume(hosts[0])
-	case DiskStall:
-		w.StallDisk(hosts[0], max(s.For, time.Millisecond))
+	case DiskStall, DiskSlow, DiskFailSync, DiskIO, DiskFull, DiskRot, DiskFlipEntry, DiskFlipTable, DiskFlipLog:
+		return f.beginDisk(s, hosts[0])
 	case Move:
 		w.Move(s.Partition, f.members(hosts), nil)
 	case Cancel:
@@ -93,6 +93,37 @@ func (f *faultPlayer) begin(s *Step, hosts []int) (end func()) {
 		return f.beginNetwork(s, hosts)
 	default:
 		return f.beginZooKeeper(s, hosts)
+	}
+	return nil
+}
+
+func (f *faultPlayer) beginDisk(s *Step, host int) (end func()) {
+	w := f.world
+	switch s.Do {
+	case DiskStall:
+		w.StallDisk(host, max(s.For, time.Millisecond))
+	case DiskSlow:
+		w.SlowDisk(host, Range{0, s.Lag})
+		return func() { w.SlowDisk(host, Range{}) }
+	case DiskFailSync:
+		w.FailSync(host)
+	case DiskIO:
+		w.BreakDisk(host, true)
+		return func() { w.BreakDisk(host, false) }
+	case DiskFull:
+		w.FillDisk(host, true)
+		return func() { w.FillDisk(host, false) }
+	case DiskRot, DiskFlipEntry:
+		return w.RotDisk(host, s.Do == DiskFlipEntry)
+	case DiskFlipTable, DiskFlipLog:
+		flip := w.FlipTable
+		if s.Do == DiskFlipLog {
+			flip = w.FlipLog
+		}
+		if !flip(host) {
+			f.note("no bit was flipped: %v", s)
+		}
+		return func() { w.Restart(host) }
 	}
 	return nil
 }

@@ -60,6 +60,9 @@ func newHost(w *World, index int) *host {
 }
 
 func (h *host) newDisk() {
+	if h.disk != nil {
+		h.disk.medium.close()
+	}
 	h.disk = newDisk(h.world.scheduler, h.world.random, h.world.cfg.Disk, h.index)
 	h.disk.post = func(fn func()) {
 		if h.life != nil {
@@ -214,9 +217,10 @@ func (d *dispatch) words() string {
 	return messageWords(d.message)
 }
 
-// restart starts a process, after a time of recovery.
+// restart starts a process, after a time of recovery. No process starts on a
+// disk that was found to be damaged.
 func (h *host) restart(after time.Duration) bool {
-	if h.state != Down {
+	if h.state != Down || h.disk.ruined {
 		return false
 	}
 	h.state = Booting
@@ -228,13 +232,17 @@ func (h *host) restart(after time.Duration) bool {
 	return true
 }
 
-// start begins a life. A node that can't be made is a mistake in the
+// start begins a life, if the disk can be opened. A node that can't be made is a mistake in the
 // configuration: it panics.
 func (h *host) start() {
 	w := h.world
 	h.incarnation++
 	h.failure = nil
-	h.disk.hasFault = false
+	if err := h.disk.open(); err != nil {
+		h.state, h.failure = Down, err
+		w.tell(h, HostFailed)
+		return
+	}
 	if h.disk.used {
 		w.count(faultRestart)
 	}

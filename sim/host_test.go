@@ -335,7 +335,7 @@ func TestFailedProcessEnds(t *testing.T) {
 		outcomes++
 	})
 	w.RunUntil(2 * time.Second)
-	if w.State(1) != Down || !errors.Is(w.Failure(1), errSync) || !w.Excused(1) || outcomes != 1 {
+	if w.State(1) != Down || !errors.Is(w.Failure(1), errIO) || !w.Excused(1) || outcomes != 1 {
 		t.Errorf("state %v, failure %v, excused %t", w.State(1), w.Failure(1), w.Excused(1))
 	}
 	w.Start(1)

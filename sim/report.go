@@ -159,7 +159,7 @@ func Failure(r *Result, profile string, rep Report) string {
 		fmt.Fprintf(&b, "  its report:      %s %s\n", opener(), rep.Page)
 	}
 	fmt.Fprintf(&b, "  the run again:   go test ./sim -v -schedule=%s\n", rep.Schedule)
-	fmt.Fprintf(&b, "  from the seed:   go test ./sim -v -seed=%d -profile=%s\n", seed, profile)
+	fmt.Fprintf(&b, "  from the seed:   go test ./sim -v -seed=%d -profile=%s%s\n", seed, profile, storeFlag(r.Schedule.Setup.Store))
 	fmt.Fprintf(&b, "  its history:     go run ./cmd/dkvsim check %s\n", rep.History)
 	return b.String()
 }
@@ -177,6 +177,14 @@ func opener() string {
 		return "open"
 	}
 	return "xdg-open"
+}
+
+// storeFlag is needed where the store is not the default.
+func storeFlag(s Store) string {
+	if s == ModelStore {
+		return ""
+	}
+	return " -store=" + string(s)
 }
 
 // commit is the revision that the program was built from, if it knows.

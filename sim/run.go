@@ -71,6 +71,7 @@ func runProcesses(s *Schedule, o RunOptions, newProcess func(int, node.Config, n
 	if err != nil {
 		return nil, err
 	}
+	defer world.Close()
 	r.world = world
 	r.load = newWorkload(world, r.setup)
 	r.load.ended = r.onOperation
@@ -153,7 +154,7 @@ func (r *run) config() Config {
 		Door:           s.Door,
 		NewProcess:     r.newProcess,
 		SessionTimeout: s.SessionTimeout,
-		Disk:           DiskProfile{Sync: Range{s.Sync.Min, s.Sync.Max}},
+		Disk:           DiskProfile{Sync: Range{s.Sync.Min, s.Sync.Max}, Store: s.Store},
 		Turns:          TurnProfile{Most: s.Turn, Delay: Range{0, 200 * time.Microsecond}},
 		DriftPPM:       200,
 		OnEvent:        r.onEvent,

@@ -51,7 +51,7 @@ type Step struct {
 	Targets   []Target         // nodes struck; of cut-both and cut-one: two
 	Partition node.PartitionID // of move and cancel
 	Server    int              // of zk-lag, zk-isolate and zk-wipe: the ZooKeeper server, from 0
-	Lag       time.Duration    // of zk-lag and delay
+	Lag       time.Duration    // of zk-lag, delay and disk-slow
 	Rates     netsim.Rates     // of rates
 }
 
@@ -95,7 +95,15 @@ const (
 	Pause                     // a node stands still, its memory whole
 	Resume
 	DiskStall // no sync of a node's disk ends
-	CutOneWay // frames from the first target to the second are lost or held
+	DiskSlow
+	DiskFailSync  // a node's next sync fails
+	DiskIO        // a node's disk can neither be read nor written
+	DiskFull      // a node's disk takes no more
+	DiskRot       // one key of a node's disk can't be read
+	DiskFlipEntry // one entry of a node's logs is read with a bit flipped
+	DiskFlipTable // a node crashes, and a bit of Pebble's tables flips for good
+	DiskFlipLog   // a node crashes, and a bit of Pebble's log flips for good
+	CutOneWay     // frames from the first target to the second are lost or held
 	CutTwoWay
 	Isolate // a node is cut off from all other nodes, not from ZooKeeper
 	Split   // the targets are cut off from the others
@@ -132,6 +140,7 @@ const (
 	twoTargets
 	arrow // two targets with > or <> between
 	arrowAndLag
+	targetAndLag
 	rateList
 	serverAndLag
 	serverOnly
@@ -152,6 +161,16 @@ var verbForms = [verbs]verbForm{
 	Pause:        {"pause", oneTarget, true},
 	Resume:       {"resume", oneTarget, false},
 	DiskStall:    {"disk-stall", oneTarget, true},
+	DiskSlow:     {"disk-slow", targetAndLag, true},
+	DiskFailSync: {"disk-fail-sync", oneTarget, false},
+	DiskIO:       {"disk-eio", oneTarget, true},
+	DiskFull:     {"disk-full", oneTarget, true},
+	DiskRot:      {"disk-rot", oneTarget, true},
+
+	DiskFlipEntry: {"disk-flip-entry", oneTarget, true},
+	DiskFlipTable: {"disk-flip-table", oneTarget, true},
+	DiskFlipLog:   {"disk-flip-wal", oneTarget, true},
+
 	CutOneWay:    {"cut", arrow, true},
 	CutTwoWay:    {"cut", arrow, true},
 	Isolate:      {"isolate", oneTarget, true},
@@ -234,6 +253,9 @@ func (s *Step) String() string {
 			words = append(words, t.String())
 		}
 	}
+	if s.Do == DiskSlow {
+		words = append(words, s.Lag.String())
+	}
 	if s.After > 0 {
 		words = append(words, "after", s.After.String())
 	}
@@ -268,8 +290,8 @@ func ParseSchedule(text string) (*Schedule, error) {
 			return nil, fmt.Errorf("schedule line %d: %w", i+1, err)
 		}
 	}
-	if err := p.s.Setup.validate(); err != nil {
-		return nil, fmt.Errorf("schedule header: %w", err)
+	if err := p.s.validate(); err != nil {
+		return nil, fmt.Errorf("schedule: %w", err)
 	}
 	slices.SortStableFunc(p.s.Steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 	return p.s, nil
@@ -368,6 +390,32 @@ func parseStep(words []string, setup *Setup) (Step, error) {
 	return s, s.parseArguments(words, setup)
 }
 
+// UseStore lets a schedule run on another kind of disk. It is an error if one
+// of its steps can't happen there.
+func (s *Schedule) UseStore(store Store) error {
+	before := s.Setup.Store
+	s.Setup.Store = store
+	if err := s.validate(); err != nil {
+		s.Setup.Store = before
+		return err
+	}
+	return nil
+}
+
+// validate names the first thing about the whole that no run can be made of.
+func (s *Schedule) validate() error {
+	if err := s.Setup.validate(); err != nil {
+		return fmt.Errorf("header: %w", err)
+	}
+	for i := range s.Steps {
+		step := &s.Steps[i]
+		if flips := step.Do == DiskFlipTable || step.Do == DiskFlipLog; flips && s.Setup.Store != PebbleRaw {
+			return fmt.Errorf("%v: only store %s can do that, not %s", step, PebbleRaw, s.Setup.Store)
+		}
+	}
+	return nil
+}
+
 // parseFor takes "for DURATION" off the end of a line.
 func parseFor(words []string, s *Step) ([]string, error) {
 	n := len(words)
@@ -387,6 +435,11 @@ func (s *Step) parseArguments(words []string, setup *Setup) error {
 			return fmt.Errorf("%v wants one node", s.Do)
 		}
 		return s.parseTargets(words, setup)
+	case targetAndLag:
+		if len(words) != 2 {
+			return fmt.Errorf("%v wants a node and a duration", s.Do)
+		}
+		return errors.Join(s.parseTargets(words[:1], setup), (&durationValue{&s.Lag, 1}).Set(words[1]))
 	case twoTargets:
 		if len(words) != 2 {
 			return fmt.Errorf("%v wants two nodes", s.Do)

@@ -76,6 +76,9 @@ func drawStep(t *rapid.T, s *Setup, at time.Duration) Step {
 	case arrowAndLag:
 		step.Targets = []Target{{Node: 1}, {Role: Backup, Partition: 0}}
 		step.Lag = time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "lag"))
+	case targetAndLag:
+		step.Targets = []Target{drawTarget(t, s)}
+		step.Lag = time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "lag"))
 	case rateList:
 		for _, f := range rateFields(&step.Rates) {
 			*f.rate = rapid.Float64Range(0, 1).Draw(t, f.key)
@@ -105,6 +108,9 @@ func TestScheduleTextIsReadAsItWasWritten(t *testing.T) {
 		for range rapid.IntRange(0, 12).Draw(t, "steps") {
 			at += time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "at"))
 			s.Steps = append(s.Steps, drawStep(t, &s.Setup, at))
+			if do := s.Steps[len(s.Steps)-1].Do; do == DiskFlipTable || do == DiskFlipLog {
+				s.Setup.Store = PebbleRaw
+			}
 		}
 		read, err := ParseSchedule(s.String())
 		if err != nil {
@@ -170,6 +176,10 @@ func TestScheduleErrorsNameTheLineAndTheFault(t *testing.T) {
 		{"at 1s restart n1 for 2s", `restart does not last`},
 		{"at 1s delay n1>n2", `delay wants n1>n2 and a duration`},
 		{"at 1s delay n1 5ms", `none of n1 to n5`},
+		{"at 1s disk-slow n1", `disk-slow wants a node and a duration`},
+		{"at 1s disk-fail-sync n1 for 2s", `disk-fail-sync does not last`},
+		{"at 1s disk-flip-wal n1", `at 1s disk-flip-wal n1: only store pebble-raw can do that, not model`},
+		{"store tape", `"tape" is none of model, pebble, pebble-raw`},
 		{"at 1s cordon n1", `cordon wants two nodes`},
 		{"at 1s heal after soon", `"soon" is no duration`},
 		{"at 1s cut n1-n2", `"n1-n2" is neither`},

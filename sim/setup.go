@@ -36,7 +36,8 @@ type Setup struct {
 	LatencyMean time.Duration
 	Rates       netsim.Rates // until a step changes them, and again after it
 
-	Sync Disk
+	Sync  Disk
+	Store Store // of the disks' contents
 
 	ZKServers      int
 	SessionTimeout time.Duration
@@ -120,6 +121,7 @@ func defaultSetup() Setup {
 		UncommittedBytes: 4 << 20,
 		Network:          netsim.Stream, LatencyMin: 200 * time.Microsecond, LatencyMean: time.Millisecond,
 		Sync:      Disk{Min: 200 * time.Microsecond, Max: 5 * time.Millisecond},
+		Store:     ModelStore,
 		ZKServers: 3, SessionTimeout: 4 * time.Second, ZKPause: evenPause,
 		Turn: 16,
 		Workload: Workload{
@@ -174,6 +176,7 @@ var header = []headerField{
 	{"rates", "hint-loss", func(s *Setup) textValue { return (*rateValue)(&s.Rates.HintLoss) }},
 	{"sync", "min", func(s *Setup) textValue { return &durationValue{&s.Sync.Min, 0} }},
 	{"sync", "max", func(s *Setup) textValue { return &durationValue{&s.Sync.Max, 0} }},
+	{"store", "", func(s *Setup) textValue { return &wordValue{(*string)(&s.Store), storeNames()} }},
 	{"zk", "servers", func(s *Setup) textValue { return &intValue{&s.ZKServers, 1, 5} }},
 	{"zk", "session", func(s *Setup) textValue { return &durationValue{&s.SessionTimeout, 100 * time.Millisecond} }},
 	{"zk-rates", "lose-before", func(s *Setup) textValue { return (*rateValue)(&s.ZKRates.LoseBefore) }},

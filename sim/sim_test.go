@@ -28,7 +28,7 @@ var (
 	flagSteps    = goflag.Bool("steps", false, "print each step of the run (with -seed or -schedule)")
 	flagReport   = goflag.String("report", "", "write the files of failed runs below this `directory`; default: a new temporary one")
 	flagStopAt   = goflag.String("stop-at", "", "stop at the first seed where one of these `classes` fires, such as D,L, and report nothing else")
-	flagStore    = goflag.String("store", "model", "the disks: only model in this build")
+	flagStore    = goflag.String("store", string(Stores()[0]), "what holds the contents of disks: "+strings.Join(storeNames(), ", ")+"; default with -schedule: what it says")
 	flagShrink   = goflag.Bool("shrink", false, "minimise the schedule of the first run that fails")
 )
 
@@ -53,24 +53,28 @@ func TestMain(m *testing.M) {
 
 // TestCampaign runs what the flags ask for.
 func TestCampaign(t *testing.T) {
-	if *flagStore != "model" {
-		t.Fatalf("-store=%s: not in this build yet; the disks are the model store's", *flagStore)
+	store, err := ParseStore(*flagStore)
+	if err != nil {
+		t.Fatal(err)
 	}
 	switch {
 	case *flagSchedule != "":
 		s, err := readSchedule(*flagSchedule)
+		if err == nil && chosen("store") {
+			err = s.UseStore(store)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		runOne(t, s)
 	case chosen("seed"):
-		s, err := Draw(*flagSeed, *flagProfile)
+		s, err := DrawOn(*flagSeed, *flagProfile, store)
 		if err != nil {
 			t.Fatal(err)
 		}
 		runOne(t, s)
 	case *flagSeeds != "" || *flagBudget > 0:
-		runCampaign(t)
+		runCampaign(t, store)
 	default:
 		t.Skip("asked for by -seed, -seeds, -budget or -schedule")
 	}
@@ -150,6 +154,7 @@ func reportFailure(t *testing.T, r *Result) {
 // campaign is the seeds of one go test command on all cores.
 type campaign struct {
 	t        *testing.T
+	store    Store
 	seeds    Seeds
 	until    time.Time // when no further seed is begun
 	stopAt   []Class
@@ -164,8 +169,8 @@ type campaign struct {
 // maxReported bounds the failures that are described in full.
 const maxReported = 5
 
-func runCampaign(t *testing.T) {
-	c := &campaign{t: t, seeds: Seeds{1, 1<<63 - 1}, sum: NewCampaign(*flagProfile)}
+func runCampaign(t *testing.T, store Store) {
+	c := &campaign{t: t, store: store, seeds: Seeds{1, 1<<63 - 1}, sum: NewCampaign(*flagProfile)}
 	var err error
 	if *flagSeeds != "" {
 		if c.seeds, err = ParseSeeds(*flagSeeds); err != nil {
@@ -218,7 +223,7 @@ func (c *campaign) work() {
 			c.endEarly(seed)
 			return
 		}
-		s, err := Draw(seed, *flagProfile)
+		s, err := DrawOn(seed, *flagProfile, c.store)
 		if err != nil {
 			c.t.Error(err)
 			return

@@ -32,6 +32,7 @@ var profiles = []profile{
 	{"moves", []string{"layout", "process", "network"}, 1.2},
 	{"elections", []string{"pattern", "process crash"}, 2},
 	{"rough", []string{""}, 2.5},
+	{"disk", []string{"disk", "process crash", "process power loss", "process disk"}, 1.6},
 }
 
 // Profiles are the names that Draw takes.
@@ -47,13 +48,19 @@ func Profiles() []string {
 // all, how often they come, and what cluster and clients they meet. Draws are
 // keyed, so that one fault's do not move another's.
 func Draw(seed uint64, profileName string) (*Schedule, error) {
+	return DrawOn(seed, profileName, ModelStore)
+}
+
+// DrawOn is Draw for a cluster on another kind of disk, with the faults that
+// only such disks have.
+func DrawOn(seed uint64, profileName string, store Store) (*Schedule, error) {
 	i := slices.IndexFunc(profiles, func(p profile) bool { return p.name == profileName })
 	if i < 0 {
 		return nil, fmt.Errorf("profile %q is none of %s", profileName, strings.Join(Profiles(), ", "))
 	}
 	d := &swarm{random: NewRandom(seed), profile: profiles[i]}
 	d.setup = defaultSetup()
-	d.setup.Seed = seed
+	d.setup.Seed, d.setup.Store = seed, store
 	d.drawCluster()
 	d.drawWorkload()
 	if d.profile.intensity > 0 {
@@ -248,13 +255,30 @@ var sources = []source{
 	{"zookeeper isolate", 20, Range{6 * time.Second, 40 * time.Second}, zookeeperServer(ZKIsolate, Range{200 * time.Millisecond, 8 * time.Second})},
 	{"zookeeper wipe", 15, Range{8 * time.Second, 40 * time.Second}, zookeeperServer(ZKWipe, Range{200 * time.Millisecond, 6 * time.Second})},
 	{"layout cancel", 30, Range{4 * time.Second, 30 * time.Second}, cancelMove},
+	{"disk slow", 20, Range{4 * time.Second, 25 * time.Second}, slowDisk},
+	{"disk fail sync", 20, Range{5 * time.Second, 30 * time.Second}, oneNode(DiskFailSync, Range{})},
+	{"disk eio", 15, Range{8 * time.Second, 40 * time.Second}, oneNode(DiskIO, Range{50 * time.Millisecond, 3 * time.Second})},
+	{"disk full", 20, Range{8 * time.Second, 40 * time.Second}, oneNode(DiskFull, Range{200 * time.Millisecond, 5 * time.Second})},
+	{"disk rot", 15, Range{5 * time.Second, 30 * time.Second}, rotAndCrash(DiskRot)},
+	{"disk flip entry", 20, Range{5 * time.Second, 30 * time.Second}, rotAndCrash(DiskFlipEntry)},
+}
+
+// rawSources are what only disks with Pebble's own files on them have. A node
+// whose disk was struck stays down, so it happens once or twice in a run.
+var rawSources = []source{
+	{"disk flip table", 50, Range{8 * time.Second, 40 * time.Second}, oneNode(DiskFlipTable, Range{100 * time.Millisecond, 3 * time.Second})},
+	{"disk flip wal", 50, Range{8 * time.Second, 40 * time.Second}, oneNode(DiskFlipLog, Range{100 * time.Millisecond, 3 * time.Second})},
 }
 
 // drawSteps lets each source that is on run through the fault phase.
 func (d *swarm) drawSteps() {
 	early := d.share(15, "early") // faults while the cluster forms
-	for i := range sources {
-		f := &sources[i]
+	all := sources
+	if d.setup.Store == PebbleRaw {
+		all = slices.Concat(sources, rawSources)
+	}
+	for i := range all {
+		f := &all[i]
 		if !d.on(f.name) || !d.share(f.percent, f.name+" on") {
 			continue
 		}
@@ -335,6 +359,27 @@ func crashLoop(f *source, d *swarm, n uint64, at time.Duration) []Step {
 		at += time.Duration(300+f.draw(d, 3000, n, 20+k)) * time.Millisecond
 	}
 	return steps
+}
+
+func slowDisk(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	return []Step{{
+		At: at, Do: DiskSlow, Targets: []Target{f.target(d, n)}, For: f.lasting(d, Range{time.Second, 8 * time.Second}, n),
+		Lag: time.Duration(5+f.draw(d, 200, n, 3)) * time.Millisecond,
+	}}
+}
+
+// rotAndCrash damages a disk for a while. What stands in a log is read by a
+// process that starts, so there mostly is one.
+func rotAndCrash(verb Verb) maker {
+	return func(f *source, d *swarm, n uint64, at time.Duration) []Step {
+		struck := []Target{f.target(d, n)}
+		steps := []Step{{At: at, Do: verb, Targets: struck, For: f.lasting(d, Range{time.Second, 6 * time.Second}, n)}}
+		if f.draw(d, 4, n, 3) > 0 {
+			down := time.Duration(20+f.draw(d, 300, n, 4)) * time.Millisecond
+			steps = append(steps, Step{At: at, Do: Crash, Targets: struck, For: down})
+		}
+		return steps
+	}
 }
 
 // crashTogether crashes a primary and one of its backups at one instant.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +24,42 @@ func TestDrawnSchedulesAreValidAndPrintable(t *testing.T) {
 				t.Fatalf("profile %s seed %d: drawn\n%s\nread\n%s", name, seed, s, read)
 			}
 		}
+	}
+}
+
+// The faults of a store's own come on top: the rest of a seed's schedule stays.
+func TestDrawOnAddsTheFaultsOfTheStore(t *testing.T) {
+	added := 0
+	for seed := range uint64(100) {
+		model, _ := DrawOn(seed, "default", ModelStore)
+		pebble, _ := DrawOn(seed, "default", PebbleStore)
+		raw, _ := DrawOn(seed, "default", PebbleRaw)
+		if pebble.Setup.Store = ModelStore; !reflect.DeepEqual(model, pebble) {
+			t.Fatalf("seed %d: the model has\n%s\nand Pebble\n%s", seed, model, pebble)
+		}
+		all := len(raw.Steps)
+		raw.Steps = slices.DeleteFunc(raw.Steps, func(s Step) bool { return s.Do == DiskFlipTable || s.Do == DiskFlipLog })
+		added += all - len(raw.Steps)
+		if raw.Setup.Store = ModelStore; !reflect.DeepEqual(model, raw) {
+			t.Fatalf("seed %d: the model has\n%s\nand pebble-raw\n%s", seed, model, raw)
+		}
+	}
+	if added < 50 {
+		t.Fatalf("%d flipped bits in 100 schedules", added)
+	}
+}
+
+func TestUseStoreRefusesWhatOnlyPebbleCanDo(t *testing.T) {
+	s, err := ParseSchedule("store pebble-raw\nat 1s disk-flip-table n1 for 1s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.UseStore(PebbleStore); err == nil || s.Setup.Store != PebbleRaw {
+		t.Fatalf("a flipped bit on store %s: %v", s.Setup.Store, err)
+	}
+	s.Steps = nil
+	if err := s.UseStore(PebbleStore); err != nil || s.Setup.Store != PebbleStore {
+		t.Fatalf("store %s: %v", s.Setup.Store, err)
 	}
 }
 
@@ -54,7 +91,7 @@ func TestSwarmTurnsEveryVerbOnAndOff(t *testing.T) {
 	var with [verbs]int
 	large := 0
 	for seed := range uint64(runs) {
-		s, _ := Draw(seed, "default")
+		s, _ := DrawOn(seed, "default", PebbleRaw)
 		var has [verbs]bool
 		for i := range s.Steps {
 			has[s.Steps[i].Do] = true

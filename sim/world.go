@@ -176,6 +176,13 @@ const (
 	faultSlowDisk
 	faultStallDisk
 	faultFailSync
+	faultIO
+	faultFull
+	faultRot
+	faultFlipEntry
+	faultTorn
+	faultFlipTable
+	faultFlipLog
 	faultMove
 	faultCancel
 	faultCutZooKeeper
@@ -201,6 +208,13 @@ var faultNames = [faults]string{
 	faultSlowDisk:   "disk-slow",         // a sync came late because its disk was slow
 	faultStallDisk:  "disk-stall",        // a sync came late because its disk stood still
 	faultFailSync:   "disk-fail-sync",    // a sync failed
+	faultIO:         "disk-eio",          // a read or a write failed
+	faultFull:       "disk-full",         // a write found no room
+	faultRot:        "disk-rot",          // a key could not be read
+	faultFlipEntry:  "disk-flip-entry",   // an entry of a log was read with a flipped bit
+	faultTorn:       "disk-torn",         // a crash kept some blocks of what Pebble had not synced
+	faultFlipTable:  "disk-flip-table",   // Pebble met a flipped bit in a table
+	faultFlipLog:    "disk-flip-wal",     // Pebble met a flipped bit in its log
 	faultMove:       "move",              // an outside hand began a move
 	faultCancel:     "cancel",            // an outside hand cancelled one
 
@@ -253,6 +267,9 @@ func newNode(_ int, cfg node.Config, env node.Env) (Process, error) {
 // Validate names the first field that makes no sense, and why.
 func (c Config) Validate() error {
 	c = c.withDefaults()
+	if _, err := ParseStore(string(c.Disk.Store)); err != nil {
+		return fmt.Errorf("sim: Disk.Store: %w", err)
+	}
 	switch {
 	case c.Hosts < 1 || c.Hosts > MaxHosts:
 		return fmt.Errorf("sim: Hosts is %d; want 1 to %d", c.Hosts, MaxHosts)
@@ -458,6 +475,79 @@ func (w *World) StallDisk(host int, d time.Duration) {
 // FailSync makes the next sync of the host's disk fail, and all after it until
 // the process is gone.
 func (w *World) FailSync(host int) { w.hosts[host].disk.failNext = true }
+
+// BreakDisk makes every operation on the host's disk fail, until it is called
+// with false.
+func (w *World) BreakDisk(host int, broken bool) { w.hosts[host].disk.broken = broken }
+
+// FillDisk makes every write to the host's disk fail for want of room, until it
+// is called with false.
+func (w *World) FillDisk(host int, full bool) { w.hosts[host].disk.full = full }
+
+// RotDisk damages one key of the host's disk, so that reading it is an error;
+// or, if silent, one entry of a log, which is read with one bit flipped. repair
+// takes it back; nil if the disk holds nothing of the kind.
+func (w *World) RotDisk(host int, silent bool) (repair func()) {
+	d := w.hosts[host].disk
+	if !d.beginRot(silent) {
+		return nil
+	}
+	damage := d.rot
+	return func() {
+		if d.rot == damage {
+			d.rot = nil
+		}
+	}
+}
+
+// FlipTable crashes the host's process and flips a bit in one of Pebble's
+// tables on its disk; FlipLog does so in Pebble's log. It is false if nothing
+// was flipped: the store is not PebbleRaw, the cluster is not formed, there is
+// nothing to flip, or one replica more on a damaged disk might be a majority of
+// a partition's. No process starts on a disk whose damage was found.
+func (w *World) FlipTable(host int) bool { return w.flip(host, faultFlipTable) }
+
+// FlipLog is as FlipTable says.
+func (w *World) FlipLog(host int) bool { return w.flip(host, faultFlipLog) }
+
+func (w *World) flip(host int, what fault) bool {
+	h, l := w.hosts[host], w.Layout()
+	h.crash()
+	if l == nil || h.disk.flipped != 0 || w.damaged() >= (l.Replication()-1)/2 {
+		return false
+	}
+	if !h.disk.medium.flip(what, h.disk.rots.word()) {
+		return false
+	}
+	h.disk.flipped = what
+	return true
+}
+
+// damaged is how many disks have a flipped bit.
+func (w *World) damaged() int {
+	n := 0
+	for host := range w.hosts {
+		if w.Damaged(host) {
+			n++
+		}
+	}
+	return n
+}
+
+// Damaged says whether a bit of the host's disk was flipped below its store,
+// which may be met at any time, or never.
+func (w *World) Damaged(host int) bool { return w.hosts[host].disk.flipped != 0 }
+
+// Ruined says whether the damage of the host's disk was found: it stays down.
+func (w *World) Ruined(host int) bool { return w.hosts[host].disk.ruined }
+
+// Close lets go of what the world's stores hold; the world is over. Only worlds
+// with a Disk.Store other than ModelStore need it.
+func (w *World) Close() {
+	for _, h := range w.hosts {
+		h.disk.medium.close()
+	}
+}
 
 // The network and ZooKeeper.
 

@@ -25,6 +25,7 @@ type campaign struct {
 	jobs    int
 	shard   string
 	profile string
+	store   string
 	report  string
 	quiet   bool
 
@@ -52,7 +53,8 @@ func runCommand() *cobra.Command {
 		Example: `  dkvsim run --seed 42
   dkvsim run --seeds 3000
   dkvsim run --seeds 1-100000 --shard 3/8 --quiet
-  dkvsim run --budget 10m --profile moves --jobs 4`,
+  dkvsim run --budget 10m --profile moves --jobs 4
+  dkvsim run --seeds 1000 --profile disk --store pebble-raw`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.run(cmd.Flags().Changed("seed"))
@@ -65,6 +67,7 @@ func runCommand() *cobra.Command {
 	f.IntVar(&c.jobs, "jobs", runtime.NumCPU(), "how many seeds to run at once")
 	f.StringVar(&c.shard, "shard", "1/1", "run only every n-th seed: I/N, with I from 1 to N")
 	f.StringVar(&c.profile, "profile", sim.Profiles()[0], "what seeds may draw: "+strings.Join(sim.Profiles(), ", "))
+	f.StringVar(&c.store, "store", storeNames()[0], "what holds the contents of disks: "+strings.Join(storeNames(), ", "))
 	f.StringVar(&c.report, "report", "", "write the files of failed runs below this directory (default: a new temporary one)")
 	f.BoolVar(&c.quiet, "quiet", false, "print only failures, progress and the tables")
 	return cmd
@@ -101,6 +104,9 @@ func (c *campaign) run(one bool) error {
 // plan turns the flags into a range of seeds.
 func (c *campaign) plan(one bool) error {
 	c.sum = sim.NewCampaign(c.profile)
+	if _, err := sim.ParseStore(c.store); err != nil {
+		return err
+	}
 	if _, err := sim.Draw(0, c.profile); err != nil {
 		return err
 	}
@@ -148,7 +154,7 @@ func (c *campaign) work() {
 		if !ok {
 			return
 		}
-		schedule, err := sim.Draw(seed, c.profile)
+		schedule, err := sim.DrawOn(seed, c.profile, sim.Store(c.store))
 		if err == nil {
 			begun := time.Now()
 			var r *sim.Result
@@ -229,7 +235,7 @@ func describe(r *sim.Result, profile, dir string) string {
 }
 
 func replayCommand() *cobra.Command {
-	var file, report string
+	var file, store, report string
 	var steps bool
 	cmd := &cobra.Command{
 		Use:     "replay --schedule FILE",
@@ -238,6 +244,9 @@ func replayCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			schedule, err := readSchedule(file)
+			if err == nil && store != "" {
+				err = useStore(schedule, store)
+			}
 			if err != nil {
 				return err
 			}
@@ -245,12 +254,29 @@ func replayCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&file, "schedule", "", "the schedule's file")
+	cmd.Flags().StringVar(&store, "store", "", "what holds the contents of disks: "+strings.Join(storeNames(), ", ")+" (default: what the schedule says)")
 	cmd.Flags().StringVar(&report, "report", "", "write the files of a failed run below this directory (default: a new temporary one)")
 	cmd.Flags().BoolVar(&steps, "steps", false, "print each step")
 	if err := cmd.MarkFlagRequired("schedule"); err != nil {
 		panic(err)
 	}
 	return cmd
+}
+
+func storeNames() []string {
+	var names []string
+	for _, s := range sim.Stores() {
+		names = append(names, string(s))
+	}
+	return names
+}
+
+func useStore(schedule *sim.Schedule, name string) error {
+	store, err := sim.ParseStore(name)
+	if err != nil {
+		return err
+	}
+	return schedule.UseStore(store)
 }
 
 func readSchedule(file string) (*sim.Schedule, error) {
@@ -288,7 +314,7 @@ func replay(schedule *sim.Schedule, report string, steps bool) error {
 }
 
 func shrinkCommand() *cobra.Command {
-	var file, profile, report string
+	var file, profile, store, report string
 	var seed uint64
 	var budget time.Duration
 	cmd := &cobra.Command{
@@ -296,7 +322,10 @@ func shrinkCommand() *cobra.Command {
 		Short: "Look for the smallest schedule that breaks the same promise",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			schedule, err := sim.Draw(seed, profile)
+			if _, err := sim.ParseStore(store); err != nil {
+				return err
+			}
+			schedule, err := sim.DrawOn(seed, profile, sim.Store(store))
 			if file != "" {
 				schedule, err = readSchedule(file)
 			}
@@ -310,6 +339,7 @@ func shrinkCommand() *cobra.Command {
 	f.Uint64Var(&seed, "seed", 0, "the seed of the run that fails")
 	f.StringVar(&file, "schedule", "", "or its schedule's file")
 	f.StringVar(&profile, "profile", sim.Profiles()[0], "of --seed")
+	f.StringVar(&store, "store", storeNames()[0], "of --seed")
 	f.StringVar(&report, "report", "", "write the files of the smallest run below this directory (default: a new temporary one)")
 	f.DurationVar(&budget, "budget", time.Minute, "look for so long")
 	return cmd

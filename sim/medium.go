@@ -1,0 +1,169 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"dkv/node"
+)
+
+// Store says what holds the contents of the simulated disks.
+type Store string
+
+// The stores. What goes wrong with a disk is drawn above them and is the same
+// for all, but for what PebbleRaw adds.
+const (
+	// ModelStore is a tree in memory.
+	ModelStore Store = "model"
+	// PebbleStore is Pebble below what is not durable. A run takes the same
+	// steps as on the model.
+	PebbleStore Store = "pebble"
+	// PebbleRaw is Pebble as in production, over files that a loss of power
+	// tears and in which bits flip. Safety is checked; two runs of a schedule
+	// may differ.
+	PebbleRaw Store = "pebble-raw"
+)
+
+// Stores are all of them; the first is the default.
+func Stores() []Store { return []Store{ModelStore, PebbleStore, PebbleRaw} }
+
+// ParseStore reads the name of a store.
+func ParseStore(name string) (Store, error) {
+	if s := Store(name); slices.Contains(Stores(), s) {
+		return s, nil
+	}
+	return "", fmt.Errorf("store %q is none of %s", name, strings.Join(storeNames(), ", "))
+}
+
+func storeNames() []string {
+	var names []string
+	for _, s := range Stores() {
+		names = append(names, string(s))
+	}
+	return names
+}
+
+// medium is what holds a disk's contents. The disk says what becomes durable
+// when, and what goes wrong; a medium does as it is told.
+type medium interface {
+	get(key []byte) (value []byte, ok bool, err error)
+	scan(from, to []byte, fn func(key, value []byte) bool) error
+	// view is a picture of this instant.
+	view() (node.View, error)
+	// apply makes a batch seen. synced says that somebody waits for it to be
+	// durable.
+	apply(b *node.Batch, synced bool) error
+	// harden makes the first of the batches that were applied durable; the rest
+	// is not.
+	harden(first, rest []pending) error
+	// crash is a loss of power: all that was hardened is left, and as the disk
+	// has drawn it the first batches of the others. It reports whether
+	// something may be lost.
+	crash(kept, lost []pending) bool
+	// shutDown keeps all batches; those are what is not hardened.
+	shutDown(all []pending)
+	// open is the beginning of a process. Reading opens, too.
+	open() error
+	// flip flips a bit below a medium that crashed, and says whether it could.
+	flip(what fault, word uint64) bool
+	// close lets go of everything; the medium is of no use then.
+	close()
+}
+
+func newMedium(store Store, d *disk) medium {
+	switch store {
+	case PebbleStore:
+		return newPebbleMedium()
+	case PebbleRaw:
+		return newRawMedium(d)
+	}
+	return newTreeMedium()
+}
+
+// treeMedium is the model: persistent trees in memory.
+type treeMedium struct {
+	now     tree // what is seen
+	durable tree // what every crash leaves
+}
+
+func newTreeMedium() *treeMedium {
+	m := &treeMedium{now: newTree()}
+	m.durable = m.now.fork()
+	return m
+}
+
+func (m *treeMedium) get(key []byte) ([]byte, bool, error) { return get(m.now.root, key) }
+
+func (m *treeMedium) scan(from, to []byte, fn func(key, value []byte) bool) error {
+	m.now.picture().scan(from, to, fn)
+	return nil
+}
+
+func (m *treeMedium) view() (node.View, error) { return picture{m.now.picture()}, nil }
+
+func (m *treeMedium) apply(b *node.Batch, _ bool) error {
+	m.now.apply(b)
+	return nil
+}
+
+func (m *treeMedium) harden(first, _ []pending) error {
+	for i := range first {
+		m.durable.apply(first[i].batch)
+	}
+	return nil
+}
+
+func (m *treeMedium) crash(kept, lost []pending) bool {
+	m.shutDown(kept)
+	return anyWrites(lost)
+}
+
+func (m *treeMedium) shutDown(all []pending) {
+	_ = m.harden(all, nil)
+	m.now = m.durable.fork()
+}
+
+func (m *treeMedium) open() error             { return nil }
+func (m *treeMedium) flip(fault, uint64) bool { return false }
+func (m *treeMedium) close()                  {}
+
+func anyWrites(list []pending) bool {
+	return slices.ContainsFunc(list, func(p pending) bool { return !p.batch.Empty() })
+}
+
+// apply makes the changes of a batch.
+func (t *tree) apply(b *node.Batch) {
+	for i := range b.Ops {
+		switch op := &b.Ops[i]; op.Kind {
+		case node.BatchPut:
+			t.put(op.Key, op.Value)
+		case node.BatchDelete:
+			t.delete(op.Key)
+		case node.BatchDeleteRange:
+			t.deleteRange(op.Key, op.To)
+		default:
+			panic(fmt.Sprintf("sim: a batch with an operation of kind %d", op.Kind))
+		}
+	}
+}
+
+// picture is a View of a tree.
+type picture struct{ root *page }
+
+func (p picture) Get(key []byte) ([]byte, bool, error) { return get(p.root, key) }
+
+func (p picture) Scan(from, to []byte, fn func(key, value []byte) bool) error {
+	p.root.scan(from, to, fn)
+	return nil
+}
+
+func (p picture) Close() {}
+
+func get(root *page, key []byte) ([]byte, bool, error) {
+	value, ok := root.get(key)
+	if !ok {
+		return nil, false, nil
+	}
+	return append(make([]byte, 0, len(value)), value...), true, nil
+}
