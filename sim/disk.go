@@ -55,7 +55,7 @@ type disk struct {
 	timer    Timer
 	synced   func() // onSynced
 	views    int
-	failed   error // nothing later is durable, and nothing is read
+	failed   error // nothing later is durable
 	hasFault bool  // a fault took effect in this process's life
 
 	// Faults.
@@ -75,6 +75,7 @@ type disk struct {
 type pending struct {
 	batch *node.Batch
 	done  func(error) // nil: no sync was asked for
+	dead  bool        // it came after an error: no crash leaves it
 }
 
 func newDisk(s *Scheduler, r Random, profile DiskProfile, host int) *disk {
@@ -128,15 +129,15 @@ func (d *disk) View() (node.View, error) {
 // Views is how many are open.
 func (d *disk) Views() int { return d.views }
 
-// usable says why the disk can't be used, if it can't.
+// usable says why the disk can't be used now, if it can't.
 func (d *disk) usable() error {
-	if d.failed == nil && d.broken {
+	if d.broken {
 		return d.strike(faultIO, errIO)
 	}
-	return d.failed
+	return nil
 }
 
-// strike is a fault that takes effect: it ends the use of the disk until the
+// strike is a fault that takes effect: nothing later is durable until the
 // process is gone.
 func (d *disk) strike(f fault, err error) error {
 	d.hasFault = true
@@ -144,31 +145,30 @@ func (d *disk) strike(f fault, err error) error {
 	return d.fail(err)
 }
 
-// fail notes the first error and returns it.
+// fail notes the first error and returns this one.
 func (d *disk) fail(err error) error {
 	if d.failed == nil {
 		d.failed = err
 		d.ruin()
 	}
-	return d.failed
+	return err
 }
 
-// Commit applies the batch; done runs when it is durable. After an error it
-// does nothing but to tell.
+// Commit applies the batch; done runs when it is durable. After an error
+// everything goes on as before, so that a process that does not listen finds
+// out late; but no done tells of success, and no crash leaves anything of it.
 func (d *disk) Commit(b *node.Batch, done func(error)) {
-	if d.usable() == nil && d.full && !b.Empty() {
+	if d.failed == nil && d.usable() == nil && d.full && !b.Empty() {
 		_ = d.strike(faultFull, errFull)
 	}
 	d.used = d.used || !b.Empty()
-	if d.failed != nil {
-		b = nil
-	} else if err := d.medium.apply(b, done != nil); err != nil {
-		b = nil
+	if err := d.medium.apply(b, done != nil); err != nil {
 		_ = d.fail(err)
-	} else if d.rot != nil && d.rot.isWritten(b) {
+	}
+	if d.rot != nil && d.rot.isWritten(b) {
 		d.rot = nil
 	}
-	d.suffix = append(d.suffix, pending{b, done})
+	d.suffix = append(d.suffix, pending{batch: b, done: done, dead: d.failed != nil})
 	if done != nil {
 		d.sync()
 	}
@@ -244,7 +244,7 @@ func (d *disk) crash() {
 // written is how many batches of the suffix came before an error.
 func (d *disk) written() int {
 	n := len(d.suffix)
-	for n > 0 && d.suffix[n-1].batch == nil {
+	for n > 0 && d.suffix[n-1].dead {
 		n--
 	}
 	return n
