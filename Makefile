@@ -25,7 +25,7 @@ build: bin/dkv bin/dkvsim ## build bin/dkv and bin/dkvsim
 test: ## run what CI runs: vet, all tests, the race detector, the simulation and a short campaign
 	@scripts/test.sh
 
-sim: bin/dkvsim ## run a campaign of simulated clusters (SEEDS=3000, SEEDS=A-B, or ARGS="--budget 10m")
+sim: bin/dkvsim ## run a campaign of simulated clusters (SEEDS=3000, SEEDS=A-B, or ARGS="--budget 10m", "--store pebble-raw")
 	@bin/dkvsim run $(if $(findstring --budget,$(ARGS)),,--seeds $(SEEDS)) $(ARGS)
 
 mutants: bin/dkvsim ## plant each known bug, and see the campaign catch it (ARGS="--only NAME")
