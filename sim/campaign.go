@@ -14,6 +14,7 @@ import (
 type Campaign struct {
 	Profile string
 
+	raw      bool // on disks with Pebble's own files
 	runs     int
 	failed   int
 	byClass  [len("LDRIACV")]int // runs in which the class fired
@@ -47,6 +48,7 @@ func (c *Campaign) Events() uint64 { return c.events }
 // Add takes a run into account, and the time it took on one core.
 func (c *Campaign) Add(r *Result, wall time.Duration) {
 	c.runs++
+	c.raw = c.raw || r.Schedule.Setup.Store == PebbleRaw
 	if len(r.Classes) > 0 {
 		c.failed++
 	}
@@ -117,6 +119,17 @@ var drawnFaults = []string{
 	"zk-wiped-server-refused", "zk-write-blocked", "zk-zxid-ahead-refused", "zk-zxid-spent-on-failure",
 }
 
+// rawFaults are those that come on top on disks with Pebble's own files.
+var rawFaults = []string{"disk-flip-table", "disk-flip-wal", "disk-torn"}
+
+// drawn are the faults that may not stay without effect.
+func (c *Campaign) drawn() []string {
+	if c.raw {
+		return slices.Concat(drawnFaults, rawFaults)
+	}
+	return drawnFaults
+}
+
 // probeKinds are the branches that a campaign has to reach: all that the core
 // marks, but for those that need faults which are not drawn.
 func probeKinds() []node.EventKind {
@@ -171,7 +184,7 @@ func (c *Campaign) Err() error {
 
 func (c *Campaign) zeros() []string {
 	var zeros []string
-	for _, name := range drawnFaults {
+	for _, name := range c.drawn() {
 		i := slices.IndexFunc(c.counters, func(k Counter) bool { return k.Name == name })
 		if i < 0 || c.counters[i].Count == 0 {
 			zeros = append(zeros, "fault "+name)
@@ -203,7 +216,7 @@ func (c *Campaign) Tables() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-34s %12s %8s\n", "faults that took effect", "times", "runs")
 	for i, k := range c.counters {
-		if k.Count > 0 || slices.Contains(drawnFaults, k.Name) {
+		if k.Count > 0 || slices.Contains(c.drawn(), k.Name) {
 			fmt.Fprintf(&b, "  %-32s %12d %8d%s\n", k.Name, k.Count, c.inRuns[i], zeroMark(k.Count))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"dkv/node"
 
@@ -67,6 +68,29 @@ func TestRawPebbleIsSafe(t *testing.T) {
 		if slices.Contains([]string{"disk-torn", "disk-flip-table"}, k.Name) && k.Count == 0 {
 			t.Errorf("%s never took effect", k.Name)
 		}
+	}
+}
+
+// TestDamageNeverTakesAMajority strikes all disks of a cluster: the second and
+// the third are spared, and the cluster serves on.
+func TestDamageNeverTakesAMajority(t *testing.T) {
+	s, err := ParseSchedule("seed 1\nnodes 3\nreplication 3\nstore pebble-raw\n" +
+		"at 6s crash n1 for 100ms\nat 9s crash n2 for 100ms\nat 12s crash n3 for 100ms\n" + // tables are made of the logs
+		"at 15s disk-flip-table n1 for 1s\nat 19s disk-flip-table n2 for 1s\nat 23s disk-flip-table n3 for 1s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spared := 0
+	r, err := Run(s, RunOptions{Note: func(_ time.Duration, what string) {
+		if strings.HasPrefix(what, "no bit was flipped") {
+			spared++
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if spared != 2 || len(r.Violations) > 0 {
+		t.Errorf("%d of 3 disks were spared; %v", spared, r.Violations)
 	}
 }
 
