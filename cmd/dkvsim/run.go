@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -104,7 +105,7 @@ func (c *campaign) run(one bool) error {
 // plan turns the flags into a range of seeds.
 func (c *campaign) plan(one bool) error {
 	c.sum = sim.NewCampaign(c.profile)
-	if _, err := sim.ParseStore(c.store); err != nil {
+	if _, err := sim.ParseStore(cmp.Or(c.store, storeNames()[0])); err != nil {
 		return err
 	}
 	if _, err := sim.Draw(0, c.profile); err != nil {
@@ -154,7 +155,7 @@ func (c *campaign) work() {
 		if !ok {
 			return
 		}
-		schedule, err := sim.DrawOn(seed, c.profile, sim.Store(c.store))
+		schedule, err := sim.DrawOn(seed, c.profile, sim.Store(cmp.Or(c.store, storeNames()[0])))
 		if err == nil {
 			begun := time.Now()
 			var r *sim.Result
