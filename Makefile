@@ -11,11 +11,11 @@ export CGO_ENABLED := 0
 # may refuse a checkout of another owner; then it goes without.
 export GOFLAGS := $(GOFLAGS) -buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),true,false)
 
-.PHONY: menu run build test sim mutants bench fuzz lint clean
+.PHONY: menu run build test sim mutants determinism bench fuzz lint clean
 .DEFAULT_GOAL := menu
 
 menu: ## print this menu
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: bin/dkv ## start a cluster of five nodes on this machine (ARGS="--data DIR" and other flags of dkv local)
 	@bin/dkv local $(ARGS)
@@ -30,6 +30,9 @@ sim: bin/dkvsim ## run a campaign of simulated clusters (SEEDS=3000, SEEDS=A-B, 
 
 mutants: bin/dkvsim ## plant each known bug, and see the campaign catch it (ARGS="--only NAME")
 	@bin/dkvsim mutants $(ARGS)
+
+determinism: ## build from two clones in five ways, and see the same seeds give the same trace hashes (SEEDS=12)
+	@scripts/determinism.sh $(if $(filter command line environment,$(origin SEEDS)),$(SEEDS))
 
 bench: bin/dkv ## measure a cluster on this machine (ARGS="--clients 64" and other flags of dkv bench)
 	@scripts/bench.sh $(ARGS)

@@ -65,7 +65,12 @@ func (r *run) corePhase() {
 
 // enough is how many operations a run should have at least, if the faults kept
 // its clients waiting: they go on asking the core.
-func (r *run) enough() uint64 { return uint64(min(320, r.setup.Workload.Operations*3/8)) }
+func (r *run) enough() uint64 {
+	if r.setup.Workload.Source == Listed {
+		return 0
+	}
+	return uint64(min(320, r.setup.Workload.Operations*3/8))
+}
 
 // owed are the probes that are not over, and whose partitions still have their
 // majorities in the core: a move that was under way may have taken one out.

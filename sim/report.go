@@ -108,7 +108,7 @@ func scheduleFile(r *Result) string {
 		line, _, _ := strings.Cut(v.String(), "\n")
 		b.WriteString("# " + line + "\n")
 	}
-	return b.String() + r.Schedule.String()
+	return b.String() + r.Schedule.FileText()
 }
 
 func writeNotes(path string, r *Result, scene *sceneRecorder) error {
@@ -154,11 +154,17 @@ func Failure(r *Result, profile string, rep Report) string {
 			}
 		}
 	}
+	if text := r.Schedule.inline("    "); text != "" {
+		b.WriteString("  its schedule:\n" + text)
+	}
 	fmt.Fprintf(&b, "  the run's files: %s\n", rep.Dir)
 	if r.Check != nil {
 		fmt.Fprintf(&b, "  its report:      %s %s\n", opener(), rep.Page)
 	}
 	fmt.Fprintf(&b, "  the run again:   go test ./sim -v -schedule=%s\n", rep.Schedule)
+	if r.Origin != nil {
+		seed = r.Origin.Setup.Seed // a minimised schedule may have another
+	}
 	fmt.Fprintf(&b, "  from the seed:   go test ./sim -v -seed=%d -profile=%s%s\n", seed, profile, storeFlag(r.Schedule.Setup.Store))
 	fmt.Fprintf(&b, "  its history:     go run ./cmd/dkvsim check %s\n", rep.History)
 	return b.String()

@@ -19,13 +19,20 @@ type RunOptions struct {
 	// Note, if not nil, hears in words what the run does, and what of note the
 	// nodes say.
 	Note func(at time.Duration, what string)
+	// Pause, if not nil, is asked before each step that the scheduler takes. It
+	// may look at the world and must not change it; if it says no, the run ends
+	// there.
+	Pause func(w *World) (goOn bool)
 
 	scene *sceneRecorder // of a report; nil: nobody wants one
 }
 
 // Result is what a run was and what it showed.
 type Result struct {
-	Schedule   *Schedule
+	Schedule *Schedule
+	// Origin is the schedule that Shrink made this one of; nil of a run that
+	// nobody minimised.
+	Origin     *Schedule
 	Violations []Violation // in the order found
 	Classes    []Class     // that fired; empty: the run passed
 
@@ -77,7 +84,7 @@ func runProcesses(s *Schedule, o RunOptions, newProcess func(int, node.Config, n
 	r.load.ended = r.onOperation
 	r.scripts = newZKScripts(world, s.Setup.ZKScripts, r.note)
 	r.begin()
-	for _, phase := range []func(){r.faultPhase, r.corePhase, r.convergePhase, r.readPhase} {
+	for _, phase := range r.phases() {
 		if phase(); r.aborted {
 			break
 		}
@@ -85,6 +92,18 @@ func runProcesses(s *Schedule, o RunOptions, newProcess func(int, node.Config, n
 	r.load.stopped = true
 	r.auditZooKeeper()
 	return r.result(), nil
+}
+
+// phases are those that the setup does not leave out.
+func (r *run) phases() []func() {
+	phases := []func(){r.faultPhase}
+	if r.setup.Phases.Core > 0 {
+		phases = append(phases, r.corePhase)
+	}
+	if r.setup.Phases.Converge > 0 {
+		phases = append(phases, r.convergePhase, r.readPhase)
+	}
+	return phases
 }
 
 // run is one run under way.
@@ -277,7 +296,11 @@ func (r *run) begin() {
 			}
 		})
 	}
-	r.world.After(time.Second, r.load.start)
+	if r.setup.Workload.Source == Listed {
+		r.load.list(r.schedule.Calls)
+	} else {
+		r.world.After(time.Second, r.load.start)
+	}
 	r.scripts.begin()
 	r.faults = newFaultPlayer(r.world, r.schedule)
 	r.faults.note = r.note
@@ -326,6 +349,10 @@ func (r *run) advance(t time.Duration) (arrived bool) {
 		}
 		if r.world.Steps() > maxRunSteps {
 			r.verdict.broken(Progress, "the run does not end: %d steps", r.world.Steps())
+			r.aborted = true
+			return true
+		}
+		if r.options.Pause != nil && !r.options.Pause(r.world) {
 			r.aborted = true
 			return true
 		}

@@ -29,12 +29,14 @@ const (
 //	at 1.5s crash n1 for 2s       # and it restarts 2 s later
 //	at 3s cut primary:0>n2        # until healed, or until the phase ends
 //	at 4s pause backup:0 after 700ms for 2s  # who is the backup at 4 s
+//	at 5s client 2 put k1 at n3   # with workload calls=listed
 //
 // Header lines that are missing mean defaults. '#' begins a comment. Steps of
 // one time are taken in the order of their lines.
 type Schedule struct {
 	Setup Setup
 	Steps []Step // by time
+	Calls []Call // by time; only with workload calls=listed
 }
 
 // Step is one fault, or one change by an outside hand.
@@ -198,11 +200,27 @@ var verbForms = [verbs]verbForm{
 
 func (v Verb) String() string { return verbForms[v].word }
 
-// String is the schedule's text; ParseSchedule reads it.
-func (s *Schedule) String() string {
+// String is the schedule's text, with every field of its header; ParseSchedule
+// reads it.
+func (s *Schedule) String() string { return s.text(func(headerField) bool { return true }) }
+
+// Brief is the schedule's text without the fields that are as they are where a
+// header leaves them out. ParseSchedule makes the same schedule of it.
+func (s *Schedule) Brief() string {
+	calm := defaultSetup()
+	return s.text(func(f headerField) bool {
+		return f.line == "seed" || f.of(&s.Setup).String() != f.of(&calm).String()
+	})
+}
+
+// text prints the fields that are wanted, and then steps and calls by time.
+func (s *Schedule) text(wanted func(headerField) bool) string {
 	var b strings.Builder
 	line := ""
 	for _, f := range header {
+		if !wanted(f) {
+			continue
+		}
 		if f.line != line {
 			if line != "" {
 				b.WriteByte('\n')
@@ -217,9 +235,16 @@ func (s *Schedule) String() string {
 		b.WriteString(f.of(&s.Setup).String())
 	}
 	b.WriteByte('\n')
+	calls := s.Calls
 	for i := range s.Steps {
-		b.WriteString(s.Steps[i].String())
-		b.WriteByte('\n')
+		for len(calls) > 0 && calls[0].At < s.Steps[i].At {
+			b.WriteString(calls[0].String() + "\n")
+			calls = calls[1:]
+		}
+		b.WriteString(s.Steps[i].String() + "\n")
+	}
+	for i := range calls {
+		b.WriteString(calls[i].String() + "\n")
 	}
 	return b.String()
 }
@@ -293,7 +318,11 @@ func ParseSchedule(text string) (*Schedule, error) {
 	if err := p.s.validate(); err != nil {
 		return nil, fmt.Errorf("schedule: %w", err)
 	}
+	if len(p.s.Calls) > 0 && p.s.Setup.Workload.Source != Listed {
+		return nil, fmt.Errorf("schedule header: the clients' calls stand below, so it wants a line: workload calls=%s", Listed)
+	}
 	slices.SortStableFunc(p.s.Steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
+	slices.SortStableFunc(p.s.Calls, byCallTime)
 	return p.s, nil
 }
 
@@ -306,6 +335,9 @@ func (p *scheduleParser) line(words []string) error {
 	if words[0] != "at" {
 		return p.headerLine(words[0], words[1:])
 	}
+	if len(words) > 2 && words[2] == callWord {
+		return p.callLine(words)
+	}
 	if len(p.s.Steps) == maxSteps {
 		return fmt.Errorf("more than %d steps", maxSteps)
 	}
@@ -316,8 +348,19 @@ func (p *scheduleParser) line(words []string) error {
 	return err
 }
 
+func (p *scheduleParser) callLine(words []string) error {
+	if len(p.s.Calls) == maxCalls {
+		return fmt.Errorf("more than %d calls", maxCalls)
+	}
+	call, err := parseCall(words[1:], &p.s.Setup)
+	if err == nil {
+		p.s.Calls = append(p.s.Calls, call)
+	}
+	return err
+}
+
 func (p *scheduleParser) headerLine(name string, words []string) error {
-	if len(p.s.Steps) > 0 {
+	if len(p.s.Steps)+len(p.s.Calls) > 0 {
 		return fmt.Errorf("%q belongs above the first step", name)
 	}
 	if slices.Contains(p.seen, name) {

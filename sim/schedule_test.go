@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"dkv/linearizability"
 	"dkv/netsim"
 	"dkv/node"
 
@@ -101,6 +102,28 @@ func drawStep(t *rapid.T, s *Setup, at time.Duration) Step {
 	return step
 }
 
+func drawCalls(t *rapid.T, nodes int) []Call {
+	var calls []Call
+	at := time.Duration(0)
+	for range rapid.IntRange(0, 8).Draw(t, "calls") {
+		at += time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "call at"))
+		c := Call{
+			At: at, Client: rapid.IntRange(0, probeClient-1).Draw(t, "client"),
+			Key: rapid.StringMatching(`[a-z][0-9-]{0,6}`).Draw(t, "key"), Host: rapid.IntRange(0, nodes-1).Draw(t, "host"),
+			Kind: rapid.SampledFrom([]linearizability.Kind{linearizability.Get, linearizability.Put, linearizability.Delete}).Draw(t, "kind"),
+		}
+		switch {
+		case c.Kind == linearizability.Get:
+		case c.Kind == linearizability.Put && rapid.Bool().Draw(t, "if absent"):
+			c.IfAbsent = true
+		default:
+			c.IfMatch = rapid.Bool().Draw(t, "if match")
+		}
+		calls = append(calls, c)
+	}
+	return calls
+}
+
 func TestScheduleTextIsReadAsItWasWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := &Schedule{Setup: drawSetup(t)}
@@ -112,12 +135,17 @@ func TestScheduleTextIsReadAsItWasWritten(t *testing.T) {
 				s.Setup.Store = PebbleRaw
 			}
 		}
-		read, err := ParseSchedule(s.String())
-		if err != nil {
-			t.Fatalf("%v\n%s", err, s)
+		if s.Setup.Workload.Source == Listed {
+			s.Calls = drawCalls(t, s.Setup.Nodes)
 		}
-		if !reflect.DeepEqual(read, s) {
-			t.Fatalf("wrote\n%s\nread\n%s", s, read)
+		for _, text := range []string{s.String(), s.Brief()} {
+			read, err := ParseSchedule(text)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			if !reflect.DeepEqual(read, s) {
+				t.Fatalf("wrote\n%s\nread\n%s", text, read)
+			}
 		}
 	})
 }
@@ -188,6 +216,15 @@ func TestScheduleErrorsNameTheLineAndTheFault(t *testing.T) {
 		{"at 1s heal n1", `heal wants nothing more, here is "n1"`},
 		{"at 1s move 0", `move wants the 1 to 7 nodes`},
 		{"at 1s cancel 0 n1", `cancel wants nothing more`},
+		{"at 1s client 2 get k1 at n1", `wants a line: workload calls=listed`},
+		{"at 1s client 2 get k1", `a call is: at TIME client N`},
+		{"at 1s client 100 get k1 at n1", `"100" is no number from 0 to 99`},
+		{"at 1s client 2 look k1 at n1", `"look" is none of get, put, delete`},
+		{"at 1s client 2 get k1 if-match at n1", `get takes no condition "if-match"`},
+		{"at 1s client 2 delete k1 if-absent at n1", `delete takes no condition "if-absent"`},
+		{"at 1s client 2 put k1 at n9", `"n9" is none of n1 to n5`},
+		{"at 1s client 2 put k1 at primary:0", `primary:0: a client asks a certain node`},
+		{"workload calls=listed\nat 1s client 2 put k1 at n1\nseed 3", `line 3: "seed" belongs above`},
 		{"at 1s heal\nseed 3", `line 2: "seed" belongs above the first step`},
 	} {
 		_, err := ParseSchedule(c.text)

@@ -66,6 +66,7 @@ type Disk struct {
 
 // Workload is what the clients ask.
 type Workload struct {
+	Source     Source
 	Shape      Shape
 	Clients    int // processes, each of which asks one thing at a time
 	Keys       int
@@ -81,10 +82,10 @@ type Workload struct {
 type Phases struct {
 	Faults time.Duration
 	// Core bounds how long the healed core may take until it answers
-	// everything.
+	// everything. 0: this phase is left out.
 	Core time.Duration
 	// Converge bounds how long the healed cluster may take until its replicas
-	// are identical.
+	// are identical. 0: the run ends before that, and before its last reads.
 	Converge time.Duration
 }
 
@@ -125,7 +126,7 @@ func defaultSetup() Setup {
 		ZKServers: 3, SessionTimeout: 4 * time.Second, ZKPause: evenPause,
 		Turn: 16,
 		Workload: Workload{
-			Shape: Uniform, Clients: 6, Keys: 6, Operations: 400, Timeout: 2 * time.Second, ValueBytes: 8,
+			Source: Drawn, Shape: Uniform, Clients: 6, Keys: 6, Operations: 400, Timeout: 2 * time.Second, ValueBytes: 8,
 			Get: 40, Put: 40, Delete: 10, Conditional: 10,
 		},
 		Phases:  Phases{Faults: 30 * time.Second, Core: 20 * time.Second, Converge: 20 * time.Second},
@@ -194,6 +195,9 @@ var header = []headerField{
 	{"zk-door", "watchdog", func(s *Setup) textValue { return (*switchValue)(&s.Door.Watchdog) }},
 	{"zk-door", "rewatch", func(s *Setup) textValue { return (*rateValue)(&s.Door.Rewatch) }},
 	{"turn", "", func(s *Setup) textValue { return &intValue{&s.Turn, 1, 256} }},
+	{"workload", "calls", func(s *Setup) textValue {
+		return &wordValue{(*string)(&s.Workload.Source), []string{string(Drawn), string(Listed)}}
+	}},
 	{"workload", "shape", func(s *Setup) textValue {
 		return &wordValue{(*string)(&s.Workload.Shape), []string{string(Uniform), string(Hot), string(Boundary)}}
 	}},

@@ -29,6 +29,7 @@ var (
 	flagReport   = goflag.String("report", "", "write the files of failed runs below this `directory`; default: a new temporary one")
 	flagStopAt   = goflag.String("stop-at", "", "stop at the first seed where one of these `classes` fires, such as D,L, and report nothing else")
 	flagStore    = goflag.String("store", string(Stores()[0]), "what holds the contents of disks: "+strings.Join(storeNames(), ", ")+"; default with -schedule: what it says")
+	flagTwice    = goflag.Bool("twice", false, "run each seed of a campaign twice, and fail where the two runs differ")
 	flagShrink   = goflag.Bool("shrink", false, "minimise the schedule of the first run that fails")
 )
 
@@ -229,13 +230,20 @@ func (c *campaign) work() {
 			return
 		}
 		begun := time.Now()
-		r, err := Run(s, RunOptions{})
+		r, err := runCampaignSeed(s)
 		if err != nil {
-			c.t.Error(err)
+			c.t.Errorf("seed %d: %v", seed, err)
 			return
 		}
 		c.add(r, time.Since(begun))
 	}
+}
+
+func runCampaignSeed(s *Schedule) (*Result, error) {
+	if *flagTwice {
+		return RunTwice(s)
+	}
+	return Run(s, RunOptions{})
 }
 
 func (c *campaign) endEarly(seed uint64) {
@@ -313,37 +321,12 @@ func TestRegressions(t *testing.T) {
 }
 
 func passAndRepeat(t *testing.T, s *Schedule) {
-	first, err := Run(s, RunOptions{})
+	r, err := RunTwice(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(first.Classes) > 0 {
-		reportFailure(t, first)
+	if len(r.Classes) > 0 {
+		reportFailure(t, r)
 		t.FailNow()
 	}
-	second, err := Run(s, RunOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if first.Trace != second.Trace {
-		t.Fatalf("two runs of one schedule differ: traces %016x (%d steps) and %016x (%d steps); first difference:\n%s",
-			first.Trace, first.Steps, second.Trace, second.Steps, firstDifference(t, s))
-	}
-}
-
-// firstDifference runs a schedule twice more, with its steps as lines.
-func firstDifference(t *testing.T, s *Schedule) string {
-	var out [2]strings.Builder
-	for i := range out {
-		if _, err := Run(s, RunOptions{Steps: &out[i]}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	a, b := strings.Split(out[0].String(), "\n"), strings.Split(out[1].String(), "\n")
-	for i := range min(len(a), len(b)) {
-		if a[i] != b[i] {
-			return a[i] + "\n" + b[i]
-		}
-	}
-	return "none this time"
 }

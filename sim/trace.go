@@ -76,6 +76,7 @@ type Trace struct {
 	digest *xxhash.Digest
 	buffer []byte // records not yet in the digest
 	out    io.Writer
+	sink   stepSink // out, if it wants more than lines
 }
 
 const (
@@ -86,7 +87,9 @@ const (
 // NewTrace makes the trace of a run. If out is not nil each step is printed to
 // it as a line: step, virtual time, host, kind, and what there is to say.
 func NewTrace(out io.Writer) *Trace {
-	return &Trace{digest: xxhash.New(), buffer: make([]byte, 0, bufferBytes), out: out}
+	t := &Trace{digest: xxhash.New(), buffer: make([]byte, 0, bufferBytes), out: out}
+	t.sink, _ = out.(stepSink)
+	return t
 }
 
 // Steps is how many steps there were.
@@ -122,6 +125,9 @@ func (t *Trace) step(at time.Duration, sequence uint64, host int, kind Kind, pay
 	t.buffer = b
 	if len(b) == bufferBytes {
 		t.flush()
+	}
+	if t.sink != nil {
+		t.sink.onStep(t.steps, stepFacts{at, sequence, payload, host, kind})
 	}
 	if t.out != nil && kind >= KindTurn && kind < KindOutcome {
 		t.print(at, host, kind, "")

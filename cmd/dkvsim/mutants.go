@@ -28,6 +28,7 @@ type hunt struct {
 	jobs   int
 	limit  time.Duration
 	only   string
+	shrink bool
 
 	root string // of the module
 	work string // temporary
@@ -53,6 +54,7 @@ module's source, and the go command.`,
 	f.IntVar(&h.ranges, "ranges", 1, "try so many disjoint ranges of seeds")
 	f.IntVar(&h.jobs, "jobs", runtime.NumCPU(), "how many seeds to run at once")
 	f.DurationVar(&h.limit, "limit", 10*time.Minute, "give a range so much time")
+	f.BoolVar(&h.shrink, "shrink", false, "minimise the first run that catches each mutant, and say what is left of it")
 	f.StringVar(&h.only, "only", "", "only the mutants whose names contain one of these words, divided by commas")
 	return cmd
 }
@@ -81,21 +83,20 @@ func (h *hunt) run() error {
 }
 
 func (h *hunt) hunt(all []mutant) error {
-	fmt.Printf("%-34s %-8s %-10s %8s %8s %8s\n", "mutant", "oracles", "fired", "median", "worst", "time")
+	fmt.Printf("%-34s %-8s %-10s %8s %8s %8s%s\n", "mutant", "oracles", "fired", "median", "worst", "time", h.shrunkHead())
 	var survivors, broken []string
 	for i := range all {
 		m := &all[i]
 		if !h.wanted(m.name) {
 			continue
 		}
-		begun := time.Now()
 		caught, err := h.catch(m)
 		if err != nil {
 			fmt.Printf("%-34s %v\n", m.name, err)
 			broken = append(broken, m.name)
 			continue
 		}
-		fmt.Printf("%-34s %-8s %s %8s\n", m.name, classWords(m), caught.columns(), time.Since(begun).Round(100*time.Millisecond))
+		fmt.Printf("%-34s %-8s %s %8s%s\n", m.name, classWords(m), caught.columns(), caught.took.Round(100*time.Millisecond), caught.shrunk)
 		if caught.survived() {
 			survivors = append(survivors, m.name)
 			fmt.Printf("  survives: %s\n", m.story)
@@ -129,6 +130,10 @@ func classWords(m *mutant) string {
 type catches struct {
 	fired string // classes of the first seed that caught it
 	seeds []int  // to detect, in each range; 0: it survived
+	took  time.Duration
+
+	first  int    // the first seed that caught it, 0: none
+	shrunk string // what its minimisation left, as columns
 }
 
 func (c *catches) survived() bool { return slices.Contains(c.seeds, 0) }
@@ -159,7 +164,7 @@ func (h *hunt) catch(m *mutant) (*catches, error) {
 	if hash == h.base {
 		return nil, errors.New("the program is the same as without it")
 	}
-	caught := &catches{}
+	caught, begun := &catches{}, time.Now()
 	for k := range h.ranges {
 		from := 1 + k*h.seeds
 		seed, fired, err := h.hunted(binary, m, from)
@@ -174,8 +179,15 @@ func (h *hunt) catch(m *mutant) (*catches, error) {
 			continue
 		}
 		caught.seeds = append(caught.seeds, seed-from+1)
+		if caught.first == 0 {
+			caught.first = seed
+		}
 	}
-	return caught, nil
+	caught.took = time.Since(begun)
+	if h.shrink && caught.first > 0 {
+		caught.shrunk, err = h.minimised(binary, caught.first)
+	}
+	return caught, err
 }
 
 // overlay writes the mutant's files, and the JSON by which the go command finds
@@ -219,6 +231,30 @@ func (h *hunt) build(to, overlay string) error {
 }
 
 var stopped = regexp.MustCompile(`(?m)^stopped-at seed=(\d+) runs=\d+ class=(\S*)`)
+
+var shrunk = regexp.MustCompile(`(?m)^shrunk seed=\d+ class=(\S*) faults=(\d+) operations=(\d+) from-faults=(\d+) from-operations=(\d+) runs=(\d+) wall=(\S+)$`)
+
+func (h *hunt) shrunkHead() string {
+	if !h.shrink {
+		return ""
+	}
+	return fmt.Sprintf(" %8s %8s %6s %6s %8s %s", "faults", "calls", "runs", "left", "shrunk", "class")
+}
+
+// minimised shrinks the run of a seed: the columns say faults and operations
+// before and after.
+func (h *hunt) minimised(binary string, seed int) (string, error) {
+	cmd := exec.Command(binary, "-test.run=^TestCampaign$", "-test.timeout=0",
+		fmt.Sprintf("-seed=%d", seed), "-shrink", "-report="+filepath.Join(h.work, "report"))
+	cmd.Dir = filepath.Join(h.root, "sim")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(h.jobs))
+	out, err := cmd.CombinedOutput()
+	found := shrunk.FindStringSubmatch(string(out))
+	if found == nil {
+		return "", fmt.Errorf("minimising seed %d: %w\n%s", seed, err, tail(string(out)))
+	}
+	return fmt.Sprintf(" %8s %8s %6s %6s %8s %s", found[4], found[5], found[6], found[2]+"+"+found[3], found[7], found[1]), nil
+}
 
 // hunted runs seeds from one on; seed 0 means that the mutant survived.
 func (h *hunt) hunted(binary string, m *mutant, from int) (seed int, fired string, err error) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
@@ -235,41 +234,16 @@ func describe(r *sim.Result, profile, dir string) string {
 	return dir
 }
 
-func replayCommand() *cobra.Command {
-	var file, store, report string
-	var steps bool
-	cmd := &cobra.Command{
-		Use:     "replay --schedule FILE",
-		Short:   "Run the schedule in a file",
-		Example: "  dkvsim replay --schedule sim/testdata/regressions/NAME.txt --steps",
-		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			schedule, err := readSchedule(file)
-			if err == nil && store != "" {
-				err = useStore(schedule, store)
-			}
-			if err != nil {
-				return err
-			}
-			return replay(schedule, report, steps)
-		},
-	}
-	cmd.Flags().StringVar(&file, "schedule", "", "the schedule's file")
-	cmd.Flags().StringVar(&store, "store", "", "what holds the contents of disks: "+strings.Join(storeNames(), ", ")+" (default: what the schedule says)")
-	cmd.Flags().StringVar(&report, "report", "", "write the files of a failed run below this directory (default: a new temporary one)")
-	cmd.Flags().BoolVar(&steps, "steps", false, "print each step")
-	if err := cmd.MarkFlagRequired("schedule"); err != nil {
-		panic(err)
-	}
-	return cmd
-}
-
 func storeNames() []string {
 	var names []string
 	for _, s := range sim.Stores() {
 		names = append(names, string(s))
 	}
 	return names
+}
+
+func storeUsage() string {
+	return "what holds the contents of disks: " + strings.Join(storeNames(), ", ") + " (default: what the schedule says)"
 }
 
 func useStore(schedule *sim.Schedule, name string) error {
@@ -290,82 +264,4 @@ func readSchedule(file string) (*sim.Schedule, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return schedule, nil
-}
-
-func replay(schedule *sim.Schedule, report string, steps bool) error {
-	var options sim.RunOptions
-	out := bufio.NewWriterSize(os.Stdout, 1<<16)
-	if steps {
-		options.Steps = out
-		options.Note = func(at time.Duration, what string) { fmt.Fprintf(out, "%8s %14v %s\n", "", at, what) }
-	}
-	begun := time.Now()
-	r, err := sim.Run(schedule, options)
-	if err != nil {
-		return err
-	}
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	fmt.Println(r.Line(time.Since(begun)))
-	if len(r.Classes) > 0 {
-		describe(r, sim.Profiles()[0], report)
-	}
-	return statusOf(r.Classes)
-}
-
-func shrinkCommand() *cobra.Command {
-	var file, profile, store, report string
-	var seed uint64
-	var budget time.Duration
-	cmd := &cobra.Command{
-		Use:   "shrink (--seed N | --schedule FILE)",
-		Short: "Look for the smallest schedule that breaks the same promise",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			if _, err := sim.ParseStore(store); err != nil {
-				return err
-			}
-			schedule, err := sim.DrawOn(seed, profile, sim.Store(store))
-			if file != "" {
-				schedule, err = readSchedule(file)
-			}
-			if err != nil {
-				return err
-			}
-			return shrink(schedule, profile, report, budget)
-		},
-	}
-	f := cmd.Flags()
-	f.Uint64Var(&seed, "seed", 0, "the seed of the run that fails")
-	f.StringVar(&file, "schedule", "", "or its schedule's file")
-	f.StringVar(&profile, "profile", sim.Profiles()[0], "of --seed")
-	f.StringVar(&store, "store", storeNames()[0], "of --seed")
-	f.StringVar(&report, "report", "", "write the files of the smallest run below this directory (default: a new temporary one)")
-	f.DurationVar(&budget, "budget", time.Minute, "look for so long")
-	return cmd
-}
-
-func shrink(schedule *sim.Schedule, profile, report string, budget time.Duration) error {
-	r, err := sim.Run(schedule, sim.RunOptions{})
-	if err != nil {
-		return err
-	}
-	if len(r.Classes) == 0 {
-		fmt.Println(r.Line(0))
-		return errors.New("the run passes: there is nothing to shrink")
-	}
-	until, said := time.Now().Add(budget), time.Now()
-	small := sim.Shrink(r, func(runs int) bool {
-		if time.Since(said) > 5*time.Second {
-			said = time.Now()
-			fmt.Fprintf(os.Stderr, "%d runs\n", runs)
-		}
-		return time.Now().Before(until)
-	})
-	fmt.Printf("from %d steps and %d operations to %d and %d\n",
-		len(r.Schedule.Steps), len(r.History), len(small.Schedule.Steps), len(small.History))
-	describe(small, profile, report)
-	fmt.Print(small.Schedule)
-	return statusOf(small.Classes)
 }

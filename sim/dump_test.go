@@ -1,0 +1,85 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestDumpChangesNothing: a run that is dumped all along takes the same steps,
+// and the dumps speak of every part of the world.
+func TestDumpChangesNothing(t *testing.T) {
+	for _, seed := range []uint64{3, 11, 42} {
+		s, err := Draw(seed, Profiles()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := Run(s, RunOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dumps, calls, seen := 0, 0, map[string]int{}
+		dumped, err := Run(s, RunOptions{Pause: func(w *World) bool {
+			if calls++; calls%97 != 0 {
+				return true
+			}
+			var text strings.Builder
+			if err := w.Dump(&text); err != nil {
+				t.Fatal(err)
+			}
+			dumps++
+			checkDump(t, w, text.String(), seen)
+			return true
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dumped.Trace != plain.Trace || dumped.Steps != plain.Steps {
+			t.Errorf("seed %d: %d dumps change the run: trace %016x after %d steps, without them %016x after %d",
+				seed, dumps, dumped.Trace, dumped.Steps, plain.Trace, plain.Steps)
+		}
+		for _, part := range []string{
+			"layout version", "  session ", "  server 0: zxid", "frames on their way", " replica: knows epoch", " primary: knows epoch",
+			"     follower n", "     in flight: writes", "  request ", "  queue: ", "commits not durable", "log ends: ", " down, life",
+		} {
+			if seen[part] == 0 {
+				t.Errorf("seed %d: no dump of %d says %q", seed, dumps, part)
+			}
+		}
+	}
+}
+
+// checkDump: the head names the moment, and each host has its paragraph.
+func checkDump(t *testing.T, w *World, text string, seen map[string]int) {
+	t.Helper()
+	if want := fmt.Sprintf("== step %d at %v\n", w.Steps(), w.Now()); !strings.HasPrefix(text, want) {
+		t.Fatalf("a dump at %q begins with %.80q", want, text)
+	}
+	for host := range w.Hosts() {
+		if !strings.Contains(text, fmt.Sprintf("\n%s %v, life %d", HostName(host), w.State(host), w.Incarnation(host))) {
+			t.Fatalf("nothing about %s in\n%s", HostName(host), text)
+		}
+	}
+	for _, part := range []string{
+		"layout version", "  session ", "  server 0: zxid", "frames on their way", " replica: knows epoch", " primary: knows epoch",
+		"     follower n", "     in flight: writes", "  request ", "  queue: ", "commits not durable", "log ends: ", " down, life",
+	} {
+		if strings.Contains(text, part) {
+			seen[part]++
+		}
+	}
+}
+
+func TestPauseEndsARun(t *testing.T) {
+	s, err := Draw(42, Profiles()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Run(s, RunOptions{Pause: func(w *World) bool { return w.Steps() < 500 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Steps < 500 || r.Steps > 600 || len(r.Classes) > 0 {
+		t.Errorf("the run was stopped after step 500 and took %d steps, classes %v", r.Steps, r.Classes)
+	}
+}

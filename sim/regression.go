@@ -1,0 +1,70 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+)
+
+// shortSchedule is how many lines of a schedule a failure shows in full.
+const shortSchedule = 40
+
+// FileText is the schedule as it is best kept in a file: brief if its calls are
+// listed, so that a person reads all of it, else with every field.
+func (s *Schedule) FileText() string {
+	if s.Setup.Workload.Source == Listed {
+		return s.Brief()
+	}
+	return s.String()
+}
+
+// inline is the schedule with a margin, if it is short; else "".
+func (s *Schedule) inline(margin string) string {
+	text := strings.TrimSuffix(s.FileText(), "\n")
+	if strings.Count(text, "\n") >= shortSchedule {
+		return ""
+	}
+	return margin + strings.ReplaceAll(text, "\n", "\n"+margin) + "\n"
+}
+
+// RegressionTest is the run's schedule as a Go test, to be pasted into a test
+// file of package sim: it fails as long as the run does. The worst violation is
+// its story, for a person to say better.
+func RegressionTest(r *Result) string {
+	var b strings.Builder
+	name := fmt.Sprintf("TestSeed%dClass%s", r.Schedule.Setup.Seed, joinedLetters(r.Classes))
+	story := "it passes now"
+	for _, v := range r.Violations {
+		if v.Class == r.Classes[0] {
+			story, _, _ = strings.Cut(v.String(), "\n")
+			break
+		}
+	}
+	for i, line := range wrap(name+" replays a run that failed: "+story, 76) {
+		if i == 0 || line != "" {
+			b.WriteString("// " + line + "\n")
+		}
+	}
+	fmt.Fprintf(&b, "func %s(t *testing.T) {\n\ts, err := ParseSchedule(`\n%s`)\n", name, r.Schedule.FileText())
+	b.WriteString("\tif err != nil {\n\t\tt.Fatal(err)\n\t}\n\tpassAndRepeat(t, s)\n}\n")
+	return b.String()
+}
+
+func joinedLetters(classes []Class) string {
+	return strings.ReplaceAll(joinClasses(classes), ",", "")
+}
+
+// wrap breaks a text into lines of at most so many bytes, at blanks.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}

@@ -1,0 +1,152 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"dkv/node"
+)
+
+// gossip is a process with a clock that beats to its peers, in an order that
+// one of two vices may decide.
+type gossip struct {
+	env    node.Env
+	peers  map[node.MemberNumber]node.Peer
+	beats  uint64
+	due    bool
+	ranges bool    // over the map of its peers
+	stream *uint64 // shared by all processes of all runs; nil: none
+}
+
+func (p *gossip) Start()                       { p.tick() }
+func (p *gossip) OnMessage(*node.Envelope)     {}
+func (p *gossip) OnPeerLost(node.MemberNumber) {}
+func (p *gossip) Stop(done func())             { done() }
+func (p *gossip) OnRequest(_ node.Request, done func(node.Response)) {
+	done(node.Response{Outcome: node.Refused})
+}
+
+func (p *gossip) tick() {
+	p.beats++
+	p.due = true
+	pace := 20 * time.Millisecond
+	if p.stream != nil {
+		*p.stream = *p.stream*6364136223846793005 + 1442695040888963407
+		pace += time.Duration(*p.stream >> 50)
+	}
+	p.env.Clock.After(pace, p.tick)
+}
+
+func (p *gossip) EndTurn() {
+	if !p.due {
+		return
+	}
+	p.due = false
+	send := func(to node.Peer) {
+		p.env.Network.Send(to, &node.Envelope{
+			From: 1, FromStore: "s", ToStore: "s",
+			Body: &node.Beat{Kind: node.BeatHeart, Counter: node.Counter{Boot: 1, Sent: p.beats}},
+		})
+	}
+	if p.ranges {
+		// order-free: it is not, which is what the test is about.
+		for _, to := range p.peers {
+			send(to)
+		}
+		return
+	}
+	for m := range node.MemberNumber(len(p.peers) + 1) {
+		if to, ok := p.peers[m+1]; ok {
+			send(to)
+		}
+	}
+}
+
+// gossipRun runs three of them for two seconds.
+func gossipRun(vice gossip) func(steps io.Writer) (uint64, error) {
+	return func(steps io.Writer) (uint64, error) {
+		w, err := New(Config{Seed: 7, Steps: steps, NewProcess: func(host int, _ node.Config, env node.Env) (Process, error) {
+			p := vice
+			p.env, p.peers = env, map[node.MemberNumber]node.Peer{}
+			for i := range 3 {
+				if i != host {
+					m := node.MemberNumber(i + 1)
+					p.peers[m] = node.Peer{Number: m, Store: "s", Address: peerAddress(i)}
+				}
+			}
+			return &p, nil
+		}})
+		if err != nil {
+			return 0, err
+		}
+		startAll(w)
+		w.RunUntil(2 * time.Second)
+		return w.TraceHash(), nil
+	}
+}
+
+var firstDifferent = regexp.MustCompile(`(?s)the first difference is step (\d+):\n  first:  (.*)\n  second: (.*)$`)
+
+// TestPlantedNondeterminismIsFoundAndNamed: a range over a map, and a stream of
+// random numbers that two runs share, make runs differ; the error names the
+// step and shows both.
+func TestPlantedNondeterminismIsFoundAndNamed(t *testing.T) {
+	if err := compareTwo(gossipRun(gossip{})); err != nil {
+		t.Fatalf("without a vice: %v", err)
+	}
+	stream := uint64(1)
+	for name, vice := range map[string]gossip{"map range": {ranges: true}, "shared stream": {stream: &stream}} {
+		err := compareTwo(gossipRun(vice))
+		if !errors.Is(err, ErrDiffers) {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		found := firstDifferent.FindStringSubmatch(err.Error())
+		if found == nil || found[2] == found[3] {
+			t.Errorf("%s: no step is named with two lines: %v", name, err)
+			continue
+		}
+		if step, _ := strconv.Atoi(found[1]); step < 1 || step > 400 {
+			t.Errorf("%s: step %s is not where the runs part", name, found[1])
+		}
+		for _, line := range found[2:] {
+			if !strings.Contains(line, " n") || !strings.Contains(line, "sequence=") {
+				t.Errorf("%s: the line %q does not say who did what", name, line)
+			}
+		}
+		t.Logf("%s: %v", name, err)
+	}
+}
+
+// TestFirstDifferenceIsTheFirst compares records of steps that are known.
+func TestFirstDifferenceIsTheFirst(t *testing.T) {
+	record := func(like *stepRecord, payloads ...uint64) *stepRecord {
+		r := &stepRecord{like: like}
+		trace := NewTrace(r)
+		for i, p := range payloads {
+			trace.step(time.Duration(i), uint64(i), 0, KindMessage, p)
+			trace.print(time.Duration(i), 0, KindMessage, fmt.Sprintf("hello %d", p))
+		}
+		return r
+	}
+	for _, c := range []struct {
+		second []uint64
+		want   string
+	}{
+		{[]uint64{5, 6, 7}, ""},
+		{[]uint64{5, 9, 7}, "step 2:\n  first:  1ns n1 message sequence=1 content=0000000000000006 hello 6\n  second: 1ns n1 message sequence=1 content=0000000000000009 hello 9"},
+		{[]uint64{5, 6}, "step 3:\n  first:  2ns n1 message sequence=2 content=0000000000000007 hello 7\n  second: the run is over"},
+		{[]uint64{5, 6, 7, 8}, "step 4:\n  first:  the run is over\n  second: 3ns n1 message sequence=3 content=0000000000000008 hello 8"},
+	} {
+		got := record(record(nil, 5, 6, 7), c.second...).difference()
+		if want := c.want; want != "" && got != "the first difference is "+want || want == "" && got != "" {
+			t.Errorf("%v: %q, want %q", c.second, got, want)
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package sim
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"dkv/node"
+)
+
+// settings makes what is unusual in the setup usual, many fields at once
+// first. A brief text leaves out what is usual.
+func (s *shrinker) settings() bool {
+	s.doing = "settings"
+	return s.sweep(func() int { return len(unusual(&s.best.Schedule.Setup)) }, func(from, to int) *Schedule {
+		c, calm := s.copy(), defaultSetup()
+		for _, f := range unusual(&c.Setup)[from:to] {
+			// A default is a word that its own field takes.
+			_ = f.of(&c.Setup).Set(f.of(&calm).String())
+		}
+		return c
+	})
+}
+
+// unusual lists the fields that are not as a header leaves them, but for those
+// that have reductions of their own.
+func unusual(s *Setup) []headerField {
+	calm := defaultSetup()
+	var list []headerField
+	for _, f := range header {
+		switch {
+		case f.line == "seed", f.line == "nodes", f.line == "partitions", f.line == "phases", f.key == "calls":
+		case s.Workload.Source == Drawn && (f.line == "workload" || f.line == "mix"):
+		case f.of(s).String() != f.of(&calm).String():
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// sizes makes the cluster smaller, under this seed or one of so many others.
+func (s *shrinker) sizes(seeds int) bool {
+	s.doing = "the cluster's size"
+	was := s.best.Schedule.Setup
+	nodes := max(3, was.Replication)
+	gained := was.Partitions > 1 && was.Nodes > nodes && s.shrunkTo(1, nodes, seeds)
+	for q := 1; q < s.best.Schedule.Setup.Partitions && !gained; q *= 2 {
+		gained = s.shrunkTo(q, was.Nodes, seeds)
+	}
+	for n := nodes; n < s.best.Schedule.Setup.Nodes; n++ {
+		if s.shrunkTo(s.best.Schedule.Setup.Partitions, n, seeds) {
+			return true
+		}
+	}
+	return gained
+}
+
+// shrunkTo tries a cluster of so many partitions and nodes.
+func (s *shrinker) shrunkTo(partitions, nodes, seeds int) bool {
+	return s.first(func(k int) *Schedule {
+		if k > seeds {
+			return nil
+		}
+		c := s.copy()
+		c.fold(partitions, nodes)
+		c.Setup.Seed += uint64(k)
+		return c
+	}) >= 0
+}
+
+// fold leaves a schedule so many partitions and nodes, and lets its lines mean
+// some of them. A move that would name no node any more, or one twice, goes.
+func (s *Schedule) fold(partitions, nodes int) {
+	s.Setup.Partitions, s.Setup.Nodes = partitions, nodes
+	for i := range s.Calls {
+		s.Calls[i].Host %= nodes
+	}
+	for i := range s.Steps {
+		step := &s.Steps[i]
+		step.Partition %= node.PartitionID(partitions)
+		var targets []Target
+		for _, t := range step.Targets {
+			t.Partition %= node.PartitionID(partitions)
+			if t.Role == ByNumber {
+				t.Node = 1 + (t.Node-1)%nodes
+			}
+			if !slices.Contains(targets, t) {
+				targets = append(targets, t)
+			}
+		}
+		step.Targets = targets
+	}
+	s.Steps = slices.DeleteFunc(s.Steps, func(step Step) bool {
+		args := verbForms[step.Do].args
+		two := args == arrow || args == arrowAndLag || args == twoTargets
+		return two && len(step.Targets) < 2 || step.Do == Move && len(step.Targets) < s.Setup.Replication
+	})
+}
+
+// tidy makes what is left easy to read: an early beginning, round times, and
+// clients and keys numbered from the first on.
+func (s *shrinker) tidy() {
+	s.doing = "names and times"
+	s.names()
+	s.gaps()
+	s.rounding()
+	s.ends()
+}
+
+// names gives clients and keys plain numbers.
+func (s *shrinker) names() {
+	clients, keys := s.copy(), s.copy()
+	var known []int
+	for i := range clients.Calls {
+		call := &clients.Calls[i]
+		at := slices.Index(known, call.Client)
+		if at < 0 {
+			at = len(known)
+			known = append(known, call.Client)
+		}
+		call.Client = at
+	}
+	names := callKeys(keys.Calls)
+	for i := range clients.Calls {
+		k, _ := slices.BinarySearch(names, keys.Calls[i].Key)
+		keys.Calls[i].Client = clients.Calls[i].Client
+		keys.Calls[i].Key = "k" + strconv.Itoa(k+1)
+	}
+	s.anyOf(keys, clients)
+}
+
+// gaps lets the first line come soon after the cluster has formed, and others
+// soon after the line before.
+func (s *shrinker) gaps() {
+	for i := 0; !s.over; i++ {
+		times := s.best.Schedule.times()
+		if i >= len(times) {
+			return
+		}
+		var candidates []*Schedule
+		before := time.Duration(0)
+		if i > 0 {
+			before = times[i-1]
+		}
+		for _, gap := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 3 * time.Second, 5 * time.Second} {
+			if early := times[i] - before - gap; early > gap/4 && (i > 0 || gap >= 2*time.Second) {
+				candidates = append(candidates, s.earlier(times[i], early))
+			}
+		}
+		s.anyOf(candidates...)
+	}
+}
+
+// times are those at which a schedule's lines come, each once, in order.
+func (s *Schedule) times() []time.Duration {
+	var times []time.Duration
+	for i := range s.Steps {
+		times = append(times, s.Steps[i].At)
+	}
+	for i := range s.Calls {
+		times = append(times, s.Calls[i].At)
+	}
+	slices.Sort(times)
+	return slices.Compact(times)
+}
+
+// earlier moves all lines from a time on.
+func (s *shrinker) earlier(from, by time.Duration) *Schedule {
+	c := s.copy()
+	for i := range c.Steps {
+		if c.Steps[i].At >= from {
+			c.Steps[i].At -= by
+		}
+	}
+	for i := range c.Calls {
+		if c.Calls[i].At >= from {
+			c.Calls[i].At -= by
+		}
+	}
+	if c.Setup.Phases.Faults > by {
+		c.Setup.Phases.Faults -= by
+	}
+	return c
+}
+
+var roundTo = []time.Duration{time.Second, 500 * time.Millisecond, 100 * time.Millisecond, 10 * time.Millisecond, time.Millisecond}
+
+// rounding rounds all durations at once as far as that goes, and then each one
+// further.
+func (s *shrinker) rounding() {
+	s.first(func(i int) *Schedule {
+		if i >= len(roundTo) {
+			return nil
+		}
+		c := s.copy()
+		for _, d := range c.durations() {
+			*d = roundUp(*d, roundTo[i])
+		}
+		return c
+	})
+	n := len(s.copy().durations())
+	for k := 0; k < n && !s.over; k++ {
+		var candidates []*Schedule
+		for _, unit := range roundTo {
+			c := s.copy()
+			d := c.durations()[k]
+			if *d%unit == 0 {
+				break
+			}
+			*d = roundUp(*d, unit)
+			candidates = append(candidates, c)
+		}
+		s.anyOf(candidates...)
+	}
+}
+
+// roundUp keeps small durations from becoming none.
+func roundUp(d, unit time.Duration) time.Duration {
+	return max(d.Round(unit), unit)
+}
+
+// durations are all that the lines name, for changing.
+func (s *Schedule) durations() []*time.Duration {
+	var all []*time.Duration
+	for i := range s.Steps {
+		step := &s.Steps[i]
+		for _, d := range []*time.Duration{&step.At, &step.After, &step.For, &step.Lag} {
+			if *d > 0 {
+				all = append(all, d)
+			}
+		}
+	}
+	for i := range s.Calls {
+		all = append(all, &s.Calls[i].At)
+	}
+	return all
+}
