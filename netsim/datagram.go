@@ -37,7 +37,7 @@ func (l *link) sendDatagram(frame []byte) {
 	d := n.takeDatagram()
 	d.link, d.frame, d.sequence = l, frame, l.sent
 	l.route(&d.packet, now)
-	n.scheduler.After(d.due-now, d.onArrive)
+	l.after(d.due-now, d.onArrive)
 }
 
 // lostOnSend decides, and counts, what never leaves; what leaves is in flight.
@@ -110,7 +110,7 @@ func (n *Network) arrive(d *datagram) {
 	if p.marks&markDuplicate == 0 && l.hit(l.rates.duplicate, drawDuplicate, p.sequence) && l.admit(len(p.frame)) {
 		n.stats.Duplicated++
 		d.marks |= markDuplicate
-		n.scheduler.After(l.within(n.cfg.Duplicate, drawDuplicateAfter, p.sequence), d.onArrive)
+		l.after(l.within(n.cfg.Duplicate, drawDuplicateAfter, p.sequence), d.onArrive)
 	} else {
 		n.freeDatagram(d)
 	}
@@ -124,6 +124,6 @@ func (l *link) onUnclogged(ended *Fault) {
 	l.held = nil
 	for _, d := range held {
 		ended.tookEffect()
-		l.net.scheduler.After(0, d.onArrive)
+		l.after(0, d.onArrive)
 	}
 }

@@ -16,6 +16,17 @@ type Scheduler interface {
 	After(d time.Duration, fn func()) (stop func())
 }
 
+// A LinkScheduler is a Scheduler that wants to know on which link something is
+// to happen, so that it can let what happens on different ones change places.
+// If the Scheduler is one, AfterOn is called instead of After. Calls for one
+// link that are due at one time, or were put off, have to run in the order of
+// their times and then in that in which they were asked for; those of different
+// links need not.
+type LinkScheduler interface {
+	Scheduler
+	AfterOn(from, to HostID, d time.Duration, fn func()) (stop func())
+}
+
 // Random is a keyed random source: equal arguments give an equal result, and
 // results of different arguments are independent and uniform over 64 bits. The
 // network's purposes all begin with "netsim."; entity stands for an ordered
@@ -42,6 +53,7 @@ type Handler interface {
 // Network carries frames between hosts.
 type Network struct {
 	scheduler Scheduler
+	byLink    LinkScheduler // the same, or nil if it does not care for links
 	random    Random
 	cfg       Config
 	rates     chances
@@ -69,8 +81,10 @@ func New(s Scheduler, r Random, cfg Config) (*Network, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	byLink, _ := s.(LinkScheduler)
 	return &Network{
 		scheduler: s,
+		byLink:    byLink,
 		random:    r,
 		cfg:       cfg.withDefaults(),
 		rates:     newChances(cfg.Rates),
@@ -208,6 +222,14 @@ func (h *host) linkTo(id HostID) *link {
 		return h.out[id]
 	}
 	return nil
+}
+
+// after runs fn, d from now, as something that happens on the link.
+func (l *link) after(d time.Duration, fn func()) (stop func()) {
+	if n := l.net; n.byLink != nil {
+		return n.byLink.AfterOn(l.from.id, l.to.id, d, fn)
+	}
+	return l.net.scheduler.After(d, fn)
 }
 
 // link returns the link between two hosts, made on first use.

@@ -122,7 +122,7 @@ func (l *link) arm() {
 		return
 	}
 	s := l.net.scheduler
-	l.stopDue = s.After(max(0, l.queue.at(0).due-s.Now()), l.onDue)
+	l.stopDue = l.after(max(0, l.queue.at(0).due-s.Now()), l.onDue)
 }
 
 func (l *link) disarm() {
@@ -268,7 +268,7 @@ func (l *link) learnNow() {
 	}
 	l.enter(idle)
 	life := l.from.life
-	l.net.scheduler.After(0, func() {
+	l.after(0, func() {
 		if l.from.life == life {
 			l.tellSender()
 		}
@@ -338,7 +338,7 @@ func (l *link) enter(s connectionState) {
 }
 
 func (l *link) startTimer(d time.Duration) {
-	l.stopTimer = l.net.scheduler.After(d, l.onTimer)
+	l.stopTimer = l.after(d, l.onTimer)
 }
 
 func (l *link) stopTheTimer() {

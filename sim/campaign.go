@@ -98,7 +98,7 @@ func (c *Campaign) addCounters(r *Result) {
 // without effect over a campaign.
 var drawnFaults = []string{
 	"cancel", "crash", "crash-lost-suffix",
-	"disk-eio", "disk-fail-sync", "disk-flip-entry", "disk-full", "disk-rot", "disk-slow", "disk-stall", "move", "pause", "power-loss", "restart",
+	"disk-eio", "disk-fail-sync", "disk-flip-entry", "disk-full", "disk-rot", "disk-slow", "disk-stall", "move", "order-overtaken", "pause", "power-loss", "restart",
 	"net-cut-one-way", "net-cut-two-way", "net-delay", "net-duplicate", "net-half-open", "net-hint-loss",
 	"net-isolate", "net-loss", "net-reorder", "net-reset",
 	"cut-zookeeper", "door-call-held", "door-call-late", "door-call-queued", "door-call-unsent",

@@ -40,6 +40,7 @@ func drawSetup(t *rapid.T) Setup {
 	s.Replication = min(s.Replication, s.Nodes)
 	s.LatencyMean = max(s.LatencyMean, s.LatencyMin)
 	s.Sync.Max = max(s.Sync.Max, s.Sync.Min)
+	s.Order.Window = min(s.Order.Window, maxWindow)
 	w := &s.Workload
 	w.Get, w.Put, w.Delete, w.Conditional = w.Get/4, w.Put/4, w.Delete/4, 0
 	w.Conditional = 100 - w.Get - w.Put - w.Delete

@@ -3,6 +3,8 @@ package sim
 import (
 	"fmt"
 	"time"
+
+	"dkv/netsim"
 )
 
 // Scheduler is virtual time: a heap of what is due, ordered by (time, sequence).
@@ -14,7 +16,9 @@ type Scheduler struct {
 	heap     []entry
 	slots    []slot
 	free     []uint32 // slots without an entry
-	dead     int      // entries in the heap that were stopped
+	dead     int      // entries in the heap, or ready, that were stopped
+	// order, if not nil, takes steps out of turn.
+	order *ordering
 }
 
 // entry is one place in the heap. It is dead if its slot has moved on to
@@ -35,6 +39,7 @@ type slot struct {
 	fn         func()
 	generation uint32
 	host       int32
+	link       uint32 // of KindNetwork: on which it happens
 	kind       Kind
 }
 
@@ -50,7 +55,12 @@ func NewScheduler(trace *Trace) *Scheduler { return &Scheduler{trace: trace} }
 func (s *Scheduler) Now() time.Duration { return s.now }
 
 // Pending is the number of entries that wait, without the stopped ones.
-func (s *Scheduler) Pending() int { return len(s.heap) - s.dead }
+func (s *Scheduler) Pending() int {
+	if s.order != nil {
+		return len(s.heap) + len(s.order.ready) - s.dead
+	}
+	return len(s.heap) - s.dead
+}
 
 // Timer names an entry, so that it can be stopped. The zero value names none.
 type Timer struct {
@@ -75,14 +85,14 @@ func (t Timer) Stop() bool {
 // Schedule runs fn once, d from now (at once, but never inside the call, if d
 // is not above 0), as an event of this kind at this host; NoHost if it is
 // nobody's. Entries due at one time run in the order in which they were asked
-// for.
+// for, unless an Order says otherwise.
 func (s *Scheduler) Schedule(d time.Duration, host int, kind Kind, fn func()) Timer {
 	if len(s.heap) >= maxPending {
 		panic(fmt.Sprintf("sim: %d events wait: something grows without a bound", len(s.heap)))
 	}
 	id := s.take()
 	at := &s.slots[id]
-	at.fn, at.host, at.kind = fn, int32(host), kind
+	at.fn, at.host, at.link, at.kind = fn, int32(host), 0, kind
 	s.sequence++
 	s.push(entry{s.now + max(0, d), s.sequence, id, at.generation})
 	return Timer{s, id, at.generation}
@@ -102,25 +112,53 @@ func (d door) After(delay time.Duration, fn func()) (stop func()) {
 	return func() { t.Stop() }
 }
 
+// networkDoor is the scheduler as the network sees it: it also says on which
+// link something happens.
+type networkDoor struct{ door }
+
+func (d networkDoor) AfterOn(from, to netsim.HostID, delay time.Duration, fn func()) (stop func()) {
+	t := d.scheduler.Schedule(delay, NoHost, d.kind, fn)
+	d.scheduler.slots[t.slot].link = linkNumber(from, to)
+	return func() { t.Stop() }
+}
+
+// linkNumber numbers the links among hosts; linkReceiver takes it apart again.
+func linkNumber(from, to netsim.HostID) uint32 { return uint32(from)*MaxHosts + uint32(to) }
+func linkReceiver(link uint32) int             { return int(link % MaxHosts) }
+
 // Step runs the next entry. It is false if there is none.
 func (s *Scheduler) Step() bool {
-	if !s.settle() {
+	e, ok := s.takeNext()
+	if !ok {
 		return false
 	}
-	e := s.pop()
 	at := &s.slots[e.slot]
 	fn, host, kind := at.fn, at.host, at.kind
 	s.release(e.slot)
-	s.now = e.at
+	s.now = max(s.now, e.at)
 	if s.trace != nil {
-		s.trace.step(e.at, e.sequence, int(host), kind, 0)
+		s.trace.step(s.now, e.sequence, int(host), kind, 0)
 	}
 	fn()
 	return true
 }
 
+// takeNext removes the entry that is to run; ok is false if there is none.
+func (s *Scheduler) takeNext() (e entry, ok bool) {
+	if s.order != nil {
+		return s.order.take(s)
+	}
+	if !s.settle() {
+		return entry{}, false
+	}
+	return s.pop(), true
+}
+
 // next is the time of the next entry; ok is false if there is none.
 func (s *Scheduler) next() (at time.Duration, ok bool) {
+	if s.order != nil {
+		return s.order.next(s)
+	}
 	if !s.settle() {
 		return 0, false
 	}
@@ -163,6 +201,9 @@ func (s *Scheduler) release(id uint32) {
 func (s *Scheduler) compact() {
 	if s.dead < 1024 || s.dead*2 < len(s.heap) {
 		return
+	}
+	if s.order != nil {
+		s.order.drop(s)
 	}
 	live := s.heap[:0]
 	for _, e := range s.heap {

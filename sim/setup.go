@@ -52,6 +52,8 @@ type Setup struct {
 
 	Turn int // most events that a node handles before EndTurn; the size is drawn
 
+	Order Order
+
 	Workload Workload
 	Phases   Phases
 	// Outside says what becomes of the nodes outside the viable core while the
@@ -124,7 +126,7 @@ func defaultSetup() Setup {
 		Sync:      Disk{Min: 200 * time.Microsecond, Max: 5 * time.Millisecond},
 		Store:     ModelStore,
 		ZKServers: 3, SessionTimeout: 4 * time.Second, ZKPause: evenPause,
-		Turn: 16,
+		Turn: 16, Order: Order{Mode: FIFO, Depth: 3, Span: 1000},
 		Workload: Workload{
 			Source: Drawn, Shape: Uniform, Clients: 6, Keys: 6, Operations: 400, Timeout: 2 * time.Second, ValueBytes: 8,
 			Get: 40, Put: 40, Delete: 10, Conditional: 10,
@@ -195,6 +197,12 @@ var header = []headerField{
 	{"zk-door", "watchdog", func(s *Setup) textValue { return (*switchValue)(&s.Door.Watchdog) }},
 	{"zk-door", "rewatch", func(s *Setup) textValue { return (*rateValue)(&s.Door.Rewatch) }},
 	{"turn", "", func(s *Setup) textValue { return &intValue{&s.Turn, 1, 256} }},
+	{"order", "mode", func(s *Setup) textValue {
+		return &wordValue{(*string)(&s.Order.Mode), []string{string(FIFO), string(PCT)}}
+	}},
+	{"order", "depth", func(s *Setup) textValue { return &intValue{&s.Order.Depth, 1, 100} }},
+	{"order", "span", func(s *Setup) textValue { return &intValue{&s.Order.Span, 1, 1_000_000} }},
+	{"order", "window", func(s *Setup) textValue { return &durationValue{&s.Order.Window, 0} }},
 	{"workload", "calls", func(s *Setup) textValue {
 		return &wordValue{(*string)(&s.Workload.Source), []string{string(Drawn), string(Listed)}}
 	}},
@@ -232,7 +240,7 @@ func (s *Setup) validate() error {
 	case w.Get+w.Put+w.Delete+w.Conditional != 100:
 		return fmt.Errorf("the mix adds up to %d, not to 100", w.Get+w.Put+w.Delete+w.Conditional)
 	}
-	return nil
+	return s.Order.validate()
 }
 
 type uintValue uint64

@@ -65,6 +65,7 @@ func DrawOn(seed uint64, profileName string, store Store) (*Schedule, error) {
 	d.drawWorkload()
 	if d.profile.intensity > 0 {
 		d.drawRates()
+		d.drawOrder()
 		d.drawSteps()
 	}
 	return &Schedule{Setup: d.setup, Steps: d.steps}, nil
@@ -212,6 +213,18 @@ func (d *swarm) drawDoor() {
 		Coalesce:   d.share(70, "door coalesce"),
 		Watchdog:   d.share(70, "door watchdog"),
 		Rewatch:    d.rate(50, 0.05, 1, "door rewatch"),
+	}
+}
+
+// drawOrder lets steps that are due at about one time change places in some
+// runs. Hardly any two are due at one instant, so there is always a window.
+func (d *swarm) drawOrder() {
+	if !d.share(30, "order on") {
+		return
+	}
+	d.setup.Order = Order{
+		Mode: PCT, Depth: 1 + d.below(5, "order depth"), Span: d.number(30, 10_000, "order span"),
+		Window: d.span(20*time.Microsecond, 20*time.Millisecond, "order window", 0),
 	}
 }
 

@@ -41,6 +41,8 @@ type Config struct {
 
 	Disk  DiskProfile
 	Turns TurnProfile
+	// Order of the steps that are due at about one time.
+	Order Order
 
 	// DriftPPM bounds how far a host's clock runs from true time, in parts per
 	// million either way; a host's rate is drawn within it. Default 0.
@@ -192,6 +194,7 @@ const (
 	faultDoorCoalesced
 	faultDoorWatchdog
 	faultDoorHeld
+	faultOrder
 
 	faults
 )
@@ -226,6 +229,8 @@ var faultNames = [faults]string{
 	faultDoorCoalesced: "door-event-coalesced", // a change was not told since one of its path was on its way
 	faultDoorWatchdog:  "door-watchdog",        // a session counted as over that nobody had said was
 	faultDoorHeld:      "door-call-held",       // a call waited for the watches to be set again
+
+	faultOrder: "order-overtaken", // a step ran before one that was due earlier
 }
 
 // MaxHosts bounds Config.Hosts.
@@ -291,7 +296,7 @@ func (c Config) Validate() error {
 			return fmt.Errorf("sim: %s: want 0 <= Min <= Max, have %v and %v", f.name, f.span.Min, f.span.Max)
 		}
 	}
-	return nil
+	return c.Order.validate()
 }
 
 // New makes a world at time 0 in which no process runs yet.
@@ -302,8 +307,9 @@ func New(cfg Config) (*World, error) {
 	cfg = cfg.withDefaults()
 	trace := NewTrace(cfg.Steps)
 	w := &World{cfg: cfg, random: NewRandom(cfg.Seed), trace: trace, scheduler: NewScheduler(trace)}
+	w.scheduler.order = newOrdering(cfg.Order, w.random, func() { w.count(faultOrder) })
 	var err error
-	if w.network, err = netsim.New(door{w.scheduler, KindNetwork}, w.random, cfg.Net); err != nil {
+	if w.network, err = netsim.New(networkDoor{door{w.scheduler, KindNetwork}}, w.random, cfg.Net); err != nil {
 		return nil, err
 	}
 	zk := cfg.ZooKeeper

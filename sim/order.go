@@ -1,0 +1,229 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Order says in which order steps run that are due at about one time. The zero
+// value is the order in which they were asked for.
+type Order struct {
+	Mode OrderMode
+	// Depth, of PCT, is how many orderings a bug may need to come to light:
+	// priorities change Depth-1 times in a span. 0 means 1.
+	Depth int
+	// Span, of PCT, is how many choices are made before all is drawn anew. 0
+	// means 1.
+	Span int
+	// Window is how far apart steps may be due and still change places: no step
+	// is late by more. With 0 only those of one instant do.
+	Window time.Duration
+}
+
+// OrderMode names a way to order steps.
+type OrderMode string
+
+const (
+	// FIFO runs steps by time, and those of one instant in the order in which
+	// they were asked for.
+	FIFO OrderMode = "fifo"
+	// PCT runs, of the lanes that have a step due within the window, the one of
+	// the highest priority (Burckhardt and others, A Randomized Scheduler with
+	// Probabilistic Guarantees of Finding Bugs, ASPLOS 2010): with n lanes and k
+	// choices in a span, each bug that needs d orderings in that span shows with
+	// a chance of at least 1/(n·k^(d-1)).
+	PCT OrderMode = "pct"
+)
+
+// maxWindow bounds Order.Window: what is this late is a slow machine, which is
+// another fault.
+const maxWindow = time.Second
+
+func (o Order) validate() error {
+	switch {
+	case o.Mode != "" && o.Mode != FIFO && o.Mode != PCT:
+		return fmt.Errorf("sim: Order.Mode is %q; want %s or %s", o.Mode, FIFO, PCT)
+	case o.Window < 0 || o.Window > maxWindow:
+		return fmt.Errorf("sim: Order.Window is %v; want 0 to %v", o.Window, maxWindow)
+	case o.Depth < 0 || o.Span < 0:
+		return fmt.Errorf("sim: Order has depth %d and span %d; want none below 0", o.Depth, o.Span)
+	}
+	return nil
+}
+
+// lane is what keeps its own order: steps of one lane never change places. All
+// that befalls one host is a lane, so that a turn stays behind what it was
+// scheduled for; ZooKeeper is one, whose servers rely on their order; and so is
+// the outside world. In the network each link is one, so that a stream's frames
+// keep their order.
+type lane uint32
+
+const (
+	laneZooKeeper lane = MaxHosts + iota
+	laneWorld
+	laneNetwork // and the link's number
+)
+
+func laneOf(at *slot) lane {
+	switch {
+	case at.host != NoHost:
+		return lane(at.host)
+	case at.kind == KindZooKeeper:
+		return laneZooKeeper
+	case at.kind == KindNetwork:
+		return laneNetwork + lane(at.link)
+	}
+	return laneWorld
+}
+
+// ordering takes steps out of the scheduler's heap in an order of its own.
+type ordering struct {
+	window time.Duration
+	// choose picks one of the candidates: the first step of each lane that has
+	// one within the window, by time. It is asked when there are two or more.
+	choose func(candidates []entry, lanes []lane) int
+	// overtook hears of each step that runs before one that is due earlier, or
+	// was asked for earlier at one time.
+	overtook func()
+
+	ready      []entry // out of the heap, by (time, sequence); some may be dead
+	candidates []entry
+	lanes      []lane
+}
+
+// next is when the next step runs, at the earliest; ok is false without one.
+func (o *ordering) next(s *Scheduler) (at time.Duration, ok bool) {
+	o.gather(s)
+	if len(o.ready) == 0 {
+		return 0, false
+	}
+	return max(s.now, o.ready[0].at), true
+}
+
+// take removes the step that is to run; ok is false without one.
+func (o *ordering) take(s *Scheduler) (e entry, ok bool) {
+	o.gather(s)
+	if len(o.ready) == 0 {
+		return entry{}, false
+	}
+	chosen := o.ready[0]
+	if len(o.ready) > 1 && o.gatherLanes(s) > 1 {
+		chosen = o.candidates[o.choose(o.candidates, o.lanes)]
+	}
+	i := slices.IndexFunc(o.ready, func(r entry) bool { return r.sequence == chosen.sequence })
+	if i > 0 {
+		o.overtook()
+	}
+	o.ready = slices.Delete(o.ready, i, i+1)
+	return chosen, true
+}
+
+// gather brings all that is due within the window of the first into ready.
+func (o *ordering) gather(s *Scheduler) {
+	o.drop(s)
+	for s.settle() {
+		first := s.heap[0].at
+		if len(o.ready) > 0 {
+			first = min(first, o.ready[0].at)
+		}
+		if s.heap[0].at > first+o.window {
+			return
+		}
+		e := s.pop()
+		i := len(o.ready)
+		for i > 0 && e.before(&o.ready[i-1]) {
+			i--
+		}
+		o.ready = slices.Insert(o.ready, i, e)
+	}
+}
+
+// drop forgets the entries that were stopped.
+func (o *ordering) drop(s *Scheduler) {
+	before := len(o.ready)
+	o.ready = slices.DeleteFunc(o.ready, func(e entry) bool { return s.slots[e.slot].generation != e.generation })
+	s.dead -= before - len(o.ready)
+}
+
+// gatherLanes finds each lane's first step among those within the window, and
+// says how many lanes there are. A window ends where that of the first step
+// does, though ready may hold more since an earlier one was asked for.
+func (o *ordering) gatherLanes(s *Scheduler) int {
+	o.candidates, o.lanes = o.candidates[:0], o.lanes[:0]
+	for i := range o.ready {
+		e := &o.ready[i]
+		if e.at > o.ready[0].at+o.window {
+			break
+		}
+		if l := laneOf(&s.slots[e.slot]); !slices.Contains(o.lanes, l) {
+			o.candidates, o.lanes = append(o.candidates, *e), append(o.lanes, l)
+		}
+	}
+	return len(o.lanes)
+}
+
+// pct is the state of an ordering by priorities.
+type pct struct {
+	random Random
+	depth  int
+	span   uint64
+
+	choices uint64 // made in this span
+	spans   uint64 // before it
+	lowered map[lane]uint64
+	changes []uint64 // choices before which priorities change
+}
+
+// newOrdering is nil for FIFO.
+func newOrdering(o Order, random Random, overtook func()) *ordering {
+	if o.Mode != PCT {
+		return nil
+	}
+	p := &pct{random: random, depth: max(1, o.Depth), span: uint64(max(1, o.Span))}
+	p.begin()
+	return &ordering{window: o.Window, choose: p.choose, overtook: overtook}
+}
+
+// begin draws where the priorities of a span change.
+func (p *pct) begin() {
+	p.choices, p.lowered, p.changes = 0, make(map[lane]uint64), p.changes[:0]
+	for i := range p.depth - 1 {
+		p.changes = append(p.changes, p.random.Draw("order change", uint64(i), p.spans)%p.span)
+	}
+}
+
+// choose takes the lane of the highest priority. At the i-th point of change
+// that lane falls below all that were not lowered, to place i.
+func (p *pct) choose(_ []entry, lanes []lane) int {
+	if p.choices == p.span {
+		p.spans++
+		p.begin()
+	}
+	best := p.highest(lanes)
+	for i, at := range p.changes {
+		if at == p.choices {
+			p.lowered[lanes[best]] = uint64(i) + 1
+			best = p.highest(lanes)
+		}
+	}
+	p.choices++
+	return best
+}
+
+func (p *pct) highest(lanes []lane) int {
+	best, most := 0, uint64(0)
+	for i, l := range lanes {
+		if priority := p.priority(l); i == 0 || priority > most {
+			best, most = i, priority
+		}
+	}
+	return best
+}
+
+func (p *pct) priority(l lane) uint64 {
+	if low, ok := p.lowered[l]; ok {
+		return low
+	}
+	return 1<<63 | p.random.Draw("order priority", uint64(l), p.spans)
+}

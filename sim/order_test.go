@@ -1,0 +1,190 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"dkv/netsim"
+
+	"pgregory.net/rapid"
+)
+
+// ran is one step as a test saw it.
+type ran struct {
+	host, number int
+	due, at      time.Duration
+}
+
+// runOrdered asks for steps of four hosts in the scheduler's own order, and
+// tells how they ran.
+func runOrdered(o Order, seed uint64, due [][]time.Duration) (list []ran, overtaken int) {
+	s := NewScheduler(nil)
+	s.order = newOrdering(o, NewRandom(seed), func() { overtaken++ })
+	for host := range due {
+		for number, d := range due[host] {
+			s.Schedule(d, host, KindTurn, func() { list = append(list, ran{host, number, d, s.Now()}) })
+		}
+	}
+	for s.Step() {
+	}
+	if s.Pending() != 0 {
+		panic("steps are left")
+	}
+	return list, overtaken
+}
+
+// A lane's steps never change places, no step is early, and none is late by
+// more than the window; time never goes back.
+func TestOrderKeepsLanesAndTheWindow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		window := time.Duration(rapid.IntRange(0, 20).Draw(t, "window"))
+		due := make([][]time.Duration, 4)
+		total := 0
+		for host := range due {
+			for range rapid.IntRange(0, 8).Draw(t, "steps") {
+				due[host] = append(due[host], time.Duration(rapid.IntRange(0, 60).Draw(t, "due")))
+				total++
+			}
+			slices.Sort(due[host])
+		}
+		o := Order{Mode: PCT, Depth: rapid.IntRange(1, 4).Draw(t, "depth"), Span: rapid.IntRange(1, 9).Draw(t, "span"), Window: window}
+		list, _ := runOrdered(o, rapid.Uint64().Draw(t, "seed"), due)
+		if len(list) != total {
+			t.Fatalf("%d of %d steps ran", len(list), total)
+		}
+		next, now := make([]int, 4), time.Duration(0)
+		for _, r := range list {
+			if r.number != next[r.host] || r.at < r.due || r.at > r.due+window || r.at < now {
+				t.Fatalf("step %+v after %v, number %d was to come: %v", r, now, next[r.host], list)
+			}
+			next[r.host]++
+			now = r.at
+		}
+	})
+}
+
+// Of the steps of one instant every order comes up: three lanes with one step
+// each have six.
+func TestPCTFindsEveryOrderOfOneInstant(t *testing.T) {
+	orders := make(map[string]int)
+	overtaken := 0
+	for seed := range uint64(200) {
+		list, n := runOrdered(Order{Mode: PCT, Depth: 1, Span: 10}, seed, [][]time.Duration{{5}, {5}, {5}})
+		orders[fmt.Sprint(list[0].host, list[1].host, list[2].host)]++
+		overtaken += n
+	}
+	if len(orders) != 6 || overtaken == 0 {
+		t.Fatalf("orders of 3 lanes: %v; %d steps overtook", orders, overtaken)
+	}
+}
+
+// One lane runs until a point of change lets another in: with one change less
+// than the depth asks for, that interleaving never comes up.
+func TestPCTNeedsTheDepthOfABug(t *testing.T) {
+	lanes := [][]time.Duration{{5, 5, 5, 5}, {5, 5}}
+	interleaved := func(depth int) int {
+		n := 0
+		for seed := range uint64(300) {
+			list, _ := runOrdered(Order{Mode: PCT, Depth: depth, Span: 6}, seed, lanes)
+			if list[0].host == 0 && list[1].host == 1 && list[2].host == 1 && list[3].host == 0 {
+				n++
+			}
+		}
+		return n
+	}
+	if n := interleaved(1); n > 0 {
+		t.Errorf("depth 1 has no point of change, and interleaved %d times", n)
+	}
+	if n := interleaved(2); n < 10 {
+		t.Errorf("depth 2 interleaved in %d of 300 runs", n)
+	}
+}
+
+func TestOrderOutlivesStoppedSteps(t *testing.T) {
+	s := NewScheduler(nil)
+	s.order = newOrdering(Order{Mode: PCT, Window: 10, Span: 100}, NewRandom(1), func() {})
+	var timers []Timer
+	left := 0
+	for i := range 5000 {
+		timers = append(timers, s.Schedule(time.Duration(i/100), i%7, KindClock, func() { left-- }))
+	}
+	for i, timer := range timers {
+		if i%4 != 0 {
+			if !timer.Stop() {
+				t.Fatalf("timer %d was not stopped", i)
+			}
+		} else {
+			left++
+		}
+		if i%1000 == 0 {
+			s.next() // some are ready when they are stopped
+		}
+	}
+	if s.Pending() != left {
+		t.Fatalf("%d steps wait, want %d", s.Pending(), left)
+	}
+	for s.Step() {
+	}
+	if left != 0 || s.Pending() != 0 {
+		t.Fatalf("%d steps did not run, %d wait", left, s.Pending())
+	}
+}
+
+// FIFO is the order of every seed that does not draw another.
+func TestFIFOIsTheSchedulersOwnOrder(t *testing.T) {
+	list, _ := runOrdered(Order{Mode: FIFO, Window: 50}, 1, [][]time.Duration{{3, 4}, {2, 5}, {4, 4}})
+	if !slices.IsSortedFunc(list, func(a, b ran) int { return cmp.Compare(a.due, b.due) }) {
+		t.Fatalf("out of order: %v", list)
+	}
+}
+
+// arrivals is a host of the network that writes down what comes.
+type arrivals struct{ got *[]string }
+
+func (a arrivals) OnFrame(from netsim.HostID, frame []byte) {
+	*a.got = append(*a.got, fmt.Sprintf("%d:%03d", from, frame[0]))
+}
+func (a arrivals) OnPeerLost(netsim.HostID) {}
+
+// Frames of different connections change places; those of one never do, though
+// all of them are due within the window.
+func TestOrderKeepsAConnectionsOrder(t *testing.T) {
+	s := NewScheduler(nil)
+	overtaken := 0
+	s.order = newOrdering(Order{Mode: PCT, Depth: 5, Span: 40, Window: 50 * time.Millisecond}, NewRandom(4), func() { overtaken++ })
+	n, err := netsim.New(networkDoor{door{s, KindNetwork}}, NewRandom(4), netsim.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	hosts := [3]netsim.HostID{n.Host("a"), n.Host("b"), n.Host("c")}
+	for _, h := range hosts {
+		n.Attach(h, arrivals{&got})
+	}
+	for i := range byte(100) {
+		s.Schedule(time.Duration(i)*time.Millisecond, 0, KindTurn, func() {
+			n.Send(hosts[0], hosts[2], []byte{i})
+			n.Send(hosts[1], hosts[2], []byte{i})
+		})
+	}
+	for s.Step() {
+	}
+	var last [2]string
+	changed := 0
+	for i, frame := range got {
+		from := frame[0] - '0'
+		if frame < last[from] {
+			t.Fatalf("%s came after %s", frame, last[from])
+		}
+		last[from] = frame
+		if i > 0 && frame[2:] < got[i-1][2:] {
+			changed++
+		}
+	}
+	if len(got) != 200 || overtaken == 0 || changed == 0 {
+		t.Fatalf("%d frames of 200; %d steps overtook, %d frames of one connection came before older ones of the other", len(got), overtaken, changed)
+	}
+}
