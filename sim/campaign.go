@@ -97,9 +97,9 @@ func (c *Campaign) addCounters(r *Result) {
 // drawnFaults are the faults that the default profile draws: none may stay
 // without effect over a campaign.
 var drawnFaults = []string{
-	"cancel", "crash", "crash-lost-suffix",
+	"cancel", "crash", "crash-in-turn", "crash-lost-suffix",
 	"disk-eio", "disk-fail-sync", "disk-flip-entry", "disk-full", "disk-rot", "disk-slow", "disk-stall", "move", "order-overtaken", "pause", "power-loss", "restart",
-	"net-cut-one-way", "net-cut-two-way", "net-delay", "net-duplicate", "net-half-open", "net-hint-loss",
+	"net-clog", "net-cut-one-way", "net-cut-two-way", "net-delay", "net-duplicate", "net-half-open", "net-hint-loss",
 	"net-isolate", "net-loss", "net-reorder", "net-reset",
 	"cut-zookeeper", "door-call-held", "door-call-late", "door-call-queued", "door-call-unsent",
 	"door-watchdog",

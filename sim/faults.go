@@ -15,6 +15,8 @@ type faultPlayer struct {
 	over     bool // the fault phase: what was to come does not
 	note     func(format string, args ...any)
 	scene    *sceneRecorder // nil: nobody wants one
+	// ask lets a client ask for a key of a partition at a host.
+	ask func(host int, do Verb, p node.PartitionID)
 }
 
 func newFaultPlayer(w *World, s *Schedule) *faultPlayer {
@@ -89,7 +91,15 @@ func (f *faultPlayer) begin(s *Step, hosts []int) (end func()) {
 		w.Move(s.Partition, f.members(hosts), nil)
 	case Cancel:
 		w.Cancel(s.Partition, nil)
-	case CutOneWay, CutTwoWay, Isolate, Split, Cordon, Delay, Heal, SetRates:
+	case CrashInTurn:
+		w.CrashInTurn(hosts[0])
+		return func() {
+			w.hosts[hosts[0]].disarm()
+			w.Restart(hosts[0])
+		}
+	case AskPut, AskGet:
+		f.ask(hosts[0], s.Do, s.Partition)
+	case CutOneWay, CutTwoWay, Isolate, Split, Cordon, Delay, Clog, Heal, SetRates:
 		return f.beginNetwork(s, hosts)
 	default:
 		return f.beginZooKeeper(s, hosts)
@@ -155,6 +165,8 @@ func (f *faultPlayer) beginNetwork(s *Step, hosts []int) (end func()) {
 		return n.Split(ids, f.others(hosts)).Heal
 	case Cordon:
 		return n.Split(ids[:1], f.others(hosts)).Heal
+	case Clog:
+		return f.clog(ids[0])
 	case Heal:
 		n.HealAll()
 		f.setRates(f.schedule.Setup.Rates)
@@ -163,6 +175,21 @@ func (f *faultPlayer) beginNetwork(s *Step, hosts []int) (end func()) {
 		return func() { f.setRates(f.schedule.Setup.Rates) }
 	}
 	return nil
+}
+
+// clog holds all frames to and from a node.
+func (f *faultPlayer) clog(id netsim.HostID) (end func()) {
+	var held []*netsim.Fault
+	for h := range f.world.Hosts() {
+		if other := f.world.NetID(h); other != id {
+			held = append(held, f.world.Network().Clog(id, other), f.world.Network().Clog(other, id))
+		}
+	}
+	return func() {
+		for _, fault := range held {
+			fault.Heal()
+		}
+	}
 }
 
 // setRates cannot fail: the parser has judged the rates.

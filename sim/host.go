@@ -37,7 +37,7 @@ type host struct {
 	decoder *node.Decoder
 	buffer  []byte // in which frames are encoded
 
-	recovery, turnSize, turnDelay, slowness, vanishes, rewatches draws
+	recovery, turnSize, turnDelay, slowness, vanishes, rewatches, trapSends draws
 }
 
 func newHost(w *World, index int) *host {
@@ -50,7 +50,7 @@ func newHost(w *World, index int) *host {
 	}{
 		{&h.recovery, "host.recovery"}, {&h.turnSize, "host.turn-size"}, {&h.turnDelay, "host.turn-delay"},
 		{&h.slowness, "host.slow"}, {&h.vanishes, "host.vanishes"},
-		{&h.rewatches, "host.rewatches"},
+		{&h.rewatches, "host.rewatches"}, {&h.trapSends, "host.trap-sends"},
 	} {
 		*d.draws = draws{random: w.random, purpose: d.purpose, entity: uint64(index)}
 	}
@@ -86,6 +86,11 @@ type life struct {
 	turning bool // a turn is scheduled or under way
 	slowed  bool // the turn that is scheduled waits for a slow host
 	onTurn  func()
+
+	// A crash inside a turn that commits.
+	trap      turnTrap
+	committed bool // in this turn
+	sends     int  // messages that still go out, once trapped
 
 	session  *session
 	calls    callList
@@ -175,6 +180,12 @@ func (l *life) run(bound int) {
 	}
 	w.doing = doing{h.index, KindTurn}
 	h.process.EndTurn()
+	if l.trap == sprung && !l.ended {
+		w.count(faultCrashInTurn)
+		h.crash()
+		return
+	}
+	l.committed = false
 	if !l.hasFailed() && l.exits {
 		h.exit()
 	}
@@ -271,7 +282,7 @@ func (l *life) env() node.Env {
 	return node.Env{
 		Clock:       processClock{l},
 		Network:     netDoor{l},
-		Store:       h.disk,
+		Store:       turnStore{h.disk, l},
 		Coordinator: zkDoor{l},
 		Observer:    observer{l},
 		Random: &draws{
@@ -391,6 +402,7 @@ func (h *host) healZK() {
 
 func (h *host) heal() {
 	h.slow, h.cutFromZK = Range{}, false
+	h.disarm()
 	h.disk.heal()
 	h.resume()
 	h.healZK()

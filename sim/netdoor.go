@@ -63,7 +63,7 @@ func (n netDoor) Send(to node.Peer, m *node.Envelope) {
 	}
 	w := l.world()
 	host := w.hostAt(to.Address)
-	if host == NoHost {
+	if host == NoHost || l.trapped() {
 		return
 	}
 	c := &l.contacts[host]

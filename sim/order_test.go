@@ -188,3 +188,31 @@ func TestOrderKeepsAConnectionsOrder(t *testing.T) {
 		t.Fatalf("%d frames of 200; %d steps overtook, %d frames of one connection came before older ones of the other", len(got), overtaken, changed)
 	}
 }
+
+// What a link asks for keeps its order too: the end of a dial comes before the
+// first delivery, which finds out here that nobody is there.
+func TestOrderKeepsADialBeforeItsFrames(t *testing.T) {
+	for seed := range uint64(50) {
+		s := NewScheduler(nil)
+		s.order = newOrdering(Order{Mode: PCT, Depth: 3, Span: 5, Window: 50 * time.Millisecond}, NewRandom(seed), func() {})
+		lost := 0
+		n, err := netsim.New(networkDoor{door{s, KindNetwork}}, NewRandom(seed), netsim.Config{
+			Dropped: func(_, _ netsim.HostID, _ []byte, _ netsim.Cause) { lost++ },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		a, b, nobody := n.Host("a"), n.Host("b"), n.Host("nobody")
+		n.Attach(a, arrivals{&got})
+		n.Attach(b, arrivals{&got})
+		n.Send(a, nobody, []byte{1})
+		n.Send(b, nobody, []byte{2})
+		n.Send(a, b, []byte{3})
+		for s.Step() {
+		}
+		if lost != 2 || len(got) != 1 {
+			t.Fatalf("seed %d: %d frames were lost, %v arrived", seed, lost, got)
+		}
+	}
+}

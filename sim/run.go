@@ -306,6 +306,7 @@ func (r *run) begin() {
 	r.faults = newFaultPlayer(r.world, r.schedule)
 	r.faults.note = r.note
 	r.faults.scene = r.options.scene
+	r.faults.ask = r.ask
 }
 
 func (r *run) faultPhase() {

@@ -51,7 +51,7 @@ type Step struct {
 	For time.Duration
 
 	Targets   []Target         // nodes struck; of cut-both and cut-one: two
-	Partition node.PartitionID // of move and cancel
+	Partition node.PartitionID // of move, cancel, put and get
 	Server    int              // of zk-lag, zk-isolate and zk-wipe: the ZooKeeper server, from 0
 	Lag       time.Duration    // of zk-lag, delay and disk-slow
 	Rates     netsim.Rates     // of rates
@@ -128,6 +128,10 @@ const (
 	ZKLoseAll    // all servers lose their disks: ZooKeeper knows nothing more
 	Move         // an outside hand begins to move a partition
 	Cancel       // an outside hand cancels the move
+	Clog         // all that a node sends and is sent waits
+	CrashInTurn  // a node crashes between the commit and the last message of a turn
+	AskPut       // a client puts a key of a partition, at a node
+	AskGet       // a client gets it
 
 	verbs
 )
@@ -148,6 +152,7 @@ const (
 	serverOnly
 	partitionOnly
 	partitionAndTargets
+	targetAndPartition
 )
 
 type verbForm struct {
@@ -196,6 +201,10 @@ var verbForms = [verbs]verbForm{
 	ZKLoseAll:    {"zk-lose-all", noArguments, false},
 	Move:         {"move", partitionAndTargets, false},
 	Cancel:       {"cancel", partitionOnly, false},
+	Clog:         {"clog", oneTarget, true},
+	CrashInTurn:  {"crash-in-turn", oneTarget, true},
+	AskPut:       {"put", targetAndPartition, false},
+	AskGet:       {"get", targetAndPartition, false},
 }
 
 func (v Verb) String() string { return verbForms[v].word }
@@ -280,6 +289,9 @@ func (s *Step) String() string {
 	}
 	if s.Do == DiskSlow {
 		words = append(words, s.Lag.String())
+	}
+	if verbForms[s.Do].args == targetAndPartition {
+		words = append(words, strconv.Itoa(int(s.Partition)))
 	}
 	if s.After > 0 {
 		words = append(words, "after", s.After.String())
@@ -513,6 +525,8 @@ func (s *Step) parseArguments(words []string, setup *Setup) error {
 		return (&intValue{&s.Server, 0, setup.ZKServers - 1}).Set(words[0])
 	case partitionOnly, partitionAndTargets:
 		return s.parseMove(words, setup)
+	case targetAndPartition:
+		return s.parseAsk(words, setup)
 	}
 	if len(words) > 0 {
 		return fmt.Errorf("%v wants nothing more, here is %q", s.Do, words[0])
@@ -576,6 +590,16 @@ func (s *Step) parseMove(words []string, setup *Setup) error {
 		return errors.New("move wants the 1 to 7 nodes to move to")
 	}
 	return s.parseTargets(words, setup)
+}
+
+func (s *Step) parseAsk(words []string, setup *Setup) (err error) {
+	if len(words) != 2 {
+		return fmt.Errorf("%v wants a node and a partition", s.Do)
+	}
+	if s.Partition, err = parsePartition(words[1], setup); err != nil {
+		return err
+	}
+	return s.parseTargets(words[:1], setup)
 }
 
 func (s *Step) parseTargets(words []string, setup *Setup) error {

@@ -94,6 +94,10 @@ func drawStep(t *rapid.T, s *Setup, at time.Duration) Step {
 			step.Targets = drawTargets(t, s, 1, 7)
 		}
 	}
+	if form.args == targetAndPartition {
+		step.Targets = []Target{drawTarget(t, s)}
+		step.Partition = node.PartitionID(rapid.IntRange(0, s.Partitions-1).Draw(t, "partition"))
+	}
 	if rapid.Bool().Draw(t, "later") {
 		step.After = time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "after"))
 	}

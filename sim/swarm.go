@@ -33,6 +33,7 @@ var profiles = []profile{
 	{"elections", []string{"pattern", "process crash"}, 2},
 	{"rough", []string{""}, 2.5},
 	{"disk", []string{"disk", "process crash", "process power loss", "process disk"}, 1.6},
+	{"majority-lost", []string{"majority", "process crash"}, 1},
 }
 
 // Profiles are the names that Draw takes.
@@ -286,9 +287,12 @@ var rawSources = []source{
 // drawSteps lets each source that is on run through the fault phase.
 func (d *swarm) drawSteps() {
 	early := d.share(15, "early") // faults while the cluster forms
-	all := sources
+	all := slices.Concat(sources, patterns)
 	if d.setup.Store == PebbleRaw {
-		all = slices.Concat(sources, rawSources)
+		all = append(all, rawSources...)
+	}
+	if slices.Contains(d.profile.families, "majority") {
+		all = append(all, majorityLost)
 	}
 	for i := range all {
 		f := &all[i]

@@ -26,6 +26,7 @@ type workload struct {
 	// hosts that clients ask; nil: any.
 	hosts   []int
 	stopped bool
+	asks    int    // of schedules, so far
 	calls   uint64 // so far, of everybody; also numbers the values
 	// ended hears of every operation's end.
 	ended func(op linearizability.Operation, outcome linearizability.Outcome)
@@ -59,6 +60,9 @@ func newWorkload(w *World, setup *Setup) *workload {
 
 // start lets the clients begin, each after a while of its own.
 func (l *workload) start() {
+	if l.setup.Workload.Operations == 0 {
+		return // only the schedule asks
+	}
 	for _, c := range l.clients {
 		l.world.After(c.think(), c.ask)
 	}

@@ -195,6 +195,7 @@ const (
 	faultDoorWatchdog
 	faultDoorHeld
 	faultOrder
+	faultCrashInTurn
 
 	faults
 )
@@ -230,7 +231,8 @@ var faultNames = [faults]string{
 	faultDoorWatchdog:  "door-watchdog",        // a session counted as over that nobody had said was
 	faultDoorHeld:      "door-call-held",       // a call waited for the watches to be set again
 
-	faultOrder: "order-overtaken", // a step ran before one that was due earlier
+	faultOrder:       "order-overtaken", // a step ran before one that was due earlier
+	faultCrashInTurn: "crash-in-turn",   // a process died between a turn's commit and its last message
 }
 
 // MaxHosts bounds Config.Hosts.
@@ -437,6 +439,12 @@ func (w *World) Restart(host int) bool {
 // what its disk has not synced a seeded prefix survives, batches whole. A
 // restart under way is called off. It is false if there was nothing to kill.
 func (w *World) Crash(host int) bool { return w.hosts[host].crash() }
+
+// CrashInTurn lets the host's process die in the next turn in which it commits
+// something and has messages to send: a drawn number of them, from 0 to 2, goes
+// out, no other, and the commit is one that no sync covers yet. A heal takes it
+// back while it has not come. It is false if no process is there to die so.
+func (w *World) CrashInTurn(host int) bool { return w.hosts[host].crashInTurn() }
 
 // PowerLoss crashes all hosts at one instant and says how many had a process.
 func (w *World) PowerLoss() int {

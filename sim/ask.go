@@ -1,0 +1,51 @@
+package sim
+
+import (
+	"fmt"
+	"strconv"
+
+	"dkv/linearizability"
+	"dkv/node"
+)
+
+// scriptClient is the first of the clients that a schedule's steps ask through.
+const scriptClient = 400
+
+// ask lets a client ask for the key that stands for a partition, once. What it
+// hears is in the history, as everybody's is.
+func (r *run) ask(host int, do Verb, p node.PartitionID) {
+	l := r.load
+	key := keyIn(p, r.setup.Partitions)
+	op := linearizability.Operation{Client: scriptClient + l.asks, Key: key, Kind: linearizability.Get}
+	request := node.Request{Kind: node.RequestGet, Key: []byte(key), Timeout: r.setup.Workload.Timeout}
+	l.asks++
+	number := l.asks
+	if do == AskPut {
+		op.Kind, request.Kind = linearizability.Put, node.RequestPut
+		op.Value = "s" + strconv.Itoa(number)
+		request.Value = []byte(op.Value)
+	}
+	r.note("client %d asks %s: %s", number, HostName(host), askWords(do, op.Value, p))
+	l.submit(host, op, request, func(resp node.Response, outcome linearizability.Outcome) {
+		r.note("client %d hears of %s: %s", number, askWords(do, op.Value, p), answerWords(do, resp, outcome))
+	})
+}
+
+func askWords(do Verb, value string, p node.PartitionID) string {
+	if do == AskPut {
+		return fmt.Sprintf("put %s in partition %d", value, p)
+	}
+	return fmt.Sprintf("get of partition %d", p)
+}
+
+func answerWords(do Verb, resp node.Response, outcome linearizability.Outcome) string {
+	switch {
+	case outcome != linearizability.OK && resp.Reason != "":
+		return outcome.String() + " (" + resp.Reason + ")"
+	case outcome != linearizability.OK || do == AskPut:
+		return outcome.String()
+	case !resp.Found:
+		return "nothing is there"
+	}
+	return string(resp.Value)
+}
