@@ -1,0 +1,96 @@
+package sim
+
+import (
+	goflag "flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dkv/node"
+)
+
+var flagUpdate = goflag.Bool("update", false, "rewrite what the scenarios are to show")
+
+// TestScenarios runs the classic figures, each a schedule with its story, and
+// compares what is of note with what stands beside it. -update rewrites that;
+// whoever does explains the difference.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/scenarios/*.txt")
+	if err != nil || len(files) < 9 {
+		t.Fatalf("%d scenarios, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			s, err := readSchedule(filepath.Join("sim", file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkScenario(t, s, strings.TrimSuffix(file, ".txt")+".golden")
+		})
+	}
+}
+
+func checkScenario(t *testing.T, s *Schedule, golden string) {
+	var b strings.Builder
+	r, err := Run(s, RunOptions{Note: func(at time.Duration, what string) {
+		if notable(what) {
+			fmt.Fprintf(&b, "%12v  %s\n", at.Round(time.Microsecond), what)
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Violations) > 0 {
+		t.Fatalf("%v\n%s", r.Violations, b.String())
+	}
+	if *flagUpdate {
+		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); got != string(want) {
+		t.Errorf("%s\nThis differs from %s (go test ./sim -run TestScenarios -update rewrites it).", firstUnequal(string(want), got), golden)
+	}
+}
+
+// firstUnequal shows where two texts part.
+func firstUnequal(want, got string) string {
+	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return fmt.Sprintf("line %d was  %s\nline %d is   %s", i+1, a[i], i+1, b[i])
+		}
+	}
+	return fmt.Sprintf("%d lines were, %d are", len(a), len(b))
+}
+
+// notableEvents are those of a node that tell a scenario's story: who reigns
+// when, what happened to logs and moves, and what ZooKeeper said.
+var notableEvents = []node.EventKind{
+	node.EventReignStarted, node.EventReignActive, node.EventReignEnded, node.EventQuiet, node.EventResumed,
+	node.EventCut, node.EventLogCopied, node.EventSnapshotSent, node.EventSnapshotInstalled, node.EventSnapshotSkipped, node.EventJointActive,
+	node.EventMoveFinished, node.EventMoveCancelled, node.EventBump, node.EventTakeOver, node.EventHandOver,
+	node.EventReadRefused, node.EventLayoutConflict, node.EventLayoutUnknown, node.EventAppliedUnanswered,
+	node.EventStaleReplaced, node.EventSessionExpired, node.EventPromiseRejected, node.EventFailed,
+}
+
+// notable says whether a note belongs to a scenario's output: the fault steps,
+// the lives of processes, the clients of the schedule, and notable events.
+func notable(what string) bool {
+	_, event, found := strings.Cut(what, ": ")
+	if !found || strings.HasPrefix(what, "at ") && !strings.Contains(what, " put ") && !strings.Contains(what, " get ") || strings.HasPrefix(what, "over") || strings.HasPrefix(what, "client ") {
+		return true
+	}
+	word, _, _ := strings.Cut(event, " ")
+	return strings.HasPrefix(what, "n") && slices.ContainsFunc(notableEvents, func(k node.EventKind) bool { return k.String() == word })
+}
