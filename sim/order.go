@@ -19,6 +19,12 @@ type Order struct {
 	// Window is how far apart steps may be due and still change places: no step
 	// is late by more. With 0 only those of one instant do.
 	Window time.Duration
+
+	// Of Steered: the time from which choices count, which of them are not the
+	// first candidate, and a crash.
+	From  time.Duration
+	Picks Picks
+	Crash CrashPoint
 }
 
 // OrderMode names a way to order steps.
@@ -34,6 +40,9 @@ const (
 	// choices in a span, each bug that needs d orderings in that span shows with
 	// a chance of at least 1/(n·k^(d-1)).
 	PCT OrderMode = "pct"
+	// Steered lets certain deliveries overtake others, and a node crash after a
+	// certain step: it is how Enumerate writes down one execution.
+	Steered OrderMode = "steered"
 )
 
 // maxWindow bounds Order.Window: what is this late is a slow machine, which is
@@ -42,8 +51,8 @@ const maxWindow = time.Second
 
 func (o Order) validate() error {
 	switch {
-	case o.Mode != "" && o.Mode != FIFO && o.Mode != PCT:
-		return fmt.Errorf("sim: Order.Mode is %q; want %s or %s", o.Mode, FIFO, PCT)
+	case o.Mode != "" && o.Mode != FIFO && o.Mode != PCT && o.Mode != Steered:
+		return fmt.Errorf("sim: Order.Mode is %q; want %s, %s or %s", o.Mode, FIFO, PCT, Steered)
 	case o.Window < 0 || o.Window > maxWindow:
 		return fmt.Errorf("sim: Order.Window is %v; want 0 to %v", o.Window, maxWindow)
 	case o.Depth < 0 || o.Span < 0:
@@ -86,6 +95,10 @@ type ordering struct {
 	// overtook hears of each step that runs before one that is due earlier, or
 	// was asked for earlier at one time.
 	overtook func()
+	// before, if not nil, runs between two steps.
+	before func()
+	// onTake, if not nil, hears of each step that is about to run.
+	onTake func(at *slot)
 
 	ready      []entry // out of the heap, by (time, sequence); some may be dead
 	candidates []entry
@@ -103,6 +116,9 @@ func (o *ordering) next(s *Scheduler) (at time.Duration, ok bool) {
 
 // take removes the step that is to run; ok is false without one.
 func (o *ordering) take(s *Scheduler) (e entry, ok bool) {
+	if o.before != nil {
+		o.before()
+	}
 	o.gather(s)
 	if len(o.ready) == 0 {
 		return entry{}, false
@@ -116,6 +132,9 @@ func (o *ordering) take(s *Scheduler) (e entry, ok bool) {
 		o.overtook()
 	}
 	o.ready = slices.Delete(o.ready, i, i+1)
+	if o.onTake != nil {
+		o.onTake(&s.slots[chosen.slot])
+	}
 	return chosen, true
 }
 

@@ -25,6 +25,7 @@ type RunOptions struct {
 	Pause func(w *World) (goOn bool)
 
 	scene *sceneRecorder // of a report; nil: nobody wants one
+	trail *trail // of a steered run; nil: nobody wants it
 }
 
 // Result is what a run was and what it showed.
@@ -80,6 +81,9 @@ func runProcesses(s *Schedule, o RunOptions, newProcess func(int, node.Config, n
 	}
 	defer world.Close()
 	r.world = world
+	if s.Setup.Order.Mode == Steered {
+		world.scheduler.order = newSteered(world, s.Setup.Order, o.trail)
+	}
 	r.load = newWorkload(world, r.setup)
 	r.load.ended = r.onOperation
 	r.scripts = newZKScripts(world, s.Setup.ZKScripts, r.note)

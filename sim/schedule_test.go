@@ -31,6 +31,14 @@ func drawSetup(t *rapid.T) Setup {
 			*v = switchValue(rapid.Bool().Draw(t, f.line))
 		case *modeValue:
 			*v = modeValue(rapid.SampledFrom([]netsim.Mode{netsim.Stream, netsim.Datagram}).Draw(t, f.line))
+		case *picksValue:
+			if rapid.Bool().Draw(t, "picks") {
+				*v = picksValue(Picks("").with(rapid.IntRange(0, 99).Draw(t, "choice"), 2).with(100, 1))
+			}
+		case *crashValue:
+			if rapid.Bool().Draw(t, "crash") {
+				*v = crashValue{Host: rapid.IntRange(0, 8).Draw(t, "host"), Step: rapid.IntRange(1, 99).Draw(t, "step"), Restart: time.Second}
+			}
 		case *wordValue:
 			*v.v = rapid.SampledFrom(v.words).Draw(t, f.line)
 		default:
@@ -41,6 +49,7 @@ func drawSetup(t *rapid.T) Setup {
 	s.LatencyMean = max(s.LatencyMean, s.LatencyMin)
 	s.Sync.Max = max(s.Sync.Max, s.Sync.Min)
 	s.Order.Window = min(s.Order.Window, maxWindow)
+	s.Order.Crash.Host = min(s.Order.Crash.Host, s.Nodes-1)
 	w := &s.Workload
 	w.Get, w.Put, w.Delete, w.Conditional = w.Get/4, w.Put/4, w.Delete/4, 0
 	w.Conditional = 100 - w.Get - w.Put - w.Delete

@@ -198,11 +198,14 @@ var header = []headerField{
 	{"zk-door", "rewatch", func(s *Setup) textValue { return (*rateValue)(&s.Door.Rewatch) }},
 	{"turn", "", func(s *Setup) textValue { return &intValue{&s.Turn, 1, 256} }},
 	{"order", "mode", func(s *Setup) textValue {
-		return &wordValue{(*string)(&s.Order.Mode), []string{string(FIFO), string(PCT)}}
+		return &wordValue{(*string)(&s.Order.Mode), []string{string(FIFO), string(PCT), string(Steered)}}
 	}},
 	{"order", "depth", func(s *Setup) textValue { return &intValue{&s.Order.Depth, 1, 100} }},
 	{"order", "span", func(s *Setup) textValue { return &intValue{&s.Order.Span, 1, 1_000_000} }},
 	{"order", "window", func(s *Setup) textValue { return &durationValue{&s.Order.Window, 0} }},
+	{"order", "from", func(s *Setup) textValue { return &durationValue{&s.Order.From, 0} }},
+	{"order", "picks", func(s *Setup) textValue { return (*picksValue)(&s.Order.Picks) }},
+	{"order", "crash", func(s *Setup) textValue { return (*crashValue)(&s.Order.Crash) }},
 	{"workload", "calls", func(s *Setup) textValue {
 		return &wordValue{(*string)(&s.Workload.Source), []string{string(Drawn), string(Listed)}}
 	}},
@@ -239,6 +242,9 @@ func (s *Setup) validate() error {
 		return fmt.Errorf("sync max=%v is below min=%v", s.Sync.Max, s.Sync.Min)
 	case w.Get+w.Put+w.Delete+w.Conditional != 100:
 		return fmt.Errorf("the mix adds up to %d, not to 100", w.Get+w.Put+w.Delete+w.Conditional)
+	}
+	if c := s.Order.Crash; c.Step > 0 && c.Host >= s.Nodes {
+		return fmt.Errorf("order crash=%v with %d nodes", c, s.Nodes)
 	}
 	return s.Order.validate()
 }

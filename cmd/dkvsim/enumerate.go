@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"dkv/sim"
+
+	"github.com/spf13/cobra"
+)
+
+func enumerateCommand() *cobra.Command {
+	e := sim.Tiny()
+	var schedule, report string
+	var budget time.Duration
+	cmd := &cobra.Command{
+		Use:   "enumerate",
+		Short: "Run every order of deliveries and every crash of a tiny cluster, within bounds",
+		Long: `enumerate runs all executions of a tiny cluster within bounds: the orders in which
+messages are delivered, and the points at which one node crashes, with a restart
+at once or later. It says what the bounds were, how many executions there were,
+and stops at the first that breaks a promise, which it writes down as a schedule.
+
+Exit status: 0 if all executions passed, 3 if it ended before its bounds did, else
+by the worst class that fired, as for run.`,
+		Example: `  dkvsim enumerate
+  dkvsim enumerate --deviations 2 --choices 40 --crash-steps 60 --crash-deviations 1`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if schedule != "" {
+				text, err := os.ReadFile(schedule)
+				if err != nil {
+					return err
+				}
+				if e.Base, err = sim.ParseSchedule(string(text)); err != nil {
+					return err
+				}
+			}
+			return enumerate(e, budget, report)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&schedule, "schedule", "", "explore the schedule in this file (default: three nodes, one partition, a put and a get)")
+	f.StringVar(&report, "report", "", "write the files of a failed execution below this directory (default: a new temporary one)")
+	f.DurationVar(&budget, "budget", 0, "end after this long (default: at the bounds)")
+	f.DurationVar(&e.From, "from", e.From, "the virtual time from which choices and steps count")
+	f.DurationVar(&e.Window, "window", e.Window, "how far apart deliveries may be due and still change places")
+	f.IntVar(&e.Choices, "choices", e.Choices, "how many choices of an execution may deviate")
+	f.IntVar(&e.Deviations, "deviations", e.Deviations, "by how much an execution without a crash may deviate in all")
+	f.IntVar(&e.CrashSteps, "crash-steps", e.CrashSteps, "after how many first steps of each node it may crash (0: no crash)")
+	f.IntVar(&e.CrashDeviations, "crash-deviations", e.CrashDeviations, "by how much an execution with a crash may deviate in all")
+	f.IntVar(&e.MaxRuns, "max-runs", e.MaxRuns, "end after so many executions")
+	return cmd
+}
+
+func enumerate(e *sim.Enumeration, budget time.Duration, report string) error {
+	fmt.Println(e)
+	begun, said := time.Now(), time.Now()
+	found, err := e.Run(func(runs int) bool {
+		if time.Since(said) > 10*time.Second {
+			said = time.Now()
+			fmt.Fprintf(os.Stderr, "%d executions in %v\n", runs, time.Since(begun).Round(time.Second))
+		}
+		return budget == 0 || time.Since(begun) < budget
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%v wall=%v\n", found, time.Since(begun).Round(time.Millisecond))
+	if found.Failed == nil {
+		if !found.Complete {
+			return tooCalm
+		}
+		return nil
+	}
+	if report == "" {
+		if report, err = os.MkdirTemp("", "dkv-sim-"); err != nil {
+			return err
+		}
+	}
+	if report, err = filepath.Abs(report); err != nil {
+		return err
+	}
+	files, err := sim.WriteReport(report, found.Failed)
+	if err != nil {
+		return err
+	}
+	fmt.Print(sim.EnumerationFailure(found.Failed, files))
+	return statusOf(found.Failed.Classes)
+}
