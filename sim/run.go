@@ -25,7 +25,7 @@ type RunOptions struct {
 	Pause func(w *World) (goOn bool)
 
 	scene *sceneRecorder // of a report; nil: nobody wants one
-	trail *trail // of a steered run; nil: nobody wants it
+	trail *trail         // of a steered run; nil: nobody wants it
 }
 
 // Result is what a run was and what it showed.
