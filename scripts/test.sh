@@ -36,15 +36,20 @@ units() {
 	gotest -timeout=8m -skip='^TestProcesses$' $packages
 }
 
+# What is slow because of another program, a JVM or a browser, was tested before
+# and shows the race detector nothing of ours that the rest does not.
+others='^TestProcesses$|^TestLockstep|^TestSuiteOnReal|^TestZKCli|^TestWordsRead|OnAnEnsemble$|^TestBrowser|^TestJepsensHistories'
+
 race() {
 	if ! command -v "$(go env CC)" >/dev/null; then
 		skipped+=("the race detector: no C compiler")
 		return
 	fi
-	CGO_ENABLED=1 gotest -race -timeout=8m -skip='^TestProcesses$' "${concurrent[@]}"
+	CGO_ENABLED=1 gotest -race -timeout=8m -skip="$others" "${concurrent[@]}"
 }
 
-# Every seed runs twice and has to take the same steps. Seeds that passed are counted in the tables; only the others are shown.
+# Every seed runs twice and has to take the same steps. Seeds that passed are
+# counted in the tables; only the others are shown.
 campaign() {
 	gotest ./sim -v -seeds="$1" -twice -timeout=8m | { grep -v '^seed=.* result=ok' || true; }
 }

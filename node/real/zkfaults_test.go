@@ -400,12 +400,12 @@ func (w *watcher) read(path string) {
 // connection breaks: reading again after each reconnect finds all changes, and
 // afterwards every watch is armed.
 func testManyWatches(t *testing.T, z *zkTarget) {
-	const watches, perMulti = 400, 200 // of 700 bytes and more: three packets
+	const watches, perMulti = 160, 80 // of 900 bytes and more: two packets
 	root, p := z.root(t), newProxy(t, z.address)
 	w := &watcher{seen: map[string]string{}}
 	var creates []any
 	for i := range watches {
-		w.paths = append(w.paths, fmt.Sprintf("%s/%s-%04d", root, strings.Repeat("w", 700), i))
+		w.paths = append(w.paths, fmt.Sprintf("%s/%s-%04d", root, strings.Repeat("w", 900), i))
 		creates = append(creates, &zk.CreateRequest{Path: w.paths[i], Data: []byte("0"), Acl: zk.WorldACL(zk.PermAll)})
 	}
 	for part := range slices.Chunk(creates, perMulti) {
