@@ -349,7 +349,7 @@ func (r *ednReader) escape(e *ednElement) error {
 	return nil
 }
 
-// codePoint reads the digits of \uXXXX; the half of a pair that came before it
+// codePoint reads the four digits after \u; the half of a pair that came before it
 // is made whole.
 func (r *ednReader) codePoint(e *ednElement, at place) error {
 	var n rune

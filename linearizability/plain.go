@@ -124,18 +124,7 @@ func prunePlain(f *facts) []keptOp {
 			changed = changed || op.conditional() // else it says nothing new
 		}
 	}
-	kept := make([]keptOp, 0, len(f.ops))
-	for i, op := range f.ops {
-		if !keep[i] {
-			continue
-		}
-		until := op.Return
-		if !op.answered() {
-			until = closes[i]
-		}
-		kept = append(kept, keptOp{int32(i), op.Call, until})
-	}
-	return kept
+	return f.kept(keep, closes)
 }
 
 func (f *facts) explainsAny(op *Operation, said []evidence) bool {

@@ -33,7 +33,12 @@ type keptOp struct {
 // returning at the end.
 func prune(f *facts) []keptOp {
 	closes := f.earliestReads()
-	keep := f.matters(closes)
+	return f.kept(f.matters(closes), closes)
+}
+
+// kept lists the operations to keep, each with its end: its return if it was
+// answered, else where closes puts it.
+func (f *facts) kept(keep []bool, closes []Stamp) []keptOp {
 	kept := make([]keptOp, 0, len(f.ops))
 	for i, op := range f.ops {
 		if !keep[i] {
