@@ -2,7 +2,8 @@
 # Measures a fresh cluster of five nodes on this machine, on ports of its own:
 # scripts/bench.sh [FLAGS OF dkv bench]. BENCH_PORT moves the ports. Then, with
 # the cluster gone, zkserver beside Apache's server and the tree of zksim alone,
-# and how long the check of histories takes.
+# how long the check of histories takes, and the simulator: seeds and nodes of a
+# core, and where the time of a seed goes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -39,3 +40,11 @@ go test ./zksim/zkserver -run='^$' -bench='^Benchmark(Set|Get)$' -benchtime=2s |
 go test ./zksim -run='^$' -bench='^BenchmarkTree$/^mix$|^BenchmarkOperations$' | grep '^Benchmark'
 printf '\n== linearizability\n'
 go test ./cmd/dkvsim -count=1 -v -run='^TestFigures$' -args -figures | grep -v '^=== \|^--- PASS\|^PASS\|^ok'
+printf '\n== simulator, one core: seeds of five nodes and 60 virtual seconds; clusters of 5, 15 and 50 nodes; the profile of the seeds\n'
+go test -c -o "$dir/sim.test" ./sim
+(
+	cd sim
+	GOMAXPROCS=1 "../$dir/sim.test" -test.run='^$' -test.bench='^BenchmarkSeeds$' -test.benchtime=20s -test.cpuprofile="../$dir/sim.prof" | grep '^Benchmark'
+	GOMAXPROCS=1 "../$dir/sim.test" -test.run='^$' -test.bench='^BenchmarkNodes$' -test.benchtime=1000000x | grep '^Benchmark'
+)
+go tool pprof -top -cum -nodecount=40 "$dir/sim.test" "$dir/sim.prof" 2>/dev/null | tail -n +5

@@ -1,0 +1,84 @@
+package sim
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// BenchmarkSeeds runs seeds of the default profile from their schedules to
+// their verdicts, as a campaign does on one core: those that draw five nodes,
+// stretched to 60 virtual seconds with as many more operations. An operation is
+// a seed.
+func BenchmarkSeeds(b *testing.B) {
+	const virtual = 60 * time.Second
+	var events uint64
+	var passed time.Duration
+	seed := uint64(0)
+	b.ReportAllocs()
+	for range b.N {
+		b.StopTimer()
+		s := fiveNodes(b, &seed)
+		stretch := virtual - 2*time.Second // about what the other phases take
+		s.Setup.Workload.Operations = int(int64(s.Setup.Workload.Operations) * int64(stretch) / int64(s.Setup.Phases.Faults))
+		s.Setup.Phases.Faults = stretch
+		b.StartTimer()
+		r, err := Run(s, RunOptions{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if len(r.Classes) > 0 {
+			b.Errorf("seed %d fails: %v", seed, r.Violations)
+		}
+		events += r.Events
+		passed += r.Virtual
+	}
+	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Hours(), "seeds/h")
+	b.ReportMetric(passed.Seconds()/float64(b.N), "virtual-s/op")
+	b.ReportMetric(megabytes(), "MB-of-process")
+}
+
+// fiveNodes draws schedules of the seeds that follow until one has five nodes.
+func fiveNodes(b *testing.B, seed *uint64) *Schedule {
+	for {
+		*seed++
+		s, err := Draw(*seed, "default")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if s.Setup.Nodes == 5 {
+			return s
+		}
+	}
+}
+
+// BenchmarkNodes is a formed cluster of so many nodes, each with two clients
+// and without faults; an operation is an event.
+func BenchmarkNodes(b *testing.B) {
+	for _, nodes := range []int{5, 15, 50} {
+		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
+			cfg := Config{Seed: 1, Hosts: nodes}
+			cfg.Node.Partitions = 64
+			w := cluster(b, cfg)
+			defer w.Close()
+			busy(w, 2*nodes)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for end := w.Events() + uint64(b.N); w.Events() < end; {
+				w.Step()
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(megabytes(), "MB-of-process")
+		})
+	}
+}
+
+// megabytes is what the process has of the system's memory: that of its
+// greatest moment, more or less.
+func megabytes() float64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.Sys) / (1 << 20)
+}
