@@ -37,7 +37,7 @@ func (l *link) sendDatagram(frame []byte) {
 	d := n.takeDatagram()
 	d.link, d.frame, d.sequence = l, frame, l.sent
 	l.route(&d.packet, now)
-	l.after(d.due-now, d.onArrive)
+	l.post(d.due-now, d.onArrive)
 }
 
 // lostOnSend decides, and counts, what never leaves; what leaves is in flight.
@@ -110,7 +110,7 @@ func (n *Network) arrive(d *datagram) {
 	if p.marks&markDuplicate == 0 && l.hit(l.rates.duplicate, drawDuplicate, p.sequence) && l.admit(len(p.frame)) {
 		n.stats.Duplicated++
 		d.marks |= markDuplicate
-		l.after(l.within(n.cfg.Duplicate, drawDuplicateAfter, p.sequence), d.onArrive)
+		l.post(l.within(n.cfg.Duplicate, drawDuplicateAfter, p.sequence), d.onArrive)
 	} else {
 		n.freeDatagram(d)
 	}
@@ -124,6 +124,6 @@ func (l *link) onUnclogged(ended *Fault) {
 	l.held = nil
 	for _, d := range held {
 		ended.tookEffect()
-		l.after(0, d.onArrive)
+		l.post(0, d.onArrive)
 	}
 }

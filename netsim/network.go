@@ -25,6 +25,8 @@ type Scheduler interface {
 type LinkScheduler interface {
 	Scheduler
 	AfterOn(from, to HostID, d time.Duration, fn func()) (stop func())
+	// PostOn is AfterOn for what nobody will stop.
+	PostOn(from, to HostID, d time.Duration, fn func())
 }
 
 // Random is a keyed random source: equal arguments give an equal result, and
@@ -230,6 +232,15 @@ func (l *link) after(d time.Duration, fn func()) (stop func()) {
 		return n.byLink.AfterOn(l.from.id, l.to.id, d, fn)
 	}
 	return l.net.scheduler.After(d, fn)
+}
+
+// post is after for what nobody will stop.
+func (l *link) post(d time.Duration, fn func()) {
+	if n := l.net; n.byLink != nil {
+		n.byLink.PostOn(l.from.id, l.to.id, d, fn)
+		return
+	}
+	l.net.scheduler.After(d, fn)
 }
 
 // link returns the link between two hosts, made on first use.

@@ -268,7 +268,7 @@ func (l *link) learnNow() {
 	}
 	l.enter(idle)
 	life := l.from.life
-	l.after(0, func() {
+	l.post(0, func() {
 		if l.from.life == life {
 			l.tellSender()
 		}

@@ -73,10 +73,13 @@ func (d *doors) sync() {
 	}
 }
 
-func (d *doors) Now() time.Duration       { return d.now }
-func (d *doors) Send(_ Peer, m *Envelope) { d.sent = append(d.sent, m) }
-func (d *doors) Observe(e Event)          { d.events = append(d.events, e) }
-func (d *doors) Uint64() uint64           { d.chance += 0x9e3779b97f4a7c15; return d.chance }
+func (d *doors) Now() time.Duration { return d.now }
+func (d *doors) Send(_ Peer, m *Envelope) {
+	sent := *m
+	d.sent = append(d.sent, &sent)
+}
+func (d *doors) Observe(e Event) { d.events = append(d.events, e) }
+func (d *doors) Uint64() uint64  { d.chance += 0x9e3779b97f4a7c15; return d.chance }
 
 func (d *doors) After(wait time.Duration, fn func()) (stop func()) {
 	t := &timer{d.now + wait, fn}

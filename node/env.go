@@ -63,8 +63,8 @@ type Peer struct {
 // What arrives, arrives whole, at (*Node).OnMessage. That a peer seems gone is
 // told to (*Node).OnPeerLost, a hint that may be wrong or absent.
 type Network interface {
-	// Send hands over a message. The message and all it points to are
-	// immutable from then on.
+	// Send hands over a message. The envelope may be used again once Send has
+	// returned; what its Body points to is immutable from then on.
 	Send(to Peer, m *Envelope)
 }
 

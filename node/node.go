@@ -29,8 +29,10 @@ type Node struct {
 	assignments []Assignment
 	replicas    []*replica
 
-	turn     turn
-	sent     uint64 // transmissions of this boot, for Counter
+	turn                     turn
+	sent                     uint64 // transmissions of this boot, for Counter
+	hearts, probes, confirms beats
+
 	voteSeq  uint64
 	voteSoon bool
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"time"
@@ -25,6 +26,7 @@ type planner struct {
 	targets []ring.Target // of the layout's members
 	members []layout.Member
 	askedAt time.Duration // when a peer was last asked for its copy
+	adopted []byte        // the layout adopted last, as the znode holds it
 }
 
 func (n *Node) layoutPath() string { return n.root() + "/layout" }
@@ -189,8 +191,13 @@ func (n *Node) onLayoutRead(data []byte, stat Stat, err error) {
 	}
 }
 
-// takeLayout decodes what was read and judges it.
+// takeLayout decodes what was read, unless it is what was adopted last, and
+// judges it.
 func (n *Node) takeLayout(data []byte, version int32) {
+	if n.layout != nil && version == n.layout.Version() && bytes.Equal(data, n.planner.adopted) {
+		n.resolveTried(n.layout)
+		return
+	}
 	l, err := layout.Decode(data)
 	if err == nil && l.Version() != version {
 		l, err = nil, errors.New("its version is not the znode's: it was written by another hand")
@@ -261,6 +268,7 @@ func (n *Node) adopt(l *layout.Layout) {
 		return
 	}
 	first := n.layout == nil
+	n.planner.adopted = data
 	n.turn.batch.Put(keyLayout, data)
 	if first {
 		n.cluster = l.Cluster()

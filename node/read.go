@@ -36,8 +36,11 @@ func (g *reign) takeRead(w *work) {
 // turn, one frame a peer.
 func (n *Node) sendConfirmations() {
 	reading := n.turn.reading
+	if len(reading) == 0 {
+		return
+	}
 	n.turn.reading = nil
-	beats := newBeats(n, BeatConfirm)
+	beats := &n.confirms
 	for _, r := range reading {
 		r.reading = false
 		g := r.reign
@@ -49,7 +52,7 @@ func (n *Node) sendConfirmations() {
 		}
 		g.serveReads() // alone in its quorums, nobody needs to be asked
 	}
-	beats.send()
+	beats.send(n, BeatConfirm)
 }
 
 // confirmedBy notes that f answered, with no higher promise, a transmission of
@@ -118,37 +121,38 @@ func (r *replica) get(key []byte) Response {
 	return Response{Outcome: Done, Found: version != 0, Version: version, Value: value, Index: r.applied}
 }
 
-// beats gathers one Beat a peer.
+// beats gathers one Beat a peer. It is used again and again.
 type beats struct {
-	n    *Node
-	kind BeatKind
 	to   []MemberNumber
 	list []*Beat
+	room int // items that a Beat had lately
 }
-
-func newBeats(n *Node, kind BeatKind) *beats { return &beats{n: n, kind: kind} }
 
 func (b *beats) add(to MemberNumber, item BeatItem) {
 	i := slices.Index(b.to, to)
 	if i < 0 {
 		i = len(b.to)
 		b.to = append(b.to, to)
-		b.list = append(b.list, &Beat{Kind: b.kind, LayoutVersion: b.n.layoutVersion()})
+		b.list = append(b.list, &Beat{Items: make([]BeatItem, 0, b.room)})
 	}
 	b.list[i].Items = append(b.list[i].Items, item)
 }
 
 // send counts the transmissions; reads that arrive later are not covered.
-func (b *beats) send() {
+func (b *beats) send(n *Node, kind BeatKind) {
+	b.room = 1
 	for i, beat := range b.list {
-		beat.Counter = b.n.transmission()
-		b.n.send(b.to[i], beat)
+		beat.Kind, beat.LayoutVersion, beat.Counter = kind, n.layoutVersion(), n.transmission()
+		b.room = max(b.room, len(beat.Items))
+		n.send(b.to[i], beat)
 	}
+	clear(b.list)
+	b.to, b.list = b.to[:0], b.list[:0]
 }
 
 // sendBeats sends every interval's heartbeats, and the probes of quiet reigns.
 func (n *Node) sendBeats() {
-	hearts, probes := newBeats(n, BeatHeart), newBeats(n, BeatProbe)
+	hearts, probes := &n.hearts, &n.probes
 	for _, r := range n.replicas {
 		if r == nil || r.reign == nil || !r.reign.selfKept || r.reign.closing || r.reign.abandoned {
 			continue
@@ -161,8 +165,8 @@ func (n *Node) sendBeats() {
 			to.add(f.member, BeatItem{r.id, r.reign.epoch, r.commit})
 		}
 	}
-	hearts.send()
-	probes.send()
+	hearts.send(n, BeatHeart)
+	probes.send(n, BeatProbe)
 }
 
 // onBeat answers for each partition listed. It never raises promised and never

@@ -3,12 +3,13 @@ package node
 // turn gathers what the events of one turn want of the doors: one batch for
 // the store, what waits for it to be durable, and the messages to peers.
 type turn struct {
-	batch   Batch
-	waiting []func()          // when all that is written so far is durable
-	out     []outgoing        // in order
-	dirty   []*replica        // applied something, or logged something as primary
-	reading []*replica        // took reads that no transmission covers yet
-	overlay map[string][]byte // kv written in this turn; nil value: deleted
+	batch    Batch
+	waiting  []func()          // when all that is written so far is durable
+	out      []outgoing        // in order
+	envelope Envelope          // of the message that is being sent
+	dirty    []*replica        // applied something, or logged something as primary
+	reading  []*replica        // took reads that no transmission covers yet
+	overlay  map[string][]byte // kv written in this turn; nil value: deleted
 
 	committed uint64      // commits made
 	durable   uint64      // the greatest whose done ran
@@ -131,12 +132,15 @@ func (n *Node) onDurable(number uint64, err error) {
 func (n *Node) flush() {
 	out := n.turn.out
 	n.turn.out = n.turn.out[:0]
+	envelope := &n.turn.envelope
 	for i := range out {
 		if peer, ok := n.peer(out[i].to); ok {
-			n.env.Network.Send(peer, &Envelope{From: n.self, FromStore: n.store, ToStore: peer.Store, Body: out[i].body})
+			*envelope = Envelope{From: n.self, FromStore: n.store, ToStore: peer.Store, Body: out[i].body}
+			n.env.Network.Send(peer, envelope)
 		}
 		out[i] = outgoing{}
 	}
+	*envelope = Envelope{}
 }
 
 // peer is where a member can be reached, as far as the layout knows.

@@ -35,7 +35,7 @@ type host struct {
 	cutFromZK bool // by the schedule; a pause cuts too
 
 	decoder *node.Decoder
-	buffer  []byte // in which frames are encoded
+	block   []byte // of which frames are cut
 
 	recovery, turnSize, turnDelay, slowness, vanishes, rewatches, trapSends draws
 }

@@ -3,8 +3,6 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"dkv/netsim"
@@ -18,11 +16,10 @@ func httpAddress(host int) string { return HostName(host) + ":8000" }
 
 // hostAt is the host with this peer address; NoHost if there is none.
 func (w *World) hostAt(address string) int {
-	name, ok := strings.CutSuffix(address, peerPort)
-	if !ok {
-		return NoHost
+	if host, ok := w.addresses[address]; ok {
+		return host
 	}
-	return w.hostNamed(name)
+	return NoHost
 }
 
 // greeter is a process that introduces itself on new connections, as
@@ -74,17 +71,20 @@ func (n netDoor) Send(to node.Peer, m *node.Envelope) {
 	w.network.Send(l.host.netID, w.hosts[host].netID, l.host.encode(m))
 }
 
-// encode makes a frame of the size that it needs: first in a buffer that
-// stays, unless it has grown beyond ordinary frames.
+// encode makes a frame. Frames are cut off one block after another, so that few
+// of them cost an allocation; one that does not fit into the rest of its block
+// has got an array of its own.
 func (h *host) encode(m *node.Envelope) []byte {
-	const ordinary = 64 << 10
-	buffer := node.AppendFrame(h.buffer[:0], m)
-	if cap(buffer) > ordinary {
-		h.buffer = nil
-		return buffer
+	const block, least = 16 << 10, 1 << 10
+	if cap(h.block)-len(h.block) < least {
+		h.block = make([]byte, 0, block)
 	}
-	h.buffer = buffer
-	return slices.Clone(buffer)
+	rest := h.block[len(h.block):]
+	frame := node.AppendFrame(rest, m)
+	if len(frame) <= cap(rest) {
+		h.block = h.block[:len(h.block)+len(frame)]
+	}
+	return frame[:len(frame):len(frame)]
 }
 
 // greet says Hello where a real transport would open a connection. It is false

@@ -101,6 +101,8 @@ type ordering struct {
 	onTake func(at *slot)
 
 	ready      []entry // out of the heap, by (time, sequence); some may be dead
+	gathered   bool    // as of asOf, the scheduler's changes
+	asOf       uint64
 	candidates []entry
 	lanes      []lane
 }
@@ -132,6 +134,7 @@ func (o *ordering) take(s *Scheduler) (e entry, ok bool) {
 		o.overtook()
 	}
 	o.ready = slices.Delete(o.ready, i, i+1)
+	o.gathered = false
 	if o.onTake != nil {
 		o.onTake(&s.slots[chosen.slot])
 	}
@@ -140,6 +143,10 @@ func (o *ordering) take(s *Scheduler) (e entry, ok bool) {
 
 // gather brings all that is due within the window of the first into ready.
 func (o *ordering) gather(s *Scheduler) {
+	if o.gathered && o.asOf == s.changes {
+		return
+	}
+	o.gathered, o.asOf = true, s.changes
 	o.drop(s)
 	for s.settle() {
 		first := s.heap[0].at

@@ -33,11 +33,16 @@ func NewRandom(seed uint64) Random { return Random{seed} }
 // Draw returns the word of a key: equal keys give equal words, different ones
 // independent words, uniform over 64 bits.
 func (r Random) Draw(purpose string, entity, sequence uint64) uint64 {
+	return wordOf(r.key(purpose, entity), sequence)
+}
+
+func (r Random) key(purpose string, entity uint64) uint64 {
 	h := mix(r.seed + 0x9e3779b97f4a7c15)
 	h = mix(h ^ xxhash.Sum64String(purpose))
-	h = mix(h ^ entity + 0xbf58476d1ce4e5b9)
-	return mix(h ^ sequence + 0x94d049bb133111eb)
+	return mix(h ^ entity + 0xbf58476d1ce4e5b9)
 }
+
+func wordOf(key, sequence uint64) uint64 { return mix(key ^ sequence + 0x94d049bb133111eb) }
 
 // Between draws a duration from a range.
 func (r Random) Between(span Range, purpose string, entity, sequence uint64) time.Duration {
@@ -87,11 +92,16 @@ type draws struct {
 	purpose string
 	entity  uint64
 	next    uint64
+	key     uint64 // hash of all but the sequence; 0: not yet made
 }
 
+// word is what Random.Draw says of the next number.
 func (d *draws) word() uint64 {
 	d.next++
-	return d.random.Draw(d.purpose, d.entity, d.next)
+	if d.key == 0 {
+		d.key = d.random.key(d.purpose, d.entity)
+	}
+	return wordOf(d.key, d.next)
 }
 
 func (d *draws) within(span Range) time.Duration {

@@ -17,6 +17,7 @@ type Scheduler struct {
 	slots    []slot
 	free     []uint32 // slots without an entry
 	dead     int      // entries in the heap, or ready, that were stopped
+	changes  uint64   // entries that came or were stopped
 	// order, if not nil, takes steps out of turn.
 	order *ordering
 }
@@ -78,6 +79,7 @@ func (t Timer) Stop() bool {
 	}
 	s.release(t.slot)
 	s.dead++
+	s.changes++
 	s.compact()
 	return true
 }
@@ -94,6 +96,7 @@ func (s *Scheduler) Schedule(d time.Duration, host int, kind Kind, fn func()) Ti
 	at := &s.slots[id]
 	at.fn, at.host, at.link, at.kind = fn, int32(host), 0, kind
 	s.sequence++
+	s.changes++
 	s.push(entry{s.now + max(0, d), s.sequence, id, at.generation})
 	return Timer{s, id, at.generation}
 }
@@ -112,14 +115,27 @@ func (d door) After(delay time.Duration, fn func()) (stop func()) {
 	return func() { t.Stop() }
 }
 
+func (d door) Post(delay time.Duration, fn func()) {
+	d.scheduler.Schedule(delay, NoHost, d.kind, fn)
+}
+
 // networkDoor is the scheduler as the network sees it: it also says on which
 // link something happens.
 type networkDoor struct{ door }
 
 func (d networkDoor) AfterOn(from, to netsim.HostID, delay time.Duration, fn func()) (stop func()) {
+	t := d.on(from, to, delay, fn)
+	return func() { t.Stop() }
+}
+
+func (d networkDoor) PostOn(from, to netsim.HostID, delay time.Duration, fn func()) {
+	d.on(from, to, delay, fn)
+}
+
+func (d networkDoor) on(from, to netsim.HostID, delay time.Duration, fn func()) Timer {
 	t := d.scheduler.Schedule(delay, NoHost, d.kind, fn)
 	d.scheduler.slots[t.slot].link = linkNumber(from, to)
-	return func() { t.Stop() }
+	return t
 }
 
 // linkNumber numbers the links among hosts; linkReceiver takes it apart again.

@@ -149,6 +149,7 @@ type World struct {
 	network   *netsim.Network
 	zookeeper *zksim.Service
 	hosts     []*host
+	addresses map[string]int // of peers, to their hosts
 	operator  *operator
 	counts    [faults]uint64
 
@@ -308,7 +309,7 @@ func New(cfg Config) (*World, error) {
 	}
 	cfg = cfg.withDefaults()
 	trace := NewTrace(cfg.Steps)
-	w := &World{cfg: cfg, random: NewRandom(cfg.Seed), trace: trace, scheduler: NewScheduler(trace)}
+	w := &World{cfg: cfg, addresses: make(map[string]int), random: NewRandom(cfg.Seed), trace: trace, scheduler: NewScheduler(trace)}
 	w.scheduler.order = newOrdering(cfg.Order, w.random, func() { w.count(faultOrder) })
 	var err error
 	if w.network, err = netsim.New(networkDoor{door{w.scheduler, KindNetwork}}, w.random, cfg.Net); err != nil {
@@ -324,6 +325,7 @@ func New(cfg Config) (*World, error) {
 	w.zookeeper = zksim.NewService(door{w.scheduler, KindZooKeeper}, w.random, zk)
 	for i := range cfg.Hosts {
 		w.hosts = append(w.hosts, newHost(w, i))
+		w.addresses[peerAddress(i)] = i
 	}
 	w.operator = newOperator(w)
 	return w, nil

@@ -142,7 +142,7 @@ func (s *Service) ConnectWith(hostName string, timeout time.Duration, h Handler,
 	} else {
 		cl.next = where.draws.below("first server", len(s.servers))
 	}
-	s.sched.After(0, cl.attempt)
+	s.post(0, cl.attempt)
 	return cl
 }
 
@@ -191,8 +191,17 @@ func (cl *Client) Delete(path string, version int32, done func(error)) {
 
 // Set replaces a node's data; version -1 matches any.
 func (cl *Client) Set(path string, data []byte, version int32, done func(Stat, error)) {
-	op := Op{Code: OpSetData, Path: path, Data: slices.Clone(data), Version: version}
+	op := Op{Code: OpSetData, Path: path, Data: kept(data), Version: version}
 	cl.write(op, nil, func(r *reply) { done(r.result.Stat, r.result.Err.err()) })
+}
+
+// kept is a copy of what a server is to keep; more than one takes is only
+// measured.
+func kept(data []byte) []byte {
+	if len(data) >= MaxRequest {
+		return data
+	}
+	return slices.Clone(data)
 }
 
 // Multi does all operations or none. When one fails, err is its code, and the
@@ -289,7 +298,7 @@ func (cl *Client) submit(req *request) {
 }
 
 func (cl *Client) refuse(req *request, code Code) {
-	cl.svc.sched.After(0, func() {
+	cl.svc.post(0, func() {
 		if cl.handler != nil {
 			cl.fail(req, code)
 		}
@@ -333,14 +342,14 @@ func (cl *Client) Close(done func()) {
 	case connecting:
 		waiting := cl.waiting
 		cl.die(ErrClosing)
-		cl.svc.sched.After(0, func() {
+		cl.svc.post(0, func() {
 			cl.failAll(waiting, ErrClosing)
 			if cl.handler != nil {
 				done()
 			}
 		})
 	default:
-		cl.svc.sched.After(0, func() {
+		cl.svc.post(0, func() {
 			if cl.handler != nil {
 				done()
 			}
@@ -361,7 +370,7 @@ func (cl *Client) onClosed(done func()) {
 // happens soon, not inside the call.
 func (cl *Client) Cut() {
 	c := cl.conn
-	cl.svc.sched.After(0, func() {
+	cl.svc.post(0, func() {
 		if c == nil || cl.conn != c {
 			return
 		}

@@ -14,6 +14,14 @@ type Scheduler interface {
 	After(d time.Duration, fn func()) (stop func())
 }
 
+// A Poster is a Scheduler that can do without a stop. If the Scheduler is one,
+// Post is called instead of After for what nobody will stop, which is nearly
+// everything.
+type Poster interface {
+	Scheduler
+	Post(d time.Duration, fn func())
+}
+
 // Random is keyed randomness: equal arguments give equal draws, different ones
 // independent draws, uniform over all 64 bits.
 type Random interface {
@@ -165,16 +173,21 @@ func (c *Config) validate() error {
 type draws struct {
 	rand   Random
 	entity uint64
-	next   map[string]uint64
+	next   map[string]*uint64
 }
 
 func newDraws(r Random, entity uint64) *draws {
-	return &draws{rand: r, entity: entity, next: make(map[string]uint64)}
+	return &draws{rand: r, entity: entity, next: make(map[string]*uint64)}
 }
 
 func (d *draws) word(purpose string) uint64 {
-	n := d.next[purpose]
-	d.next[purpose] = n + 1
+	next := d.next[purpose]
+	if next == nil {
+		next = new(uint64)
+		d.next[purpose] = next
+	}
+	n := *next
+	*next++
 	return d.rand.Draw(purpose, d.entity, n)
 }
 

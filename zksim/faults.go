@@ -172,7 +172,7 @@ func (v *server) leaveWithin(bound time.Duration) {
 		return
 	}
 	epoch := v.svc.epoch
-	v.svc.sched.After(v.draws.within("notice after", Range{0, bound}), func() {
+	v.svc.post(v.draws.within("notice after", Range{0, bound}), func() {
 		if v.svc.phase == electing && v.svc.epoch == epoch {
 			v.leave()
 		}

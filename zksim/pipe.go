@@ -36,7 +36,8 @@ type pipe struct {
 	queue     []message
 	scheduled bool
 	dropped   bool
-	held      bool // in its host's list, to be started at a heal
+	held      bool   // in its host's list, to be started at a heal
+	onDue     func() // pump, one closure a pipe
 }
 
 type message struct {
@@ -69,7 +70,10 @@ func (p *pipe) start() {
 		return
 	}
 	p.scheduled = true
-	p.c.svc.sched.After(max(0, p.queue[0].due-p.c.svc.sched.Now()), p.pump)
+	if p.onDue == nil {
+		p.onDue = p.pump
+	}
+	p.c.svc.post(max(0, p.queue[0].due-p.c.svc.sched.Now()), p.onDue)
 }
 
 func (p *pipe) pump() {

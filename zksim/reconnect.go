@@ -19,10 +19,10 @@ func (cl *Client) attempt() {
 	switch {
 	case cl.host.cut&(1<<v.id) != 0:
 		cl.svc.count(hostCut)
-		cl.svc.sched.After(cl.svc.cfg.DialTimeout, cl.onAttemptFailed)
+		cl.svc.post(cl.svc.cfg.DialTimeout, cl.onAttemptFailed)
 	case !v.up:
 		cl.svc.count(serviceDown)
-		cl.svc.sched.After(cl.host.draws.within("refused", cl.svc.cfg.Latency), cl.onAttemptFailed)
+		cl.svc.post(cl.host.draws.within("refused", cl.svc.cfg.Latency), cl.onAttemptFailed)
 	default:
 		cl.open(v)
 	}
@@ -43,7 +43,7 @@ func (cl *Client) open(v *server) {
 	if cl.options.Unguarded {
 		patience = cl.timeout * 20 / 3
 	}
-	s.sched.After(patience, func() {
+	s.post(patience, func() {
 		if cl.conn == c && cl.state == connecting {
 			if cl.options.Unguarded {
 				s.count(unguardedStall)
@@ -69,7 +69,7 @@ func (cl *Client) onAttemptFailed() {
 	waiting := cl.waiting
 	cl.waiting = nil
 	cl.svc.count(reconnectPause)
-	cl.svc.sched.After(cl.host.draws.within("reconnect", cl.svc.cfg.Reconnect), cl.attempt)
+	cl.svc.post(cl.host.draws.within("reconnect", cl.svc.cfg.Reconnect), cl.attempt)
 	cl.failAll(waiting, ErrNoServer)
 }
 
@@ -95,7 +95,7 @@ func (cl *Client) onConnected(c *conn, req *request, expired bool) {
 		cl.restoreWatches()
 		cl.sendAll(waiting)
 	}
-	cl.svc.sched.After(cl.timeout/3, func() { cl.ping(c) })
+	cl.svc.post(cl.timeout/3, func() { cl.ping(c) })
 	cl.handler.SessionEvent(HasSession)
 }
 
@@ -120,7 +120,7 @@ func (cl *Client) onExpired() {
 		clear(cl.watchExist)
 		clear(cl.watchChild)
 		clear(cl.watchStaying)
-		cl.svc.sched.After(0, cl.attempt)
+		cl.svc.post(0, cl.attempt)
 		cl.handler.SessionEvent(Expired)
 		return
 	}
@@ -177,7 +177,7 @@ func (cl *Client) ping(c *conn) {
 		return
 	}
 	s := cl.svc
-	s.sched.After(cl.timeout/3, func() { cl.ping(c) })
+	s.post(cl.timeout/3, func() { cl.ping(c) })
 	if !c.cut() {
 		if !c.closed {
 			c.server.onPing(c)
@@ -188,7 +188,7 @@ func (cl *Client) ping(c *conn) {
 	s.count(hostCut)
 	heard := cl.lastHeard
 	patience := max(0, heard+2*cl.timeout/3-s.sched.Now())
-	s.sched.After(patience, func() {
+	s.post(patience, func() {
 		if cl.conn == c && cl.lastHeard == heard {
 			cl.dropConn()
 			cl.disconnected()
@@ -226,7 +226,7 @@ func (cl *Client) disconnected() {
 			cl.svc.count(reconnectPause)
 			pause = cl.host.draws.within("reconnect", cl.svc.cfg.Reconnect)
 		}
-		cl.svc.sched.After(pause, cl.attempt)
+		cl.svc.post(pause, cl.attempt)
 	}
 	cl.handler.SessionEvent(Disconnected)
 	cl.failAll(sent, ErrConnectionLoss)

@@ -48,7 +48,7 @@ func (v *server) scheduleApply() {
 	v.applying = true
 	e := &v.svc.log[v.applied-v.svc.logBase]
 	due := e.committed + pick(v.svc.rand.Draw("lag", uint64(v.id), uint64(v.applied)), v.lag)
-	v.svc.sched.After(max(0, due-v.svc.sched.Now()), v.onApplyDue)
+	v.svc.post(max(0, due-v.svc.sched.Now()), v.onApplyDue)
 }
 
 func (v *server) onApplyDue() {
@@ -179,7 +179,7 @@ func (v *server) forward(req *request, extra time.Duration) {
 		v.linkDue = due
 	}
 	epoch := v.linkEpoch
-	v.svc.sched.After(due-v.svc.sched.Now(), func() {
+	v.svc.post(due-v.svc.sched.Now(), func() {
 		if epoch == v.linkEpoch && v.svc.phase == serving {
 			v.svc.onForwarded(req)
 		}
@@ -196,7 +196,7 @@ func (v *server) dropLink() {
 // the server that asked.
 func (v *server) answerLink(req *request) {
 	epoch := v.linkEpoch
-	v.svc.sched.After(v.draws.within("answer", v.svc.cfg.Forward), func() {
+	v.svc.post(v.draws.within("answer", v.svc.cfg.Forward), func() {
 		if epoch == v.linkEpoch && !req.conn.closed {
 			req.ready = true
 			v.advance(req.conn)
@@ -209,7 +209,7 @@ func (v *server) answerLink(req *request) {
 func (v *server) scheduleAnswer(req *request) {
 	req.since = v.svc.sched.Now()
 	v.syncs = append(v.syncs, req)
-	v.svc.sched.After(v.draws.within("answer", v.svc.cfg.Forward), v.answerSyncs)
+	v.svc.post(v.draws.within("answer", v.svc.cfg.Forward), v.answerSyncs)
 }
 
 func (v *server) answerSyncs() {

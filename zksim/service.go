@@ -15,6 +15,7 @@ const (
 // events of its Scheduler and calls of its methods.
 type Service struct {
 	sched Scheduler
+	post  func(d time.Duration, fn func()) // sched's, without a stop
 	rand  Random
 	cfg   Config
 	draws *draws
@@ -83,6 +84,11 @@ func NewService(s Scheduler, r Random, cfg Config) *Service {
 	}
 	for i := range cfg.Servers {
 		svc.servers = append(svc.servers, newServer(svc, i))
+	}
+	if p, ok := s.(Poster); ok {
+		svc.post = p.Post
+	} else {
+		svc.post = func(d time.Duration, fn func()) { s.After(d, fn) }
 	}
 	svc.leader = svc.servers[svc.draws.below("first leader", cfg.Servers)]
 	return svc
@@ -164,7 +170,7 @@ func (s *Service) sweepLater() {
 		return
 	}
 	s.sweeping = true
-	s.sched.After(s.cfg.Sweep, func() {
+	s.post(s.cfg.Sweep, func() {
 		s.sweeping = false
 		if s.phase == serving {
 			for _, path := range s.leader.tree.Due(s.wallMillis()) {

@@ -78,7 +78,9 @@ func (b *networkBody) receive(n int, e *node.Envelope) {
 // send runs in an event.
 func (b *networkBody) send(from, to int, body node.Message) *node.Envelope {
 	e := b.envelope(from, to, body)
-	b.networks[from].Send(b.harness.Peer(to), e)
+	used := *e
+	b.networks[from].Send(b.harness.Peer(to), &used)
+	used = node.Envelope{} // it is ours again
 	return e
 }
 

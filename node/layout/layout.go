@@ -197,6 +197,10 @@ func Majority(n int) int { return n/2 + 1 }
 
 // find is the index in members of the member with number n.
 func (l *Layout) find(n MemberNumber) (int, bool) {
+	// Until a member is dropped each stands where its number says.
+	if i := int(n) - 1; i >= 0 && i < len(l.members) && l.members[i].Number == n {
+		return i, true
+	}
 	return slices.BinarySearchFunc(l.members, n, func(m Member, n MemberNumber) int {
 		return cmp.Compare(m.Number, n)
 	})

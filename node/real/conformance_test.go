@@ -65,7 +65,8 @@ type remote struct {
 }
 
 func (r *remote) Send(to node.Peer, m *node.Envelope) {
-	r.loop.post(func() { r.network.Send(to, m) })
+	sent := *m
+	r.loop.post(func() { r.network.Send(to, &sent) })
 }
 
 func newNetworkWorld(t *testing.T) envtest.NetworkHarness {

@@ -57,8 +57,8 @@ type link struct {
 
 	mu    sync.Mutex
 	peer  node.Peer
-	queue []*node.Envelope
-	spare []*node.Envelope
+	queue []node.Envelope
+	spare []node.Envelope
 	bytes int
 	ended bool
 }
@@ -76,7 +76,7 @@ func (l *link) enqueue(to node.Peer, m *node.Envelope) (first bool) {
 		l.net.counts.framesDropped.Add(1)
 		return false
 	}
-	l.queue = append(l.queue, m)
+	l.queue = append(l.queue, *m)
 	l.bytes += weight(m)
 	return len(l.queue) == 1
 }
@@ -107,7 +107,7 @@ func (l *link) state() (peer node.Peer, waiting int, ended bool) {
 }
 
 // take empties the queue.
-func (l *link) take() []*node.Envelope {
+func (l *link) take() []node.Envelope {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	frames := l.queue
@@ -117,7 +117,7 @@ func (l *link) take() []*node.Envelope {
 }
 
 // giveBack returns the memory of what take returned.
-func (l *link) giveBack(frames []*node.Envelope) {
+func (l *link) giveBack(frames []node.Envelope) {
 	clear(frames)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -328,8 +328,8 @@ func (l *link) pump(conn net.Conn, peer node.Peer, lost <-chan struct{}) (broken
 func (l *link) write(conn net.Conn) error {
 	frames := l.take()
 	defer l.giveBack(frames)
-	for i, m := range frames {
-		l.buf = node.AppendFrame(l.buf, m)
+	for i := range frames {
+		l.buf = node.AppendFrame(l.buf, &frames[i])
 		if len(l.buf) < writeChunkBytes && i+1 < len(frames) {
 			continue
 		}
