@@ -31,8 +31,8 @@ type Campaign struct {
 	called, done  int
 	refused       int
 	unknown       int
-	fewest        int // operations of a run
-	changes       []int
+	fewest        int   // operations of a run
+	changes       []int // runs by their changes of primary
 	nodes         [maxNodes + 1]int
 }
 
@@ -44,6 +44,17 @@ func (c *Campaign) Runs() (all, failed int) { return c.runs, c.failed }
 
 // Events is how many events the runs had.
 func (c *Campaign) Events() uint64 { return c.events }
+
+// Fired lists the classes that fired in any run, worst first.
+func (c *Campaign) Fired() []Class {
+	var fired []Class
+	for i, class := range Classes {
+		if c.byClass[i] > 0 {
+			fired = append(fired, class)
+		}
+	}
+	return fired
+}
 
 // Add takes a run into account, and the time it took on one core.
 func (c *Campaign) Add(r *Result, wall time.Duration) {
@@ -66,7 +77,7 @@ func (c *Campaign) Add(r *Result, wall time.Duration) {
 	if n := len(r.History); c.fewest < 0 || n < c.fewest {
 		c.fewest = n
 	}
-	c.changes = append(c.changes, r.PrimaryChanges)
+	c.addChanges(r.PrimaryChanges, 1)
 	c.nodes[r.Schedule.Setup.Nodes]++
 }
 
@@ -158,7 +169,7 @@ func (c *Campaign) Err() error {
 	if c.runs < judgedFrom || c.Profile != profiles[0].name {
 		return errors.Join(all...)
 	}
-	for _, zero := range c.zeros() {
+	for _, zero := range c.Zeros() {
 		all = append(all, fmt.Errorf("never: %s", zero))
 	}
 	large := 0
@@ -182,11 +193,12 @@ func (c *Campaign) Err() error {
 	return errors.Join(all...)
 }
 
-func (c *Campaign) zeros() []string {
+// Zeros names the faults that never took effect and the probes that were never
+// hit, of those that seeds of the default profile should reach.
+func (c *Campaign) Zeros() []string {
 	var zeros []string
 	for _, name := range c.drawn() {
-		i := slices.IndexFunc(c.counters, func(k Counter) bool { return k.Name == name })
-		if i < 0 || c.counters[i].Count == 0 {
+		if c.effects(name) == 0 {
 			zeros = append(zeros, "fault "+name)
 		}
 	}
@@ -196,19 +208,58 @@ func (c *Campaign) zeros() []string {
 		}
 	}
 	if c.unknownSeen == 0 {
-		zeros = append(zeros, "probe unknown-write-seen-later")
+		zeros = append(zeros, "probe "+unknownSeenName)
 	}
 	return zeros
 }
 
+// effects is how often a fault took effect.
+func (c *Campaign) effects(fault string) uint64 {
+	for _, k := range c.counters {
+		if k.Name == fault {
+			return k.Count
+		}
+	}
+	return 0
+}
+
+// Reached is how many kinds of faults took effect and how many probes were hit,
+// each of how many that seeds of the default profile should reach.
+func (c *Campaign) Reached() (faults, ofFaults, probes, ofProbes int) {
+	for _, name := range c.drawn() {
+		if ofFaults++; c.effects(name) > 0 {
+			faults++
+		}
+	}
+	for _, k := range probeKinds() {
+		if ofProbes++; c.probes[k] > 0 {
+			probes++
+		}
+	}
+	if ofProbes++; c.unknownSeen > 0 {
+		probes++
+	}
+	return faults, ofFaults, probes, ofProbes
+}
+
 func percent(part, whole int) float64 { return 100 * float64(part) / float64(max(1, whole)) }
 
-func (c *Campaign) medianChanges() int {
-	if len(c.changes) == 0 {
-		return 0
+// addChanges takes into account that so many runs had so many changes of primary.
+func (c *Campaign) addChanges(changes, runs int) {
+	if missing := changes + 1 - len(c.changes); missing > 0 {
+		c.changes = append(c.changes, make([]int, missing)...)
 	}
-	sorted := slices.Sorted(slices.Values(c.changes))
-	return sorted[(len(sorted)-1)/2]
+	c.changes[changes] += runs
+}
+
+func (c *Campaign) medianChanges() int {
+	below := 0
+	for changes, runs := range c.changes {
+		if below += runs; below > (c.runs-1)/2 {
+			return changes
+		}
+	}
+	return 0
 }
 
 // Tables are what the campaign showed, as text.
@@ -224,7 +275,7 @@ func (c *Campaign) Tables() string {
 	for _, k := range probeKinds() {
 		fmt.Fprintf(&b, "  %-32s %12d %8d%s\n", k, c.probes[k], c.probedIn[k], zeroMark(c.probes[k]))
 	}
-	fmt.Fprintf(&b, "  %-32s %12d %8d%s\n", "unknown-write-seen-later", c.unknownSeen, c.unknownSeenIn, zeroMark(c.unknownSeen))
+	fmt.Fprintf(&b, "  %-32s %12d %8d%s\n", unknownSeenName, c.unknownSeen, c.unknownSeenIn, zeroMark(c.unknownSeen))
 	fmt.Fprintf(&b, "operations under faults            %12d   done %.1f %%, refused %.1f %%, unknown %.1f %%; fewest of a run, all phases: %d\n",
 		c.called, percent(c.done, c.called), percent(c.refused, c.called), percent(c.unknown, c.called), max(0, c.fewest))
 	fmt.Fprintf(&b, "changes of primary, median of a run %11d\n", c.medianChanges())
@@ -236,7 +287,7 @@ func (c *Campaign) Tables() string {
 	}
 	fmt.Fprintf(&b, "\nevents                             %12d   %.0f a second and core\n", c.events, c.Rate())
 	fmt.Fprintf(&b, "virtual time of a run, mean        %12v\n", (c.virtual / time.Duration(max(1, c.runs))).Round(time.Millisecond))
-	fmt.Fprintf(&b, "runs                               %12d   failed %d%s\n", c.runs, c.failed, c.failures())
+	fmt.Fprintf(&b, "runs                               %12d   failed %d%s\n", c.runs, c.failed, c.Failures())
 	return b.String()
 }
 
@@ -248,7 +299,9 @@ func (c *Campaign) Rate() float64 {
 	return float64(c.events) / c.wall.Seconds()
 }
 
-func (c *Campaign) failures() string {
+// Failures says in how many runs each class fired, after a colon; nothing if
+// none did.
+func (c *Campaign) Failures() string {
 	var words []string
 	for i, class := range Classes {
 		if c.byClass[i] > 0 {

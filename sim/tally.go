@@ -1,0 +1,165 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"dkv/node"
+)
+
+// Tally is what a campaign has added up, as data: it can be written down, read
+// again by the same build, and added to what other runs of it gave. Tallies add
+// up to the tables that one campaign over all their runs would have.
+type Tally struct {
+	Runs    int           `json:"runs"`
+	Failed  int           `json:"failed"`
+	ByClass map[Class]int `json:"failed_by_class"` // runs in which the class fired
+	Events  uint64        `json:"events"`
+	Virtual time.Duration `json:"virtual_ns"` // summed over runs
+	Core    time.Duration `json:"core_ns"`    // time on a core, summed over runs
+	Raw     bool          `json:"pebble_raw"` // on disks with Pebble's own files
+	Faults  []Reach       `json:"faults"`     // by the times they took effect
+	Probes  []Reach       `json:"probes"`     // by the times they were hit
+
+	Operations Operations `json:"operations"`
+	// Runs by their changes of primary, and by their nodes: the third number
+	// counts those with two.
+	PrimaryChanges []int `json:"runs_by_primary_changes"`
+	Nodes          []int `json:"runs_by_nodes"`
+}
+
+// Reach is how often something was reached.
+type Reach struct {
+	Name string `json:"name"`
+	// Drawn: seeds of the default profile should reach it, and a whole campaign
+	// of them fails on a zero.
+	Drawn bool   `json:"drawn"`
+	Times uint64 `json:"times"`
+	Runs  int    `json:"runs"` // in which it was reached
+}
+
+// Operations are those that clients called under faults, and how they ended.
+type Operations struct {
+	Called  int `json:"called"`
+	Done    int `json:"done"`
+	Refused int `json:"refused"`
+	Unknown int `json:"unknown"`
+	Fewest  int `json:"fewest_of_a_run"` // of all phases; 0 without runs
+}
+
+// unknownSeenName stands among the probes though no node observes it.
+const unknownSeenName = "unknown-write-seen-later"
+
+// Tally is the sum so far.
+func (c *Campaign) Tally() Tally {
+	t := Tally{
+		Runs: c.runs, Failed: c.failed, ByClass: make(map[Class]int), Events: c.events,
+		Virtual: c.virtual, Core: c.wall, Raw: c.raw,
+		Operations:     Operations{c.called, c.done, c.refused, c.unknown, max(0, c.fewest)},
+		PrimaryChanges: slices.Clone(c.changes), Nodes: slices.Clone(c.nodes[:]),
+	}
+	for i, class := range Classes {
+		t.ByClass[class] = c.byClass[i]
+	}
+	for i, k := range c.counters {
+		t.Faults = append(t.Faults, Reach{k.Name, slices.Contains(c.drawn(), k.Name), k.Count, c.inRuns[i]})
+	}
+	kinds := probeKinds()
+	for k := range node.EventKind(node.EventKinds) {
+		t.Probes = append(t.Probes, Reach{k.String(), slices.Contains(kinds, k), c.probes[k], c.probedIn[k]})
+	}
+	t.Probes = append(t.Probes, Reach{unknownSeenName, true, c.unknownSeen, c.unknownSeenIn})
+	return t
+}
+
+// AddTally takes what other runs gave into account. A tally that contradicts
+// itself, or counts what this build does not know, is an error and changes
+// nothing.
+func (c *Campaign) AddTally(t Tally) error {
+	if err := c.fits(t); err != nil {
+		return err
+	}
+	if t.Runs == 0 {
+		return nil
+	}
+	c.runs += t.Runs
+	c.failed += t.Failed
+	for i, class := range Classes {
+		c.byClass[i] += t.ByClass[class]
+	}
+	c.events += t.Events
+	c.virtual += t.Virtual
+	c.wall += t.Core
+	c.raw = c.raw || t.Raw
+	c.addReached(t)
+	c.called += t.Operations.Called
+	c.done += t.Operations.Done
+	c.refused += t.Operations.Refused
+	c.unknown += t.Operations.Unknown
+	if c.fewest < 0 || t.Operations.Fewest < c.fewest {
+		c.fewest = t.Operations.Fewest
+	}
+	for changes, runs := range t.PrimaryChanges {
+		c.addChanges(changes, runs)
+	}
+	for n, runs := range t.Nodes {
+		c.nodes[n] += runs
+	}
+	return nil
+}
+
+func (c *Campaign) addReached(t Tally) {
+	if c.counters == nil {
+		c.counters = make([]Counter, len(t.Faults))
+		c.inRuns = make([]int, len(t.Faults))
+	}
+	for i, f := range t.Faults {
+		c.counters[i].Name = f.Name
+		c.counters[i].Count += f.Times
+		c.inRuns[i] += f.Runs
+	}
+	for i, p := range t.Probes[:node.EventKinds] {
+		c.probes[i] += p.Times
+		c.probedIn[i] += p.Runs
+	}
+	seen := t.Probes[node.EventKinds]
+	c.unknownSeen += seen.Times
+	c.unknownSeenIn += seen.Runs
+}
+
+// maxPrimaryChanges is far above what any run has.
+const maxPrimaryChanges = 1 << 20
+
+// fits says why a tally cannot be added.
+func (c *Campaign) fits(t Tally) error {
+	known := NewCampaign(c.Profile).Tally()
+	for class := range t.ByClass { // order-free: any unknown one refuses
+		if !slices.Contains(Classes, class) {
+			return fmt.Errorf("there is no class %q", class)
+		}
+	}
+	if !slices.EqualFunc(t.Probes, known.Probes, sameName) {
+		return fmt.Errorf("its probes are not those of this build")
+	}
+	if c.counters != nil && t.Runs > 0 && !slices.EqualFunc(t.Faults, c.Tally().Faults, sameName) {
+		return fmt.Errorf("its faults are not those of the other runs")
+	}
+	if len(t.Nodes) != len(known.Nodes) || len(t.PrimaryChanges) > maxPrimaryChanges {
+		return fmt.Errorf("its tables are not of this build")
+	}
+	if sum(t.Nodes) != t.Runs || sum(t.PrimaryChanges) != t.Runs || t.Failed > t.Runs || t.Runs < 0 {
+		return fmt.Errorf("it counts %d runs, but %d by nodes and %d by changes of primary", t.Runs, sum(t.Nodes), sum(t.PrimaryChanges))
+	}
+	return nil
+}
+
+func sameName(a, b Reach) bool { return a.Name == b.Name }
+
+func sum(numbers []int) int {
+	total := 0
+	for _, n := range numbers {
+		total += n
+	}
+	return total
+}
