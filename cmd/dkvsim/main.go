@@ -22,12 +22,9 @@ func main() {
 faults, and checks every promise of the store. The same seed gives the same run
 on the same build.
 
-Exit status of run, replay and shrink: 0 if everything passed, 2 for a mistake in
-the command, 3 if a campaign as a whole was too calm (a fault that never took
-effect, a probe never hit), else by the worst class that fired:
-11 L not linearizable    12 D acknowledged write lost    13 R refused write seen
-14 I invariant           15 A assertion or panic         16 C no convergence
-17 V no progress
+Exit status of run, merge, replay and shrink; of several classes the worst, which
+is the first:
+` + statusHelp() + `
 Exit status of check: 0 linearizable, 1 not, 2 undecided, 3 bad input.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -35,14 +32,14 @@ Exit status of check: 0 linearizable, 1 not, 2 undecided, 3 bad input.`,
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400) // runs are small, and garbage is most of what they make
 	}
-	root.AddCommand(runCommand(), replayCommand(), shrinkCommand(), checkCommand(), mutantsCommand(), enumerateCommand())
+	root.AddCommand(runCommand(), mergeCommand(), replayCommand(), shrinkCommand(), checkCommand(), mutantsCommand(), enumerateCommand())
 	if err := root.Execute(); err != nil {
 		var status exitStatus
 		if errors.As(err, &status) {
 			os.Exit(int(status))
 		}
 		fmt.Fprintln(os.Stderr, "dkvsim:", err)
-		os.Exit(2)
+		os.Exit(int(mistaken))
 	}
 }
 
@@ -51,14 +48,59 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-const tooCalm = exitStatus(3)
+// The statuses that are no class.
+const (
+	mistaken   = exitStatus(2)
+	tooCalm    = exitStatus(3)
+	unfinished = exitStatus(4)
+	firstClass = exitStatus(11) // of the classes in their order
+)
+
+// statuses are all and what they mean. Batch systems read them, so a number
+// keeps its meaning.
+var statuses = []struct {
+	status exitStatus
+	means  string
+}{
+	{0, "everything passed"},
+	{mistaken, "a mistake in the command, or a file that cannot be read or written"},
+	{tooCalm, "a whole campaign was too calm: a fault never took effect, a probe was never hit"},
+	{unfinished, "not finished: run was stopped by a signal, whatever it had found; or merge lacks runs, and none failed"},
+	{firstClass + 0, "L: not linearizable"},
+	{firstClass + 1, "D: an acknowledged write was lost"},
+	{firstClass + 2, "R: a refused write was seen"},
+	{firstClass + 3, "I: an invariant was broken"},
+	{firstClass + 4, "A: an assertion failed, or a panic"},
+	{firstClass + 5, "C: no convergence"},
+	{firstClass + 6, "V: no progress"},
+}
+
+// means is empty of a status that is none of them.
+func (s exitStatus) means() string {
+	for _, known := range statuses {
+		if known.status == s {
+			return known.means
+		}
+	}
+	return ""
+}
+
+// statusHelp lists the statuses. Of several classes the worst counts, which is
+// the first.
+func statusHelp() string {
+	text := ""
+	for _, s := range statuses {
+		text += fmt.Sprintf("  %2d  %s\n", s.status, s.means)
+	}
+	return text
+}
 
 // statusOf is the exit status of the worst of the classes.
 func statusOf(fired []sim.Class) error {
 	for i, class := range sim.Classes {
 		for _, f := range fired {
 			if f == class {
-				return exitStatus(11 + i)
+				return firstClass + exitStatus(i)
 			}
 		}
 	}

@@ -1,0 +1,335 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"dkv/sim"
+)
+
+// documentVersion is that of the schema below. A field more leaves it as it is;
+// a field that goes, or means something else, makes it the next one.
+const documentVersion = 1
+
+const documentKind = "dkvsim campaign"
+
+// document is the result of a campaign, or of one shard of it, as --json writes
+// it: what was asked for, what was run, what was seen, and the verdict. A state
+// file holds the same.
+type document struct {
+	Version int    `json:"version"`
+	Kind    string `json:"kind"`
+	Build   build  `json:"build"`
+
+	// Flags are those that were given, by name.
+	Flags map[string]string `json:"flags"`
+	Plan  plan              `json:"plan"`
+	// Shards are those whose runs are counted, from 1.
+	Shards []uint64 `json:"shards"`
+	// Complete: nothing is left to run, by the seeds or by the budget.
+	Complete bool `json:"complete"`
+	// Whole: complete, with all shards. Only then zeros count for the verdict.
+	Whole bool   `json:"whole"`
+	Ran   []span `json:"ran"`
+
+	// Failures are those of the lowest seeds, in the order of seeds.
+	Failures        []failure `json:"failures"`
+	FailuresLeftOut int       `json:"failures_left_out"`
+
+	Tally sim.Tally `json:"tally"`
+	// Never names the faults without effect and the probes not hit, of those
+	// that seeds of the default profile should reach.
+	Never []string `json:"never"`
+	// Wrong says in sentences what is wrong with the campaign as a whole.
+	Wrong []string `json:"wrong"`
+
+	Wall           time.Duration `json:"wall_ns"` // of all starts; of shards, the longest
+	SeedsPerSecond float64       `json:"seeds_per_second"`
+	EventRate      float64       `json:"events_per_second_and_core"`
+	Exit           exit          `json:"exit"`
+
+	// Report is where the files of failed runs are; "" if none was described.
+	Report string `json:"report"`
+}
+
+// build is the program that ran.
+type build struct {
+	Commit   string `json:"commit"`   // "unknown" if it was not stamped
+	Modified bool   `json:"modified"` // there was more than the commit
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+	Binary   string `json:"binary_sha256"`
+}
+
+// plan is what decides a campaign's runs, but for the build.
+type plan struct {
+	Profile string `json:"profile"`
+	Store   string `json:"store"`
+	From    uint64 `json:"from"`
+	To      uint64 `json:"to"`
+	Shards  uint64 `json:"shards"` // in how many it is cut: shard I has seeds From+I-1, From+I-1+Shards and so on
+}
+
+// failure is one run that failed.
+type failure struct {
+	Seed      uint64      `json:"seed"`
+	Classes   []sim.Class `json:"classes"`
+	What      string      `json:"what"`      // the contradiction of the worst class
+	Trace     string      `json:"trace"`     // its hash
+	Reproduce string      `json:"reproduce"` // the command, from the module's root
+	Report    string      `json:"report"`    // the directory of its files; "" if it was not described
+}
+
+// exit is how the command ended.
+type exit struct {
+	Status int    `json:"status"`
+	Means  string `json:"means"`
+}
+
+// maxFailures bounds the failures that are kept one by one.
+const maxFailures = 1000
+
+func (p *plan) failure(r *sim.Result, report string) failure {
+	f := failure{
+		Seed: r.Schedule.Setup.Seed, Classes: r.Classes, Trace: fmt.Sprintf("%016x", r.Trace), Report: report,
+		Reproduce: fmt.Sprintf("go run ./cmd/dkvsim run --seed %d --profile %s", r.Schedule.Setup.Seed, p.Profile),
+	}
+	if p.Store != storeNames()[0] {
+		f.Reproduce += " --store " + p.Store
+	}
+	for _, v := range r.Violations {
+		if v.Class == r.Classes[0] {
+			f.What, _, _ = strings.Cut(v.String(), "\n")
+			break
+		}
+	}
+	return f
+}
+
+// keep adds failures, and leaves out those of the highest seeds.
+func (d *document) keep(failures ...failure) {
+	d.Failures = append(d.Failures, failures...)
+	slices.SortStableFunc(d.Failures, func(a, b failure) int {
+		switch {
+		case a.Seed < b.Seed:
+			return -1
+		case a.Seed > b.Seed:
+			return 1
+		}
+		return 0
+	})
+	if over := len(d.Failures) - maxFailures; over > 0 {
+		d.Failures = d.Failures[:maxFailures]
+		d.FailuresLeftOut += over
+	}
+}
+
+// conclude fills in what follows from the rest, and the exit. A campaign that is
+// not whole is not judged as one.
+func (d *document) conclude(sum *sim.Campaign, otherwise error) {
+	d.Tally, d.Never, d.EventRate = sum.Tally(), sum.Zeros(), sum.Rate()
+	if d.Wall > 0 {
+		d.SeedsPerSecond = float64(d.Tally.Runs) / d.Wall.Seconds()
+	}
+	status := otherwise
+	if status == nil {
+		status = statusOf(sum.Fired())
+	}
+	if err := sum.Err(); err != nil && d.Whole {
+		d.Wrong = strings.Split(err.Error(), "\n")
+		if status == nil {
+			status = tooCalm
+		}
+	}
+	d.Exit = exitOf(status)
+}
+
+func exitOf(err error) exit {
+	status := exitStatus(0)
+	if err != nil && !errors.As(err, &status) {
+		status = mistaken
+	}
+	return exit{int(status), status.means()}
+}
+
+// ended is the exit as the command's error.
+func (d *document) ended() error {
+	if d.Exit.Status == 0 {
+		return nil
+	}
+	return exitStatus(d.Exit.Status)
+}
+
+// maxListed bounds the failures that are printed one by one.
+const maxListed = 20
+
+// print writes the tables, and a few lines on each failure.
+func (d *document) print(out io.Writer, sum *sim.Campaign, wall string) {
+	fmt.Fprint(out, sum.Tables())
+	fmt.Fprintf(out, "wall time %v%s\n", d.Wall.Round(time.Millisecond), wall)
+	for i, f := range d.Failures {
+		if i == maxListed {
+			fmt.Fprintf(out, "and %d more failures\n", len(d.Failures)+d.FailuresLeftOut-maxListed)
+			break
+		}
+		fmt.Fprintf(out, "failed: %s\n  again: %s\n", f.Line(), f.Reproduce)
+		if f.Report != "" {
+			fmt.Fprintf(out, "  files: %s\n", f.Report)
+		}
+	}
+	for _, what := range d.Wrong {
+		fmt.Fprintln(out, what)
+	}
+}
+
+// Line is one failure in one line.
+func (f failure) Line() string {
+	var classes []string
+	for _, class := range f.Classes {
+		classes = append(classes, string(class))
+	}
+	return fmt.Sprintf("seed=%d class=%s trace=%s %s", f.Seed, strings.Join(classes, ","), f.Trace, f.What)
+}
+
+// write puts the document where --json says.
+func (d *document) write(path string, stdout io.Writer) error {
+	text, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
+		return err
+	}
+	text = append(text, '\n')
+	if path == "-" {
+		_, err = stdout.Write(text)
+		return err
+	}
+	if err := writeAtomically(path, text); err != nil {
+		return fmt.Errorf("writing the results: %w", err)
+	}
+	return nil
+}
+
+// readDocument takes what write wrote, and refuses everything else.
+func readDocument(text []byte) (*document, error) {
+	var head struct {
+		Version int
+		Kind    string
+	}
+	if err := json.Unmarshal(text, &head); err != nil {
+		return nil, fmt.Errorf("it is no JSON document, or not all of one: %w", err)
+	}
+	if head.Kind != documentKind {
+		return nil, fmt.Errorf("it is not the result of a campaign: its kind is %q, not %q", head.Kind, documentKind)
+	}
+	if head.Version != documentVersion {
+		return nil, fmt.Errorf("its version is %d, and this program reads %d", head.Version, documentVersion)
+	}
+	d := &document{}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(d); err != nil {
+		return nil, err
+	}
+	return d, d.validate()
+}
+
+func (d *document) validate() error {
+	p := &d.Plan
+	if p.Shards < 1 || p.From > p.To || len(d.Shards) == 0 {
+		return fmt.Errorf("its plan is none: %d shards, seeds %d to %d", p.Shards, p.From, p.To)
+	}
+	for i, shard := range d.Shards {
+		if shard < 1 || shard > p.Shards || i > 0 && shard <= d.Shards[i-1] {
+			return fmt.Errorf("its shards %v are not of %d in order", d.Shards, p.Shards)
+		}
+	}
+	return nil
+}
+
+// differences says in which of what decides the runs two campaigns differ.
+func differences(here, there *document) []string {
+	var all []string
+	for _, f := range []struct {
+		what        string
+		here, there any
+	}{
+		{"commit", here.Build.Commit, there.Build.Commit},
+		{"Go", here.Build.Go, there.Build.Go},
+		{"platform", here.Build.Platform, there.Build.Platform},
+		{"the binary's SHA-256", shorten(here.Build.Binary), shorten(there.Build.Binary)},
+		{"--profile", here.Plan.Profile, there.Plan.Profile},
+		{"--store", here.Plan.Store, there.Plan.Store},
+		{"first seed", here.Plan.From, there.Plan.From},
+		{"last seed", here.Plan.To, there.Plan.To},
+		{"number of shards", here.Plan.Shards, there.Plan.Shards},
+	} {
+		if f.here != f.there {
+			all = append(all, fmt.Sprintf("%s is %v there, %v here", f.what, f.there, f.here))
+		}
+	}
+	return all
+}
+
+func shorten(hash string) string { return hash[:min(len(hash), 16)] }
+
+// thisBuild reads the program's own file.
+func thisBuild() (build, error) {
+	b := build{Commit: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if about, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range about.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				b.Commit = s.Value
+			case "vcs.modified":
+				b.Modified = s.Value == "true"
+			}
+		}
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return b, fmt.Errorf("finding this program's file: %w", err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return b, fmt.Errorf("reading this program's file: %w", err)
+	}
+	defer file.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, file); err != nil {
+		return b, fmt.Errorf("reading this program's file: %w", err)
+	}
+	b.Binary = fmt.Sprintf("%x", hash.Sum(nil))
+	return b, nil
+}
+
+// writeAtomically leaves the old content or the new one, whenever it is killed,
+// and the new one once it returned.
+func writeAtomically(path string, text []byte) error {
+	next := path + ".next"
+	file, err := os.Create(next)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(next, path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

@@ -1,0 +1,529 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"dkv/sim"
+)
+
+// asProgram has the test binary be dkvsim, with the arguments after it; stuck
+// has it run a seed that does not end.
+const (
+	asProgram = "DKVSIM_TEST_PROGRAM"
+	stuck     = "DKVSIM_TEST_STUCK"
+)
+
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv(stuck) != "":
+		c := sham(nil)
+		c.simulate = func(uint64) (*sim.Result, error) {
+			fmt.Fprintln(os.Stderr, "a seed has begun")
+			select {}
+		}
+		fmt.Println(c.run(false))
+	case os.Getenv(asProgram) != "":
+		main()
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+func program(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	t.Cleanup(func() {
+		if cmd.Process != nil {
+			cmd.Process.Kill()
+		}
+	})
+	return cmd
+}
+
+// shamResult is a run that nobody ran; what it counts depends on its seed.
+func shamResult(seed uint64, fired ...sim.Class) *sim.Result {
+	s, err := sim.Draw(seed, "calm")
+	if err != nil {
+		panic(err)
+	}
+	r := &sim.Result{
+		Schedule: s, Events: 1000 + seed, Virtual: time.Duration(seed) * time.Second, PrimaryChanges: int(seed % 5), Trace: seed,
+		Called: 100, Done: 60 + int(seed), Refused: 5, Unknown: 4, UnknownSeen: seed % 2, Classes: fired,
+		Counters: []sim.Counter{{Name: "crash", Count: seed % 3}, {Name: "restart", Count: seed}},
+	}
+	for k := range r.Probes {
+		r.Probes[k] = (seed + uint64(k)) % 4
+	}
+	for _, class := range fired {
+		r.Violations = append(r.Violations, sim.Violation{Class: class, What: "a sham"})
+	}
+	return r
+}
+
+// sham is a campaign over seeds 1 to 12 whose runs are not run. Those of the
+// seeds in failing fail by that class.
+func sham(failing map[uint64]sim.Class) *campaign {
+	c := &campaign{seeds: "1-12", jobs: 2, profile: "default", stateEvery: time.Hour, quiet: true, stdout: io.Discard}
+	c.simulate = func(seed uint64) (*sim.Result, error) {
+		if class, fails := failing[seed]; fails {
+			return shamResult(seed, class), nil
+		}
+		return shamResult(seed), nil
+	}
+	return c
+}
+
+var timed = regexp.MustCompile(`\d+ a second and core|wall time .*`)
+
+// shown runs a campaign and returns what it printed, without what depends on the
+// time, and how it ended.
+func shown(t *testing.T, c *campaign) (string, int) {
+	t.Helper()
+	var out bytes.Buffer
+	c.stdout = &out
+	err := c.run(false)
+	return timed.ReplaceAllString(out.String(), ""), exitOf(err).Status
+}
+
+// tables are the end of what a campaign printed.
+func tables(t *testing.T, text string) string {
+	t.Helper()
+	at := strings.Index(text, "faults that took effect")
+	if at < 0 {
+		t.Fatalf("there are no tables:\n%s", text)
+	}
+	return text[at:]
+}
+
+// results reads what --json wrote.
+func results(t *testing.T, file string) *document {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := readDocument(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// untimed is a document without what differs from one time to the next.
+func untimed(d *document) document {
+	u := *d
+	u.Flags, u.Wall, u.Tally.Core, u.SeedsPerSecond, u.EventRate = nil, 0, 0, 0, 0
+	return u
+}
+
+func TestCampaignStoppedAndResumedIsTheSame(t *testing.T) {
+	failing := map[uint64]sim.Class{3: sim.Invariant, 9: sim.Progress}
+	dir := t.TempDir()
+	through := sham(failing)
+	through.json, through.report = filepath.Join(dir, "through.json"), dir
+	want, wantStatus := shown(t, through)
+	if wantStatus != 14 {
+		t.Fatalf("status %d, want 14:\n%s", wantStatus, want)
+	}
+	for _, stopAt := range [][]uint64{{1}, {4}, {2, 5, 10}} {
+		state, json := filepath.Join(dir, fmt.Sprint(stopAt)), filepath.Join(dir, fmt.Sprint(stopAt)+".json")
+		var got string
+		var status int
+		for i := range len(stopAt) + 1 {
+			c := sham(failing)
+			c.state, c.json, c.report = state, json, dir
+			run := c.simulate
+			c.simulate = func(seed uint64) (*sim.Result, error) {
+				if i < len(stopAt) && seed == stopAt[i] {
+					c.interrupt()
+				}
+				return run(seed)
+			}
+			got, status = shown(t, c)
+			d := results(t, json)
+			if i < len(stopAt) && (status != int(unfinished) || d.Complete || d.Whole || d.Exit.Status != status) {
+				t.Fatalf("stopped at %v: status %d, %+v", stopAt[:i+1], status, d.Exit)
+			}
+			if i < len(stopAt) && !strings.HasSuffix(got, "the same command goes on from "+state+"\n") {
+				t.Errorf("stopped at %v it does not say how to go on:\n%s", stopAt[:i+1], got)
+			}
+		}
+		if status != wantStatus {
+			t.Errorf("stopped at %v: status %d, want %d", stopAt, status, wantStatus)
+		}
+		if a, b := tables(t, got), tables(t, want); a != b {
+			t.Errorf("stopped at %v and resumed it shows\n%s\nand in one go\n%s", stopAt, a, b)
+		}
+		if a, b := untimed(results(t, json)), untimed(results(t, through.json)); !reflect.DeepEqual(a, b) {
+			t.Errorf("stopped at %v and resumed it gives\n%+v\nand in one go\n%+v", stopAt, a, b)
+		}
+	}
+}
+
+// A campaign that was over says again what it said.
+func TestCampaignThatIsOverRunsNothing(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	for _, budget := range []time.Duration{0, time.Nanosecond} {
+		c := sham(nil)
+		c.state, c.budget = state, budget
+		want, _ := shown(t, c)
+		again := sham(nil)
+		again.state, again.budget = state, budget
+		again.simulate = func(seed uint64) (*sim.Result, error) { return nil, fmt.Errorf("seed %d ran again", seed) }
+		if got, status := shown(t, again); status != 0 || got != want {
+			t.Errorf("status %d:\n%s\nfirst it was\n%s", status, got, want)
+		}
+	}
+}
+
+func TestBudgetCountsAllStarts(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	first := sham(nil)
+	first.state = state
+	shown(t, first)
+	d, err := readState(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Wall = 40 * time.Minute
+	if err := writeState(state, d); err != nil {
+		t.Fatal(err)
+	}
+	second := sham(nil)
+	second.state, second.budget = state, time.Hour
+	if err := second.prepare(false); err != nil {
+		t.Fatal(err)
+	}
+	if left := second.until.Sub(second.begun); left != 20*time.Minute {
+		t.Errorf("%v are left, want 20m", left)
+	}
+}
+
+// wait asks until there is an answer; a test that hangs is ended by go test.
+func wait(t *testing.T, there func() bool) {
+	t.Helper()
+	for !there() {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func runsIn(state string) int {
+	d, err := readState(state)
+	if err != nil || d == nil {
+		return 0
+	}
+	return d.Tally.Runs
+}
+
+func TestSignalsStopTheProgram(t *testing.T) {
+	dir := t.TempDir()
+	state, json := filepath.Join(dir, "state"), filepath.Join(dir, "results.json")
+	args := []string{"run", "--budget", "10h", "--profile", "calm", "--jobs", "1", "--quiet", "--state", state, "--state-every", "5ms", "--json", json}
+	runs := 0
+	for _, with := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGINT} {
+		cmd := program(t, args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, func() bool { return runsIn(state) > runs })
+		if err := cmd.Process.Signal(with); err != nil {
+			t.Fatal(err)
+		}
+		err := cmd.Wait()
+		runs = runsIn(state)
+		if with == syscall.SIGKILL {
+			continue
+		}
+		if cmd.ProcessState.ExitCode() != int(unfinished) {
+			t.Fatalf("%v: %v, want status %d", with, err, unfinished)
+		}
+		if d := results(t, json); d.Tally.Runs != runs || d.Complete {
+			t.Fatalf("%v: the results have %d runs, the state %d", with, d.Tally.Runs, runs)
+		}
+	}
+	// What stands in the file is what those seeds give, each counted once.
+	d, err := readState(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []span{{1, uint64(runs), 1}}; !slices.Equal(d.Ran, want) {
+		t.Fatalf("%v were run, want %v", d.Ran, want)
+	}
+	once := &campaign{seeds: fmt.Sprintf("1-%d", runs), jobs: 1, profile: "calm", quiet: true, json: filepath.Join(dir, "once.json"), stdout: io.Discard}
+	if err := once.run(false); err != nil {
+		t.Fatal(err)
+	}
+	got, want := d.Tally, results(t, once.json).Tally
+	got.Core, want.Core = 0, 0
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("after three stops it counts\n%+v\nand in one go\n%+v", got, want)
+	}
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	cmd := program(t)
+	cmd.Env = append(cmd.Env, stuck+"=1")
+	errs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// Before a seed has begun, the first signal may end it.
+	lines := bufio.NewScanner(errs)
+	for lines.Scan() && !strings.Contains(lines.Text(), "a seed has begun") {
+	}
+	for range 2 {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		for lines.Scan() && !strings.Contains(lines.Text(), "once more ends at once") {
+		}
+	}
+	var ended *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &ended) || ended.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+		t.Fatalf("%v, want an end by the signal", err)
+	}
+}
+
+func TestStateOfAnotherCampaignIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	state := filepath.Join(dir, "state")
+	first := sham(nil)
+	first.state, first.shard = state, "2/3"
+	if _, status := shown(t, first); status != 0 {
+		t.Fatalf("status %d", status)
+	}
+	whole, err := os.ReadFile(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rewritten := func(change func(*document)) []byte {
+		d, err := readState(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(d)
+		path := filepath.Join(dir, "rewritten")
+		if err := writeState(path, d); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	flipped := bytes.Replace(whole, []byte(`"runs":4`), []byte(`"runs":5`), 1)
+	for _, c := range []struct {
+		name   string
+		text   []byte
+		change func(*campaign)
+		want   string
+	}{
+		{"as it was", whole, nil, ""},
+		{"other jobs and budget", whole, func(c *campaign) { c.jobs, c.budget = 1, time.Hour }, ""},
+		{"another profile", whole, func(c *campaign) { c.profile = "rough" }, "--profile is default there, rough here"},
+		{"another store", whole, func(c *campaign) { c.store = "pebble" }, "--store is model there, pebble here"},
+		{"other seeds", whole, func(c *campaign) { c.seeds = "2-13" }, "first seed is 1 there, 2 here; last seed is 12 there, 13 here"},
+		{"another shard", whole, func(c *campaign) { c.shard = "3/3" }, "shard is [2] there, [3] here"},
+		{"other shards", whole, func(c *campaign) { c.shard = "2/4" }, "number of shards is 3 there, 4 here"},
+		{"another commit", rewritten(func(d *document) { d.Build.Commit = "c0ffee" }), nil, "commit is c0ffee there"},
+		{"another binary", rewritten(func(d *document) { d.Build.Binary = "c0ffee" }), nil, "SHA-256 is c0ffee there"},
+		{"a run too many", rewritten(func(d *document) { d.Tally.Runs++ }), nil, "counts 5 runs"},
+		{"a seed too few", rewritten(func(d *document) { d.Ran[0].To -= 3 }), nil, "4 runs are counted, and 3 seeds are done"},
+		{"a newer version", rewritten(func(d *document) { d.Version++ }), nil, "version is 2"},
+		{"cut short", whole[:len(whole)/2], nil, "damaged or cut short"},
+		{"one digit changed", flipped, nil, "damaged or cut short"},
+		{"nothing in it", nil, nil, "not a campaign's state"},
+		{"something else", []byte("seed 42\nnodes 5\n"), nil, "not a campaign's state"},
+	} {
+		if err := os.WriteFile(state, c.text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		again := sham(nil)
+		again.state, again.shard = state, "2/3"
+		if c.change != nil {
+			c.change(again)
+		}
+		err := again.run(false)
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "remove this one to begin anew") {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+		if text, _ := os.ReadFile(state); !bytes.Equal(text, c.text) {
+			t.Errorf("%s: it was refused, and changed", c.name)
+		}
+	}
+}
+
+func TestExitStatusOfACampaign(t *testing.T) {
+	for i, class := range sim.Classes {
+		c := sham(map[uint64]sim.Class{2: class, 5: sim.Progress})
+		c.described = maxDescribed // nobody reads them
+		if _, status := shown(t, c); status != 11+i {
+			t.Errorf("class %s: status %d, want %d", class, status, 11+i)
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*campaign)
+		want   int
+	}{
+		{"all is well", func(*campaign) {}, 0},
+		{"a mistake in the command", func(c *campaign) { c.jobs = 0 }, 2},
+		{"a run that cannot be", func(c *campaign) {
+			c.simulate = func(uint64) (*sim.Result, error) { return nil, errors.New("no world") }
+		}, 2},
+		{"results that cannot be written", func(c *campaign) { c.json = "no/such/directory/results.json" }, 2},
+		{"a state that cannot be written", func(c *campaign) { c.state = "no/such/directory/state" }, 2},
+		{"zeros in a long campaign", func(c *campaign) { c.seeds = "1-1000" }, 3},
+		{"zeros in one of two shards", func(c *campaign) { c.seeds, c.shard = "1-2000", "1/2" }, 0},
+		{"zeros of another profile", func(c *campaign) { c.seeds, c.profile = "1-1000", "calm" }, 0},
+	} {
+		campaign := sham(nil)
+		c.change(campaign)
+		if out, status := shown(t, campaign); status != c.want {
+			t.Errorf("%s: status %d, want %d:\n%s", c.name, status, c.want, out)
+		}
+	}
+	for _, args := range [][]string{{"run", "--jobs", "0"}, {"run", "--shard", "1/2", "--shard-from-zero", "0/2", "--seeds", "2"}} {
+		cmd := program(t, args...)
+		if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != int(mistaken) {
+			t.Errorf("%v: %v\n%s", args, err, out)
+		}
+	}
+	for _, s := range statuses {
+		if strings.Count(statusHelp(), fmt.Sprintf("  %2d  ", int(s.status))) != 1 || exitOf(s.status).Means != s.means {
+			t.Errorf("status %d is not in the help, or not in the results", s.status)
+		}
+	}
+}
+
+func TestShardsCountFromOneOrFromZero(t *testing.T) {
+	for _, c := range []struct {
+		shard, zero string
+		want        uint64 // the first seed; 0: refused
+	}{
+		{"", "", 1}, {"1/3", "", 1}, {"3/3", "", 3}, {"", "0/3", 1}, {"", "2/3", 3},
+		{"0/3", "", 0}, {"4/3", "", 0}, {"", "3/3", 0}, {"x/3", "", 0}, {"2", "", 0}, {"1/0", "", 0}, {"", "0/0", 0},
+	} {
+		campaign := sham(nil)
+		campaign.shard, campaign.shardZero = c.shard, c.zero
+		err := campaign.plan(false)
+		if c.want == 0 {
+			if err == nil {
+				t.Errorf("%q, %q: not refused", c.shard, c.zero)
+			}
+			continue
+		}
+		if err != nil || campaign.seedsLeft.all.From != c.want {
+			t.Errorf("%q, %q: %v, first seed %d, want %d", c.shard, c.zero, err, campaign.seedsLeft.all.From, c.want)
+		}
+	}
+}
+
+func TestResultsOnTheStandardOutputStandAlone(t *testing.T) {
+	cmd := program(t, "run", "--seeds", "2", "--profile", "calm", "--json", "-")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	d, err := readDocument(out.Bytes())
+	if err != nil {
+		t.Fatalf("%v:\n%s", err, out.Bytes())
+	}
+	if d.Tally.Runs != 2 || !d.Whole || !reflect.DeepEqual(d.Flags, map[string]string{"seeds": "2", "profile": "calm", "json": "-"}) {
+		t.Errorf("%d runs, whole %v, flags %v", d.Tally.Runs, d.Whole, d.Flags)
+	}
+	if !strings.Contains(errs.String(), "seed=1 ") || !strings.Contains(errs.String(), "probes hit") {
+		t.Errorf("the standard error lacks lines or tables:\n%s", errs.String())
+	}
+}
+
+// Of failures those of the lowest seeds stay, in whatever order they come.
+func TestFailuresAreBounded(t *testing.T) {
+	var d document
+	for n := range uint64(maxFailures + 10) {
+		d.keep(failure{Seed: (n*7919)%(maxFailures+10) + 1})
+	}
+	if len(d.Failures) != maxFailures || d.FailuresLeftOut != 10 || d.Failures[0].Seed != 1 || d.Failures[maxFailures-1].Seed != maxFailures {
+		t.Errorf("%d are kept, %d left out, seeds %d to %d", len(d.Failures), d.FailuresLeftOut, d.Failures[0].Seed, d.Failures[len(d.Failures)-1].Seed)
+	}
+}
+
+func TestProgressSaysHowFarItIs(t *testing.T) {
+	c := sham(nil)
+	c.budget = time.Minute
+	if err := c.prepare(false); err != nil {
+		t.Fatal(err)
+	}
+	c.sum.Add(shamResult(1), time.Second)
+	c.sum.Add(shamResult(2, sim.Progress), time.Second)
+	text := c.progress(c.begun.Add(20 * time.Second))
+	for _, want := range []string{"20s: 2 seeds, 0.1/s, 1002 events/s a core, 1 failed: V in 1, faults 2/", ", probes ", ", 40s left"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q lacks %q", text, want)
+		}
+	}
+	c.until = time.Time{}
+	if text := c.progress(c.begun); !strings.HasSuffix(text, ", 12 seeds to begin") {
+		t.Error(text)
+	}
+	c.interrupt()
+	if text := c.progress(c.begun); !strings.HasSuffix(text, ", ending: 0 running") {
+		t.Error(text)
+	}
+}
+
+func TestStatusLine(t *testing.T) {
+	var out bytes.Buffer
+	at := time.Unix(0, 0)
+	lines := newStatusLine(&out, func() int { return 0 }, at)
+	for second := range 31 {
+		lines.show(at.Add(time.Duration(second)*time.Second), fmt.Sprint("at ", second))
+	}
+	lines.hide()
+	lines.again()
+	lines.end()
+	if out.String() != "at 10\nat 20\nat 30\n" {
+		t.Errorf("not on a terminal: %q", out.String())
+	}
+	out.Reset()
+	terminal := newStatusLine(&out, func() int { return 10 }, at)
+	terminal.show(at, "short")
+	terminal.hide()
+	terminal.again()
+	terminal.show(at, "äöü longer than it is wide")
+	terminal.end()
+	terminal.again()
+	if want := "\r\x1b[Kshort\r\x1b[K\r\x1b[Kshort\r\x1b[Käöü longe\r\x1b[K"; out.String() != want {
+		t.Errorf("on a terminal: %q, want %q", out.String(), want)
+	}
+}
