@@ -51,6 +51,15 @@ type Operations struct {
 // unknownSeenName stands among the probes though no node observes it.
 const unknownSeenName = "unknown-write-seen-later"
 
+// observedKinds are the events that nodes observe, probes among them.
+func observedKinds() []node.EventKind {
+	var kinds []node.EventKind
+	for k := range node.EventKinds - 1 { // 0 is none
+		kinds = append(kinds, node.EventKind(k+1))
+	}
+	return kinds
+}
+
 // Tally is the sum so far.
 func (c *Campaign) Tally() Tally {
 	t := Tally{
@@ -66,7 +75,7 @@ func (c *Campaign) Tally() Tally {
 		t.Faults = append(t.Faults, Reach{k.Name, slices.Contains(c.drawn(), k.Name), k.Count, c.inRuns[i]})
 	}
 	kinds := probeKinds()
-	for k := range node.EventKind(node.EventKinds) {
+	for _, k := range observedKinds() {
 		t.Probes = append(t.Probes, Reach{k.String(), slices.Contains(kinds, k), c.probes[k], c.probedIn[k]})
 	}
 	t.Probes = append(t.Probes, Reach{unknownSeenName, true, c.unknownSeen, c.unknownSeenIn})
@@ -119,11 +128,12 @@ func (c *Campaign) addReached(t Tally) {
 		c.counters[i].Count += f.Times
 		c.inRuns[i] += f.Runs
 	}
-	for i, p := range t.Probes[:node.EventKinds] {
-		c.probes[i] += p.Times
-		c.probedIn[i] += p.Runs
+	kinds := observedKinds()
+	for i, k := range kinds {
+		c.probes[k] += t.Probes[i].Times
+		c.probedIn[k] += t.Probes[i].Runs
 	}
-	seen := t.Probes[node.EventKinds]
+	seen := t.Probes[len(kinds)]
 	c.unknownSeen += seen.Times
 	c.unknownSeenIn += seen.Runs
 }

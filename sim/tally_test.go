@@ -20,8 +20,8 @@ func unlike(n int) *Result {
 	for i := range r.Counters {
 		r.Counters[i].Count = uint64(i * n % 3)
 	}
-	for k := range r.Probes {
-		r.Probes[k] = uint64((k + n) % 4)
+	for k := range r.Probes[1:] {
+		r.Probes[k+1] = uint64((k + n) % 4)
 	}
 	if n%3 == 0 {
 		r.Classes = []Class{Linearizability, Progress}

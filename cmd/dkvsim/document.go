@@ -32,7 +32,7 @@ type document struct {
 	Kind    string `json:"kind"`
 	Build   build  `json:"build"`
 
-	// Flags are those that were given, by name.
+	// Flags are those that were given, by name; none of a sum.
 	Flags map[string]string `json:"flags"`
 	Plan  plan              `json:"plan"`
 	// Shards are those whose runs are counted, from 1.
@@ -138,7 +138,9 @@ func (d *document) keep(failures ...failure) {
 // conclude fills in what follows from the rest, and the exit. A campaign that is
 // not whole is not judged as one.
 func (d *document) conclude(sum *sim.Campaign, otherwise error) {
-	d.Tally, d.Never, d.EventRate = sum.Tally(), sum.Zeros(), sum.Rate()
+	d.Tally, d.EventRate = sum.Tally(), sum.Rate()
+	d.Never, d.Wrong = append([]string{}, sum.Zeros()...), []string{}
+	d.Failures = append([]failure{}, d.Failures...)
 	if d.Wall > 0 {
 		d.SeedsPerSecond = float64(d.Tally.Runs) / d.Wall.Seconds()
 	}

@@ -133,7 +133,7 @@ func mergeFiles(files []string) (*merging, error) {
 func (m *merging) add(d *document, file, first string) error {
 	if m.sum == nil {
 		m.sum = sim.NewCampaign(d.Plan.Profile)
-		m.doc = document{Version: documentVersion, Kind: documentKind, Build: d.Build, Flags: d.Flags, Plan: d.Plan}
+		m.doc = document{Version: documentVersion, Kind: documentKind, Build: d.Build, Flags: map[string]string{}, Plan: d.Plan}
 	}
 	if other := differences(&m.doc, d); other != nil {
 		return fmt.Errorf("it is of another campaign than %s (here): %s", first, strings.Join(other, "; "))

@@ -78,8 +78,8 @@ never took effect or a probe was never hit is judged over the whole: a shard
 of several never fails by it, and dkvsim merge judges all of them together, from
 the results that they wrote with --json.
 
-Results: --json writes one document; README.md and "go doc -u ./cmd/dkvsim document"
-say what is in it.
+Results: --json writes one document, also when the campaign is stopped by a signal.
+"go doc -u ./cmd/dkvsim document" says what is in it, and of what the version is.
 
 Exit status; of several classes the worst, which is the first:
 ` + statusHelp(),
@@ -341,15 +341,16 @@ func (c *campaign) fail(err error) {
 func (c *campaign) add(r *sim.Result, wall time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.status.hide()
-	defer c.status.again()
 	c.running--
 	c.sum.Add(r, wall)
 	c.seedsLeft.done(r.Schedule.Setup.Seed)
 	c.unsaved = true
-	if !c.quiet || len(r.Classes) > 0 {
-		fmt.Fprintln(c.out, r.Line(wall))
+	if c.quiet && len(r.Classes) == 0 {
+		return
 	}
+	c.status.hide()
+	defer c.status.again()
+	fmt.Fprintln(c.out, r.Line(wall))
 	if len(r.Classes) == 0 {
 		return
 	}
@@ -384,7 +385,6 @@ func rounded(d time.Duration) time.Duration { return d.Round(time.Second) }
 // document is what stands now.
 func (c *campaign) document() *document {
 	d := c.doc
-	d.Failures = append([]failure{}, d.Failures...)
 	d.Wall += time.Since(c.begun)
 	d.Ran = c.seedsLeft.spans()
 	d.Report = c.report
