@@ -87,7 +87,7 @@ func TestCheckExits(t *testing.T) {
 		{"bad input", []string{bad}, 3, `bad: line 3, column 1: "event" is missing`},
 		{"the greatest of all", []string{stale, bad, good}, 3, "good: linearizable"},
 		{"missing", []string{filepath.Join(t.TempDir(), "missing")}, 3, "opening the history"},
-		{"no file", nil, 3, "name at least one file"},
+		{"no file", []string{}, 3, "name at least one file"},
 		{"no step", []string{"--steps=0", good}, 3, "--steps 0"},
 		{"no such flag", []string{"--frmat=jsonl", good}, 3, "unknown flag"},
 		{"no such format", []string{"--format=xml", good}, 3, `"xml" is no format`},
