@@ -53,7 +53,9 @@ func (r *run) corePhase() {
 		}
 	}
 	deadline := r.world.Now() + r.setup.Phases.Core
-	answered := func() bool { return len(r.owed(c)) == 0 && r.load.calls >= r.enough() }
+	answered := func() bool {
+		return len(r.owed(c)) == 0 && r.load.calls >= r.enough() && len(r.unregistered(c)) == 0
+	}
 	if r.until(deadline, answered) || r.aborted {
 		return
 	}
@@ -61,6 +63,26 @@ func (r *run) corePhase() {
 		r.verdict.broken(Progress, "%s did not get partition %d served within %v, though a majority of its replicas is in the healed core %v: %s",
 			HostName(b.host), b.partition, r.setup.Phases.Core, hostNames(c.hosts), b.last)
 	}
+	for _, h := range r.unregistered(c) {
+		r.verdict.broken(Progress, "%s did not register in ZooKeeper within %v, though nothing in the healed core %v keeps it from it",
+			HostName(h), r.setup.Phases.Core, hostNames(c.hosts))
+	}
+}
+
+// unregistered are the core's hosts whose session does not hold live/<id> just
+// now. A node serves without, but can make no step of the layout. Of what never
+// formed a cluster, the probes tell.
+func (r *run) unregistered(c *core) []int {
+	if r.world.Layout() == nil {
+		return nil
+	}
+	var missing []int
+	for _, h := range c.hosts {
+		if own := r.world.hosts[h].sessionID(); own == 0 || r.registeredBy(h) != own {
+			missing = append(missing, h)
+		}
+	}
+	return missing
 }
 
 // enough is how many operations a run should have at least, if the faults kept

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"dkv/linearizability"
@@ -179,5 +181,93 @@ func TestUnknownWritesSeenLaterAreCounted(t *testing.T) {
 	}
 	if got := unknownSeen(history); got != 1 {
 		t.Fatalf("%d unknown writes seen, want 1", got)
+	}
+}
+
+// viceDoor stands between a node and ZooKeeper, with a vice of its own.
+type viceDoor struct {
+	node.Coordinator
+	hides     bool // tells no session's end
+	unchecked bool // makes changes without the conditions that come with them
+}
+
+func (d viceDoor) Open(events func(node.SessionEvent)) node.Session {
+	return viceSession{d.Coordinator.Open(func(ev node.SessionEvent) {
+		if ev.Kind != node.EventExpired || !d.hides {
+			events(ev)
+		}
+	}), d.unchecked}
+}
+
+type viceSession struct {
+	node.Session
+	unchecked bool
+}
+
+func (s viceSession) Multi(ops []node.Op, done func(error)) {
+	if s.unchecked {
+		ops = slices.DeleteFunc(slices.Clone(ops), func(op node.Op) bool { return op.Kind == node.OpCheck })
+	}
+	s.Session.Multi(ops, done)
+}
+
+// runBehind runs a schedule over nodes that reach ZooKeeper through a door.
+func runBehind(t *testing.T, schedule string, door viceDoor) *Result {
+	t.Helper()
+	s, err := ParseSchedule(schedule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := runProcesses(s, RunOptions{}, func(host int, cfg node.Config, env node.Env) (Process, error) {
+		own := door
+		own.Coordinator = env.Coordinator
+		env.Coordinator = own
+		return newNode(host, cfg, env)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestHarnessSeesThatNobodyRegistersAgain(t *testing.T) {
+	const schedule = `
+seed 1
+nodes 3
+partitions 1
+workload operations=0
+phases faults=4s core=8s converge=0s
+at 2s zk-expire n1
+at 2s zk-expire n2
+at 2s zk-expire n3
+`
+	if r := runBehind(t, schedule, viceDoor{}); len(r.Violations) > 0 {
+		t.Errorf("nodes that register again: %v", r.Violations)
+	}
+	r := runBehind(t, schedule, viceDoor{hides: true})
+	wantClass(t, r, Progress)
+	for _, v := range r.Violations {
+		if !strings.Contains(v.What, "did not register") {
+			t.Errorf("%v, want only that nodes did not register: they serve without a session", v)
+		}
+	}
+}
+
+// A node's session ends at any instant while the others form the cluster.
+func TestHarnessSeesAClusterFormedWithOneThatIsGone(t *testing.T) {
+	seen := 0
+	for at := 5; at <= 350; at += 5 {
+		schedule := fmt.Sprintf("seed 1\nnodes 3\npartitions 1\nworkload operations=0\n"+
+			"phases faults=2s core=0s converge=0s\nat %dms zk-expire n1\n", at)
+		if r := runBehind(t, schedule, viceDoor{}); len(r.Violations) > 0 {
+			t.Fatalf("session ended at %dms: %v", at, r.Violations)
+		}
+		if r := runBehind(t, schedule, viceDoor{unchecked: true}); len(r.Classes) > 0 {
+			wantClass(t, r, Invariant)
+			seen++
+		}
+	}
+	if seen == 0 {
+		t.Error("a cluster formed without conditions never had a member that was gone")
 	}
 }

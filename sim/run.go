@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -225,10 +226,39 @@ func (r *run) onEvent(host int, ev node.Event) {
 // checkRegistration: a node that says it is registered owns live/<id>, unless
 // that has gone meanwhile.
 func (r *run) checkRegistration(host int) {
-	_, stat, code := r.world.zookeeper.Peek("/dkv/" + clusterName + "/live/" + HostName(host))
-	if own := r.world.hosts[host].sessionID(); code == zksim.OK && stat.EphemeralOwner != own {
+	own, holder := r.world.hosts[host].sessionID(), r.registeredBy(host)
+	if holder != 0 && holder != own {
 		r.verdict.broken(Invariant, "%s takes itself for registered by session %x, but live/%s belongs to session %x",
-			HostName(host), own, HostName(host), stat.EphemeralOwner)
+			HostName(host), own, HostName(host), holder)
+	}
+}
+
+func livePath(name string) string { return "/dkv/" + clusterName + "/live/" + name }
+
+// registeredBy is the session that holds a host's live/<id>; 0: there is none.
+func (r *run) registeredBy(host int) int64 {
+	_, stat, code := r.world.zookeeper.Peek(livePath(HostName(host)))
+	if code != zksim.OK {
+		return 0
+	}
+	return stat.EphemeralOwner
+}
+
+// checkFormed: at the instant at which the layout is created, all its members are
+// registered, each with the disk that the layout names.
+func (r *run) checkFormed() {
+	l := r.world.Layout()
+	if l == nil {
+		return // which the invariants have seen
+	}
+	for _, m := range l.Members() {
+		data, _, code := r.world.zookeeper.Peek(livePath(string(m.Node)))
+		switch {
+		case code != zksim.OK:
+			r.verdict.broken(Invariant, "the cluster was formed with %s, which was not registered at that instant", m.Node)
+		case !bytes.Contains(data, []byte(m.Store)):
+			r.verdict.broken(Invariant, "the cluster was formed with disk %s of %s, which had registered with another one", m.Store, m.Node)
+		}
 	}
 }
 
@@ -271,6 +301,9 @@ func (r *run) onZKOp(op *zksim.Op, version int32) {
 	case zksim.OpCreate, zksim.OpCreate2, zksim.OpSetData:
 		r.note("layout %d: %s", version, op.Data)
 		r.invariants.onLayout(op.Data, version, func(id node.NodeID) int { return r.world.hostNamed(string(id)) })
+		if op.Code != zksim.OpSetData {
+			r.checkFormed()
+		}
 	case zksim.OpDelete:
 		r.invariants.onLayoutGone()
 	}
@@ -294,8 +327,7 @@ func (r *run) onOperation(op linearizability.Operation, outcome linearizability.
 // begin lets the nodes start within a short while of one another.
 func (r *run) begin() {
 	for host := range r.setup.Nodes {
-		start := r.world.random.Between(Range{0, 300 * time.Millisecond}, "run start", uint64(host), 0)
-		r.world.After(start, func() {
+		r.world.After(starting(r.world.random, host), func() {
 			if r.world.State(host) == Down {
 				r.world.Start(host)
 			}

@@ -287,7 +287,7 @@ var rawSources = []source{
 // drawSteps lets each source that is on run through the fault phase.
 func (d *swarm) drawSteps() {
 	early := d.share(15, "early") // faults while the cluster forms
-	all := slices.Concat(sources, patterns)
+	all := slices.Concat(sources, patterns, registering)
 	if d.setup.Store == PebbleRaw {
 		all = append(all, rawSources...)
 	}
@@ -313,6 +313,7 @@ func (d *swarm) drawSteps() {
 			d.steps = append(d.steps, f.make(f, d, n, at.Round(time.Millisecond))...)
 		}
 	}
+	d.drawForming()
 	slices.SortStableFunc(d.steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 }
 
