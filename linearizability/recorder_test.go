@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -65,6 +66,27 @@ func TestRecorderOfConcurrentClients(t *testing.T) {
 	read, err := Read(&file)
 	if err != nil || !reflect.DeepEqual(read, history) {
 		t.Errorf("the file holds another history than memory: %v", err)
+	}
+}
+
+// An operation that was not answered may have taken effect: it stays.
+func TestRecorderKeepsWhatIsOpen(t *testing.T) {
+	r := NewRecorder(RecorderConfig{})
+	stamps := make([]Stamp, 4)
+	for i := range stamps {
+		stamps[i] = r.Call(Operation{Client: i, Key: "k", Kind: Put, Value: strconv.Itoa(i)})
+	}
+	r.Return(stamps[1], OK, Answer{Version: 1})
+	r.Return(stamps[2], Unknown, Answer{})
+	history := r.History()
+	if len(history) != len(stamps) {
+		t.Fatalf("%d operations, want %d", len(history), len(stamps))
+	}
+	for i, want := range []Outcome{Unknown, OK, Unknown, Unknown} {
+		op := &history[i]
+		if op.Value != strconv.Itoa(i) || op.Outcome != want || (op.Return != 0) != (i == 1 || i == 2) {
+			t.Errorf("operation %d: %+v, want outcome %v", i, *op, want)
+		}
 	}
 }
 

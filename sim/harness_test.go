@@ -18,6 +18,7 @@ type quack struct {
 	values map[string]quackValue
 	index  *node.Index
 	answer func(node.Response) node.Response
+	heard  func(node.Request) // nil: nobody wants to know
 	panics bool
 	mute   bool
 }
@@ -34,6 +35,9 @@ func (p *quack) EndTurn()                     {}
 func (p *quack) Stop(done func())             { done() }
 
 func (p *quack) OnRequest(r node.Request, done func(node.Response)) {
+	if p.heard != nil {
+		p.heard(r)
+	}
 	if p.panics && r.Kind == node.RequestDelete {
 		panic("a bug")
 	}
@@ -70,12 +74,17 @@ at 9.95s power-loss
 // runQuacks runs the schedule over quacks; private: each has a map of its own.
 func runQuacks(t *testing.T, private bool, with func(p *quack, starts int)) *Result {
 	t.Helper()
+	return runQuacksWith(t, RunOptions{}, private, with)
+}
+
+func runQuacksWith(t *testing.T, o RunOptions, private bool, with func(p *quack, starts int)) *Result {
+	t.Helper()
 	s, err := ParseSchedule(quackSchedule)
 	if err != nil {
 		t.Fatal(err)
 	}
 	shared, index, starts := make(map[string]quackValue), node.Index(0), 0
-	r, err := runProcesses(s, RunOptions{}, func(int, node.Config, node.Env) (Process, error) {
+	r, err := runProcesses(s, o, func(int, node.Config, node.Env) (Process, error) {
 		p := &quack{values: shared, index: &index, answer: func(r node.Response) node.Response { return r }}
 		if private {
 			p.values = make(map[string]quackValue)

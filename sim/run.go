@@ -432,6 +432,15 @@ func (r *run) result() *Result {
 	}
 	res.UnknownSeen = unknownSeen(res.History)
 	check, err := linearizability.Check(res.History, linearizability.Options{Workers: 1})
+	r.judge(check, err)
+	res.Check = check
+	res.Violations, res.Classes = r.verdict.violations, r.verdict.classes()
+	return res
+}
+
+// judge takes the verdict on the history. One that could not be reached is a
+// failure as well: nobody knows what it hides.
+func (r *run) judge(check *linearizability.Result, err error) {
 	switch {
 	case err != nil:
 		r.verdict.broken(Assertion, "the history is none: %v", err)
@@ -442,9 +451,6 @@ func (r *run) result() *Result {
 			r.verdict.broken(classOf(v.Class), "key %s: %s", v.Key, v.Sentence)
 		}
 	}
-	res.Check = check
-	res.Violations, res.Classes = r.verdict.violations, r.verdict.classes()
-	return res
 }
 
 func classOf(c linearizability.Class) Class {

@@ -27,6 +27,7 @@ type toy struct {
 	inTurn   int   // events since the last EndTurn
 	turns    []int // sizes of turns
 	messages int
+	heard    [16]int // messages, by the sender's host
 	lost     []node.MemberNumber
 	session0 []node.SessionEventKind
 	timers   []time.Duration // own clock at each tick
@@ -110,7 +111,11 @@ func (p *toy) onSession(ev node.SessionEvent) {
 	}
 }
 
-func (p *toy) OnMessage(m *node.Envelope) { p.step(); p.messages++ }
+func (p *toy) OnMessage(m *node.Envelope) {
+	p.step()
+	p.messages++
+	p.heard[m.From-1]++
+}
 
 func (p *toy) OnPeerLost(peer node.MemberNumber) { p.step(); p.lost = append(p.lost, peer) }
 

@@ -1,0 +1,235 @@
+package sim
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"dkv/linearizability"
+	"dkv/node"
+)
+
+// What a verdict of the harness rests on: that all is recorded, that faults
+// strike, that what counts as an effect was one, that the end is looked at, and
+// that a draw depends on its key alone. Each is broken once in sim/mutants/harness.
+
+// A read of a write that nobody recorded would look like a lie of the store.
+func TestHistoryHoldsEveryWriteThatArrived(t *testing.T) {
+	arrived := make(map[string]string) // key by value
+	r := runQuacks(t, false, func(p *quack, starts int) {
+		p.mute = starts%3 == 0 // so that many are never answered
+		p.heard = func(r node.Request) {
+			if r.Kind == node.RequestPut {
+				arrived[string(r.Value)] = string(r.Key)
+			}
+		}
+	})
+	outcomes := make(map[linearizability.Outcome]int)
+	for i := range r.History {
+		op := &r.History[i]
+		if key, ok := arrived[op.Value]; ok && op.Kind == linearizability.Put && op.Key == key {
+			delete(arrived, op.Value)
+			outcomes[op.Outcome]++
+		}
+	}
+	for value, key := range arrived {
+		t.Errorf("a put of key %s, value %s, arrived and is not in the history", key, value)
+	}
+	if outcomes[linearizability.OK] < 20 || outcomes[linearizability.Unknown] < 5 {
+		t.Errorf("%v puts by outcome: too few to tell", outcomes)
+	}
+}
+
+// What is lost after the last of the load is seen by the final reads alone.
+func TestFinalReadsSeeWhatNobodyAskedForAgain(t *testing.T) {
+	var values map[string]quackValue
+	lost := 0
+	o := RunOptions{Note: func(_ time.Duration, what string) {
+		if what == "everything is healed" {
+			lost = len(values)
+			clear(values)
+		}
+	}}
+	r := runQuacksWith(t, o, false, func(p *quack, _ int) { values = p.values })
+	if lost == 0 {
+		t.Fatal("nothing was there to be lost")
+	}
+	wantClass(t, r, Durability)
+}
+
+func TestUndecidedIsAFailure(t *testing.T) {
+	for _, c := range []struct {
+		check *linearizability.Result
+		err   error
+		want  string
+	}{
+		{&linearizability.Result{Verdict: linearizability.Linearizable}, nil, ""},
+		{&linearizability.Result{Verdict: linearizability.Undecided}, nil, "L"},
+		{nil, errors.New("no history"), "A"},
+	} {
+		r := &run{}
+		r.verdict = &verdict{where: r.where}
+		r.judge(c.check, c.err)
+		if got := joinClasses(r.verdict.classes()); got != c.want {
+			t.Errorf("%v, %v: class %q, want %q", c.check, c.err, got, c.want)
+		}
+	}
+}
+
+// Each way of parting nodes stops the frames between those that it names, and no
+// others, until it is over.
+func TestCutsPartWhomTheyName(t *testing.T) {
+	between := func(a, b []int) func(from, to int) bool {
+		has := func(list []int, n int) bool {
+			for _, x := range list {
+				if x == n {
+					return true
+				}
+			}
+			return false
+		}
+		return func(from, to int) bool { return has(a, from) && has(b, to) || has(b, from) && has(a, to) }
+	}
+	for step, parted := range map[string]func(from, to int) bool{
+		"cut n2>n4":    func(from, to int) bool { return from == 2 && to == 4 },
+		"cut n2<>n4":   between([]int{2}, []int{4}),
+		"isolate n3":   between([]int{3}, []int{1, 2, 4, 5}),
+		"split n1 n4":  between([]int{1, 4}, []int{2, 3, 5}),
+		"cordon n2 n5": between([]int{2}, []int{1, 3, 4}),
+		"clog n5":      between([]int{5}, []int{1, 2, 3, 4}),
+	} {
+		t.Run(step, func(t *testing.T) {
+			s, err := ParseSchedule("seed 3\nnodes 5\nat 1s " + step + " for 2s\n")
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, toys := toyWorld(t, Config{Seed: 3, Hosts: 5})
+			startAll(w)
+			newFaultPlayer(w, s).note = func(string, ...any) {}
+			frames := func(from, to time.Duration) (heard [5][16]int) {
+				w.RunUntil(from)
+				for i, p := range toys {
+					heard[i] = p.heard
+				}
+				w.RunUntil(to)
+				for i, p := range toys {
+					for j := range p.heard {
+						heard[i][j] = p.heard[j] - heard[i][j]
+					}
+				}
+				return heard
+			}
+			during, after := frames(1500*time.Millisecond, 2500*time.Millisecond), frames(5*time.Second, 6*time.Second)
+			for to := range toys {
+				for from := range toys {
+					if from == to {
+						continue
+					}
+					if passes := during[to][from] > 0; passes == parted(from+1, to+1) {
+						t.Errorf("from %s to %s: %d frames during it", HostName(from), HostName(to), during[to][from])
+					}
+					if after[to][from] == 0 {
+						t.Errorf("from %s to %s: no frames after it", HostName(from), HostName(to))
+					}
+				}
+			}
+		})
+	}
+}
+
+// A fault counts when it takes effect. Of those that find nobody to strike, and
+// of those that are over before anything met them, none does.
+func TestFaultsWithoutEffectAreNotCounted(t *testing.T) {
+	strike := func(w *World) (heal func()) {
+		for host := range w.Hosts() {
+			w.CutZooKeeper(host)
+			w.SlowHost(host, Range{time.Millisecond, time.Millisecond})
+			w.SlowDisk(host, Range{time.Millisecond, time.Millisecond})
+			w.StallDisk(host, time.Nanosecond)
+			w.BreakDisk(host, true)
+			w.FillDisk(host, true)
+			w.CrashInTurn(host)
+			w.Network().Isolate(w.NetID(host))
+			w.Network().Clog(w.NetID(host), w.NetID((host+1)%w.Hosts()))
+			w.Network().CutTwoWay(w.NetID(host), w.NetID((host+1)%w.Hosts()))
+		}
+		return w.HealAll
+	}
+	t.Run("nobody is there", func(t *testing.T) {
+		w, _ := toyWorld(t, Config{Seed: 5, ZooKeeper: quickZK()})
+		heal := strike(w)
+		for host := range w.Hosts() {
+			for what, done := range map[string]bool{
+				"crash": w.Crash(host), "stop": w.Stop(host), "pause": w.Pause(host), "resume": w.Resume(host),
+				"expiry": w.ExpireSession(host), "crash in a turn": w.CrashInTurn(host),
+			} {
+				if done {
+					t.Errorf("%s of a host without a process says that it struck", what)
+				}
+			}
+			w.FailSync(host)
+			w.Wipe(host)
+			w.ZooKeeper().LoseNextWrite(HostName(host), true)
+			w.ZooKeeper().DelayNextWrite(HostName(host))
+		}
+		w.PowerLoss()
+		w.Move(0, []node.MemberNumber{1}, nil)
+		w.Cancel(0, nil)
+		w.RunUntil(20 * time.Second)
+		heal()
+		w.RunUntil(40 * time.Second)
+		wantNoEffects(t, w, nil)
+	})
+	t.Run("over at once", func(t *testing.T) {
+		w, _ := toyWorld(t, Config{Seed: 5, ZooKeeper: quickZK()})
+		startAll(w)
+		for at := 100 * time.Millisecond; at < 3*time.Second; at += 100 * time.Millisecond {
+			w.RunUntil(at)
+			before := counters(w)
+			strike(w)()
+			for host := range w.Hosts() {
+				w.Pause(host)
+				w.Resume(host)
+			}
+			wantNoEffects(t, w, before)
+		}
+	})
+}
+
+// wantNoEffects fails for each counter that is above what it was.
+func wantNoEffects(t *testing.T, w *World, before map[string]uint64) {
+	t.Helper()
+	for _, c := range w.Counters() {
+		if c.Count != before[c.Name] {
+			t.Errorf("%s counts %d, and was %d", c.Name, c.Count, before[c.Name])
+		}
+	}
+}
+
+// The same key gives the same word whatever was drawn before: only so does a
+// fault that is taken out leave all the others where they were.
+func TestADrawDependsOnItsKeyAlone(t *testing.T) {
+	draw := func(r Random) [5]uint64 {
+		return [5]uint64{
+			r.Draw("a", 1, 2), uint64(r.Between(Range{0, time.Hour}, "b", 3, 4)),
+			uint64(r.Below(1<<30, "c", 5, 6)), uint64(1e9 * r.Float("d", 7, 8)), uint64(1e9 * r.LogScale(1, 9, "e", 9, 0)),
+		}
+	}
+	alone := draw(NewRandom(42))
+	r := NewRandom(42)
+	for i := range uint64(5) {
+		r.Draw("another", i, i)
+		if got := draw(r); got != alone {
+			t.Fatalf("after %d other draws %v, alone %v", i+1, got, alone)
+		}
+	}
+	words := map[uint64]bool{}
+	for _, word := range []uint64{
+		r.Draw("a", 1, 2), r.Draw("b", 1, 2), r.Draw("a", 2, 2), r.Draw("a", 1, 3), r.Draw("a", 2, 1), NewRandom(43).Draw("a", 1, 2),
+	} {
+		words[word] = true
+	}
+	if len(words) != 6 {
+		t.Errorf("%d different words of 6 keys", len(words))
+	}
+}
