@@ -163,8 +163,9 @@ type campaign struct {
 	stopped  atomic.Bool
 	reported int
 
-	mu  sync.Mutex
-	sum *Campaign
+	mu   sync.Mutex
+	sum  *Campaign
+	stop *Result // of the first seed in which a class of stopAt fired
 }
 
 // maxReported bounds the failures that are described in full.
@@ -195,6 +196,7 @@ func runCampaign(t *testing.T, store Store) {
 	}
 	done.Wait()
 	if len(c.stopAt) > 0 {
+		fmt.Println(c.stopLine())
 		return
 	}
 	fmt.Print(c.sum.Tables())
@@ -255,16 +257,9 @@ func (c *campaign) endEarly(seed uint64) {
 func (c *campaign) add(r *Result, wall time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stopped.Load() && len(c.stopAt) > 0 {
-		return
-	}
 	c.sum.Add(r, wall)
 	if len(c.stopAt) > 0 {
-		if slices.ContainsFunc(r.Classes, func(class Class) bool { return slices.Contains(c.stopAt, class) }) {
-			c.stopped.Store(true)
-			runs, _ := c.sum.Runs()
-			fmt.Printf("stopped-at seed=%d runs=%d class=%s what=%q\n", r.Schedule.Setup.Seed, runs, joinClasses(r.Classes), firstOf(r, c.stopAt))
-		}
+		c.stopHere(r)
 		return
 	}
 	fmt.Println(r.Line(wall))
@@ -272,6 +267,30 @@ func (c *campaign) add(r *Result, wall time.Duration) {
 		c.reported++
 		reportFailure(c.t, r)
 	}
+}
+
+// stopHere ends the campaign at a run in which an awaited class fired. Of
+// several at once the lowest seed counts, however many run at once.
+func (c *campaign) stopHere(r *Result) {
+	if !slices.ContainsFunc(r.Classes, func(class Class) bool { return slices.Contains(c.stopAt, class) }) {
+		return
+	}
+	c.stopped.Store(true)
+	if c.stop == nil || r.Schedule.Setup.Seed < c.stop.Schedule.Setup.Seed {
+		c.stop = r
+	}
+}
+
+// stopLine says where a campaign with -stop-at stopped: all classes of that run,
+// and the one that fired first in it. If it did not, it says what else fired.
+func (c *campaign) stopLine() string {
+	if c.stop == nil {
+		runs, _ := c.sum.Runs()
+		return fmt.Sprintf("not-stopped runs=%d class=%s", runs, joinClasses(c.sum.fired()))
+	}
+	seed := c.stop.Schedule.Setup.Seed
+	return fmt.Sprintf("stopped-at seed=%d runs=%d class=%s first=%s what=%q", seed, seed-c.seeds.From+1,
+		joinClasses(c.stop.Classes), c.stop.Violations[0].Class, firstOf(c.stop, c.stopAt))
 }
 
 func firstOf(r *Result, classes []Class) string {

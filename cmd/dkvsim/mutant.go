@@ -10,7 +10,8 @@ import (
 	"dkv/sim"
 )
 
-// mutant is a planted bug. Its text:
+// mutant is a planted bug: of the store, which the campaign's oracles have to
+// see, or of the harness itself, which one of its own tests has to see. Its text:
 //
 //	story: what is wrong, and how it would come to light;
 //	as many lines as it takes
@@ -22,14 +23,25 @@ import (
 //	other lines
 //	--- end
 //
+// A breakage of the harness has, instead of oracles, the package and the test:
+//
+//	tests: netsim TestEachFaultCountsWhatItStruck
+//
 // '#' begins a comment above the first change. A text may have several changes,
 // in one file or in several; a later one sees what an earlier one made.
 type mutant struct {
-	name    string // the file's, without its ending
+	name    string // the file's, without its ending; of a breakage with its directory
 	story   string
-	oracles []sim.Class
+	oracles []sim.Class // none of a breakage
+	test    testName    // none of a bug of the store
 	changes []change
 }
+
+// testName is a test, and the directory of its package.
+type testName struct{ dir, name string }
+
+// breaksHarness says which of the two kinds it is.
+func (m *mutant) breaksHarness() bool { return m.test != testName{} }
 
 // change replaces some lines of one file.
 type change struct {
@@ -43,6 +55,31 @@ const (
 	fenceNew = "--- instead"
 	fenceEnd = "--- end"
 )
+
+// loadAll reads the mutants of a directory, and the breakages of the harness in
+// the directory harness below it.
+func loadAll(dir string) (bugs, breakages []mutant, err error) {
+	if bugs, err = loadMutants(dir); err != nil {
+		return nil, nil, err
+	}
+	if breakages, err = loadMutants(filepath.Join(dir, harnessDir)); err != nil {
+		return nil, nil, err
+	}
+	for i := range bugs {
+		if bugs[i].breaksHarness() {
+			return nil, nil, fmt.Errorf("%s names a test and no oracles: it belongs in %s", bugs[i].name, harnessDir)
+		}
+	}
+	for i := range breakages {
+		if !breakages[i].breaksHarness() {
+			return nil, nil, fmt.Errorf("%s/%s names oracles and no test: it does not belong there", harnessDir, breakages[i].name)
+		}
+		breakages[i].name = harnessDir + "/" + breakages[i].name
+	}
+	return bugs, breakages, nil
+}
+
+const harnessDir = "harness"
 
 // loadMutants reads the mutants of a directory, by name.
 func loadMutants(dir string) ([]mutant, error) {
@@ -91,8 +128,10 @@ func parseMutant(text string) (mutant, error) {
 		return mutant{}, fmt.Errorf("no %q at the end", fenceEnd)
 	case p.m.story == "":
 		return mutant{}, errors.New("no story")
-	case len(p.m.oracles) == 0:
-		return mutant{}, errors.New("no oracles")
+	case len(p.m.oracles) == 0 && !p.m.breaksHarness():
+		return mutant{}, errors.New("no oracles, and no test that should see it")
+	case len(p.m.oracles) > 0 && p.m.breaksHarness():
+		return mutant{}, errors.New("both oracles and a test")
 	case len(p.m.changes) == 0:
 		return mutant{}, errors.New("no change")
 	}
@@ -156,6 +195,12 @@ func (p *mutantParser) head(line string) error {
 			return err
 		}
 		p.m.oracles, p.story = oracles, false
+	case found && key == "tests":
+		words := strings.Fields(value)
+		if len(words) != 2 || !filepath.IsLocal(words[0]) || !strings.HasPrefix(words[1], "Test") {
+			return fmt.Errorf("tests %q: want the directory of a package and the name of one test", value)
+		}
+		p.m.test, p.story = testName{words[0], words[1]}, false
 	case found && key == "file":
 		if !filepath.IsLocal(value) {
 			return fmt.Errorf("file %q: want a path from the module's root", value)
@@ -164,7 +209,7 @@ func (p *mutantParser) head(line string) error {
 	case p.story:
 		p.m.story += " " + strings.TrimSpace(line)
 	default:
-		return fmt.Errorf("%q is neither story, oracles nor file", line)
+		return fmt.Errorf("%q is neither story, oracles, tests nor file", line)
 	}
 	return nil
 }

@@ -51,10 +51,14 @@ func TestMutantErrors(t *testing.T) {
 		{"story: s\nfile: a.go\n" + body, "no oracles"},
 		{"story: s\noracles: L\nfile: a.go\n", "no change"},
 		{"story: s\noracles: Z\n", `class "Z"`},
+		{"story: s\ntests: sim\n", "the name of one test"},
+		{"story: s\ntests: sim A\n", "the name of one test"},
+		{"story: s\ntests: ../sim TestA\n", "the directory of a package"},
+		{"story: s\noracles: L\ntests: sim TestA\nfile: a.go\n" + body, "both"},
 		{"story: s\noracles: L\n" + body, "no file named"},
 		{"file: ../a.go\n", "from the module's root"},
 		{"file: /a.go\n", "from the module's root"},
-		{head + "nonsense\n", "neither story, oracles nor file"},
+		{head + "nonsense\n", "neither story, oracles, tests nor file"},
 		{head + "--- instead\n", "does not belong here"},
 		{head + "--- as it is\nx\n--- end\n", "does not belong here"},
 		{head + "--- as it is\nx\n", `no "--- end"`},
@@ -107,16 +111,21 @@ func TestMutantsApplyToTheSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := loadMutants(filepath.Join(root, "sim", "mutants"))
+	bugs, breakages, err := loadAll(filepath.Join(root, "sim", "mutants"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) < 24 {
-		t.Errorf("only %d mutants", len(all))
+	for _, m := range bugs {
+		if len(m.oracles) == 1 && m.oracles[0] == sim.Assertion {
+			t.Errorf("%s names the core's own assertion alone", m.name)
+		}
 	}
-	for i := range all {
-		if _, err := all[i].apply(root); err != nil {
-			t.Errorf("%s: %v", all[i].name, err)
+	if len(bugs) < 32 || len(breakages) < 11 {
+		t.Errorf("only %d mutants and %d breakages of the harness", len(bugs), len(breakages))
+	}
+	for _, m := range append(bugs, breakages...) {
+		if _, err := m.apply(root); err != nil {
+			t.Errorf("%s: %v", m.name, err)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,99 +18,93 @@ import (
 	"strings"
 	"time"
 
+	"dkv/sim"
+
 	"github.com/spf13/cobra"
 )
 
 // hunt is one mutants command.
 type hunt struct {
-	dir    string
-	seeds  int
-	ranges int
-	jobs   int
-	limit  time.Duration
-	only   string
-	shrink bool
+	dir       string
+	seeds     int
+	ranges    int
+	unmutated int
+	jobs      int
+	limit     time.Duration
+	only      string
+	shrink    bool
+	markdown  bool
 
-	root string // of the module
-	work string // temporary
-	base [sha256.Size]byte
+	out    io.Writer
+	root   string                 // of the module
+	work   string                 // temporary
+	builds map[string]*cleanBuild // unmutated, by the directory of their package
 }
 
 func mutantsCommand() *cobra.Command {
-	h := &hunt{}
+	h := &hunt{out: os.Stdout}
 	cmd := &cobra.Command{
 		Use:   "mutants",
 		Short: "Plant bugs one at a time, and see the campaign catch each",
 		Long: `mutants builds the simulation once for each planted bug, with the bug laid over
 the source, and runs seeds until one of the bug's oracles is among the classes
-that fired. It fails if a bug survives, if its lines do not occur exactly once,
-if it does not compile, or if it changes nothing in the program. It needs the
-module's source, and the go command.`,
+that fired: once in each of several disjoint ranges of seeds. Then it breaks the
+harness itself, one thing at a time, and runs the test that should see it.
+
+It fails if a bug survives a range, if its text names no oracle, or no test, if
+its lines do not occur exactly once, if it does not compile, if it changes
+nothing in the program, and if the unmutated program fails a seed or a test that
+it was run on. It needs the module's source, and the go command.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return h.run() },
 	}
 	f := cmd.Flags()
 	f.StringVar(&h.dir, "dir", "sim/mutants", "where the mutants stand, from the module's root")
 	f.IntVar(&h.seeds, "seeds", 2000, "how many seeds a mutant may survive in each range")
-	f.IntVar(&h.ranges, "ranges", 1, "try so many disjoint ranges of seeds")
+	f.IntVar(&h.ranges, "ranges", 5, "try so many disjoint ranges of seeds")
+	f.IntVar(&h.unmutated, "unmutated", 200, "how many seeds the unmutated program has to pass first")
 	f.IntVar(&h.jobs, "jobs", runtime.NumCPU(), "how many seeds to run at once")
 	f.DurationVar(&h.limit, "limit", 10*time.Minute, "give a range so much time")
 	f.BoolVar(&h.shrink, "shrink", false, "minimise the first run that catches each mutant, and say what is left of it")
 	f.StringVar(&h.only, "only", "", "only the mutants whose names contain one of these words, divided by commas")
+	f.BoolVar(&h.markdown, "markdown", false, "print the tables as the README has them")
 	return cmd
 }
 
 func (h *hunt) run() error {
-	var err error
-	if h.root, err = moduleRoot(); err != nil {
-		return err
+	if h.seeds < 1 || h.ranges < 1 || h.jobs < 1 {
+		return fmt.Errorf("--seeds %d, --ranges %d, --jobs %d: want at least 1 of each", h.seeds, h.ranges, h.jobs)
 	}
-	all, err := loadMutants(filepath.Join(h.root, h.dir))
+	var err error
+	if h.root == "" {
+		if h.root, err = moduleRoot(); err != nil {
+			return err
+		}
+	}
+	bugs, breakages, err := loadAll(filepath.Join(h.root, h.dir))
 	if err != nil {
 		return err
+	}
+	unwanted := func(m mutant) bool { return !h.wanted(m.name) }
+	bugs, breakages = slices.DeleteFunc(bugs, unwanted), slices.DeleteFunc(breakages, unwanted)
+	if len(bugs)+len(breakages) == 0 {
+		return fmt.Errorf("no mutant's name contains one of %q", h.only)
 	}
 	if h.work, err = os.MkdirTemp("", "dkv-mutants-"); err != nil {
 		return err
 	}
 	defer os.RemoveAll(h.work)
-	clean := filepath.Join(h.work, "clean.test")
-	if err := h.build(clean, ""); err != nil {
-		return fmt.Errorf("the unmutated build: %w", err)
-	}
-	if h.base, err = hashFile(clean); err != nil {
-		return err
-	}
-	return h.hunt(all)
-}
-
-func (h *hunt) hunt(all []mutant) error {
-	fmt.Printf("%-34s %-8s %-10s %8s %8s %8s%s\n", "mutant", "oracles", "fired", "median", "worst", "time", h.shrunkHead())
-	var survivors, broken []string
-	for i := range all {
-		m := &all[i]
-		if !h.wanted(m.name) {
-			continue
+	h.builds = make(map[string]*cleanBuild)
+	if len(bugs) > 0 {
+		if err := h.passUnmutated(); err != nil {
+			return err
 		}
-		caught, err := h.catch(m)
-		if err != nil {
-			fmt.Printf("%-34s %v\n", m.name, err)
-			broken = append(broken, m.name)
-			continue
-		}
-		fmt.Printf("%-34s %-8s %s %8s%s\n", m.name, classWords(m), caught.columns(), caught.took.Round(100*time.Millisecond), caught.shrunk)
-		if caught.survived() {
-			survivors = append(survivors, m.name)
-			fmt.Printf("  survives: %s\n", m.story)
-		}
+		err = h.huntBugs(bugs)
 	}
-	var failures []error
-	if len(survivors) > 0 {
-		failures = append(failures, fmt.Errorf("%d mutants survive: %s", len(survivors), strings.Join(survivors, ", ")))
+	if len(breakages) > 0 {
+		err = errors.Join(err, h.huntBreakages(breakages))
 	}
-	if len(broken) > 0 {
-		failures = append(failures, fmt.Errorf("%d mutants could not be planted: %s", len(broken), strings.Join(broken, ", ")))
-	}
-	return errors.Join(failures...)
+	return err
 }
 
 func (h *hunt) wanted(name string) bool {
@@ -118,76 +113,260 @@ func (h *hunt) wanted(name string) bool {
 	})
 }
 
-func classWords(m *mutant) string {
-	words := make([]string, len(m.oracles))
-	for i, c := range m.oracles {
-		words[i] = string(c)
+// passUnmutated runs the first seeds on the program without any mutant: what it
+// fails, a mutant would be said to be caught by.
+func (h *hunt) passUnmutated() error {
+	clean, err := h.clean(simDir)
+	if err != nil {
+		return err
 	}
-	return strings.Join(words, ",")
+	if h.unmutated == 0 {
+		return nil
+	}
+	met, err := h.hunted(clean.path, sim.Classes, 1, h.unmutated)
+	switch {
+	case err != nil:
+		return err
+	case met.seed != 0:
+		return fmt.Errorf("the unmutated program fails seed %d: %s", met.seed, met.fired)
+	case met.late:
+		return fmt.Errorf("the unmutated program did not run %d seeds within %v", h.unmutated, h.limit)
+	}
+	return nil
+}
+
+func (h *hunt) huntBugs(bugs []mutant) error {
+	h.printBugsHead()
+	var survivors, broken []string
+	for i := range bugs {
+		m := &bugs[i]
+		caught, err := h.catch(m)
+		if err != nil {
+			h.printBroken(m, err)
+			broken = append(broken, m.name)
+			continue
+		}
+		h.printBug(m, caught)
+		if caught.survived() {
+			survivors = append(survivors, m.name)
+		}
+	}
+	return errors.Join(listed(survivors, "mutants survive"), listed(broken, "mutants could not be judged"))
+}
+
+// listed is an error that names some mutants, nil if there are none.
+func listed(names []string, what string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d %s: %s", len(names), what, strings.Join(names, ", "))
 }
 
 // catches are the ranges in which a mutant was hunted.
 type catches struct {
-	fired string // classes of the first seed that caught it
-	seeds []int  // to detect, in each range; 0: it survived
+	fired []sim.Class // in the runs that caught it
+	first []sim.Class // that fired first in one of them
+	seeds []int       // to detect, in each range; 0: it survived
+	left  string      // of a survivor: what fired all the same
 	took  time.Duration
 
-	first  int    // the first seed that caught it, 0: none
-	shrunk string // what its minimisation left, as columns
+	at     []int  // the seeds that caught it
+	shrunk string // what minimising the first left, as columns
 }
 
 func (c *catches) survived() bool { return slices.Contains(c.seeds, 0) }
 
-func (c *catches) columns() string {
+// median and worst are of seeds to detect.
+func (c *catches) median() int {
 	sorted := slices.Sorted(slices.Values(c.seeds))
-	if c.survived() {
-		return fmt.Sprintf("%-10s %8s %8s", c.fired, "-", "survives")
-	}
-	return fmt.Sprintf("%-10s %8d %8d", c.fired, sorted[len(sorted)/2], sorted[len(sorted)-1])
+	return sorted[len(sorted)/2]
 }
 
-// catch builds a mutant and runs seeds until it is caught, in every range.
+func (c *catches) worst() int { return slices.Max(c.seeds) }
+
+func (c *catches) add(met meeting, from int) error {
+	if met.seed == 0 {
+		c.seeds, c.left = append(c.seeds, 0), met.fired
+		if met.late {
+			c.left = "out of time"
+		}
+		return nil
+	}
+	fired, err := sim.ParseClasses(met.fired)
+	if err != nil {
+		return err
+	}
+	first, err := sim.ParseClasses(met.first)
+	if err != nil {
+		return err
+	}
+	c.fired, c.first = union(c.fired, fired), union(c.first, first)
+	c.seeds, c.at = append(c.seeds, met.seed-from+1), append(c.at, met.seed)
+	return nil
+}
+
+// union is all classes of both, in the order of sim.Classes.
+func union(a, b []sim.Class) []sim.Class {
+	var all []sim.Class
+	for _, c := range sim.Classes {
+		if slices.Contains(a, c) || slices.Contains(b, c) {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// catch builds a mutant and runs seeds until it is caught, in every range, or
+// has survived one.
 func (h *hunt) catch(m *mutant) (*catches, error) {
-	overlay, err := h.overlay(m)
+	binary, err := h.plant(m, simDir)
 	if err != nil {
 		return nil, err
 	}
-	binary := filepath.Join(h.work, m.name+".test")
 	defer os.Remove(binary)
-	if err := h.build(binary, overlay); err != nil {
-		return nil, err
-	}
-	hash, err := hashFile(binary)
-	if err != nil {
-		return nil, err
-	}
-	if hash == h.base {
-		return nil, errors.New("the program is the same as without it")
-	}
 	caught, begun := &catches{}, time.Now()
-	for k := range h.ranges {
+	for k := 0; k < h.ranges && !caught.survived(); k++ {
 		from := 1 + k*h.seeds
-		seed, fired, err := h.hunted(binary, m, from)
+		met, err := h.hunted(binary, m.oracles, from, from+h.seeds-1)
+		if err == nil {
+			err = caught.add(met, from)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if caught.fired == "" {
-			caught.fired = fired
-		}
-		if seed == 0 {
-			caught.seeds = append(caught.seeds, 0)
-			continue
-		}
-		caught.seeds = append(caught.seeds, seed-from+1)
-		if caught.first == 0 {
-			caught.first = seed
-		}
+	}
+	if err := h.passUnplanted(caught.at); err != nil {
+		return nil, err
 	}
 	caught.took = time.Since(begun)
-	if h.shrink && caught.first > 0 {
-		caught.shrunk, err = h.minimised(binary, caught.first)
+	if h.shrink && len(caught.at) > 0 {
+		caught.shrunk, err = h.minimised(binary, caught.at[0])
 	}
 	return caught, err
+}
+
+// passUnplanted runs the seeds that caught a mutant without it.
+func (h *hunt) passUnplanted(seeds []int) error {
+	clean, err := h.clean(simDir)
+	if err != nil {
+		return err
+	}
+	for _, seed := range seeds {
+		if seed <= h.unmutated {
+			continue // it has passed
+		}
+		met, err := h.hunted(clean.path, sim.Classes, seed, seed)
+		if err == nil && met.seed != 0 {
+			err = fmt.Errorf("the unmutated program fails seed %d too: %s", seed, met.fired)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A meeting is what became of a range of seeds.
+type meeting struct {
+	seed  int    // in which an awaited class fired; 0: in none
+	fired string // classes: of that seed; if there is none, of all
+	first string // that fired first in it
+	late  bool   // time was over before the seeds were
+}
+
+var (
+	stopped    = regexp.MustCompile(`(?m)^stopped-at seed=(\d+) runs=\d+ class=(\S*) first=(\S*)`)
+	notStopped = regexp.MustCompile(`(?m)^not-stopped runs=(\d+) class=(\S*)`)
+	shrunk     = regexp.MustCompile(`(?m)^shrunk seed=\d+ class=(\S*) faults=(\d+) operations=(\d+) from-faults=(\d+) from-operations=(\d+) runs=(\d+) wall=(\S+)$`)
+)
+
+// hunted runs a range of seeds, until a class fires that is awaited.
+func (h *hunt) hunted(binary string, awaited []sim.Class, from, to int) (meeting, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), h.limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, "-test.run=^TestCampaign$", "-test.timeout=0",
+		fmt.Sprintf("-seeds=%d-%d", from, to), "-stop-at="+joined(awaited, ","))
+	cmd.Dir = filepath.Join(h.root, simDir)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(h.jobs))
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	if found := stopped.FindStringSubmatch(out.String()); found != nil {
+		seed, _ := strconv.Atoi(found[1])
+		return meeting{seed: seed, fired: found[2], first: found[3]}, nil
+	}
+	found := notStopped.FindStringSubmatch(out.String())
+	switch {
+	case ctx.Err() != nil:
+		return meeting{late: true}, nil
+	case err != nil:
+		return meeting{}, fmt.Errorf("the harness broke: %w\n%s", err, tail(out.String()))
+	case found == nil || found[1] != strconv.Itoa(to-from+1):
+		return meeting{}, fmt.Errorf("the harness did not run seeds %d to %d\n%s", from, to, tail(out.String()))
+	}
+	return meeting{fired: found[2]}, nil
+}
+
+// minimised shrinks the run of a seed: the columns say faults and operations
+// before and after.
+func (h *hunt) minimised(binary string, seed int) (string, error) {
+	cmd := exec.Command(binary, "-test.run=^TestCampaign$", "-test.timeout=0",
+		fmt.Sprintf("-seed=%d", seed), "-shrink", "-report="+filepath.Join(h.work, "report"))
+	cmd.Dir = filepath.Join(h.root, simDir)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(h.jobs))
+	out, err := cmd.CombinedOutput()
+	found := shrunk.FindStringSubmatch(string(out))
+	if found == nil {
+		return "", fmt.Errorf("minimising seed %d: %w\n%s", seed, err, tail(string(out)))
+	}
+	return fmt.Sprintf(" %8s %8s %6s %6s %8s %s", found[4], found[5], found[6], found[2]+"+"+found[3], found[7], found[1]), nil
+}
+
+// simDir is the package whose tests run campaigns.
+const simDir = "sim"
+
+// cleanBuild is the test program of a package as it is.
+type cleanBuild struct {
+	path string
+	hash [sha256.Size]byte
+}
+
+// clean builds a package's tests without any mutant, once.
+func (h *hunt) clean(dir string) (*cleanBuild, error) {
+	if b := h.builds[dir]; b != nil {
+		return b, nil
+	}
+	b := &cleanBuild{path: filepath.Join(h.work, strings.ReplaceAll(dir, "/", "-")+".clean.test")}
+	err := h.build(dir, b.path, "")
+	if err == nil {
+		b.hash, err = hashFile(b.path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the unmutated program: %w", err)
+	}
+	h.builds[dir] = b
+	return b, nil
+}
+
+// plant builds a package's tests with a mutant laid over the source.
+func (h *hunt) plant(m *mutant, dir string) (binary string, err error) {
+	clean, err := h.clean(dir)
+	if err != nil {
+		return "", err
+	}
+	overlay, err := h.overlay(m)
+	if err != nil {
+		return "", err
+	}
+	binary = filepath.Join(h.work, filepath.FromSlash(m.name)+".test")
+	if err := h.build(dir, binary, overlay); err != nil {
+		return "", err
+	}
+	hash, err := hashFile(binary)
+	if err == nil && hash == clean.hash {
+		err = errors.New("the program is the same as without it")
+	}
+	return binary, err
 }
 
 // overlay writes the mutant's files, and the JSON by which the go command finds
@@ -212,72 +391,22 @@ func (h *hunt) overlay(m *mutant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(h.work, m.name+".json")
+	path := filepath.Join(h.work, filepath.FromSlash(m.name)+".json")
 	return path, os.WriteFile(path, raw, 0o644)
 }
 
-// build compiles the tests of package sim, with an overlay if one is named.
-func (h *hunt) build(to, overlay string) error {
-	args := []string{"test", "-c", "-trimpath", "-ldflags=-buildid=", "-o", to}
+// build compiles the tests of a package, with an overlay if one is named.
+func (h *hunt) build(dir, to, overlay string) error {
+	args := []string{"test", "-c", "-trimpath", "-ldflags=-buildid= -s -w", "-o", to}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
-	cmd := exec.Command("go", append(args, "./sim")...)
+	cmd := exec.Command("go", append(args, "./"+dir)...)
 	cmd.Dir = h.root
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("building: %w\n%s", err, out)
+		return fmt.Errorf("building: %w\n%s", err, tail(string(out)))
 	}
 	return nil
-}
-
-var stopped = regexp.MustCompile(`(?m)^stopped-at seed=(\d+) runs=\d+ class=(\S*)`)
-
-var shrunk = regexp.MustCompile(`(?m)^shrunk seed=\d+ class=(\S*) faults=(\d+) operations=(\d+) from-faults=(\d+) from-operations=(\d+) runs=(\d+) wall=(\S+)$`)
-
-func (h *hunt) shrunkHead() string {
-	if !h.shrink {
-		return ""
-	}
-	return fmt.Sprintf(" %8s %8s %6s %6s %8s %s", "faults", "calls", "runs", "left", "shrunk", "class")
-}
-
-// minimised shrinks the run of a seed: the columns say faults and operations
-// before and after.
-func (h *hunt) minimised(binary string, seed int) (string, error) {
-	cmd := exec.Command(binary, "-test.run=^TestCampaign$", "-test.timeout=0",
-		fmt.Sprintf("-seed=%d", seed), "-shrink", "-report="+filepath.Join(h.work, "report"))
-	cmd.Dir = filepath.Join(h.root, "sim")
-	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(h.jobs))
-	out, err := cmd.CombinedOutput()
-	found := shrunk.FindStringSubmatch(string(out))
-	if found == nil {
-		return "", fmt.Errorf("minimising seed %d: %w\n%s", seed, err, tail(string(out)))
-	}
-	return fmt.Sprintf(" %8s %8s %6s %6s %8s %s", found[4], found[5], found[6], found[2]+"+"+found[3], found[7], found[1]), nil
-}
-
-// hunted runs seeds from one on; seed 0 means that the mutant survived.
-func (h *hunt) hunted(binary string, m *mutant, from int) (seed int, fired string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), h.limit)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, "-test.run=^TestCampaign$", "-test.timeout=0",
-		fmt.Sprintf("-seeds=%d-%d", from, from+h.seeds-1), "-stop-at="+classWords(m))
-	cmd.Dir = filepath.Join(h.root, "sim")
-	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(h.jobs))
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err = cmd.Run()
-	if found := stopped.FindStringSubmatch(out.String()); found != nil {
-		seed, _ := strconv.Atoi(found[1])
-		return seed, found[2], nil
-	}
-	switch {
-	case ctx.Err() != nil:
-		return 0, fmt.Sprintf("none in %v", h.limit), nil
-	case err != nil:
-		return 0, "", fmt.Errorf("the harness broke: %w\n%s", err, tail(out.String()))
-	}
-	return 0, "none", nil
 }
 
 func tail(text string) string {
