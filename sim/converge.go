@@ -17,7 +17,7 @@ import (
 )
 
 // convergePhase heals everything and waits until the replicas of each partition
-// are identical.
+// are identical, and those lead whom the ring prefers.
 func (r *run) convergePhase() {
 	r.note("everything is healed")
 	r.options.scene.healed(r.world.Now())
@@ -25,13 +25,19 @@ func (r *run) convergePhase() {
 	r.faults.setRates(netsim.Rates{})
 	r.faults.restartAll()
 	r.load.stopped = true
-	var differ error
+	var differ, kept error
 	converged := r.until(r.world.Now()+r.setup.Phases.Converge, func() bool {
 		r.faults.restartAll() // who was still on its way down
-		differ = r.difference()
-		return differ == nil
+		if differ = r.difference(); differ == nil {
+			kept = r.notHandedBack()
+		}
+		return differ == nil && kept == nil
 	})
-	if !converged && !r.aborted {
+	switch {
+	case converged || r.aborted:
+	case differ == nil:
+		r.verdict.broken(Progress, "%v after everything was healed: %v", r.setup.Phases.Converge, kept)
+	default:
 		r.verdict.broken(Convergence, "%v after everything was healed: %v", r.setup.Phases.Converge, differ)
 	}
 }

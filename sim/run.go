@@ -73,6 +73,7 @@ func runProcesses(s *Schedule, o RunOptions, newProcess func(int, node.Config, n
 	r := &run{schedule: s, setup: &s.Setup, options: o, newProcess: newProcess}
 	r.verdict = &verdict{where: r.where}
 	r.invariants = newInvariants(r.verdict, s.Setup.Nodes, s.Setup.Partitions)
+	r.handBacks = newHandBacks(s.Setup.Nodes, s.Setup.Partitions)
 	if random := NewRandom(s.Setup.Seed); random.Below(8, "run ring", 0, 0) == 0 {
 		r.invariants.ringPartitions = 1 << (6 + random.Below(6, "run ring size", 0, 0))
 	}
@@ -120,6 +121,7 @@ type run struct {
 	world      *World
 	verdict    *verdict
 	invariants *invariants
+	handBacks  *handBacks
 	load       *workload
 	faults     *faultPlayer
 	scripts    *zkScripts
@@ -214,8 +216,11 @@ func (r *run) auditZooKeeper() {
 
 func (r *run) onEvent(host int, ev node.Event) {
 	r.invariants.onEvent(host, r.world.Incarnation(host), &ev)
-	if ev.Kind == node.EventRegistered {
+	switch ev.Kind {
+	case node.EventRegistered:
 		r.checkRegistration(host)
+	case node.EventTakeOver:
+		r.handBacks.onTakeOver(host, r.world.Incarnation(host), ev.Partition)
 	}
 	if r.options.Note != nil {
 		r.note("%s: %s", HostName(host), eventWords(&ev))
