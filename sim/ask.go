@@ -11,16 +11,21 @@ import (
 // scriptClient is the first of the clients that a schedule's steps ask through.
 const scriptClient = 400
 
-// ask lets a client ask for the key that stands for a partition, once. What it
-// hears is in the history, as everybody's is.
+// ask lets a client ask, once, for the key that stands for a partition, or put
+// one that nobody else asks for. What it hears is in the history, as everybody's
+// is.
 func (r *run) ask(host int, do Verb, p node.PartitionID) {
 	l := r.load
-	key := keyIn(p, r.setup.Partitions)
-	op := linearizability.Operation{Client: scriptClient + l.asks, Key: key, Kind: linearizability.Get}
-	request := node.Request{Kind: node.RequestGet, Key: []byte(key), Timeout: r.setup.Workload.Timeout}
 	l.asks++
 	number := l.asks
-	if do == AskPut {
+	key := keyIn(p, r.setup.Partitions)
+	if do == AskPutNew {
+		key = newKeyIn(p, r.setup.Partitions, number)
+		l.newKeys = append(l.newKeys, key)
+	}
+	op := linearizability.Operation{Client: scriptClient + number - 1, Key: key, Kind: linearizability.Get}
+	request := node.Request{Kind: node.RequestGet, Key: []byte(key), Timeout: r.setup.Workload.Timeout}
+	if do != AskGet {
 		op.Kind, request.Kind = linearizability.Put, node.RequestPut
 		op.Value = "s" + strconv.Itoa(number)
 		request.Value = []byte(op.Value)
@@ -32,8 +37,11 @@ func (r *run) ask(host int, do Verb, p node.PartitionID) {
 }
 
 func askWords(do Verb, value string, p node.PartitionID) string {
-	if do == AskPut {
+	switch do {
+	case AskPut:
 		return fmt.Sprintf("put %s in partition %d", value, p)
+	case AskPutNew:
+		return fmt.Sprintf("put %s under a new key in partition %d", value, p)
 	}
 	return fmt.Sprintf("get of partition %d", p)
 }
@@ -42,7 +50,7 @@ func answerWords(do Verb, resp node.Response, outcome linearizability.Outcome) s
 	switch {
 	case outcome != linearizability.OK && resp.Reason != "":
 		return outcome.String() + " (" + resp.Reason + ")"
-	case outcome != linearizability.OK || do == AskPut:
+	case outcome != linearizability.OK || do != AskGet:
 		return outcome.String()
 	case !resp.Found:
 		return "nothing is there"

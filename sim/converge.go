@@ -193,7 +193,7 @@ func dump(store node.Store, p node.PartitionID) (stateDump, error) {
 // reads are in the history: what was acknowledged has to be in them.
 func (r *run) readPhase() {
 	r.options.scene.moment(r.world.Now(), bandPhase, "every key is read")
-	keys := slices.Clone(r.load.keys)
+	keys := slices.Concat(r.load.keys, r.load.newKeys)
 	for p := range r.setup.Partitions {
 		keys = append(keys, keyIn(node.PartitionID(p), r.setup.Partitions))
 	}

@@ -13,6 +13,10 @@ type faultPlayer struct {
 	world    *World
 	schedule *Schedule
 	over     bool // the fault phase: what was to come does not
+	waiting  []*Step
+	// starters are the last two hosts that began to act as primary, the later
+	// one first, by partition.
+	starters [][2]int
 	note     func(format string, args ...any)
 	scene    *sceneRecorder // nil: nobody wants one
 	// ask lets a client ask for a key of a partition at a host.
@@ -20,7 +24,10 @@ type faultPlayer struct {
 }
 
 func newFaultPlayer(w *World, s *Schedule) *faultPlayer {
-	f := &faultPlayer{world: w, schedule: s}
+	f := &faultPlayer{world: w, schedule: s, starters: make([][2]int, s.Setup.Partitions)}
+	for p := range f.starters {
+		f.starters[p] = [2]int{NoHost, NoHost}
+	}
 	for i := range s.Steps {
 		step := &s.Steps[i]
 		w.After(step.At, func() {
@@ -32,8 +39,17 @@ func newFaultPlayer(w *World, s *Schedule) *faultPlayer {
 	return f
 }
 
-// take finds out who is struck, and takes the step, now or later.
+// take takes a step whose time has come, or lets it wait for its moment.
 func (f *faultPlayer) take(s *Step) {
+	if s.Once != AtOnce {
+		f.await(s)
+		return
+	}
+	f.aim(s)
+}
+
+// aim finds out who is struck, and takes the step, now or later.
+func (f *faultPlayer) aim(s *Step) {
 	hosts := f.resolve(s.Targets)
 	if len(hosts) == 0 && len(s.Targets) > 0 {
 		f.note("nobody has the role: %v", s)
@@ -97,7 +113,7 @@ func (f *faultPlayer) begin(s *Step, hosts []int) (end func()) {
 			w.hosts[hosts[0]].disarm()
 			w.Restart(hosts[0])
 		}
-	case AskPut, AskGet:
+	case AskPut, AskGet, AskPutNew:
 		f.ask(hosts[0], s.Do, s.Partition)
 	case CutOneWay, CutTwoWay, Isolate, Split, Cordon, Delay, Clog, Heal, SetRates:
 		return f.beginNetwork(s, hosts)
@@ -262,17 +278,26 @@ func (f *faultPlayer) hostOf(t Target) int {
 	if !ok {
 		return NoHost
 	}
-	if t.Role == Primary {
-		return f.world.HostOf(p.Primary)
+	primary := f.world.HostOf(p.Primary)
+	former := f.starters[t.Partition][0]
+	if former == primary {
+		former = f.starters[t.Partition][1]
 	}
-	rank := 0
+	var backups []int
 	for _, m := range p.Replicas {
-		if m == p.Primary {
-			continue
+		if host := f.world.HostOf(m); m != p.Primary && (t.Role != Other || host != former) {
+			backups = append(backups, host)
 		}
-		if rank++; rank == 1 && t.Role == Backup || rank == 2 && t.Role == Second {
-			return f.world.HostOf(m)
-		}
+	}
+	switch {
+	case t.Role == Primary:
+		return primary
+	case t.Role == Former:
+		return former
+	case t.Role == Second && len(backups) > 1:
+		return backups[1]
+	case t.Role != Second && len(backups) > 0:
+		return backups[0]
 	}
 	return NoHost
 }

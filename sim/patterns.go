@@ -16,6 +16,11 @@ var patterns = []source{
 	{"pattern expire during failover", 12, Range{10 * time.Second, 35 * time.Second}, expireDuringFailover},
 	{"pattern pause beyond session", 10, Range{12 * time.Second, 40 * time.Second}, pauseBeyondSession},
 	{"pattern crash in turn", 20, Range{4 * time.Second, 25 * time.Second}, crashInTurn},
+	{"pattern stranded entries", 40, Range{6 * time.Second, 24 * time.Second}, strandedEntries},
+	{"pattern deposed while asleep", 25, Range{8 * time.Second, 30 * time.Second}, deposedWhileAsleep},
+	{"pattern two primaries", 30, Range{7 * time.Second, 30 * time.Second}, twoPrimaries},
+	{"pattern stalled replicas", 15, Range{8 * time.Second, 30 * time.Second}, stalledReplicas},
+	{"pattern cut while joint", 25, Range{6 * time.Second, 25 * time.Second}, cutWhileJoint},
 }
 
 // majorityLost is the source of the profile that means to lose it.
@@ -118,4 +123,153 @@ func loseMajority(f *source, d *swarm, n uint64, at time.Duration) []Step {
 		steps = append(steps, Step{At: at, Do: ask, Targets: []Target{target}, Partition: p, After: lasts / 2})
 	}
 	return steps
+}
+
+// suspects is a time in hundredths of suspect-after: at least least, and less
+// than span more.
+func (f *source) suspects(d *swarm, least, span int, n uint64, k int) time.Duration {
+	return (d.setup.SuspectAfter * time.Duration(least+f.draw(d, span, n, k)) / 100).Round(time.Millisecond)
+}
+
+// strandedEntries lets one primary after the other take a write that nobody
+// else gets: the first one because it is cut off, the next one because it dies
+// as it begins. The third has a choice of logs, answers somebody, and dies
+// before the second is back; the fourth is asked for the same again. It is
+// figure 8 of the Raft paper. Or the next one dies after it has begun, and the
+// first is back, with what it alone has, when the third asks for promises.
+func strandedEntries(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
+	primary := []Target{{Role: Primary, Partition: p}}
+	ask := func(do Verb, once Moment, later time.Duration) Step {
+		return Step{At: at + later, Do: do, Targets: primary, Partition: p, Once: once, Of: p}
+	}
+	cut := f.suspects(d, 120, 150, n, 1)
+	steps := []Step{
+		{At: at, Do: Isolate, Targets: primary, For: cut},
+		{At: at, Do: AskPut, Targets: primary, Partition: p, After: f.suspects(d, 1, 40, n, 2)},
+		{At: at, Do: AskPutNew, Targets: primary, Partition: p, After: f.suspects(d, 1, 40, n, 10)},
+		ask(AskPutNew, Started, 0),
+		ask(AskGet, Active, 0),
+	}
+	away := f.suspects(d, 250, 200, n, 3)
+	second := Step{At: at, Do: CrashInTurn, Targets: primary, Once: Started, Of: p, For: away}
+	switch choice := f.draw(d, 8, n, 4); {
+	case choice > 4: // as late as the other replicas know what it has committed
+		second.Do, second.Once, second.After = [...]Verb{Crash, Isolate, Pause}[choice-5], Active, f.suspects(d, 10, 60, n, 5)
+		return append(steps, second, ask(AskGet, Started, f.suspects(d, 150, 60, n, 6)))
+	case choice > 2:
+		second.Do, second.After = [...]Verb{Crash, Isolate}[choice-3], f.roundTrips(d, n, 5)
+	}
+	third := Step{
+		At: at, Do: [...]Verb{Crash, Crash, Isolate}[f.draw(d, 3, n, 6)], Targets: primary, Once: Active, Of: p,
+		After: f.suspects(d, 5, 60, n, 7), For: f.suspects(d, 250, 250, n, 8),
+	}
+	return append(steps, second, third, ask(AskGet, Active, away+f.suspects(d, 100, 1, n, 9)))
+}
+
+// roundTrips is a time in which frames go to and fro a few times.
+func (f *source) roundTrips(d *swarm, n uint64, k int) time.Duration {
+	once := 2*d.setup.LatencyMean + d.setup.Sync.Max
+	return max(time.Millisecond, (once * time.Duration(10+f.draw(d, 240, n, k)) / 100).Round(time.Millisecond))
+}
+
+// deposedWhileAsleep lets a primary stand still, and wake up cut off from those
+// who have another one by now: from all of them, or from all but one. Clients
+// ask it then, after the new one has answered.
+func deposedWhileAsleep(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
+	primary, middle := Target{Role: Primary, Partition: p}, Target{Role: [...]Role{Backup, Second}[f.draw(d, 2, n, 1)], Partition: p}
+	asleep, cut := f.suspects(d, 140, 250, n, 2), f.suspects(d, 10, 60, n, 3)
+	long := asleep + f.suspects(d, 50, 150, n, 4)
+	asks := func(do Verb, k int) Step {
+		return Step{At: at, Do: do, Targets: []Target{primary}, Partition: p, After: asleep + f.suspects(d, 1, 70, n, k)}
+	}
+	steps := []Step{
+		{At: at, Do: Pause, Targets: []Target{primary}, For: asleep},
+		{At: at, Do: ZKCut, Targets: []Target{primary}, For: long},
+		{At: at, Do: AskPut, Targets: []Target{primary}, Partition: p, Once: Active, Of: p},
+		asks(AskGet, 5), asks(AskPut, 6), asks(AskGet, 7),
+	}
+	if f.draw(d, 2, n, 8) == 0 || d.setup.Replication < 3 {
+		return append(steps, Step{At: at, Do: Isolate, Targets: []Target{primary}, After: cut, For: long - cut})
+	}
+	return append(steps,
+		Step{At: at, Do: Cordon, Targets: []Target{primary, middle}, After: cut, For: long - cut},
+		Step{At: at, Do: CutTwoWay, Targets: []Target{primary, middle}, After: cut, For: asleep - cut})
+}
+
+// twoPrimaries wakes a primary that stood still, with one replica to talk to,
+// between the promise that this one gave to another primary and what it gets of
+// it, which is slow to come. The replica may crash before: has it kept its
+// promise?
+func twoPrimaries(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
+	primary, former, other := Target{Role: Primary, Partition: p}, Target{Role: Former, Partition: p}, Target{Role: Other, Partition: p}
+	middle := Target{Role: [...]Role{Backup, Second}[f.draw(d, 2, n, 1)], Partition: p}
+	long, lag := f.suspects(d, 250, 250, n, 2), f.suspects(d, 30, 90, n, 3)
+	promised := f.roundTrips(d, n, 4)
+	wakes := promised + 20*time.Millisecond + (lag * time.Duration(1+f.draw(d, 80, n, 5)) / 100).Round(time.Millisecond)
+	steps := []Step{
+		{At: at, Do: Pause, Targets: []Target{primary}, For: long},
+		{At: at, Do: ZKCut, Targets: []Target{primary}, For: 2 * long},
+		{At: at, Do: Cordon, Targets: []Target{primary, middle}, For: long},
+		{At: at, Do: Delay, Targets: []Target{primary, other}, Lag: lag, Once: Started, Of: p, For: 4 * lag},
+		{At: at, Do: AskPut, Targets: []Target{former}, Partition: p, Once: Started, Of: p, After: wakes - time.Millisecond},
+		{At: at, Do: Resume, Targets: []Target{former}, Once: Started, Of: p, After: wakes},
+		{At: at, Do: AskGet, Targets: []Target{primary}, Partition: p, Once: Active, Of: p},
+	}
+	if f.draw(d, 2, n, 6) == 0 {
+		crash := Step{At: at, Do: Crash, Targets: []Target{other}, Once: Started, Of: p, After: promised, For: 20 * time.Millisecond}
+		steps = append(steps, crash)
+	}
+	return steps
+}
+
+// stalledReplicas lets the disks of a partition's replicas stand still, or fail,
+// while clients ask, and then all of them lose what they had not synced.
+func stalledReplicas(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
+	primary := []Target{{Role: Primary, Partition: p}}
+	verb := [...]Verb{DiskStall, DiskStall, DiskFailSync}[f.draw(d, 3, n, 1)]
+	least := f.draw(d, 2, n, 2) // the primary's as well, or not
+	lasts := time.Duration(50+f.draw(d, 1000, n, 3)) * time.Millisecond
+	var steps []Step
+	for _, role := range []Role{Primary, Backup, Second}[least:min(3, d.setup.Replication)] {
+		step := Step{At: at, Do: verb, Targets: []Target{{Role: role, Partition: p}}}
+		if verb == DiskStall {
+			step.For = lasts
+		}
+		steps = append(steps, step)
+	}
+	ask := func(do Verb, k int) Step {
+		after := (lasts * time.Duration(2+f.draw(d, 80, n, k)) / 100).Round(time.Millisecond)
+		return Step{At: at, Do: do, Targets: primary, Partition: p, After: after}
+	}
+	return append(steps, ask(AskPut, 4), ask(AskGet, 5), ask(AskGet, 6), Step{
+		At: at, Do: PowerLoss, After: lasts - time.Millisecond, For: f.lasting(d, Range{10 * time.Millisecond, time.Second}, n),
+	})
+}
+
+// cutWhileJoint begins a move and strikes its primary while both sets of
+// replicas count: mostly it keeps the new ones, loses the old ones and
+// ZooKeeper, and is asked to write.
+func cutWhileJoint(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	steps := movePartition(f, d, n, at)
+	p := steps[0].Partition
+	primary := Target{Role: Primary, Partition: p}
+	lasts := f.suspects(d, 100, 400, n, 1)
+	strike := func(do Verb, targets ...Target) {
+		steps = append(steps, Step{At: at, Do: do, Targets: targets, Once: Joint, Of: p, For: lasts})
+	}
+	switch choice := f.draw(d, 6, n, 2); choice {
+	case 0, 1, 2:
+		strike(ZKCut, primary)
+		strike(CutTwoWay, primary, Target{Role: Backup, Partition: p})
+		strike(CutTwoWay, primary, Target{Role: Second, Partition: p})
+	default:
+		strike([...]Verb{Crash, Isolate, CrashInTurn}[choice-3], primary)
+	}
+	return append(steps, Step{
+		At: at, Do: AskPut, Targets: []Target{primary}, Partition: p, Once: Joint, Of: p, After: f.suspects(d, 1, 50, n, 3),
+	})
 }

@@ -43,7 +43,8 @@ func TestPatternsTakeEffect(t *testing.T) {
 	for name, counter := range map[string]string{
 		"swizzle clog": "net-clog", "isolate primary": "net-isolate", "majorities ring": "net-cut-two-way",
 		"expire during failover": "zk-session-expired", "pause beyond session": "zk-session-expired",
-		"crash in turn": "crash-in-turn",
+		"crash in turn": "crash-in-turn", "stranded entries": "step-at-moment", "deposed while asleep": "pause",
+		"two primaries": "net-delay", "stalled replicas": "disk-stall", "cut while joint": "step-at-moment",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -226,6 +226,7 @@ func (r *run) onEvent(host int, ev node.Event) {
 		r.note("%s: %s", HostName(host), eventWords(&ev))
 	}
 	r.options.scene.onEvent(r.world.Now(), host, &ev)
+	r.faults.onEvent(host, &ev)
 }
 
 // checkRegistration: a node that says it is registered owns live/<id>, unless

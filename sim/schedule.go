@@ -29,6 +29,7 @@ const (
 //	at 1.5s crash n1 for 2s       # and it restarts 2 s later
 //	at 3s cut primary:0>n2        # until healed, or until the phase ends
 //	at 4s pause backup:0 after 700ms for 2s  # who is the backup at 4 s
+//	at 4s crash primary:0 once started:0     # who is the next one to start
 //	at 5s client 2 put k1 at n3   # with workload calls=listed
 //
 // Header lines that are missing mean defaults. '#' begins a comment. Steps of
@@ -43,8 +44,12 @@ type Schedule struct {
 type Step struct {
 	At time.Duration // since the run began
 	Do Verb
-	// After is how much later than At it happens: the targets are those who
-	// have the roles at At.
+	// Once is what the step waits for from At on, in the life of partition Of; if
+	// it does not come, nor does the step.
+	Once Moment
+	Of   node.PartitionID
+	// After is how much later than At, or than the moment, it happens: the
+	// targets are those who have the roles at that time.
 	After time.Duration
 	// For is how long a fault lasts; 0: until something ends it. Only of verbs
 	// that last.
@@ -73,6 +78,8 @@ const (
 	Primary              // "primary:0", of partition 0
 	Backup               // "backup:0", its first replica that is not the primary
 	Second               // "second:0", its next one
+	Former               // "former:0", the last that acted as its primary before the present one
+	Other                // "other:0", its first replica that is neither primary nor former
 )
 
 func (t Target) String() string {
@@ -83,6 +90,10 @@ func (t Target) String() string {
 		return "backup:" + strconv.Itoa(int(t.Partition))
 	case Second:
 		return "second:" + strconv.Itoa(int(t.Partition))
+	case Former:
+		return "former:" + strconv.Itoa(int(t.Partition))
+	case Other:
+		return "other:" + strconv.Itoa(int(t.Partition))
 	}
 	return "n" + strconv.Itoa(t.Node)
 }
@@ -132,6 +143,7 @@ const (
 	CrashInTurn  // a node crashes between the commit and the last message of a turn
 	AskPut       // a client puts a key of a partition, at a node
 	AskGet       // a client gets it
+	AskPutNew    // a client puts a key of the partition that nobody has asked for
 
 	verbs
 )
@@ -205,6 +217,7 @@ var verbForms = [verbs]verbForm{
 	CrashInTurn:  {"crash-in-turn", oneTarget, true},
 	AskPut:       {"put", targetAndPartition, false},
 	AskGet:       {"get", targetAndPartition, false},
+	AskPutNew:    {"put-new", targetAndPartition, false},
 }
 
 func (v Verb) String() string { return verbForms[v].word }
@@ -292,6 +305,9 @@ func (s *Step) String() string {
 	}
 	if verbForms[s.Do].args == targetAndPartition {
 		words = append(words, strconv.Itoa(int(s.Partition)))
+	}
+	if s.Once != AtOnce {
+		words = append(words, "once", s.Once.String()+":"+strconv.Itoa(int(s.Of)))
 	}
 	if s.After > 0 {
 		words = append(words, "after", s.After.String())
@@ -438,6 +454,9 @@ func parseStep(words []string, setup *Setup) (Step, error) {
 	if n := len(words); err == nil && n >= 2 && words[n-2] == "after" {
 		err = (&durationValue{&s.After, 1}).Set(words[n-1])
 		words = words[:n-2]
+	}
+	if err == nil {
+		words, err = parseOnce(words, &s, setup)
 	}
 	if err != nil {
 		return s, err
@@ -617,7 +636,7 @@ func (s *Step) parseTargets(words []string, setup *Setup) error {
 }
 
 func parseTarget(word string, setup *Setup) (Target, error) {
-	for role, prefix := range [...]string{Primary: "primary:", Backup: "backup:", Second: "second:"} {
+	for role, prefix := range [...]string{Primary: "primary:", Backup: "backup:", Second: "second:", Former: "former:", Other: "other:"} {
 		if prefix == "" {
 			continue
 		}
@@ -629,7 +648,7 @@ func parseTarget(word string, setup *Setup) (Target, error) {
 	number, found := strings.CutPrefix(word, "n")
 	var n int
 	if err := (&intValue{&n, 1, setup.Nodes}).Set(number); !found || err != nil {
-		return Target{}, fmt.Errorf("%q is none of n1 to n%d, primary:P, backup:P, second:P", word, setup.Nodes)
+		return Target{}, fmt.Errorf("%q is none of n1 to n%d, primary:P, backup:P, second:P, former:P, other:P", word, setup.Nodes)
 	}
 	return Target{Node: n}, nil
 }

@@ -57,7 +57,7 @@ func drawSetup(t *rapid.T) Setup {
 }
 
 func drawTarget(t *rapid.T, s *Setup) Target {
-	role := Role(rapid.IntRange(0, 3).Draw(t, "role"))
+	role := Role(rapid.IntRange(0, int(Other)).Draw(t, "role"))
 	if role == ByNumber {
 		return Target{Node: rapid.IntRange(1, s.Nodes).Draw(t, "node")}
 	}
@@ -106,6 +106,10 @@ func drawStep(t *rapid.T, s *Setup, at time.Duration) Step {
 	if form.args == targetAndPartition {
 		step.Targets = []Target{drawTarget(t, s)}
 		step.Partition = node.PartitionID(rapid.IntRange(0, s.Partitions-1).Draw(t, "partition"))
+	}
+	if rapid.Bool().Draw(t, "once") {
+		step.Once = Moment(rapid.IntRange(1, int(moments)-1).Draw(t, "moment"))
+		step.Of = node.PartitionID(rapid.IntRange(0, s.Partitions-1).Draw(t, "of"))
 	}
 	if rapid.Bool().Draw(t, "later") {
 		step.After = time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "after"))
@@ -224,6 +228,8 @@ func TestScheduleErrorsNameTheLineAndTheFault(t *testing.T) {
 		{"store tape", `"tape" is none of model, pebble, pebble-raw`},
 		{"at 1s cordon n1", `cordon wants two nodes`},
 		{"at 1s heal after soon", `"soon" is no duration`},
+		{"at 1s crash n1 once soon:0", `"soon:0" is no moment`},
+		{"at 1s crash n1 once active", `"" is no partition from 0 to 3`},
 		{"at 1s cut n1-n2", `"n1-n2" is neither`},
 		{"at 1s cut n1>n1", `n1 twice`},
 		{"at 1s zk-lag 3 1s", `"3" is no number from 0 to 2`},

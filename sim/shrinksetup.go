@@ -78,6 +78,7 @@ func (s *Schedule) fold(partitions, nodes int) {
 	for i := range s.Steps {
 		step := &s.Steps[i]
 		step.Partition %= node.PartitionID(partitions)
+		step.Of %= node.PartitionID(partitions)
 		var targets []Target
 		for _, t := range step.Targets {
 			t.Partition %= node.PartitionID(partitions)

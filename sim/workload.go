@@ -26,8 +26,9 @@ type workload struct {
 	// hosts that clients ask; nil: any.
 	hosts   []int
 	stopped bool
-	asks    int    // of schedules, so far
-	calls   uint64 // so far, of everybody; also numbers the values
+	asks    int      // of schedules, so far
+	newKeys []string // that only one of those put
+	calls   uint64   // so far, of everybody; also numbers the values
 	// ended hears of every operation's end.
 	ended func(op linearizability.Operation, outcome linearizability.Outcome)
 }
@@ -97,10 +98,17 @@ func chooseKeys(w *Workload, partitions int) []string {
 	return keys
 }
 
-// keyIn finds a name whose hash lies in the partition.
-func keyIn(p node.PartitionID, partitions int) string {
+// keyIn finds a name whose hash lies in the partition, newKeyIn another one for
+// each number.
+func keyIn(p node.PartitionID, partitions int) string { return findKey("p", p, partitions) }
+
+func newKeyIn(p node.PartitionID, partitions, number int) string {
+	return findKey("s"+strconv.Itoa(number)+"-", p, partitions)
+}
+
+func findKey(prefix string, p node.PartitionID, partitions int) string {
 	for t := 0; ; t++ {
-		name := "p" + strconv.Itoa(int(p)) + "-" + strconv.Itoa(t)
+		name := prefix + strconv.Itoa(int(p)) + "-" + strconv.Itoa(t)
 		if ring.PartitionOf([]byte(name), partitions) == int(p) {
 			return name
 		}

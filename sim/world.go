@@ -197,6 +197,7 @@ const (
 	faultDoorHeld
 	faultOrder
 	faultCrashInTurn
+	faultMoment
 
 	faults
 )
@@ -234,6 +235,7 @@ var faultNames = [faults]string{
 
 	faultOrder:       "order-overtaken", // a step ran before one that was due earlier
 	faultCrashInTurn: "crash-in-turn",   // a process died between a turn's commit and its last message
+	faultMoment:      "step-at-moment",  // a step came at the moment that it waited for
 }
 
 // MaxHosts bounds Config.Hosts.
