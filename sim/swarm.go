@@ -65,6 +65,7 @@ func DrawOn(seed uint64, profileName string, store Store) (*Schedule, error) {
 	d.drawCluster()
 	d.drawWorkload()
 	if d.profile.intensity > 0 {
+		d.lean = d.on("") && d.share(35, "lean")
 		d.drawRates()
 		d.drawOrder()
 		d.drawSteps()
@@ -78,6 +79,9 @@ type swarm struct {
 	profile profile
 	setup   Setup
 	steps   []Step
+	// lean: few kinds of fault, and patterns mostly, so that what takes several
+	// steps is not cut short by all that else goes on.
+	lean bool
 }
 
 // share says yes so many times in a hundred.
@@ -177,7 +181,7 @@ func (d *swarm) on(family string) bool {
 }
 
 func (d *swarm) drawRates() {
-	if d.on("network rates") {
+	if d.on("network rates") && !d.lean {
 		d.setup.Rates = netsim.Rates{
 			Loss:      d.rate(40, 0.0005, 0.03, "loss"),
 			Duplicate: d.rate(50, 0.001, 0.2, "duplicate"),
@@ -188,7 +192,7 @@ func (d *swarm) drawRates() {
 			HintLoss:  d.rate(40, 0.05, 0.9, "hint loss"),
 		}
 	}
-	if d.on("zookeeper rates") {
+	if d.on("zookeeper rates") && !d.lean {
 		d.setup.ZKRates = zksim.Rates{
 			LoseBefore: d.rate(30, 0.01, 0.1, "zk lose before"),
 			LoseAfter:  d.rate(30, 0.01, 0.1, "zk lose after"),
@@ -296,7 +300,11 @@ func (d *swarm) drawSteps() {
 	}
 	for i := range all {
 		f := &all[i]
-		if !d.on(f.name) || !d.share(f.percent, f.name+" on") {
+		percent := f.percent
+		if d.lean && i < len(sources) {
+			percent = (percent + 4) / 5
+		}
+		if !d.on(f.name) || !d.share(percent, f.name+" on") {
 			continue
 		}
 		mean := d.random.LogScale(float64(f.gap.Min), float64(f.gap.Max), "swarm "+f.name+" mean", 0, 0)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"dkv/netsim"
+	"dkv/zksim"
 )
 
 func TestDrawnSchedulesAreValidAndPrintable(t *testing.T) {
@@ -121,5 +122,33 @@ func TestSwarmTurnsEveryVerbOnAndOff(t *testing.T) {
 	}
 	if large < runs*50/100 || large > runs*70/100 {
 		t.Errorf("%d of %d runs have five nodes or more, want about 60%%", large, runs)
+	}
+}
+
+// A third of the runs are lean: no rates, and at most two thirds of the kinds of
+// step that others have. A narrow profile has no such runs.
+func TestSomeRunsAreLean(t *testing.T) {
+	const runs = 300
+	count := func(profile string) (lean int, kinds, others float64) {
+		for seed := range uint64(runs) {
+			s, _ := Draw(seed, profile)
+			has := make(map[Verb]bool)
+			for i := range s.Steps {
+				has[s.Steps[i].Do] = true
+			}
+			if s.Setup.Rates == (netsim.Rates{}) && s.Setup.ZKRates == (zksim.Rates{}) {
+				lean++
+				kinds += float64(len(has))
+			} else {
+				others += float64(len(has))
+			}
+		}
+		return lean, kinds / float64(max(1, lean)), others / float64(max(1, runs-lean))
+	}
+	if lean, kinds, others := count("default"); lean < runs*28/100 || lean > runs*42/100 || kinds > others*2/3 {
+		t.Errorf("%d of %d runs are lean, with %.1f kinds of step; the others have %.1f", lean, runs, kinds, others)
+	}
+	if lean, _, _ := count("network"); lean > runs*15/100 {
+		t.Errorf("%d of %d runs of a narrow profile have no rates", lean, runs)
 	}
 }
