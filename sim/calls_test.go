@@ -51,12 +51,16 @@ at 9s client 1 get a at n2
 }
 
 // TestFreezeKeepsTheRun: with their operations written down, the clients ask
-// and hear the same until the faults are over.
+// and hear the same until the faults are over. A run by priorities is not kept:
+// the calls that are written down are steps too, so that others are chosen.
 func TestFreezeKeepsTheRun(t *testing.T) {
-	for seed := uint64(1); seed <= 6; seed++ {
+	for seed := uint64(1); seed <= 10; seed++ {
 		s, err := Draw(seed, Profiles()[0])
 		if err != nil {
 			t.Fatal(err)
+		}
+		if s.Setup.Order.Mode == PCT {
+			continue
 		}
 		s.Setup.Phases.Core, s.Setup.Phases.Converge = 0, 0
 		drawn, err := Run(s, RunOptions{})
