@@ -44,6 +44,9 @@ func (r *run) convergePhase() {
 
 // difference says in what the cluster is not what it has to become.
 func (r *run) difference() error {
+	if r.system != nil {
+		return r.world.notRunning()
+	}
 	l := r.world.Layout()
 	if l == nil {
 		return errors.New("no layout was formed")

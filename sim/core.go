@@ -126,7 +126,7 @@ func hostNames(hosts []int) []string {
 func (r *run) chooseCore() *core {
 	n := r.setup.Nodes
 	l := r.world.Layout()
-	if l == nil { // never formed: everybody is needed
+	if l == nil && r.system == nil { // never formed: everybody is needed
 		return r.newCore(1<<n-1, nil)
 	}
 	best, most := []uint{}, -1
@@ -162,20 +162,20 @@ func (r *run) newCore(set uint, l *layout.Layout) *core {
 			c.hosts = append(c.hosts, h)
 		}
 	}
-	if l != nil {
-		c.covered = r.covered(l, set)
-		return c
-	}
-	for p := range r.setup.Partitions {
-		c.covered = append(c.covered, node.PartitionID(p))
-	}
+	c.covered = r.covered(l, set)
 	return c
 }
 
-// covered lists the partitions with a majority of R in the set. A majority of N
-// is not needed: without it the move is cancelled.
+// covered lists the partitions with a majority of R in the set, or all if there
+// is no layout. A majority of N is not needed: without it the move is cancelled.
 func (r *run) covered(l *layout.Layout, set uint) []node.PartitionID {
 	var covered []node.PartitionID
+	if l == nil {
+		for p := range r.setup.Partitions {
+			covered = append(covered, node.PartitionID(p))
+		}
+		return covered
+	}
 	for p, part := range l.Partitions() {
 		if r.covers(set, part) {
 			covered = append(covered, node.PartitionID(p))

@@ -20,5 +20,6 @@
 //
 // What happens on the stage is the rest of the package: schedule.go and swarm.go
 // say what befalls the world, workload.go what clients do, invariants.go what
-// must hold at each step, campaign.go runs seeds.
+// must hold at each step, campaign.go runs seeds. system.go puts another program
+// than DKV on it; package sim/examples/counter is one.
 package sim

@@ -272,7 +272,7 @@ func (f *faultPlayer) hostOf(t Target) int {
 	}
 	l := f.world.Layout()
 	if l == nil {
-		return NoHost
+		return f.world.guestOf(t.Role)
 	}
 	p, ok := l.Partition(t.Partition)
 	if !ok {

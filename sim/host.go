@@ -271,7 +271,7 @@ func (h *host) start() {
 		panic(fmt.Sprintf("sim: starting %s: %v", h.name, err))
 	}
 	h.process, h.state = process, Up
-	w.network.Attach(h.netID, netHandler{l})
+	w.network.Attach(h.netID, l.handlerFor(process))
 	w.tell(h, HostStarted)
 	l.post(dispatch{kind: KindStart, payload: l.number, fn: process.Start})
 }

@@ -14,10 +14,12 @@ var ErrDiffers = errors.New("two runs of one schedule differ")
 
 // RunTwice runs a schedule twice and returns the first result. Runs that differ
 // are an error, which names the first step in which they do, with both lines.
-func RunTwice(s *Schedule) (*Result, error) {
+func RunTwice(s *Schedule) (*Result, error) { return runTwice(s, Run) }
+
+func runTwice(s *Schedule, run runner) (*Result, error) {
 	var first *Result
 	err := compareTwo(func(steps io.Writer) (uint64, error) {
-		r, err := Run(s, RunOptions{Steps: steps})
+		r, err := run(s, RunOptions{Steps: steps})
 		if err != nil {
 			return 0, err
 		}

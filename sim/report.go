@@ -26,7 +26,9 @@ type Report struct {
 // WriteReport writes the files of a run into a directory of its own below dir.
 // It runs the schedule once more for the notes and for what a report shows
 // beside the history; that run must be the same.
-func WriteReport(dir string, r *Result) (Report, error) {
+func WriteReport(dir string, r *Result) (Report, error) { return writeReport(dir, r, Run) }
+
+func writeReport(dir string, r *Result, run runner) (Report, error) {
 	rep := Report{Dir: filepath.Join(dir, fmt.Sprintf("seed-%d-%016x", r.Schedule.Setup.Seed, r.Trace))}
 	rep.Schedule = filepath.Join(rep.Dir, "schedule.txt")
 	rep.History = filepath.Join(rep.Dir, "history.jsonl")
@@ -40,7 +42,7 @@ func WriteReport(dir string, r *Result) (Report, error) {
 	}
 	scene := newSceneRecorder(&r.Schedule.Setup)
 	scene.place(r.History, r.Schedule.Setup.Partitions)
-	if err := writeNotes(rep.Notes, r, scene); err != nil {
+	if err := writeNotes(rep.Notes, r, run, scene); err != nil {
 		return rep, err
 	}
 	if err := writeHistory(rep.History, r.History, &scene.scene); err != nil {
@@ -111,9 +113,9 @@ func scheduleFile(r *Result) string {
 	return b.String() + r.Schedule.FileText()
 }
 
-func writeNotes(path string, r *Result, scene *sceneRecorder) error {
+func writeNotes(path string, r *Result, run runner, scene *sceneRecorder) error {
 	var b strings.Builder
-	again, err := Run(r.Schedule, RunOptions{Note: func(at time.Duration, what string) {
+	again, err := run(r.Schedule, RunOptions{Note: func(at time.Duration, what string) {
 		fmt.Fprintf(&b, "%14v %s\n", at, what)
 	}, scene: scene})
 	if err != nil {
@@ -142,21 +144,7 @@ func writeNotes(path string, r *Result, scene *sceneRecorder) error {
 func Failure(r *Result, profile string, rep Report) string {
 	var b strings.Builder
 	seed := r.Schedule.Setup.Seed
-	fmt.Fprintf(&b, "FAIL class %s, seed %d, profile %s, commit %s, %s, trace %016x\n",
-		joinClasses(r.Classes), seed, profile, commit(), runtime.Version(), r.Trace)
-	for _, v := range r.Violations {
-		fmt.Fprintf(&b, "  %v\n", v)
-	}
-	if r.Check != nil {
-		for i := range r.Check.Keys {
-			if c := r.Check.Keys[i].Contradiction; c != nil {
-				fmt.Fprintf(&b, "  key %q:\n%s", r.Check.Keys[i].Key, c.Timeline())
-			}
-		}
-	}
-	if text := r.Schedule.inline("    "); text != "" {
-		b.WriteString("  its schedule:\n" + text)
-	}
+	writeFailure(&b, r, ", profile "+profile)
 	fmt.Fprintf(&b, "  the run's files: %s\n", rep.Dir)
 	if r.Check != nil {
 		fmt.Fprintf(&b, "  its report:      %s %s\n", opener(), rep.Page)
@@ -168,6 +156,25 @@ func Failure(r *Result, profile string, rep Report) string {
 	fmt.Fprintf(&b, "  from the seed:   go test ./sim -v -seed=%d -profile=%s%s\n", seed, profile, storeFlag(r.Schedule.Setup.Store))
 	fmt.Fprintf(&b, "  its history:     go run ./cmd/dkvsim check %s\n", rep.History)
 	return b.String()
+}
+
+// writeFailure is the part before the commands.
+func writeFailure(b *strings.Builder, r *Result, from string) {
+	fmt.Fprintf(b, "FAIL class %s, seed %d%s, commit %s, %s, trace %016x\n",
+		joinClasses(r.Classes), r.Schedule.Setup.Seed, from, commit(), runtime.Version(), r.Trace)
+	for _, v := range r.Violations {
+		fmt.Fprintf(b, "  %v\n", v)
+	}
+	if r.Check != nil {
+		for i := range r.Check.Keys {
+			if c := r.Check.Keys[i].Contradiction; c != nil {
+				fmt.Fprintf(b, "  key %q:\n%s", r.Check.Keys[i].Key, c.Timeline())
+			}
+		}
+	}
+	if text := r.Schedule.inline("    "); text != "" {
+		b.WriteString("  its schedule:\n" + text)
+	}
 }
 
 // othersThanClients leaves out the violations that the history shows by itself.

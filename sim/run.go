@@ -70,8 +70,22 @@ func Run(s *Schedule, o RunOptions) (*Result, error) {
 // runProcesses runs a schedule over processes of another kind than nodes, if
 // newProcess is not nil.
 func runProcesses(s *Schedule, o RunOptions, newProcess func(int, node.Config, node.Env) (Process, error)) (*Result, error) {
-	r := &run{schedule: s, setup: &s.Setup, options: o, newProcess: newProcess}
+	r := newRun(s, o)
+	r.newProcess = newProcess
+	return r.play()
+}
+
+// runner is Run, or that of a System.
+type runner func(s *Schedule, o RunOptions) (*Result, error)
+
+func newRun(s *Schedule, o RunOptions) *run {
+	r := &run{schedule: s, setup: &s.Setup, options: o}
 	r.verdict = &verdict{where: r.where}
+	return r
+}
+
+func (r *run) play() (*Result, error) {
+	s, o := r.schedule, r.options
 	r.invariants = newInvariants(r.verdict, s.Setup.Nodes, s.Setup.Partitions)
 	r.handBacks = newHandBacks(s.Setup.Nodes, s.Setup.Partitions)
 	if random := NewRandom(s.Setup.Seed); random.Below(8, "run ring", 0, 0) == 0 {
@@ -118,6 +132,7 @@ type run struct {
 	setup      *Setup
 	options    RunOptions
 	newProcess func(int, node.Config, node.Env) (Process, error)
+	system     *System // nil: DKV
 	world      *World
 	verdict    *verdict
 	invariants *invariants
@@ -437,9 +452,13 @@ func (r *run) result() *Result {
 		History: r.load.recorder.History(),
 	}
 	res.UnknownSeen = unknownSeen(res.History)
-	check, err := linearizability.Check(res.History, linearizability.Options{Workers: 1})
-	r.judge(check, err)
-	res.Check = check
+	if r.system != nil {
+		r.system.judge(r.verdict, res.History)
+	} else {
+		check, err := linearizability.Check(res.History, linearizability.Options{Workers: 1})
+		r.judge(check, err)
+		res.Check = check
+	}
 	res.Violations, res.Classes = r.verdict.violations, r.verdict.classes()
 	return res
 }

@@ -1,8 +1,11 @@
 package sim
 
 import (
+	"cmp"
 	"slices"
 	"time"
+
+	"dkv/linearizability"
 )
 
 // ShrinkOptions say how Shrink may work, and who hears of it.
@@ -39,7 +42,7 @@ func Shrink(failed *Result, o ShrinkOptions) *Result {
 		s.options.Jobs = 1
 	}
 	if s.options.RunAll == nil {
-		s.options.RunAll = runInTurn
+		s.options.RunAll = func(all []*Schedule) []*Result { return runInTurn(all, Run) }
 	}
 	s.freeze()
 	s.focus()
@@ -69,11 +72,11 @@ func (s *shrinker) short() bool {
 	return len(best.Steps) <= shortFaults && len(best.Calls) <= shortCalls
 }
 
-func runInTurn(all []*Schedule) []*Result {
+func runInTurn(all []*Schedule, run runner) []*Result {
 	results := make([]*Result, len(all))
 	for i, schedule := range all {
 		// A schedule of which no world can be made fails in no class.
-		results[i], _ = Run(schedule, RunOptions{})
+		results[i], _ = run(schedule, RunOptions{})
 	}
 	return results
 }
@@ -317,18 +320,26 @@ func namedBy(r *Result, class Class) evidence {
 				continue
 			}
 			e.keys = []string{v.Key}
-			for _, op := range v.Operations {
-				e.at = max(e.at, op.CallTime, op.ReturnTime)
-				e.calls = append(e.calls, Call{At: op.CallTime, Client: op.Client, Key: op.Key})
-			}
+			e.take(v.Operations)
 		}
 	}
 	for _, v := range r.Violations {
 		if e.at == 0 && v.Class == class {
-			e.at = v.At
+			e.take(v.Operations) // of a System
+			for _, call := range e.calls {
+				e.keys = append(e.keys, call.Key)
+			}
+			e.at = cmp.Or(e.at, v.At)
 		}
 	}
 	return e
+}
+
+func (e *evidence) take(operations []*linearizability.Operation) {
+	for _, op := range operations {
+		e.at = max(e.at, op.CallTime, op.ReturnTime)
+		e.calls = append(e.calls, Call{At: op.CallTime, Client: op.Client, Key: op.Key})
+	}
 }
 
 // ends cuts what comes after the broken promise, or as much of it as can go.

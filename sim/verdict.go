@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"dkv/linearizability"
 )
 
 // Class says which kind of promise a run saw broken.
@@ -30,6 +32,8 @@ type Violation struct {
 	At    time.Duration
 	Step  uint64
 	What  string // the contradiction in one sentence
+	// Operations that show it, if a System says which.
+	Operations []*linearizability.Operation
 }
 
 func (v Violation) String() string {
@@ -48,13 +52,20 @@ type verdict struct {
 }
 
 func (v *verdict) broken(c Class, format string, args ...any) {
-	i := slices.Index(Classes, c)
+	if i := slices.Index(Classes, c); v.kept[i] < maxPerClass {
+		v.add(Violation{Class: c, What: fmt.Sprintf(format, args...)})
+	}
+}
+
+// add takes a violation of now, unless there are enough of its class.
+func (v *verdict) add(found Violation) {
+	i := slices.Index(Classes, found.Class)
 	if v.kept[i] == maxPerClass {
 		return
 	}
 	v.kept[i]++
-	at, step := v.where()
-	v.violations = append(v.violations, Violation{c, at, step, fmt.Sprintf(format, args...)})
+	found.At, found.Step = v.where()
+	v.violations = append(v.violations, found)
 }
 
 // classes lists each class that fired once, in the order of Classes.
