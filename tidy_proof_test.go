@@ -196,6 +196,15 @@ func core(lines ...string) map[string]string {
 	return one("node/x.go", "package node\n"+strings.Join(lines, "\n")+"\n")
 }
 
+func TestExamplesCanFail(t *testing.T) {
+	lines := func(n int) string { return "package x\n" + strings.Repeat("\n", n-1) }
+	prove(t, checkExamples, []proof{
+		{"as long as may be", map[string]string{"sim/examples/x/x.go": lines(200), "sim/examples/x/x_test.go": lines(99)}, nil},
+		{"too long", map[string]string{"sim/examples/x/x.go": lines(200), "sim/examples/x/x_test.go": lines(100)}, []string{"sim/examples/x: has 300 lines"}},
+		{"what is no example", one("sim/x.go", lines(1000)), nil},
+	})
+}
+
 func TestCoreConcurrencyCanFail(t *testing.T) {
 	prove(t, checkCore, []proof{
 		{"calls", core("func f() { g(); defer g() }", "func g() { for range 3 { } }"), nil},
@@ -206,6 +215,7 @@ func TestCoreConcurrencyCanFail(t *testing.T) {
 		{"a receive", core("import \"time\"", "func f(t time.Timer) {", "<-t.C", "}"), []string{"node/x.go:4: node: a receive"}},
 		{"a range over a channel", core("import \"time\"", "func f(t time.Timer) {", "for range t.C {", "}", "}"), []string{"node/x.go:4: node: a range over a channel"}},
 		{"a select", core("func f() {", "select {}", "}"), []string{"node/x.go:3: node: a select"}},
+		{"an example", one("sim/examples/x/x.go", "package x\nfunc f() { go f() }\n"), []string{"sim/examples/x/x.go:2: sim/examples/x: a go statement"}},
 		{"what the test does not understand", core("var x = y"), []string{"node does not compile"}},
 	})
 }

@@ -51,6 +51,7 @@ var arrows = []arrow{
 	{"linearizability", nil, "it judges histories of any program"},
 	{"sim", []string{"node", "node/ring", "node/layout", "node/pebblestore", "netsim", "zksim", "linearizability"},
 		"the stage runs the core itself, and nothing of the real world"},
+	{"sim/examples/counter", []string{"sim", "node", "linearizability"}, "an example shows how little another system needs"},
 	{"cmd/dkv", []string{"node/real", "node/client", "linearizability", "zksim/zkserver"}, "the production binary carries no simulator"},
 	{"cmd/dkvsim", []string{"sim", "linearizability"}, "the simulator's binary carries nothing of the real world"},
 }
@@ -122,6 +123,7 @@ var rules = []rule{
 	{"doc", checkDoc},
 	{"form", checkForm},
 	{"length", checkLength},
+	{"examples", checkExamples},
 	{"names", checkNames},
 	{"dependencies", func(h *house) []string { return checkDependencies(h, dependencies) }},
 }
@@ -391,6 +393,23 @@ func checkLength(h *house) (problems []string) {
 				}
 				return true
 			})
+		}
+	}
+	return problems
+}
+
+// maxExampleLines bounds an example, its test and its comments included.
+const maxExampleLines = 299
+
+// checkExamples: an example of another system is one that is read in a sitting.
+func checkExamples(h *house) (problems []string) {
+	for _, r := range h.rooms {
+		lines := 0
+		for _, file := range r.files {
+			lines += bytes.Count(file.src, []byte("\n"))
+		}
+		if strings.HasPrefix(r.path, examples) && lines > maxExampleLines {
+			problems = append(problems, fmt.Sprintf("%s: has %d lines, and README.md says that an example has less than %d", r.path, lines, maxExampleLines+1))
 		}
 	}
 	return problems

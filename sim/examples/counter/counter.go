@@ -1,0 +1,243 @@
+package counter
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+	"time"
+
+	"dkv/linearizability"
+	"dkv/node"
+	"dkv/sim"
+)
+
+// Flaw is a bug to plant, for the harness to find; "" is none.
+type Flaw string
+
+const (
+	Unfenced Flaw = "unfenced" // frames of older tokens count too
+	Unsynced Flaw = "unsynced" // nobody waits for the disks
+
+	pace = 100 * time.Millisecond // of all that is said again
+	most = 1000                   // who wait for the next round
+)
+
+// System is the counter, for package sim to run.
+func System(flaw Flaw) *sim.System {
+	return &sim.System{
+		Boot:  func(d sim.Doors) sim.Program { return &replica{Doors: d, flaw: flaw} },
+		Check: check,
+		Adapt: func(s *sim.Setup) {
+			s.Workload.Get, s.Workload.Put, s.Workload.Delete, s.Workload.Conditional = 0, 100, 0, 0
+			s.Phases.Core = 0 // the leader may be outside it, where not all of it can reach him
+		},
+		Command: "go test ./sim/examples/counter -v -run=Schedule -flaw=" + string(flaw),
+	}
+}
+
+const (
+	ask      = iota + 1 // origin to all: a number for ID
+	told                // leader to origin: State.Number is it
+	prepare             // leader to all: what have you got?
+	promise             // host to leader: State, and nothing older than Token from now on
+	accept              // leader to all: State.Number is the last number given
+	accepted            // host to leader: so it is on my disk
+)
+
+type frame struct {
+	Kind      uint8
+	Token, ID uint64
+	State     state
+}
+
+// state is what a host keeps on its disk: Number was accepted under Token.
+type state struct{ Promised, Token, Number uint64 }
+
+type replica struct {
+	sim.Doors
+	flaw    Flaw
+	state   state
+	durable []func() // to be done once the state is durable
+	session node.Session
+	asked   map[uint64]func(node.Response) // here, by ID; never walked
+
+	// Of the leader, who holds the lock.
+	token  uint64         // 0: not the leader
+	ready  bool           // a majority has promised
+	best   state          // of those promised; then what is accepted
+	voters uint64         // as bits
+	queue  []func(uint64) // tell who waits for the next round of numbers
+	round  []func(uint64) // tell who waits for this one
+}
+
+func (r *replica) Leads() bool { return r.token != 0 }
+
+func (r *replica) Start() {
+	value, found, err := r.Store.Get([]byte("state"))
+	if found && err == nil {
+		_, err = binary.Decode(value, binary.BigEndian, &r.state)
+	}
+	if err != nil {
+		r.Fail(err)
+		return
+	}
+	r.asked, r.session = map[uint64]func(node.Response){}, r.Coordinator.Open(r.onSession)
+	r.tick()
+}
+
+// tick says again what has not been answered.
+func (r *replica) tick() {
+	if r.token != 0 && !r.ready {
+		r.all(frame{Kind: prepare, Token: r.token})
+	} else if len(r.round) > 0 {
+		r.all(frame{Kind: accept, Token: r.token, State: r.best})
+	}
+	r.Clock.After(pace, r.tick)
+}
+
+func (r *replica) onSession(ev node.SessionEvent) {
+	if ev.Kind == node.EventExpired {
+		r.token, r.ready, r.queue, r.round = 0, false, nil, nil
+		r.session = r.Coordinator.Open(r.onSession)
+	}
+	r.look(r.session)
+}
+
+// look finds out who holds the lock, and takes it if nobody does.
+func (r *replica) look(s node.Session) {
+	s.Get("/lock", true, func(_ []byte, stat node.Stat, err error) {
+		switch {
+		case s != r.session:
+		case err == nil && stat.EphemeralOwner == s.ID() && r.token == 0:
+			r.token, r.best, r.voters = uint64(stat.Czxid), state{}, 0
+			r.Note(fmt.Sprintf("leads with token %d", r.token))
+			r.all(frame{Kind: prepare, Token: r.token})
+		case err != nil:
+			if errors.Is(err, node.ErrNoNode) {
+				s.Multi([]node.Op{{Kind: node.OpCreateEphemeral, Path: "/lock"}}, func(error) {})
+			}
+			r.Clock.After(pace, func() { r.look(s) })
+		}
+	})
+}
+
+func (r *replica) OnRequest(q node.Request, done func(node.Response)) {
+	id := r.Random.Uint64()
+	r.asked[id] = done
+	r.Clock.After(q.Timeout, func() { delete(r.asked, id) })
+	r.all(frame{Kind: ask, ID: id})
+}
+
+func (r *replica) OnFrame(from int, bytes []byte) {
+	var f frame
+	_, _ = binary.Decode(bytes, binary.BigEndian, &f) // what arrives is as it was sent
+	current := f.Token >= r.state.Promised || r.flaw == Unfenced
+	switch {
+	case f.Kind == ask && r.token != 0 && len(r.queue) < most:
+		r.queue = append(r.queue, func(n uint64) { r.send(from, frame{Kind: told, ID: f.ID, State: state{Number: n}}) })
+		r.begin()
+	case f.Kind == told:
+		if done := r.asked[f.ID]; done != nil {
+			delete(r.asked, f.ID)
+			done(node.Response{Outcome: node.Done, Found: true, Version: node.Version(f.State.Number)})
+		}
+	case f.Kind == prepare && current:
+		r.state.Promised = f.Token
+		r.reply(from, promise, f.Token)
+	case f.Kind == promise && f.Token == r.token && !r.ready:
+		if s := f.State; s.Token > r.best.Token || s.Token == r.best.Token && s.Number > r.best.Number {
+			r.best = s
+		}
+		r.ready = r.majority(from)
+		r.begin()
+	case f.Kind == accept && current && (f.Token != r.state.Token || f.State.Number >= r.state.Number):
+		r.state = state{f.Token, f.Token, f.State.Number}
+		r.reply(from, accepted, f.Token)
+	case f.Kind == accepted && f.Token == r.token && f.State.Number == r.best.Number && len(r.round) > 0 && r.majority(from):
+		r.finish()
+	}
+}
+
+// begin gives numbers to all who wait, unless some are on their way.
+func (r *replica) begin() {
+	if r.ready && len(r.round) == 0 && len(r.queue) > 0 {
+		r.round, r.queue, r.voters = r.queue, nil, 0
+		r.best.Number += uint64(len(r.round))
+		r.all(frame{Kind: accept, Token: r.token, State: r.best})
+	}
+}
+
+// finish tells the numbers, now that a majority has the last of them.
+func (r *replica) finish() {
+	first := r.best.Number - uint64(len(r.round)) + 1
+	for i, tell := range r.round {
+		tell(first + uint64(i))
+	}
+	r.round = nil
+	r.begin()
+}
+
+// majority counts a voter once, and says whether there are enough.
+func (r *replica) majority(voter int) bool {
+	r.voters |= 1 << voter
+	return bits.OnesCount64(r.voters) > r.Hosts/2
+}
+
+// reply answers with the state as it is now, once that is durable.
+func (r *replica) reply(to int, kind uint8, token uint64) {
+	f := frame{Kind: kind, Token: token, State: r.state}
+	r.durable = append(r.durable, func() { r.send(to, f) })
+}
+
+// EndTurn commits what the turn changed, for all answers at once.
+func (r *replica) EndTurn() {
+	if len(r.durable) == 0 {
+		return
+	}
+	b, durable := node.Batch{}, r.durable
+	r.durable = nil
+	bytes, _ := binary.Append(nil, binary.BigEndian, r.state)
+	b.Put([]byte("state"), bytes)
+	done := func(err error) {
+		if err != nil {
+			r.Fail(err)
+			return
+		}
+		for _, say := range durable {
+			say()
+		}
+	}
+	if r.flaw == Unsynced {
+		done(nil)
+		done = nil
+	}
+	r.Store.Commit(&b, done)
+}
+
+func (r *replica) send(to int, f frame) {
+	bytes, _ := binary.Append(nil, binary.BigEndian, f) // every field has a size
+	r.Network.Send(to, bytes)
+}
+
+func (r *replica) all(f frame) {
+	for host := range r.Hosts {
+		r.send(host, f)
+	}
+}
+
+// check: no number is given twice, nor one below what was told before.
+func check(history []linearizability.Operation) (found []sim.Violation) {
+	for i := range history {
+		for j := range history {
+			a, b := &history[i], &history[j]
+			m, n := a.Answer.Version, b.Answer.Version
+			if n > 0 && (m == n && i < j || m > n && a.Return < b.Call) { // 0: no answer
+				what := fmt.Sprintf("client %d got number %d at %v, client %d number %d, asked for at %v",
+					a.Client, m, a.ReturnTime, b.Client, n, b.CallTime)
+				found = append(found, sim.Violation{Class: sim.Linearizability, What: what, Operations: []*linearizability.Operation{a, b}})
+			}
+		}
+	}
+	return found
+}
