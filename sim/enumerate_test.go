@@ -24,3 +24,55 @@ func TestEnumerate(t *testing.T) {
 		t.Fatalf("%v", found)
 	}
 }
+
+// Each bound of an enumeration bounds: so many executions, no more and no less,
+// or more than with the bound before.
+func TestEnumerateKeepsItsBounds(t *testing.T) {
+	restarts := []time.Duration{time.Millisecond, 1500 * time.Millisecond}
+	run := func(with func(*Enumeration)) *Enumerated {
+		t.Helper()
+		e := Tiny()
+		e.Deviations, e.CrashSteps, e.Restarts = 0, 0, restarts
+		with(e)
+		found, err := e.Run(nil)
+		if err != nil || found.Failed != nil || found.Traces != found.Runs || found.Complete != (found.Runs < e.MaxRuns) {
+			t.Fatalf("%v: %v, %v", e, found, err)
+		}
+		return found
+	}
+	for _, c := range []struct {
+		story string
+		want  int
+		with  func(*Enumeration)
+	}{
+		{"the ordinary order alone", 1, func(*Enumeration) {}},
+		{"5 steps of 3 nodes, 2 restarts", 31, func(e *Enumeration) { e.CrashSteps = 5 }},
+		{"5 steps of 3 nodes, 1 restart", 16, func(e *Enumeration) { e.CrashSteps, e.Restarts = 5, restarts[:1] }},
+		{"no choice", 1, func(e *Enumeration) { e.Deviations, e.Choices = 1, 0 }},
+		{"an end", 4, func(e *Enumeration) { e.CrashSteps, e.MaxRuns = 5, 4 }},
+	} {
+		if found := run(c.with); found.Runs != c.want {
+			t.Errorf("%s: %d executions, want %d", c.story, found.Runs, c.want)
+		}
+	}
+	one := run(func(e *Enumeration) { e.Deviations = 1 })
+	two := run(func(e *Enumeration) { e.Deviations = 2 })
+	if one.Runs <= 1 || two.Runs <= one.Runs || one.LeftOut == 0 {
+		t.Errorf("one deviation: %v; two: %v", one, two)
+	}
+	// To take the second candidate costs one: with one to spend, a choice adds an
+	// execution or leaves one out.
+	for _, choices := range []int{20, 14, 3} {
+		found := run(func(e *Enumeration) { e.Deviations, e.Choices = 1, choices })
+		if found.Runs-1+found.LeftOut != choices {
+			t.Errorf("%d choices made %v", choices, found)
+		}
+	}
+	crash := run(func(e *Enumeration) { e.Deviations, e.CrashSteps, e.Restarts = 1, 2, restarts[:1] })
+	both := run(func(e *Enumeration) {
+		e.Deviations, e.CrashSteps, e.CrashDeviations, e.Restarts = 1, 2, 1, restarts[:1]
+	})
+	if crash.Runs != one.Runs+6 || both.Runs <= crash.Runs {
+		t.Errorf("one deviation or a crash: %v; both at once: %v; without crash: %v", crash, both, one)
+	}
+}
