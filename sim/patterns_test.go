@@ -93,14 +93,15 @@ func count(t *testing.T, s *Schedule, counter string) uint64 {
 	return 0
 }
 
-// Without a majority nobody is served: an answer would be a guess. Once it is
-// healed the run demands progress, as every run does.
+// Without a majority nobody is served, neither by a primary that has just lost
+// it nor by one that knows: an answer would be a guess. Once it is healed the run
+// demands progress, as every run does.
 func TestMajorityLostIsRefused(t *testing.T) {
 	asked := 0
 	for _, how := range []string{"crash", "pause", "isolate", "clog"} {
 		s, err := ParseSchedule("seed 11\nnodes 3\npartitions 1\nworkload operations=0\nphases faults=14s\n" +
-			"at 4s put n3 0\nat 5s " + how + " n1 for 8s\nat 5s " + how + " n2 for 8s\n" +
-			"at 8s put n3 0\nat 8s get n3 0\nat 8s get n1 0\n")
+			"at 4s put primary:0 0\nat 5s " + how + " backup:0 for 8s\nat 5s " + how + " second:0 for 8s\n" +
+			"at 5.05s put primary:0 0\nat 5.05s get primary:0 0\nat 8s put primary:0 0\nat 8s get primary:0 0\nat 8s get backup:0 0\n")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,9 +117,12 @@ func TestMajorityLostIsRefused(t *testing.T) {
 			if op.Outcome == linearizability.OK && op.ReturnTime < 13*time.Second {
 				t.Errorf("%s: without a majority %+v", how, op)
 			}
+			if op.Kind == linearizability.Put && op.CallTime == 8*time.Second && op.Outcome != linearizability.Refused {
+				t.Errorf("%s: the primary knows by then that it can't write, and does not say so: %+v", how, op)
+			}
 		}
 	}
-	if asked != 12 {
-		t.Errorf("%d operations were asked without a majority, want 12", asked)
+	if asked != 20 {
+		t.Errorf("%d operations were asked without a majority, want 20", asked)
 	}
 }
