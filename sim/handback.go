@@ -38,6 +38,9 @@ func (h *handBacks) onTakeOver(host int, incarnation uint64, p node.PartitionID)
 // though the preferred one is a replica, runs, and gave its primary no reason to
 // keep it.
 func (r *run) notHandedBack() error {
+	if r.system != nil {
+		return nil
+	}
 	l := r.world.Layout()
 	if err := r.handBacks.prefer(l); err != nil {
 		return err
