@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ func FuzzSchedules(f *testing.F) {
 			t.Fatal(err)
 		}
 		if len(r.Classes) > 0 {
-			t.Fatalf("class %s: %v\n%s", joinClasses(r.Classes), r.Violations, s)
+			t.Fatalf("class %s: %v\nSave the lines below, and: go test ./sim -v -schedule=FILE\n%s", joinClasses(r.Classes), r.Violations, s.Brief())
 		}
 	}))
 }
@@ -44,7 +45,7 @@ func drawShortSchedule(t *rapid.T) *Schedule {
 	at := time.Second
 	for range rapid.IntRange(0, 14).Draw(t, "steps") {
 		at += time.Duration(rapid.IntRange(0, 800).Draw(t, "gap")) * time.Millisecond
-		if step := drawStep(t, p, at); survivable(&step) {
+		if step := drawStep(t, p, at); survivable(&step, p) {
 			soften(&step.Rates)
 			s.Steps = append(s.Steps, step)
 		}
@@ -53,8 +54,33 @@ func drawShortSchedule(t *rapid.T) *Schedule {
 }
 
 // survivable says whether a cluster owes its promises after a step: not once
-// ZooKeeper has forgotten everything.
-func survivable(s *Step) bool { return s.Do != ZKLoseAll }
+// ZooKeeper has forgotten everything, nor once an outside hand has moved a
+// partition to fewer nodes than it has to have.
+func survivable(s *Step, p *Setup) bool {
+	if s.Do != Move {
+		return s.Do != ZKLoseAll
+	}
+	certain := slices.IndexFunc(s.Targets, func(t Target) bool { return t.Role != ByNumber }) < 0
+	return certain && len(s.Targets) == p.Replication
+}
+
+func TestFuzzedMovesKeepTheReplication(t *testing.T) {
+	three := []Target{{Node: 1}, {Node: 2}, {Node: 3}}
+	for _, c := range []struct {
+		step Step
+		want bool
+	}{
+		{Step{Do: Move, Targets: three}, true},
+		{Step{Do: Move, Targets: three[:1]}, false},
+		{Step{Do: Move, Targets: []Target{{Node: 1}, {Node: 2}, {Role: Primary}}}, false}, // n1 may lead
+		{Step{Do: ZKLoseAll}, false},
+		{Step{Do: Crash, Targets: three[:1]}, true},
+	} {
+		if got := survivable(&c.step, &Setup{Replication: 3}); got != c.want {
+			t.Errorf("%v: %t, want %t", &c.step, got, c.want)
+		}
+	}
+}
 
 // soften keeps rates from those at which a run is all retries, and slow.
 func soften(r *netsim.Rates) {
