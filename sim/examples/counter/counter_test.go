@@ -29,7 +29,7 @@ func TestFlawsAreFoundAndMadeSmall(t *testing.T) {
 		}
 		small := System(flaw).Shrink(r, sim.ShrinkOptions{})
 		text, err := System(flaw).Report(cmp.Or(*report, t.TempDir()), small)
-		t.Logf("%s: %d faults at first, %d now\n%s", flaw, len(r.Schedule.Steps), len(small.Schedule.Steps), text)
+		t.Logf("%s: seed %d, %d faults at first, %d now\n%s", flaw, r.Schedule.Setup.Seed, len(r.Schedule.Steps), len(small.Schedule.Steps), text)
 		if err != nil || len(small.Schedule.Steps) > 4 || len(small.Schedule.Calls) > 10 {
 			t.Errorf("%s is not small: %v", flaw, err)
 		}
