@@ -18,7 +18,7 @@ var patterns = []source{
 	{"pattern crash in turn", 20, Range{4 * time.Second, 25 * time.Second}, crashInTurn},
 	{"pattern stranded entries", 40, Range{6 * time.Second, 24 * time.Second}, strandedEntries},
 	{"pattern deposed while asleep", 25, Range{8 * time.Second, 30 * time.Second}, deposedWhileAsleep},
-	{"pattern two primaries", 30, Range{7 * time.Second, 30 * time.Second}, twoPrimaries},
+	{"pattern two primaries", 60, Range{6 * time.Second, 24 * time.Second}, twoPrimaries},
 	{"pattern stalled replicas", 15, Range{8 * time.Second, 30 * time.Second}, stalledReplicas},
 	{"pattern cut while joint", 25, Range{6 * time.Second, 25 * time.Second}, cutWhileJoint},
 }
@@ -218,7 +218,7 @@ func twoPrimaries(f *source, d *swarm, n uint64, at time.Duration) []Step {
 		{At: at, Do: Resume, Targets: []Target{former}, Once: Started, Of: p, After: wakes},
 		{At: at, Do: AskGet, Targets: []Target{primary}, Partition: p, Once: Active, Of: p},
 	}
-	if f.draw(d, 2, n, 6) == 0 {
+	if f.draw(d, 4, n, 6) > 0 {
 		crash := Step{At: at, Do: Crash, Targets: []Target{other}, Once: Started, Of: p, After: promised, For: 20 * time.Millisecond}
 		steps = append(steps, crash)
 	}
