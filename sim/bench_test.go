@@ -61,6 +61,7 @@ func BenchmarkNodes(b *testing.B) {
 		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
 			cfg := Config{Seed: 1, Hosts: nodes}
 			cfg.Node.Partitions = 64
+			cfg.Node.RetainEntries = 64 // the most that a drawn run keeps
 			w := cluster(b, cfg)
 			defer w.Close()
 			busy(w, 2*nodes)
