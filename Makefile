@@ -31,7 +31,7 @@ sim: bin/dkvsim ## run a campaign of simulated clusters (SEEDS=3000, SEEDS=A-B, 
 mutants: bin/dkvsim ## plant each known bug, and see the campaign catch it (ARGS="--only NAME")
 	@bin/dkvsim mutants $(ARGS)
 
-determinism: ## build from two clones in five ways, and see the same seeds give the same trace hashes (SEEDS=12)
+determinism: ## build from two clones in seven ways, and see the same seeds give the same trace hashes (SEEDS=12)
 	@scripts/determinism.sh $(if $(filter command line environment,$(origin SEEDS)),$(SEEDS))
 
 bench: bin/dkv ## measure a cluster on this machine (ARGS="--clients 64" and other flags of dkv bench)
