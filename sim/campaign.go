@@ -42,30 +42,11 @@ func NewCampaign(profile string) *Campaign { return &Campaign{Profile: profile, 
 // Runs is how many runs were added, and how many of them failed.
 func (c *Campaign) Runs() (all, failed int) { return c.runs, c.failed }
 
-// fired lists the classes that fired in some run.
-func (c *Campaign) fired() []Class {
-	var fired []Class
-	for i, class := range Classes {
-		if c.byClass[i] > 0 {
-			fired = append(fired, class)
-		}
-	}
-	return fired
-}
-
 // Events is how many events the runs had.
 func (c *Campaign) Events() uint64 { return c.events }
 
 // Fired lists the classes that fired in any run, worst first.
-func (c *Campaign) Fired() []Class {
-	var fired []Class
-	for i, class := range Classes {
-		if c.byClass[i] > 0 {
-			fired = append(fired, class)
-		}
-	}
-	return fired
-}
+func (c *Campaign) Fired() []Class { return firedOf(c.byClass[:]) }
 
 // Add takes a run into account, and the time it took on one core.
 func (c *Campaign) Add(r *Result, wall time.Duration) {

@@ -36,12 +36,12 @@ func (h *handBacks) onTakeOver(host int, incarnation uint64, p node.PartitionID)
 
 // notHandedBack names a partition that is led by another than the ring prefers,
 // though the preferred one is a replica, runs, and gave its primary no reason to
-// keep it.
+// keep it. Without a layout there is nothing to hand back.
 func (r *run) notHandedBack() error {
-	if r.system != nil {
+	l := r.world.Layout()
+	if l == nil {
 		return nil
 	}
-	l := r.world.Layout()
 	if err := r.handBacks.prefer(l); err != nil {
 		return err
 	}

@@ -286,7 +286,7 @@ func (c *campaign) stopHere(r *Result) {
 func (c *campaign) stopLine() string {
 	if c.stop == nil {
 		runs, _ := c.sum.Runs()
-		return fmt.Sprintf("not-stopped runs=%d class=%s", runs, joinClasses(c.sum.fired()))
+		return fmt.Sprintf("not-stopped runs=%d class=%s", runs, joinClasses(c.sum.Fired()))
 	}
 	seed := c.stop.Schedule.Setup.Seed
 	return fmt.Sprintf("stopped-at seed=%d runs=%d class=%s first=%s what=%q", seed, seed-c.seeds.From+1,

@@ -69,10 +69,13 @@ func (v *verdict) add(found Violation) {
 }
 
 // classes lists each class that fired once, in the order of Classes.
-func (v *verdict) classes() []Class {
+func (v *verdict) classes() []Class { return firedOf(v.kept[:]) }
+
+// firedOf lists the classes that are counted, in the order of Classes.
+func firedOf(counts []int) []Class {
 	var fired []Class
 	for i, c := range Classes {
-		if v.kept[i] > 0 {
+		if counts[i] > 0 {
 			fired = append(fired, c)
 		}
 	}

@@ -237,16 +237,3 @@ func TestConfigIsValidated(t *testing.T) {
 		t.Errorf("the zero Config: %v", err)
 	}
 }
-
-// BenchmarkWorld is five nodes, formed, with a client each; an operation is an
-// event.
-func BenchmarkWorld(b *testing.B) {
-	w := cluster(b, Config{Seed: 1})
-	busy(w, 10)
-	b.ReportAllocs()
-	b.ResetTimer()
-	for end := w.Events() + uint64(b.N); w.Events() < end; {
-		w.Step()
-	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-}

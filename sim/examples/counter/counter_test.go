@@ -9,8 +9,8 @@ import (
 )
 
 var (
-	flaw     = flag.String("flaw", "", "plant this flaw (with -schedule)")
-	schedule = flag.String("schedule", "", "run the schedule in this `file`")
+	flaw     = flag.String("flaw", "", "plant this flaw when the schedule runs")
+	schedule = flag.String("schedule", "testdata/unfenced.txt", "run the schedule in this `file`")
 	report   = flag.String("report", "", "keep the files of failed runs below this `directory`")
 )
 
@@ -37,8 +37,8 @@ func TestFlawsAreFoundAndMadeSmall(t *testing.T) {
 }
 
 func TestSchedule(t *testing.T) {
-	if *schedule == "" {
-		t.Skip("asked for by -schedule")
+	if r, err := System(Unfenced).RunFile("testdata/unfenced.txt"); err != nil || len(r.Classes) == 0 {
+		t.Error("the kept schedule does not show its flaw: ", err)
 	}
 	r, err := System(Flaw(*flaw)).RunFile(*schedule)
 	if err != nil || len(r.Classes) > 0 {
