@@ -2,7 +2,9 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"dkv/linearizability"
 	"dkv/node"
@@ -19,15 +21,24 @@ func (r *run) ask(host int, do Verb, p node.PartitionID) {
 	l.asks++
 	number := l.asks
 	key := keyIn(p, r.setup.Partitions)
-	if do == AskPutNew {
+	switch do {
+	case AskPutNew:
 		key = newKeyIn(p, r.setup.Partitions, number)
 		l.newKeys = append(l.newKeys, key)
+	case AskPutLarge:
+		key = longKeyIn(p, r.setup.Partitions)
+		if !slices.Contains(l.newKeys, key) {
+			l.newKeys = append(l.newKeys, key)
+		}
 	}
 	op := linearizability.Operation{Client: scriptClient + number - 1, Key: key, Kind: linearizability.Get}
 	request := node.Request{Kind: node.RequestGet, Key: []byte(key), Timeout: r.setup.Workload.Timeout}
 	if do != AskGet {
 		op.Kind, request.Kind = linearizability.Put, node.RequestPut
 		op.Value = "s" + strconv.Itoa(number)
+		if do == AskPutLarge {
+			op.Value += strings.Repeat(".", node.MaxValueBytes-len(op.Value))
+		}
 		request.Value = []byte(op.Value)
 	}
 	r.note("client %d asks %s: %s", number, HostName(host), askWords(do, op.Value, p))
@@ -42,6 +53,8 @@ func askWords(do Verb, value string, p node.PartitionID) string {
 		return fmt.Sprintf("put %s in partition %d", value, p)
 	case AskPutNew:
 		return fmt.Sprintf("put %s under a new key in partition %d", value, p)
+	case AskPutLarge:
+		return fmt.Sprintf("put %d bytes under the longest key in partition %d", len(value), p)
 	}
 	return fmt.Sprintf("get of partition %d", p)
 }

@@ -167,10 +167,12 @@ func (c *client) call(call *Call) {
 
 // Freeze is the schedule of a run with what its clients asked written down as
 // calls, so that operations can be taken away one by one: the same faults meet
-// the same operations at the same times. What the harness itself asked, in the
+// the same operations at the same times. Nor is a budget left to be kept: the
+// steps that it forbade are not there. What the harness itself asked, in the
 // later phases, is not among them.
 func Freeze(r *Result) *Schedule {
 	s := &Schedule{Setup: r.Schedule.Setup, Steps: slices.Clone(r.Schedule.Steps)}
+	s.spare(r.Spared)
 	if s.Setup.Workload.Source == Listed {
 		s.Calls = slices.Clone(r.Schedule.Calls)
 		return s
@@ -192,6 +194,17 @@ func Freeze(r *Result) *Schedule {
 	}
 	slices.SortStableFunc(s.Calls, byCallTime)
 	return s
+}
+
+// spare drops the steps that the budget forbade, at these places. No other one
+// needs it then.
+func (s *Schedule) spare(places []int) {
+	at := 0
+	s.Steps = slices.DeleteFunc(s.Steps, func(Step) bool {
+		at++
+		return slices.Contains(places, at-1)
+	})
+	s.Setup.Budget = NoBudget
 }
 
 func byCallTime(a, b Call) int { return cmp.Compare(a.At, b.At) }

@@ -101,9 +101,10 @@ func (c *Campaign) addCounters(r *Result) {
 // without effect over a campaign.
 var drawnFaults = []string{
 	"cancel", "crash", "crash-in-turn", "crash-lost-suffix",
-	"disk-eio", "disk-fail-sync", "disk-flip-entry", "disk-full", "disk-rot", "disk-slow", "disk-stall", "move", "order-overtaken", "pause", "power-loss", "restart",
-	"net-clog", "net-cut-one-way", "net-cut-two-way", "net-delay", "net-duplicate", "net-half-open", "net-hint-loss",
-	"net-isolate", "net-loss", "net-reorder", "net-reset",
+	"disk-eio", "disk-fail-sync", "disk-flip-entry", "disk-full", "disk-rot", "disk-slow", "disk-stall", "move", "order-overtaken", "pause", "power-loss", "restart", "slow-host",
+	"step-at-moment", "step-spared", "stop", "suspend",
+	"net-bridge", "net-clog", "net-corrupt", "net-cut-one-way", "net-cut-two-way", "net-delay", "net-duplicate", "net-half-open", "net-hint-loss",
+	"net-isolate", "net-loss", "net-queue-full", "net-reorder", "net-reset", "net-slow",
 	"cut-zookeeper", "door-call-held", "door-call-late", "door-call-queued", "door-call-unsent",
 	"door-watchdog",
 	"zk-applied-late", "zk-catch-up-lost", "zk-children-unordered", "zk-deposed-read", "zk-deposed-sync-read",

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"dkv/netsim"
@@ -19,12 +20,14 @@ type faultPlayer struct {
 	starters [][2]int
 	note     func(format string, args ...any)
 	scene    *sceneRecorder // nil: nobody wants one
+	ledger   ledger
+	spared   []int // steps, by their places in the schedule, that the budget forbade
 	// ask lets a client ask for a key of a partition at a host.
 	ask func(host int, do Verb, p node.PartitionID)
 }
 
 func newFaultPlayer(w *World, s *Schedule) *faultPlayer {
-	f := &faultPlayer{world: w, schedule: s, starters: make([][2]int, s.Setup.Partitions)}
+	f := &faultPlayer{world: w, schedule: s, starters: make([][2]int, s.Setup.Partitions), ledger: ledger{nodes: s.Setup.Nodes}}
 	for p := range f.starters {
 		f.starters[p] = [2]int{NoHost, NoHost}
 	}
@@ -66,8 +69,15 @@ func (f *faultPlayer) aim(s *Step) {
 	})
 }
 
-// act takes a step, and sees to its end.
+// act takes a step, if the budget has it, and sees to its end.
 func (f *faultPlayer) act(s *Step, hosts []int) {
+	release, ok := f.afford(s, hosts)
+	if !ok {
+		f.note("spared, for the sake of a majority: %v: %v", s, hostNames(hosts))
+		f.world.count(faultSpared)
+		f.spared = append(f.spared, f.place(s))
+		return
+	}
 	f.note("%v: %v", s, hostNames(hosts))
 	end := f.begin(s, hosts)
 	band := f.scene.began(f.world.Now(), s, hosts, end != nil)
@@ -78,9 +88,20 @@ func (f *faultPlayer) act(s *Step, hosts []int) {
 		if !f.over {
 			f.note("over: %v", s)
 			end()
+			release()
 			f.scene.ended(f.world.Now(), band)
 		}
 	})
+}
+
+// place is where in the schedule a step stands.
+func (f *faultPlayer) place(s *Step) int {
+	for i := range f.schedule.Steps {
+		if &f.schedule.Steps[i] == s {
+			return i
+		}
+	}
+	panic("sim: a step of another schedule")
 }
 
 // begin does what a step says, and returns what takes it back; nil if nothing
@@ -96,6 +117,17 @@ func (f *faultPlayer) begin(s *Step, hosts []int) (end func()) {
 	case PowerLoss:
 		w.PowerLoss()
 		return f.restartAll
+	case Stop:
+		w.Stop(hosts[0])
+		return func() {
+			w.Crash(hosts[0]) // who has waited for so long kills it
+			w.Restart(hosts[0])
+		}
+	case Slow:
+		w.SlowHost(hosts[0], Range{0, s.Lag})
+		return func() { w.SlowHost(hosts[0], Range{}) }
+	case Suspend:
+		return w.Suspend(hosts[0], s.For)
 	case Pause:
 		w.Pause(hosts[0])
 		return func() { w.Resume(hosts[0]) }
@@ -113,9 +145,9 @@ func (f *faultPlayer) begin(s *Step, hosts []int) (end func()) {
 			w.hosts[hosts[0]].disarm()
 			w.Restart(hosts[0])
 		}
-	case AskPut, AskGet, AskPutNew:
+	case AskPut, AskGet, AskPutNew, AskPutLarge:
 		f.ask(hosts[0], s.Do, s.Partition)
-	case CutOneWay, CutTwoWay, Isolate, Split, Cordon, Delay, Clog, Heal, SetRates:
+	case CutOneWay, CutTwoWay, Isolate, Split, Cordon, Bridge, Delay, Throttle, Clog, Heal, SetRates:
 		return f.beginNetwork(s, hosts)
 	default:
 		return f.beginZooKeeper(s, hosts)
@@ -164,7 +196,7 @@ func (f *faultPlayer) beginNetwork(s *Step, hosts []int) (end func()) {
 	n := f.world.Network()
 	ids := f.netIDs(hosts)
 	switch s.Do {
-	case CutOneWay, CutTwoWay, Delay:
+	case CutOneWay, CutTwoWay, Delay, Throttle:
 		if len(ids) < 2 {
 			return nil // both roles are one node's
 		}
@@ -173,18 +205,24 @@ func (f *faultPlayer) beginNetwork(s *Step, hosts []int) (end func()) {
 			return n.CutOneWay(ids[0], ids[1]).Heal
 		case CutTwoWay:
 			return n.CutTwoWay(ids[0], ids[1]).Heal
+		case Throttle:
+			return n.Slow(ids[0], ids[1], int64(s.Rate)).Heal
 		}
 		return n.Delay(ids[0], ids[1], s.Lag).Heal
 	case Isolate:
 		return n.Isolate(ids[0]).Heal
 	case Split:
-		return n.Split(ids, f.others(hosts)).Heal
+		return n.Split(ids, f.netIDs(f.others(hosts))).Heal
 	case Cordon:
-		return n.Split(ids[:1], f.others(hosts)).Heal
+		return n.Split(ids[:1], f.netIDs(f.others(hosts))).Heal
+	case Bridge:
+		one, other := f.halves(hosts[0])
+		return n.Bridge(ids[0], f.netIDs(slices.Concat(one, other))...).Heal
 	case Clog:
 		return f.clog(ids[0])
 	case Heal:
 		n.HealAll()
+		f.ledger.heal()
 		f.setRates(f.schedule.Setup.Rates)
 	case SetRates:
 		f.setRates(s.Rates)
@@ -320,16 +358,16 @@ func (f *faultPlayer) netIDs(hosts []int) []netsim.HostID {
 	return ids
 }
 
-func (f *faultPlayer) others(hosts []int) []netsim.HostID {
-	var ids []netsim.HostID
+func (f *faultPlayer) others(hosts []int) []int {
+	var others []int
 	for h := range f.world.Hosts() {
 		inside := false
 		for _, x := range hosts {
 			inside = inside || x == h
 		}
 		if !inside {
-			ids = append(ids, f.world.NetID(h))
+			others = append(others, h)
 		}
 	}
-	return ids
+	return others
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"time"
 
 	"dkv/netsim"
@@ -375,6 +376,13 @@ func (h *host) pause() bool {
 	h.world.zookeeper.CutHost(h.name) // the client library is part of the process
 	h.world.tell(h, HostPaused)
 	return true
+}
+
+// hasMissedAlarm says whether an alarm has gone off while the process was
+// paused.
+func (h *host) hasMissedAlarm() bool {
+	return h.state == Paused &&
+		slices.ContainsFunc(h.life.queue[h.life.head:], func(d dispatch) bool { return d.alarm != nil })
 }
 
 func (h *host) resume() bool {

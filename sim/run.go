@@ -44,6 +44,7 @@ type Result struct {
 	Trace   uint64 // hash of every step
 
 	Counters []Counter               // how often faults took effect
+	Spared   []int                   // steps, by their places in the schedule, that its budget forbade
 	Probes   [node.EventKinds]uint64 // events of the nodes, by kind
 	// UnknownSeen is how many writes of unknown outcome were read later.
 	UnknownSeen    uint64
@@ -182,6 +183,7 @@ func (r *run) config() Config {
 		},
 		Net: netsim.Config{
 			Mode: s.Network, Latency: netsim.Latency{Min: s.LatencyMin, Mean: s.LatencyMean}, Rates: s.Rates,
+			QueueFrames: s.QueueFrames,
 		},
 		ZooKeeper: zksim.Config{
 			Servers: s.ZKServers, Rates: s.ZKRates,
@@ -287,6 +289,9 @@ func (r *run) checkFormed() {
 func (r *run) onHost(host int, change HostChange) {
 	r.note("%s %v", HostName(host), change)
 	r.options.scene.onHost(r.world.Now(), host, change)
+	if change == HostStopped && r.faults.over {
+		r.restartSoon(host) // the step that was to start it again is not in force any more
+	}
 	if change != HostFailed {
 		return
 	}
@@ -449,7 +454,7 @@ func (r *run) result() *Result {
 		Schedule: r.schedule, Steps: w.Steps(), Events: w.Events(), Virtual: w.Now(), Trace: w.TraceHash(),
 		Counters: w.Counters(), Probes: r.invariants.counts, PrimaryChanges: r.invariants.layouts.changes,
 		Called: r.called, Done: r.done, Refused: r.refused, Unknown: r.unknown,
-		History: r.load.recorder.History(),
+		History: r.load.recorder.History(), Spared: r.faults.spared,
 	}
 	res.UnknownSeen = unknownSeen(res.History)
 	if r.system != nil {

@@ -58,7 +58,8 @@ type Step struct {
 	Targets   []Target         // nodes struck; of cut-both and cut-one: two
 	Partition node.PartitionID // of move, cancel, put and get
 	Server    int              // of zk-lag, zk-isolate and zk-wipe: the ZooKeeper server, from 0
-	Lag       time.Duration    // of zk-lag, delay and disk-slow
+	Lag       time.Duration    // of zk-lag, delay, slow and disk-slow
+	Rate      int              // of throttle: bytes a second
 	Rates     netsim.Rates     // of rates
 }
 
@@ -105,7 +106,10 @@ const (
 	Crash     Verb = iota + 1 // a node loses its memory and a part of what it had not synced
 	Restart                   // a crashed node comes back
 	PowerLoss                 // all nodes crash at once
+	Stop                      // a node ends as it should, and hands over first
+	Slow                      // a node takes longer for everything
 	Pause                     // a node stands still, its memory whole
+	Suspend                   // its whole machine does: disk and network too, while the clock goes on
 	Resume
 	DiskStall // no sync of a node's disk ends
 	DiskSlow
@@ -118,11 +122,13 @@ const (
 	DiskFlipLog   // a node crashes, and a bit of Pebble's log flips for good
 	CutOneWay     // frames from the first target to the second are lost or held
 	CutTwoWay
-	Isolate // a node is cut off from all other nodes, not from ZooKeeper
-	Split   // the targets are cut off from the others
-	Cordon  // the first target is cut off from all nodes but the second
-	Delay   // frames from the first target to the second take longer
-	Heal    // ends all network faults
+	Isolate  // a node is cut off from all other nodes, not from ZooKeeper
+	Split    // the targets are cut off from the others
+	Cordon   // the first target is cut off from all nodes but the second
+	Bridge   // the others fall into two halves, which only the target reaches both of
+	Delay    // frames from the first target to the second take longer
+	Throttle // they pass one after the other, at a rate
+	Heal     // ends all network faults
 	SetRates
 	ZKExpire // ZooKeeper ends a node's session
 	ZKCut    // a node can't reach ZooKeeper
@@ -144,6 +150,7 @@ const (
 	AskPut       // a client puts a key of a partition, at a node
 	AskGet       // a client gets it
 	AskPutNew    // a client puts a key of the partition that nobody has asked for
+	AskPutLarge  // a client puts the longest value under the longest key there may be
 
 	verbs
 )
@@ -158,6 +165,7 @@ const (
 	twoTargets
 	arrow // two targets with > or <> between
 	arrowAndLag
+	arrowAndRate
 	targetAndLag
 	rateList
 	serverAndLag
@@ -177,7 +185,10 @@ var verbForms = [verbs]verbForm{
 	Crash:        {"crash", oneTarget, true},
 	Restart:      {"restart", oneTarget, false},
 	PowerLoss:    {"power-loss", noArguments, true},
+	Stop:         {"stop", oneTarget, true},
+	Slow:         {"slow", targetAndLag, true},
 	Pause:        {"pause", oneTarget, true},
+	Suspend:      {"suspend", oneTarget, true},
 	Resume:       {"resume", oneTarget, false},
 	DiskStall:    {"disk-stall", oneTarget, true},
 	DiskSlow:     {"disk-slow", targetAndLag, true},
@@ -195,7 +206,9 @@ var verbForms = [verbs]verbForm{
 	Isolate:      {"isolate", oneTarget, true},
 	Split:        {"split", manyTargets, true},
 	Cordon:       {"cordon", twoTargets, true},
+	Bridge:       {"bridge", oneTarget, true},
 	Delay:        {"delay", arrowAndLag, true},
+	Throttle:     {"throttle", arrowAndRate, true},
 	Heal:         {"heal", noArguments, false},
 	SetRates:     {"rates", rateList, true},
 	ZKExpire:     {"zk-expire", oneTarget, false},
@@ -218,6 +231,7 @@ var verbForms = [verbs]verbForm{
 	AskPut:       {"put", targetAndPartition, false},
 	AskGet:       {"get", targetAndPartition, false},
 	AskPutNew:    {"put-new", targetAndPartition, false},
+	AskPutLarge:  {"put-large", targetAndPartition, false},
 }
 
 func (v Verb) String() string { return verbForms[v].word }
@@ -279,6 +293,8 @@ func (s *Step) String() string {
 		words = append(words, s.Targets[0].String()+">"+s.Targets[1].String())
 	case Delay:
 		words = append(words, s.Targets[0].String()+">"+s.Targets[1].String(), s.Lag.String())
+	case Throttle:
+		words = append(words, s.Targets[0].String()+">"+s.Targets[1].String(), strconv.Itoa(s.Rate))
 	case CutTwoWay:
 		words = append(words, s.Targets[0].String()+"<>"+s.Targets[1].String())
 	case SetRates:
@@ -295,15 +311,16 @@ func (s *Step) String() string {
 	case Move, Cancel:
 		words = append(words, strconv.Itoa(int(s.Partition)))
 	}
-	if args := verbForms[s.Do].args; args != arrow && args != arrowAndLag {
+	args := verbForms[s.Do].args
+	if args != arrow && args != arrowAndLag && args != arrowAndRate {
 		for _, t := range s.Targets {
 			words = append(words, t.String())
 		}
 	}
-	if s.Do == DiskSlow {
+	if args == targetAndLag {
 		words = append(words, s.Lag.String())
 	}
-	if verbForms[s.Do].args == targetAndPartition {
+	if args == targetAndPartition {
 		words = append(words, strconv.Itoa(int(s.Partition)))
 	}
 	if s.Once != AtOnce {
@@ -326,7 +343,7 @@ type rateField struct {
 func rateFields(r *netsim.Rates) []rateField {
 	return []rateField{
 		{"loss", &r.Loss}, {"dup", &r.Duplicate}, {"reorder", &r.Reorder}, {"delay", &r.Delay},
-		{"reset", &r.Reset}, {"half-open", &r.HalfOpen}, {"hint-loss", &r.HintLoss},
+		{"corrupt", &r.Corrupt}, {"reset", &r.Reset}, {"half-open", &r.HalfOpen}, {"hint-loss", &r.HintLoss},
 	}
 }
 
@@ -526,8 +543,8 @@ func (s *Step) parseArguments(words []string, setup *Setup) error {
 		return s.parseTargets(words, setup)
 	case arrow:
 		return s.parseArrow(words, setup)
-	case arrowAndLag:
-		return s.parseDelay(words, setup)
+	case arrowAndLag, arrowAndRate:
+		return s.parseLink(words, setup)
 	case rateList:
 		return s.parseRates(words)
 	case serverAndLag:
@@ -568,14 +585,20 @@ func (s *Step) parseArrow(words []string, setup *Setup) error {
 	return s.parseTargets([]string{from, to}, setup)
 }
 
-func (s *Step) parseDelay(words []string, setup *Setup) error {
+// maxLinkRate is more than any frame needs to pass at once.
+const maxLinkRate = 1 << 30
+
+// parseLink reads a link and what its frames meet there.
+func (s *Step) parseLink(words []string, setup *Setup) error {
+	what, value := "a duration", textValue(&durationValue{&s.Lag, 1})
+	if s.Do == Throttle {
+		what, value = "bytes a second", &intValue{&s.Rate, 1, maxLinkRate}
+	}
 	if len(words) != 2 {
-		return errors.New("delay wants n1>n2 and a duration")
+		return fmt.Errorf("%v wants n1>n2 and %s", s.Do, what)
 	}
 	from, to, _ := strings.Cut(words[0], ">")
-	return errors.Join(
-		s.parseTargets([]string{from, to}, setup),
-		(&durationValue{&s.Lag, 1}).Set(words[1]))
+	return errors.Join(s.parseTargets([]string{from, to}, setup), value.Set(words[1]))
 }
 
 func (s *Step) parseRates(words []string) error {

@@ -87,6 +87,9 @@ func drawStep(t *rapid.T, s *Setup, at time.Duration) Step {
 	case arrowAndLag:
 		step.Targets = []Target{{Node: 1}, {Role: Backup, Partition: 0}}
 		step.Lag = time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "lag"))
+	case arrowAndRate:
+		step.Targets = []Target{{Node: 1}, {Role: Backup, Partition: 0}}
+		step.Rate = rapid.IntRange(1, maxLinkRate).Draw(t, "rate")
 	case targetAndLag:
 		step.Targets = []Target{drawTarget(t, s)}
 		step.Lag = time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "lag"))
@@ -222,6 +225,10 @@ func TestScheduleErrorsNameTheLineAndTheFault(t *testing.T) {
 		{"at 1s restart n1 for 2s", `restart does not last`},
 		{"at 1s delay n1>n2", `delay wants n1>n2 and a duration`},
 		{"at 1s delay n1 5ms", `none of n1 to n5`},
+		{"at 1s throttle n1>n2", `throttle wants n1>n2 and bytes a second`},
+		{"at 1s throttle n1>n2 0", `"0" is no number from 1 to 1073741824`},
+		{"at 1s slow n1", `slow wants a node and a duration`},
+		{"budget all", `"all" is none of none, majority`},
 		{"at 1s disk-slow n1", `disk-slow wants a node and a duration`},
 		{"at 1s disk-fail-sync n1 for 2s", `disk-fail-sync does not last`},
 		{"at 1s disk-flip-wal n1", `at 1s disk-flip-wal n1: only store pebble-raw can do that, not model`},

@@ -34,6 +34,7 @@ type Setup struct {
 	Network     netsim.Mode
 	LatencyMin  time.Duration // of a frame
 	LatencyMean time.Duration
+	QueueFrames int          // in flight from one node to another; more are dropped
 	Rates       netsim.Rates // until a step changes them, and again after it
 
 	Sync  Disk
@@ -56,6 +57,7 @@ type Setup struct {
 
 	Workload Workload
 	Phases   Phases
+	Budget   Budget // of the steps
 	// Outside says what becomes of the nodes outside the viable core while the
 	// core must make progress.
 	Outside Outside
@@ -122,7 +124,7 @@ func defaultSetup() Setup {
 		MoveTimeout: 4 * time.Second, SettleTime: 2 * time.Second,
 		RetainEntries: 64, RetainBytes: 1 << 20, ChunkBytes: 4 << 10, ViewTime: 10 * time.Second,
 		UncommittedBytes: 4 << 20,
-		Network:          netsim.Stream, LatencyMin: 200 * time.Microsecond, LatencyMean: time.Millisecond,
+		Network:          netsim.Stream, LatencyMin: 200 * time.Microsecond, LatencyMean: time.Millisecond, QueueFrames: 4096,
 		Sync:      Disk{Min: 200 * time.Microsecond, Max: 5 * time.Millisecond},
 		Store:     ModelStore,
 		ZKServers: 3, SessionTimeout: 4 * time.Second, ZKPause: evenPause,
@@ -132,6 +134,7 @@ func defaultSetup() Setup {
 			Get: 40, Put: 40, Delete: 10, Conditional: 10,
 		},
 		Phases:  Phases{Faults: 30 * time.Second, Core: 20 * time.Second, Converge: 20 * time.Second},
+		Budget:  NoBudget,
 		Outside: OutsideMixed,
 	}
 }
@@ -170,10 +173,12 @@ var header = []headerField{
 	{"network", "mode", func(s *Setup) textValue { return (*modeValue)(&s.Network) }},
 	{"network", "min", func(s *Setup) textValue { return &durationValue{&s.LatencyMin, 0} }},
 	{"network", "mean", func(s *Setup) textValue { return &durationValue{&s.LatencyMean, 1} }},
+	{"network", "queue", func(s *Setup) textValue { return &intValue{&s.QueueFrames, 1, 1 << 20} }},
 	{"rates", "loss", func(s *Setup) textValue { return (*rateValue)(&s.Rates.Loss) }},
 	{"rates", "dup", func(s *Setup) textValue { return (*rateValue)(&s.Rates.Duplicate) }},
 	{"rates", "reorder", func(s *Setup) textValue { return (*rateValue)(&s.Rates.Reorder) }},
 	{"rates", "delay", func(s *Setup) textValue { return (*rateValue)(&s.Rates.Delay) }},
+	{"rates", "corrupt", func(s *Setup) textValue { return (*rateValue)(&s.Rates.Corrupt) }},
 	{"rates", "reset", func(s *Setup) textValue { return (*rateValue)(&s.Rates.Reset) }},
 	{"rates", "half-open", func(s *Setup) textValue { return (*rateValue)(&s.Rates.HalfOpen) }},
 	{"rates", "hint-loss", func(s *Setup) textValue { return (*rateValue)(&s.Rates.HintLoss) }},
@@ -224,6 +229,9 @@ var header = []headerField{
 	{"phases", "faults", func(s *Setup) textValue { return &durationValue{&s.Phases.Faults, 0} }},
 	{"phases", "core", func(s *Setup) textValue { return &durationValue{&s.Phases.Core, 0} }},
 	{"phases", "converge", func(s *Setup) textValue { return &durationValue{&s.Phases.Converge, 0} }},
+	{"budget", "", func(s *Setup) textValue {
+		return &wordValue{(*string)(&s.Budget), []string{string(NoBudget), string(KeepMajority)}}
+	}},
 	{"outside", "", func(s *Setup) textValue {
 		return &wordValue{(*string)(&s.Outside), []string{
 			string(OutsideAsTheyAre), string(OutsideDown), string(OutsideIsolated), string(OutsideDeaf), string(OutsideMute), string(OutsideMixed)}}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,6 +98,8 @@ func TestCutsPartWhomTheyName(t *testing.T) {
 		"split n1 n4":  between([]int{1, 4}, []int{2, 3, 5}),
 		"cordon n2 n5": between([]int{2}, []int{1, 3, 4}),
 		"clog n5":      between([]int{5}, []int{1, 2, 3, 4}),
+		"bridge n4":    between([]int{5, 1}, []int{2, 3}),
+		"suspend n2":   between([]int{2}, []int{1, 3, 4, 5}),
 	} {
 		t.Run(step, func(t *testing.T) {
 			s, err := ParseSchedule("seed 3\nnodes 5\nat 1s " + step + " for 2s\n")
@@ -105,7 +108,9 @@ func TestCutsPartWhomTheyName(t *testing.T) {
 			}
 			w, toys := toyWorld(t, Config{Seed: 3, Hosts: 5})
 			startAll(w)
-			newFaultPlayer(w, s).note = func(string, ...any) {}
+			s.Setup.Budget = KeepMajority
+			player := newFaultPlayer(w, s)
+			player.note = func(string, ...any) {}
 			frames := func(from, to time.Duration) (heard [5][16]int) {
 				w.RunUntil(from)
 				for i, p := range toys {
@@ -119,6 +124,8 @@ func TestCutsPartWhomTheyName(t *testing.T) {
 				}
 				return heard
 			}
+			var counted ledger
+			w.After(2*time.Second, func() { counted = player.ledger })
 			during, after := frames(1500*time.Millisecond, 2500*time.Millisecond), frames(5*time.Second, 6*time.Second)
 			for to := range toys {
 				for from := range toys {
@@ -127,6 +134,10 @@ func TestCutsPartWhomTheyName(t *testing.T) {
 					}
 					if passes := during[to][from] > 0; passes == parted(from+1, to+1) {
 						t.Errorf("from %s to %s: %d frames during it", HostName(from), HostName(to), during[to][from])
+					}
+					// A machine that stands still counts as away, not as cut off.
+					if cut := counted.blocked[from][to] > 0; cut != parted(from+1, to+1) && !strings.HasPrefix(step, "suspend") {
+						t.Errorf("the budget takes the way from %s to %s for cut: %t", HostName(from), HostName(to), cut)
 					}
 					if after[to][from] == 0 {
 						t.Errorf("from %s to %s: no frames after it", HostName(from), HostName(to))

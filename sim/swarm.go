@@ -22,6 +22,10 @@ type profile struct {
 	intensity float64
 }
 
+// majorityFamily is that of the faults that take the majority away. A profile
+// with it keeps no budget.
+const majorityFamily = "majority"
+
 // profiles by name; the first is the default.
 var profiles = []profile{
 	{"default", []string{""}, 1.4},
@@ -33,7 +37,7 @@ var profiles = []profile{
 	{"elections", []string{"pattern", "process crash"}, 2},
 	{"rough", []string{""}, 2.5},
 	{"disk", []string{"disk", "process crash", "process power loss", "process disk"}, 1.6},
-	{"majority-lost", []string{"majority", "process crash"}, 1},
+	{"majority-lost", []string{majorityFamily, "process crash"}, 1},
 }
 
 // Profiles are the names that Draw takes.
@@ -66,6 +70,9 @@ func DrawOn(seed uint64, profileName string, store Store) (*Schedule, error) {
 	d.drawWorkload()
 	if d.profile.intensity > 0 {
 		d.lean = d.on("") && d.share(35, "lean")
+		if !slices.Contains(d.profile.families, majorityFamily) {
+			d.setup.Budget = KeepMajority
+		}
 		d.drawRates()
 		d.drawOrder()
 		d.drawSteps()
@@ -146,6 +153,9 @@ func (d *swarm) drawCluster() {
 	if d.share(50, "network") {
 		s.Network = netsim.Datagram
 	}
+	if d.share(15, "queue on") {
+		s.QueueFrames = d.number(16, 256, "queue")
+	}
 	s.LatencyMin = d.span(50*time.Microsecond, 2*time.Millisecond, "latency", 0)
 	s.LatencyMean = s.LatencyMin + d.span(50*time.Microsecond, 5*time.Millisecond, "latency", 1)
 	if d.share(25, "slow network") { // so that more happens between a question and its answer
@@ -187,6 +197,7 @@ func (d *swarm) drawRates() {
 			Duplicate: d.rate(50, 0.001, 0.2, "duplicate"),
 			Reorder:   d.rate(50, 0.001, 0.2, "reorder"),
 			Delay:     d.rate(40, 0.0005, 0.02, "delay"),
+			Corrupt:   d.rate(30, 0.0001, 0.005, "corrupt"),
 			Reset:     d.rate(30, 0.0001, 0.002, "reset"),
 			HalfOpen:  d.rate(20, 0.00005, 0.0005, "half open"),
 			HintLoss:  d.rate(40, 0.05, 0.9, "hint loss"),
@@ -249,12 +260,17 @@ var sources = []source{
 	{"process crash together", 25, Range{10 * time.Second, 40 * time.Second}, crashTogether},
 	{"process rolling restart", 10, Range{15 * time.Second, 50 * time.Second}, rollingRestart},
 	{"process power loss", 25, Range{10 * time.Second, 50 * time.Second}, powerLoss},
+	{"process stop", 30, Range{4 * time.Second, 30 * time.Second}, oneNode(Stop, Range{500 * time.Millisecond, 5 * time.Second})},
+	{"process slow", 20, Range{5 * time.Second, 30 * time.Second}, slowNode},
+	{"process suspend", 20, Range{6 * time.Second, 40 * time.Second}, oneNode(Suspend, Range{200 * time.Millisecond, 10 * time.Second})},
 	{"process pause", 35, Range{4 * time.Second, 30 * time.Second}, oneNode(Pause, Range{50 * time.Millisecond, 6 * time.Second})},
 	{"process disk stall", 30, Range{3 * time.Second, 25 * time.Second}, oneNode(DiskStall, Range{20 * time.Millisecond, 3 * time.Second})},
 	{"network cut one way", 35, Range{3 * time.Second, 25 * time.Second}, cutNodes(CutOneWay)},
 	{"network cut two ways", 35, Range{3 * time.Second, 25 * time.Second}, cutNodes(CutTwoWay)},
 	{"network isolate", 45, Range{4 * time.Second, 25 * time.Second}, oneNode(Isolate, Range{100 * time.Millisecond, 6 * time.Second})},
 	{"network split", 30, Range{5 * time.Second, 30 * time.Second}, splitNodes},
+	{"network bridge", 15, Range{8 * time.Second, 40 * time.Second}, oneNode(Bridge, Range{500 * time.Millisecond, 6 * time.Second})},
+	{"network throttle", 15, Range{5 * time.Second, 30 * time.Second}, throttle},
 	{"network flapping", 15, Range{10 * time.Second, 40 * time.Second}, flapping},
 	{"network rough", 25, Range{5 * time.Second, 30 * time.Second}, roughNetwork},
 	{"zookeeper expire", 40, Range{4 * time.Second, 30 * time.Second}, oneNode(ZKExpire, Range{})},
@@ -272,6 +288,7 @@ var sources = []source{
 	{"zookeeper late", 15, Range{4 * time.Second, 30 * time.Second}, oneNode(ZKLate, Range{})},
 	{"zookeeper isolate", 20, Range{6 * time.Second, 40 * time.Second}, zookeeperServer(ZKIsolate, Range{200 * time.Millisecond, 8 * time.Second})},
 	{"zookeeper wipe", 15, Range{8 * time.Second, 40 * time.Second}, zookeeperServer(ZKWipe, Range{200 * time.Millisecond, 6 * time.Second})},
+	{"client large", 8, Range{6 * time.Second, 30 * time.Second}, putLarge},
 	{"layout cancel", 30, Range{4 * time.Second, 30 * time.Second}, cancelMove},
 	{"disk slow", 20, Range{4 * time.Second, 25 * time.Second}, slowDisk},
 	{"disk fail sync", 20, Range{5 * time.Second, 30 * time.Second}, oneNode(DiskFailSync, Range{})},
@@ -295,7 +312,7 @@ func (d *swarm) drawSteps() {
 	if d.setup.Store == PebbleRaw {
 		all = append(all, rawSources...)
 	}
-	if slices.Contains(d.profile.families, "majority") {
+	if slices.Contains(d.profile.families, majorityFamily) {
 		all = append(all, majorityLost)
 	}
 	for i := range all {
@@ -383,6 +400,40 @@ func crashLoop(f *source, d *swarm, n uint64, at time.Duration) []Step {
 	for k := range 2 + f.draw(d, 3, n, 3) {
 		steps = append(steps, Step{At: at, Do: Crash, Targets: []Target{t}, For: 100 * time.Millisecond})
 		at += time.Duration(300+f.draw(d, 3000, n, 20+k)) * time.Millisecond
+	}
+	return steps
+}
+
+func slowNode(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	return []Step{{
+		At: at, Do: Slow, Targets: []Target{f.target(d, n)}, For: f.lasting(d, Range{time.Second, 8 * time.Second}, n),
+		Lag: time.Duration(2+f.draw(d, 150, n, 3)) * time.Millisecond,
+	}}
+}
+
+// throttle leaves little room on a link: heartbeats alone take some thousand
+// bytes a second.
+func throttle(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	rate := d.random.LogScale(500, 200_000, "swarm "+f.name+" rate", 0, n)
+	return []Step{{
+		At: at, Do: Throttle, Targets: f.some(d, 2, n), Rate: int(rate),
+		For: f.lasting(d, Range{500 * time.Millisecond, 8 * time.Second}, n),
+	}}
+}
+
+// putLarge writes as much as a client may at once, and sometimes strikes the
+// primary while that is on its way.
+func putLarge(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	d.setup.ChunkBytes = max(d.setup.ChunkBytes, 64<<10) // or its snapshots are thousands of frames
+	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
+	primary := []Target{{Role: Primary, Partition: p}}
+	steps := []Step{{At: at, Do: AskPutLarge, Targets: primary, Partition: p}}
+	if f.draw(d, 2, n, 1) == 0 {
+		steps = append(steps, Step{
+			At: at, Do: [...]Verb{Crash, Isolate, Stop}[f.draw(d, 3, n, 2)], Targets: primary,
+			After: time.Duration(1+f.draw(d, 100, n, 3)) * time.Millisecond,
+			For:   f.lasting(d, Range{200 * time.Millisecond, 3 * time.Second}, n),
+		})
 	}
 	return steps
 }
@@ -483,9 +534,10 @@ func bridge(f *source, d *swarm, n uint64, at time.Duration) []Step {
 
 func rollingRestart(f *source, d *swarm, n uint64, at time.Duration) []Step {
 	pace := f.lasting(d, Range{500 * time.Millisecond, 3 * time.Second}, n)
+	verb := [...]Verb{Crash, Stop}[f.draw(d, 2, n, 0)]
 	var steps []Step
 	for i := range d.setup.Nodes {
-		steps = append(steps, Step{At: at, Do: Crash, Targets: []Target{{Node: i + 1}}, For: pace / 4})
+		steps = append(steps, Step{At: at, Do: verb, Targets: []Target{{Node: i + 1}}, For: pace / 4})
 		at += pace
 	}
 	return steps

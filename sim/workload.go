@@ -106,6 +106,14 @@ func newKeyIn(p node.PartitionID, partitions, number int) string {
 	return findKey("s"+strconv.Itoa(number)+"-", p, partitions)
 }
 
+// longKeyIn is a name of the greatest length.
+func longKeyIn(p node.PartitionID, partitions int) string {
+	const room = 8 // for the number that findKey appends
+	prefix := "l" + strings.Repeat("k", node.MaxKeyBytes-room-1)
+	key := findKey(prefix, p, partitions)
+	return key + strings.Repeat("0", node.MaxKeyBytes-len(key))
+}
+
 func findKey(prefix string, p node.PartitionID, partitions int) string {
 	for t := 0; ; t++ {
 		name := prefix + strconv.Itoa(int(p)) + "-" + strconv.Itoa(t)

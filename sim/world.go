@@ -172,6 +172,7 @@ const (
 	faultLostSuffix
 	faultRestart
 	faultPause
+	faultSuspend
 	faultPowerLoss
 	faultStop
 	faultWipe
@@ -198,6 +199,7 @@ const (
 	faultOrder
 	faultCrashInTurn
 	faultMoment
+	faultSpared
 
 	faults
 )
@@ -207,6 +209,7 @@ var faultNames = [faults]string{
 	faultLostSuffix: "crash-lost-suffix", // a crash lost batches that were not durable
 	faultRestart:    "restart",           // a process started over a disk used before
 	faultPause:      "pause",             // an event came late because its process was paused
+	faultSuspend:    "suspend",           // a process met a clock that had leapt over an alarm while its machine stood still
 	faultPowerLoss:  "power-loss",        // all processes died at once, two or more
 	faultStop:       "stop",              // a process ended gracefully
 	faultWipe:       "wipe-disk",         // a disk that had been used was replaced
@@ -236,6 +239,7 @@ var faultNames = [faults]string{
 	faultOrder:       "order-overtaken", // a step ran before one that was due earlier
 	faultCrashInTurn: "crash-in-turn",   // a process died between a turn's commit and its last message
 	faultMoment:      "step-at-moment",  // a step came at the moment that it waited for
+	faultSpared:      "step-spared",     // a step did not come since it would have left no majority
 }
 
 // MaxHosts bounds Config.Hosts.
@@ -473,6 +477,24 @@ func (w *World) Pause(host int) bool { return w.hosts[host].pause() }
 
 // Resume lets a paused process run again; all that waited comes at once.
 func (w *World) Resume(host int) bool { return w.hosts[host].resume() }
+
+// Suspend lets a whole machine stand still, as a hypervisor does: its process,
+// its end of the network, and for at least d its disk. What is sent to it
+// meanwhile is lost or held as by Isolate. wake lets it go on; its clock has
+// gone on all the time.
+func (w *World) Suspend(host int, d time.Duration) (wake func()) {
+	h := w.hosts[host]
+	cut := w.network.Isolate(h.netID)
+	w.StallDisk(host, d)
+	paused := h.pause()
+	return func() {
+		cut.Heal()
+		if paused && h.hasMissedAlarm() {
+			w.count(faultSuspend)
+		}
+		h.resume()
+	}
+}
 
 // SlowHost makes each turn of the host's processes wait for a drawn time more,
 // until it is called with the zero Range.

@@ -1,0 +1,128 @@
+package sim
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+)
+
+// With a budget the steps strike that leave somebody who can lead, and the
+// others don't; without one all do.
+func TestBudgetSparesWhatLeavesNoMajority(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		spared     []int // of the steps in the text, from 0
+	}{
+		{"one of three", "nodes 3\nat 3s crash n1 for 2s", nil},
+		{"the second of three", "nodes 3\nat 3s crash n1 for 2s\nat 4s isolate n2 for 1s", []int{1}},
+		{"once the first is back", "nodes 3\nat 3s crash n1 for 1s\nat 7s isolate n2 for 1s", nil},
+		{"once a cut is over", "nodes 3\nat 3s isolate n1 for 1s\nat 5s isolate n2 for 1s", nil},
+		{"the same one again", "nodes 3\nat 3s pause n1 for 3s\nat 4s isolate n1 for 1s", nil},
+		{"the second of four", "nodes 4\nat 3s suspend n1 for 2s\nat 4s clog n2 for 1s", []int{1}},
+		{"the third of five", "nodes 5\nat 3s stop n1 for 3s\nat 3s pause n2 for 3s\nat 4s crash n3 for 1s", []int{2}},
+		{"links one by one", "nodes 3\nat 3s cut n1<>n2 for 3s\nat 3s cut n2>n3 for 3s\nat 4s cut n3>n1 for 1s", []int{2}},
+		{"a link after a node", "nodes 3\nat 3s crash n3 for 3s\nat 4s cut n1>n2 for 1s", []int{1}},
+		{"a ring of five", "nodes 5\nat 3s cut n1<>n3 for 3s\nat 3s cut n1<>n4 for 3s\nat 3s cut n2<>n4 for 3s\n" +
+			"at 3s cut n2<>n5 for 3s\nat 3s cut n3<>n5 for 3s", nil},
+		{"a bridge whose middle falls", "nodes 5\nat 3s bridge n3 for 3s\nat 4s crash n3 for 1s", []int{1}},
+		{"the larger part", "nodes 5\nat 3s split n1 n2 n3 for 3s\nat 4s isolate n1 for 1s", []int{1}},
+		{"a trap that is set", "nodes 3\nat 3s crash-in-turn n1 for 3s\nat 3s crash n2 for 1s", []int{1}},
+		{"a disk that will fail", "nodes 3\nat 3s disk-full n1 for 3s\nat 3s disk-eio n2 for 1s", []int{1}},
+		{"healed", "nodes 3\nat 3s isolate n1\nat 4s heal\nat 4s isolate n2 for 500ms\nat 5s isolate n3 for 1s", nil},
+		{"a heal does not count twice", "nodes 3\nat 3s isolate n1 for 2s\nat 4s heal\nat 4s isolate n2 for 3s\nat 6s isolate n3 for 1s", []int{3}},
+		{"who is nobody's to spare", "nodes 3\nat 3s power-loss for 1s\nat 3.5s zk-down for 1s\nat 3.5s slow n1 5ms for 1s\nat 3.5s delay n1>n2 5ms for 1s", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for _, budget := range []string{"budget majority\n", ""} {
+				s, err := ParseSchedule(budget + "partitions 2\nphases faults=9s\n" + c.text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := Run(s, RunOptions{})
+				if err != nil || len(r.Classes) > 0 {
+					t.Fatal(err, r.Violations)
+				}
+				want := c.spared
+				if budget == "" {
+					want = nil
+				}
+				if !slices.Equal(r.Spared, want) {
+					t.Errorf("with %q the steps %v were spared, want %v", budget, r.Spared, want)
+				}
+			}
+		})
+	}
+}
+
+// Under faults of all kinds there is somebody who can lead at every moment from
+// when the nodes have started, unless the power fails.
+func TestBudgetHoldsThroughoutARun(t *testing.T) {
+	moments, spared := 0, 0
+	for seed := uint64(1); seed <= 12; seed++ {
+		s, err := Draw(seed, "rough")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Steps = slices.DeleteFunc(s.Steps, func(step Step) bool { return step.Do == PowerLoss })
+		s.Setup.Phases.Core, s.Setup.Phases.Converge = 0, 0
+		var r *run
+		next := time.Second
+		r = newRun(s, RunOptions{Pause: func(w *World) bool {
+			if w.Now() >= next && !r.faults.over {
+				next = w.Now() + time.Millisecond
+				moments++
+				if !r.faults.ledger.leads(r.faults.away()) {
+					t.Errorf("seed %d, %v: nobody can lead", seed, w.Now())
+					return false
+				}
+			}
+			return true
+		}})
+		result, err := r.play()
+		if err != nil {
+			t.Fatal(err)
+		}
+		spared += len(result.Spared)
+	}
+	if moments < 50_000 || spared < 100 {
+		t.Errorf("%d moments were looked at, and %d steps spared", moments, spared)
+	}
+}
+
+// A run whose calls are written down has no budget and none of the steps that
+// it forbade, and is the same run.
+func TestFreezeLeavesNoBudget(t *testing.T) {
+	seen := 0
+	for seed := uint64(1); seed <= 12; seed++ {
+		s, err := Draw(seed, "default")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Setup.Order.Mode == PCT {
+			continue // a step less is a step less to put in order
+		}
+		s.Setup.Phases.Core, s.Setup.Phases.Converge = 0, 0
+		r, err := Run(s, RunOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		without := &Schedule{Setup: s.Setup, Steps: slices.Clone(s.Steps)}
+		without.spare(r.Spared)
+		again, err := Run(without, RunOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(again.History, r.History) || again.Probes != r.Probes || len(again.Spared) > 0 {
+			t.Errorf("seed %d: without the budget, and what it forbade, it is another run", seed)
+		}
+		if frozen := Freeze(r); frozen.Setup.Budget != NoBudget || len(frozen.Steps) != len(without.Steps) {
+			t.Errorf("seed %d: frozen, it has budget %s and %d steps, want %d", seed, frozen.Setup.Budget, len(frozen.Steps), len(without.Steps))
+		}
+		seen += len(r.Spared)
+	}
+	if seen == 0 {
+		t.Error("nothing was spared")
+	}
+}

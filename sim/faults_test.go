@@ -1,0 +1,110 @@
+package sim
+
+import (
+	"testing"
+	"time"
+
+	"dkv/linearizability"
+	"dkv/node"
+)
+
+// Each of these steps, and lines of the header, is the only fault of a calm run,
+// and counts there.
+func TestStepsTakeEffect(t *testing.T) {
+	for text, counter := range map[string]string{
+		"at 4s stop primary:0 for 2s":           "stop",
+		"at 4s slow primary:0 20ms for 3s":      "slow-host",
+		"at 4s suspend primary:0 for 2s":        "suspend",
+		"at 4s bridge n2 for 2s":                "net-bridge",
+		"at 4s throttle n1>n2 1000 for 3s":      "net-slow",
+		"at 4s rates corrupt=0.05 for 3s":       "net-corrupt",
+		"rates corrupt=0.01":                    "net-corrupt",
+		"network queue=2\nat 4s clog n1 for 2s": "net-queue-full",
+	} {
+		t.Run(text, func(t *testing.T) {
+			t.Parallel()
+			s, err := ParseSchedule("seed 5\nphases faults=9s\n" + text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if count(t, s, counter) == 0 {
+				t.Errorf("%s is 0", counter)
+			}
+		})
+	}
+}
+
+// A node that is stopped comes back at the end of the step, and also if the
+// fault phase ends before that, whether or not it is done with stopping.
+func TestStoppedNodeComesBack(t *testing.T) {
+	for _, step := range []string{
+		"phases faults=8s core=0s converge=0s\nat 3s stop n1 for 2s", "phases faults=8s core=0s converge=0s\nat 3s stop n1 for 1ms",
+		"phases faults=6s\nat 5.9s stop n1 for 1h", "phases faults=6s\nat 5.999s stop n1",
+	} {
+		s, err := ParseSchedule("nodes 3\nreplication 3\n" + step)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newRun(s, RunOptions{})
+		result, err := r.play()
+		if err != nil || len(result.Classes) > 0 {
+			t.Fatalf("%s: %v, %v", step, err, result.Violations)
+		}
+		if r.world.Incarnation(0) < 2 {
+			t.Errorf("%s: n1 was started %d times", step, r.world.Incarnation(0))
+		}
+	}
+}
+
+// A suspended machine says nothing, hears nothing and writes nothing, and its
+// clock goes on.
+func TestSuspendedMachineStandsStill(t *testing.T) {
+	w := cluster(t, Config{Seed: 2, Hosts: 3})
+	busy(w, 6)
+	w.RunUntil(w.Now() + time.Second)
+	clock := w.hosts[0].clock.read(w.Now())
+	wake := w.Suspend(0, 3*time.Second)
+	w.RunUntil(w.Now() + 500*time.Millisecond) // what was under way is over
+	still := w.hosts[0].life.head
+	w.RunUntil(w.Now() + 2500*time.Millisecond)
+	if w.hosts[0].life.head != still || w.State(0) != Paused {
+		t.Error("its process ran")
+	}
+	wake()
+	if leapt := w.hosts[0].clock.read(w.Now()) - clock; leapt < 2900*time.Millisecond {
+		t.Errorf("its clock went on by %v", leapt)
+	}
+	w.RunUntil(w.Now() + 5*time.Second)
+	if ok, why := w.Node(0).Ready(); !ok {
+		t.Errorf("it does not serve again: %s", why)
+	}
+}
+
+// The longest value under the longest key is written, copied to who comes late,
+// and read in the end.
+func TestLargeValuesAreKept(t *testing.T) {
+	s, err := ParseSchedule("nodes 3\npartitions 1\nretain entries=2\nsnapshot chunk=65536\nphases faults=12s\n" +
+		"at 3s crash backup:0 for 4s\nat 4s put-large primary:0 0\nat 5s put-large primary:0 0\nat 8s stop primary:0 for 1s\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Run(s, RunOptions{})
+	if err != nil || len(r.Classes) > 0 {
+		t.Fatal(err, r.Violations)
+	}
+	written, read := "", ""
+	for _, op := range r.History {
+		if len(op.Key) != node.MaxKeyBytes {
+			continue
+		}
+		switch {
+		case op.Kind == linearizability.Put && op.Outcome == linearizability.OK && len(op.Value) == node.MaxValueBytes:
+			written = op.Value
+		case op.Kind == linearizability.Get && op.Outcome == linearizability.OK:
+			read = op.Answer.Value
+		}
+	}
+	if written == "" || read != written {
+		t.Errorf("%d bytes were written last, and %d read", len(written), len(read))
+	}
+}
