@@ -192,6 +192,44 @@ func dump(store node.Store, p node.PartitionID) (stateDump, error) {
 	return d, err
 }
 
+// alonePhase takes ZooKeeper away, in one run of three, and does not bring it
+// back. No primary dies any more, so every partition has to take writes and to
+// answer reads, also when sessions would have run out meanwhile.
+func (r *run) alonePhase() {
+	random := r.world.random
+	if r.system != nil || random.Below(3, "run alone", 0, 0) > 0 || len(r.verdict.violations) > 0 {
+		return
+	}
+	r.note("ZooKeeper is taken away")
+	r.options.scene.moment(r.world.Now(), bandPhase, "ZooKeeper is taken away")
+	r.world.ZooKeeper().Down()
+	r.until(r.world.Now()+random.Between(Range{0, 2 * r.setup.SessionTimeout}, "run alone", 0, 1), nil)
+	r.load.stopped = false
+	var probes []*probe
+	for p := range r.setup.Partitions {
+		host := r.soundHost("run alone host", p)
+		b := &probe{host: host, partition: node.PartitionID(p), key: keyIn(node.PartitionID(p), r.setup.Partitions), last: "it did not answer"}
+		probes = append(probes, b)
+		r.probe(b)
+	}
+	const bound = 20 * time.Second
+	if !r.until(r.world.Now()+bound, func() bool { return len(unanswered(probes)) == 0 }) && !r.aborted {
+		b := unanswered(probes)[0]
+		r.verdict.broken(Progress, "ZooKeeper is away and no primary died, yet %s did not get partition %d served within %v: %s",
+			HostName(b.host), b.partition, bound, b.last)
+	}
+	r.load.stopped = true
+}
+
+// soundHost draws a host whose disk is not damaged.
+func (r *run) soundHost(purpose string, number int) int {
+	host := r.world.random.Below(r.setup.Nodes, purpose, uint64(number), 0)
+	for r.world.Ruined(host) {
+		host = (host + 1) % r.setup.Nodes
+	}
+	return host
+}
+
 // readPhase reads every key through some node, after everything is quiet. These
 // reads are in the history: what was acknowledged has to be in them.
 func (r *run) readPhase() {
@@ -213,10 +251,7 @@ func (r *run) readPhase() {
 }
 
 func (r *run) finalRead(i int, key string, done func(), failed func(why string)) {
-	host := r.world.random.Below(r.setup.Nodes, "run final read", uint64(i), 0)
-	for r.world.Ruined(host) {
-		host = (host + 1) % r.setup.Nodes
-	}
+	host := r.soundHost("run final read", i)
 	op := linearizability.Operation{Client: finalClient + i, Key: key, Kind: linearizability.Get}
 	request := node.Request{Kind: node.RequestGet, Key: []byte(key), Timeout: r.patientTimeout()}
 	r.load.submit(host, op, request, func(resp node.Response, outcome linearizability.Outcome) {

@@ -49,7 +49,7 @@ func (r *run) corePhase() {
 		for _, p := range c.covered {
 			b := &probe{host: h, partition: p, key: keyIn(p, r.setup.Partitions), last: "it was not asked yet"}
 			c.probes = append(c.probes, b)
-			r.probe(c, b)
+			r.probe(b)
 		}
 	}
 	deadline := r.world.Now() + r.setup.Phases.Core
@@ -99,10 +99,7 @@ func (r *run) enough() uint64 {
 func (r *run) owed(c *core) []*probe {
 	var owed []*probe
 	l := r.world.Layout()
-	for _, b := range c.probes {
-		if b.over {
-			continue
-		}
+	for _, b := range unanswered(c.probes) {
 		if l != nil {
 			if part, ok := l.Partition(b.partition); ok && !r.covers(c.set, part) {
 				continue
@@ -111,6 +108,11 @@ func (r *run) owed(c *core) []*probe {
 		owed = append(owed, b)
 	}
 	return owed
+}
+
+// unanswered are the probes that are not over.
+func unanswered(probes []*probe) []*probe {
+	return slices.DeleteFunc(slices.Clone(probes), func(b *probe) bool { return b.over })
 }
 
 func hostNames(hosts []int) []string {
@@ -230,7 +232,7 @@ func (r *run) breakHost(h int, what Outside, core []int) {
 }
 
 // probe asks: first a put, then a get, each until it is done.
-func (r *run) probe(c *core, b *probe) {
+func (r *run) probe(b *probe) {
 	op := linearizability.Operation{Client: probeClient + b.host, Key: b.key, Kind: linearizability.Get}
 	request := node.Request{Kind: node.RequestGet, Key: []byte(b.key), Timeout: r.patientTimeout()}
 	if !b.wrote {
@@ -243,11 +245,11 @@ func (r *run) probe(c *core, b *probe) {
 		case outcome != linearizability.OK:
 			b.last = "the last answer was " + outcome.String() + " (" + resp.Reason + ")"
 			if !r.load.stopped {
-				r.world.After(100*time.Millisecond, func() { r.probe(c, b) })
+				r.world.After(100*time.Millisecond, func() { r.probe(b) })
 			}
 		case !b.wrote:
 			b.wrote = true
-			r.probe(c, b)
+			r.probe(b)
 		default:
 			b.over = true
 		}

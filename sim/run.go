@@ -63,7 +63,7 @@ type Result struct {
 // A run has four phases. The schedule's faults come while clients ask. Then a
 // viable core of nodes is healed, the rest stays broken, and the core has to
 // answer everything. Then all is healed and the replicas have to become
-// identical. Then every key is read.
+// identical. Then ZooKeeper goes away in some runs, and every key is read.
 func Run(s *Schedule, o RunOptions) (*Result, error) {
 	return runProcesses(s, o, nil)
 }
@@ -122,7 +122,7 @@ func (r *run) phases() []func() {
 		phases = append(phases, r.corePhase)
 	}
 	if r.setup.Phases.Converge > 0 {
-		phases = append(phases, r.convergePhase, r.readPhase)
+		phases = append(phases, r.convergePhase, r.alonePhase, r.readPhase)
 	}
 	return phases
 }
