@@ -9,9 +9,10 @@ const (
 	// KeepMajority lets a step strike only if then there still is a node that
 	// can lead: one that runs and reaches, both ways, so many others that run
 	// that they are a majority with it. A partition, which has fewer replicas
-	// than there are nodes, may lose its own majority all the same. Steps that
-	// strike no certain node, as a power loss, are not judged, nor are slow
-	// disks, slow nodes and ZooKeeper's faults: they take nobody away.
+	// than there are nodes, may lose its own majority all the same. Not judged
+	// are steps that strike no certain node, as a power loss; those that take
+	// nobody away, as slow disks and ZooKeeper's faults; and a crash for less than a
+	// quarter of suspect-after, which is a restart: the node is as good as back.
 	KeepMajority Budget = "majority"
 )
 
@@ -57,7 +58,7 @@ func (f *faultPlayer) afford(s *Step, hosts []int) (release func(), ok bool) {
 		return func() {}, true
 	}
 	l := &f.ledger
-	cuts, takes := f.cutsOf(s, hosts), takenBy(s, hosts)
+	cuts, takes := f.cutsOf(s, hosts), f.takenBy(s, hosts)
 	l.add(cuts, 1)
 	if (len(cuts) > 0 || takes != 0) && !l.leads(takes|f.away()) {
 		l.add(cuts, -1)
@@ -92,7 +93,10 @@ func (h *host) away() bool {
 }
 
 // takenBy are the hosts, as bits, that a step stops or is bound to stop.
-func takenBy(s *Step, hosts []int) uint {
+func (f *faultPlayer) takenBy(s *Step, hosts []int) uint {
+	if s.Do == Crash && s.For > 0 && s.For < f.schedule.Setup.SuspectAfter/4 {
+		return 0
+	}
 	switch s.Do {
 	case Crash, CrashInTurn, Stop, Pause, Suspend,
 		DiskFailSync, DiskIO, DiskFull, DiskRot, DiskFlipEntry, DiskFlipTable, DiskFlipLog:
