@@ -12,31 +12,33 @@ import (
 // where one that comes by the clock hardly ever is.
 type Moment uint8
 
+// AtOnce waits for nothing; for the others see momentForms.
 const (
-	AtOnce    Moment = iota // waits for nothing
-	Started                 // a primary asks for promises
-	Copied                  // a primary has completed its log from another one's
-	Active                  // a primary has committed its own first entry
-	Joint                   // a primary has done so by both sets of a move
-	Quiet                   // a primary sees that it is cut off
-	Ended                   // a primary sees that it is deposed
-	Installed               // a replica has taken a snapshot
+	AtOnce Moment = iota
+	Started
+	Copied
+	Active
+	Joint
+	Quiet
+	Ended
+	Installed
 
 	moments
 )
 
-// momentForms are the moments' words, and the events that tell of them.
+// momentForms are the moments' words, what they are, and the events that tell of
+// them.
 var momentForms = [moments]struct {
-	word string
-	kind node.EventKind
+	word, what string
+	kind       node.EventKind
 }{
-	Started:   {"started", node.EventReignStarted},
-	Copied:    {"copied", node.EventLogCopied},
-	Active:    {"active", node.EventReignActive},
-	Joint:     {"joint", node.EventJointActive},
-	Quiet:     {"quiet", node.EventQuiet},
-	Ended:     {"ended", node.EventReignEnded},
-	Installed: {"installed", node.EventSnapshotInstalled},
+	Started:   {"started", "a primary asks for promises", node.EventReignStarted},
+	Copied:    {"copied", "a primary has completed its log from another one's", node.EventLogCopied},
+	Active:    {"active", "a primary has committed its own first entry", node.EventReignActive},
+	Joint:     {"joint", "a primary has done so by both sets of a move", node.EventJointActive},
+	Quiet:     {"quiet", "a primary sees that it is cut off", node.EventQuiet},
+	Ended:     {"ended", "a primary sees that it is deposed", node.EventReignEnded},
+	Installed: {"installed", "a replica has taken a snapshot", node.EventSnapshotInstalled},
 }
 
 func (m Moment) String() string { return momentForms[m].word }

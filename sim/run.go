@@ -200,7 +200,7 @@ func (r *run) config() Config {
 		Disk:           DiskProfile{Sync: Range{s.Sync.Min, s.Sync.Max}, Store: s.Store},
 		Turns:          TurnProfile{Most: s.Turn, Delay: Range{0, 200 * time.Microsecond}},
 		Order:          s.Order,
-		DriftPPM:       200,
+		DriftPPM:       s.Drift,
 		OnEvent:        r.onEvent,
 		OnHost:         r.onHost,
 		OnZKCommit:     r.onZKCommit,

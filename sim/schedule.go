@@ -74,83 +74,87 @@ type Target struct {
 // Role says how a target is found.
 type Role uint8
 
+// ByNumber is a certain node; the others are who has a role: see roleForms.
 const (
-	ByNumber Role = iota // "n3"
-	Primary              // "primary:0", of partition 0
-	Backup               // "backup:0", its first replica that is not the primary
-	Second               // "second:0", its next one
-	Former               // "former:0", the last that acted as its primary before the present one
-	Other                // "other:0", its first replica that is neither primary nor former
+	ByNumber Role = iota
+	Primary
+	Backup
+	Second
+	Former
+	Other
+
+	roles
 )
 
-func (t Target) String() string {
-	switch t.Role {
-	case Primary:
-		return "primary:" + strconv.Itoa(int(t.Partition))
-	case Backup:
-		return "backup:" + strconv.Itoa(int(t.Partition))
-	case Second:
-		return "second:" + strconv.Itoa(int(t.Partition))
-	case Former:
-		return "former:" + strconv.Itoa(int(t.Partition))
-	case Other:
-		return "other:" + strconv.Itoa(int(t.Partition))
-	}
-	return "n" + strconv.Itoa(t.Node)
+// roleForms are the roles' words, and who has them.
+var roleForms = [roles]struct{ prefix, what string }{
+	Primary: {"primary:", "its primary, as the layout says"},
+	Backup:  {"backup:", "its first replica that is not the primary"},
+	Second:  {"second:", "its next one"},
+	Former:  {"former:", "the last that acted as its primary before the present one"},
+	Other:   {"other:", "its first replica that is neither primary nor former"},
 }
 
-// Verb says what a step does.
+func (t Target) String() string {
+	if t.Role == ByNumber {
+		return "n" + strconv.Itoa(t.Node)
+	}
+	return roleForms[t.Role].prefix + strconv.Itoa(int(t.Partition))
+}
+
+// Verb says what a step does: see verbForms, or dkvsim schedule.
 type Verb uint8
 
+// The verbs of a schedule's steps.
 const (
-	Crash     Verb = iota + 1 // a node loses its memory and a part of what it had not synced
-	Restart                   // a crashed node comes back
-	PowerLoss                 // all nodes crash at once
-	Stop                      // a node ends as it should, and hands over first
-	Slow                      // a node takes longer for everything
-	Pause                     // a node stands still, its memory whole
-	Suspend                   // its whole machine does: disk and network too, while the clock goes on
+	Crash Verb = iota + 1
+	Restart
+	PowerLoss
+	Stop
+	Slow
+	Pause
+	Suspend
 	Resume
-	DiskStall // no sync of a node's disk ends
+	DiskStall
 	DiskSlow
-	DiskFailSync  // a node's next sync fails
-	DiskIO        // a node's disk can neither be read nor written
-	DiskFull      // a node's disk takes no more
-	DiskRot       // one key of a node's disk can't be read
-	DiskFlipEntry // one entry of a node's logs is read with a bit flipped
-	DiskFlipTable // a node crashes, and a bit of Pebble's tables flips for good
-	DiskFlipLog   // a node crashes, and a bit of Pebble's log flips for good
-	CutOneWay     // frames from the first target to the second are lost or held
+	DiskFailSync
+	DiskIO
+	DiskFull
+	DiskRot
+	DiskFlipEntry
+	DiskFlipTable
+	DiskFlipLog
+	CutOneWay
 	CutTwoWay
-	Isolate  // a node is cut off from all other nodes, not from ZooKeeper
-	Split    // the targets are cut off from the others
-	Cordon   // the first target is cut off from all nodes but the second
-	Bridge   // the others fall into two halves, which only the target reaches both of
-	Delay    // frames from the first target to the second take longer
-	Throttle // they pass one after the other, at a rate
-	Heal     // ends all network faults
+	Isolate
+	Split
+	Cordon
+	Bridge
+	Delay
+	Throttle
+	Heal
 	SetRates
-	ZKExpire // ZooKeeper ends a node's session
-	ZKCut    // a node can't reach ZooKeeper
-	ZKHeal   // ends zk-cut of a node
-	ZKDown   // ZooKeeper has no quorum
+	ZKExpire
+	ZKCut
+	ZKHeal
+	ZKDown
 	ZKUp
-	ZKLeader     // ZooKeeper elects another leader
-	ZKLag        // a server applies with a delay
-	ZKLoseBefore // a node's next write to ZooKeeper is lost, and its connection breaks
-	ZKLoseAfter  // a node's next write to ZooKeeper is done, and the reply is lost
-	ZKLate       // a node's next write to ZooKeeper breaks its connection, and is done later
-	ZKIsolate    // a server is cut from the leader, or the leader from the others
-	ZKWipe       // a server loses its disk, and has caught up when it is over
-	ZKLoseAll    // all servers lose their disks: ZooKeeper knows nothing more
-	Move         // an outside hand begins to move a partition
-	Cancel       // an outside hand cancels the move
-	Clog         // all that a node sends and is sent waits
-	CrashInTurn  // a node crashes between the commit and the last message of a turn
-	AskPut       // a client puts a key of a partition, at a node
-	AskGet       // a client gets it
-	AskPutNew    // a client puts a key of the partition that nobody has asked for
-	AskPutLarge  // a client puts the longest value under the longest key there may be
+	ZKLeader
+	ZKLag
+	ZKLoseBefore
+	ZKLoseAfter
+	ZKLate
+	ZKIsolate
+	ZKWipe
+	ZKLoseAll
+	Move
+	Cancel
+	Clog
+	CrashInTurn
+	AskPut
+	AskGet
+	AskPutNew
+	AskPutLarge
 
 	verbs
 )
@@ -178,60 +182,59 @@ const (
 type verbForm struct {
 	word  string
 	args  arguments
-	lasts bool // may be followed by "for"
+	lasts bool   // may be followed by "for"
+	what  string // it does, or becomes of the node
 }
 
 var verbForms = [verbs]verbForm{
-	Crash:        {"crash", oneTarget, true},
-	Restart:      {"restart", oneTarget, false},
-	PowerLoss:    {"power-loss", noArguments, true},
-	Stop:         {"stop", oneTarget, true},
-	Slow:         {"slow", targetAndLag, true},
-	Pause:        {"pause", oneTarget, true},
-	Suspend:      {"suspend", oneTarget, true},
-	Resume:       {"resume", oneTarget, false},
-	DiskStall:    {"disk-stall", oneTarget, true},
-	DiskSlow:     {"disk-slow", targetAndLag, true},
-	DiskFailSync: {"disk-fail-sync", oneTarget, false},
-	DiskIO:       {"disk-eio", oneTarget, true},
-	DiskFull:     {"disk-full", oneTarget, true},
-	DiskRot:      {"disk-rot", oneTarget, true},
-
-	DiskFlipEntry: {"disk-flip-entry", oneTarget, true},
-	DiskFlipTable: {"disk-flip-table", oneTarget, true},
-	DiskFlipLog:   {"disk-flip-wal", oneTarget, true},
-
-	CutOneWay:    {"cut", arrow, true},
-	CutTwoWay:    {"cut", arrow, true},
-	Isolate:      {"isolate", oneTarget, true},
-	Split:        {"split", manyTargets, true},
-	Cordon:       {"cordon", twoTargets, true},
-	Bridge:       {"bridge", oneTarget, true},
-	Delay:        {"delay", arrowAndLag, true},
-	Throttle:     {"throttle", arrowAndRate, true},
-	Heal:         {"heal", noArguments, false},
-	SetRates:     {"rates", rateList, true},
-	ZKExpire:     {"zk-expire", oneTarget, false},
-	ZKCut:        {"zk-cut", oneTarget, true},
-	ZKHeal:       {"zk-heal", oneTarget, false},
-	ZKDown:       {"zk-down", noArguments, true},
-	ZKUp:         {"zk-up", noArguments, false},
-	ZKLeader:     {"zk-leader", noArguments, false},
-	ZKLag:        {"zk-lag", serverAndLag, true},
-	ZKLoseBefore: {"zk-lose-before", oneTarget, false},
-	ZKLoseAfter:  {"zk-lose-after", oneTarget, false},
-	ZKLate:       {"zk-late", oneTarget, false},
-	ZKIsolate:    {"zk-isolate", serverOnly, true},
-	ZKWipe:       {"zk-wipe", serverOnly, true},
-	ZKLoseAll:    {"zk-lose-all", noArguments, false},
-	Move:         {"move", partitionAndTargets, false},
-	Cancel:       {"cancel", partitionOnly, false},
-	Clog:         {"clog", oneTarget, true},
-	CrashInTurn:  {"crash-in-turn", oneTarget, true},
-	AskPut:       {"put", targetAndPartition, false},
-	AskGet:       {"get", targetAndPartition, false},
-	AskPutNew:    {"put-new", targetAndPartition, false},
-	AskPutLarge:  {"put-large", targetAndPartition, false},
+	Crash:         {"crash", oneTarget, true, "it loses its memory, and a part of what it had not synced"},
+	Restart:       {"restart", oneTarget, false, "it comes back from a crash"},
+	PowerLoss:     {"power-loss", noArguments, true, "all nodes crash at once"},
+	Stop:          {"stop", oneTarget, true, "it ends as it should, and hands over first"},
+	Slow:          {"slow", targetAndLag, true, "it takes up to so much longer for each turn"},
+	Pause:         {"pause", oneTarget, true, "it stands still, its memory whole"},
+	Suspend:       {"suspend", oneTarget, true, "it stands still with its whole machine, disk and network too, while the clock goes on"},
+	Resume:        {"resume", oneTarget, false, "it goes on"},
+	DiskStall:     {"disk-stall", oneTarget, true, "its disk ends no sync"},
+	DiskSlow:      {"disk-slow", targetAndLag, true, "its disk takes up to so much longer for each sync"},
+	DiskFailSync:  {"disk-fail-sync", oneTarget, false, "its disk's next sync fails"},
+	DiskIO:        {"disk-eio", oneTarget, true, "its disk can neither be read nor written"},
+	DiskFull:      {"disk-full", oneTarget, true, "its disk takes no more"},
+	DiskRot:       {"disk-rot", oneTarget, true, "one key of its disk cannot be read"},
+	DiskFlipEntry: {"disk-flip-entry", oneTarget, true, "one entry of its logs is read with a bit flipped"},
+	DiskFlipTable: {"disk-flip-table", oneTarget, true, "it crashes, and a bit of Pebble's tables flips for good (store pebble-raw)"},
+	DiskFlipLog:   {"disk-flip-wal", oneTarget, true, "it crashes, and a bit of Pebble's log flips for good (store pebble-raw)"},
+	CutOneWay:     {"cut", arrow, true, "frames from the first to the second are lost or held"},
+	CutTwoWay:     {"cut", arrow, true, "frames between the two are lost or held"},
+	Isolate:       {"isolate", oneTarget, true, "it is cut off from all other nodes, not from ZooKeeper"},
+	Split:         {"split", manyTargets, true, "these are cut off from the others"},
+	Cordon:        {"cordon", twoTargets, true, "the first is cut off from all nodes but the second"},
+	Bridge:        {"bridge", oneTarget, true, "the others fall into two halves, and only it reaches both"},
+	Delay:         {"delay", arrowAndLag, true, "frames from the first to the second take so much longer"},
+	Throttle:      {"throttle", arrowAndRate, true, "frames from the first to the second pass one after the other, so many bytes a second"},
+	Heal:          {"heal", noArguments, false, "ends all faults of the network"},
+	SetRates:      {"rates", rateList, true, "so likely is each fault of a frame"},
+	ZKExpire:      {"zk-expire", oneTarget, false, "ZooKeeper ends its session"},
+	ZKCut:         {"zk-cut", oneTarget, true, "it cannot reach ZooKeeper"},
+	ZKHeal:        {"zk-heal", oneTarget, false, "it can again"},
+	ZKDown:        {"zk-down", noArguments, true, "ZooKeeper has no quorum"},
+	ZKUp:          {"zk-up", noArguments, false, "ZooKeeper has a quorum again"},
+	ZKLeader:      {"zk-leader", noArguments, false, "ZooKeeper elects another leader"},
+	ZKLag:         {"zk-lag", serverAndLag, true, "a server of ZooKeeper applies so late"},
+	ZKLoseBefore:  {"zk-lose-before", oneTarget, false, "its next write to ZooKeeper is lost, and its connection breaks"},
+	ZKLoseAfter:   {"zk-lose-after", oneTarget, false, "its next write to ZooKeeper is done, and the reply is lost"},
+	ZKLate:        {"zk-late", oneTarget, false, "its next write to ZooKeeper breaks its connection, and is done later"},
+	ZKIsolate:     {"zk-isolate", serverOnly, true, "a server is cut off from the leader, or the leader from the others"},
+	ZKWipe:        {"zk-wipe", serverOnly, true, "a server loses its disk, and has caught up when it is over"},
+	ZKLoseAll:     {"zk-lose-all", noArguments, false, "all servers lose their disks: ZooKeeper knows nothing more"},
+	Move:          {"move", partitionAndTargets, false, "an outside hand begins to move a partition to these nodes"},
+	Cancel:        {"cancel", partitionOnly, false, "an outside hand cancels the move"},
+	Clog:          {"clog", oneTarget, true, "all that it sends and is sent waits"},
+	CrashInTurn:   {"crash-in-turn", oneTarget, true, "it crashes between the commit and the last message of a turn"},
+	AskPut:        {"put", targetAndPartition, false, "a client puts the key that stands for a partition, at this node"},
+	AskGet:        {"get", targetAndPartition, false, "a client gets it"},
+	AskPutNew:     {"put-new", targetAndPartition, false, "a client puts a key of the partition that nobody has asked for"},
+	AskPutLarge:   {"put-large", targetAndPartition, false, "a client puts the longest value under the longest key that there may be"},
 }
 
 func (v Verb) String() string { return verbForms[v].word }
@@ -659,13 +662,10 @@ func (s *Step) parseTargets(words []string, setup *Setup) error {
 }
 
 func parseTarget(word string, setup *Setup) (Target, error) {
-	for role, prefix := range [...]string{Primary: "primary:", Backup: "backup:", Second: "second:", Former: "former:", Other: "other:"} {
-		if prefix == "" {
-			continue
-		}
-		if number, found := strings.CutPrefix(word, prefix); found {
+	for role := Primary; role < roles; role++ {
+		if number, found := strings.CutPrefix(word, roleForms[role].prefix); found {
 			partition, err := parsePartition(number, setup)
-			return Target{Role: Role(role), Partition: partition}, err
+			return Target{Role: role, Partition: partition}, err
 		}
 	}
 	number, found := strings.CutPrefix(word, "n")

@@ -51,6 +51,8 @@ type Setup struct {
 	ZKScripts int
 	Door      DoorView
 
+	Drift int // a node's clock is at most so much faster or slower, in millionths
+
 	Turn int // most events that a node handles before EndTurn; the size is drawn
 
 	Order Order
@@ -127,6 +129,7 @@ func defaultSetup() Setup {
 		Network:          netsim.Stream, LatencyMin: 200 * time.Microsecond, LatencyMean: time.Millisecond, QueueFrames: 4096,
 		Sync:      Disk{Min: 200 * time.Microsecond, Max: 5 * time.Millisecond},
 		Store:     ModelStore,
+		Drift:     200,
 		ZKServers: 3, SessionTimeout: 4 * time.Second, ZKPause: evenPause,
 		Turn: 16, Order: Order{Mode: FIFO, Depth: 3, Span: 1000},
 		Workload: Workload{
@@ -201,6 +204,7 @@ var header = []headerField{
 	{"zk-door", "coalesce", func(s *Setup) textValue { return (*switchValue)(&s.Door.Coalesce) }},
 	{"zk-door", "watchdog", func(s *Setup) textValue { return (*switchValue)(&s.Door.Watchdog) }},
 	{"zk-door", "rewatch", func(s *Setup) textValue { return (*rateValue)(&s.Door.Rewatch) }},
+	{"clock-drift", "", func(s *Setup) textValue { return &intValue{&s.Drift, 0, maxDriftPPM} }},
 	{"turn", "", func(s *Setup) textValue { return &intValue{&s.Turn, 1, 256} }},
 	{"order", "mode", func(s *Setup) textValue {
 		return &wordValue{(*string)(&s.Order.Mode), []string{string(FIFO), string(PCT), string(Steered)}}

@@ -165,6 +165,7 @@ func (d *swarm) drawCluster() {
 	s.Sync.Max = s.Sync.Min + d.span(100*time.Microsecond, 30*time.Millisecond, "sync", 1)
 	s.ZKServers = [5]int{1, 3, 3, 3, 5}[d.below(5, "zookeeper servers")]
 	s.SessionTimeout = d.span(time.Second, 6*time.Second, "session timeout", 0)
+	s.Drift = [4]int{0, 50, 200, 200}[d.below(4, "clock drift")]
 	s.Turn = d.number(1, 64, "turn")
 	s.Outside = [8]Outside{
 		OutsideMixed, OutsideMixed, OutsideMixed, OutsideDown, OutsideIsolated, OutsideDeaf, OutsideMute, OutsideAsTheyAre,

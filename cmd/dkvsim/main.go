@@ -32,7 +32,7 @@ Exit status of check: 0 linearizable, 1 not, 2 undecided, 3 bad input.`,
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400) // runs are small, and garbage is most of what they make
 	}
-	root.AddCommand(runCommand(), mergeCommand(), replayCommand(), shrinkCommand(), checkCommand(), mutantsCommand(), enumerateCommand())
+	root.AddCommand(runCommand(), mergeCommand(), replayCommand(), shrinkCommand(), scheduleCommand(), checkCommand(), mutantsCommand(), enumerateCommand())
 	if err := root.Execute(); err != nil {
 		var status exitStatus
 		if errors.As(err, &status) {

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"dkv/sim"
+
+	"github.com/spf13/cobra"
+)
+
+func scheduleCommand() *cobra.Command {
+	var seed uint64
+	var profile, store string
+	cmd := &cobra.Command{
+		Use:   "schedule [--seed N]",
+		Short: "Print a seed's schedule, or what a schedule may say",
+		Long: `schedule prints the schedule of a seed: save it, change it and run it again. Without
+a seed it prints every line that a schedule may have, and what it does.`,
+		Example: `  dkvsim schedule
+  dkvsim schedule --seed 42 > mine.txt && dkvsim replay mine.txt`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !cmd.Flags().Changed("seed") {
+				_, err := io.WriteString(cmd.OutOrStdout(), sim.Reference())
+				return err
+			}
+			schedule, err := chosenSchedule(cmd, args, "", seed, profile, store)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), schedule)
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.Uint64Var(&seed, "seed", 0, "the seed to draw it from")
+	f.StringVar(&profile, "profile", sim.Profiles()[0], "of --seed: "+strings.Join(sim.Profiles(), ", "))
+	f.StringVar(&store, "store", "", storeUsage())
+	return cmd
+}
