@@ -132,7 +132,7 @@ func round(ns float64) time.Duration {
 
 func (d *swarm) drawCluster() {
 	s := &d.setup
-	s.Nodes = [20]int{3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 6, 6, 7, 7, 7}[d.below(20, "nodes")]
+	s.Nodes = [20]int{3, 3, 3, 3, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 5, 6, 6, 7, 7, 7}[d.below(20, "nodes")]
 	s.Partitions = d.number(1, 16, "partitions")
 	if s.Nodes >= 5 && d.share(25, "replication") {
 		s.Replication = 5
@@ -296,7 +296,7 @@ var sources = []source{
 	{"disk eio", 15, Range{8 * time.Second, 40 * time.Second}, oneNode(DiskIO, Range{50 * time.Millisecond, 3 * time.Second})},
 	{"disk full", 20, Range{8 * time.Second, 40 * time.Second}, oneNode(DiskFull, Range{200 * time.Millisecond, 5 * time.Second})},
 	{"disk rot", 15, Range{5 * time.Second, 30 * time.Second}, rotAndCrash(DiskRot)},
-	{"disk flip entry", 30, Range{5 * time.Second, 30 * time.Second}, rotAndCrash(DiskFlipEntry)},
+	{"disk flip entry", 45, Range{5 * time.Second, 30 * time.Second}, rotAndCrash(DiskFlipEntry)},
 }
 
 // rawSources are what only disks with Pebble's own files on them have. A node
