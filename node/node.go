@@ -31,6 +31,7 @@ type Node struct {
 
 	turn                     turn
 	sent                     uint64 // transmissions of this boot, for Counter
+	marks                    []mark // of the last turns, oldest first
 	hearts, probes, confirms beats
 
 	voteSeq  uint64

@@ -221,7 +221,9 @@ func (n *Node) onBeatReply(m *Envelope, b *BeatReply) {
 		if f == nil {
 			continue
 		}
-		g.answeredBy(f)
+		if !n.isLate(b.Counter) {
+			g.answeredBy(f)
+		}
 		g.confirmedBy(f, b.Counter)
 		if g.phase == leading && !g.quiet {
 			g.onFollowerMatch(f, item.Match)

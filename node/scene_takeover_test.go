@@ -352,3 +352,30 @@ func make100(e Epoch) (epochs []Epoch) {
 	}
 	return epochs
 }
+
+// TestLateAnswersDoNotKeepAPrimary: one that is behind with what it is told hears
+// answers all the time, to what it sent long ago. It is quiet, as if there were
+// none, until it has caught up.
+func TestLateAnswersDoNotKeepAPrimary(t *testing.T) {
+	for behind, quiet := range map[time.Duration]bool{suspect: false, 3 * suspect: true} {
+		s := leader(t, Config{}, nil)
+		var counters []Counter
+		for range 32 {
+			s.pass(suspect / 4)
+			counters = append(counters, Counter{s.node.boot, s.node.sent})
+			echoed := counters[max(0, len(counters)-1-int(behind/(suspect/4)))]
+			s.from(2, &BeatReply{Counter: echoed, Items: []BeatReplyItem{{Epoch: 5, Promised: 5, Match: 4}}})
+			s.from(3, &Appended{Epoch: 5, Counter: echoed, OK: true, Match: 4})
+		}
+		if s.replica().reign.quiet != quiet {
+			t.Errorf("%v behind, quiet is %t", behind, !quiet)
+		}
+		if len(s.node.marks) > 8*answersCount+2 {
+			t.Errorf("it remembers %d turns", len(s.node.marks))
+		}
+		s.beatReply(2, BeatReplyItem{Epoch: 5, Promised: 5, Match: 4})
+		if s.replica().reign.quiet {
+			t.Errorf("%v behind, it stays quiet once it has caught up", behind)
+		}
+	}
+}

@@ -60,6 +60,7 @@ func (n *Node) EndTurn() {
 	}
 	if !n.dead {
 		n.flush()
+		n.mark()
 	}
 }
 

@@ -168,12 +168,6 @@ func (g *reign) rewind(f *follower) {
 	f.inflight = 0
 }
 
-// transmission counts one frame that an answer will echo (rule 9.1).
-func (n *Node) transmission() Counter {
-	n.sent++
-	return Counter{n.boot, n.sent}
-}
-
 // onAppend stores the primary's entries, and answers once they are durable.
 func (n *Node) onAppend(m *Envelope, a *Append) {
 	r := n.replica(a.Partition)
@@ -235,7 +229,9 @@ func (n *Node) onAppended(m *Envelope, a *Appended) {
 	if f == nil {
 		return
 	}
-	g.answeredBy(f)
+	if !n.isLate(a.Counter) {
+		g.answeredBy(f)
+	}
 	f.inflight = max(0, f.inflight-1)
 	if a.OK {
 		g.acknowledged(f, a.Match)
