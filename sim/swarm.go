@@ -292,7 +292,7 @@ var sources = []source{
 	{"client large", 8, Range{6 * time.Second, 30 * time.Second}, putLarge},
 	{"layout cancel", 30, Range{4 * time.Second, 30 * time.Second}, cancelMove},
 	{"disk slow", 20, Range{4 * time.Second, 25 * time.Second}, slowDisk},
-	{"disk fail sync", 20, Range{5 * time.Second, 30 * time.Second}, oneNode(DiskFailSync, Range{})},
+	{"disk fail sync", 30, Range{5 * time.Second, 30 * time.Second}, failSync},
 	{"disk eio", 15, Range{8 * time.Second, 40 * time.Second}, oneNode(DiskIO, Range{50 * time.Millisecond, 3 * time.Second})},
 	{"disk full", 20, Range{8 * time.Second, 40 * time.Second}, oneNode(DiskFull, Range{200 * time.Millisecond, 5 * time.Second})},
 	{"disk rot", 15, Range{5 * time.Second, 30 * time.Second}, rotAndCrash(DiskRot)},
@@ -444,6 +444,18 @@ func slowDisk(f *source, d *swarm, n uint64, at time.Duration) []Step {
 		At: at, Do: DiskSlow, Targets: []Target{f.target(d, n)}, For: f.lasting(d, Range{time.Second, 8 * time.Second}, n),
 		Lag: time.Duration(5+f.draw(d, 200, n, 3)) * time.Millisecond,
 	}}
+}
+
+// failSync lets a sync fail. A node that goes on all the same is found out when
+// it crashes, so there mostly is such a crash.
+func failSync(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	struck := []Target{f.target(d, n)}
+	steps := []Step{{At: at, Do: DiskFailSync, Targets: struck}}
+	if f.draw(d, 3, n, 3) > 0 {
+		at += time.Duration(20+f.draw(d, 1000, n, 4)) * time.Millisecond
+		steps = append(steps, Step{At: at, Do: Crash, Targets: struck, For: time.Duration(20+f.draw(d, 300, n, 5)) * time.Millisecond})
+	}
+	return steps
 }
 
 // rotAndCrash damages a disk for a while. What stands in a log is read by a
