@@ -13,6 +13,7 @@ const (
 	// are steps that strike no certain node, as a power loss; those that take
 	// nobody away, as slow disks and ZooKeeper's faults; and a crash for less than a
 	// quarter of suspect-after, which is a restart: the node is as good as back.
+	// Nor is it foreseen whom a disk's fault stops after it is over.
 	KeepMajority Budget = "majority"
 )
 

@@ -297,9 +297,9 @@ func (d *disk) heal() {
 	d.broken, d.full, d.rot = false, false, nil
 }
 
-// ails says whether a process that uses the disk has met an error, or may.
+// ails says whether a process that uses the disk may meet an error.
 func (d *disk) ails() bool {
-	return d.failed != nil || d.failNext || d.broken || d.full || d.rot != nil || d.flipped != 0
+	return d.failNext || d.broken || d.full || d.rot != nil || d.flipped != 0
 }
 
 // faulted says whether a fault of the disk explains that its process failed.

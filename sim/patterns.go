@@ -18,7 +18,7 @@ var patterns = []source{
 	{"pattern crash in turn", 20, Range{4 * time.Second, 25 * time.Second}, crashInTurn},
 	{"pattern stranded entries", 75, Range{5 * time.Second, 18 * time.Second}, strandedEntries},
 	{"pattern deposed while asleep", 25, Range{8 * time.Second, 30 * time.Second}, deposedWhileAsleep},
-	{"pattern two primaries", 60, Range{6 * time.Second, 24 * time.Second}, twoPrimaries},
+	{"pattern two primaries", 75, Range{5 * time.Second, 18 * time.Second}, twoPrimaries},
 	{"pattern stalled replicas", 15, Range{8 * time.Second, 30 * time.Second}, stalledReplicas},
 	{"pattern cut while joint", 50, Range{6 * time.Second, 25 * time.Second}, cutWhileJoint},
 }
