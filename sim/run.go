@@ -197,6 +197,7 @@ func (r *run) config() Config {
 		Door:           s.Door,
 		NewProcess:     r.newProcess,
 		SessionTimeout: s.SessionTimeout,
+		Recovery:       Range{leastRecovery, s.Recovery},
 		Disk:           DiskProfile{Sync: Range{s.Sync.Min, s.Sync.Max}, Store: s.Store},
 		Turns:          TurnProfile{Most: s.Turn, Delay: Range{0, 200 * time.Microsecond}},
 		Order:          s.Order,

@@ -37,8 +37,9 @@ type Setup struct {
 	QueueFrames int          // in flight from one node to another; more are dropped
 	Rates       netsim.Rates // until a step changes them, and again after it
 
-	Sync  Disk
-	Store Store // of the disks' contents
+	Recovery time.Duration // a process takes to start, at most; 50 ms at least
+	Sync     Disk
+	Store    Store // of the disks' contents
 
 	ZKServers      int
 	SessionTimeout time.Duration
@@ -127,6 +128,7 @@ func defaultSetup() Setup {
 		RetainEntries: 64, RetainBytes: 1 << 20, ChunkBytes: 4 << 10, ViewTime: 10 * time.Second,
 		UncommittedBytes: 4 << 20,
 		Network:          netsim.Stream, LatencyMin: 200 * time.Microsecond, LatencyMean: time.Millisecond, QueueFrames: 4096,
+		Recovery:  2 * time.Second,
 		Sync:      Disk{Min: 200 * time.Microsecond, Max: 5 * time.Millisecond},
 		Store:     ModelStore,
 		Drift:     200,
@@ -141,6 +143,9 @@ func defaultSetup() Setup {
 		Outside: OutsideMixed,
 	}
 }
+
+// leastRecovery is the time that every start takes.
+const leastRecovery = 50 * time.Millisecond
 
 // evenPause is the ZKPause of a header without one.
 const evenPause = 0.5
@@ -185,6 +190,7 @@ var header = []headerField{
 	{"rates", "reset", func(s *Setup) textValue { return (*rateValue)(&s.Rates.Reset) }},
 	{"rates", "half-open", func(s *Setup) textValue { return (*rateValue)(&s.Rates.HalfOpen) }},
 	{"rates", "hint-loss", func(s *Setup) textValue { return (*rateValue)(&s.Rates.HintLoss) }},
+	{"recovery", "", func(s *Setup) textValue { return &durationValue{&s.Recovery, leastRecovery} }},
 	{"sync", "min", func(s *Setup) textValue { return &durationValue{&s.Sync.Min, 0} }},
 	{"sync", "max", func(s *Setup) textValue { return &durationValue{&s.Sync.Max, 0} }},
 	{"store", "", func(s *Setup) textValue { return &wordValue{(*string)(&s.Store), storeNames()} }},

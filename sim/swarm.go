@@ -161,6 +161,7 @@ func (d *swarm) drawCluster() {
 	if d.share(25, "slow network") { // so that more happens between a question and its answer
 		s.LatencyMean = s.LatencyMin + d.span(4*time.Millisecond, 25*time.Millisecond, "latency", 2)
 	}
+	s.Recovery = d.span(80*time.Millisecond, 2*time.Second, "recovery", 0)
 	s.Sync.Min = d.span(20*time.Microsecond, time.Millisecond, "sync", 0)
 	s.Sync.Max = s.Sync.Min + d.span(100*time.Microsecond, 30*time.Millisecond, "sync", 1)
 	s.ZKServers = [5]int{1, 3, 3, 3, 5}[d.below(5, "zookeeper servers")]
