@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -176,7 +177,7 @@ func DecodeRefusal(body []byte) (HelloRefusal, error) {
 // appendEntry appends an entry as the store keeps it: its fields, index and
 // epoch included, and their xxhash64.
 func appendEntry(buf []byte, e *Entry) []byte {
-	w := wireWriter{buf: buf}
+	w := wireWriter{buf: slices.Grow(buf, entryBytes+len(e.Key)+len(e.Value)+frameHashBytes)}
 	w.entry(e)
 	return binary.BigEndian.AppendUint64(w.buf, xxhash.Sum64(w.buf[len(buf):]))
 }

@@ -46,7 +46,11 @@ func (n *Node) takeSteps() {
 	if n.layout == nil || p.setting || p.reading || now < p.retryAt || !n.registered() || n.stopping {
 		return
 	}
-	result := n.layout.Apply(n.dueSteps(now), n.dueChanges()...)
+	steps, changes := n.dueSteps(now), n.dueChanges()
+	if len(steps)+len(changes) == 0 {
+		return
+	}
+	result := n.layout.Apply(steps, changes...)
 	if result.Layout == n.layout {
 		return
 	}
