@@ -134,7 +134,7 @@ func (l *log) compact(i Index) {
 		l.bytes -= l.entries[k].size()
 	}
 	kept := l.entries[drop:]
-	l.entries = append(make([]Entry, 0, max(2*len(kept), 8)), kept...) // with room to grow, as it will
+	l.entries = append(make([]Entry, 0, 2*len(kept)+8), kept...) // with room to grow, as it will
 	l.baseIndex, l.baseEpoch = i, epoch
 }
 

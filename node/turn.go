@@ -20,6 +20,9 @@ type turn struct {
 	covered   int    // of waiting: how many wait for a commit under way
 }
 
+// usualBatch bounds the room that a batch is given before it has anything.
+const usualBatch = 16
+
 type outgoing struct {
 	to   MemberNumber
 	body Message
@@ -99,7 +102,7 @@ func (n *Node) commitTurn() bool {
 func (n *Node) commit() {
 	t := &n.turn
 	batch := t.batch
-	t.batch = Batch{}
+	t.batch = Batch{Ops: make([]BatchOp, 0, min(len(batch.Ops), usualBatch))} // the next is often as long
 	clear(t.overlay)
 	t.committed++
 	if len(t.waiting) == t.covered {
