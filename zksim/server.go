@@ -97,8 +97,9 @@ func (v *server) applyNext() {
 		if delay >= late {
 			v.blocked(req)
 		}
-		req.result, req.ready = result, true
-		req.result.Changes = nil
+		answer := result
+		answer.Changes = nil
+		req.result, req.ready = &answer, true
 		v.advance(req.conn)
 	}
 	if e.txn.Code == OpCloseSession {
@@ -338,7 +339,7 @@ func (v *server) answer(req *request) {
 		v.answerConnect(req)
 		return
 	case reqWrite, reqClose:
-		r.result = req.result
+		r.result = *req.result
 		r.zxid = req.result.Zxid
 		if req.loseReply {
 			v.observeLoss(req)
@@ -350,7 +351,7 @@ func (v *server) answer(req *request) {
 		v.addWatch(req, &r)
 	case reqSetWatches:
 		v.observeCatchUp(req)
-		v.watches.Restore(v.tree, req.lastZxid, req.watchSet, c.id, func(ev Event) { v.tell(c, ev, v.tree.Zxid()) })
+		v.watches.Restore(v.tree, req.lastZxid, *req.watchSet, c.id, func(ev Event) { v.tell(c, ev, v.tree.Zxid()) })
 	default:
 		v.read(req, &r)
 	}
@@ -360,7 +361,7 @@ func (v *server) answer(req *request) {
 func (v *server) answerConnect(req *request) {
 	c := req.conn
 	l := v.svc.leases[req.session] // it may have ended since the leader's word
-	expired := req.result.Err != OK || l == nil
+	expired := l == nil || req.result != nil && req.result.Err != OK
 	if !expired {
 		c.session, req.timeout, req.password = l.id, l.timeout, l.password
 	}
