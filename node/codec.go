@@ -78,7 +78,10 @@ const maxInterned = 1024
 // Decoder is DecodeFrame with a memory of store ids, so that frames that name
 // the same stores share their strings. The zero value remembers nothing; make
 // one with NewDecoder. It is not safe for concurrent use.
-type Decoder struct{ stores map[string]StoreID }
+type Decoder struct {
+	stores map[string]StoreID
+	to     StoreID // the last frame's receiver: nearly always the same
+}
 
 // NewDecoder makes a Decoder that remembers up to 1024 store ids.
 func NewDecoder() *Decoder { return &Decoder{stores: make(map[string]StoreID)} }
@@ -90,7 +93,9 @@ func (d *Decoder) Decode(body []byte) (*Envelope, error) {
 		return nil, err
 	}
 	r.stores = d.stores
-	e := &Envelope{From: MemberNumber(r.u32()), FromStore: r.storeID(), ToStore: r.storeID()}
+	e := &Envelope{From: MemberNumber(r.u32()), FromStore: r.storeID()}
+	e.ToStore = r.sameStoreID(d.to)
+	d.to = e.ToStore
 	e.Body = r.message(kind)
 	if err := r.end(); err != nil {
 		return nil, fmt.Errorf("frame of kind %d: %w", kind, err)
@@ -502,8 +507,18 @@ func (r *wireReader) name() string {
 	return string(b)
 }
 
-func (r *wireReader) storeID() StoreID {
+func (r *wireReader) storeID() StoreID { return r.intern(r.bytes()) }
+
+// sameStoreID is storeID where it is likely to be this one.
+func (r *wireReader) sameStoreID(likely StoreID) StoreID {
 	b := r.bytes()
+	if string(b) == string(likely) {
+		return likely
+	}
+	return r.intern(b)
+}
+
+func (r *wireReader) intern(b []byte) StoreID {
 	if id, ok := r.stores[string(b)]; ok {
 		return id
 	}
