@@ -141,9 +141,13 @@ func (d door) Post(delay time.Duration, fn func()) {
 // link something happens.
 type networkDoor struct{ door }
 
-func (d networkDoor) AfterOn(from, to netsim.HostID, delay time.Duration, fn func()) (stop func()) {
+func (d networkDoor) AfterOn(from, to netsim.HostID, delay time.Duration, fn func()) (ticket uint64) {
 	t := d.on(from, to, delay, fn)
-	return func() { t.Stop() }
+	return uint64(t.generation)<<32 | uint64(t.slot)
+}
+
+func (d networkDoor) Stop(ticket uint64) {
+	Timer{d.scheduler, uint32(ticket), uint32(ticket >> 32)}.Stop()
 }
 
 func (d networkDoor) PostOn(from, to netsim.HostID, delay time.Duration, fn func()) {
