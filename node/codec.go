@@ -72,19 +72,24 @@ func DecodeFrame(body []byte) (*Envelope, error) {
 	return d.Decode(body)
 }
 
-// maxInterned bounds the store ids that a Decoder keeps.
-const maxInterned = 1024
+const (
+	maxInterned       = 1024 // bounds the store ids that a Decoder keeps
+	rememberedSenders = 64
+)
 
 // Decoder is DecodeFrame with a memory of store ids, so that frames that name
 // the same stores share their strings. The zero value remembers nothing; make
 // one with NewDecoder. It is not safe for concurrent use.
 type Decoder struct {
 	stores map[string]StoreID
-	to     StoreID // the last frame's receiver: nearly always the same
+	to     StoreID   // the last frame's receiver: nearly always the same
+	from   []StoreID // the last of each sender, by its number's remainder: the same again
 }
 
 // NewDecoder makes a Decoder that remembers up to 1024 store ids.
-func NewDecoder() *Decoder { return &Decoder{stores: make(map[string]StoreID)} }
+func NewDecoder() *Decoder {
+	return &Decoder{stores: make(map[string]StoreID), from: make([]StoreID, rememberedSenders)}
+}
 
 // Decode does what DecodeFrame says.
 func (d *Decoder) Decode(body []byte) (*Envelope, error) {
@@ -93,9 +98,15 @@ func (d *Decoder) Decode(body []byte) (*Envelope, error) {
 		return nil, err
 	}
 	r.stores = d.stores
-	e := &Envelope{From: MemberNumber(r.u32()), FromStore: r.storeID()}
-	e.ToStore = r.sameStoreID(d.to)
-	d.to = e.ToStore
+	e := &Envelope{From: MemberNumber(r.u32())}
+	if d.from == nil {
+		e.FromStore, e.ToStore = r.storeID(), r.storeID()
+	} else {
+		sender := &d.from[e.From%rememberedSenders]
+		e.FromStore = r.sameStoreID(*sender)
+		e.ToStore = r.sameStoreID(d.to)
+		*sender, d.to = e.FromStore, e.ToStore
+	}
 	e.Body = r.message(kind)
 	if err := r.end(); err != nil {
 		return nil, fmt.Errorf("frame of kind %d: %w", kind, err)
