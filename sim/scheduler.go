@@ -102,6 +102,9 @@ func (t Timer) Stop() bool {
 	return true
 }
 
+// drop is Stop for who does not ask.
+func (t Timer) drop() { t.Stop() }
+
 // Schedule runs fn once, d from now (at once, but never inside the call, if d
 // is not above 0), as an event of this kind at this host; NoHost if it is
 // nobody's. Entries due at one time run in the order in which they were asked
