@@ -325,8 +325,7 @@ func (v *server) advance(c *conn) {
 		if !req.ready && req.kind.forwarded() {
 			return
 		}
-		c.queue[0] = nil
-		c.queue = c.queue[1:]
+		c.queue = dropFirst(c.queue)
 		v.answer(req)
 	}
 }
@@ -440,11 +439,8 @@ func (c *conn) toClient(deliver func(cl *Client)) {
 	if c.client == nil {
 		return
 	}
-	c.down.send(c.host.draws.within("latency", c.svc.cfg.Latency), func() {
-		if c.client != nil {
-			deliver(c.client)
-		}
-	})
+	due := c.svc.sched.Now() + c.host.draws.within("latency", c.svc.cfg.Latency)
+	c.down.put(message{due: due, tell: deliver})
 }
 
 // shuffle puts names in an order of no meaning.
