@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
@@ -33,13 +34,26 @@ type Recorder struct {
 	line   []byte
 	err    error // of the first write that failed
 	stamp  Stamp
-	ops    []Operation
-	open   map[Stamp]openOperation
+	ops    history
+	open   map[Stamp]*Operation // as they were called, until they return
 }
 
-type openOperation struct {
-	at int       // in ops, unless forgotten
-	op Operation // as it was called
+// history is operations by call, in blocks, so that a longer one moves nothing
+// and an operation stays where it is.
+type history [][]Operation
+
+const historyBlock = 64
+
+// add appends an operation and returns its place.
+func (h *history) add(op *Operation) *Operation {
+	last := len(*h) - 1
+	if last < 0 || len((*h)[last]) == historyBlock {
+		*h = append(*h, make([]Operation, 0, historyBlock))
+		last++
+	}
+	block := append((*h)[last], *op)
+	(*h)[last] = block
+	return &block[len(block)-1]
 }
 
 // NewRecorder returns a recorder of an empty history.
@@ -51,7 +65,7 @@ func NewRecorder(c RecorderConfig) *Recorder {
 		start := time.Now()
 		c.Now = func() time.Duration { return time.Since(start) }
 	}
-	r := &Recorder{config: c, open: make(map[Stamp]openOperation)}
+	r := &Recorder{config: c, open: make(map[Stamp]*Operation)}
 	if c.To != nil {
 		r.out = bufio.NewWriterSize(c.To, 64<<10)
 	}
@@ -71,12 +85,13 @@ func (r *Recorder) Call(op Operation) Stamp {
 	if err := op.validateCall(); err != nil {
 		panic(fmt.Sprintf("linearizability: recording a call: %v", err))
 	}
-	r.open[op.Call] = openOperation{len(r.ops), op}
+	kept := &op
 	if !r.config.Forget {
-		r.ops = append(r.ops, op)
+		kept = r.ops.add(&op)
 	}
+	r.open[op.Call] = kept
 	if r.out != nil {
-		r.line = appendCall(r.line[:0], &op)
+		r.line = appendCall(r.line[:0], kept)
 		r.write()
 	}
 	return op.Call
@@ -89,7 +104,7 @@ func (r *Recorder) Call(op Operation) Stamp {
 func (r *Recorder) Return(call Stamp, outcome Outcome, answer Answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	o, ok := r.open[call]
+	op, ok := r.open[call]
 	if !ok {
 		panic(fmt.Sprintf("linearizability: recording a return: no operation called at stamp %d is open", call))
 	}
@@ -97,16 +112,13 @@ func (r *Recorder) Return(call Stamp, outcome Outcome, answer Answer) {
 		answer = Answer{}
 	}
 	r.stamp++
-	o.op.Return, o.op.ReturnTime, o.op.Outcome, o.op.Answer = r.stamp, r.config.Now(), outcome, answer
-	if err := o.op.validateReturn(); err != nil {
-		panic(fmt.Sprintf("linearizability: recording the return of the %s called at stamp %d: %v", o.op.Kind, call, err))
+	op.Return, op.ReturnTime, op.Outcome, op.Answer = r.stamp, r.config.Now(), outcome, answer
+	if err := op.validateReturn(); err != nil {
+		panic(fmt.Sprintf("linearizability: recording the return of the %s called at stamp %d: %v", op.Kind, call, err))
 	}
 	delete(r.open, call)
-	if !r.config.Forget {
-		r.ops[o.at] = o.op
-	}
 	if r.out != nil {
-		r.line = appendReturn(r.line[:0], &o.op)
+		r.line = appendReturn(r.line[:0], op)
 		r.write()
 	}
 }
@@ -116,7 +128,7 @@ func (r *Recorder) Return(call Stamp, outcome Outcome, answer Answer) {
 func (r *Recorder) History() []Operation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]Operation(nil), r.ops...)
+	return slices.Concat(r.ops...)
 }
 
 // Flush hands everything recorded so far to To. The error is that of the first

@@ -6,31 +6,59 @@ import (
 	"time"
 )
 
-// What draws are for. A purpose together with a link and a sequence number
+// purpose is what a draw is for. Together with a link and a sequence number it
 // names one draw for good.
+type purpose uint8
+
 const (
-	drawLatency        = "netsim.latency"
-	drawLoss           = "netsim.loss"
-	drawDelay          = "netsim.delay"
-	drawSpike          = "netsim.spike"
-	drawReorder        = "netsim.reorder"
-	drawReorderBy      = "netsim.reorder-by"
-	drawDuplicate      = "netsim.duplicate"
-	drawDuplicateAfter = "netsim.duplicate-after"
-	drawCorrupt        = "netsim.corrupt"
-	drawCorruptCopy    = "netsim.corrupt-copy"
-	drawCorruptBit     = "netsim.corrupt-bit"
-	drawReset          = "netsim.reset"
-	drawHalfOpen       = "netsim.half-open"
-	drawConnect        = "netsim.connect"
-	drawPrefix         = "netsim.prefix"
-	drawGiveUp         = "netsim.give-up"
-	drawLearn          = "netsim.learn"
-	drawResume         = "netsim.resume"
-	drawFarewell       = "netsim.farewell"
-	drawSenderHint     = "netsim.sender-hint"
-	drawReceiverHint   = "netsim.receiver-hint"
+	drawLatency purpose = iota
+	drawLoss
+	drawDelay
+	drawSpike
+	drawReorder
+	drawReorderBy
+	drawDuplicate
+	drawDuplicateAfter
+	drawCorrupt
+	drawCorruptCopy
+	drawCorruptBit
+	drawReset
+	drawHalfOpen
+	drawConnect
+	drawPrefix
+	drawGiveUp
+	drawLearn
+	drawResume
+	drawFarewell
+	drawSenderHint
+	drawReceiverHint
+
+	purposes = iota
 )
+
+var purposeNames = [purposes]string{
+	drawLatency:        "netsim.latency",
+	drawLoss:           "netsim.loss",
+	drawDelay:          "netsim.delay",
+	drawSpike:          "netsim.spike",
+	drawReorder:        "netsim.reorder",
+	drawReorderBy:      "netsim.reorder-by",
+	drawDuplicate:      "netsim.duplicate",
+	drawDuplicateAfter: "netsim.duplicate-after",
+	drawCorrupt:        "netsim.corrupt",
+	drawCorruptCopy:    "netsim.corrupt-copy",
+	drawCorruptBit:     "netsim.corrupt-bit",
+	drawReset:          "netsim.reset",
+	drawHalfOpen:       "netsim.half-open",
+	drawConnect:        "netsim.connect",
+	drawPrefix:         "netsim.prefix",
+	drawGiveUp:         "netsim.give-up",
+	drawLearn:          "netsim.learn",
+	drawResume:         "netsim.resume",
+	drawFarewell:       "netsim.farewell",
+	drawSenderHint:     "netsim.sender-hint",
+	drawReceiverHint:   "netsim.receiver-hint",
+}
 
 const (
 	// longestBacklog bounds how long a frame waits for a slow link.
@@ -85,6 +113,8 @@ type link struct {
 
 	stream
 
+	keys [purposes]uint64 // of its draws, by purpose, if the source tells; 0: not yet asked for
+
 	held   []*datagram // arrived while clogged
 	newest uint64      // sequence of the newest datagram delivered
 }
@@ -126,26 +156,33 @@ func (l *link) setRates(r Rates) {
 	l.rates = &l.own
 }
 
-func (l *link) draw(purpose string, sequence uint64) uint64 {
-	return l.net.random.Draw(purpose, l.key, sequence)
+func (l *link) draw(purpose purpose, sequence uint64) uint64 {
+	n := l.net
+	if n.byKey == nil {
+		return n.random.Draw(purposeNames[purpose], l.key, sequence)
+	}
+	if l.keys[purpose] == 0 {
+		l.keys[purpose] = n.byKey.Key(purposeNames[purpose], l.key)
+	}
+	return n.byKey.DrawOf(l.keys[purpose], sequence)
 }
 
 // hit draws whether something of probability c happens.
-func (l *link) hit(c chance, purpose string, sequence uint64) bool {
+func (l *link) hit(c chance, purpose purpose, sequence uint64) bool {
 	if c == 0 || c == certain {
 		return c == certain
 	}
 	return chance(l.draw(purpose, sequence)) < c
 }
 
-func (l *link) within(s Span, purpose string, sequence uint64) time.Duration {
+func (l *link) within(s Span, purpose purpose, sequence uint64) time.Duration {
 	if s.Min == s.Max {
 		return s.Min
 	}
 	return s.Min + time.Duration(l.draw(purpose, sequence)%uint64(s.Max-s.Min+1))
 }
 
-func (l *link) latency(purpose string, sequence uint64) time.Duration {
+func (l *link) latency(purpose purpose, sequence uint64) time.Duration {
 	c := &l.net.cfg.Latency
 	spread := c.Mean - c.Min
 	if spread == 0 {

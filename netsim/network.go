@@ -24,7 +24,10 @@ type Scheduler interface {
 // links need not.
 type LinkScheduler interface {
 	Scheduler
-	AfterOn(from, to HostID, d time.Duration, fn func()) (stop func())
+	// AfterOn's ticket names the call for Stop, which keeps fn from running and
+	// does nothing once it has run.
+	AfterOn(from, to HostID, d time.Duration, fn func()) (ticket uint64)
+	Stop(ticket uint64)
 	// PostOn is AfterOn for what nobody will stop.
 	PostOn(from, to HostID, d time.Duration, fn func())
 }
@@ -35,6 +38,15 @@ type LinkScheduler interface {
 // pair of host names.
 type Random interface {
 	Draw(purpose string, entity, sequence uint64) uint64
+}
+
+// A KeyedRandom is a Random in two steps, so that what many draws have in common
+// is reckoned once: Draw(purpose, entity, sequence) is
+// DrawOf(Key(purpose, entity), sequence).
+type KeyedRandom interface {
+	Random
+	Key(purpose string, entity uint64) uint64
+	DrawOf(key, sequence uint64) uint64
 }
 
 // HostID is a host's number in one Network, counted from 0 in the order in
@@ -57,6 +69,7 @@ type Network struct {
 	scheduler Scheduler
 	byLink    LinkScheduler // the same, or nil if it does not care for links
 	random    Random
+	byKey     KeyedRandom // the same, or nil if it has no keys
 	cfg       Config
 	rates     chances
 
@@ -84,10 +97,12 @@ func New(s Scheduler, r Random, cfg Config) (*Network, error) {
 		return nil, err
 	}
 	byLink, _ := s.(LinkScheduler)
+	byKey, _ := r.(KeyedRandom)
 	return &Network{
 		scheduler: s,
 		byLink:    byLink,
 		random:    r,
+		byKey:     byKey,
 		cfg:       cfg.withDefaults(),
 		rates:     newChances(cfg.Rates),
 		ids:       make(map[string]HostID),
@@ -226,12 +241,31 @@ func (h *host) linkTo(id HostID) *link {
 	return nil
 }
 
+// alarm is one call of after. The zero value is none.
+type alarm struct {
+	set    bool
+	ticket uint64 // of a LinkScheduler
+	stop   func() // of others
+}
+
 // after runs fn, d from now, as something that happens on the link.
-func (l *link) after(d time.Duration, fn func()) (stop func()) {
+func (l *link) after(d time.Duration, fn func()) alarm {
 	if n := l.net; n.byLink != nil {
-		return n.byLink.AfterOn(l.from.id, l.to.id, d, fn)
+		return alarm{set: true, ticket: n.byLink.AfterOn(l.from.id, l.to.id, d, fn)}
 	}
-	return l.net.scheduler.After(d, fn)
+	return alarm{set: true, stop: l.net.scheduler.After(d, fn)}
+}
+
+// stop ends what an alarm waits for, if it waits.
+func (l *link) stop(a *alarm) {
+	switch {
+	case !a.set:
+	case a.stop != nil:
+		a.stop()
+	default:
+		l.net.byLink.Stop(a.ticket)
+	}
+	*a = alarm{}
 }
 
 // post is after for what nobody will stop.

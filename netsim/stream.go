@@ -23,16 +23,16 @@ const (
 
 // stream is the part of a link that only stream mode uses.
 type stream struct {
-	state     connectionState
-	deafFrom  Cause         // why it is deaf
-	patient   bool          // its sender will learn only when its patience ends
-	openAt    time.Duration // when it opens, or did
-	dials     uint64        // sequence of the draws of a connection
-	breaks    uint64        // sequence of the draws of a break
-	holds     uint64        // sequence of the draws of a cut that held frames
-	queue     packetQueue
-	stopDue   func() // delivery of the head; nil when not armed
-	stopTimer func() // end of dialing, of patience, or of ignorance; nil when not armed
+	state    connectionState
+	deafFrom Cause         // why it is deaf
+	patient  bool          // its sender will learn only when its patience ends
+	openAt   time.Duration // when it opens, or did
+	dials    uint64        // sequence of the draws of a connection
+	breaks   uint64        // sequence of the draws of a break
+	holds    uint64        // sequence of the draws of a cut that held frames
+	queue    packetQueue
+	delivery alarm // of the head
+	timer    alarm // end of dialing, of patience, or of ignorance
 
 	onDue, onTimer func() // made once, for the scheduler
 }
@@ -108,11 +108,11 @@ func (l *link) onDialed() {
 // arm waits for the head of the queue to be due, or, while the link is cut, for
 // the sender's patience to end. It does nothing when it waits already.
 func (l *link) arm() {
-	if l.stopDue != nil || l.queue.count == 0 {
+	if l.delivery.set || l.queue.count == 0 {
 		return
 	}
 	if l.cut != nil {
-		if l.state == open && l.stopTimer == nil {
+		if l.state == open && !l.timer.set {
 			l.holds++
 			l.startTimer(l.within(l.net.cfg.GiveUp, drawGiveUp, l.holds))
 		}
@@ -122,20 +122,17 @@ func (l *link) arm() {
 		return
 	}
 	s := l.net.scheduler
-	l.stopDue = l.after(max(0, l.queue.at(0).due-s.Now()), l.onDue)
+	l.delivery = l.after(max(0, l.queue.at(0).due-s.Now()), l.onDue)
 }
 
 func (l *link) disarm() {
-	if l.stopDue != nil {
-		l.stopDue()
-		l.stopDue = nil
-	}
+	l.stop(&l.delivery)
 }
 
 // deliverHead hands over the packet that is due. The handler comes last: it may
 // call the network.
 func (l *link) deliverHead() {
-	l.stopDue = nil
+	l.delivery = alarm{}
 	if l.cut != nil || l.clog != nil {
 		panic("netsim: delivery on a link that is cut or clogged")
 	}
@@ -239,7 +236,7 @@ func (l *link) sendDeaf(frame []byte) {
 		l.net.counts[CauseHalfOpen]++
 	}
 	l.net.lose(l, frame, l.deafFrom)
-	if l.stopTimer == nil {
+	if !l.timer.set {
 		// A peer that has restarted answers with a reset.
 		l.learn(l.deafFrom == CauseDown && l.to.handler != nil)
 	}
@@ -323,7 +320,7 @@ func (l *link) tell(h *host, peer HostID) {
 	}
 }
 
-func (l *link) hintLost(purpose string) bool {
+func (l *link) hintLost(purpose purpose) bool {
 	if !l.hit(l.rates.hintLoss, purpose, l.breaks+l.holds) {
 		return false
 	}
@@ -338,18 +335,13 @@ func (l *link) enter(s connectionState) {
 }
 
 func (l *link) startTimer(d time.Duration) {
-	l.stopTimer = l.after(d, l.onTimer)
+	l.timer = l.after(d, l.onTimer)
 }
 
-func (l *link) stopTheTimer() {
-	if l.stopTimer != nil {
-		l.stopTimer()
-		l.stopTimer = nil
-	}
-}
+func (l *link) stopTheTimer() { l.stop(&l.timer) }
 
 func (l *link) timerFired() {
-	l.stopTimer = nil
+	l.timer = alarm{}
 	switch l.state {
 	case dialing:
 		l.onDialed()

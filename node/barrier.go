@@ -120,7 +120,7 @@ func (n *Node) form(session Session, all []candidate) {
 		if err == nil {
 			n.member.forming = false
 			n.observe(Event{Kind: EventFormed, Index: Index(len(all))})
-			n.adopt(l)
+			n.adopt(l, data)
 		}
 		if err != nil && !errors.Is(err, ErrNodeExists) {
 			n.formLater()

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -71,16 +72,24 @@ func DecodeFrame(body []byte) (*Envelope, error) {
 	return d.Decode(body)
 }
 
-// maxInterned bounds the store ids that a Decoder keeps.
-const maxInterned = 1024
+const (
+	maxInterned       = 1024 // bounds the store ids that a Decoder keeps
+	rememberedSenders = 64
+)
 
 // Decoder is DecodeFrame with a memory of store ids, so that frames that name
 // the same stores share their strings. The zero value remembers nothing; make
 // one with NewDecoder. It is not safe for concurrent use.
-type Decoder struct{ stores map[string]StoreID }
+type Decoder struct {
+	stores map[string]StoreID
+	to     StoreID   // the last frame's receiver: nearly always the same
+	from   []StoreID // the last of each sender, by its number's remainder: the same again
+}
 
 // NewDecoder makes a Decoder that remembers up to 1024 store ids.
-func NewDecoder() *Decoder { return &Decoder{stores: make(map[string]StoreID)} }
+func NewDecoder() *Decoder {
+	return &Decoder{stores: make(map[string]StoreID), from: make([]StoreID, rememberedSenders)}
+}
 
 // Decode does what DecodeFrame says.
 func (d *Decoder) Decode(body []byte) (*Envelope, error) {
@@ -89,7 +98,15 @@ func (d *Decoder) Decode(body []byte) (*Envelope, error) {
 		return nil, err
 	}
 	r.stores = d.stores
-	e := &Envelope{From: MemberNumber(r.u32()), FromStore: r.storeID(), ToStore: r.storeID()}
+	e := &Envelope{From: MemberNumber(r.u32())}
+	if d.from == nil {
+		e.FromStore, e.ToStore = r.storeID(), r.storeID()
+	} else {
+		sender := &d.from[e.From%rememberedSenders]
+		e.FromStore = r.sameStoreID(*sender)
+		e.ToStore = r.sameStoreID(d.to)
+		*sender, d.to = e.FromStore, e.ToStore
+	}
 	e.Body = r.message(kind)
 	if err := r.end(); err != nil {
 		return nil, fmt.Errorf("frame of kind %d: %w", kind, err)
@@ -176,7 +193,7 @@ func DecodeRefusal(body []byte) (HelloRefusal, error) {
 // appendEntry appends an entry as the store keeps it: its fields, index and
 // epoch included, and their xxhash64.
 func appendEntry(buf []byte, e *Entry) []byte {
-	w := wireWriter{buf: buf}
+	w := wireWriter{buf: slices.Grow(buf, entryBytes+len(e.Key)+len(e.Value)+frameHashBytes)}
 	w.entry(e)
 	return binary.BigEndian.AppendUint64(w.buf, xxhash.Sum64(w.buf[len(buf):]))
 }
@@ -501,8 +518,18 @@ func (r *wireReader) name() string {
 	return string(b)
 }
 
-func (r *wireReader) storeID() StoreID {
+func (r *wireReader) storeID() StoreID { return r.intern(r.bytes()) }
+
+// sameStoreID is storeID where it is likely to be this one.
+func (r *wireReader) sameStoreID(likely StoreID) StoreID {
 	b := r.bytes()
+	if string(b) == string(likely) {
+		return likely
+	}
+	return r.intern(b)
+}
+
+func (r *wireReader) intern(b []byte) StoreID {
 	if id, ok := r.stores[string(b)]; ok {
 		return id
 	}

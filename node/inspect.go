@@ -76,9 +76,6 @@ func (n *Node) Inspect() *Inspection {
 		Status: n.Status(true), Dead: n.dead, Stopping: n.stopping,
 		Committed: t.committed, Durable: t.durable, Waiting: len(t.waiting), Outgoing: len(t.out),
 	}
-	for _, g := range t.groups {
-		i.Waiting += len(g.waiting)
-	}
 	for _, o := range n.requests.all {
 		if o.state != ended {
 			i.Requests = append(i.Requests, RequestInspection{

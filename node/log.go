@@ -133,7 +133,8 @@ func (l *log) compact(i Index) {
 	for k := 0; k < drop; k++ {
 		l.bytes -= l.entries[k].size()
 	}
-	l.entries = append([]Entry(nil), l.entries[drop:]...)
+	kept := l.entries[drop:]
+	l.entries = append(make([]Entry, 0, 2*len(kept)+8), kept...) // with room to grow, as it will
 	l.baseIndex, l.baseEpoch = i, epoch
 }
 

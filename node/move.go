@@ -114,8 +114,11 @@ func (g *reign) bestOf(set []MemberNumber) MemberNumber {
 // fit to lead and has not failed lately; 0 if not.
 func (g *reign) handOverTo(now time.Duration) MemberNumber {
 	n := g.r.n
+	if now-g.started < n.cfg.SettleTime {
+		return 0
+	}
 	preferred := n.preferred(g.r.id)
-	if preferred == n.self || now-g.started < n.cfg.SettleTime {
+	if preferred == n.self {
 		return 0
 	}
 	f := g.follower(preferred)

@@ -34,7 +34,12 @@ type Node struct {
 	marks                    []mark // of the last turns, oldest first
 	hearts, probes, confirms beats
 
+	onTick func() // tick and scheduleTick, made once
+
 	voteSeq  uint64
+	voters   []MemberNumber // room for sendPreVotes: whom to ask,
+	votes    []*PreVote     // and what
+	voteRoom int            // items that a PreVote had lately
 	voteSoon bool
 
 	uncommitted int // bytes proposed here and neither committed nor given up
@@ -82,6 +87,12 @@ func (n *Node) begin() {
 		return
 	}
 	n.openSession()
+	n.onTick = func() {
+		if !n.dead {
+			n.tick()
+			n.scheduleTick()
+		}
+	}
 	n.scheduleTick()
 }
 
@@ -332,12 +343,7 @@ func (n *Node) fail(err error) {
 // interval is the beat of everything periodic.
 func (n *Node) interval() time.Duration { return n.cfg.SuspectAfter / 4 }
 
-func (n *Node) scheduleTick() {
-	n.after(n.interval(), func() {
-		n.tick()
-		n.scheduleTick()
-	})
-}
+func (n *Node) scheduleTick() { n.env.Clock.After(n.interval(), n.onTick) }
 
 // tick does all that is due with time. Its order is the order of importance:
 // what tells others that this node lives comes first.

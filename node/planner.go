@@ -46,7 +46,11 @@ func (n *Node) takeSteps() {
 	if n.layout == nil || p.setting || p.reading || now < p.retryAt || !n.registered() || n.stopping {
 		return
 	}
-	result := n.layout.Apply(n.dueSteps(now), n.dueChanges()...)
+	steps, changes := n.dueSteps(now), n.dueChanges()
+	if len(steps)+len(changes) == 0 {
+		return
+	}
+	result := n.layout.Apply(steps, changes...)
 	if result.Layout == n.layout {
 		return
 	}
@@ -60,7 +64,7 @@ func (n *Node) takeSteps() {
 	session := n.member.session
 	session.Multi([]Op{{Kind: OpSet, Path: n.layoutPath(), Data: data, Version: n.layout.Version()}}, func(err error) {
 		if !n.dead && n.member.session == session {
-			n.onLayoutSet(result, err)
+			n.onLayoutSet(result, data, err)
 		}
 	})
 }
@@ -97,14 +101,14 @@ func (n *Node) dueChanges() []layout.MemberChange {
 }
 
 // onLayoutSet takes the answer to a compare-and-set.
-func (n *Node) onLayoutSet(result layout.Applied, err error) {
+func (n *Node) onLayoutSet(result layout.Applied, data []byte, err error) {
 	p := &n.planner
 	p.setting = false
 	switch {
 	case err == nil:
 		p.backoff = 0
 		n.stepsTaken(result)
-		n.adopt(result.Layout)
+		n.adopt(result.Layout, data)
 	case errors.Is(err, ErrBadVersion):
 		n.observe(Event{Kind: EventLayoutConflict, Index: Index(n.layout.Version())})
 		n.backOff()
@@ -211,7 +215,7 @@ func (n *Node) takeLayout(data []byte, version int32) {
 		return
 	}
 	n.resolveTried(l)
-	n.adopt(l)
+	n.adopt(l, data)
 }
 
 // resolveTried finds out whether a compare-and-set without an answer was made.
@@ -254,17 +258,12 @@ func (n *Node) provenLower(version int32) {
 }
 
 // adopt follows a newer layout. It is stored with the turn's commit, before
-// anything that is done in its epochs.
-func (n *Node) adopt(l *layout.Layout) {
+// anything that is done in its epochs. data is its encoding, the only one.
+func (n *Node) adopt(l *layout.Layout, data []byte) {
 	if n.layout != nil && l.Version() <= n.layout.Version() {
 		return
 	}
 	if !n.sameCluster(l) {
-		return
-	}
-	data, err := l.Encode()
-	if err != nil {
-		n.alarm("layout version %d can't be stored: %v", l.Version(), err)
 		return
 	}
 	first := n.layout == nil
@@ -403,6 +402,6 @@ func (n *Node) onLayoutCopy(m *Envelope, c *LayoutCopy) {
 	}
 	if n.layout == nil || l.Version() > n.layout.Version() {
 		n.observe(Event{Kind: EventLayoutCopied, Index: Index(l.Version()), Peer: m.From})
-		n.adopt(l)
+		n.adopt(l, c.Data)
 	}
 }

@@ -39,7 +39,7 @@ func (n *Node) sendConfirmations() {
 	if len(reading) == 0 {
 		return
 	}
-	n.turn.reading = nil
+	n.turn.reading, n.turn.asked = n.turn.asked[:0], nil
 	beats := &n.confirms
 	for _, r := range reading {
 		r.reading = false
@@ -53,6 +53,8 @@ func (n *Node) sendConfirmations() {
 		g.serveReads() // alone in its quorums, nobody needs to be asked
 	}
 	beats.send(n, BeatConfirm)
+	clear(reading)
+	n.turn.asked = reading
 }
 
 // confirmedBy notes that f answered, with no higher promise, a transmission of
@@ -173,7 +175,9 @@ func (n *Node) sendBeats() {
 // cuts a log.
 func (n *Node) onBeat(m *Envelope, b *Beat) {
 	n.compareLayouts(m.From, b.LayoutVersion)
-	reply := &BeatReply{Counter: b.Counter, LayoutVersion: n.layoutVersion()}
+	reply := &BeatReply{
+		Counter: b.Counter, LayoutVersion: n.layoutVersion(), Items: make([]BeatReplyItem, 0, len(b.Items)),
+	}
 	for _, item := range b.Items {
 		if uint64(item.Partition) >= uint64(len(n.replicas)) {
 			continue

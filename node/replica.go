@@ -20,6 +20,7 @@ type replica struct {
 	commit       Index
 	appliedBytes int         // of the log's entries that are applied
 	stored       stateRecord // as last written
+	stateKey     []byte      // of that record, made once: nobody writes to a key
 
 	// bootPromised is what the store held when the process started;
 	// lastStarted the greatest epoch in which it has acted as primary since.
@@ -51,7 +52,7 @@ type replica struct {
 }
 
 func newReplica(n *Node, id PartitionID) *replica {
-	return &replica{n: n, id: id, learnedAt: n.now()}
+	return &replica{n: n, id: id, stateKey: stateKey(id), learnedAt: n.now()}
 }
 
 // known is the newest assignment of the partition.
@@ -247,9 +248,10 @@ func (r *replica) touch() {
 // settleDirty does once a turn what must not be done once an entry: the state
 // record, the compaction, the Appends and the primary's own acknowledgement.
 func (n *Node) settleDirty() {
-	for len(n.turn.dirty) > 0 {
-		dirty := n.turn.dirty
-		n.turn.dirty = nil
+	t := &n.turn
+	for len(t.dirty) > 0 {
+		dirty := t.dirty
+		t.dirty, t.settled = t.settled[:0], nil
 		for _, r := range dirty {
 			r.dirty = false
 			r.compact()
@@ -258,6 +260,8 @@ func (n *Node) settleDirty() {
 				r.reign.push()
 			}
 		}
+		clear(dirty)
+		t.settled = dirty
 	}
 }
 
@@ -269,7 +273,7 @@ func (r *replica) state() stateRecord {
 func (r *replica) writeState() {
 	if s := r.state(); s != r.stored {
 		r.stored = s
-		r.n.turn.batch.Put(stateKey(r.id), s.encode())
+		r.n.turn.batch.Put(r.stateKey, s.encode())
 	}
 }
 

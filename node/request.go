@@ -298,19 +298,25 @@ func (n *Node) onForward(m *Envelope, f *Forward) {
 		n.wantLayout()
 		return // not refused: this node may yet be the primary of that epoch
 	}
+	from := m.From
 	reply := func(answer Response) {
-		send := func() { n.send(m.From, &ForwardReply{r.id, f.ID, f.Origin, answer, *r.known()}) }
 		if answer.Outcome == Refused && f.Request.Kind.write() {
-			n.whenDurable(send) // the promise that ends the epoch may just have been written
+			// The promise that ends the epoch may just have been written.
+			n.whenDurable(func() { r.replyTo(from, f, answer) })
 			return
 		}
-		send()
+		r.replyTo(from, f, answer)
 	}
 	if !f.Request.Kind.write() {
 		r.forwardedRead(f, reply)
 		return
 	}
 	r.forwardedWrite(f, reply)
+}
+
+// replyTo ends a Forward.
+func (r *replica) replyTo(from MemberNumber, f *Forward, answer Response) {
+	r.n.send(from, &ForwardReply{r.id, f.ID, f.Origin, answer, *r.known()})
 }
 
 // relay passes a forward on, once, for a node that the primary seems not to

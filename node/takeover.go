@@ -72,8 +72,7 @@ func (r *replica) wants(now time.Duration) bool {
 // sendPreVotes asks R∪N about every partition that this node would lead, one
 // frame a peer.
 func (n *Node) sendPreVotes(now time.Duration) {
-	var to []MemberNumber
-	var frames []*PreVote
+	to, frames := n.voters[:0], n.votes[:0]
 	for _, r := range n.replicas {
 		if r == nil {
 			continue
@@ -94,23 +93,29 @@ func (n *Node) sendPreVotes(now time.Duration) {
 			if i < 0 {
 				i = len(to)
 				to = append(to, m)
-				frames = append(frames, &PreVote{LayoutVersion: n.layoutVersion()})
+				frames = append(frames, &PreVote{LayoutVersion: n.layoutVersion(), Items: make([]PreVoteItem, 0, n.voteRoom)})
 			}
 			frames[i].Items = append(frames[i].Items, PreVoteItem{r.id, a})
 		}
 		r.consider(now)
 	}
+	n.voteRoom = 1
 	for i, frame := range frames {
 		n.voteSeq++
 		frame.Round = n.voteSeq
+		n.voteRoom = max(n.voteRoom, len(frame.Items))
 		n.send(to[i], frame)
 	}
+	clear(frames)
+	n.voters, n.votes = to, frames
 }
 
 // onPreVote answers for each partition whether its primary is silent here too.
 func (n *Node) onPreVote(m *Envelope, v *PreVote) {
 	n.compareLayouts(m.From, v.LayoutVersion)
-	reply := &PreVoteReply{LayoutVersion: n.layoutVersion(), Round: v.Round}
+	reply := &PreVoteReply{
+		LayoutVersion: n.layoutVersion(), Round: v.Round, Items: make([]PreVoteReplyItem, 0, len(v.Items)),
+	}
 	for _, item := range v.Items {
 		n.learn(item.Partition, item.Assignment)
 		r := n.replica(item.Partition)
@@ -210,7 +215,11 @@ func (r *replica) count(now time.Duration) ballot {
 	own := vote{self, now, r.consents(self, now), promise{self, lastEpoch, lastIndex}}
 	order := union(a.Replicas, a.Next)
 	var b ballot
-	for _, v := range append(slices.Clone(r.taker.votes), own) {
+	for i := range len(r.taker.votes) + 1 {
+		v := &own
+		if i < len(r.taker.votes) {
+			v = &r.taker.votes[i]
+		}
 		if now-v.answeredAt > r.n.cfg.SuspectAfter {
 			continue
 		}
@@ -274,8 +283,11 @@ func (r *replica) dueTakeOver(now time.Duration) (layout.Step, bool) {
 	return r.takeOverStep(r.count(now), now)
 }
 
-// union is a followed by what b adds.
+// union is a followed by what b adds; nobody may write to it.
 func union(a, b []MemberNumber) []MemberNumber {
+	if len(b) == 0 {
+		return a // most of the time: no partition moves for long
+	}
 	all := slices.Clone(a)
 	for _, m := range b {
 		if !contains(all, m) {

@@ -1,35 +1,43 @@
 package node
 
+import "slices"
+
 // turn gathers what the events of one turn want of the doors: one batch for
 // the store, what waits for it to be durable, and the messages to peers.
 type turn struct {
 	batch    Batch
-	waiting  []func()          // when all that is written so far is durable
+	waiting  []waiter          // for what was written to be durable, in order
 	out      []outgoing        // in order
 	envelope Envelope          // of the message that is being sent
 	dirty    []*replica        // applied something, or logged something as primary
+	settled  []*replica        // room for the next dirty
 	reading  []*replica        // took reads that no transmission covers yet
+	asked    []*replica        // room for the next reading
 	overlay  map[string][]byte // kv written in this turn; nil value: deleted
 
-	committed uint64      // commits made
-	durable   uint64      // the greatest whose done ran
-	groups    []syncGroup // commits with done under way, in order
+	committed uint64 // commits made
+	durable   uint64 // the greatest whose done ran
+	covered   int    // of waiting: how many wait for a commit under way
 }
+
+// usualBatch bounds the room that a batch is given before it has anything.
+const usualBatch = 16
 
 type outgoing struct {
 	to   MemberNumber
 	body Message
 }
 
-// syncGroup is what runs when a commit is durable.
-type syncGroup struct {
-	commit  uint64
-	waiting []func()
+// waiter is what runs when a commit is durable. Those of all commits stand in
+// one list, which is used again, so that waiting costs no list a commit.
+type waiter struct {
+	fn     func()
+	commit uint64 // 0: to be told at the end of the turn
 }
 
 // whenDurable runs fn, in a later turn or at the end of this one, when all that
 // the node has written up to now is durable.
-func (n *Node) whenDurable(fn func()) { n.turn.waiting = append(n.turn.waiting, fn) }
+func (n *Node) whenDurable(fn func()) { n.turn.waiting = append(n.turn.waiting, waiter{fn: fn}) }
 
 // send queues a message for the end of the turn. What must be durable first
 // is sent from a whenDurable.
@@ -68,43 +76,57 @@ func (n *Node) EndTurn() {
 // all was durable already, so that there may be more to do.
 func (n *Node) commitTurn() bool {
 	t := &n.turn
-	if t.batch.Empty() && len(t.waiting) == 0 {
+	if t.batch.Empty() && len(t.waiting) == t.covered {
 		return false
 	}
-	waiting := t.waiting
-	t.waiting = nil
 	if !t.batch.Empty() {
-		n.commit(waiting)
+		n.commit()
 		return false
 	}
 	if t.durable == t.committed {
-		for _, fn := range waiting {
-			fn()
+		first := len(t.waiting)
+		for i := range first { // more may come meanwhile
+			t.waiting[i].fn()
 		}
+		t.dropWaiting(first)
 		return true
 	}
-	if k := len(t.groups) - 1; k >= 0 && t.groups[k].commit == t.committed {
-		t.groups[k].waiting = append(t.groups[k].waiting, waiting...)
+	if t.covered > 0 && t.waiting[t.covered-1].commit == t.committed {
+		n.cover()
 		return false
 	}
-	n.commit(waiting)
+	n.commit()
 	return false
 }
 
 // commit hands the batch to the store, with a sync if anybody waits for it.
-func (n *Node) commit(waiting []func()) {
+func (n *Node) commit() {
 	t := &n.turn
 	batch := t.batch
-	t.batch = Batch{}
+	t.batch = Batch{Ops: make([]BatchOp, 0, min(len(batch.Ops), usualBatch))} // the next is often as long
 	clear(t.overlay)
 	t.committed++
-	if len(waiting) == 0 {
+	if len(t.waiting) == t.covered {
 		n.env.Store.Commit(&batch, nil)
 		return
 	}
+	n.cover()
 	number := t.committed
-	t.groups = append(t.groups, syncGroup{number, waiting})
 	n.env.Store.Commit(&batch, func(err error) { n.onDurable(number, err) })
+}
+
+// cover lets all who came in this turn wait for the last commit.
+func (n *Node) cover() {
+	t := &n.turn
+	for ; t.covered < len(t.waiting); t.covered++ {
+		t.waiting[t.covered].commit = t.committed
+	}
+}
+
+// dropWaiting forgets the first of those who wait: they ran.
+func (t *turn) dropWaiting(first int) {
+	t.waiting = slices.Delete(t.waiting, 0, first)
+	t.covered = max(0, t.covered-first)
 }
 
 // onDurable runs what waited for a commit. Commits become durable in order.
@@ -118,15 +140,14 @@ func (n *Node) onDurable(number uint64, err error) {
 	}
 	t := &n.turn
 	t.durable = max(t.durable, number)
-	for len(t.groups) > 0 && t.groups[0].commit <= number {
-		group := t.groups[0]
-		t.groups = t.groups[1:]
-		for _, fn := range group.waiting {
-			if !n.dead {
-				fn()
-			}
-		}
+	first := 0
+	for first < t.covered && t.waiting[first].commit <= number {
+		first++
 	}
+	for i := 0; i < first && !n.dead; i++ {
+		t.waiting[i].fn()
+	}
+	t.dropWaiting(first)
 }
 
 // flush hands the turn's messages to the network.

@@ -2,7 +2,7 @@ package sim
 
 import (
 	"fmt"
-	"runtime"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -76,10 +76,12 @@ func BenchmarkNodes(b *testing.B) {
 	}
 }
 
-// megabytes is what the process has of the system's memory: that of its
-// greatest moment, more or less.
+// megabytes is what the process had of the machine's memory at its greatest
+// moment, as Linux counts it.
 func megabytes() float64 {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return float64(m.Sys) / (1 << 20)
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return float64(u.Maxrss) / (1 << 10)
 }

@@ -237,7 +237,9 @@ func TestDiskFaults(t *testing.T) {
 	if _, err := sync(put("a", "4")); err == nil || !d.faulted() {
 		t.Errorf("a sync after a failed one: %v; faulted: %t", err, d.faulted())
 	}
-	if v, _ := d.medium.(*treeMedium).durable.root.get([]byte("a")); string(v) != "2" {
+	m := d.medium.(*treeMedium)
+	m.settle()
+	if v, _ := m.durable.root.get([]byte("a")); string(v) != "2" {
 		t.Errorf("after failed syncs a=%s is durable", v)
 	}
 	if want := []fault{faultSlowDisk, faultStallDisk, faultFailSync}; !slices.Equal(counted, want) {

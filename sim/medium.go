@@ -83,9 +83,20 @@ func newMedium(store Store, d *disk) medium {
 
 // treeMedium is the model: persistent trees in memory.
 type treeMedium struct {
-	now     tree // what is seen
-	durable tree // what every crash leaves
+	now      tree          // what is seen
+	durable  tree          // what every crash leaves, once
+	hardened []*node.Batch // these are applied to it
 }
+
+// What a crash leaves is what was seen before, mostly, and nobody looks at it
+// until then. So a batch that was hardened is not applied a second time at once:
+// now and then the durable tree becomes a picture of the one that is seen, at an
+// instant at which all of it is durable. Pictures cost copies of the pages that
+// are written after them, so they are few.
+const (
+	fewHardened  = 256  // are kept before such an instant is waited for,
+	mostHardened = 1024 // and waited for no longer
+)
 
 func newTreeMedium() *treeMedium {
 	m := &treeMedium{now: newTree()}
@@ -107,11 +118,36 @@ func (m *treeMedium) apply(b *node.Batch, _ bool) error {
 	return nil
 }
 
-func (m *treeMedium) harden(first, _ []pending) error {
-	for i := range first {
-		m.durable.apply(first[i].batch)
+func (m *treeMedium) harden(first, rest []pending) error {
+	m.keep(first)
+	switch {
+	case len(m.hardened) < fewHardened:
+	case len(rest) == 0:
+		m.durable = m.now.fork()
+		m.forget()
+	case len(m.hardened) >= mostHardened:
+		m.settle()
 	}
 	return nil
+}
+
+func (m *treeMedium) keep(list []pending) {
+	for i := range list {
+		m.hardened = append(m.hardened, list[i].batch)
+	}
+}
+
+// settle applies what was hardened to the durable tree.
+func (m *treeMedium) settle() {
+	for _, b := range m.hardened {
+		m.durable.apply(b)
+	}
+	m.forget()
+}
+
+func (m *treeMedium) forget() {
+	clear(m.hardened)
+	m.hardened = m.hardened[:0]
 }
 
 func (m *treeMedium) crash(kept, lost []pending) bool {
@@ -120,7 +156,8 @@ func (m *treeMedium) crash(kept, lost []pending) bool {
 }
 
 func (m *treeMedium) shutDown(all []pending) {
-	_ = m.harden(all, nil)
+	m.keep(all)
+	m.settle()
 	m.now = m.durable.fork()
 }
 

@@ -33,14 +33,20 @@ func NewRandom(seed uint64) Random { return Random{seed} }
 // Draw returns the word of a key: equal keys give equal words, different ones
 // independent words, uniform over 64 bits.
 func (r Random) Draw(purpose string, entity, sequence uint64) uint64 {
-	return wordOf(r.key(purpose, entity), sequence)
+	return wordOf(r.Key(purpose, entity), sequence)
 }
 
-func (r Random) key(purpose string, entity uint64) uint64 {
+// Key is what draws of one purpose and entity have in common, and DrawOf the
+// rest of them: Draw(purpose, entity, sequence) is
+// DrawOf(Key(purpose, entity), sequence).
+func (r Random) Key(purpose string, entity uint64) uint64 {
 	h := mix(r.seed + 0x9e3779b97f4a7c15)
 	h = mix(h ^ xxhash.Sum64String(purpose))
 	return mix(h ^ entity + 0xbf58476d1ce4e5b9)
 }
+
+// DrawOf is as Key says.
+func (r Random) DrawOf(key, sequence uint64) uint64 { return wordOf(key, sequence) }
 
 func wordOf(key, sequence uint64) uint64 { return mix(key ^ sequence + 0x94d049bb133111eb) }
 
@@ -99,7 +105,7 @@ type draws struct {
 func (d *draws) word() uint64 {
 	d.next++
 	if d.key == 0 {
-		d.key = d.random.key(d.purpose, d.entity)
+		d.key = d.random.Key(d.purpose, d.entity)
 	}
 	return wordOf(d.key, d.next)
 }

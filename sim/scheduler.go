@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math/bits"
 	"time"
 
 	"dkv/netsim"
@@ -33,6 +34,23 @@ type entry struct {
 
 func (e *entry) before(o *entry) bool {
 	return e.at < o.at || e.at == o.at && e.sequence < o.sequence
+}
+
+// leastOf is which of four entries comes first. It has no branches: which of two
+// it is can't be foreseen, and a processor that guesses wrong loses more time
+// than the comparisons take.
+func leastOf(four *[arity]entry) int {
+	a := four[1].sooner(&four[0])
+	b := 2 + four[3].sooner(&four[2])
+	return int(a + (b-a)*four[b%arity].sooner(&four[a%arity]))
+}
+
+// sooner is 1 if e comes before o, else 0: the borrow of their difference as
+// numbers of 128 bits. No time is below 0.
+func (e *entry) sooner(o *entry) uint64 {
+	_, borrow := bits.Sub64(e.sequence, o.sequence, 0)
+	_, borrow = bits.Sub64(uint64(e.at), uint64(o.at), borrow)
+	return borrow
 }
 
 // slot is what an entry does, apart from the heap so that sifting moves little.
@@ -84,6 +102,9 @@ func (t Timer) Stop() bool {
 	return true
 }
 
+// drop is Stop for who does not ask.
+func (t Timer) drop() { t.Stop() }
+
 // Schedule runs fn once, d from now (at once, but never inside the call, if d
 // is not above 0), as an event of this kind at this host; NoHost if it is
 // nobody's. Entries due at one time run in the order in which they were asked
@@ -123,9 +144,13 @@ func (d door) Post(delay time.Duration, fn func()) {
 // link something happens.
 type networkDoor struct{ door }
 
-func (d networkDoor) AfterOn(from, to netsim.HostID, delay time.Duration, fn func()) (stop func()) {
+func (d networkDoor) AfterOn(from, to netsim.HostID, delay time.Duration, fn func()) (ticket uint64) {
 	t := d.on(from, to, delay, fn)
-	return func() { t.Stop() }
+	return uint64(t.generation)<<32 | uint64(t.slot)
+}
+
+func (d networkDoor) Stop(ticket uint64) {
+	Timer{d.scheduler, uint32(ticket), uint32(ticket >> 32)}.Stop()
 }
 
 func (d networkDoor) PostOn(from, to netsim.HostID, delay time.Duration, fn func()) {
@@ -271,9 +296,13 @@ func (s *Scheduler) down(i int, e entry) {
 			break
 		}
 		least := child
-		for c := child + 1; c < min(child+arity, len(h)); c++ {
-			if h[c].before(&h[least]) {
-				least = c
+		if child+arity <= len(h) {
+			least += leastOf((*[arity]entry)(h[child:]))
+		} else {
+			for c := child + 1; c < len(h); c++ {
+				if h[c].before(&h[least]) {
+					least = c
+				}
 			}
 		}
 		if !h[least].before(&e) {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -41,9 +40,7 @@ func chosen(name string) bool {
 
 func TestMain(m *testing.M) {
 	goflag.Parse()
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400) // runs are small, and garbage is most of what they make
-	}
+	TuneHeap()
 	if slices.ContainsFunc([]string{"seed", "seeds", "budget", "schedule"}, chosen) {
 		if err := goflag.Set("test.run", "^TestCampaign$"); err != nil {
 			panic(err)

@@ -361,8 +361,7 @@ func (s *session) settle(c *zkCall, err error, done func(error)) {
 	c.unarm()
 	for len(s.calls) > 0 && s.calls[0].answer != nil {
 		first := s.calls[0]
-		s.calls[0] = nil
-		s.calls = s.calls[1:]
+		s.calls = slices.Delete(s.calls, 0, 1)
 		clear(s.dirty) // a change told from now on is news after this answer
 		s.post(KindAnswer, first.payload, first.answer)
 	}

@@ -440,8 +440,7 @@ func (cl *Client) onReply(c *conn, req *request, r *reply) {
 	if len(cl.sent) == 0 || cl.sent[0] != req {
 		panic("zksim: replies out of order")
 	}
-	cl.sent[0] = nil
-	cl.sent = cl.sent[1:]
+	cl.sent = dropFirst(cl.sent)
 	cl.noteWatch(req, r)
 	cl.svc.cfg.Checker.onEnd(cl, req)
 	req.done(r)

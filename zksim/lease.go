@@ -111,7 +111,7 @@ func (s *Service) restartLeases() {
 func (s *Service) reattach(req *request, l *lease) {
 	c := req.conn
 	if l == nil || l.password != req.password {
-		req.result.Err = ErrSessionExpired
+		req.result = &Result{Err: ErrSessionExpired}
 		c.server.answerLink(req)
 		return
 	}

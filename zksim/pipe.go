@@ -43,6 +43,18 @@ type pipe struct {
 type message struct {
 	due     time.Duration
 	deliver func()
+	tell    func(cl *Client) // instead: something for the client, if it is still there
+}
+
+// dropFirst takes the first element off a queue. An empty queue keeps its room,
+// so that one that is mostly empty does not make it anew each time.
+func dropFirst[T any](queue []T) []T {
+	var none T
+	queue[0] = none
+	if len(queue) == 1 {
+		return queue[:0]
+	}
+	return queue[1:]
 }
 
 // maxPipe bounds the messages one direction holds; beyond it the connection
@@ -50,6 +62,10 @@ type message struct {
 const maxPipe = 65536
 
 func (p *pipe) send(delay time.Duration, deliver func()) {
+	p.put(message{due: p.c.svc.sched.Now() + delay, deliver: deliver})
+}
+
+func (p *pipe) put(m message) {
 	if p.dropped {
 		return
 	}
@@ -57,7 +73,7 @@ func (p *pipe) send(delay time.Duration, deliver func()) {
 		p.drop()
 		return
 	}
-	p.queue = append(p.queue, message{p.c.svc.sched.Now() + delay, deliver})
+	p.queue = append(p.queue, m)
 	p.start()
 }
 
@@ -86,9 +102,12 @@ func (p *pipe) pump() {
 		return
 	}
 	m := p.queue[0]
-	p.queue[0] = message{}
-	p.queue = p.queue[1:]
-	m.deliver()
+	p.queue = dropFirst(p.queue)
+	if m.tell == nil {
+		m.deliver()
+	} else if p.c.client != nil {
+		m.tell(p.c.client)
+	}
 	p.start()
 }
 

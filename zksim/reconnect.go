@@ -150,7 +150,7 @@ func (cl *Client) restoreWatches() {
 		if cl.host.draws.happens("late zxid", cl.svc.cfg.Rates.LateZxid) {
 			since = cl.svc.zxid
 		}
-		cl.transmit(&request{kind: reqSetWatches, watchSet: set, lastZxid: since, seen: cl.lastZxid})
+		cl.transmit(&request{kind: reqSetWatches, watchSet: &set, lastZxid: since, seen: cl.lastZxid})
 	}
 }
 

@@ -33,7 +33,7 @@ type request struct {
 	password [16]byte
 	timeout  time.Duration
 	lastZxid int64
-	watchSet WatchSet
+	watchSet *WatchSet // of a reqSetWatches
 
 	// Of a reqSetWatches lastZxid is what the library names, seen the truth.
 	seen int64
@@ -46,8 +46,8 @@ type request struct {
 	floor     int64 // the greatest zxid answered to anybody when it was called
 	committed int64 // the zxid at which the leader did it
 
-	result    Result // a forwarded request's
-	ready     bool   // result is in
+	result    *Result // a forwarded request's; nil: nothing but that it was done
+	ready     bool    // the answer is in
 	loseReply bool
 	answerAt  int // a sync: the prefix to wait for
 

@@ -97,8 +97,9 @@ func (v *server) applyNext() {
 		if delay >= late {
 			v.blocked(req)
 		}
-		req.result, req.ready = result, true
-		req.result.Changes = nil
+		answer := result
+		answer.Changes = nil
+		req.result, req.ready = &answer, true
 		v.advance(req.conn)
 	}
 	if e.txn.Code == OpCloseSession {
@@ -324,8 +325,7 @@ func (v *server) advance(c *conn) {
 		if !req.ready && req.kind.forwarded() {
 			return
 		}
-		c.queue[0] = nil
-		c.queue = c.queue[1:]
+		c.queue = dropFirst(c.queue)
 		v.answer(req)
 	}
 }
@@ -338,7 +338,7 @@ func (v *server) answer(req *request) {
 		v.answerConnect(req)
 		return
 	case reqWrite, reqClose:
-		r.result = req.result
+		r.result = *req.result
 		r.zxid = req.result.Zxid
 		if req.loseReply {
 			v.observeLoss(req)
@@ -350,7 +350,7 @@ func (v *server) answer(req *request) {
 		v.addWatch(req, &r)
 	case reqSetWatches:
 		v.observeCatchUp(req)
-		v.watches.Restore(v.tree, req.lastZxid, req.watchSet, c.id, func(ev Event) { v.tell(c, ev, v.tree.Zxid()) })
+		v.watches.Restore(v.tree, req.lastZxid, *req.watchSet, c.id, func(ev Event) { v.tell(c, ev, v.tree.Zxid()) })
 	default:
 		v.read(req, &r)
 	}
@@ -360,7 +360,7 @@ func (v *server) answer(req *request) {
 func (v *server) answerConnect(req *request) {
 	c := req.conn
 	l := v.svc.leases[req.session] // it may have ended since the leader's word
-	expired := req.result.Err != OK || l == nil
+	expired := l == nil || req.result != nil && req.result.Err != OK
 	if !expired {
 		c.session, req.timeout, req.password = l.id, l.timeout, l.password
 	}
@@ -439,11 +439,8 @@ func (c *conn) toClient(deliver func(cl *Client)) {
 	if c.client == nil {
 		return
 	}
-	c.down.send(c.host.draws.within("latency", c.svc.cfg.Latency), func() {
-		if c.client != nil {
-			deliver(c.client)
-		}
-	})
+	due := c.svc.sched.Now() + c.host.draws.within("latency", c.svc.cfg.Latency)
+	c.down.put(message{due: due, tell: deliver})
 }
 
 // shuffle puts names in an order of no meaning.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 
 	"dkv/sim"
 
@@ -29,9 +28,7 @@ Exit status of check: 0 linearizable, 1 not, 2 undecided, 3 bad input.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400) // runs are small, and garbage is most of what they make
-	}
+	sim.TuneHeap()
 	root.AddCommand(runCommand(), mergeCommand(), replayCommand(), shrinkCommand(), scheduleCommand(), checkCommand(), mutantsCommand(), enumerateCommand())
 	if err := root.Execute(); err != nil {
 		var status exitStatus

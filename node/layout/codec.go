@@ -134,6 +134,7 @@ func (r *reader) layout() *Layout {
 	l.replication = int(r.field(`,"replication":`, MaxReplication))
 	l.nextMember = MemberNumber(r.field(`,"nextMember":`, MaxMemberNumber+1))
 	r.expect(`,"members":[`)
+	l.members = make([]Member, 0, r.count(`{"number":`, MaxMembers))
 	for r.more(len(l.members)) {
 		if len(l.members) == MaxMembers {
 			r.fail("more than %d members", MaxMembers)
@@ -142,6 +143,7 @@ func (r *reader) layout() *Layout {
 		l.members = append(l.members, r.member())
 	}
 	r.expect(`,"partitions":[`)
+	l.partitions = make([]Partition, 0, r.count(`{"e":`, MaxPartitions))
 	for r.more(len(l.partitions)) {
 		if len(l.partitions) == MaxPartitions {
 			r.fail("more than %d partitions", MaxPartitions)
@@ -204,6 +206,15 @@ func (r *reader) numbers(key string) []MemberNumber {
 		return nil
 	}
 	return append(make([]MemberNumber, 0, n), set[:n]...)
+}
+
+// count is how many items begin like this in what follows, at most limit: so
+// many are made room for, so that none is moved.
+func (r *reader) count(item string, limit int) int {
+	if r.err != nil {
+		return 0
+	}
+	return min(bytes.Count(r.data[r.at:], []byte(item)), limit)
 }
 
 // more tells whether a list, of which n elements are read, goes on; it

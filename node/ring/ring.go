@@ -143,13 +143,41 @@ func newRing(members []Member) *ring {
 		}
 		r.zone[i] = zone
 	}
-	slices.SortFunc(r.tokens, func(a, b token) int {
-		if a.hash != b.hash {
-			return cmp.Compare(a.hash, b.hash)
-		}
-		return cmp.Compare(a.member, b.member)
-	})
+	r.tokens = inOrder(r.tokens)
 	return r
+}
+
+// inOrder sorts tokens. Hashes are uniform, so by its first bits each token is
+// put about where it belongs, and few are left to be compared.
+func inOrder(tokens []token) []token {
+	width := bits.Len(uint(len(tokens)))
+	place := func(t token) uint64 { return t.hash >> (64 - width) }
+	ends := make([]int, 1<<width) // of each place's tokens; their begin, until they are there
+	for _, t := range tokens {
+		ends[place(t)]++
+	}
+	begin := 0
+	for i, n := range ends {
+		ends[i] = begin
+		begin += n
+	}
+	sorted := make([]token, len(tokens))
+	for _, t := range tokens {
+		sorted[ends[place(t)]] = t
+		ends[place(t)]++
+	}
+	begin = 0
+	for _, end := range ends {
+		if end-begin > 1 {
+			slices.SortFunc(sorted[begin:end], token.compare)
+		}
+		begin = end
+	}
+	return sorted
+}
+
+func (t token) compare(o token) int {
+	return cmp.Or(cmp.Compare(t.hash, o.hash), cmp.Compare(t.member, o.member))
 }
 
 func (r *ring) addTokens(i int, m Member) {
