@@ -31,7 +31,8 @@ type Config struct {
 	// Fixed at forming.
 	Replication int
 
-	// SuspectAfter is how long a silent peer is given. Default 500 ms.
+	// SuspectAfter is how long a silent peer is given. Default 500 ms. An answer
+	// that takes more than twice as long counts as none.
 	SuspectAfter time.Duration
 	// RequestTimeout bounds a request that brings no bound of its own; one that
 	// does is bounded by that, and by MaxRequestTimeout. Default 5 s.

@@ -11,13 +11,13 @@ import (
 // flapping, leapfrog, exile, rolling restart, power loss.
 var patterns = []source{
 	{"pattern swizzle clog", 12, Range{12 * time.Second, 40 * time.Second}, swizzleClog},
-	{"pattern isolate primary", 15, Range{8 * time.Second, 30 * time.Second}, isolatePrimary},
+	{"pattern isolate primary", 30, Range{6 * time.Second, 24 * time.Second}, isolatePrimary},
 	{"pattern majorities ring", 10, Range{12 * time.Second, 40 * time.Second}, majoritiesRing},
 	{"pattern expire during failover", 12, Range{10 * time.Second, 35 * time.Second}, expireDuringFailover},
 	{"pattern pause beyond session", 10, Range{12 * time.Second, 40 * time.Second}, pauseBeyondSession},
 	{"pattern crash in turn", 20, Range{4 * time.Second, 25 * time.Second}, crashInTurn},
 	{"pattern stranded entries", 75, Range{5 * time.Second, 18 * time.Second}, strandedEntries},
-	{"pattern deposed while asleep", 25, Range{8 * time.Second, 30 * time.Second}, deposedWhileAsleep},
+	{"pattern deposed while asleep", 40, Range{6 * time.Second, 24 * time.Second}, deposedWhileAsleep},
 	{"pattern two primaries", 75, Range{5 * time.Second, 18 * time.Second}, twoPrimaries},
 	{"pattern stalled replicas", 15, Range{8 * time.Second, 30 * time.Second}, stalledReplicas},
 	{"pattern cut while joint", 50, Range{6 * time.Second, 25 * time.Second}, cutWhileJoint},

@@ -286,7 +286,7 @@ var sources = []source{
 	{"pattern exile", 50, Range{3 * time.Second, 15 * time.Second}, exile},
 	{"pattern bridge", 40, Range{5 * time.Second, 20 * time.Second}, bridge},
 	{"layout move", 60, Range{2 * time.Second, 12 * time.Second}, movePartition},
-	{"layout move and crash", 25, Range{6 * time.Second, 30 * time.Second}, moveAndCrash},
+	{"layout move and crash", 45, Range{5 * time.Second, 24 * time.Second}, moveAndCrash},
 	{"zookeeper late", 15, Range{4 * time.Second, 30 * time.Second}, oneNode(ZKLate, Range{})},
 	{"zookeeper isolate", 20, Range{6 * time.Second, 40 * time.Second}, zookeeperServer(ZKIsolate, Range{200 * time.Millisecond, 8 * time.Second})},
 	{"zookeeper wipe", 15, Range{8 * time.Second, 40 * time.Second}, zookeeperServer(ZKWipe, Range{200 * time.Millisecond, 6 * time.Second})},
