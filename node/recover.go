@@ -142,6 +142,9 @@ func (n *Node) recoverReplica(p PartitionID) (*replica, error) {
 	if err := r.recoverLog(); err != nil {
 		return nil, err
 	}
+	if err := r.dropGenerations(); err != nil { // also of a first snapshot that never got whole
+		return nil, err
+	}
 	if promised == nil && state == nil && r.log.lastIndex() == 0 {
 		return nil, nil
 	}
@@ -149,7 +152,7 @@ func (n *Node) recoverReplica(p PartitionID) (*replica, error) {
 	r.promised = max(r.promised, lastEpoch, r.appliedEpoch)
 	r.bootPromised, r.commit = r.promised, r.applied
 	n.observe(Event{Kind: EventPromised, Partition: p, Epoch: r.promised})
-	return r, r.dropGenerations()
+	return r, nil
 }
 
 // recoverLog reads the log and verifies that its entries are whole and

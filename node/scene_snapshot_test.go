@@ -153,3 +153,40 @@ func TestTheSourceSendsItsViewInChunks(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingIsLeftOfASnapshotThatACrashCutShort: also where there was nothing
+// else of the partition. Keys that were deleted meanwhile would be back.
+func TestNothingIsLeftOfASnapshotThatACrashCutShort(t *testing.T) {
+	whole := func(s *scene) {
+		s.from(2, &SnapshotChunk{Epoch: 5, Name: snapshot, Items: []SnapshotItem{{[]byte("b"), 8, nil}}, Last: true})
+		s.wantState("b")
+	}
+	s := newScene(t, disk{asg: led(2, 5)})
+	delete(s.rows, string(promisedKey(0)))
+	s.restart()
+	s.offer2(snapshot)
+	s.chunk2("", "a", false)
+	if len(s.rows) == 0 || s.replica().promised != 0 {
+		t.Fatalf("promised %d before the snapshot is whole", s.replica().promised)
+	}
+	s.restart()
+	s.wantNoState()
+	s.offer2(snapshot)
+	whole(s)
+
+	// What recovery has not seen is cleared before a generation is loaded.
+	s = newScene(t, disk{asg: led(2, 5)})
+	s.rows[string(kvKey(0, 1, []byte("a")))] = encodeValue(7, nil)
+	s.offer2(snapshot)
+	whole(s)
+}
+
+// wantNoState wants no key in any generation, of a replica or of nobody.
+func (s *scene) wantNoState() {
+	s.t.Helper()
+	for key := range s.rows {
+		if len(key) > 10 && key[:2] == "p/" && key[7:10] == "gen" {
+			s.t.Fatalf("%q is left", key)
+		}
+	}
+}

@@ -242,6 +242,9 @@ func (n *Node) onSnapshotChunk(m *Envelope, c *SnapshotChunk) {
 	if m.From == r.known().Primary && r.known().Epoch == i.epoch {
 		r.heard(i.epoch)
 	}
+	if !i.begun {
+		r.clear(i.generation) // whatever an earlier process left there
+	}
 	for _, item := range c.Items {
 		n.putKV(kvKey(r.id, i.generation, item.Key), encodeValue(item.Version, item.Value))
 		i.after = item.Key
@@ -278,7 +281,7 @@ func (r *replica) switchState() {
 	batch := &r.n.turn.batch
 	from, to := logRange(r.id, 0)
 	batch.DeleteRange(from, to)
-	batch.DeleteRange(generationKey(r.id, r.generation), generationKey(r.id, r.generation+1))
+	r.clear(r.generation)
 	r.generation = i.generation
 	r.log.reset(i.name.Index, i.name.Epoch)
 	r.applied, r.appliedEpoch, r.commit = i.name.Index, i.name.Epoch, i.name.Index
@@ -296,8 +299,13 @@ func (r *replica) dropInstall() {
 	}
 	r.install = nil
 	if i.begun {
-		r.n.turn.batch.DeleteRange(generationKey(r.id, i.generation), generationKey(r.id, i.generation+1))
+		r.clear(i.generation)
 	}
+}
+
+// clear deletes a generation that is not the state's.
+func (r *replica) clear(generation uint64) {
+	r.n.turn.batch.DeleteRange(generationKey(r.id, generation), generationKey(r.id, generation+1))
 }
 
 // tickInstall asks again for a chunk that did not come, and gives up on a

@@ -18,8 +18,19 @@ func (s *shrinker) settings() bool {
 			// A default is a word that its own field takes.
 			_ = f.of(&c.Setup).Set(f.of(&calm).String())
 		}
+		c.fitMoves()
 		return c
 	})
+}
+
+// fitMoves lets no move name more nodes than a partition has replicas: more would
+// be a failure of the schedule's own.
+func (s *Schedule) fitMoves() {
+	for i := range s.Steps {
+		if step := &s.Steps[i]; step.Do == Move && len(step.Targets) > s.Setup.Replication {
+			step.Targets = slices.Clone(step.Targets[:s.Setup.Replication])
+		}
+	}
 }
 
 // unusual lists the fields that are not as a header leaves them, but for those
@@ -220,9 +231,9 @@ func roundUp(d, unit time.Duration) time.Duration {
 	return max(d.Round(unit), unit)
 }
 
-// durations are all that the lines name, for changing.
+// durations are the end of the faults and all that the lines name, for changing.
 func (s *Schedule) durations() []*time.Duration {
-	var all []*time.Duration
+	all := []*time.Duration{&s.Setup.Phases.Faults}
 	for i := range s.Steps {
 		step := &s.Steps[i]
 		for _, d := range []*time.Duration{&step.At, &step.After, &step.For, &step.Lag} {

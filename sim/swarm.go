@@ -287,6 +287,7 @@ var sources = []source{
 	{"pattern bridge", 40, Range{5 * time.Second, 20 * time.Second}, bridge},
 	{"layout move", 60, Range{2 * time.Second, 12 * time.Second}, movePartition},
 	{"layout move and crash", 45, Range{5 * time.Second, 24 * time.Second}, moveAndCrash},
+	{"layout move and crash of the new", 30, Range{4 * time.Second, 16 * time.Second}, crashWhileLoading},
 	{"zookeeper late", 15, Range{4 * time.Second, 30 * time.Second}, oneNode(ZKLate, Range{})},
 	{"zookeeper isolate", 20, Range{6 * time.Second, 40 * time.Second}, zookeeperServer(ZKIsolate, Range{200 * time.Millisecond, 8 * time.Second})},
 	{"zookeeper wipe", 15, Range{8 * time.Second, 40 * time.Second}, zookeeperServer(ZKWipe, Range{200 * time.Millisecond, 6 * time.Second})},
@@ -637,6 +638,20 @@ func moveAndCrash(f *source, d *swarm, n uint64, at time.Duration) []Step {
 		Targets: []Target{{Role: Primary, Partition: steps[0].Partition}},
 		For:     f.lasting(d, Range{100 * time.Millisecond, 4 * time.Second}, n),
 	})
+}
+
+// crashWhileLoading moves a partition and restarts its new replicas, once or
+// twice each, while they load what it holds.
+func crashWhileLoading(f *source, d *swarm, n uint64, at time.Duration) []Step {
+	steps := movePartition(f, d, n, at)
+	for i, target := range steps[0].Targets {
+		later := at
+		for k := range f.draw(d, 3, n, 20+i) {
+			later += time.Duration(2+f.draw(d, 200, n, 30+2*i+k)) * time.Millisecond
+			steps = append(steps, Step{At: later, Do: Crash, Targets: []Target{target}, For: 20 * time.Millisecond})
+		}
+	}
+	return steps
 }
 
 func cancelMove(f *source, d *swarm, n uint64, at time.Duration) []Step {
