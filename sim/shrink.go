@@ -64,7 +64,7 @@ func Shrink(failed *Result, o ShrinkOptions) *Result {
 // each line less: some always, more while it is longer than that.
 const (
 	shortFaults, shortCalls = 4, 10
-	fewSeeds, manySeeds     = 12, 12 * 4 * 4
+	fewSeeds, manySeeds     = 12, 12 * 4 * 4 * 4
 )
 
 func (s *shrinker) short() bool {
