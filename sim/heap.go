@@ -12,7 +12,7 @@ var ballast []byte
 
 const (
 	ballastBytes = 32 << 20
-	heapPercent  = 150
+	heapPercent  = 130
 )
 
 // TuneHeap is for programs that do nothing but run simulations: it lets them

@@ -86,6 +86,7 @@ type treeMedium struct {
 	now      tree          // what is seen
 	durable  tree          // what every crash leaves, once
 	hardened []*node.Batch // these are applied to it
+	bytes    int           // of their values
 }
 
 // What a crash leaves is what was seen before, mostly, and nobody looks at it
@@ -95,7 +96,9 @@ type treeMedium struct {
 // are written after them, so they are few.
 const (
 	fewHardened  = 256  // are kept before such an instant is waited for,
-	mostHardened = 1024 // and waited for no longer
+	mostHardened = 1024 // and waited for no longer;
+	fewBytes     = 256 << 10
+	mostBytes    = 1 << 20 // so too with their values
 )
 
 func newTreeMedium() *treeMedium {
@@ -121,11 +124,11 @@ func (m *treeMedium) apply(b *node.Batch, _ bool) error {
 func (m *treeMedium) harden(first, rest []pending) error {
 	m.keep(first)
 	switch {
-	case len(m.hardened) < fewHardened:
+	case len(m.hardened) < fewHardened && m.bytes < fewBytes:
 	case len(rest) == 0:
 		m.durable = m.now.fork()
 		m.forget()
-	case len(m.hardened) >= mostHardened:
+	case len(m.hardened) >= mostHardened || m.bytes >= mostBytes:
 		m.settle()
 	}
 	return nil
@@ -133,7 +136,11 @@ func (m *treeMedium) harden(first, rest []pending) error {
 
 func (m *treeMedium) keep(list []pending) {
 	for i := range list {
-		m.hardened = append(m.hardened, list[i].batch)
+		batch := list[i].batch
+		m.hardened = append(m.hardened, batch)
+		for k := range batch.Ops {
+			m.bytes += len(batch.Ops[k].Value)
+		}
 	}
 }
 
@@ -147,7 +154,7 @@ func (m *treeMedium) settle() {
 
 func (m *treeMedium) forget() {
 	clear(m.hardened)
-	m.hardened = m.hardened[:0]
+	m.hardened, m.bytes = m.hardened[:0], 0
 }
 
 func (m *treeMedium) crash(kept, lost []pending) bool {
