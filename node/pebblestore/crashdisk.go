@@ -27,7 +27,7 @@ type CrashDisk struct {
 	syncs  *valve
 	logs   *logExtents
 	held   int // bytes committed since the store's log was begun
-	waits  int // commits with a done since the valve was last open
+	waits  int // syncs asked of Pebble since the valve was last open
 
 	// flippable are the bytes of each log, as the last loss of power left it,
 	// in which Pebble can tell damage from a torn end.
@@ -115,12 +115,15 @@ func (d *CrashDisk) Commit(b *node.Batch, synced bool) error {
 	}
 	var done func(error)
 	if synced {
-		d.waits++
 		done = func(error) {} // Sync hears of an error too
 	}
 	d.held += size
 	if !d.holds || d.held <= maxHeldBytes {
+		before := store.counts.synced.Load()
 		store.Commit(b, done)
+		if store.counts.synced.Load() > before { // else all was durable, and no sync is on its way
+			d.waits++
+		}
 		return store.failed()
 	}
 	d.syncs.set(true)

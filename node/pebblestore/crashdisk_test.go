@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"dkv/node"
 	"dkv/node/pebblestore"
@@ -167,4 +168,38 @@ func TestCommitsBehindHeldSyncsAreBounded(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A commit of nothing after one that was too large to be held asks Pebble for no
+// sync: the loss of power must not wait for one.
+func TestPowerLossWaitsForNoSyncThatNobodyAskedFor(t *testing.T) {
+	const large = 1 << 20
+	d := pebblestore.NewCrashDisk(true)
+	first := new(node.Batch)
+	first.Put([]byte("k"), make([]byte, large))
+	for _, b := range []*node.Batch{first, new(node.Batch)} {
+		if err := d.Commit(b, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	over := make(chan struct{})
+	go func() {
+		d.PowerLoss(0, 1)
+		close(over)
+	}()
+	select {
+	case <-over:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it waits for ever")
+	}
+	store, err := d.Store()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if value, ok, err := store.Get([]byte("k")); !ok || err != nil || len(value) != large {
+		t.Errorf("%d bytes of what was durable are left: %t, %v", len(value), ok, err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
