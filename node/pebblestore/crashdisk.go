@@ -1,7 +1,9 @@
 package pebblestore
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -205,7 +207,8 @@ const (
 	DamagedTable Damage = iota + 1
 	// DamagedLog is a bit of the newest log, whose contents are in no table
 	// yet, where Pebble can tell damage from a torn end: what was synced behind
-	// it has to say so, a block of the log later.
+	// it has to say so, a block of the log later. Nor is it the one bit of a
+	// chunk's header that makes it the end of a log.
 	DamagedLog
 )
 
@@ -243,10 +246,23 @@ func (d *CrashDisk) Flip(what Damage, seed uint64) bool {
 		if end == 0 || end > int64(len(bytes)) {
 			continue
 		}
-		bytes[random.Int64N(end)] ^= 1 << random.IntN(8)
+		offset, bit := random.Int64N(end), random.IntN(8)
+		if what == DamagedLog && looksLikeTheEnd(bytes[offset:], bit, name) {
+			bit++
+		}
+		bytes[offset] ^= 1 << bit
 		return d.keep(path)
 	}
 	return false
+}
+
+// looksLikeTheEnd says whether, with this bit of the first byte flipped, a chunk of
+// a log names the next log instead of its own. Pebble takes that for the mark
+// that it sets at the end of a log, and looks no further, checksum or not
+// (record.Reader.nextChunk, version 2.1.7).
+func looksLikeTheEnd(from []byte, bit int, name string) bool {
+	number, err := strconv.ParseUint(strings.TrimSuffix(name, ".log"), 10, 64)
+	return err == nil && bit == 0 && number%2 == 0 && len(from) >= 4 && binary.LittleEndian.Uint32(from) == uint32(number)
 }
 
 // keep makes a change of a file's bytes outlast the next loss of power.
