@@ -120,7 +120,9 @@ func (f *faultPlayer) begin(s *Step, hosts []int) (end func()) {
 	case Stop:
 		w.Stop(hosts[0])
 		return func() {
-			w.Crash(hosts[0]) // who has waited for so long kills it
+			if w.State(hosts[0]) == Stopping {
+				w.Crash(hosts[0]) // who has waited for so long kills it
+			}
 			w.Restart(hosts[0])
 		}
 	case Slow:

@@ -108,3 +108,43 @@ func TestLargeValuesAreKept(t *testing.T) {
 		t.Errorf("%d bytes were written last, and %d read", len(written), len(read))
 	}
 }
+
+// A node that came back before its stop was to be over is left alone.
+func TestEndOfAStopKillsNobodyElse(t *testing.T) {
+	s, err := ParseSchedule("nodes 3\nrecovery 50ms\nphases faults=9s core=0s converge=0s\nat 3s stop n1 for 4s\nat 5s restart n1\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRun(s, RunOptions{})
+	if result, err := r.play(); err != nil || len(result.Classes) > 0 || r.world.Incarnation(0) != 2 {
+		t.Errorf("%v, %v; n1 was started %d times, want 2", err, result.Violations, r.world.Incarnation(0))
+	}
+}
+
+// What the header says of clocks and starts is so.
+func TestHeaderSetsDriftAndRecovery(t *testing.T) {
+	for _, c := range []struct {
+		text         string
+		drifts, fast bool // all nodes are back within two seconds
+	}{
+		{"clock-drift 0\nrecovery 60ms", false, true},
+		{"clock-drift 500\nrecovery 24h", true, false},
+	} {
+		s, err := ParseSchedule("nodes 5\nphases faults=6s core=0s converge=0s\n" + c.text + "\nat 3s power-loss for 1s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newRun(s, RunOptions{})
+		if _, err := r.play(); err != nil {
+			t.Fatal(err)
+		}
+		drifts, fast := false, true
+		for h := range s.Setup.Nodes {
+			drifts = drifts || r.world.hosts[h].clock.ppm != 0
+			fast = fast && r.world.Incarnation(h) == 2
+		}
+		if drifts != c.drifts || fast != c.fast {
+			t.Errorf("%q: clocks drift is %t, all were back in 2 s is %t", c.text, drifts, fast)
+		}
+	}
+}

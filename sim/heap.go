@@ -19,7 +19,7 @@ const (
 // gather more garbage before it is collected. Runs are small, a few megabytes,
 // and garbage is most of what they make, so by a percentage of what is alive
 // alone the collector would run every few thousand steps. The floor costs up to
-// 80 MB a process, however many runs share it; bigger worlds pay as before.
+// 75 MB a process, however many runs share it; bigger worlds pay as before.
 // Whoever sets GOGC has it as said there.
 func TuneHeap() {
 	if os.Getenv("GOGC") == "" {
