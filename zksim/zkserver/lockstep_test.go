@@ -66,13 +66,14 @@ func TestLockstepWithRealZooKeeper(t *testing.T) {
 type side struct {
 	addr    string
 	clients [3]*wireClient
-	names   map[int64]string // sessions by the order of their making
-	base    int64            // zxid before the first operation
+	names   map[int64]string       // sessions by the order of their making
+	base    int64                  // zxid before the first operation
+	asked   map[string][]zksim.ACL // by path: the list last asked for, before its expansion
 }
 
 // newSide has a session of nobody, one of u and one of v.
 func newSide(t *rapid.T, addr, root string) *side {
-	s := &side{addr: addr, names: map[int64]string{0: "none"}}
+	s := &side{addr: addr, names: map[int64]string{0: "none"}, asked: map[string][]zksim.ACL{}}
 	for i := range s.clients {
 		s.connect(t, i)
 	}
@@ -157,12 +158,90 @@ func (s *side) take(t *rapid.T, st *step) (shown []string) {
 		shown = append(shown, s.view(outcome{Zxid: o.Zxid, Err: o.Err}))
 		s.reconnect(t, st.client)
 	default:
-		shown = append(shown, s.view(c.ask(st)))
+		o := c.ask(st)
+		s.remember(st, o)
+		sortExpanded(o.ACL, s.asked[st.path])
+		shown = append(shown, s.view(o))
 	}
 	for i, c := range s.clients {
 		shown = append(shown, fmt.Sprintf("told client %d: %v", i, st.inOrder(c.takeEvents())))
 	}
 	return shown
+}
+
+// remember keeps the access lists that a step asked for and got.
+func (s *side) remember(st *step, o outcome) {
+	if o.Err != zksim.OK {
+		return
+	}
+	switch st.kind {
+	case stepWrite:
+		s.rememberOp(&st.op, o.Path)
+	case stepMulti:
+		for i := range o.Ops {
+			if o.Ops[i].Code != -1 { // that of an operation that was not done
+				s.rememberOp(&st.ops[i], o.Ops[i].Path)
+			}
+		}
+	}
+}
+
+func (s *side) rememberOp(op *zksim.Op, created string) {
+	switch op.Code {
+	case zksim.OpCreate, zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL:
+		s.asked[created] = op.ACL
+	case zksim.OpSetACL:
+		s.asked[op.Path] = op.ACL
+	}
+}
+
+// sortExpanded sorts, within a node's access list, the entries that stand for
+// one entry of scheme "auth" in the list asked for. ZooKeeper keeps a
+// connection's identities in a hash set and expands them in its order, which is
+// not specified. All other entries stay where they are.
+func sortExpanded(list, asked []zksim.ACL) {
+	var unique []zksim.ACL // a server drops repeated entries before it expands
+	expanded := 0          // entries of scheme "auth" in unique
+	for _, a := range asked {
+		if slices.Contains(unique, a) {
+			continue
+		}
+		unique = append(unique, a)
+		if a.Scheme == "auth" {
+			expanded++
+		}
+	}
+	plain := len(unique) - expanded
+	if expanded == 0 || len(list) < plain || (len(list)-plain)%expanded != 0 {
+		return // nothing to sort, or a list that cannot come from this request: the comparison shows it
+	}
+	identities := (len(list) - plain) / expanded
+	at := 0
+	for _, a := range unique {
+		if a.Scheme != "auth" {
+			at++
+			continue
+		}
+		slices.SortFunc(list[at:at+identities], func(a, b zksim.ACL) int { return cmp.Compare(a.ID, b.ID) })
+		at += identities
+	}
+}
+
+// TestSortExpanded sorts only what stands for one entry of scheme "auth".
+func TestSortExpanded(t *testing.T) {
+	u, v := zksim.ACL{Perms: 31, Scheme: "digest", ID: "u"}, zksim.ACL{Perms: 31, Scheme: "digest", ID: "v"}
+	auth := zksim.ACL{Perms: 31, Scheme: "auth"}
+	for name, c := range map[string]struct{ asked, list, want []zksim.ACL }{
+		"one":        {[]zksim.ACL{auth}, []zksim.ACL{v, u}, []zksim.ACL{u, v}},
+		"repeated":   {[]zksim.ACL{auth, auth}, []zksim.ACL{v, u}, []zksim.ACL{u, v}},
+		"between":    {[]zksim.ACL{v, auth, u}, []zksim.ACL{v, v, u, u}, []zksim.ACL{v, u, v, u}},
+		"none":       {[]zksim.ACL{v, u}, []zksim.ACL{v, u}, []zksim.ACL{v, u}},
+		"impossible": {[]zksim.ACL{v, auth}, nil, nil},
+	} {
+		if sortExpanded(c.list, c.asked); !slices.Equal(c.list, c.want) {
+			t.Errorf("%s: %v, want %v", name, c.list, c.want)
+		}
+	}
 }
 
 // ask is a step of one request.
