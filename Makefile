@@ -40,9 +40,9 @@ bench: bin/dkv ## measure a cluster on this machine (ARGS="--clients 64" and oth
 fuzz: ## fuzz every decoder for FUZZTIME=10s each
 	@scripts/fuzz.sh $(FUZZTIME)
 
-lint: ## check form, arrows and bans in seconds, and that it all compiles for macOS
+lint: ## check form, imports and bans in seconds, and that everything compiles for macOS
 	go vet ./...
-	go test -count=1 .
+	go test -count=1 ./internal/tidy
 	GOOS=darwin GOARCH=arm64 go vet ./...
 
 clean: ## remove what was built (a cluster's data stays)

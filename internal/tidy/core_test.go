@@ -1,4 +1,4 @@
-package dkv
+package tidy
 
 import (
 	"errors"
@@ -18,15 +18,15 @@ import (
 	"sync"
 )
 
-// coreRooms run in the simulator: one goroutine, virtual time, and the same
-// seed gives the same run. So do the examples of other systems. Their tests, and
-// node/envtest, which only tests import, may do what they like.
-var coreRooms = []string{"node", "node/ring", "node/layout", "sim", "netsim", "zksim"}
+// corePackages run in the simulator: with one goroutine, in virtual time, and the
+// same seed gives the same run. So do the examples of other systems. These rules
+// do not apply to their tests and to node/envtest, which only tests import.
+var corePackages = []string{"node", "node/ring", "node/layout", "sim", "netsim", "zksim"}
 
-// examples is where the rooms of other systems begin.
+// examples is the directory of the examples of other systems.
 const examples = "sim/examples/"
 
-// A ban is an import that the core may not have, but for one room.
+// A ban is an import that no core package may have, except for one package.
 type ban struct{ path, why, but string }
 
 var coreBans = []ban{
@@ -35,7 +35,7 @@ var coreBans = []ban{
 	{"context", "it carries a clock and a channel", ""},
 	{"net", "the network is a door", ""},
 	{"os/exec", "nothing here starts a process", ""},
-	{"os/signal", "nothing here is interrupted", ""},
+	{"os/signal", "nothing here handles signals", ""},
 	{"os", "files are behind a door", "sim"}, // sim writes reports
 	{"syscall", "the machine is behind the doors", ""},
 	{"math/rand", "randomness is passed in", ""},
@@ -46,9 +46,9 @@ var coreBans = []ban{
 	{"log/slog", "the core observes, it does not log", ""},
 }
 
-// coreModules are the other people's packages that the core may use: those
-// without goroutines, clocks and randomness of their own. The simulator may
-// also put Pebble under its disks.
+// coreModules are the third-party modules that the core may use: they have no
+// goroutines, clocks and randomness of their own. The simulator may also run
+// Pebble on its simulated disks.
 var coreModules = []ban{
 	{path: "github.com/cespare/xxhash/v2"},
 	{path: "github.com/cockroachdb/pebble/v2", but: "sim"},
@@ -57,25 +57,26 @@ var coreModules = []ban{
 // clockFuncs ask for the time of this machine, or wait for it.
 var clockFuncs = []string{"Now", "Since", "Until", "Sleep", "After", "NewTimer", "Tick", "NewTicker", "AfterFunc"}
 
-// mapWalks are functions that go through a map in its random order.
+// mapWalks are functions that visit a map in its random order.
 var mapWalks = map[string][]string{
 	"maps":    {"Keys", "Values", "All", "DeleteFunc"},
 	"reflect": {"MapKeys", "MapRange", "Seq", "Seq2"},
 }
 
-// orderFree marks a walk through a map whose order has no effect; the reason
+// orderFree marks a walk over a map whose order has no effect; the reason
 // follows it. It stands on the line of the walk or on the line before.
 const orderFree = "// order-free:"
 
-// checkCore: no goroutines, channels, locks, clocks or chance in the core, and
-// no walk through a map but where its order is said to have no effect.
-func checkCore(h *house) (problems []string) {
-	for _, r := range h.rooms {
-		if !slices.Contains(coreRooms, r.path) && !strings.HasPrefix(r.path, examples) {
+// checkCore: the core has no goroutines, channels, locks, clocks or randomness
+// of its own, and walks over a map only where a comment says why the order has no
+// effect.
+func checkCore(tr *tree) (problems []string) {
+	for _, d := range tr.directories {
+		if !slices.Contains(corePackages, d.path) && !strings.HasPrefix(d.path, examples) {
 			continue
 		}
-		c := &coreCheck{house: h, room: r, excused: map[string]bool{}}
-		for _, file := range r.code() {
+		c := &coreCheck{tree: tr, dir: d, excused: map[string]bool{}}
+		for _, file := range d.code() {
 			c.imports(file)
 			c.constraints(file)
 			c.readExcuses(file)
@@ -88,51 +89,51 @@ func checkCore(h *house) (problems []string) {
 	return problems
 }
 
-// A coreCheck looks at one room.
+// A coreCheck checks one package.
 type coreCheck struct {
-	*house
-	room     *room
+	*tree
+	dir      *directory
 	info     types.Info
-	excused  map[string]bool // place of an order-free comment, and whether a walk needs it
+	excused  map[string]bool // by the place of an order-free comment: whether a walk needs it
 	problems []string
 }
 
 func (c *coreCheck) addf(pos token.Pos, format string, args ...any) {
-	c.problems = append(c.problems, fmt.Sprintf("%s: %s: %s", c.at(pos), c.room.path, fmt.Sprintf(format, args...)))
+	c.problems = append(c.problems, fmt.Sprintf("%s: %s: %s", c.at(pos), c.dir.path, fmt.Sprintf(format, args...)))
 }
 
 func (c *coreCheck) imports(file *source) {
 	for _, spec := range file.ast.Imports {
 		p := imported(spec)
 		for _, b := range coreBans {
-			if p == b.path && b.but != c.room.path {
+			if p == b.path && b.but != c.dir.path {
 				c.addf(spec.Pos(), "the core does not import %s: %s", p, b.why)
 			}
 		}
 		first, _, _ := strings.Cut(p, "/")
 		if strings.Contains(first, ".") && !slices.ContainsFunc(coreModules, func(m ban) bool {
-			return within(p, []string{m.path}) && (m.but == "" || m.but == c.room.path)
+			return within(p, []string{m.path}) && (m.but == "" || m.but == c.dir.path)
 		}) {
-			c.addf(spec.Pos(), "the core does not import %s: what it does with goroutines, clocks and chance nobody here controls", p)
+			c.addf(spec.Pos(), "the core does not import %s: its goroutines, clocks and randomness are beyond our control", p)
 		}
 	}
 }
 
-// machines between which every build constraint in use tells.
+// machines differ in everything that a build constraint here could test.
 var machines = []build.Context{
 	{GOOS: "linux", GOARCH: "amd64", Compiler: "gc"},
 	{GOOS: "darwin", GOARCH: "arm64", Compiler: "gc"},
 	{GOOS: "windows", GOARCH: "386", Compiler: "gc"},
 }
 
-// constraints: a file that some machines leave out is one that this test might
-// not see.
+// constraints reports files that are not built on all machines: this test might
+// not see them.
 func (c *coreCheck) constraints(file *source) {
 	name := path.Base(file.name)
 	for _, m := range machines {
 		m.OpenFile = func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("package p\n")), nil }
 		if match, err := m.MatchFile("/", name); err != nil || !match {
-			c.addf(file.ast.Package, "%s is built on some machines only: the core is the same on all", name)
+			c.addf(file.ast.Package, "%s is built on some machines only: the core is the same on all of them", name)
 			return
 		}
 	}
@@ -180,13 +181,13 @@ func (c *coreCheck) readExcuses(file *source) {
 func (c *coreCheck) unusedExcuses() {
 	for place, used := range c.excused {
 		if !used {
-			c.problems = append(c.problems, fmt.Sprintf("%s: %s: %q where no map is walked", place, c.room.path, orderFree))
+			c.problems = append(c.problems, fmt.Sprintf("%s: %s: %q without a walk over a map", place, c.dir.path, orderFree))
 		}
 	}
 	slices.Sort(c.problems)
 }
 
-// excuse reports whether the walk at pos is said to be free of order.
+// excuse reports whether a comment says that the walk at pos is order-free.
 func (c *coreCheck) excuse(pos token.Pos) bool {
 	p := c.fset.Position(pos)
 	for _, line := range []int{p.Line, p.Line - 1} {
@@ -199,8 +200,8 @@ func (c *coreCheck) excuse(pos token.Pos) bool {
 	return false
 }
 
-// types finds what only the types tell: walks through maps, ranges over
-// channels, and the clock under whatever name.
+// types finds what takes type information: walks over maps, ranges over
+// channels, and uses of the clock under any name.
 func (c *coreCheck) types() {
 	imports, err := compiled()
 	if err != nil {
@@ -211,14 +212,14 @@ func (c *coreCheck) types() {
 	config := types.Config{
 		Importer: imports,
 		Error: func(err error) {
-			c.problems = append(c.problems, fmt.Sprintf("%s does not compile: %v", c.room.path, err))
+			c.problems = append(c.problems, fmt.Sprintf("%s does not compile: %v", c.dir.path, err))
 		},
 	}
 	var files []*ast.File
-	for _, file := range c.room.code() {
+	for _, file := range c.dir.code() {
 		files = append(files, file.ast)
 	}
-	_, _ = config.Check(module+"/"+c.room.path, c.fset, files, &c.info) // its errors went to Error
+	_, _ = config.Check(c.module+"/"+c.dir.path, c.fset, files, &c.info) // its errors went to Error
 	for _, file := range files {
 		ast.PreorderStack(file, nil, func(n ast.Node, stack []ast.Node) bool {
 			switch n := n.(type) {
@@ -235,7 +236,7 @@ func (c *coreCheck) types() {
 func (c *coreCheck) rangeOver(loop *ast.RangeStmt) {
 	t := c.info.TypeOf(loop.X)
 	if t == nil {
-		return // it did not compile, which was said
+		return // it does not compile, which was reported
 	}
 	switch {
 	case is[*types.Map](t):
@@ -274,7 +275,7 @@ func is[T types.Type](t types.Type) bool {
 	return false
 }
 
-// use looks at one use of a name that a package exports.
+// use checks one use of a name that a package exports.
 func (c *coreCheck) use(name *ast.Ident, stack []ast.Node) {
 	f, ok := c.info.Uses[name].(*types.Func)
 	if !ok || f.Pkg() == nil {
@@ -289,8 +290,8 @@ func (c *coreCheck) use(name *ast.Ident, stack []ast.Node) {
 	}
 }
 
-// sorted reports whether the name at the end of the stack is called, and what
-// it yields is at once sorted: the stack ends in slices.Sorted*(maps.Keys(…)).
+// sorted reports whether the name at the end of the stack is called and its
+// result sorted at once: the stack ends in slices.Sorted*(maps.Keys(…)).
 func (c *coreCheck) sorted(stack []ast.Node) bool {
 	if n := len(stack); n >= 3 {
 		outer, ok := stack[n-3].(*ast.CallExpr)
@@ -307,18 +308,19 @@ func (c *coreCheck) sorted(stack []ast.Node) bool {
 	return false
 }
 
-// compiled imports what the core imports in its compiled form, which the go
-// command makes where it is missing. What the proofs import is there too.
+// compiled returns an importer of what the core and the proofs import. It reads
+// compiled packages, which the go command builds where they are missing.
 var compiled = sync.OnceValues(func() (types.Importer, error) {
 	args := []string{"list", "-e", "-export", "-deps", "-f", "{{.ImportPath}} {{.Export}}",
 		"maps", "reflect", "slices", "time", "github.com/cespare/xxhash/v2"}
 	for _, b := range coreBans {
 		args = append(args, b.path)
 	}
-	for _, room := range coreRooms {
-		args = append(args, "./"+room)
+	for _, pkg := range corePackages {
+		args = append(args, "./"+pkg)
 	}
 	cmd := exec.Command("go", args...)
+	cmd.Dir = root
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
