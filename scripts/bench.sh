@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures a fresh cluster of five nodes on this machine, on ports of its own:
 # scripts/bench.sh [FLAGS OF dkv bench]. BENCH_PORT moves the ports. Then, with
-# the cluster gone, zkserver beside Apache's server and the tree of zksim alone,
+# the cluster gone, zkserver beside Apache's server and the tree alone,
 # how long the check of histories takes, and the simulator: seeds and nodes of a
 # core, and where the time of a seed goes.
 set -euo pipefail
@@ -37,7 +37,7 @@ finish
 cluster=
 printf '\n== ZooKeeper: a client of go-zookeeper at each server in turn, nothing synced; the tree alone\n'
 go test ./zksim/zkserver -run='^$' -bench='^Benchmark(Set|Get)$' -benchtime=2s | grep '^Benchmark'
-go test ./zksim -run='^$' -bench='^BenchmarkTree$/^mix$|^BenchmarkOperations$' | grep '^Benchmark'
+go test ./zksim/zktree ./zksim -run='^$' -bench='^BenchmarkTree$/^mix$|^BenchmarkOperations$' | grep '^Benchmark'
 printf '\n== linearizability\n'
 go test ./cmd/dkvsim -count=1 -v -run='^TestFigures$' -args -figures | grep -v '^=== \|^--- PASS\|^PASS\|^ok'
 printf '\n== simulator, one core: seeds of five nodes and 60 virtual seconds; clusters of 5, 15 and 50 nodes; the profile of the seeds\n'

@@ -8,6 +8,7 @@ import (
 	"dkv/node"
 	"dkv/node/envtest"
 	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // puppet is a process whose every event is the test's.
@@ -160,7 +161,7 @@ func (h zkWorld) Heal(n int) { h.world.HealZooKeeper(n) }
 type silent struct{}
 
 func (silent) SessionEvent(zksim.SessionState) {}
-func (silent) WatchEvent(zksim.Event)          {}
+func (silent) WatchEvent(zktree.Event)         {}
 
 // conformanceConfigs are worlds that differ in all that a door must not show.
 func conformanceConfigs() map[string]Config {

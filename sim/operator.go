@@ -6,6 +6,7 @@ import (
 	"dkv/node"
 	"dkv/node/layout"
 	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // operator is an outside hand: somebody with a ZooKeeper client of his own who
@@ -54,7 +55,7 @@ func newOperator(w *World) *operator {
 // peek is the layout as the leader has it, decoded once a version.
 func (o *operator) peek() *layout.Layout {
 	data, stat, code := o.world.zookeeper.Peek(o.path)
-	if code != zksim.OK {
+	if code != zktree.OK {
 		return nil
 	}
 	if o.copy == nil || stat.Version != o.copyVersion || stat.Czxid != o.copyCzxid {
@@ -103,7 +104,7 @@ func (o *operator) try() {
 	o.client.Get(o.path, false, o.onRead)
 }
 
-func (o *operator) onRead(data []byte, stat zksim.Stat, err error) {
+func (o *operator) onRead(data []byte, stat zktree.Stat, err error) {
 	if o.took { // the set before, whose answer was lost
 		o.end()
 		return
@@ -144,7 +145,7 @@ func (w *wish) judge(l *layout.Layout) (*layout.Layout, bool) {
 	return applied.Layout, len(applied.Steps) == 1
 }
 
-func (o *operator) onSet(_ zksim.Stat, err error) {
+func (o *operator) onSet(_ zktree.Stat, err error) {
 	if err == nil {
 		o.end()
 		return
@@ -168,8 +169,8 @@ func (o *operator) end() {
 
 // onCommit sees what ZooKeeper does, so that the operator knows what became of
 // a set whose answer it did not get.
-func (o *operator) onCommit(txn *zksim.Txn, r *zksim.Result) {
-	if o.client == nil || txn.Session != o.client.Session() || txn.Code != zksim.OpSetData || r.Err != zksim.OK {
+func (o *operator) onCommit(txn *zktree.Txn, r *zktree.Result) {
+	if o.client == nil || txn.Session != o.client.Session() || txn.Code != zktree.OpSetData || r.Err != zktree.OK {
 		return
 	}
 	o.took = true
@@ -188,4 +189,4 @@ func (o *operator) SessionEvent(state zksim.SessionState) {
 }
 
 // WatchEvent is never called: the operator watches nothing.
-func (o *operator) WatchEvent(zksim.Event) {}
+func (o *operator) WatchEvent(zktree.Event) {}

@@ -11,6 +11,7 @@ import (
 	"dkv/netsim"
 	"dkv/node"
 	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // RunOptions are what does not change a run.
@@ -262,7 +263,7 @@ func livePath(name string) string { return "/dkv/" + clusterName + "/live/" + na
 // registeredBy is the session that holds a host's live/<id>; 0: there is none.
 func (r *run) registeredBy(host int) int64 {
 	_, stat, code := r.world.zookeeper.Peek(livePath(HostName(host)))
-	if code != zksim.OK {
+	if code != zktree.OK {
 		return 0
 	}
 	return stat.EphemeralOwner
@@ -278,7 +279,7 @@ func (r *run) checkFormed() {
 	for _, m := range l.Members() {
 		data, _, code := r.world.zookeeper.Peek(livePath(string(m.Node)))
 		switch {
-		case code != zksim.OK:
+		case code != zktree.OK:
 			r.verdict.broken(Invariant, "the cluster was formed with %s, which was not registered at that instant", m.Node)
 		case !bytes.Contains(data, []byte(m.Store)):
 			r.verdict.broken(Invariant, "the cluster was formed with disk %s of %s, which had registered with another one", m.Store, m.Node)
@@ -307,11 +308,11 @@ func (r *run) restartSoon(host int) {
 }
 
 // onZKCommit hands every change of the layout's znode to the invariants.
-func (r *run) onZKCommit(txn *zksim.Txn, result *zksim.Result) {
-	if result.Failed || result.Err != zksim.OK {
+func (r *run) onZKCommit(txn *zktree.Txn, result *zktree.Result) {
+	if result.Failed || result.Err != zktree.OK {
 		return
 	}
-	if txn.Code != zksim.OpMulti {
+	if txn.Code != zktree.OpMulti {
 		r.onZKOp(&txn.Op, result.Stat.Version)
 		return
 	}
@@ -320,18 +321,18 @@ func (r *run) onZKCommit(txn *zksim.Txn, result *zksim.Result) {
 	}
 }
 
-func (r *run) onZKOp(op *zksim.Op, version int32) {
+func (r *run) onZKOp(op *zktree.Op, version int32) {
 	if op.Path != "/dkv/"+clusterName+"/layout" {
 		return
 	}
 	switch op.Code {
-	case zksim.OpCreate, zksim.OpCreate2, zksim.OpSetData:
+	case zktree.OpCreate, zktree.OpCreate2, zktree.OpSetData:
 		r.note("layout %d: %s", version, op.Data)
 		r.invariants.onLayout(op.Data, version, func(id node.NodeID) int { return r.world.hostNamed(string(id)) })
-		if op.Code != zksim.OpSetData {
+		if op.Code != zktree.OpSetData {
 			r.checkFormed()
 		}
-	case zksim.OpDelete:
+	case zktree.OpDelete:
 		r.invariants.onLayoutGone()
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"dkv/node"
 	"dkv/node/layout"
 	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // Config describes a world. The zero value of a field means its default.
@@ -62,7 +63,7 @@ type Config struct {
 	// OnHost hears of the lives of processes.
 	OnHost func(host int, change HostChange)
 	// OnZKCommit hears of every transaction that ZooKeeper's leader commits.
-	OnZKCommit func(txn *zksim.Txn, r *zksim.Result)
+	OnZKCommit func(txn *zktree.Txn, r *zktree.Result)
 
 	// Steps, if not nil, gets a line for each step.
 	Steps io.Writer
@@ -322,7 +323,7 @@ func New(cfg Config) (*World, error) {
 		return nil, err
 	}
 	zk := cfg.ZooKeeper
-	zk.OnCommit = func(txn *zksim.Txn, r *zksim.Result) {
+	zk.OnCommit = func(txn *zktree.Txn, r *zktree.Result) {
 		w.operator.onCommit(txn, r)
 		if cfg.OnZKCommit != nil {
 			cfg.OnZKCommit(txn, r)

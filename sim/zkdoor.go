@@ -6,10 +6,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"dkv/node"
 	"dkv/zksim"
-
-	"github.com/cespare/xxhash/v2"
+	"dkv/zksim/zktree"
 )
 
 // DoorView is in which ways, beyond those of zksim, sessions show what the
@@ -96,10 +97,10 @@ func (s *session) Get(path string, watch bool, done func([]byte, node.Stat, erro
 	c.send = func() {
 		var armed error
 		if watch {
-			s.client.Exists(path, true, func(_ zksim.Stat, err error) { armed = err })
+			s.client.Exists(path, true, func(_ zktree.Stat, err error) { armed = err })
 		}
-		s.client.Get(path, watch, func(data []byte, stat zksim.Stat, err error) {
-			if errors.Is(err, zksim.ErrNoNode) && watch && armed != nil && !errors.Is(armed, zksim.ErrNoNode) {
+		s.client.Get(path, watch, func(data []byte, stat zktree.Stat, err error) {
+			if errors.Is(err, zktree.ErrNoNode) && watch && armed != nil && !errors.Is(armed, zktree.ErrNoNode) {
 				err = armed // missing, and no watch tells of its creation
 			}
 			s.settle(c, err, func(err error) { done(data, statOf(stat), err) })
@@ -112,7 +113,7 @@ func (s *session) Get(path string, watch bool, done func([]byte, node.Stat, erro
 func (s *session) Children(path string, watch bool, done func([]string, error)) {
 	c := &zkCall{about: path, fail: func(err error) { done(nil, err) }}
 	c.send = func() {
-		s.client.Children(path, watch, func(names []string, _ zksim.Stat, err error) {
+		s.client.Children(path, watch, func(names []string, _ zktree.Stat, err error) {
 			slices.Sort(names)
 			s.settle(c, err, func(err error) { done(names, err) })
 		})
@@ -122,15 +123,15 @@ func (s *session) Children(path string, watch bool, done func([]string, error)) 
 
 // Multi makes all the changes or none.
 func (s *session) Multi(ops []node.Op, done func(error)) {
-	list := make([]zksim.Op, len(ops))
+	list := make([]zktree.Op, len(ops))
 	for i, op := range ops {
 		list[i] = opOf(op)
 	}
 	c := &zkCall{about: "multi", fail: done}
 	c.send = func() {
-		s.client.Multi(list, func(results []zksim.OpResult, err error) {
+		s.client.Multi(list, func(results []zktree.OpResult, err error) {
 			for i := range results {
-				if e := results[i].Err; e != zksim.OK && e != zksim.ErrRuntimeInconsistency {
+				if e := results[i].Err; e != zktree.OK && e != zktree.ErrRuntimeInconsistency {
 					s.settle(c, e, func(err error) { done(&node.OpError{Op: i, Err: err}) })
 					return
 				}
@@ -152,7 +153,7 @@ func (s *session) Close(done func()) {
 		return
 	}
 	s.closed = true
-	s.failUnsent(zksim.ErrClosing)
+	s.failUnsent(zktree.ErrClosing)
 	s.client.Close(func() { s.post(KindAnswer, 0, done) })
 }
 
@@ -194,7 +195,7 @@ func (s *session) SessionEvent(state zksim.SessionState) {
 	}
 	s.tell(node.SessionEvent{Kind: kind})
 	if s.expired {
-		s.failUnsent(zksim.ErrSessionExpired)
+		s.failUnsent(zktree.ErrSessionExpired)
 	}
 	s.sendNext()
 }
@@ -231,13 +232,13 @@ func (s *session) onDisconnected() {
 		s.world.count(faultDoorWatchdog)
 		s.expired = true
 		s.tell(node.SessionEvent{Kind: node.EventExpired})
-		s.failUnsent(zksim.ErrSessionExpired)
+		s.failUnsent(zktree.ErrSessionExpired)
 		s.client.Close(nil)
 	})
 }
 
 // WatchEvent tells the node that a watch fired.
-func (s *session) WatchEvent(e zksim.Event) {
+func (s *session) WatchEvent(e zktree.Event) {
 	if s.over() {
 		return
 	}
@@ -271,7 +272,7 @@ func (s *session) make(c *zkCall) {
 	s.calls = append(s.calls, c)
 	if s.over() {
 		c.send = nil
-		s.settle(c, zksim.ErrClosing, c.fail)
+		s.settle(c, zktree.ErrClosing, c.fail)
 		return
 	}
 	if s.view.Deadlines {
@@ -318,7 +319,7 @@ func (s *session) unsent(c *zkCall) {
 	if c.send != nil && !s.sendable() {
 		c.send = nil
 		s.world.count(faultDoorUnsent)
-		s.settle(c, zksim.ErrNoServer, c.fail)
+		s.settle(c, zktree.ErrNoServer, c.fail)
 	}
 }
 
@@ -333,10 +334,10 @@ func (s *session) late(c *zkCall) {
 		s.client.Cut()
 	}
 	c.send = nil
-	s.settle(c, zksim.ErrConnectionLoss, c.fail)
+	s.settle(c, zktree.ErrConnectionLoss, c.fail)
 }
 
-func (s *session) failUnsent(code zksim.Code) {
+func (s *session) failUnsent(code zktree.Code) {
 	for _, c := range slices.Clone(s.calls) {
 		if c.send != nil {
 			c.send = nil
@@ -351,7 +352,7 @@ func (s *session) settle(c *zkCall, err error, done func(error)) {
 	if c.answer != nil {
 		return
 	}
-	code := zksim.OK
+	code := zktree.OK
 	if err != nil && !errors.As(err, &code) {
 		panic(fmt.Sprintf("sim: ZooKeeper answered %v", err))
 	}
@@ -397,43 +398,43 @@ func (s *session) post(kind Kind, payload uint64, fn func()) {
 
 // errorOf maps a code of ZooKeeper's to what a Session may answer. What never
 // went out is unknown too, as it is with the real client, which can't tell.
-func errorOf(code zksim.Code) error {
+func errorOf(code zktree.Code) error {
 	switch code {
-	case zksim.OK:
+	case zktree.OK:
 		return nil
-	case zksim.ErrNoNode:
+	case zktree.ErrNoNode:
 		return node.ErrNoNode
-	case zksim.ErrNodeExists:
+	case zktree.ErrNodeExists:
 		return node.ErrNodeExists
-	case zksim.ErrBadVersion:
+	case zktree.ErrBadVersion:
 		return node.ErrBadVersion
-	case zksim.ErrNotEmpty:
+	case zktree.ErrNotEmpty:
 		return node.ErrNotEmpty
-	case zksim.ErrConnectionLoss, zksim.ErrNoServer, zksim.ErrSessionMoved:
+	case zktree.ErrConnectionLoss, zktree.ErrNoServer, zktree.ErrSessionMoved:
 		return node.ErrUnknownOutcome
-	case zksim.ErrSessionExpired, zksim.ErrClosing:
+	case zktree.ErrSessionExpired, zktree.ErrClosing:
 		return node.ErrSessionOver
 	}
 	return fmt.Errorf("not done: %w", code)
 }
 
-func statOf(s zksim.Stat) node.Stat {
+func statOf(s zktree.Stat) node.Stat {
 	return node.Stat{Version: s.Version, EphemeralOwner: s.EphemeralOwner, Czxid: s.Czxid}
 }
 
-func opOf(op node.Op) zksim.Op {
-	o := zksim.Op{Path: op.Path, Data: op.Data, Version: op.Version}
+func opOf(op node.Op) zktree.Op {
+	o := zktree.Op{Path: op.Path, Data: op.Data, Version: op.Version}
 	switch op.Kind {
 	case node.OpCreate:
-		o.Code = zksim.OpCreate
+		o.Code = zktree.OpCreate
 	case node.OpCreateEphemeral:
-		o.Code, o.Flags = zksim.OpCreate, zksim.Ephemeral
+		o.Code, o.Flags = zktree.OpCreate, zktree.Ephemeral
 	case node.OpSet:
-		o.Code = zksim.OpSetData
+		o.Code = zktree.OpSetData
 	case node.OpDelete:
-		o.Code = zksim.OpDelete
+		o.Code = zktree.OpDelete
 	case node.OpCheck:
-		o.Code = zksim.OpCheck
+		o.Code = zktree.OpCheck
 	default:
 		panic(fmt.Sprintf("sim: a multi with an operation of kind %d", op.Kind))
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"dkv/node"
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // zkScript is a puppet with a session, and what came of its calls.
@@ -142,7 +142,7 @@ func TestSessionClosedBeforeItsEventTellsNothing(t *testing.T) {
 	s := newZKScript(t)
 	n := len(s.events)
 	s.Do(func() {
-		s.session.(*session).WatchEvent(zksim.Event{Path: "/a"}) // waits for its turn
+		s.session.(*session).WatchEvent(zktree.Event{Path: "/a"}) // waits for its turn
 		s.session.Close(nil)
 	})
 	s.world.RunUntil(s.world.Now() + time.Second)
@@ -168,7 +168,7 @@ func TestSessionSurvivesItsProcess(t *testing.T) {
 	if answered || len(s.events) != events {
 		t.Error("a dead process was called back")
 	}
-	if _, _, code := s.world.ZooKeeper().Peek("/me"); code != zksim.ErrNoNode {
+	if _, _, code := s.world.ZooKeeper().Peek("/me"); code != zktree.ErrNoNode {
 		t.Errorf("the ephemeral of a dead process: %v", code)
 	}
 }
@@ -180,7 +180,7 @@ func TestLostRepliesAreUnknown(t *testing.T) {
 		if err := s.multi(node.Op{Kind: node.OpCreate, Path: "/x"}); !errors.Is(err, node.ErrUnknownOutcome) {
 			t.Errorf("lost, after the effect: %t: %v", after, err)
 		}
-		if _, _, code := s.world.ZooKeeper().Peek("/x"); (code == zksim.OK) != after {
+		if _, _, code := s.world.ZooKeeper().Peek("/x"); (code == zktree.OK) != after {
 			t.Errorf("lost, after the effect: %t: the znode: %v", after, code)
 		}
 	}

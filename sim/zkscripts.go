@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // Scripts are sessions that use of ZooKeeper what nodes don't: sequences, second
@@ -82,13 +83,13 @@ func (z *zkScripts) audit() []string {
 		}
 	}
 	_, stat, code := zk.Peek(scriptLedger)
-	if sets := int(stat.Version); code == zksim.OK && (sets < z.acked || sets > z.acked+z.unknown) || code != zksim.OK && z.acked > 0 {
+	if sets := int(stat.Version); code == zktree.OK && (sets < z.acked || sets > z.acked+z.unknown) || code != zktree.OK && z.acked > 0 {
 		wrong = append(wrong, fmt.Sprintf("the ledger was set %d times (%v), answered were %d sets and unknown %d", stat.Version, code, z.acked, z.unknown))
 	}
 	missing := make([]string, 0)
 	// order-free: sorted below
 	for path := range z.queued {
-		if _, _, code := zk.Peek(path); code != zksim.OK {
+		if _, _, code := zk.Peek(path); code != zktree.OK {
 			missing = append(missing, path)
 		}
 	}
@@ -152,14 +153,14 @@ func (s *scriptHost) SessionEvent(state zksim.SessionState) {
 
 // WatchEvent wakes one that waited for it: it goes to another server, which may
 // not know of the change yet.
-func (s *scriptHost) WatchEvent(e zksim.Event) {
+func (s *scriptHost) WatchEvent(e zktree.Event) {
 	if !s.sleepy {
 		return
 	}
 	s.sleepy = false
 	s.client.Cut()
 	s.scripts.world.After(time.Millisecond, func() {
-		s.client.Get(e.Path, false, func([]byte, zksim.Stat, error) {})
+		s.client.Get(e.Path, false, func([]byte, zktree.Stat, error) {})
 	})
 }
 
@@ -230,7 +231,7 @@ func (s *scriptHost) act() {
 }
 
 // lost says whether an outcome is unknown.
-func lost(err error) bool { return errors.Is(err, zksim.ErrConnectionLoss) }
+func lost(err error) bool { return errors.Is(err, zktree.ErrConnectionLoss) }
 
 // useLock follows the lock recipe: a sequential ephemeral, and who has the
 // lowest has the lock. After a lost reply it makes another one, and deletes
@@ -241,7 +242,7 @@ func (s *scriptHost) useLock() {
 		s.lock = ""
 		return
 	}
-	s.client.Create(scriptLocks+"/n-", []byte(s.name), zksim.Ephemeral|zksim.Sequential, func(r zksim.CreateResult, err error) {
+	s.client.Create(scriptLocks+"/n-", []byte(s.name), zktree.Ephemeral|zktree.Sequential, func(r zksim.CreateResult, err error) {
 		switch {
 		case lost(err):
 			s.lockLost = true
@@ -253,7 +254,7 @@ func (s *scriptHost) useLock() {
 }
 
 func (s *scriptHost) listLocks() {
-	s.client.Children(scriptLocks, true, func(names []string, _ zksim.Stat, err error) {
+	s.client.Children(scriptLocks, true, func(names []string, _ zktree.Stat, err error) {
 		if err != nil || !s.lockLost {
 			return
 		}
@@ -263,7 +264,7 @@ func (s *scriptHost) listLocks() {
 			if path == s.lock {
 				continue
 			}
-			s.client.Get(path, false, func(_ []byte, stat zksim.Stat, err error) {
+			s.client.Get(path, false, func(_ []byte, stat zktree.Stat, err error) {
 				if err == nil && stat.EphemeralOwner == s.client.Session() {
 					s.client.Delete(path, -1, func(error) {})
 				}
@@ -275,14 +276,14 @@ func (s *scriptHost) listLocks() {
 func (s *scriptHost) useQueue() {
 	z := s.scripts
 	if s.draws.below(2) == 0 {
-		s.client.Create(scriptQueue+"/q-", []byte(s.name), zksim.Sequential, func(r zksim.CreateResult, err error) {
+		s.client.Create(scriptQueue+"/q-", []byte(s.name), zktree.Sequential, func(r zksim.CreateResult, err error) {
 			if _, taken := z.taken[r.Path]; err == nil && !taken {
 				z.queued[r.Path] = struct{}{}
 			}
 		})
 		return
 	}
-	s.client.Children(scriptQueue, false, func(names []string, _ zksim.Stat, err error) {
+	s.client.Children(scriptQueue, false, func(names []string, _ zktree.Stat, err error) {
 		if err != nil || len(names) == 0 {
 			return
 		}
@@ -295,12 +296,12 @@ func (s *scriptHost) useQueue() {
 
 func (s *scriptHost) setLedger() {
 	z := s.scripts
-	s.client.Get(scriptLedger, false, func(_ []byte, stat zksim.Stat, err error) {
+	s.client.Get(scriptLedger, false, func(_ []byte, stat zktree.Stat, err error) {
 		if err != nil {
 			return
 		}
 		z.unknown++ // until its answer comes
-		s.client.Set(scriptLedger, []byte(s.name), stat.Version, func(_ zksim.Stat, err error) {
+		s.client.Set(scriptLedger, []byte(s.name), stat.Version, func(_ zktree.Stat, err error) {
 			if lost(err) {
 				return
 			}
@@ -318,11 +319,11 @@ func (s *scriptHost) useEphemeral() {
 	victim := scriptRoot + "/" + scriptName(s.draws.below(len(s.scripts.all)))
 	switch s.draws.below(4) {
 	case 0:
-		s.client.Set(victim, []byte(s.name), -1, func(zksim.Stat, error) {})
+		s.client.Set(victim, []byte(s.name), -1, func(zktree.Stat, error) {})
 	case 1:
 		s.client.Delete(victim, -1, func(error) {})
 	default:
-		s.client.Create(scriptRoot+"/"+s.name, nil, zksim.Ephemeral, func(zksim.CreateResult, error) {})
+		s.client.Create(scriptRoot+"/"+s.name, nil, zktree.Ephemeral, func(zksim.CreateResult, error) {})
 	}
 }
 
@@ -331,7 +332,7 @@ func (s *scriptHost) thing() string { return scriptRoot + "/thing-" + strconv.It
 
 func (s *scriptHost) remake() {
 	path := s.thing()
-	s.client.Set(path, nil, -1, func(zksim.Stat, error) {})
+	s.client.Set(path, nil, -1, func(zktree.Stat, error) {})
 	s.client.Delete(path, -1, func(error) {})
 	if s.draws.below(4) > 0 {
 		s.client.Create(path, nil, 0, func(zksim.CreateResult, error) {})
@@ -341,23 +342,23 @@ func (s *scriptHost) remake() {
 func (s *scriptHost) watch() {
 	for range 3 {
 		path := s.thing()
-		s.client.Exists(path, true, func(zksim.Stat, error) {})
-		s.client.Get(path, true, func([]byte, zksim.Stat, error) {})
+		s.client.Exists(path, true, func(zktree.Stat, error) {})
+		s.client.Get(path, true, func([]byte, zktree.Stat, error) {})
 	}
-	s.client.Children(scriptRoot, true, func([]string, zksim.Stat, error) {})
+	s.client.Children(scriptRoot, true, func([]string, zktree.Stat, error) {})
 }
 
 func (s *scriptHost) failMulti() {
-	ops := []zksim.Op{
-		{Code: zksim.OpCreate, Path: scriptRoot + "/never"},
-		{Code: zksim.OpCheck, Path: scriptLedger, Version: math.MaxInt32},
+	ops := []zktree.Op{
+		{Code: zktree.OpCreate, Path: scriptRoot + "/never"},
+		{Code: zktree.OpCheck, Path: scriptLedger, Version: math.MaxInt32},
 	}
-	s.client.Multi(ops, func(_ []zksim.OpResult, err error) {})
+	s.client.Multi(ops, func(_ []zktree.OpResult, err error) {})
 }
 
 func (s *scriptHost) syncAndRead() {
 	s.client.Sync(scriptLedger, func(error) {})
-	s.client.Get(scriptLedger, false, func([]byte, zksim.Stat, error) {})
+	s.client.Get(scriptLedger, false, func([]byte, zktree.Stat, error) {})
 }
 
 func (s *scriptHost) useBox() {
@@ -366,14 +367,14 @@ func (s *scriptHost) useBox() {
 		return
 	}
 	made := func(zksim.CreateResult, error) {}
-	s.client.CreateNode(zksim.Op{Code: zksim.OpContainer, Path: scriptBox, Flags: zksim.Container}, made)
-	s.client.Create(scriptBox+"/x", nil, zksim.Ephemeral, made)
-	s.client.CreateNode(zksim.Op{Code: zksim.OpCreateTTL, Path: scriptRoot + "/brief", Flags: zksim.WithTTL, TTL: time.Second}, made)
+	s.client.CreateNode(zktree.Op{Code: zktree.OpContainer, Path: scriptBox, Flags: zktree.Container}, made)
+	s.client.Create(scriptBox+"/x", nil, zktree.Ephemeral, made)
+	s.client.CreateNode(zktree.Op{Code: zktree.OpCreateTTL, Path: scriptRoot + "/brief", Flags: zktree.WithTTL, TTL: time.Second}, made)
 }
 
 func (s *scriptHost) useOld() {
 	for range 3 {
-		s.client.Create(scriptOld+"/o-", nil, zksim.Sequential, func(r zksim.CreateResult, err error) {
+		s.client.Create(scriptOld+"/o-", nil, zktree.Sequential, func(r zksim.CreateResult, err error) {
 			if err == nil {
 				s.client.Delete(r.Path, -1, func(error) {})
 			}
@@ -387,10 +388,10 @@ func (s *scriptHost) useOld() {
 func (s *scriptHost) missBrief() {
 	w, client, path := s.scripts.world, s.client, scriptRoot+"/brief-of-"+s.name
 	visitor := w.zookeeper.Connect(s.name, client.Timeout(), deaf{})
-	client.Exists(path, true, func(zksim.Stat, error) {
-		visitor.Exists(path, false, func(zksim.Stat, error) {
+	client.Exists(path, true, func(zktree.Stat, error) {
+		visitor.Exists(path, false, func(zktree.Stat, error) {
 			client.Cut()
-			visitor.Create(path, nil, zksim.Ephemeral, func(zksim.CreateResult, error) {})
+			visitor.Create(path, nil, zktree.Ephemeral, func(zksim.CreateResult, error) {})
 			visitor.Delete(path, -1, func(error) {})
 			visitor.Close(nil)
 		})
@@ -428,12 +429,12 @@ func (s *scriptHost) takeTwice() {
 	}
 	second := w.zookeeper.ConnectWith(s.name, s.client.Timeout(), deaf{}, options)
 	s.second = second
-	second.Set(scriptLedger+"/none", nil, -1, func(zksim.Stat, error) {})
+	second.Set(scriptLedger+"/none", nil, -1, func(zktree.Stat, error) {})
 	for i := range 6 {
 		w.After(time.Duration(i+1)*100*time.Millisecond, func() {
 			if !s.scripts.ended {
-				s.client.Get(scriptLedger, false, func([]byte, zksim.Stat, error) {})
-				second.Get(scriptLedger, false, func([]byte, zksim.Stat, error) {})
+				s.client.Get(scriptLedger, false, func([]byte, zktree.Stat, error) {})
+				second.Get(scriptLedger, false, func([]byte, zktree.Stat, error) {})
 			}
 		})
 	}
@@ -449,10 +450,10 @@ func (s *scriptHost) takeTwice() {
 type deaf struct{}
 
 func (deaf) SessionEvent(zksim.SessionState) {}
-func (deaf) WatchEvent(zksim.Event)          {}
+func (deaf) WatchEvent(zktree.Event)         {}
 
 func (s *scriptHost) sleep() {
-	s.client.Get(scriptLedger, true, func(_ []byte, _ zksim.Stat, err error) {
+	s.client.Get(scriptLedger, true, func(_ []byte, _ zktree.Stat, err error) {
 		if err != nil {
 			return
 		}
@@ -488,8 +489,8 @@ func (s *scriptHost) crash() {
 	s.scripts.world.After(s.draws.within(Range{50 * time.Millisecond, 2 * time.Second}), s.connect)
 }
 
-var tooMuch [zksim.MaxRequest]byte
+var tooMuch [zktree.MaxRequest]byte
 
 func (s *scriptHost) oversize() {
-	s.client.Set(scriptLedger, tooMuch[:], math.MaxInt32, func(zksim.Stat, error) {})
+	s.client.Set(scriptLedger, tooMuch[:], math.MaxInt32, func(zktree.Stat, error) {})
 }

@@ -8,6 +8,7 @@ import (
 
 	"dkv/node"
 	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // ask makes a call without waiting for its answer, and says when it came.
@@ -89,12 +90,12 @@ func TestDoorTellsAPathOnceUntilTheNodeHasHeard(t *testing.T) {
 		n := len(s.events)
 		s.Do(func() {
 			for range 3 {
-				s.session.(*session).WatchEvent(zksim.Event{Path: "/a"})
+				s.session.(*session).WatchEvent(zktree.Event{Path: "/a"})
 			}
-			s.session.(*session).WatchEvent(zksim.Event{Path: "/b"})
+			s.session.(*session).WatchEvent(zktree.Event{Path: "/b"})
 		})
 		s.Settle()
-		s.Do(func() { s.session.(*session).WatchEvent(zksim.Event{Path: "/a"}) })
+		s.Do(func() { s.session.(*session).WatchEvent(zktree.Event{Path: "/a"}) })
 		s.Settle()
 		want := map[bool]int{false: 5, true: 3}[coalesce]
 		if got := len(s.events) - n; got != want {

@@ -3,6 +3,8 @@ package zksim
 import (
 	"fmt"
 	"time"
+
+	"dkv/zksim/zktree"
 )
 
 // Rule is one of ZooKeeper's promises.
@@ -105,10 +107,16 @@ func (k *Checker) broken(rule Rule, format string, args ...any) {
 	}
 }
 
+// armedWatch names a watch that a client's reads have left.
+type armedWatch struct {
+	kind zktree.WatchKind
+	path string
+}
+
 // Commits.
 
 // onCommit sees a transaction that the leader has applied.
-func (k *Checker) onCommit(e *entry, r *Result) {
+func (k *Checker) onCommit(e *entry, r *zktree.Result) {
 	if k == nil {
 		return
 	}
@@ -124,21 +132,21 @@ func (k *Checker) onCommit(e *entry, r *Result) {
 		}
 	}
 	k.checkWhole(txn, r)
-	if k.ended[txn.Session] && r.Err == OK && !r.Failed {
+	if k.ended[txn.Session] && r.Err == zktree.OK && !r.Failed {
 		k.broken(Ended, "session %#x, which is over, wrote at %#x", txn.Session, txn.Zxid)
 	}
 	if r.Failed {
 		return
 	}
 	k.trackEphemerals(txn, r)
-	if txn.Code == OpCloseSession {
+	if txn.Code == zktree.OpCloseSession {
 		k.onSessionEnd(txn, r)
 	}
 }
 
 // onWrite: writes of one connection come without a gap, and only of the
 // connection that speaks for the session.
-func (k *Checker) onWrite(e *entry, r *Result) {
+func (k *Checker) onWrite(e *entry, r *zktree.Result) {
 	c, n := e.req.conn, e.req.number
 	switch {
 	case n == c.written+1:
@@ -153,8 +161,8 @@ func (k *Checker) onWrite(e *entry, r *Result) {
 
 // checkWhole: a transaction that failed has no effect, one that did not has all
 // of its parts.
-func (k *Checker) checkWhole(txn *Txn, r *Result) {
-	if r.Failed != (r.Err != OK) && txn.Code != OpMulti {
+func (k *Checker) checkWhole(txn *zktree.Txn, r *zktree.Result) {
+	if r.Failed != (r.Err != zktree.OK) && txn.Code != zktree.OpMulti {
 		k.broken(Atomic, "transaction %#x failed and did not", txn.Zxid)
 	}
 	if r.Failed {
@@ -163,7 +171,7 @@ func (k *Checker) checkWhole(txn *Txn, r *Result) {
 		}
 		return
 	}
-	if txn.Code != OpMulti {
+	if txn.Code != zktree.OpMulti {
 		return
 	}
 	if len(r.Ops) != len(txn.Ops) {
@@ -172,10 +180,10 @@ func (k *Checker) checkWhole(txn *Txn, r *Result) {
 	}
 	want := 0
 	for i := range r.Ops {
-		if r.Ops[i].Err != OK {
+		if r.Ops[i].Err != zktree.OK {
 			k.broken(Atomic, "multi %#x was done, but not its operation %d: %v", txn.Zxid, i, r.Ops[i].Err)
 		}
-		if txn.Ops[i].Code.creates() || txn.Ops[i].Code == OpDelete || txn.Ops[i].Code == OpSetData {
+		if txn.Ops[i].Code.Creates() || txn.Ops[i].Code == zktree.OpDelete || txn.Ops[i].Code == zktree.OpSetData {
 			want++
 		}
 	}
@@ -184,17 +192,17 @@ func (k *Checker) checkWhole(txn *Txn, r *Result) {
 	}
 }
 
-func (k *Checker) trackEphemerals(txn *Txn, r *Result) {
+func (k *Checker) trackEphemerals(txn *zktree.Txn, r *zktree.Result) {
 	for _, change := range r.Changes {
 		switch change.Kind {
-		case Created:
+		case zktree.Created:
 			if owner := ownerOf(change.Path, txn, r); owner != 0 {
 				if k.ephemerals[owner] == nil {
 					k.ephemerals[owner] = make(map[string]struct{})
 				}
 				k.ephemerals[owner][change.Path] = struct{}{}
 			}
-		case Deleted:
+		case zktree.Deleted:
 			if was, known := k.s.chronicle.latest(change.Path); known && was.owner != 0 {
 				delete(k.ephemerals[was.owner], change.Path)
 			}
@@ -203,12 +211,12 @@ func (k *Checker) trackEphemerals(txn *Txn, r *Result) {
 }
 
 // onSessionEnd: everything that the session owned has just gone.
-func (k *Checker) onSessionEnd(txn *Txn, r *Result) {
+func (k *Checker) onSessionEnd(txn *zktree.Txn, r *zktree.Result) {
 	for _, path := range sortedKeys(k.ephemerals[txn.Session]) {
 		k.broken(OneEnd, "%s outlives session %#x, which ended at %#x", path, txn.Session, txn.Zxid)
 	}
 	for _, change := range r.Changes {
-		if was, known := k.s.chronicle.latest(change.Path); change.Kind != Deleted || known && was.owner != txn.Session {
+		if was, known := k.s.chronicle.latest(change.Path); change.Kind != zktree.Deleted || known && was.owner != txn.Session {
 			k.broken(OneEnd, "the end of session %#x did %d to %s, which is not its own", txn.Session, change.Kind, change.Path)
 		}
 	}
@@ -249,7 +257,7 @@ func (k *Checker) onWipe() {
 }
 
 // checkTree holds a whole tree against the log, up to a zxid.
-func (k *Checker) checkTree(who string, t *Tree, zxid int64) {
+func (k *Checker) checkTree(who string, t *zktree.Tree, zxid int64) {
 	if t.Zxid() != zxid {
 		k.broken(Durable, "%s has applied %#x, not %#x", who, t.Zxid(), zxid)
 		return
@@ -267,9 +275,9 @@ func (k *Checker) checkTree(who string, t *Tree, zxid int64) {
 }
 
 // differs says in what a node is not what the log makes it, "" if in nothing.
-func (p *pathState) differs(stat Stat, code Code) string {
+func (p *pathState) differs(stat zktree.Stat, code zktree.Code) string {
 	switch {
-	case p.exists != (code == OK):
+	case p.exists != (code == zktree.OK):
 		return fmt.Sprintf("it exists: %v, answered %v", p.exists, code)
 	case !p.exists:
 		return ""
@@ -352,8 +360,8 @@ func (k *Checker) onAnswer(cl *Client, c *conn, req *request, r *reply) {
 	case reqGet, reqExists, reqChildren:
 		k.onRead(cl, c, req, r)
 	case reqAddWatch: // which takes the place of what stood there
-		delete(c.armed, watchKey{DataWatch, req.op.Path})
-		delete(c.armed, watchKey{ChildWatch, req.op.Path})
+		delete(c.armed, armedWatch{zktree.DataWatch, req.op.Path})
+		delete(c.armed, armedWatch{zktree.ChildWatch, req.op.Path})
 	case reqSetWatches:
 		clear(c.armed)
 	}
@@ -363,7 +371,7 @@ func (k *Checker) onAnswer(cl *Client, c *conn, req *request, r *reply) {
 // connection's watches have told of every change that it shows.
 func (k *Checker) onRead(cl *Client, c *conn, req *request, r *reply) {
 	path, code := req.op.Path, r.result.Err
-	if code != OK && code != ErrNoNode {
+	if code != zktree.OK && code != zktree.ErrNoNode {
 		return
 	}
 	was, known := k.s.chronicle.at(path, r.zxid)
@@ -373,37 +381,37 @@ func (k *Checker) onRead(cl *Client, c *conn, req *request, r *reply) {
 	if what := was.differs(r.result.Stat, code); what != "" {
 		k.broken(SessionOrder, "%s: read %s at %#x: %s", cl.host.name, path, r.zxid, what)
 	}
-	kind := DataWatch
+	kind := zktree.DataWatch
 	if req.kind == reqChildren {
-		kind = ChildWatch
+		kind = zktree.ChildWatch
 	}
-	if since, armed := c.armed[watchKey{kind, path}]; armed {
+	if since, armed := c.armed[armedWatch{kind, path}]; armed {
 		before, known := k.s.chronicle.at(path, since)
 		// Of a node that the client may not read its watches tell nothing.
-		readable := k.s.leader.tree.Allowed(path, PermRead, nil) != ErrNoAuth
+		readable := k.s.leader.tree.Allowed(path, zktree.PermRead, nil) != zktree.ErrNoAuth
 		if known && readable && before.changed(&was, kind) {
 			k.broken(EventFirst, "%s: %s was shown as of %#x without an event, the watch is of %#x", cl.host.name, path, r.zxid, since)
 		}
 	}
-	if !req.watch || code != OK && req.kind != reqExists {
+	if !req.watch || code != zktree.OK && req.kind != reqExists {
 		return
 	}
 	if c.armed == nil {
-		c.armed = make(map[watchKey]int64)
+		c.armed = make(map[armedWatch]int64)
 	}
-	c.armed[watchKey{kind, path}] = r.zxid
+	c.armed[armedWatch{kind, path}] = r.zxid
 }
 
 // changed says whether a watch of this kind tells what lies between two states.
-func (p *pathState) changed(now *pathState, kind WatchKind) bool {
-	if kind == ChildWatch {
+func (p *pathState) changed(now *pathState, kind zktree.WatchKind) bool {
+	if kind == zktree.ChildWatch {
 		return p.childAt != now.childAt || p.czxid != now.czxid || p.exists != now.exists
 	}
 	return p.exists != now.exists || p.exists && (p.mzxid != now.mzxid || p.czxid != now.czxid)
 }
 
 // onTold is an event's arrival. zxid is of the change that it tells.
-func (k *Checker) onTold(cl *Client, c *conn, e Event, zxid int64) {
+func (k *Checker) onTold(cl *Client, c *conn, e zktree.Event, zxid int64) {
 	if k == nil {
 		return
 	}
@@ -411,10 +419,10 @@ func (k *Checker) onTold(cl *Client, c *conn, e Event, zxid int64) {
 		k.broken(EventFirst, "%s: the event of %#x on %s comes after one of %#x", cl.host.name, zxid, e.Path, c.toldZxid)
 	}
 	c.toldZxid = zxid
-	if e.Type != EventChildrenChanged {
-		delete(c.armed, watchKey{DataWatch, e.Path})
+	if e.Type != zktree.EventChildrenChanged {
+		delete(c.armed, armedWatch{zktree.DataWatch, e.Path})
 	}
-	if e.Type == EventChildrenChanged || e.Type == EventDeleted {
-		delete(c.armed, watchKey{ChildWatch, e.Path})
+	if e.Type == zktree.EventChildrenChanged || e.Type == zktree.EventDeleted {
+		delete(c.armed, armedWatch{zktree.ChildWatch, e.Path})
 	}
 }

@@ -1,9 +1,12 @@
 package zksim
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
+
+	"dkv/zksim/zktree"
 )
 
 // TestCheckerSeesEachRuleBroken breaks the service in one way after the other,
@@ -16,17 +19,17 @@ func TestCheckerSeesEachRuleBroken(t *testing.T) {
 	}{
 		{"a zxid is given out again", ZxidOrder, func(g *stage, a, b *app) {
 			k := g.s.cfg.Checker
-			k.onCommit(&entry{txn: Txn{Zxid: k.zxid, Op: Op{Code: OpCheck, Path: "/"}}}, &Result{Zxid: k.zxid})
+			k.onCommit(&entry{txn: zktree.Txn{Zxid: k.zxid, Op: zktree.Op{Code: zktree.OpCheck, Path: "/"}}}, &zktree.Result{Zxid: k.zxid})
 		}},
 		{"a write is answered with another's zxid", ZxidOrder, func(g *stage, a, b *app) {
-			a.cl.Set("/a", nil, -1, func(Stat, error) {})
+			a.cl.Set("/a", nil, -1, func(zktree.Stat, error) {})
 			req := a.cl.sent[0]
 			g.await("its commit", func() bool { return req.committed != 0 })
 			req.committed--
 			g.w.pass(time.Second)
 		}},
 		{"a server answers from a changed tree", SessionOrder, func(g *stage, a, b *app) {
-			a.cl.conn.server.tree.nodes["/a"].stat.Version = 7
+			ruinTree(a.cl.conn.server, func(img *zktree.Image) { nodeIn(img, "/a").Stat.Version = 7 })
 			a.get("/a", false)
 		}},
 		{"answers come in another order", SessionOrder, func(g *stage, a, b *app) {
@@ -37,8 +40,8 @@ func TestCheckerSeesEachRuleBroken(t *testing.T) {
 			k.onEnd(a.cl, second)
 		}},
 		{"a write vanishes on its way", NoGap, func(g *stage, a, b *app) {
-			a.cl.Set("/a", nil, -1, func(Stat, error) {})
-			a.cl.Set("/a", nil, -1, func(Stat, error) {})
+			a.cl.Set("/a", nil, -1, func(zktree.Stat, error) {})
+			a.cl.Set("/a", nil, -1, func(zktree.Stat, error) {})
 			q := &a.cl.conn.up
 			q.queue = q.queue[1:]
 			defer func() { _ = recover() }() // the client notices, later
@@ -64,28 +67,28 @@ func TestCheckerSeesEachRuleBroken(t *testing.T) {
 		}},
 		{"events come in another order", EventFirst, func(g *stage, a, b *app) {
 			c := a.cl.conn
-			g.s.cfg.Checker.onTold(a.cl, c, Event{EventCreated, "/x"}, 9)
-			g.s.cfg.Checker.onTold(a.cl, c, Event{EventCreated, "/y"}, 8)
+			g.s.cfg.Checker.onTold(a.cl, c, zktree.Event{Type: zktree.EventCreated, Path: "/x"}, 9)
+			g.s.cfg.Checker.onTold(a.cl, c, zktree.Event{Type: zktree.EventCreated, Path: "/y"}, 8)
 		}},
 		{"a failed multi leaves a change", Atomic, func(g *stage, a, b *app) {
 			k := g.s.cfg.Checker
-			k.onCommit(&entry{txn: Txn{Zxid: k.zxid + 1, Op: Op{Code: OpMulti}}},
-				&Result{Zxid: k.zxid + 1, Failed: true, Changes: []Change{{Kind: DataSet, Path: "/a"}}})
+			k.onCommit(&entry{txn: zktree.Txn{Zxid: k.zxid + 1, Op: zktree.Op{Code: zktree.OpMulti}}},
+				&zktree.Result{Zxid: k.zxid + 1, Failed: true, Changes: []zktree.Change{{Kind: zktree.DataSet, Path: "/a"}}})
 		}},
 		{"a multi is done in part", Atomic, func(g *stage, a, b *app) {
 			k := g.s.cfg.Checker
-			ops := []Op{{Code: OpSetData, Path: "/a"}, {Code: OpDelete, Path: "/a"}}
-			k.onCommit(&entry{txn: Txn{Zxid: k.zxid + 1, Op: Op{Code: OpMulti}, Ops: ops}},
-				&Result{Zxid: k.zxid + 1, Ops: make([]OpResult, 2), Changes: []Change{{Kind: DataSet, Path: "/a"}}})
+			ops := []zktree.Op{{Code: zktree.OpSetData, Path: "/a"}, {Code: zktree.OpDelete, Path: "/a"}}
+			k.onCommit(&entry{txn: zktree.Txn{Zxid: k.zxid + 1, Op: zktree.Op{Code: zktree.OpMulti}, Ops: ops}},
+				&zktree.Result{Zxid: k.zxid + 1, Ops: make([]zktree.OpResult, 2), Changes: []zktree.Change{{Kind: zktree.DataSet, Path: "/a"}}})
 		}},
 		{"a session writes on after its end", Ended, func(g *stage, a, b *app) {
 			id := a.cl.session
 			g.s.ExpireSession(id)
 			for _, v := range g.s.servers {
 				v.catchUp()
-				v.tree.sessions[id] = &session{}
+				ruinTree(v, func(img *zktree.Image) { img.Sessions = append(img.Sessions, zktree.SessionImage{ID: id}) })
 			}
-			g.s.commit(Txn{Session: id, Op: Op{Code: OpSetData, Path: "/a", Version: -1}}, nil)
+			g.s.commit(zktree.Txn{Session: id, Op: zktree.Op{Code: zktree.OpSetData, Path: "/a", Version: -1}}, nil)
 		}},
 		{"a superseded connection writes", Ended, func(g *stage, a, b *app) {
 			c := a.cl.conn
@@ -93,10 +96,10 @@ func TestCheckerSeesEachRuleBroken(t *testing.T) {
 			a.set("/a", "x", -1)
 		}},
 		{"an ephemeral outlives its session", OneEnd, func(g *stage, a, b *app) {
-			a.create("/e", "", Ephemeral)
+			a.create("/e", "", zktree.Ephemeral)
 			for _, v := range g.s.servers {
 				v.catchUp()
-				clear(v.tree.sessions[a.cl.session].ephemerals)
+				ruinTree(v, func(img *zktree.Image) { nodeIn(img, "/e").Stat.EphemeralOwner = 0 })
 			}
 			g.s.ExpireSession(a.cl.session)
 		}},
@@ -104,7 +107,7 @@ func TestCheckerSeesEachRuleBroken(t *testing.T) {
 			a.set("/a", "last", -1)
 			for _, v := range g.s.servers {
 				v.applied = g.s.logEnd()
-				v.tree.zxid--
+				ruinTree(v, func(img *zktree.Image) { img.Zxid-- })
 			}
 			g.s.ChangeLeader(false)
 			g.w.pass(10 * time.Second)
@@ -112,7 +115,7 @@ func TestCheckerSeesEachRuleBroken(t *testing.T) {
 		{"a new leader lacks a node", Durable, func(g *stage, a, b *app) {
 			for _, v := range g.s.servers {
 				v.catchUp()
-				delete(v.tree.nodes, "/a")
+				ruinTree(v, withoutA)
 			}
 			g.s.ChangeLeader(false)
 			g.w.pass(10 * time.Second)
@@ -133,16 +136,38 @@ func TestCheckerSeesEachRuleBroken(t *testing.T) {
 	}
 }
 
+// ruinTree gives a server a tree that its log cannot have made.
+func ruinTree(v *server, ruin func(*zktree.Image)) {
+	img := v.tree.Export()
+	ruin(&img)
+	tree, err := zktree.Import(img)
+	if err != nil {
+		panic(err)
+	}
+	v.tree = tree
+}
+
+func nodeIn(img *zktree.Image, path string) *zktree.NodeImage {
+	at := slices.IndexFunc(img.Nodes, func(n zktree.NodeImage) bool { return n.Path == path })
+	return &img.Nodes[at]
+}
+
+func withoutA(img *zktree.Image) {
+	img.Nodes = slices.DeleteFunc(img.Nodes, func(n zktree.NodeImage) bool { return n.Path == "/a" })
+}
+
 func TestAuditFindsWhatNobodyAskedFor(t *testing.T) {
 	for _, ruin := range []func(g *stage, id int64){
-		func(g *stage, id int64) { delete(g.s.servers[1].tree.nodes, "/a") },
-		func(g *stage, id int64) { g.s.servers[2].tree.nodes["/a"].stat.Mzxid++ },
+		func(g *stage, id int64) { ruinTree(g.s.servers[1], withoutA) },
+		func(g *stage, id int64) {
+			ruinTree(g.s.servers[2], func(img *zktree.Image) { nodeIn(img, "/a").Stat.Mzxid++ })
+		},
 		func(g *stage, id int64) { delete(g.s.leases, id) },
 	} {
 		k := NewChecker(nil)
 		g := newStage(t, 32, Config{Checker: k, Servers: 3})
 		a := g.client("n1", 4*time.Second)
-		a.create("/a", "", Ephemeral)
+		a.create("/a", "", zktree.Ephemeral)
 		g.w.pass(time.Second)
 		if g.s.Audit(); len(k.Violations()) > 0 {
 			t.Fatalf("before anything was broken: %v", k.Violations())
@@ -169,14 +194,14 @@ func TestCheckerKeepsTheFirstViolationsAndReportsThem(t *testing.T) {
 func TestChronicleForgetsWhatItMay(t *testing.T) {
 	c := newChronicle()
 	zxid := int64(0)
-	step := func(op Op, kind ChangeKind) {
+	step := func(op zktree.Op, kind zktree.ChangeKind) {
 		zxid++
-		txn := &Txn{Zxid: zxid, Op: op}
-		c.record(txn, &Result{Zxid: zxid, Path: op.Path, Changes: []Change{{Kind: kind, Path: op.Path}}})
+		txn := &zktree.Txn{Zxid: zxid, Op: op}
+		c.record(txn, &zktree.Result{Zxid: zxid, Path: op.Path, Changes: []zktree.Change{{Kind: kind, Path: op.Path}}})
 	}
-	step(Op{Code: OpCreate, Path: "/a"}, Created)
+	step(zktree.Op{Code: zktree.OpCreate, Path: "/a"}, zktree.Created)
 	for range 2 * maxStates {
-		step(Op{Code: OpSetData, Path: "/a"}, DataSet)
+		step(zktree.Op{Code: zktree.OpSetData, Path: "/a"}, zktree.DataSet)
 	}
 	if _, known := c.at("/a", 1); known {
 		t.Error("it knows what it must have forgotten")
@@ -185,14 +210,14 @@ func TestChronicleForgetsWhatItMay(t *testing.T) {
 		t.Errorf("%+v, %v", now, known)
 	}
 	for i := range maxBuried + 10 {
-		path := "/d" + sequenceName("", int32(i))
-		step(Op{Code: OpCreate, Path: path}, Created)
-		step(Op{Code: OpDelete, Path: path}, Deleted)
+		path := fmt.Sprintf("/d%d", i)
+		step(zktree.Op{Code: zktree.OpCreate, Path: path}, zktree.Created)
+		step(zktree.Op{Code: zktree.OpDelete, Path: path}, zktree.Deleted)
 	}
 	if len(c.paths) != maxBuried+2 { // "/" and "/a" live
 		t.Errorf("%d paths are remembered", len(c.paths))
 	}
-	if was, known := c.latest("/d" + sequenceName("", maxBuried)); !known || was.exists {
+	if was, known := c.latest(fmt.Sprintf("/d%d", maxBuried)); !known || was.exists {
 		t.Errorf("%+v, %v", was, known)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dkv/zksim/zktree"
 )
 
 // weakSpots is what a real ensemble and its clients do to an application, a
@@ -115,7 +117,7 @@ func TestWipedServiceTurnsItsOldClientsAwayWithoutAWord(t *testing.T) {
 		t.Errorf("states %v, %v", a.states, g.s.Counters())
 	}
 	b := g.client("n2", 4*time.Second)
-	if r := b.get("/a", false); r.err != ErrNoNode {
+	if r := b.get("/a", false); r.err != zktree.ErrNoNode {
 		t.Errorf("a wiped service remembers: %v", r.err)
 	}
 	if r := b.create("/a", "", 0); r.err != nil || b.cl.LastZxid() >= a.cl.LastZxid() {
@@ -132,16 +134,16 @@ func TestSequencesStayAtTheirGreatestNumber(t *testing.T) {
 		t.Fatal("a counter only grows")
 	}
 	for _, want := range []string{"/q/a-2147483646", "/q/a-2147483647"} {
-		if r := a.create("/q/a-", "", Sequential); r.path != want {
+		if r := a.create("/q/a-", "", zktree.Sequential); r.path != want {
 			t.Errorf("%q, %v", r.path, r.err)
 		}
 	}
 	for range 2 {
-		if r := a.create("/q/a-", "", Sequential); r.err != ErrNodeExists {
+		if r := a.create("/q/a-", "", zktree.Sequential); r.err != zktree.ErrNodeExists {
 			t.Errorf("%q, %v", r.path, r.err)
 		}
 	}
-	if r := a.create("/q/b-", "", Sequential); r.path != "/q/b-2147483647" {
+	if r := a.create("/q/b-", "", zktree.Sequential); r.path != "/q/b-2147483647" {
 		t.Errorf("another prefix: %q, %v", r.path, r.err)
 	}
 	for _, v := range g.s.servers {
@@ -175,7 +177,7 @@ func TestSupersededConnectionReadsUntilItWrites(t *testing.T) {
 	if now.cl.Session() != old.cl.Session() || now.cl.Server() == old.cl.Server() {
 		t.Fatalf("sessions %#x and %#x, servers %d and %d", old.cl.Session(), now.cl.Session(), old.cl.Server(), now.cl.Server())
 	}
-	if r := now.create("/a", "x", Ephemeral); r.err != nil {
+	if r := now.create("/a", "x", zktree.Ephemeral); r.err != nil {
 		t.Fatal(r.err)
 	}
 	g.w.pass(10 * time.Second)
@@ -185,7 +187,7 @@ func TestSupersededConnectionReadsUntilItWrites(t *testing.T) {
 	if g.counted("superseded-connection-read") != 1 || g.counted("superseded-connection-ping") == 0 {
 		t.Errorf("%v", g.s.Counters())
 	}
-	if r := old.set("/a", "y", -1); r.err != ErrConnectionLoss || g.counted("session-moved") != 1 {
+	if r := old.set("/a", "y", -1); r.err != zktree.ErrConnectionLoss || g.counted("session-moved") != 1 {
 		t.Errorf("a write over it: %v", r.err)
 	}
 	if d, _, _ := g.s.Peek("/a"); string(d) != "x" {
@@ -213,7 +215,7 @@ func TestLibraryThatReopensCarriesRequestsIntoItsNextSession(t *testing.T) {
 	g.s.ExpireSession(first)
 	g.await("the loss", func() bool { return a.last() == Disconnected })
 	var made CreateResult
-	a.cl.Create("/lock", nil, Ephemeral, func(r CreateResult, err error) { made = r })
+	a.cl.Create("/lock", nil, zktree.Ephemeral, func(r CreateResult, err error) { made = r })
 	g.await("a second session", func() bool { return len(a.states) == 4 })
 	g.await("the create", func() bool { return made.Path != "" })
 	want := []SessionState{HasSession, Disconnected, Expired, HasSession}
@@ -262,7 +264,7 @@ func TestWatchThatStaysTellsAgainAfterAReconnect(t *testing.T) {
 	a.create("/a", "", 0)
 	err := do(a, func(done func(error)) { a.cl.AddWatch("/a", true, done) })
 	bad := do(a, func(done func(error)) { a.cl.AddWatch("a", true, done) })
-	if err != nil || bad != ErrBadArguments {
+	if err != nil || bad != zktree.ErrBadArguments {
 		t.Fatal(err, bad)
 	}
 	b.create("/a/b", "", 0)
@@ -275,7 +277,7 @@ func TestWatchThatStaysTellsAgainAfterAReconnect(t *testing.T) {
 	a.sync()
 	b.create("/a/c", "", 0)
 	g.await("a third event", func() bool { return len(a.events) == 3 })
-	want := []Event{{EventCreated, "/a/b"}, {EventDataChanged, "/a"}, {EventCreated, "/a/c"}}
+	want := []zktree.Event{{Type: zktree.EventCreated, Path: "/a/b"}, {Type: zktree.EventDataChanged, Path: "/a"}, {Type: zktree.EventCreated, Path: "/a/c"}}
 	if !slices.Equal(a.events, want) {
 		t.Errorf("%v", a.events)
 	}
@@ -284,13 +286,13 @@ func TestWatchThatStaysTellsAgainAfterAReconnect(t *testing.T) {
 func TestContainersAndTTLNodesGoByThemselves(t *testing.T) {
 	g := newStage(t, 27, Config{Sweep: 2 * time.Second})
 	a := g.client("n1", 4*time.Second)
-	create := func(op Op) error {
+	create := func(op zktree.Op) error {
 		return do(a, func(done func(error)) { a.cl.CreateNode(op, func(_ CreateResult, err error) { done(err) }) })
 	}
-	if err := create(Op{Code: OpContainer, Path: "/c", Flags: Container}); err != nil {
+	if err := create(zktree.Op{Code: zktree.OpContainer, Path: "/c", Flags: zktree.Container}); err != nil {
 		t.Fatal(err)
 	}
-	if err := create(Op{Code: OpCreateTTL, Path: "/t", Flags: WithTTL, TTL: 5 * time.Second}); err != nil {
+	if err := create(zktree.Op{Code: zktree.OpCreateTTL, Path: "/t", Flags: zktree.WithTTL, TTL: 5 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	a.create("/c/x", "", 0)
@@ -300,7 +302,7 @@ func TestContainersAndTTLNodesGoByThemselves(t *testing.T) {
 	}
 	a.delete("/c/x", -1)
 	g.w.pass(6 * time.Second)
-	if a.exists("/c", false).err != ErrNoNode || a.exists("/t", false).err != ErrNoNode || g.counted("node-swept") != 2 {
+	if a.exists("/c", false).err != zktree.ErrNoNode || a.exists("/t", false).err != zktree.ErrNoNode || g.counted("node-swept") != 2 {
 		t.Errorf("still there: %v", g.s.Counters())
 	}
 }

@@ -1,6 +1,6 @@
 package zksim
 
-import "slices"
+import "dkv/zksim/zktree"
 
 const (
 	// maxStates bounds what is remembered of one path, and maxBuried the
@@ -68,31 +68,31 @@ func (c *chronicle) at(path string, zxid int64) (pathState, bool) {
 }
 
 // record takes note of what a transaction changed.
-func (c *chronicle) record(txn *Txn, r *Result) {
+func (c *chronicle) record(txn *zktree.Txn, r *zktree.Result) {
 	for _, change := range r.Changes {
 		now, _ := c.latest(change.Path)
 		switch change.Kind {
-		case Created:
+		case zktree.Created:
 			now.exists, now.czxid, now.mzxid, now.childAt = true, txn.Zxid, txn.Zxid, txn.Zxid
 			now.version, now.children = 0, 0
 			now.owner = ownerOf(change.Path, txn, r)
 			c.child(change.Path, txn.Zxid, 1)
-		case Deleted:
+		case zktree.Deleted:
 			now.exists, now.owner = false, 0
 			c.child(change.Path, txn.Zxid, -1)
-		case DataSet:
+		case zktree.DataSet:
 			now.mzxid = txn.Zxid
 			now.version++
 		}
 		c.push(change.Path, txn.Zxid, now)
-		if change.Kind == Deleted {
+		if change.Kind == zktree.Deleted {
 			c.bury(change.Path)
 		}
 	}
 }
 
 func (c *chronicle) child(path string, zxid int64, more int32) {
-	parent, _ := parentOf(path)
+	parent, _ := zktree.ParentOf(path)
 	if now, known := c.latest(parent); known {
 		now.children += more
 		now.childAt = zxid
@@ -140,12 +140,12 @@ func (c *chronicle) bury(path string) {
 
 // ownerOf is the session that a transaction made a node for, 0 unless the node
 // is ephemeral.
-func ownerOf(path string, txn *Txn, r *Result) int64 {
+func ownerOf(path string, txn *zktree.Txn, r *zktree.Result) int64 {
 	owner := int64(0)
-	eachOp(txn, r, func(op *Op, done *OpResult) {
-		if done.Path == path && op.Code.creates() {
+	eachOp(txn, r, func(op *zktree.Op, done *zktree.OpResult) {
+		if done.Path == path && op.Code.Creates() {
 			owner = 0
-			if op.ephemeral() {
+			if op.IsEphemeral() {
 				owner = txn.Session
 			}
 		}
@@ -155,33 +155,14 @@ func ownerOf(path string, txn *Txn, r *Result) int64 {
 
 // eachOp goes through the operations of a transaction, of which a multi has
 // several, and what came of each. Sessions that begin or end have none.
-func eachOp(txn *Txn, r *Result, do func(op *Op, done *OpResult)) {
+func eachOp(txn *zktree.Txn, r *zktree.Result, do func(op *zktree.Op, done *zktree.OpResult)) {
 	switch txn.Code {
-	case OpCreateSession, OpCloseSession:
-	case OpMulti:
+	case zktree.OpCreateSession, zktree.OpCloseSession:
+	case zktree.OpMulti:
 		for i := range min(len(txn.Ops), len(r.Ops)) {
 			do(&txn.Ops[i], &r.Ops[i])
 		}
 	default:
-		do(&txn.Op, &OpResult{Code: txn.Code, Err: r.Err, Path: r.Path, Stat: r.Stat})
+		do(&txn.Op, &zktree.OpResult{Code: txn.Code, Err: r.Err, Path: r.Path, Stat: r.Stat})
 	}
-}
-
-// creates says whether the operation makes a node.
-func (c OpCode) creates() bool {
-	return slices.Contains([]OpCode{OpCreate, OpCreate2, OpContainer, OpCreateTTL}, c)
-}
-
-func (op *Op) ephemeral() bool {
-	return (op.Code == OpCreate || op.Code == OpCreate2) && op.Flags&^Sequential == Ephemeral
-}
-
-func (op *Op) sequential() bool {
-	switch op.Code {
-	case OpCreate, OpCreate2:
-		return op.Flags&^Ephemeral == Sequential
-	case OpCreateTTL:
-		return op.Flags&Sequential != 0
-	}
-	return false
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"dkv/zksim/zktree"
 )
 
 // SessionState is what a client tells of its session.
@@ -35,7 +37,7 @@ func (s SessionState) String() string {
 // never inside a call of the Client.
 type Handler interface {
 	SessionEvent(state SessionState)
-	WatchEvent(e Event)
+	WatchEvent(e zktree.Event)
 }
 
 // Client is one session as an application sees it through a client library.
@@ -49,7 +51,7 @@ type Client struct {
 	host    *host
 	handler Handler
 	state   clientState
-	end     Code // why it is dead
+	end     zktree.Code // why it is dead
 
 	session  int64
 	password [16]byte
@@ -112,7 +114,7 @@ const maxWaiting = 4096
 // CreateResult is what a create made: the name with its sequence number.
 type CreateResult struct {
 	Path string
-	Stat Stat
+	Stat zktree.Stat
 }
 
 // Connect makes a client at a host and begins its session. The timeout is
@@ -168,37 +170,37 @@ func (cl *Client) Timeout() time.Duration { return cl.timeout }
 func (cl *Client) LastZxid() int64 { return cl.lastZxid }
 
 // Create makes a node.
-func (cl *Client) Create(path string, data []byte, flags CreateFlags, done func(CreateResult, error)) {
-	op := Op{Code: OpCreate, Path: path, Data: slices.Clone(data), Flags: flags}
+func (cl *Client) Create(path string, data []byte, flags zktree.CreateFlags, done func(CreateResult, error)) {
+	op := zktree.Op{Code: zktree.OpCreate, Path: path, Data: slices.Clone(data), Flags: flags}
 	cl.write(op, nil, func(r *reply) {
-		done(CreateResult{r.result.Path, r.result.Stat}, r.result.Err.err())
+		done(CreateResult{r.result.Path, r.result.Stat}, r.result.Err.Err())
 	})
 }
 
 // CreateNode makes the node that op describes: of any kind, with any access
 // list. The client itself is anybody.
-func (cl *Client) CreateNode(op Op, done func(CreateResult, error)) {
+func (cl *Client) CreateNode(op zktree.Op, done func(CreateResult, error)) {
 	op.Data = slices.Clone(op.Data)
 	cl.write(op, nil, func(r *reply) {
-		done(CreateResult{r.result.Path, r.result.Stat}, r.result.Err.err())
+		done(CreateResult{r.result.Path, r.result.Stat}, r.result.Err.Err())
 	})
 }
 
 // Delete removes a node; version -1 matches any.
 func (cl *Client) Delete(path string, version int32, done func(error)) {
-	cl.write(Op{Code: OpDelete, Path: path, Version: version}, nil, func(r *reply) { done(r.result.Err.err()) })
+	cl.write(zktree.Op{Code: zktree.OpDelete, Path: path, Version: version}, nil, func(r *reply) { done(r.result.Err.Err()) })
 }
 
 // Set replaces a node's data; version -1 matches any.
-func (cl *Client) Set(path string, data []byte, version int32, done func(Stat, error)) {
-	op := Op{Code: OpSetData, Path: path, Data: kept(data), Version: version}
-	cl.write(op, nil, func(r *reply) { done(r.result.Stat, r.result.Err.err()) })
+func (cl *Client) Set(path string, data []byte, version int32, done func(zktree.Stat, error)) {
+	op := zktree.Op{Code: zktree.OpSetData, Path: path, Data: kept(data), Version: version}
+	cl.write(op, nil, func(r *reply) { done(r.result.Stat, r.result.Err.Err()) })
 }
 
 // kept is a copy of what a server is to keep; more than one takes is only
 // measured.
 func kept(data []byte) []byte {
-	if len(data) >= MaxRequest {
+	if len(data) >= zktree.MaxRequest {
 		return data
 	}
 	return slices.Clone(data)
@@ -206,46 +208,46 @@ func kept(data []byte) []byte {
 
 // Multi does all operations or none. When one fails, err is its code, and the
 // results tell which it was. An empty multi succeeds.
-func (cl *Client) Multi(ops []Op, done func([]OpResult, error)) {
+func (cl *Client) Multi(ops []zktree.Op, done func([]zktree.OpResult, error)) {
 	ops = slices.Clone(ops)
 	for i := range ops {
 		ops[i].Data = slices.Clone(ops[i].Data)
 	}
-	cl.write(Op{Code: OpMulti}, ops, func(r *reply) {
+	cl.write(zktree.Op{Code: zktree.OpMulti}, ops, func(r *reply) {
 		err := r.result.Err
 		for i := range r.result.Ops {
-			if err == OK {
+			if err == zktree.OK {
 				err = r.result.Ops[i].Err
 			}
 		}
-		done(r.result.Ops, err.err())
+		done(r.result.Ops, err.Err())
 	})
 }
 
 // Get reads a node. With watch, the next change of it is told once; a missing
 // node arms nothing.
-func (cl *Client) Get(path string, watch bool, done func([]byte, Stat, error)) {
+func (cl *Client) Get(path string, watch bool, done func([]byte, zktree.Stat, error)) {
 	cl.read(reqGet, path, watch, func(r *reply) {
-		done(slices.Clone(r.data), r.result.Stat, r.result.Err.err())
+		done(slices.Clone(r.data), r.result.Stat, r.result.Err.Err())
 	})
 }
 
 // Exists reads a node's stat, ErrNoNode if there is none. With watch, its next
 // change, or its creation, is told once.
-func (cl *Client) Exists(path string, watch bool, done func(Stat, error)) {
-	cl.read(reqExists, path, watch, func(r *reply) { done(r.result.Stat, r.result.Err.err()) })
+func (cl *Client) Exists(path string, watch bool, done func(zktree.Stat, error)) {
+	cl.read(reqExists, path, watch, func(r *reply) { done(r.result.Stat, r.result.Err.Err()) })
 }
 
 // Children reads the names below a node, in no particular order.
-func (cl *Client) Children(path string, watch bool, done func([]string, Stat, error)) {
+func (cl *Client) Children(path string, watch bool, done func([]string, zktree.Stat, error)) {
 	cl.read(reqChildren, path, watch, func(r *reply) {
-		if r.result.Err == OK {
+		if r.result.Err == zktree.OK {
 			shuffle(r.names, cl.host.draws)
 			if !slices.IsSorted(r.names) {
 				cl.svc.count(unordered)
 			}
 		}
-		done(r.names, r.result.Stat, r.result.Err.err())
+		done(r.names, r.result.Stat, r.result.Err.Err())
 	})
 }
 
@@ -253,28 +255,28 @@ func (cl *Client) Children(path string, watch bool, done func([]string, Stat, er
 // if recursive, of everything below it too. What happens while the client has
 // no connection it does not tell.
 func (cl *Client) AddWatch(path string, recursive bool, done func(error)) {
-	req := &request{kind: reqAddWatch, op: Op{Path: path}, watch: recursive}
-	req.size = RequestBytes(&req.op, nil)
-	req.done = func(r *reply) { done(r.result.Err.err()) }
+	req := &request{kind: reqAddWatch, op: zktree.Op{Path: path}, watch: recursive}
+	req.size = zktree.RequestBytes(&req.op, nil)
+	req.done = func(r *reply) { done(r.result.Err.Err()) }
 	cl.submit(req)
 }
 
 // Sync brings the server up to what the leader had when it was asked; through
 // a deposed leader it does nothing.
 func (cl *Client) Sync(path string, done func(error)) {
-	req := &request{kind: reqSync, op: Op{Path: path}}
-	req.size = RequestBytes(&req.op, nil)
-	req.done = func(r *reply) { done(r.result.Err.err()) }
+	req := &request{kind: reqSync, op: zktree.Op{Path: path}}
+	req.size = zktree.RequestBytes(&req.op, nil)
+	req.done = func(r *reply) { done(r.result.Err.Err()) }
 	cl.submit(req)
 }
 
-func (cl *Client) write(op Op, ops []Op, done func(*reply)) {
-	cl.submit(&request{kind: reqWrite, op: op, ops: ops, size: RequestBytes(&op, ops), done: done})
+func (cl *Client) write(op zktree.Op, ops []zktree.Op, done func(*reply)) {
+	cl.submit(&request{kind: reqWrite, op: op, ops: ops, size: zktree.RequestBytes(&op, ops), done: done})
 }
 
 func (cl *Client) read(kind reqKind, path string, watch bool, done func(*reply)) {
-	req := &request{kind: kind, op: Op{Path: path}, watch: watch, done: done}
-	req.size = RequestBytes(&req.op, nil)
+	req := &request{kind: kind, op: zktree.Op{Path: path}, watch: watch, done: done}
+	req.size = zktree.RequestBytes(&req.op, nil)
 	cl.submit(req)
 }
 
@@ -286,7 +288,7 @@ func (cl *Client) submit(req *request) {
 		cl.refuse(req, cl.end)
 		return
 	case len(cl.sent)+len(cl.waiting) >= maxWaiting:
-		cl.refuse(req, ErrThrottled)
+		cl.refuse(req, zktree.ErrThrottled)
 		return
 	}
 	cl.svc.cfg.Checker.onCall(cl, req)
@@ -297,7 +299,7 @@ func (cl *Client) submit(req *request) {
 	}
 }
 
-func (cl *Client) refuse(req *request, code Code) {
+func (cl *Client) refuse(req *request, code zktree.Code) {
 	cl.svc.post(0, func() {
 		if cl.handler != nil {
 			cl.fail(req, code)
@@ -305,9 +307,9 @@ func (cl *Client) refuse(req *request, code Code) {
 	})
 }
 
-func (cl *Client) fail(req *request, code Code) {
+func (cl *Client) fail(req *request, code zktree.Code) {
 	cl.svc.cfg.Checker.onEnd(cl, req)
-	req.done(&reply{result: Result{Err: code, Failed: true}})
+	req.done(&reply{result: zktree.Result{Err: code, Failed: true}})
 }
 
 func (cl *Client) send(req *request) {
@@ -341,9 +343,9 @@ func (cl *Client) Close(done func()) {
 		cl.send(req)
 	case connecting:
 		waiting := cl.waiting
-		cl.die(ErrClosing)
+		cl.die(zktree.ErrClosing)
 		cl.svc.post(0, func() {
-			cl.failAll(waiting, ErrClosing)
+			cl.failAll(waiting, zktree.ErrClosing)
 			if cl.handler != nil {
 				done()
 			}
@@ -360,9 +362,9 @@ func (cl *Client) Close(done func()) {
 // onClosed ends the client; calls made after Close fail after it.
 func (cl *Client) onClosed(done func()) {
 	waiting := cl.waiting
-	cl.die(ErrClosing)
+	cl.die(zktree.ErrClosing)
 	done()
-	cl.failAll(waiting, ErrClosing)
+	cl.failAll(waiting, zktree.ErrClosing)
 }
 
 // Cut breaks the client's connection from its own end, as a guard does that
@@ -391,11 +393,11 @@ func (cl *Client) Abandon() {
 		c.up.keep(cl.host.draws.below("crash keeps", len(c.up.queue)+1))
 		c.down.drop()
 	}
-	cl.die(ErrClosing)
+	cl.die(zktree.ErrClosing)
 	cl.handler = nil
 }
 
-func (cl *Client) die(why Code) {
+func (cl *Client) die(why zktree.Code) {
 	cl.dropConn()
 	cl.state, cl.end = dead, why
 	cl.sent, cl.waiting = nil, nil
@@ -414,7 +416,7 @@ func (cl *Client) dropConn() {
 	c.up.send(cl.host.draws.within("latency", cl.svc.cfg.Latency), func() { c.server.close(c) })
 }
 
-func (cl *Client) failAll(reqs []*request, code Code) {
+func (cl *Client) failAll(reqs []*request, code zktree.Code) {
 	for _, req := range reqs {
 		if cl.handler == nil {
 			return
@@ -451,20 +453,20 @@ func (cl *Client) noteWatch(req *request, r *reply) {
 	path, code := req.op.Path, r.result.Err
 	switch {
 	case req.kind == reqAddWatch:
-		if code == OK {
+		if code == zktree.OK {
 			cl.watchStaying[path] = req.watch
 		}
 	case !req.watch:
-	case req.kind == reqChildren && code == OK:
+	case req.kind == reqChildren && code == zktree.OK:
 		cl.watchChild[path] = struct{}{}
-	case code == OK:
+	case code == zktree.OK:
 		cl.watchData[path] = struct{}{}
-	case req.kind == reqExists && code == ErrNoNode:
+	case req.kind == reqExists && code == zktree.ErrNoNode:
 		cl.watchExist[path] = struct{}{}
 	}
 }
 
-func (cl *Client) onWatchEvent(c *conn, e Event, zxid int64) {
+func (cl *Client) onWatchEvent(c *conn, e zktree.Event, zxid int64) {
 	if cl.conn == nil {
 		return
 	}
@@ -472,13 +474,13 @@ func (cl *Client) onWatchEvent(c *conn, e Event, zxid int64) {
 	cl.svc.cfg.Checker.onTold(cl, c, e, zxid)
 	cl.svc.observeEvent(c.server, zxid)
 	cl.toldZxid, cl.toldOn = max(cl.toldZxid, zxid), c
-	if e.Type == EventChildrenChanged || e.Type == EventDeleted {
+	if e.Type == zktree.EventChildrenChanged || e.Type == zktree.EventDeleted {
 		delete(cl.watchChild, e.Path)
 	}
-	if e.Type != EventChildrenChanged {
+	if e.Type != zktree.EventChildrenChanged {
 		delete(cl.watchExist, e.Path)
 	}
-	if e.Type == EventDataChanged || e.Type == EventDeleted {
+	if e.Type == zktree.EventDataChanged || e.Type == zktree.EventDeleted {
 		delete(cl.watchData, e.Path)
 	}
 	cl.handler.WatchEvent(e)

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"dkv/zksim/zktree"
 )
 
 func TestSessionLivesThroughEveryCall(t *testing.T) {
@@ -23,28 +25,28 @@ func TestSessionLivesThroughEveryCall(t *testing.T) {
 		t.Fatalf("set: %+v", r)
 	}
 	g.await("the watch", func() bool { return len(a.events) == 1 })
-	if a.events[0] != (Event{EventDataChanged, "/a"}) {
+	if a.events[0] != (zktree.Event{Type: zktree.EventDataChanged, Path: "/a"}) {
 		t.Fatalf("events %v", a.events)
 	}
-	if r := b.create("/a/e", "", Ephemeral); r.err != nil || r.stat.EphemeralOwner != 0 && r.stat.EphemeralOwner != b.cl.Session() {
+	if r := b.create("/a/e", "", zktree.Ephemeral); r.err != nil || r.stat.EphemeralOwner != 0 && r.stat.EphemeralOwner != b.cl.Session() {
 		t.Fatalf("ephemeral: %+v", r)
 	}
-	if r := a.multi(Op{Code: OpCheck, Path: "/a", Version: 1}, Op{Code: OpCreate, Path: "/b"}); r.err != nil || len(r.ops) != 2 {
+	if r := a.multi(zktree.Op{Code: zktree.OpCheck, Path: "/a", Version: 1}, zktree.Op{Code: zktree.OpCreate, Path: "/b"}); r.err != nil || len(r.ops) != 2 {
 		t.Fatalf("multi: %+v", r)
 	}
-	if r := a.multi(Op{Code: OpCreate, Path: "/c"}, Op{Code: OpCheck, Path: "/a", Version: 0}); r.err != ErrBadVersion {
+	if r := a.multi(zktree.Op{Code: zktree.OpCreate, Path: "/c"}, zktree.Op{Code: zktree.OpCheck, Path: "/a", Version: 0}); r.err != zktree.ErrBadVersion {
 		t.Fatalf("multi: %+v", r)
 	}
-	if _, _, code := g.s.Peek("/c"); code != ErrNoNode {
+	if _, _, code := g.s.Peek("/c"); code != zktree.ErrNoNode {
 		t.Fatal("a failed multi left something")
 	}
-	if err := a.delete("/a", -1); err != ErrNotEmpty {
+	if err := a.delete("/a", -1); err != zktree.ErrNotEmpty {
 		t.Fatalf("delete: %v", err)
 	}
 	closed := false
 	b.cl.Close(func() { closed = true })
 	g.await("close", func() bool { return closed })
-	if _, _, code := g.s.Peek("/a/e"); code != ErrNoNode {
+	if _, _, code := g.s.Peek("/a/e"); code != zktree.ErrNoNode {
 		t.Fatal("the ephemeral outlived its session")
 	}
 	a.sync()

@@ -3,6 +3,8 @@ package zksim
 import (
 	"fmt"
 	"time"
+
+	"dkv/zksim/zktree"
 )
 
 // Scheduler is virtual time. After runs fn once, d from now, as an event of
@@ -78,7 +80,7 @@ type Config struct {
 
 	// OnCommit, when set, sees every transaction as the leader commits it,
 	// failed ones included, in zxid order. It must not call into the service.
-	OnCommit func(txn *Txn, r *Result)
+	OnCommit func(txn *zktree.Txn, r *zktree.Result)
 
 	// Checker, when set, holds the service to ZooKeeper's promises. It costs a
 	// few percent.

@@ -1,6 +1,10 @@
 package zksim
 
-import "time"
+import (
+	"time"
+
+	"dkv/zksim/zktree"
+)
 
 // What follows is worse than what an ensemble is made to bear, or older than
 // it: lost disks, and counters that have run for years.
@@ -26,7 +30,7 @@ func (s *Service) WipeServer(server int, d time.Duration) bool {
 // wipe empties a server. Until it has taken part again it stands at the log's
 // place where it stood.
 func (v *server) wipe() {
-	v.tree, v.watches = NewTree(), NewWatches()
+	v.tree, v.watches = zktree.NewTree(), zktree.NewWatches()
 	v.wiped = true
 }
 
@@ -35,7 +39,7 @@ func (v *server) restore() {
 	if !v.wiped {
 		return
 	}
-	tree, err := Import(v.svc.leader.tree.Export())
+	tree, err := zktree.Import(v.svc.leader.tree.Export())
 	if err != nil {
 		panic("zksim: the leader's own image: " + err.Error())
 	}
@@ -74,30 +78,13 @@ func (s *Service) WipeAll() {
 // such node, the service does not serve, or the number is less than it is. At
 // 2,147,483,647 the counter stays.
 func (s *Service) AgeSequence(parent string, next int32) bool {
-	if s.phase != serving || s.leader.tree.counter(parent) > next || next < 0 {
+	if s.phase != serving || s.leader.tree.NextSequence(parent) > next || next < 0 {
 		return false
 	}
-	if _, code := s.leader.tree.Exists(parent); code != OK {
+	if _, code := s.leader.tree.Exists(parent); code != zktree.OK {
 		return false
 	}
-	txn := Txn{Op: Op{Code: OpCheck, Path: parent, Version: -1}, Trusted: true}
+	txn := zktree.Txn{Op: zktree.Op{Code: zktree.OpCheck, Path: parent, Version: -1}, Trusted: true}
 	s.commitEntry(entry{txn: txn, aged: next})
 	return true
-}
-
-// counter is the number that the next sequential node below a path would get,
-// -1 if there is no such path.
-func (t *Tree) counter(path string) int32 {
-	n := t.nodes[path]
-	if n == nil {
-		return -1
-	}
-	return n.stat.Cversion
-}
-
-// age sets the counter of a path.
-func (t *Tree) age(path string, next int32) {
-	if n := t.nodes[path]; n != nil {
-		n.stat.Cversion = max(n.stat.Cversion, next)
-	}
 }

@@ -1,12 +1,11 @@
-// Package zksim is a ZooKeeper for simulations: a tree of nodes, sessions,
-// and several servers that lag behind one another, driven by a scheduler and
-// a source of randomness that the caller provides. The same calls at the same
-// times with the same draws give the same run.
+// Package zksim is a simulated ZooKeeper ensemble: several servers that lag
+// behind one another, driven by a scheduler and a source of randomness that the
+// caller provides. The same calls at the same times with the same draws give
+// the same run.
 //
-// It has three layers, each usable alone:
+// It has two layers over the tree of package zktree, which holds the state and
+// decides what each operation does:
 //
-//   - Tree is the state, a pure state machine: transactions in, results and
-//     changes out. Watches are those of one server.
 //   - Service is the ensemble: one log, servers with applied prefixes, a
 //     leader that commits and expires sessions, and the faults.
 //   - Client is what an application sees through a client library such as
@@ -18,8 +17,8 @@
 // place.
 //
 // The package never starts a goroutine, takes a lock, or asks for the time,
-// and imports nothing but the standard library. Package zkserver puts the
-// Tree behind the real wire protocol.
+// and imports nothing but zktree and the standard library. Package zkserver puts
+// the same tree behind the real wire protocol.
 //
 // Access lists know the schemes world, auth, digest and ip. Extended types are
 // always on, so that TTL nodes can be had.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // clock is the least scheduler there is: a heap of events.
@@ -68,7 +69,7 @@ func (s seed) Draw(purpose string, entity, sequence uint64) uint64 {
 type printer string
 
 func (p printer) SessionEvent(s zksim.SessionState) { fmt.Println(p, "is told", s) }
-func (p printer) WatchEvent(e zksim.Event)          { fmt.Println(p, "is told of", e.Path) }
+func (p printer) WatchEvent(e zktree.Event)         { fmt.Println(p, "is told of", e.Path) }
 
 // A session ends at the leader; its owner learns of it only when it comes back.
 func Example() {
@@ -76,7 +77,7 @@ func Example() {
 	zk := zksim.NewService(c, seed(42), zksim.Config{Servers: 3})
 	alice := zk.Connect("host-a", 4*time.Second, printer("alice"))
 	c.run(time.Second)
-	alice.Create("/live", nil, zksim.Ephemeral, func(r zksim.CreateResult, err error) { fmt.Println("created", r.Path, err) })
+	alice.Create("/live", nil, zktree.Ephemeral, func(r zksim.CreateResult, err error) { fmt.Println("created", r.Path, err) })
 	c.run(2 * time.Second)
 
 	zk.CutHost("host-a")
@@ -102,22 +103,6 @@ func Example() {
 	// session-expired 1
 }
 
-// The tree alone is a state machine.
-func ExampleTree() {
-	tree := zksim.NewTree()
-	apply := func(zxid int64, op zksim.Op) {
-		r := tree.Apply(&zksim.Txn{Zxid: zxid, Op: op})
-		fmt.Println(r.Zxid, r.Err == zksim.OK, r.Path, r.Changes)
-	}
-	apply(1, zksim.Op{Code: zksim.OpCreate, Path: "/q"})
-	apply(2, zksim.Op{Code: zksim.OpCreate, Path: "/q/n-", Flags: zksim.Sequential})
-	apply(3, zksim.Op{Code: zksim.OpDelete, Path: "/q", Version: -1})
-	// Output:
-	// 1 true /q [{1 /q}]
-	// 2 true /q/n-0000000000 [{1 /q/n-0000000000}]
-	// 3 false  []
-}
-
 // A Checker holds the ensemble to its promises while it is maltreated.
 func ExampleChecker() {
 	c := &clock{}
@@ -126,7 +111,7 @@ func ExampleChecker() {
 	alice := zk.Connect("host-a", 4*time.Second, silent{})
 	c.run(time.Second)
 	for i := range 20 {
-		alice.Create("/q-", nil, zksim.Sequential, func(zksim.CreateResult, error) {})
+		alice.Create("/q-", nil, zktree.Sequential, func(zksim.CreateResult, error) {})
 		if i == 10 {
 			zk.LoseNextWrite("host-a", true)
 			zk.ChangeLeader(true)
@@ -149,4 +134,4 @@ func ExampleChecker() {
 type silent struct{}
 
 func (silent) SessionEvent(zksim.SessionState) {}
-func (silent) WatchEvent(zksim.Event)          {}
+func (silent) WatchEvent(zktree.Event)         {}

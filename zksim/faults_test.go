@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"dkv/zksim/zktree"
 )
 
 const tick = 200 * time.Millisecond // newStage's
@@ -13,7 +15,7 @@ func TestExpiryIsWithinATickOfTheTimeout(t *testing.T) {
 	for seed := range uint64(20) {
 		g := newStage(t, seed, Config{Servers: 1 + int(seed%3)})
 		a := g.client("n1", time.Second)
-		a.create("/e", "", Ephemeral)
+		a.create("/e", "", zktree.Ephemeral)
 		id := a.cl.Session()
 		a.cl.Abandon()
 		began := g.w.now
@@ -24,7 +26,7 @@ func TestExpiryIsWithinATickOfTheTimeout(t *testing.T) {
 		if took < time.Second-10*time.Millisecond || took > time.Second+tick+tick/2 {
 			t.Errorf("seed %d: gone after %v", seed, took)
 		}
-		if _, _, code := g.s.Peek("/e"); code != ErrNoNode {
+		if _, _, code := g.s.Peek("/e"); code != zktree.ErrNoNode {
 			t.Errorf("seed %d: the ephemeral is still there", seed)
 		}
 	}
@@ -43,19 +45,19 @@ func TestExpiredClientLearnsItOnlyWhenItReconnects(t *testing.T) {
 	g := newStage(t, 1, Config{Servers: 1})
 	a := g.client("n1", 4*time.Second)
 	b := g.client("n2", 4*time.Second)
-	a.create("/e", "", Ephemeral)
+	a.create("/e", "", zktree.Ephemeral)
 	g.s.CutHost("n1")
 	if !g.s.ExpireSession(a.cl.Session()) {
 		t.Fatal("no such session")
 	}
 	g.w.pass(500 * time.Millisecond)
-	if _, _, code := g.s.Peek("/e"); code != ErrNoNode || a.last() != HasSession {
+	if _, _, code := g.s.Peek("/e"); code != zktree.ErrNoNode || a.last() != HasSession {
 		t.Fatalf("%v, the owner thinks %v", code, a.last())
 	}
 	failed := 0
 	for range 3 {
-		a.cl.Set("/x", nil, -1, func(_ Stat, err error) {
-			if err != ErrConnectionLoss && err != ErrSessionExpired {
+		a.cl.Set("/x", nil, -1, func(_ zktree.Stat, err error) {
+			if err != zktree.ErrConnectionLoss && err != zktree.ErrSessionExpired {
 				t.Errorf("a write of a dead session: %v", err)
 			}
 			failed++
@@ -66,7 +68,7 @@ func TestExpiredClientLearnsItOnlyWhenItReconnects(t *testing.T) {
 	if !slices.Equal(a.states, []SessionState{HasSession, Disconnected, Expired}) || failed != 3 {
 		t.Errorf("states %v, %d calls ended", a.states, failed)
 	}
-	if err := a.delete("/", -1); err != ErrSessionExpired {
+	if err := a.delete("/", -1); err != zktree.ErrSessionExpired {
 		t.Errorf("a call of a dead client: %v", err)
 	}
 	if g.counted("session-expired") != 1 || b.last() != HasSession {
@@ -77,7 +79,7 @@ func TestExpiredClientLearnsItOnlyWhenItReconnects(t *testing.T) {
 func TestCutHostIsDisconnectedAndComesBackWithItsSession(t *testing.T) {
 	g := newStage(t, 5, Config{})
 	a := g.client("n1", 4*time.Second)
-	a.create("/e", "", Ephemeral)
+	a.create("/e", "", zktree.Ephemeral)
 	a.get("/e", true)
 	g.s.CutHost("n1")
 	cutAt := g.w.now
@@ -134,7 +136,7 @@ func TestReplyLost(t *testing.T) {
 		g := newStage(t, 9, Config{})
 		a := g.client("n1", 4*time.Second)
 		g.s.LoseNextWrite("n1", after)
-		if r := a.create("/q-", "", Sequential); r.err != ErrConnectionLoss {
+		if r := a.create("/q-", "", zktree.Sequential); r.err != zktree.ErrConnectionLoss {
 			t.Fatalf("%+v", r)
 		}
 		g.await("the session again", func() bool { return a.last() == HasSession })
@@ -146,7 +148,7 @@ func TestReplyLost(t *testing.T) {
 		if g.counted(name) != 1 {
 			t.Errorf("%s not counted", name)
 		}
-		if r := a.create("/q-", "", Sequential); r.err != nil {
+		if r := a.create("/q-", "", zktree.Sequential); r.err != nil {
 			t.Errorf("only the next write: %v", r.err)
 		}
 	}
@@ -158,18 +160,18 @@ func TestWriteIsDoneAfterItsClientWasToldUnknown(t *testing.T) {
 		g := newStage(t, seed, Config{})
 		a := g.client("n1", 4*time.Second)
 		g.s.DelayNextWrite("n1")
-		if r := a.create("/a", "", 0); r.err != ErrConnectionLoss {
+		if r := a.create("/a", "", 0); r.err != zktree.ErrConnectionLoss {
 			t.Fatalf("%+v", r)
 		}
-		if _, _, code := g.s.Peek("/a"); code != ErrNoNode {
+		if _, _, code := g.s.Peek("/a"); code != zktree.ErrNoNode {
 			t.Fatal("done already")
 		}
 		g.w.pass(10 * time.Second)
 		_, _, code := g.s.Peek("/a")
 		switch {
-		case code == OK && g.counted("applied-late") == 1:
+		case code == zktree.OK && g.counted("applied-late") == 1:
 			late++
-		case code == ErrNoNode && g.counted("session-moved") == 1:
+		case code == zktree.ErrNoNode && g.counted("session-moved") == 1:
 			never++ // it had come back on another connection by then
 		default:
 			t.Errorf("seed %d: %v, counted %v", seed, code, g.s.Counters())
@@ -184,7 +186,7 @@ func TestLeaderChange(t *testing.T) {
 	for seed := range uint64(10) {
 		g := newStage(t, seed, Config{Servers: 3})
 		a := g.client("n1", 4*time.Second)
-		a.create("/e", "", Ephemeral)
+		a.create("/e", "", zktree.Ephemeral)
 		zxid := g.s.Zxid()
 		began := g.w.now
 		if !g.s.ChangeLeader(false) || g.s.ChangeLeader(false) {
@@ -198,7 +200,7 @@ func TestLeaderChange(t *testing.T) {
 			t.Errorf("zxid %#x after %#x", g.s.Zxid(), zxid)
 		}
 		g.await("the session again", func() bool { return a.last() == HasSession && a.cl.conn != nil })
-		if r := a.set("/e", "x", -1); r.err != nil && r.err != ErrConnectionLoss {
+		if r := a.set("/e", "x", -1); r.err != nil && r.err != zktree.ErrConnectionLoss {
 			t.Errorf("seed %d: %v", seed, r.err)
 		}
 		if !g.s.SessionAlive(a.cl.Session()) {
@@ -233,12 +235,12 @@ func TestNothingExpiresWithoutAQuorum(t *testing.T) {
 		t.Fatal("down once, and then nothing else")
 	}
 	failed := error(nil)
-	a.cl.Get("/", false, func(_ []byte, _ Stat, err error) { failed = err })
+	a.cl.Get("/", false, func(_ []byte, _ zktree.Stat, err error) { failed = err })
 	g.w.pass(time.Minute)
 	if a.last() != Disconnected || !g.s.SessionAlive(a.cl.Session()) {
 		t.Fatalf("%v, alive %v", a.last(), g.s.SessionAlive(a.cl.Session()))
 	}
-	if failed != ErrConnectionLoss && failed != ErrNoServer {
+	if failed != zktree.ErrConnectionLoss && failed != zktree.ErrNoServer {
 		t.Errorf("a call ended with %v", failed)
 	}
 	if !g.s.Up() || g.s.Up() {
@@ -349,7 +351,7 @@ func TestDeposedLeaderAnswersSyncAndReadFromOldState(t *testing.T) {
 			t.Error("not counted")
 		}
 		answered := false
-		a.cl.Multi([]Op{{Code: OpCheck, Path: "/a", Version: 0}}, func(_ []OpResult, err error) {
+		a.cl.Multi([]zktree.Op{{Code: zktree.OpCheck, Path: "/a", Version: 0}}, func(_ []zktree.OpResult, err error) {
 			answered = err == nil
 		})
 		g.w.pass(20 * time.Second)
@@ -364,7 +366,7 @@ func TestDeposedLeaderAnswersSyncAndReadFromOldState(t *testing.T) {
 
 func TestIsolatedFollowerServesAnOwnerWhoseSessionIsGone(t *testing.T) {
 	g, owner, other, follower := twoServers(t, Config{SyncLimit: 30 * time.Second})
-	owner.create("/e", "", Ephemeral)
+	owner.create("/e", "", zktree.Ephemeral)
 	owner.sync()
 	if !g.s.Isolate(follower, 20*time.Second) || g.s.Isolate(follower, time.Second) {
 		t.Fatal("once")
@@ -373,13 +375,13 @@ func TestIsolatedFollowerServesAnOwnerWhoseSessionIsGone(t *testing.T) {
 	if r := owner.get("/e", false); r.err != nil || owner.last() != HasSession {
 		t.Errorf("the owner reads its own ephemeral: %v, %v", r.err, owner.last())
 	}
-	if r := other.create("/e", "", Ephemeral); r.err != nil {
+	if r := other.create("/e", "", zktree.Ephemeral); r.err != nil {
 		t.Errorf("the successor: %v", r.err)
 	}
 	ended := error(nil)
-	owner.cl.Set("/e", nil, -1, func(_ Stat, err error) { ended = err })
+	owner.cl.Set("/e", nil, -1, func(_ zktree.Stat, err error) { ended = err })
 	g.await("Expired", func() bool { return owner.last() == Expired })
-	if ended != ErrConnectionLoss {
+	if ended != zktree.ErrConnectionLoss {
 		t.Errorf("its write ended with %v", ended)
 	}
 	if g.counted("isolated-server-read") == 0 || g.counted("write-blocked") == 0 {
@@ -390,21 +392,21 @@ func TestIsolatedFollowerServesAnOwnerWhoseSessionIsGone(t *testing.T) {
 func TestAbandonedSessionLivesUntilItExpires(t *testing.T) {
 	g := newStage(t, 6, Config{})
 	a := g.client("n1", 2*time.Second)
-	a.create("/live", "", Ephemeral)
+	a.create("/live", "", zktree.Ephemeral)
 	called := false
-	a.cl.Get("/live", false, func([]byte, Stat, error) { called = true })
+	a.cl.Get("/live", false, func([]byte, zktree.Stat, error) { called = true })
 	a.cl.Abandon()
 	a.cl.Delete("/live", -1, func(error) { called = true })
 	a.cl.Close(func() { called = true })
 	b := g.client("n1", 2*time.Second)
-	if r := b.create("/live", "", Ephemeral); r.err != ErrNodeExists {
+	if r := b.create("/live", "", zktree.Ephemeral); r.err != zktree.ErrNodeExists {
 		t.Errorf("a restarted process meets its own ephemeral: %v", r.err)
 	}
 	g.w.pass(3 * time.Second)
 	if called {
 		t.Error("a dead process was called")
 	}
-	if r := b.create("/live", "", Ephemeral); r.err != nil {
+	if r := b.create("/live", "", zktree.Ephemeral); r.err != nil {
 		t.Errorf("after expiry: %v", r.err)
 	}
 }
@@ -413,12 +415,12 @@ func TestOversizedRequestBreaksItsConnection(t *testing.T) {
 	g := newStage(t, 6, Config{})
 	a := g.client("n1", 4*time.Second)
 	a.create("/a", "", 0)
-	op := set("/a", "")
-	fits := make([]byte, MaxRequest-RequestBytes(&op, nil))
+	op := zktree.Op{Code: zktree.OpSetData, Path: "/a", Data: []byte{}, Version: -1}
+	fits := make([]byte, zktree.MaxRequest-zktree.RequestBytes(&op, nil))
 	if r := a.set("/a", string(fits), -1); r.err != nil {
 		t.Fatal(r.err)
 	}
-	if r := a.set("/a", string(fits)+"x", -1); r.err != ErrConnectionLoss {
+	if r := a.set("/a", string(fits)+"x", -1); r.err != zktree.ErrConnectionLoss {
 		t.Errorf("%v", r.err)
 	}
 	g.await("the session again", func() bool { return a.last() == HasSession })
@@ -432,8 +434,8 @@ func TestCloseEndsCallsInTheirOrder(t *testing.T) {
 		g := newStage(t, 6, Config{})
 		a := g.client("n1", 4*time.Second)
 		var ended []string
-		note := func(name string) func(Stat, error) {
-			return func(_ Stat, err error) { ended = append(ended, fmt.Sprint(name, " ", err)) }
+		note := func(name string) func(zktree.Stat, error) {
+			return func(_ zktree.Stat, err error) { ended = append(ended, fmt.Sprint(name, " ", err)) }
 		}
 		a.cl.Exists("/", false, note("before"))
 		a.cl.Close(func() { ended = append(ended, "closed") })
@@ -442,9 +444,9 @@ func TestCloseEndsCallsInTheirOrder(t *testing.T) {
 			g.s.Down()
 		}
 		g.w.pass(10 * time.Second)
-		want := []string{"before <nil>", "closed", "after " + ErrClosing.Error()}
+		want := []string{"before <nil>", "closed", "after " + zktree.ErrClosing.Error()}
 		if broken {
-			want[0] = "before " + ErrConnectionLoss.Error()
+			want[0] = "before " + zktree.ErrConnectionLoss.Error()
 		}
 		if !slices.Equal(ended, want) {
 			t.Errorf("broken=%v: %v", broken, ended)
@@ -513,7 +515,7 @@ func TestWatchesLostAndReadsFirstAreSwitchable(t *testing.T) {
 	a.get("/a", true)
 	b := g.client("n2", 4*time.Second)
 	g.s.LoseNextWrite("n1", false)
-	a.cl.Set("/none", nil, -1, func(Stat, error) {})
+	a.cl.Set("/none", nil, -1, func(zktree.Stat, error) {})
 	g.await("Disconnected", func() bool { return a.last() == Disconnected })
 	b.set("/a", "x", -1)
 	a.cl.Sync("/", func(error) {})
@@ -543,7 +545,7 @@ func TestEveryKindOfWatchIsRestored(t *testing.T) {
 	b.create("/absent", "", 0)
 	b.create("/kids/k", "", 0)
 	b.sync()
-	want := []Event{{EventDataChanged, "/get"}, {EventDataChanged, "/there"}, {EventCreated, "/absent"}, {EventChildrenChanged, "/kids"}}
+	want := []zktree.Event{{Type: zktree.EventDataChanged, Path: "/get"}, {Type: zktree.EventDataChanged, Path: "/there"}, {Type: zktree.EventCreated, Path: "/absent"}, {Type: zktree.EventChildrenChanged, Path: "/kids"}}
 	g.await("the events", func() bool { return len(a.events) == len(want) })
 	if !slices.Equal(a.events, want) {
 		t.Errorf("%v", a.events)

@@ -3,6 +3,8 @@ package zksim
 import (
 	"encoding/binary"
 	"time"
+
+	"dkv/zksim/zktree"
 )
 
 // lease is what the leader knows of a session: who speaks for it, and when it
@@ -24,8 +26,8 @@ type lease struct {
 // openSession commits a new session for a connection's first request.
 func (s *Service) openSession(req *request) {
 	s.sessions++
-	txn := Txn{Session: int64(req.conn.server.id+1)<<56 | s.epoch<<32 | s.sessions}
-	txn.Code = OpCreateSession
+	txn := zktree.Txn{Session: int64(req.conn.server.id+1)<<56 | s.epoch<<32 | s.sessions}
+	txn.Code = zktree.OpCreateSession
 	txn.Timeout = min(max(req.timeout, s.cfg.MinSessionTimeout), s.cfg.MaxSessionTimeout)
 	binary.BigEndian.PutUint64(txn.Password[:], s.draws.word("password"))
 	req.session = txn.Session
@@ -87,8 +89,8 @@ func (s *Service) onLeaseEnd(l *lease) {
 
 func (s *Service) expire(l *lease) {
 	s.observeExpiry(l)
-	txn := Txn{Session: l.id}
-	txn.Code = OpCloseSession
+	txn := zktree.Txn{Session: l.id}
+	txn.Code = zktree.OpCloseSession
 	s.commit(txn, nil)
 }
 
@@ -111,7 +113,7 @@ func (s *Service) restartLeases() {
 func (s *Service) reattach(req *request, l *lease) {
 	c := req.conn
 	if l == nil || l.password != req.password {
-		req.result = &Result{Err: ErrSessionExpired}
+		req.result = &zktree.Result{Err: zktree.ErrSessionExpired}
 		c.server.answerLink(req)
 		return
 	}

@@ -3,6 +3,8 @@ package zksim
 import (
 	"math"
 	"strconv"
+
+	"dkv/zksim/zktree"
 )
 
 // What transactions, servers and clients went through and could not know is
@@ -10,44 +12,44 @@ import (
 
 // observe counts what a transaction was, before the chronicle knows of it. It
 // runs at the leader, after the leader's tree has taken the step.
-func (s *Service) observe(e *entry, r *Result) {
+func (s *Service) observe(e *entry, r *zktree.Result) {
 	if r.Failed {
 		s.count(failedWrite)
-		if e.txn.Code == OpMulti {
+		if e.txn.Code == zktree.OpMulti {
 			s.count(multiFailed)
 		}
 	}
-	eachOp(&e.txn, r, func(op *Op, done *OpResult) { s.observeOp(&e.txn, op, done, r.Failed) })
+	eachOp(&e.txn, r, func(op *zktree.Op, done *zktree.OpResult) { s.observeOp(&e.txn, op, done, r.Failed) })
 	for _, change := range r.Changes {
-		if was, known := s.chronicle.latest(change.Path); change.Kind == Created && known && !was.exists && was.version > 0 {
+		if was, known := s.chronicle.latest(change.Path); change.Kind == zktree.Created && known && !was.exists && was.version > 0 {
 			s.count(versionReset)
 		}
 	}
 }
 
-func (s *Service) observeOp(txn *Txn, op *Op, done *OpResult, failed bool) {
+func (s *Service) observeOp(txn *zktree.Txn, op *zktree.Op, done *zktree.OpResult, failed bool) {
 	switch {
-	case op.Code.creates():
+	case op.Code.Creates():
 		s.observeCreate(txn, op, done, failed)
-	case !failed && (op.Code == OpDelete || op.Code == OpSetData):
+	case !failed && (op.Code == zktree.OpDelete || op.Code == zktree.OpSetData):
 		if was, known := s.chronicle.latest(op.Path); known && was.exists && was.owner != 0 && was.owner != txn.Session {
 			s.count(foreignEphemeral)
 		}
 	}
 }
 
-func (s *Service) observeCreate(txn *Txn, op *Op, done *OpResult, failed bool) {
+func (s *Service) observeCreate(txn *zktree.Txn, op *zktree.Op, done *zktree.OpResult, failed bool) {
 	switch {
-	case done.Err == ErrNodeExists && op.sequential():
-		parent, _ := parentOf(op.Path)
-		if s.leader.tree.counter(parent) == math.MaxInt32 {
+	case done.Err == zktree.ErrNodeExists && op.IsSequential():
+		parent, _ := zktree.ParentOf(op.Path)
+		if s.leader.tree.NextSequence(parent) == math.MaxInt32 {
 			s.count(sequenceStuck)
 		}
-	case done.Err == ErrNodeExists:
+	case done.Err == zktree.ErrNodeExists:
 		if was, known := s.chronicle.latest(op.Path); known && s.ofEarlierSession(was.owner, txn.Session) {
 			s.count(staleEphemeral)
 		}
-	case !failed && op.sequential():
+	case !failed && op.IsSequential():
 		s.observeSequence(txn.Session, op.Path, done.Path)
 	}
 }
@@ -62,7 +64,7 @@ func (s *Service) ofEarlierSession(owner, session int64) bool {
 // observeSequence is a sequential node's birth: asked is its name without the
 // number.
 func (s *Service) observeSequence(session int64, asked, made string) {
-	parent, _ := parentOf(made)
+	parent, _ := zktree.ParentOf(made)
 	if number, err := strconv.ParseInt(made[len(asked):], 10, 64); err == nil {
 		if last, known := s.numbers[parent]; known && number != last+1 {
 			s.count(sequenceGap)
@@ -90,7 +92,7 @@ func (v *server) observeCatchUp(req *request) {
 	for _, path := range req.watchSet.Data {
 		stat, code := v.tree.Exists(path)
 		switch {
-		case code != OK:
+		case code != zktree.OK:
 		case stat.Mzxid > req.seen && req.lastZxid >= stat.Mzxid:
 			s.count(catchUpLost)
 		case stat.Czxid > req.seen:
@@ -98,7 +100,7 @@ func (v *server) observeCatchUp(req *request) {
 		}
 	}
 	for _, path := range req.watchSet.Child {
-		if stat, code := v.tree.Exists(path); code == OK && stat.Pzxid > req.seen && req.lastZxid >= stat.Pzxid {
+		if stat, code := v.tree.Exists(path); code == zktree.OK && stat.Pzxid > req.seen && req.lastZxid >= stat.Pzxid {
 			s.count(catchUpLost)
 		}
 	}
@@ -155,18 +157,18 @@ func (v *server) observeLoss(req *request) {
 		return
 	}
 	switch {
-	case req.op.Code == OpMulti:
+	case req.op.Code == zktree.OpMulti:
 		s.count(lostMulti)
-	case req.op.sequential():
+	case req.op.IsSequential():
 		s.count(lostSequence)
 		if l := s.leases[req.session]; l != nil {
 			l.lostSequence = req.op.Path
 		}
-	case req.op.Code.creates():
+	case req.op.Code.Creates():
 		s.count(lostCreate)
-	case req.op.Code == OpSetData:
+	case req.op.Code == zktree.OpSetData:
 		s.count(lostSet)
-	case req.op.Code == OpDelete:
+	case req.op.Code == zktree.OpDelete:
 		s.count(lostDelete)
 	}
 }

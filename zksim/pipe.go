@@ -23,7 +23,7 @@ type conn struct {
 	sentWrites, written int64
 	// What a Checker knows of the watches: the zxid as of which each was armed,
 	// and the last that an event told of.
-	armed    map[watchKey]int64
+	armed    map[armedWatch]int64
 	toldZxid int64
 }
 

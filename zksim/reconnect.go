@@ -3,6 +3,8 @@ package zksim
 import (
 	"cmp"
 	"time"
+
+	"dkv/zksim/zktree"
 )
 
 // The life of a connection, in order:
@@ -70,7 +72,7 @@ func (cl *Client) onAttemptFailed() {
 	cl.waiting = nil
 	cl.svc.count(reconnectPause)
 	cl.svc.post(cl.host.draws.within("reconnect", cl.svc.cfg.Reconnect), cl.attempt)
-	cl.failAll(waiting, ErrNoServer)
+	cl.failAll(waiting, zktree.ErrNoServer)
 }
 
 // onConnected is a server's word on the session.
@@ -125,15 +127,15 @@ func (cl *Client) onExpired() {
 		return
 	}
 	sent := append(cl.sent, cl.waiting...)
-	cl.die(ErrSessionExpired)
+	cl.die(zktree.ErrSessionExpired)
 	cl.handler.SessionEvent(Expired)
-	cl.failAll(sent, ErrSessionExpired)
+	cl.failAll(sent, zktree.ErrSessionExpired)
 }
 
 // restoreWatches asks the new server for the watches of the old one. It is not
 // an application's request and has no part in the order of replies.
 func (cl *Client) restoreWatches() {
-	set := WatchSet{
+	set := zktree.WatchSet{
 		Data:  cl.remembered(cl.watchData),
 		Exist: cl.remembered(cl.watchExist),
 		Child: cl.remembered(cl.watchChild),
@@ -145,17 +147,13 @@ func (cl *Client) restoreWatches() {
 			set.Persistent = append(set.Persistent, path)
 		}
 	}
-	if !set.empty() {
+	if !set.Empty() {
 		since := cl.lastZxid
 		if cl.host.draws.happens("late zxid", cl.svc.cfg.Rates.LateZxid) {
 			since = cl.svc.zxid
 		}
 		cl.transmit(&request{kind: reqSetWatches, watchSet: &set, lastZxid: since, seen: cl.lastZxid})
 	}
-}
-
-func (w *WatchSet) empty() bool {
-	return len(w.Data)+len(w.Exist)+len(w.Child)+len(w.Persistent)+len(w.Recursive) == 0
 }
 
 func (cl *Client) remembered(watched map[string]struct{}) []string {
@@ -219,7 +217,7 @@ func (cl *Client) disconnected() {
 	cl.state, cl.tried = connecting, 0
 	cl.lostAt = cl.svc.sched.Now()
 	if wasClosing { // the close, last of what was sent, ends it below
-		cl.state, cl.end = dead, ErrClosing
+		cl.state, cl.end = dead, zktree.ErrClosing
 	} else {
 		pause := time.Duration(0)
 		if cl.pauses() {
@@ -229,7 +227,7 @@ func (cl *Client) disconnected() {
 		cl.svc.post(pause, cl.attempt)
 	}
 	cl.handler.SessionEvent(Disconnected)
-	cl.failAll(sent, ErrConnectionLoss)
+	cl.failAll(sent, zktree.ErrConnectionLoss)
 }
 
 // pauses says whether the client waits before it tries the first other server.

@@ -1,6 +1,10 @@
 package zksim
 
-import "time"
+import (
+	"time"
+
+	"dkv/zksim/zktree"
+)
 
 type reqKind uint8
 
@@ -24,8 +28,8 @@ func (k reqKind) forwarded() bool { return k <= reqSync }
 type request struct {
 	kind  reqKind
 	conn  *conn
-	op    Op
-	ops   []Op
+	op    zktree.Op
+	ops   []zktree.Op
 	watch bool
 	size  int // bytes of the frame
 
@@ -33,7 +37,7 @@ type request struct {
 	password [16]byte
 	timeout  time.Duration
 	lastZxid int64
-	watchSet *WatchSet // of a reqSetWatches
+	watchSet *zktree.WatchSet // of a reqSetWatches
 
 	// Of a reqSetWatches lastZxid is what the library names, seen the truth.
 	seen int64
@@ -46,8 +50,8 @@ type request struct {
 	floor     int64 // the greatest zxid answered to anybody when it was called
 	committed int64 // the zxid at which the leader did it
 
-	result    *Result // a forwarded request's; nil: nothing but that it was done
-	ready     bool    // the answer is in
+	result    *zktree.Result // a forwarded request's; nil: nothing but that it was done
+	ready     bool           // the answer is in
 	loseReply bool
 	answerAt  int // a sync: the prefix to wait for
 
@@ -57,15 +61,15 @@ type request struct {
 // reply is what a server answers.
 type reply struct {
 	zxid   int64
-	result Result
+	result zktree.Result
 	data   []byte
 	names  []string
 }
 
-func (r *request) txn() Txn {
-	t := Txn{Session: r.session, Op: r.op, Ops: r.ops}
+func (r *request) txn() zktree.Txn {
+	t := zktree.Txn{Session: r.session, Op: r.op, Ops: r.ops}
 	if r.kind == reqClose {
-		t.Code = OpCloseSession
+		t.Code = zktree.OpCloseSession
 	}
 	return t
 }

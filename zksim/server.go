@@ -3,6 +3,8 @@ package zksim
 import (
 	"slices"
 	"time"
+
+	"dkv/zksim/zktree"
 )
 
 // server is one member of the ensemble: a prefix of the log, applied, and the
@@ -11,8 +13,8 @@ type server struct {
 	svc     *Service
 	id      int
 	draws   *draws
-	tree    *Tree
-	watches *Watches
+	tree    *zktree.Tree
+	watches *zktree.Watches
 	conns   map[int64]*conn
 	lag     Range
 
@@ -33,8 +35,8 @@ func newServer(svc *Service, id int) *server {
 	return &server{
 		svc: svc, id: id, up: true, lag: svc.cfg.Lag,
 		draws:   newDraws(svc.rand, uint64(id)),
-		tree:    NewTree(),
-		watches: NewWatches(),
+		tree:    zktree.NewTree(),
+		watches: zktree.NewWatches(),
 		conns:   make(map[int64]*conn),
 	}
 }
@@ -81,12 +83,12 @@ func (v *server) applyNext() {
 	}
 	result := v.tree.Apply(&e.txn)
 	if e.aged != 0 {
-		v.tree.age(e.txn.Path, e.aged)
+		v.tree.AgeSequence(e.txn.Path, e.aged)
 	}
 	if v == v.svc.leader {
 		v.svc.onApplied(e, &result)
 	}
-	v.watches.Fire(result.Changes, func(watcher int64, ev Event) {
+	v.watches.Fire(result.Changes, func(watcher int64, ev zktree.Event) {
 		if delay >= late {
 			v.svc.count(watchLate)
 		}
@@ -102,7 +104,7 @@ func (v *server) applyNext() {
 		req.result, req.ready = &answer, true
 		v.advance(req.conn)
 	}
-	if e.txn.Code == OpCloseSession {
+	if e.txn.Code == zktree.OpCloseSession {
 		v.closeSession(e.txn.Session)
 	}
 	v.answerSyncs()
@@ -117,7 +119,7 @@ func (v *server) closeSession(id int64) {
 }
 
 // tell sends an event of a change at a zxid.
-func (v *server) tell(c *conn, ev Event, zxid int64) {
+func (v *server) tell(c *conn, ev zktree.Event, zxid int64) {
 	c.toClient(func(cl *Client) { cl.onWatchEvent(c, ev, zxid) })
 }
 
@@ -240,7 +242,7 @@ func (v *server) onRequest(req *request) {
 	if c.closed {
 		return
 	}
-	if req.size > MaxRequest {
+	if req.size > zktree.MaxRequest {
 		v.svc.count(oversized)
 		v.close(c)
 		return
@@ -350,7 +352,7 @@ func (v *server) answer(req *request) {
 		v.addWatch(req, &r)
 	case reqSetWatches:
 		v.observeCatchUp(req)
-		v.watches.Restore(v.tree, req.lastZxid, *req.watchSet, c.id, func(ev Event) { v.tell(c, ev, v.tree.Zxid()) })
+		v.watches.Restore(v.tree, req.lastZxid, *req.watchSet, c.id, func(ev zktree.Event) { v.tell(c, ev, v.tree.Zxid()) })
 	default:
 		v.read(req, &r)
 	}
@@ -360,7 +362,7 @@ func (v *server) answer(req *request) {
 func (v *server) answerConnect(req *request) {
 	c := req.conn
 	l := v.svc.leases[req.session] // it may have ended since the leader's word
-	expired := l == nil || req.result != nil && req.result.Err != OK
+	expired := l == nil || req.result != nil && req.result.Err != zktree.OK
 	if !expired {
 		c.session, req.timeout, req.password = l.id, l.timeout, l.password
 	}
@@ -372,12 +374,12 @@ func (v *server) answerConnect(req *request) {
 
 func (v *server) addWatch(req *request, r *reply) {
 	switch {
-	case !ValidPath(req.op.Path):
-		r.result.Err = ErrBadArguments
+	case !zktree.ValidPath(req.op.Path):
+		r.result.Err = zktree.ErrBadArguments
 	case req.watch:
-		v.watches.Add(RecursiveWatch, req.op.Path, req.conn.id)
+		v.watches.Add(zktree.RecursiveWatch, req.op.Path, req.conn.id)
 	default:
-		v.watches.Add(PersistentWatch, req.op.Path, req.conn.id)
+		v.watches.Add(zktree.PersistentWatch, req.op.Path, req.conn.id)
 	}
 }
 
@@ -389,18 +391,18 @@ func (v *server) read(req *request, r *reply) {
 		return
 	}
 	switch {
-	case req.kind == reqChildren && r.result.Err == OK:
-		v.watches.Add(ChildWatch, req.op.Path, c.id)
-	case req.kind == reqGet && r.result.Err == OK, req.kind == reqExists && r.result.Err != ErrBadArguments:
-		v.watches.Add(DataWatch, req.op.Path, c.id)
+	case req.kind == reqChildren && r.result.Err == zktree.OK:
+		v.watches.Add(zktree.ChildWatch, req.op.Path, c.id)
+	case req.kind == reqGet && r.result.Err == zktree.OK, req.kind == reqExists && r.result.Err != zktree.ErrBadArguments:
+		v.watches.Add(zktree.DataWatch, req.op.Path, c.id)
 	}
 }
 
 // read answers a read from one tree, to a client who is anybody. Children come
 // in no particular order.
-func (r *reply) read(t *Tree, req *request) {
-	if req.kind != reqExists && t.Allowed(req.op.Path, PermRead, nil) == ErrNoAuth {
-		r.result.Err = ErrNoAuth
+func (r *reply) read(t *zktree.Tree, req *request) {
+	if req.kind != reqExists && t.Allowed(req.op.Path, zktree.PermRead, nil) == zktree.ErrNoAuth {
+		r.result.Err = zktree.ErrNoAuth
 		return
 	}
 	switch req.kind {

@@ -1,6 +1,10 @@
 package zksim
 
-import "time"
+import (
+	"time"
+
+	"dkv/zksim/zktree"
+)
 
 const (
 	maxServers = 5
@@ -53,7 +57,7 @@ const (
 
 // entry is a committed transaction, and the request that asked for it.
 type entry struct {
-	txn       Txn
+	txn       zktree.Txn
 	committed time.Duration
 	req       *request
 	aged      int32 // what the sequence counter of the transaction's path is set to; 0: nothing
@@ -96,12 +100,12 @@ func NewService(s Scheduler, r Random, cfg Config) *Service {
 
 // Peek reads a node as the leader has it: the truth, with no delay. The slice
 // is the service's own: do not change it.
-func (s *Service) Peek(path string) ([]byte, Stat, Code) {
+func (s *Service) Peek(path string) ([]byte, zktree.Stat, zktree.Code) {
 	return s.leader.tree.Get(path)
 }
 
 // PeekChildren are the names below a node as the leader has them, sorted.
-func (s *Service) PeekChildren(path string) ([]string, Code) {
+func (s *Service) PeekChildren(path string) ([]string, zktree.Code) {
 	names, _, code := s.leader.tree.Children(path)
 	return names, code
 }
@@ -127,7 +131,7 @@ func (s *Service) wallMillis() int64 {
 // commit appends a transaction to the log, applies it at the leader, and lets
 // every other server know. req, when not nil, is answered by the server it
 // came through, once that server has applied it.
-func (s *Service) commit(txn Txn, req *request) { s.commitEntry(entry{txn: txn, req: req}) }
+func (s *Service) commit(txn zktree.Txn, req *request) { s.commitEntry(entry{txn: txn, req: req}) }
 
 func (s *Service) commitEntry(e entry) {
 	s.zxid++
@@ -143,20 +147,20 @@ func (s *Service) commitEntry(e entry) {
 }
 
 // onApplied runs at the leader for each transaction, in order.
-func (s *Service) onApplied(e *entry, r *Result) {
+func (s *Service) onApplied(e *entry, r *zktree.Result) {
 	s.cfg.Checker.onCommit(e, r)
 	s.observe(e, r)
 	s.chronicle.record(&e.txn, r)
 	if s.cfg.OnCommit != nil {
 		s.cfg.OnCommit(&e.txn, r)
 	}
-	if r.Err != OK {
+	if r.Err != zktree.OK {
 		return
 	}
 	switch e.txn.Code {
-	case OpCreateSession:
+	case zktree.OpCreateSession:
 		s.beginLease(e)
-	case OpCloseSession:
+	case zktree.OpCloseSession:
 		s.endLease(e.txn.Session)
 	default:
 		s.sweepLater()
@@ -166,7 +170,7 @@ func (s *Service) onApplied(e *entry, r *Result) {
 // sweepLater sees to it that containers and TTL nodes, if there are any, are
 // looked at.
 func (s *Service) sweepLater() {
-	if s.sweeping || len(s.leader.tree.passing) == 0 {
+	if s.sweeping || !s.leader.tree.HasTransient() {
 		return
 	}
 	s.sweeping = true
@@ -175,7 +179,7 @@ func (s *Service) sweepLater() {
 		if s.phase == serving {
 			for _, path := range s.leader.tree.Due(s.wallMillis()) {
 				s.count(nodeSwept)
-				s.commit(Txn{Op: Op{Code: OpDelContainer, Path: path}}, nil)
+				s.commit(zktree.Txn{Op: zktree.Op{Code: zktree.OpDelContainer, Path: path}}, nil)
 			}
 		}
 		s.sweepLater()

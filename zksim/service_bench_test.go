@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"dkv/zksim/zktree"
 )
 
 // BenchmarkOperations measures calls through a Client and three servers, as
@@ -49,12 +51,12 @@ func runOperations(b *testing.B, mix string, k *Checker) {
 			calls++
 			switch {
 			case mix == "get", mix == "get and watch and set" && calls%2 == 0:
-				a.cl.Get(path, mix != "get", func([]byte, Stat, error) { done() })
+				a.cl.Get(path, mix != "get", func([]byte, zktree.Stat, error) { done() })
 			case mix == "multi":
-				ops := []Op{{Code: OpCheck, Path: path, Version: -1}, {Code: OpSetData, Path: path, Version: -1}}
-				a.cl.Multi(ops, func([]OpResult, error) { done() })
+				ops := []zktree.Op{{Code: zktree.OpCheck, Path: path, Version: -1}, {Code: zktree.OpSetData, Path: path, Version: -1}}
+				a.cl.Multi(ops, func([]zktree.OpResult, error) { done() })
 			default:
-				a.cl.Set(path, nil, -1, func(Stat, error) { done() })
+				a.cl.Set(path, nil, -1, func(zktree.Stat, error) { done() })
 			}
 		}
 		w.After(time.Second, func() {

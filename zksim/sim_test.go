@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"dkv/zksim/zktree"
 )
 
 // testWorld is a scheduler and a keyed source of randomness for tests.
@@ -87,7 +89,7 @@ type app struct {
 	w      *testWorld
 	cl     *Client
 	states []SessionState
-	events []Event
+	events []zktree.Event
 	told   []string
 }
 
@@ -96,7 +98,7 @@ func (a *app) SessionEvent(s SessionState) {
 	a.told = append(a.told, s.String())
 }
 
-func (a *app) WatchEvent(e Event) {
+func (a *app) WatchEvent(e zktree.Event) {
 	a.events = append(a.events, e)
 	a.told = append(a.told, fmt.Sprintf("event %d %s", e.Type, e.Path))
 }
@@ -175,13 +177,13 @@ func do[T any](a *app, call func(done func(T))) T {
 type answer struct {
 	path  string
 	data  []byte
-	stat  Stat
+	stat  zktree.Stat
 	names []string
-	ops   []OpResult
+	ops   []zktree.OpResult
 	err   error
 }
 
-func (a *app) create(path, data string, flags CreateFlags) answer {
+func (a *app) create(path, data string, flags zktree.CreateFlags) answer {
 	return do(a, func(done func(answer)) {
 		a.cl.Create(path, []byte(data), flags, func(r CreateResult, err error) {
 			done(answer{path: r.Path, stat: r.Stat, err: err})
@@ -195,31 +197,31 @@ func (a *app) delete(path string, version int32) error {
 
 func (a *app) set(path, data string, version int32) answer {
 	return do(a, func(done func(answer)) {
-		a.cl.Set(path, []byte(data), version, func(s Stat, err error) { done(answer{stat: s, err: err}) })
+		a.cl.Set(path, []byte(data), version, func(s zktree.Stat, err error) { done(answer{stat: s, err: err}) })
 	})
 }
 
 func (a *app) get(path string, watch bool) answer {
 	return do(a, func(done func(answer)) {
-		a.cl.Get(path, watch, func(d []byte, s Stat, err error) { done(answer{data: d, stat: s, err: err}) })
+		a.cl.Get(path, watch, func(d []byte, s zktree.Stat, err error) { done(answer{data: d, stat: s, err: err}) })
 	})
 }
 
 func (a *app) exists(path string, watch bool) answer {
 	return do(a, func(done func(answer)) {
-		a.cl.Exists(path, watch, func(s Stat, err error) { done(answer{stat: s, err: err}) })
+		a.cl.Exists(path, watch, func(s zktree.Stat, err error) { done(answer{stat: s, err: err}) })
 	})
 }
 
 func (a *app) children(path string, watch bool) answer {
 	return do(a, func(done func(answer)) {
-		a.cl.Children(path, watch, func(n []string, s Stat, err error) { done(answer{names: n, stat: s, err: err}) })
+		a.cl.Children(path, watch, func(n []string, s zktree.Stat, err error) { done(answer{names: n, stat: s, err: err}) })
 	})
 }
 
-func (a *app) multi(ops ...Op) answer {
+func (a *app) multi(ops ...zktree.Op) answer {
 	return do(a, func(done func(answer)) {
-		a.cl.Multi(ops, func(r []OpResult, err error) { done(answer{ops: r, err: err}) })
+		a.cl.Multi(ops, func(r []zktree.OpResult, err error) { done(answer{ops: r, err: err}) })
 	})
 }
 

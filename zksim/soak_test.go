@@ -1,13 +1,14 @@
 package zksim
 
 import (
-	"bytes"
 	"fmt"
 	"hash/fnv"
 	"math"
-	"slices"
+	"reflect"
 	"testing"
 	"time"
+
+	"dkv/zksim/zktree"
 )
 
 // soak runs three applications under every fault for two virtual minutes and
@@ -42,7 +43,7 @@ func (a *soakApp) SessionEvent(s SessionState) {
 	clear(a.armed)
 }
 
-func (a *soakApp) WatchEvent(e Event) {
+func (a *soakApp) WatchEvent(e zktree.Event) {
 	a.app.WatchEvent(e)
 	delete(a.armed, e.Path)
 }
@@ -75,15 +76,15 @@ func (k *soak) note(format string, args ...any) {
 	k.digest = h.Sum64()
 }
 
-func (k *soak) onCommit(txn *Txn, r *Result) {
+func (k *soak) onCommit(txn *zktree.Txn, r *zktree.Result) {
 	if txn.Zxid <= k.zxid {
 		k.t.Fatalf("zxid %#x after %#x", txn.Zxid, k.zxid)
 	}
 	k.zxid = txn.Zxid
-	if end, gone := k.removed[txn.Session]; gone && r.Err == OK {
+	if end, gone := k.removed[txn.Session]; gone && r.Err == zktree.OK {
 		k.t.Fatalf("session %#x wrote at %#x after its end at %#x", txn.Session, txn.Zxid, end)
 	}
-	if txn.Code == OpCloseSession && r.Err == OK {
+	if txn.Code == zktree.OpCloseSession && r.Err == zktree.OK {
 		k.removed[txn.Session] = txn.Zxid
 		if left := k.s.leader.tree.Ephemerals(txn.Session); len(left) > 0 {
 			k.t.Fatalf("session %#x left %v", txn.Session, left)
@@ -124,11 +125,11 @@ func (k *soak) call(a *soakApp) {
 			return // of an earlier session
 		}
 		a.pending--
-		if n != a.answered && err != ErrThrottled {
+		if n != a.answered && err != zktree.ErrThrottled {
 			k.t.Fatalf("%s: call %d answered after call %d", a.name, n, a.answered-1)
 		}
 		a.answered++
-		if err == ErrConnectionLoss {
+		if err == zktree.ErrConnectionLoss {
 			a.unknown++
 		}
 		if cl.LastZxid() < a.zxid && !cl.options.Reopen {
@@ -145,41 +146,41 @@ func (k *soak) call(a *soakApp) {
 	}
 	switch kind {
 	case 0:
-		cl.Create(path, []byte("x"), CreateFlags(word>>16%2), func(_ CreateResult, err error) { done(err) })
+		cl.Create(path, []byte("x"), zktree.CreateFlags(word>>16%2), func(_ CreateResult, err error) { done(err) })
 	case 1:
 		cl.Delete(path, -1, done)
 	case 2:
-		cl.Set(path, []byte{byte(word)}, -1, func(_ Stat, err error) { done(err) })
+		cl.Set(path, []byte{byte(word)}, -1, func(_ zktree.Stat, err error) { done(err) })
 	case 3:
-		cl.Create("/seq-", nil, Sequential|Ephemeral, func(_ CreateResult, err error) { done(err) })
+		cl.Create("/seq-", nil, zktree.Sequential|zktree.Ephemeral, func(_ CreateResult, err error) { done(err) })
 	case 4:
 		cl.Sync("/", done)
 	case 5:
-		cl.Exists(path, true, func(_ Stat, err error) { done(err) })
+		cl.Exists(path, true, func(_ zktree.Stat, err error) { done(err) })
 	case 6:
-		cl.Children("/", true, func(_ []string, _ Stat, err error) { done(err) })
+		cl.Children("/", true, func(_ []string, _ zktree.Stat, err error) { done(err) })
 	case 7:
-		ops := []Op{{Code: OpCreate, Path: "/m1"}, {Code: OpSetData, Path: path, Version: -1}, {Code: OpDelete, Path: "/m1", Version: -1}}
-		cl.Multi(ops, func(_ []OpResult, err error) { done(err) })
+		ops := []zktree.Op{{Code: zktree.OpCreate, Path: "/m1"}, {Code: zktree.OpSetData, Path: path, Version: -1}, {Code: zktree.OpDelete, Path: "/m1", Version: -1}}
+		cl.Multi(ops, func(_ []zktree.OpResult, err error) { done(err) })
 	case 8:
-		cl.CreateNode(Op{Code: OpContainer, Path: "/c", Flags: Container}, func(CreateResult, error) {})
-		cl.CreateNode(Op{Code: OpCreate, Path: "/c/x", Flags: Ephemeral}, func(CreateResult, error) {})
-		cl.CreateNode(Op{Code: OpCreateTTL, Path: "/t", Flags: WithTTL, TTL: time.Second}, func(CreateResult, error) {})
+		cl.CreateNode(zktree.Op{Code: zktree.OpContainer, Path: "/c", Flags: zktree.Container}, func(CreateResult, error) {})
+		cl.CreateNode(zktree.Op{Code: zktree.OpCreate, Path: "/c/x", Flags: zktree.Ephemeral}, func(CreateResult, error) {})
+		cl.CreateNode(zktree.Op{Code: zktree.OpCreateTTL, Path: "/t", Flags: zktree.WithTTL, TTL: time.Second}, func(CreateResult, error) {})
 		cl.AddWatch("/c", word>>16%2 == 0, done)
 	case 9:
 		cl.Delete("/c/x", -1, done)
 	case 10:
 		data := []byte("y")
 		if word>>16%200 == 0 && !k.healed {
-			data = make([]byte, MaxRequest)
+			data = make([]byte, zktree.MaxRequest)
 		}
-		cl.Set(path, data, -1, func(_ Stat, err error) { done(err) })
+		cl.Set(path, data, -1, func(_ zktree.Stat, err error) { done(err) })
 	default:
-		cl.Get(path, true, func(_ []byte, s Stat, err error) {
+		cl.Get(path, true, func(_ []byte, s zktree.Stat, err error) {
 			if err == nil && s.Mzxid < a.mzxid[path] && cl == a.cl {
 				k.t.Fatalf("%s: read %s at %#x after %#x", a.name, path, s.Mzxid, a.mzxid[path])
 			}
-			if seen, watched := a.armed[path]; watched && cl == a.cl && (err == ErrNoNode || err == nil && s.Mzxid != seen) {
+			if seen, watched := a.armed[path]; watched && cl == a.cl && (err == zktree.ErrNoNode || err == nil && s.Mzxid != seen) {
 				k.t.Fatalf("%s: %s changed from %#x to %#x (%v) without an event", a.name, path, seen, s.Mzxid, err)
 			}
 			if err == nil && cl == a.cl {
@@ -251,9 +252,9 @@ func (k *soak) second(a *soakApp) {
 	b.cl = k.s.ConnectWith(a.name, a.cl.Timeout(), b, ClientOptions{Session: a.cl.Session(), Password: a.cl.Password()})
 	for i := range 20 {
 		k.w.After(time.Duration(i)*100*time.Millisecond, func() {
-			b.cl.Get("/p0", true, func([]byte, Stat, error) {})
+			b.cl.Get("/p0", true, func([]byte, zktree.Stat, error) {})
 			if i == 10 {
-				b.cl.Set("/p0", nil, -1, func(Stat, error) {})
+				b.cl.Set("/p0", nil, -1, func(zktree.Stat, error) {})
 			}
 		})
 	}
@@ -264,15 +265,15 @@ func (k *soak) second(a *soakApp) {
 func (k *soak) sleeper(server int) {
 	b := &sleeper{}
 	b.cl = k.s.ConnectWith("n4", time.Second, b, ClientOptions{First: server + 1})
-	b.cl.Get("/p1", true, func([]byte, Stat, error) {})
+	b.cl.Get("/p1", true, func([]byte, zktree.Stat, error) {})
 	k.w.After(3*time.Second, b.cl.Abandon)
 }
 
 type sleeper struct{ cl *Client }
 
-func (b *sleeper) WatchEvent(Event) {
+func (b *sleeper) WatchEvent(zktree.Event) {
 	b.cl.Cut()
-	b.cl.svc.sched.After(time.Millisecond, func() { b.cl.Get("/p1", false, func([]byte, Stat, error) {}) })
+	b.cl.svc.sched.After(time.Millisecond, func() { b.cl.Get("/p1", false, func([]byte, zktree.Stat, error) {}) })
 }
 func (*sleeper) SessionEvent(SessionState) {}
 
@@ -298,18 +299,7 @@ func (k *soak) run() {
 	}
 }
 
-func sameTree(a, b *Tree) bool {
-	if len(a.nodes) != len(b.nodes) || a.zxid != b.zxid || !slices.Equal(a.Sessions(), b.Sessions()) {
-		return false
-	}
-	for path, n := range a.nodes {
-		m := b.nodes[path]
-		if m == nil || n.view() != m.view() || !bytes.Equal(n.data, m.data) {
-			return false
-		}
-	}
-	return true
-}
+func sameTree(a, b *zktree.Tree) bool { return reflect.DeepEqual(a.Export(), b.Export()) }
 
 func TestInvariantsHoldUnderAllFaults(t *testing.T) {
 	total := make(map[string]uint64)

@@ -67,7 +67,7 @@ func TestImportsCanFail(t *testing.T) {
 			"node/real/x.go":          importing("our/node", "our/node/layout", "our/node/pebblestore"),
 			"node/real/x_test.go":     importing("our/zksim/zkserver", "our/node/envtest"),
 			"node/client/x_test.go":   importing("our/zksim/zkserver"),
-			"sim/x.go":                importing("our/node", "our/node/ring", "our/node/layout", "our/node/pebblestore", "our/netsim", "our/zksim", "our/linearizability"),
+			"sim/x.go":                importing("our/node", "our/node/ring", "our/node/layout", "our/node/pebblestore", "our/netsim", "our/zksim", "our/zksim/zktree", "our/linearizability"),
 			"cmd/dkvsim/main.go":      importing("our/sim", "our/linearizability"),
 			"internal/tidy/x_test.go": importing("testing"),
 		}, nil},
@@ -84,6 +84,29 @@ func TestImportsCanFail(t *testing.T) {
 		{"an unknown package", one("node/cache/x.go", importing()), []string{"node/cache: no rule for this package"}},
 		{"code in the root", one("x.go", importing()), []string{"the root: no rule for this package"}},
 		{"a forbidden import on another machine", one("cmd/dkv/x_windows.go", importing("our/sim")), []string{"cmd/dkv imports sim"}},
+	})
+}
+
+func TestProductionCanFail(t *testing.T) {
+	prove(t, checkProduction, []proof{
+		{"the tree without its simulator, and a simulator in a test", map[string]string{
+			"cmd/dkv/main.go":     importing("our/zksim/zkserver"),
+			"cmd/dkv/x_test.go":   importing("our/sim"),
+			"zksim/zkserver/x.go": importing("our/zksim/zktree"),
+			"zksim/zktree/x.go":   importing("time"),
+			"zksim/x.go":          importing("our/zksim/zktree"),
+		}, nil},
+		{"through another package", map[string]string{
+			"cmd/dkv/main.go":     importing("our/zksim/zkserver"),
+			"zksim/zkserver/x.go": importing("our/zksim"),
+			"zksim/x.go":          importing("our/netsim"),
+		}, []string{
+			"zksim/zkserver/x.go:2: cmd/dkv must not carry a simulator, but reaches cmd/dkv -> zksim/zkserver -> zksim",
+			"zksim/x.go:2: cmd/dkv must not carry a simulator, but reaches cmd/dkv -> zksim/zkserver -> zksim -> netsim",
+		}},
+		{"a package below one", map[string]string{
+			"cmd/dkv/main.go": importing("our/sim/world"),
+		}, []string{"cmd/dkv -> sim/world"}},
 	})
 }
 

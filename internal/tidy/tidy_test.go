@@ -45,10 +45,11 @@ var mayImport = []importRule{
 	{"node/real", []string{"node", "node/layout", "node/pebblestore"}, "the real world is wired here, and no simulated one"},
 	{"node/client", nil, "a client knows the HTTP API, not the nodes' insides"},
 	{"netsim", nil, "other projects can use it alone"},
-	{"zksim", nil, "other projects can use it alone"},
-	{"zksim/zkserver", []string{"zksim"}, "it serves the tree of zksim over the wire and knows nothing else"},
+	{"zksim", []string{"zksim/zktree"}, "other projects can use it together with its tree"},
+	{"zksim/zktree", nil, "the tree is pure: transactions in, changes out"},
+	{"zksim/zkserver", []string{"zksim/zktree"}, "it serves the tree over the wire and carries no simulator"},
 	{"linearizability", nil, "it judges histories of any program"},
-	{"sim", []string{"node", "node/ring", "node/layout", "node/pebblestore", "netsim", "zksim", "linearizability"},
+	{"sim", []string{"node", "node/ring", "node/layout", "node/pebblestore", "netsim", "zksim", "zksim/zktree", "linearizability"},
 		"the simulator runs the core itself, and nothing of the real world"},
 	{"sim/examples/counter", []string{"sim", "node", "linearizability"}, "an example shows how little another system needs"},
 	{"cmd/dkv", []string{"node/real", "node/client", "linearizability", "zksim/zkserver"}, "the production binary carries no simulator"},
@@ -121,6 +122,7 @@ type rule struct {
 
 var rules = []rule{
 	{"imports", checkImports},
+	{"production", checkProduction},
 	{"network", checkNetwork},
 	{"core", checkCore},
 	{"doc", checkDoc},
@@ -310,6 +312,55 @@ func (r importRule) refusal(target string, test bool) string {
 		may += ", and what testsMayImport adds"
 	}
 	return fmt.Sprintf("%s imports %s, which is not allowed: %s; it may import %s", importer, target, r.why, may)
+}
+
+// production is the command that serves real data; simulators are what it must
+// not carry, with the packages below each directory of "/...".
+var (
+	production = "cmd/dkv"
+	simulators = []string{"netsim", "sim", "sim/...", "zksim"}
+)
+
+// checkProduction: no chain of imports leads from the production command to a
+// simulator. Its tests may use one.
+func checkProduction(tr *tree) (problems []string) {
+	from := map[string]string{production: ""} // each package reached, with the one that imports it
+	for queue := []string{production}; len(queue) > 0; queue = queue[1:] {
+		i := slices.IndexFunc(tr.directories, func(d *directory) bool { return d.path == queue[0] })
+		if i < 0 {
+			continue
+		}
+		for _, file := range tr.directories[i].files {
+			for _, spec := range file.ast.Imports {
+				target, ours := strings.CutPrefix(imported(spec), tr.module+"/")
+				if _, known := from[target]; !ours || known || file.test {
+					continue
+				}
+				from[target] = queue[0]
+				queue = append(queue, target)
+				if isSimulator(target) {
+					problems = append(problems, fmt.Sprintf("%s: %s must not carry a simulator, but reaches %s", tr.at(spec.Pos()), production, chain(from, target)))
+				}
+			}
+		}
+	}
+	return problems
+}
+
+func isSimulator(pkg string) bool {
+	return slices.ContainsFunc(simulators, func(s string) bool {
+		below, all := strings.CutSuffix(s, "...")
+		return pkg == s || all && strings.HasPrefix(pkg, below)
+	})
+}
+
+// chain spells the imports that lead to a package, from the production command
+// on.
+func chain(from map[string]string, target string) string {
+	if from[target] == "" {
+		return target
+	}
+	return chain(from, from[target]) + " -> " + target
 }
 
 // checkNetwork: few packages use the network and ZooKeeper, and no package uses

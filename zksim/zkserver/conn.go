@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 const (
@@ -46,7 +46,7 @@ type conn struct {
 
 	// Of whoever has the turn.
 	session  *session
-	auth     []zksim.Identity
+	auth     []zktree.Identity
 	gone     bool     // nothing is read from it or told to it any more
 	pending  []byte   // output of the current turn
 	requests requests // answered in pending
@@ -78,7 +78,7 @@ func newConn(s *Server, id int64, nc net.Conn) *conn {
 	c.changed.L = &c.mu
 	c.last.began = time.Now()
 	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		c.auth = []zksim.Identity{{Scheme: "ip", ID: tcp.IP.String()}}
+		c.auth = []zktree.Identity{{Scheme: "ip", ID: tcp.IP.String()}}
 	}
 	if plain, ok := nc.(*net.TCPConn); ok {
 		c.raw, _ = plain.SyscallConn() // an error means that it is closed, as the reader will find
@@ -111,7 +111,7 @@ func (c *conn) read() {
 		}
 		return
 	}
-	frame, err := readFrame(r, zksim.MaxRequest)
+	frame, err := readFrame(r, zktree.MaxRequest)
 	if err != nil {
 		return
 	}
@@ -129,7 +129,7 @@ func (c *conn) read() {
 // serveSome waits for a request and handles it in one turn with those that came
 // along; false when the connection has ended.
 func (c *conn) serveSome(r *bufio.Reader) bool {
-	frame, err := readFrame(r, zksim.MaxRequest)
+	frame, err := readFrame(r, zktree.MaxRequest)
 	if err != nil || !c.server.begin() {
 		return false
 	}
@@ -139,7 +139,7 @@ func (c *conn) serveSome(r *bufio.Reader) bool {
 		if c.gone || c.server.full() || !holdsFrame(r) {
 			break
 		}
-		if frame, err = readFrame(r, zksim.MaxRequest); err != nil {
+		if frame, err = readFrame(r, zktree.MaxRequest); err != nil {
 			break
 		}
 		c.server.onFrame(c, frame, now)

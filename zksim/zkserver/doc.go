@@ -1,4 +1,4 @@
-// Package zkserver is a single ZooKeeper server: the tree of package zksim
+// Package zkserver is a single ZooKeeper server: the tree of package zktree
 // behind the real wire protocol, so that unchanged clients such as
 // go-zookeeper work with it. It is meant for local clusters and for tests.
 //

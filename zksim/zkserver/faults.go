@@ -3,7 +3,7 @@ package zkserver
 import (
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // faults are what tests may ask for; they belong to the turn.
@@ -21,13 +21,13 @@ const maxDelayed = 1 << 16
 // delayedEvent is an event whose client has not been told yet.
 type delayedEvent struct {
 	watcher int64
-	event   zksim.Event
+	event   zktree.Event
 	due     time.Time
 }
 
 // tell lets a client know of an event, now or, while events are delayed, later.
 // Later ones never overtake: once one is waiting, all wait behind it.
-func (s *Server) tell(watcher int64, ev zksim.Event) {
+func (s *Server) tell(watcher int64, ev zktree.Event) {
 	by := s.faults.delayWatches
 	if by == 0 && len(s.faults.delayed) == 0 {
 		s.tellNow(watcher, ev)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // seedRequests are one good frame of each kind.
@@ -23,7 +23,7 @@ func seedRequests() [][]byte {
 		body(&e)
 		return e.b
 	}
-	op := zksim.Op{Code: zksim.OpCreate, Path: "/a", Data: []byte("x"), Flags: 3}
+	op := zktree.Op{Code: zktree.OpCreate, Path: "/a", Data: []byte("x"), Flags: 3}
 	var all [][]byte
 	for _, write := range everyKindOfWrite() {
 		all = append(all, frame(int32(write.Code), func(e *encoder) { encodeWrite(e, &write) }))
@@ -144,15 +144,15 @@ func FuzzConnect(f *testing.F) {
 
 // FuzzTxn: what decodes encodes to the same bytes.
 func FuzzTxn(f *testing.F) {
-	for _, txn := range []zksim.Txn{
+	for _, txn := range []zktree.Txn{
 		{Zxid: 1, Time: 2, Session: 3, Op: opCreate("/a")},
-		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpCreate, Path: "/a", Data: []byte("d"), Flags: 1, ACL: zksim.OpenACL}},
-		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpMulti}, Ops: ops(opDelete("/a"), opCheck("/b", 3), opSet("/c"))},
-		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpCreateSession}, Timeout: time.Second, Password: [16]byte{1}},
-		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpCloseSession}},
-		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpCreateTTL, Path: "/a", TTL: time.Second}},
-		{Zxid: 1, Session: 3, Op: zksim.Op{Code: zksim.OpSetACL, Path: "/a", ACL: zksim.OpenACL}},
-		{Zxid: 1, Op: zksim.Op{Code: zksim.OpDelContainer, Path: "/a"}},
+		{Zxid: 1, Session: 3, Op: zktree.Op{Code: zktree.OpCreate, Path: "/a", Data: []byte("d"), Flags: 1, ACL: zktree.OpenACL}},
+		{Zxid: 1, Session: 3, Op: zktree.Op{Code: zktree.OpMulti}, Ops: ops(opDelete("/a"), opCheck("/b", 3), opSet("/c"))},
+		{Zxid: 1, Session: 3, Op: zktree.Op{Code: zktree.OpCreateSession}, Timeout: time.Second, Password: [16]byte{1}},
+		{Zxid: 1, Session: 3, Op: zktree.Op{Code: zktree.OpCloseSession}},
+		{Zxid: 1, Session: 3, Op: zktree.Op{Code: zktree.OpCreateTTL, Path: "/a", TTL: time.Second}},
+		{Zxid: 1, Session: 3, Op: zktree.Op{Code: zktree.OpSetACL, Path: "/a", ACL: zktree.OpenACL}},
+		{Zxid: 1, Op: zktree.Op{Code: zktree.OpDelContainer, Path: "/a"}},
 		{Zxid: 1, Session: 3},
 	} {
 		f.Add(appendTxn(nil, &txn)[4:])
@@ -170,8 +170,8 @@ func FuzzTxn(f *testing.F) {
 }
 
 func FuzzImage(f *testing.F) {
-	img := zksim.NewTree().Export()
-	img.Sessions = []zksim.SessionImage{{ID: 5, Timeout: time.Second}}
+	img := zktree.NewTree().Export()
+	img.Sessions = []zktree.SessionImage{{ID: 5, Timeout: time.Second}}
 	f.Add(encodeImage(&img))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		img, err := decodeImage(b)
@@ -181,7 +181,7 @@ func FuzzImage(f *testing.F) {
 		if len(img.Nodes) > len(b)/nodeImageBytes {
 			t.Fatalf("%d nodes from %d bytes", len(img.Nodes), len(b))
 		}
-		if tree, err := zksim.Import(img); err == nil {
+		if tree, err := zktree.Import(img); err == nil {
 			tree.Export()
 		}
 	})
@@ -194,12 +194,12 @@ func FuzzLog(f *testing.F) {
 	log = append(log, make([]byte, 16)...)
 	log = binary.BigEndian.AppendUint64(log, xxhash.Sum64(log))
 	block := make([]byte, blockHeaderBytes)
-	block = appendTxn(block, &zksim.Txn{Zxid: 1, Session: 5, Op: zksim.Op{Code: zksim.OpCreateSession}, Timeout: time.Second})
-	block = appendTxn(block, &zksim.Txn{Zxid: 2, Session: 5, Op: opCreate("/a")})
+	block = appendTxn(block, &zktree.Txn{Zxid: 1, Session: 5, Op: zktree.Op{Code: zktree.OpCreateSession}, Timeout: time.Second})
+	block = appendTxn(block, &zktree.Txn{Zxid: 2, Session: 5, Op: opCreate("/a")})
 	sealBlock(block, 0, int64(len(log)))
 	f.Add(append(log, block...))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		tree := zksim.NewTree()
+		tree := zktree.NewTree()
 		if end, err := replayLog(tree, b, 0); err == nil && end > len(b) {
 			t.Fatalf("good to %d of %d", end, len(b))
 		}
@@ -282,7 +282,7 @@ func FuzzConversation(f *testing.F) {
 		}
 		c.nc.Close()
 		<-sent
-		if other := newSession(t, s.Address(), time.Hour); other.exists("/", false).Err != zksim.OK {
+		if other := newSession(t, s.Address(), time.Hour); other.exists("/", false).Err != zktree.OK {
 			t.Fatal("the server does not serve any more")
 		}
 	})

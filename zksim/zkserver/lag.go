@@ -3,7 +3,7 @@ package zkserver
 import (
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // A server that lags is a follower far behind: it takes writes and sessions, as
@@ -19,7 +19,7 @@ type lag struct {
 }
 
 type lagged struct {
-	txn zksim.Txn
+	txn zktree.Txn
 	due time.Time
 }
 
@@ -34,7 +34,7 @@ type held struct {
 func (s *Server) setLag(by time.Duration) {
 	switch {
 	case by > 0 && s.lag == nil:
-		shown, err := zksim.Import(s.tree.Export())
+		shown, err := zktree.Import(s.tree.Export())
 		if err != nil {
 			panic(err) // a tree's own image
 		}
@@ -47,7 +47,7 @@ func (s *Server) setLag(by time.Duration) {
 	}
 }
 
-func (s *Server) showLater(txn *zksim.Txn) {
+func (s *Server) showLater(txn *zktree.Txn) {
 	due := time.Now().Add(s.lag.by)
 	if n := len(s.lag.queue); n > 0 && s.lag.queue[n-1].due.After(due) {
 		due = s.lag.queue[n-1].due // the order stays when the lag shrinks

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // unsent is the longest output that waits for a client.
@@ -47,14 +47,14 @@ func TestPipelineWithoutReading(t *testing.T) {
 	}()
 	waitFor(t, "the server to stop taking", func() bool { return unsent(s) > pauseBytes })
 	for range 20 {
-		want(t, "another client", other.exists("/a", false).Err, zksim.OK)
+		want(t, "another client", other.exists("/a", false).Err, zktree.OK)
 		if n := unsent(s); n > pauseBytes+2*turnBytes {
 			t.Fatalf("%d bytes are kept for a client that reads nothing", n)
 		}
 	}
 	for i := range int32(requests) {
 		r, err := c.receive(100 + i)
-		if err != nil || r.Err != zksim.OK {
+		if err != nil || r.Err != zktree.OK {
 			t.Fatalf("answer %d: %v %v", i, err, r.Err)
 		}
 	}
@@ -67,16 +67,16 @@ func TestEventsForNobodyEnd(t *testing.T) {
 	s := NewTestWith(t, Options{Tick: time.Second, MaxSessionTimeout: time.Hour})
 	c, other := newSession(t, s.Address(), time.Hour), newSession(t, s.Address(), time.Hour)
 	path := "/" + strings.Repeat("long", 120_000)
-	want(t, "create", other.create(path, "", 0).Err, zksim.OK)
-	want(t, "addWatch", c.call(opAddWatch, func(e *encoder) { e.str(path); e.i32(modePersistent) }).Err, zksim.OK)
+	want(t, "create", other.create(path, "", 0).Err, zktree.OK)
+	want(t, "addWatch", c.call(opAddWatch, func(e *encoder) { e.str(path); e.i32(modePersistent) }).Err, zktree.OK)
 	connections := len(s.connected())
 	for i := 0; len(s.connected()) == connections; i++ {
 		if i > 4*maxOutBytes/len(path) {
 			t.Fatalf("%d events of %d bytes are kept for a client that reads nothing", i, len(path))
 		}
-		want(t, "set", other.set(path, "", -1).Err, zksim.OK)
+		want(t, "set", other.set(path, "", -1).Err, zktree.OK)
 	}
-	want(t, "another client", other.exists("/", false).Err, zksim.OK)
+	want(t, "another client", other.exists("/", false).Err, zktree.OK)
 	back, err := hello(t, s.Address(), time.Hour, c.session, c.password, c.lastZxid)
 	if err != nil || back.session != c.session {
 		t.Errorf("its session ended too: %v", err)
@@ -122,14 +122,14 @@ func TestLengthsAloneCostNothing(t *testing.T) {
 		return e.b
 	}
 	for name, b := range map[string][]byte{
-		"path":         frame(int32(zksim.OpCreate), func(e *encoder) { e.i32(huge) }),
-		"data":         frame(int32(zksim.OpSetData), func(e *encoder) { e.str("/a"); e.i32(huge) }),
-		"ACL":          frame(int32(zksim.OpSetACL), func(e *encoder) { e.str("/a"); e.i32(huge) }),
+		"path":         frame(int32(zktree.OpCreate), func(e *encoder) { e.i32(huge) }),
+		"data":         frame(int32(zktree.OpSetData), func(e *encoder) { e.str("/a"); e.i32(huge) }),
+		"ACL":          frame(int32(zktree.OpSetACL), func(e *encoder) { e.str("/a"); e.i32(huge) }),
 		"watches":      frame(opSetWatches2, func(e *encoder) { e.i64(0); e.i32(huge) }),
 		"credentials":  frame(opAuth, func(e *encoder) { e.i32(0); e.str("digest"); e.i32(huge) }),
-		"multi":        frame(int32(zksim.OpMulti), func(e *encoder) { e.multiHeader(1, false, -1); e.i32(huge) }),
+		"multi":        frame(int32(zktree.OpMulti), func(e *encoder) { e.multiHeader(1, false, -1); e.i32(huge) }),
 		"multiRead":    frame(opMultiRead, func(e *encoder) { e.multiHeader(opGetData, false, -1); e.i32(huge) }),
-		"negative ACL": frame(int32(zksim.OpSetACL), func(e *encoder) { e.str("/a"); e.i32(-huge) }),
+		"negative ACL": frame(int32(zktree.OpSetACL), func(e *encoder) { e.str("/a"); e.i32(-huge) }),
 	} {
 		if made := madeBy(func() {
 			if _, _, err := decodeRequest(b); err == nil {
@@ -139,12 +139,12 @@ func TestLengthsAloneCostNothing(t *testing.T) {
 			t.Errorf("%s: %d bytes were made for a frame of %d", name, made, len(b))
 		}
 	}
-	claim := binary.BigEndian.AppendUint32(nil, zksim.MaxRequest)
-	if made := madeBy(func() { _, _ = readFrame(bytes.NewReader(claim), zksim.MaxRequest) }); made > 4*trustedBytes {
-		t.Errorf("a length of %d alone: %d bytes were made", zksim.MaxRequest, made)
+	claim := binary.BigEndian.AppendUint32(nil, zktree.MaxRequest)
+	if made := madeBy(func() { _, _ = readFrame(bytes.NewReader(claim), zktree.MaxRequest) }); made > 4*trustedBytes {
+		t.Errorf("a length of %d alone: %d bytes were made", zktree.MaxRequest, made)
 	}
-	whole := append(claim, bytes.Repeat([]byte{7}, zksim.MaxRequest)...)
-	if b, err := readFrame(bytes.NewReader(whole), zksim.MaxRequest); err != nil || !bytes.Equal(b, whole[4:]) {
+	whole := append(claim, bytes.Repeat([]byte{7}, zktree.MaxRequest)...)
+	if b, err := readFrame(bytes.NewReader(whole), zktree.MaxRequest); err != nil || !bytes.Equal(b, whole[4:]) {
 		t.Errorf("a long frame: %d bytes, %v", len(b), err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 var (
@@ -66,18 +66,18 @@ func TestLockstepWithRealZooKeeper(t *testing.T) {
 type side struct {
 	addr    string
 	clients [3]*wireClient
-	names   map[int64]string       // sessions by the order of their making
-	base    int64                  // zxid before the first operation
-	asked   map[string][]zksim.ACL // by path: the list last asked for, before its expansion
+	names   map[int64]string        // sessions by the order of their making
+	base    int64                   // zxid before the first operation
+	asked   map[string][]zktree.ACL // by path: the list last asked for, before its expansion
 }
 
 // newSide has a session of nobody, one of u and one of v.
 func newSide(t *rapid.T, addr, root string) *side {
-	s := &side{addr: addr, names: map[int64]string{0: "none"}, asked: map[string][]zksim.ACL{}}
+	s := &side{addr: addr, names: map[int64]string{0: "none"}, asked: map[string][]zktree.ACL{}}
 	for i := range s.clients {
 		s.connect(t, i)
 	}
-	if o := s.clients[0].create(root, "", 0); o.Err != zksim.OK {
+	if o := s.clients[0].create(root, "", 0); o.Err != zktree.OK {
 		t.Fatal(o.Err)
 	}
 	s.base = s.clients[2].exists("/", false).Zxid
@@ -129,7 +129,7 @@ func (s *side) view(o outcome) string {
 	return fmt.Sprintf("%+v owner %s", o, owner)
 }
 
-func (s *side) normalize(st *zksim.Stat) {
+func (s *side) normalize(st *zktree.Stat) {
 	for _, z := range []*int64{&st.Czxid, &st.Mzxid, &st.Pzxid} {
 		if *z != 0 {
 			*z -= s.base
@@ -171,7 +171,7 @@ func (s *side) take(t *rapid.T, st *step) (shown []string) {
 
 // remember keeps the access lists that a step asked for and got.
 func (s *side) remember(st *step, o outcome) {
-	if o.Err != zksim.OK {
+	if o.Err != zktree.OK {
 		return
 	}
 	switch st.kind {
@@ -186,11 +186,11 @@ func (s *side) remember(st *step, o outcome) {
 	}
 }
 
-func (s *side) rememberOp(op *zksim.Op, created string) {
+func (s *side) rememberOp(op *zktree.Op, created string) {
 	switch op.Code {
-	case zksim.OpCreate, zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL:
+	case zktree.OpCreate, zktree.OpCreate2, zktree.OpContainer, zktree.OpCreateTTL:
 		s.asked[created] = op.ACL
-	case zksim.OpSetACL:
+	case zktree.OpSetACL:
 		s.asked[op.Path] = op.ACL
 	}
 }
@@ -199,9 +199,9 @@ func (s *side) rememberOp(op *zksim.Op, created string) {
 // one entry of scheme "auth" in the list asked for. ZooKeeper keeps a
 // connection's identities in a hash set and expands them in its order, which is
 // not specified. All other entries stay where they are.
-func sortExpanded(list, asked []zksim.ACL) {
-	var unique []zksim.ACL // a server drops repeated entries before it expands
-	expanded := 0          // entries of scheme "auth" in unique
+func sortExpanded(list, asked []zktree.ACL) {
+	var unique []zktree.ACL // a server drops repeated entries before it expands
+	expanded := 0           // entries of scheme "auth" in unique
 	for _, a := range asked {
 		if slices.Contains(unique, a) {
 			continue
@@ -222,21 +222,21 @@ func sortExpanded(list, asked []zksim.ACL) {
 			at++
 			continue
 		}
-		slices.SortFunc(list[at:at+identities], func(a, b zksim.ACL) int { return cmp.Compare(a.ID, b.ID) })
+		slices.SortFunc(list[at:at+identities], func(a, b zktree.ACL) int { return cmp.Compare(a.ID, b.ID) })
 		at += identities
 	}
 }
 
 // TestSortExpanded sorts only what stands for one entry of scheme "auth".
 func TestSortExpanded(t *testing.T) {
-	u, v := zksim.ACL{Perms: 31, Scheme: "digest", ID: "u"}, zksim.ACL{Perms: 31, Scheme: "digest", ID: "v"}
-	auth := zksim.ACL{Perms: 31, Scheme: "auth"}
-	for name, c := range map[string]struct{ asked, list, want []zksim.ACL }{
-		"one":        {[]zksim.ACL{auth}, []zksim.ACL{v, u}, []zksim.ACL{u, v}},
-		"repeated":   {[]zksim.ACL{auth, auth}, []zksim.ACL{v, u}, []zksim.ACL{u, v}},
-		"between":    {[]zksim.ACL{v, auth, u}, []zksim.ACL{v, v, u, u}, []zksim.ACL{v, u, v, u}},
-		"none":       {[]zksim.ACL{v, u}, []zksim.ACL{v, u}, []zksim.ACL{v, u}},
-		"impossible": {[]zksim.ACL{v, auth}, nil, nil},
+	u, v := zktree.ACL{Perms: 31, Scheme: "digest", ID: "u"}, zktree.ACL{Perms: 31, Scheme: "digest", ID: "v"}
+	auth := zktree.ACL{Perms: 31, Scheme: "auth"}
+	for name, c := range map[string]struct{ asked, list, want []zktree.ACL }{
+		"one":        {[]zktree.ACL{auth}, []zktree.ACL{v, u}, []zktree.ACL{u, v}},
+		"repeated":   {[]zktree.ACL{auth, auth}, []zktree.ACL{v, u}, []zktree.ACL{u, v}},
+		"between":    {[]zktree.ACL{v, auth, u}, []zktree.ACL{v, v, u, u}, []zktree.ACL{v, u, v, u}},
+		"none":       {[]zktree.ACL{v, u}, []zktree.ACL{v, u}, []zktree.ACL{v, u}},
+		"impossible": {[]zktree.ACL{v, auth}, nil, nil},
 	} {
 		if sortExpanded(c.list, c.asked); !slices.Equal(c.list, c.want) {
 			t.Errorf("%s: %v, want %v", name, c.list, c.want)
@@ -282,9 +282,9 @@ func (c *wireClient) ask(st *step) outcome {
 
 // inOrder leaves events as they came, but for those of a session's end: in which
 // order its ephemerals go is nowhere specified.
-func (st *step) inOrder(events []zksim.Event) []zksim.Event {
+func (st *step) inOrder(events []zktree.Event) []zktree.Event {
 	if st.kind == stepEnd {
-		slices.SortFunc(events, func(a, b zksim.Event) int {
+		slices.SortFunc(events, func(a, b zktree.Event) int {
 			return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Type, b.Type))
 		})
 	}
@@ -295,8 +295,8 @@ func (st *step) inOrder(events []zksim.Event) []zksim.Event {
 type step struct {
 	client  int
 	kind    stepKind
-	op      zksim.Op
-	ops     []zksim.Op
+	op      zktree.Op
+	ops     []zktree.Op
 	reads   []partRead
 	path    string
 	number  int32 // which read, mode of watch or kind of watcher
@@ -448,32 +448,32 @@ func drawReadPath(d dice, root string) string {
 }
 
 // drawPart is a write, or a check, which there is in a multi only.
-func drawPart(d dice, root string) zksim.Op {
+func drawPart(d dice, root string) zktree.Op {
 	op := drawWrite(d, root)
-	if op.Code == zksim.OpSetACL {
-		op.Code = zksim.OpCheck
+	if op.Code == zktree.OpSetACL {
+		op.Code = zktree.OpCheck
 	}
 	return op
 }
 
-func drawWrite(d dice, root string) zksim.Op {
-	op := zksim.Op{Path: drawPath(d, root), Version: int32(d.below(4)) - 1}
-	op.Code = oneOf(d, zksim.OpCreate, zksim.OpCreate, zksim.OpCreate, zksim.OpCreate2, zksim.OpSetData, zksim.OpSetData, zksim.OpDelete,
-		zksim.OpDelete, zksim.OpSetACL, zksim.OpContainer, zksim.OpCreateTTL)
+func drawWrite(d dice, root string) zktree.Op {
+	op := zktree.Op{Path: drawPath(d, root), Version: int32(d.below(4)) - 1}
+	op.Code = oneOf(d, zktree.OpCreate, zktree.OpCreate, zktree.OpCreate, zktree.OpCreate2, zktree.OpSetData, zktree.OpSetData, zktree.OpDelete,
+		zktree.OpDelete, zktree.OpSetACL, zktree.OpContainer, zktree.OpCreateTTL)
 	odd := d.below(25) == 0
 	switch op.Code {
-	case zksim.OpCreate, zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL:
+	case zktree.OpCreate, zktree.OpCreate2, zktree.OpContainer, zktree.OpCreateTTL:
 		op.ACL = drawACL(d, 4)
 		drawKindOfNode(d, &op)
 		if odd {
 			op.Path = oneOf(d, "/", "/zookeeper", "bad", root+"/a/", root+"/a//b", root+"/a/\x01", root+"/a/.", "", root+"/\U0001F600", root)
 		}
-	case zksim.OpSetACL:
+	case zktree.OpSetACL:
 		op.ACL = drawACL(d, 1)
 		if odd {
 			op.Path = oneOf(d, "bad", root+"/a/", root+"/no/x", "")
 		}
-	case zksim.OpDelete:
+	case zktree.OpDelete:
 		if odd {
 			op.Path = oneOf(d, "/", "/zookeeper", "/zookeeper/quota", root+"/a/", "bad")
 		}
@@ -485,17 +485,17 @@ func drawWrite(d dice, root string) zksim.Op {
 }
 
 // drawKindOfNode mostly takes flags that go with the operation.
-func drawKindOfNode(d dice, op *zksim.Op) {
-	op.Flags = zksim.CreateFlags(d.below(4))
+func drawKindOfNode(d dice, op *zktree.Op) {
+	op.Flags = zktree.CreateFlags(d.below(4))
 	if d.below(8) == 0 {
-		op.Flags = zksim.CreateFlags(d.below(9) - 1)
+		op.Flags = zktree.CreateFlags(d.below(9) - 1)
 	}
 	switch op.Code {
-	case zksim.OpContainer:
+	case zktree.OpContainer:
 		if d.below(8) > 0 {
 			op.Flags = flagContainer
 		}
-	case zksim.OpCreateTTL:
+	case zktree.OpCreateTTL:
 		if d.below(8) > 0 {
 			op.Flags = oneOf(d, flagTTL, flagSequentialTTL)
 		}
@@ -504,18 +504,18 @@ func drawKindOfNode(d dice, op *zksim.Op) {
 }
 
 // drawACL is the open list but once in often.
-func drawACL(d dice, often int) []zksim.ACL {
+func drawACL(d dice, often int) []zktree.ACL {
 	if d.below(often) > 0 {
 		return nil
 	}
-	list := []zksim.ACL{}
+	list := []zktree.ACL{}
 	for range d.below(4) {
 		perms := int32(d.below(32))
 		if d.below(2) == 0 {
-			perms = zksim.PermAll
+			perms = zktree.PermAll
 		}
 		list = append(list, oneOf(d, aclWorld(perms), aclWorld(perms), aclFor(perms, "u"), aclFor(perms, "u"), aclFor(perms, "v"), aclAuth(perms),
-			aclIP(perms, "127.0.0.0/8"), aclIP(perms, "10.0.0.1"), zksim.ACL{Perms: perms, Scheme: oneOf(d, "digest", "nonsense", "world"), ID: "odd"}))
+			aclIP(perms, "127.0.0.0/8"), aclIP(perms, "10.0.0.1"), zktree.ACL{Perms: perms, Scheme: oneOf(d, "digest", "nonsense", "world"), ID: "odd"}))
 	}
 	return list
 }

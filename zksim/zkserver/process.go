@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // onWord answers a four-letter word, and that is all.
@@ -106,8 +106,8 @@ func (s *Server) newSession(asked time.Duration) *session {
 		timeout:  s.clamp(asked),
 		password: newPassword(),
 	}
-	txn := zksim.Txn{Session: sess.id, Timeout: sess.timeout, Password: sess.password}
-	txn.Code = zksim.OpCreateSession
+	txn := zktree.Txn{Session: sess.id, Timeout: sess.timeout, Password: sess.password}
+	txn.Code = zktree.OpCreateSession
 	s.commit(&txn)
 	s.sessions[sess.id] = sess
 	return sess
@@ -116,11 +116,11 @@ func (s *Server) newSession(asked time.Duration) *session {
 // commit gives a transaction its zxid, applies it, and adds it to the turn's
 // log. Watches are told at once, unless the server lags, so that an event comes
 // before any answer that shows its change.
-func (s *Server) commit(txn *zksim.Txn) zksim.Result {
+func (s *Server) commit(txn *zktree.Txn) zktree.Result {
 	s.zxid++
 	txn.Zxid, txn.Time = s.zxid, time.Now().UnixMilli()
 	r := s.tree.Apply(txn)
-	if txn.Code == zksim.OpCloseSession && r.Err == zksim.OK {
+	if txn.Code == zktree.OpCloseSession && r.Err == zktree.OK {
 		delete(s.sessions, txn.Session)
 	}
 	if s.wal != nil || s.lag != nil {
@@ -139,28 +139,28 @@ func (s *Server) commit(txn *zksim.Txn) zksim.Result {
 
 // settle makes of a transaction that was applied what is applied again: access
 // lists are resolved, and one that failed does nothing.
-func settle(txn *zksim.Txn, failed bool) {
+func settle(txn *zktree.Txn, failed bool) {
 	txn.Trusted = true
 	if failed {
-		txn.Op, txn.Ops = zksim.Op{Code: opNothing}, nil
+		txn.Op, txn.Ops = zktree.Op{Code: opNothing}, nil
 		return
 	}
 	txn.Op = resolved(txn.Op, txn.Auth)
-	ops := make([]zksim.Op, 0, len(txn.Ops)) // the request keeps its own
+	ops := make([]zktree.Op, 0, len(txn.Ops)) // the request keeps its own
 	for _, op := range txn.Ops {
 		ops = append(ops, resolved(op, txn.Auth))
 	}
 	txn.Ops = ops
 }
 
-func resolved(op zksim.Op, auth []zksim.Identity) zksim.Op {
-	if acl, code := zksim.ResolveACL(op.ACL, auth); code == zksim.OK && op.ACL != nil {
+func resolved(op zktree.Op, auth []zktree.Identity) zktree.Op {
+	if acl, code := zktree.ResolveACL(op.ACL, auth); code == zktree.OK && op.ACL != nil {
 		op.ACL = acl
 	}
 	return op
 }
 
-func (s *Server) tellNow(watcher int64, ev zksim.Event) {
+func (s *Server) tellNow(watcher int64, ev zktree.Event) {
 	c := s.byID[watcher]
 	if c == nil {
 		return
@@ -207,13 +207,13 @@ func (s *Server) onUndecodable(c *conn, req *request, why error) {
 		if errors.Is(why, errNotRead) {
 			body = func(e *encoder) { e.multiHeader(-1, true, -1) }
 		}
-		s.reply(c, req, max(shown, s.seen.Zxid()), zksim.ErrMarshalling, body)
+		s.reply(c, req, max(shown, s.seen.Zxid()), zktree.ErrMarshalling, body)
 	})
 }
 
 // commitNothing takes a zxid for a request that failed before it was one.
 func (s *Server) commitNothing(session int64) (zxid int64) {
-	txn := zksim.Txn{Session: session}
+	txn := zktree.Txn{Session: session}
 	txn.Code = opNothing
 	return s.commit(&txn).Zxid
 }
@@ -230,10 +230,10 @@ func (s *Server) serve(c *conn, req *request) {
 	switch req.op {
 	case opPing:
 		req.xid = xidPing
-		s.after(c, 0, func() { s.answer(c, req, s.seen.Zxid(), zksim.OK, nil) })
+		s.after(c, 0, func() { s.answer(c, req, s.seen.Zxid(), zktree.OK, nil) })
 	case opSync:
 		s.after(c, s.zxid, func() {
-			s.answer(c, req, s.seen.Zxid(), zksim.OK, func(e *encoder) { e.path(req.path, req.noPath) })
+			s.answer(c, req, s.seen.Zxid(), zktree.OK, func(e *encoder) { e.path(req.path, req.noPath) })
 		})
 	case opSetWatches, opSetWatches2, opAddWatch, opCheckWatches, opRemoveWatches:
 		s.after(c, 0, func() { s.serveWatches(c, req) })
@@ -241,34 +241,34 @@ func (s *Server) serve(c *conn, req *request) {
 		s.after(c, 0, func() { s.serveAuth(c, req) })
 	case opSASL:
 		// No mechanism is offered; ZooKeeper's answer to that is an empty token.
-		s.after(c, 0, func() { s.answer(c, req, 0, zksim.OK, func(e *encoder) { e.buffer(nil) }) })
+		s.after(c, 0, func() { s.answer(c, req, 0, zktree.OK, func(e *encoder) { e.buffer(nil) }) })
 	case opReconfig:
 		s.refuse(c, req, errReconfigDisabled)
-	case int32(zksim.OpDelContainer): // the server's own
-		s.refuse(c, req, zksim.ErrBadArguments)
+	case int32(zktree.OpDelContainer): // the server's own
+		s.refuse(c, req, zktree.ErrBadArguments)
 	case opClose:
 		s.serveClose(c, req)
 	default: // ZooKeeper hangs up on what it does not know, and so tells no zxid
 		s.after(c, 0, func() {
-			s.answer(c, req, -1, zksim.ErrUnimplemented, nil)
+			s.answer(c, req, -1, zktree.ErrUnimplemented, nil)
 			s.hangUp(c)
 		})
 	}
 }
 
 // refuse answers a write that this server never does. It takes a zxid.
-func (s *Server) refuse(c *conn, req *request, code zksim.Code) {
+func (s *Server) refuse(c *conn, req *request, code zktree.Code) {
 	zxid := s.commitNothing(c.session.id)
 	s.after(c, zxid, func() { s.answer(c, req, zxid, code, nil) })
 }
 
 func (s *Server) serveClose(c *conn, req *request) {
-	txn := zksim.Txn{Session: c.session.id}
-	txn.Code = zksim.OpCloseSession
+	txn := zktree.Txn{Session: c.session.id}
+	txn.Code = zktree.OpCloseSession
 	r := s.commit(&txn)
 	c.session = nil // the rest of the pipeline is ignored
 	s.after(c, r.Zxid, func() {
-		s.answer(c, req, r.Zxid, zksim.OK, nil)
+		s.answer(c, req, r.Zxid, zktree.OK, nil)
 		s.hangUp(c)
 	})
 }
@@ -278,31 +278,31 @@ func (s *Server) serveWrite(c *conn, req *request) {
 		s.hangUp(c)
 		return
 	}
-	txn := zksim.Txn{Session: c.session.id, Op: req.write, Ops: req.ops, Auth: c.auth}
+	txn := zktree.Txn{Session: c.session.id, Op: req.write, Ops: req.ops, Auth: c.auth}
 	r := s.commit(&txn)
 	if take(&s.faults.dropAfter) {
 		s.hangUp(c)
 		return
 	}
-	if req.write.Code == zksim.OpCheck && r.Err == zksim.OK {
+	if req.write.Code == zktree.OpCheck && r.Err == zktree.OK {
 		s.after(c, r.Zxid, func() {}) // outside a multi ZooKeeper fails to put its answer together
 		return
 	}
 	if unreadable(&r) {
-		s.after(c, r.Zxid, func() { s.answer(c, req, r.Zxid, zksim.ErrMarshalling, nil) })
+		s.after(c, r.Zxid, func() { s.answer(c, req, r.Zxid, zktree.ErrMarshalling, nil) })
 		return
 	}
 	s.after(c, r.Zxid, func() {
 		s.answer(c, req, r.Zxid, r.Err, func(e *encoder) {
 			switch req.write.Code {
-			case zksim.OpCreate:
+			case zktree.OpCreate:
 				e.str(r.Path)
-			case zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL:
+			case zktree.OpCreate2, zktree.OpContainer, zktree.OpCreateTTL:
 				e.str(r.Path)
 				e.stat(&r.Stat)
-			case zksim.OpSetData, zksim.OpSetACL:
+			case zktree.OpSetData, zktree.OpSetACL:
 				e.stat(&r.Stat)
-			case zksim.OpMulti:
+			case zktree.OpMulti:
 				e.multiResults(&r)
 			}
 		})
@@ -311,9 +311,9 @@ func (s *Server) serveWrite(c *conn, req *request) {
 
 // unreadable says whether a multi came to an operation that has not the fields
 // of its kind. One that failed before does not come to it.
-func unreadable(r *zksim.Result) bool {
+func unreadable(r *zktree.Result) bool {
 	for i := range r.Ops {
-		if r.Ops[i].Code == opUnreadable && r.Ops[i].Err == zksim.ErrUnimplemented {
+		if r.Ops[i].Code == opUnreadable && r.Ops[i].Err == zktree.ErrUnimplemented {
 			return true
 		}
 	}
@@ -322,14 +322,14 @@ func unreadable(r *zksim.Result) bool {
 
 // answer adds a reply to the turn's output. There is no body when code is an
 // error.
-func (s *Server) answer(c *conn, req *request, zxid int64, code zksim.Code, body func(*encoder)) {
-	if code != zksim.OK {
+func (s *Server) answer(c *conn, req *request, zxid int64, code zktree.Code, body func(*encoder)) {
+	if code != zktree.OK {
 		body = nil
 	}
 	s.reply(c, req, zxid, code, body)
 }
 
-func (s *Server) reply(c *conn, req *request, zxid int64, code zksim.Code, body func(*encoder)) {
+func (s *Server) reply(c *conn, req *request, zxid int64, code zktree.Code, body func(*encoder)) {
 	enc := encoder{c.pending}
 	mark := enc.begin()
 	enc.replyHeader(req.xid, zxid, code)
@@ -341,7 +341,7 @@ func (s *Server) reply(c *conn, req *request, zxid int64, code zksim.Code, body 
 	c.pending = enc.b
 	c.requests.add(req.taken)
 	c.last = lastRequest{c.last.began, req.op, req.xid, zxid}
-	if code != zksim.OK && req.writes() {
+	if code != zktree.OK && req.writes() {
 		c.last.op = opFailed // ZooKeeper does not say what it was
 	}
 	c.counts.sent++

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // shownPath is the node that a request means: ZooKeeper knows the root by the
@@ -19,17 +19,17 @@ func shownPath(path string) string {
 // serveRead answers what asks for the state and changes nothing. Data and
 // children are for those who may read them, and exists is for everybody.
 func (s *Server) serveRead(c *conn, req *request) {
-	var code zksim.Code
+	var code zktree.Code
 	var body func(*encoder)
 	switch req.op {
 	case opExists:
 		code, body = s.readExists(c, req)
 	case opGetData, opGetChildren, opChildren2:
 		code, body = s.readNode(c, req.op, req.path)
-		if req.watch && code == zksim.OK {
-			kind := zksim.ChildWatch
+		if req.watch && code == zktree.OK {
+			kind := zktree.ChildWatch
 			if req.op == opGetData {
-				kind = zksim.DataWatch
+				kind = zktree.DataWatch
 			}
 			s.watches.Add(kind, req.path, c.id)
 		}
@@ -37,7 +37,7 @@ func (s *Server) serveRead(c *conn, req *request) {
 		acl, stat, aclCode := s.seen.ACLFor(shownPath(req.path), c.auth)
 		code, body = aclCode, func(e *encoder) { e.acl(acl); e.stat(&stat) }
 	case opAllChildrenNumber:
-		if code = s.seen.Allowed(shownPath(req.path), zksim.PermRead, c.auth); code == zksim.OK {
+		if code = s.seen.Allowed(shownPath(req.path), zktree.PermRead, c.auth); code == zktree.OK {
 			n, _ := s.seen.AllChildrenNumber(shownPath(req.path))
 			if req.path == "" {
 				n++ // asked for by its other name, the root counts itself
@@ -59,18 +59,18 @@ func (s *Server) serveRead(c *conn, req *request) {
 	s.answer(c, req, s.seen.Zxid(), code, body)
 }
 
-func (s *Server) readExists(c *conn, req *request) (zksim.Code, func(*encoder)) {
+func (s *Server) readExists(c *conn, req *request) (zktree.Code, func(*encoder)) {
 	stat, code := s.seen.Exists(shownPath(req.path))
-	if req.watch && (code == zksim.OK || code == zksim.ErrNoNode) {
-		s.watches.Add(zksim.DataWatch, req.path, c.id)
+	if req.watch && (code == zktree.OK || code == zktree.ErrNoNode) {
+		s.watches.Add(zktree.DataWatch, req.path, c.id)
 	}
 	return code, func(e *encoder) { e.stat(&stat) }
 }
 
 // readNode is a node's data or children, if c may read it.
-func (s *Server) readNode(c *conn, op int32, path string) (zksim.Code, func(*encoder)) {
+func (s *Server) readNode(c *conn, op int32, path string) (zktree.Code, func(*encoder)) {
 	path = shownPath(path)
-	if code := s.seen.Allowed(path, zksim.PermRead, c.auth); code != zksim.OK {
+	if code := s.seen.Allowed(path, zktree.PermRead, c.auth); code != zktree.OK {
 		return code, nil
 	}
 	if op == opGetData {
@@ -95,7 +95,7 @@ func (s *Server) multiRead(c *conn, parts []readOp, e *encoder) bool {
 			return false
 		}
 		code, body := s.readNode(c, part.code, part.path)
-		if code != zksim.OK {
+		if code != zktree.OK {
 			e.multiError(code)
 			continue
 		}
@@ -122,19 +122,19 @@ func (s *Server) ephemeralsBelow(session int64, prefix string) []string {
 func (s *Server) serveAuth(c *conn, req *request) {
 	switch {
 	case req.scheme == "digest" && req.credential != nil:
-		c.prove(zksim.DigestIdentity(string(req.credential)))
+		c.prove(zktree.DigestIdentity(string(req.credential)))
 	case req.scheme == "ip": // every connection has it from the start
 	default:
-		s.answer(c, req, 0, zksim.ErrAuthFailed, nil)
+		s.answer(c, req, 0, zktree.ErrAuthFailed, nil)
 		s.hangUp(c)
 		return
 	}
-	s.answer(c, req, 0, zksim.OK, nil)
+	s.answer(c, req, 0, zktree.OK, nil)
 }
 
 // prove adds an identity, unless the connection has it. What was shared of the
 // list before stays as it was.
-func (c *conn) prove(id zksim.Identity) {
+func (c *conn) prove(id zktree.Identity) {
 	if slices.Contains(c.auth, id) || len(c.auth) >= maxIdentities {
 		return
 	}
@@ -144,49 +144,49 @@ func (c *conn) prove(id zksim.Identity) {
 
 // serveWatches arms, restores, finds and removes a connection's watches.
 func (s *Server) serveWatches(c *conn, req *request) {
-	code := zksim.OK
+	code := zktree.OK
 	var body func(*encoder)
 	switch req.op {
 	case opSetWatches, opSetWatches2:
-		s.watches.Restore(s.seen, req.since, req.watches, c.id, func(ev zksim.Event) { s.tell(c.id, ev) })
+		s.watches.Restore(s.seen, req.since, req.watches, c.id, func(ev zktree.Event) { s.tell(c.id, ev) })
 	case opAddWatch:
 		code, body = s.addWatch(c, req), func(e *encoder) { e.i32(0) }
 	case opCheckWatches:
-		code = watchesOfKind(req.kind, func(kind zksim.WatchKind) bool { return s.watches.Watched(kind, req.path) })
+		code = watchesOfKind(req.kind, func(kind zktree.WatchKind) bool { return s.watches.Watched(kind, req.path) })
 	case opRemoveWatches:
-		code = watchesOfKind(req.kind, func(kind zksim.WatchKind) bool { return s.watches.Remove(kind, req.path, c.id) })
+		code = watchesOfKind(req.kind, func(kind zktree.WatchKind) bool { return s.watches.Remove(kind, req.path, c.id) })
 	}
 	s.answer(c, req, s.seen.Zxid(), code, body)
 }
 
-func (s *Server) addWatch(c *conn, req *request) zksim.Code {
+func (s *Server) addWatch(c *conn, req *request) zktree.Code {
 	switch req.kind {
 	case modePersistent:
-		s.watches.Add(zksim.PersistentWatch, req.path, c.id)
+		s.watches.Add(zktree.PersistentWatch, req.path, c.id)
 	case modeRecursive:
-		s.watches.Add(zksim.RecursiveWatch, req.path, c.id)
+		s.watches.Add(zktree.RecursiveWatch, req.path, c.id)
 	default:
-		return zksim.ErrMarshalling
+		return zktree.ErrMarshalling
 	}
-	return zksim.OK
+	return zktree.OK
 }
 
 // watchesOfKind asks each table that a client's kind of watcher stands in;
 // errNoWatcher when none of them knows it.
-func watchesOfKind(kind int32, in func(zksim.WatchKind) bool) zksim.Code {
+func watchesOfKind(kind int32, in func(zktree.WatchKind) bool) zktree.Code {
 	children, data := false, false
 	switch kind {
 	case watcherOfChildren:
-		children = in(zksim.ChildWatch)
+		children = in(zktree.ChildWatch)
 	case watcherOfData:
-		data = in(zksim.DataWatch)
+		data = in(zktree.DataWatch)
 	case watcherOfEither:
-		children, data = in(zksim.ChildWatch), in(zksim.DataWatch)
+		children, data = in(zktree.ChildWatch), in(zktree.DataWatch)
 	default:
-		return zksim.ErrMarshalling
+		return zktree.ErrMarshalling
 	}
 	if !children && !data {
 		return errNoWatcher
 	}
-	return zksim.OK
+	return zktree.OK
 }

@@ -6,7 +6,7 @@ import (
 	"math"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // Operations beyond those of the tree, by their numbers on the wire.
@@ -49,8 +49,8 @@ const (
 
 // Codes that only a server on the wire gives out.
 const (
-	errNoWatcher        zksim.Code = -121
-	errReconfigDisabled zksim.Code = -123
+	errNoWatcher        zktree.Code = -121
+	errReconfigDisabled zktree.Code = -123
 )
 
 // Kinds of addWatch.
@@ -99,8 +99,8 @@ func (e *encoder) connectResponse(session int64, timeout time.Duration, password
 type request struct {
 	xid, op int32
 
-	write      zksim.Op
-	ops        []zksim.Op
+	write      zktree.Op
+	ops        []zktree.Op
 	taken      time.Time
 	path       string
 	noPath     bool // of sync: it was sent as null
@@ -108,16 +108,16 @@ type request struct {
 	kind       int32 // of a watcher, or of addWatch
 	parts      []readOp
 	since      int64
-	watches    zksim.WatchSet
+	watches    zktree.WatchSet
 	scheme     string
 	credential []byte
 }
 
 // writes says whether the request is for the log: whether it takes a zxid.
 func (r *request) writes() bool {
-	switch zksim.OpCode(r.op) {
-	case zksim.OpCreate, zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL, zksim.OpDelete,
-		zksim.OpSetData, zksim.OpSetACL, zksim.OpCheck, zksim.OpMulti:
+	switch zktree.OpCode(r.op) {
+	case zktree.OpCreate, zktree.OpCreate2, zktree.OpContainer, zktree.OpCreateTTL, zktree.OpDelete,
+		zktree.OpSetData, zktree.OpSetACL, zktree.OpCheck, zktree.OpMulti:
 		return true
 	}
 	return false
@@ -162,13 +162,13 @@ func decodeRequest(frame []byte) (r request, header bool, err error) {
 }
 
 func (d *decoder) body(r *request) {
-	switch code := zksim.OpCode(r.op); code {
-	case zksim.OpMulti:
+	switch code := zktree.OpCode(r.op); code {
+	case zktree.OpMulti:
 		r.ops = d.multi()
-		r.write.Code = zksim.OpMulti
+		r.write.Code = zktree.OpMulti
 		return
-	case zksim.OpCreate, zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL,
-		zksim.OpDelete, zksim.OpSetData, zksim.OpSetACL, zksim.OpCheck:
+	case zktree.OpCreate, zktree.OpCreate2, zktree.OpContainer, zktree.OpCreateTTL,
+		zktree.OpDelete, zktree.OpSetData, zktree.OpSetACL, zktree.OpCheck:
 		r.write = d.write(code)
 		return
 	}
@@ -210,19 +210,19 @@ func (d *decoder) setWatches(r *request) {
 }
 
 // write reads one operation that changes the tree, or checks it.
-func (d *decoder) write(code zksim.OpCode) zksim.Op {
-	op := zksim.Op{Code: code}
+func (d *decoder) write(code zktree.OpCode) zktree.Op {
+	op := zktree.Op{Code: code}
 	switch code {
-	case zksim.OpSetData:
+	case zktree.OpSetData:
 		op.Path, op.Data, op.Version = d.str(), d.buffer(), d.i32()
-	case zksim.OpSetACL:
+	case zktree.OpSetACL:
 		op.Path, op.ACL, op.Version = d.str(), d.acl(), d.i32()
-	case zksim.OpDelete, zksim.OpCheck:
+	case zktree.OpDelete, zktree.OpCheck:
 		op.Path, op.Version = d.path(), d.i32()
 	default:
 		op.Path, op.Data, op.ACL = d.path(), d.buffer(), d.acl()
-		op.Flags = zksim.CreateFlags(d.i32())
-		if code == zksim.OpCreateTTL {
+		op.Flags = zktree.CreateFlags(d.i32())
+		if code == zktree.OpCreateTTL {
 			op.TTL = milliseconds(d.i64())
 		}
 	}
@@ -247,20 +247,20 @@ func (d *decoder) part() (code int32, ok bool) {
 
 // multi reads {type, done, err, operation}… up to the header that says done.
 // What kind of create one is its flags say, as in ZooKeeper, not its type.
-func (d *decoder) multi() []zksim.Op {
-	var ops []zksim.Op
+func (d *decoder) multi() []zktree.Op {
+	var ops []zktree.Op
 	for {
 		number, ok := d.part()
 		if !ok {
 			return ops
 		}
-		code := zksim.OpCode(number)
+		code := zktree.OpCode(number)
 		switch code {
-		case zksim.OpCreate, zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL:
+		case zktree.OpCreate, zktree.OpCreate2, zktree.OpContainer, zktree.OpCreateTTL:
 			op := d.write(code)
 			op.Code = createKind(&op)
 			ops = append(ops, op)
-		case zksim.OpDelete, zksim.OpSetData, zksim.OpCheck:
+		case zktree.OpDelete, zktree.OpSetData, zktree.OpCheck:
 			ops = append(ops, d.write(code))
 		default:
 			d.err = errShort
@@ -270,20 +270,20 @@ func (d *decoder) multi() []zksim.Op {
 
 // opUnreadable is an operation of a multi whose kind has a field that the type it
 // was sent as has not. No tree knows it.
-const opUnreadable zksim.OpCode = -3
+const opUnreadable zktree.OpCode = -3
 
-func createKind(op *zksim.Op) zksim.OpCode {
+func createKind(op *zktree.Op) zktree.OpCode {
 	const container, ttl, sequentialTTL = 4, 5, 6
 	switch op.Flags {
 	case container:
-		return zksim.OpContainer
+		return zktree.OpContainer
 	case ttl, sequentialTTL:
-		if op.Code != zksim.OpCreateTTL {
+		if op.Code != zktree.OpCreateTTL {
 			return opUnreadable
 		}
-		return zksim.OpCreateTTL
+		return zktree.OpCreateTTL
 	}
-	return zksim.OpCreate
+	return zktree.OpCreate
 }
 
 // multiRead reads the same, of getData and getChildren; their watches are not
@@ -305,9 +305,9 @@ func (d *decoder) multiRead() []readOp {
 			if path == nil {
 				late = errNotRead
 			}
-		case int32(zksim.OpCreate), int32(zksim.OpCreate2), int32(zksim.OpContainer), int32(zksim.OpCreateTTL),
-			int32(zksim.OpDelete), int32(zksim.OpSetData), int32(zksim.OpCheck):
-			d.write(zksim.OpCode(code))
+		case int32(zktree.OpCreate), int32(zktree.OpCreate2), int32(zktree.OpContainer), int32(zktree.OpCreateTTL),
+			int32(zktree.OpDelete), int32(zktree.OpSetData), int32(zktree.OpCheck):
+			d.write(zktree.OpCode(code))
 			late = errNotRead
 			if len(reads) > 0 {
 				d.err = errShort // reads and writes do not mix
@@ -318,7 +318,7 @@ func (d *decoder) multiRead() []readOp {
 	}
 }
 
-func (e *encoder) replyHeader(xid int32, zxid int64, code zksim.Code) {
+func (e *encoder) replyHeader(xid int32, zxid int64, code zktree.Code) {
 	e.i32(xid)
 	e.i64(zxid)
 	e.i32(int32(code))
@@ -326,7 +326,7 @@ func (e *encoder) replyHeader(xid int32, zxid int64, code zksim.Code) {
 
 // multiResults writes the body of a multi's reply. A failed one has an error
 // per operation. Containers and nodes with a TTL are answered as create2.
-func (e *encoder) multiResults(r *zksim.Result) {
+func (e *encoder) multiResults(r *zktree.Result) {
 	for i := range r.Ops {
 		op := &r.Ops[i]
 		if r.Failed {
@@ -334,24 +334,24 @@ func (e *encoder) multiResults(r *zksim.Result) {
 			continue
 		}
 		code := op.Code
-		if code == zksim.OpContainer || code == zksim.OpCreateTTL {
-			code = zksim.OpCreate2
+		if code == zktree.OpContainer || code == zktree.OpCreateTTL {
+			code = zktree.OpCreate2
 		}
 		e.multiHeader(int32(code), false, 0)
 		switch code {
-		case zksim.OpCreate:
+		case zktree.OpCreate:
 			e.str(op.Path)
-		case zksim.OpCreate2:
+		case zktree.OpCreate2:
 			e.str(op.Path)
 			e.stat(&op.Stat)
-		case zksim.OpSetData:
+		case zktree.OpSetData:
 			e.stat(&op.Stat)
 		}
 	}
 	e.multiHeader(-1, true, -1)
 }
 
-func (e *encoder) multiError(code zksim.Code) {
+func (e *encoder) multiError(code zktree.Code) {
 	e.multiHeader(-1, false, int32(code))
 	e.i32(int32(code))
 }
@@ -362,9 +362,9 @@ func (e *encoder) multiHeader(code int32, done bool, err int32) {
 	e.i32(err)
 }
 
-func (e *encoder) event(ev zksim.Event) {
+func (e *encoder) event(ev zktree.Event) {
 	mark := e.begin()
-	e.replyHeader(xidEvent, -1, zksim.OK)
+	e.replyHeader(xidEvent, -1, zktree.OK)
 	e.i32(int32(ev.Type))
 	e.i32(stateConnected)
 	e.str(ev.Path)

@@ -14,13 +14,13 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // openWAL takes a directory and brings back the state it holds. It refuses,
 // saying what is wrong and what to do, a directory that another process uses
 // and one whose files were damaged after they had been acknowledged.
-func openWAL(dir string, logger *slog.Logger, fail func(error)) (*wal, *zksim.Tree, error) {
+func openWAL(dir string, logger *slog.Logger, fail func(error)) (*wal, *zktree.Tree, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("zkserver: making the data directory: %w", err)
 	}
@@ -54,7 +54,7 @@ func lockDir(dir string) (*os.File, error) {
 
 // recover loads the newest snapshot and replays every log from its generation
 // on, the last of which may end in a block cut short.
-func (w *wal) recover() (*zksim.Tree, error) {
+func (w *wal) recover() (*zktree.Tree, error) {
 	logs, snapshots, err := w.generations()
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (w *wal) recover() (*zksim.Tree, error) {
 	if len(logs) == 0 && len(snapshots) == 0 {
 		return w.begin()
 	}
-	tree, from := zksim.NewTree(), uint64(0)
+	tree, from := zktree.NewTree(), uint64(0)
 	if len(snapshots) > 0 {
 		from = snapshots[len(snapshots)-1]
 		if tree, err = w.loadSnapshot(from); err != nil {
@@ -92,13 +92,13 @@ func (w *wal) missing(gen uint64) error {
 }
 
 // begin makes the first log of an empty directory.
-func (w *wal) begin() (*zksim.Tree, error) {
+func (w *wal) begin() (*zktree.Tree, error) {
 	file, err := w.createLog(0, 0)
 	if err != nil {
 		return nil, err
 	}
 	w.file, w.gen, w.offset = file, 0, logHeaderBytes
-	return zksim.NewTree(), nil
+	return zktree.NewTree(), nil
 }
 
 // generations lists what is there, ascending, and removes files that were not
@@ -150,7 +150,7 @@ func (w *wal) removeBefore(from uint64, logs, snapshots []uint64) error {
 	return nil
 }
 
-func (w *wal) loadSnapshot(gen uint64) (*zksim.Tree, error) {
+func (w *wal) loadSnapshot(gen uint64) (*zktree.Tree, error) {
 	name := w.path(snapshotName(gen))
 	b, err := os.ReadFile(name)
 	if err != nil {
@@ -165,7 +165,7 @@ func (w *wal) loadSnapshot(gen uint64) (*zksim.Tree, error) {
 
 var errChecksum = errors.New("checksum does not match")
 
-func decodeSnapshot(b []byte, gen uint64) (*zksim.Tree, error) {
+func decodeSnapshot(b []byte, gen uint64) (*zktree.Tree, error) {
 	if len(b) < snapshotOverhead || string(b[:8]) != snapshotMagic {
 		return nil, errors.New("not a snapshot")
 	}
@@ -180,12 +180,12 @@ func decodeSnapshot(b []byte, gen uint64) (*zksim.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return zksim.Import(img)
+	return zktree.Import(img)
 }
 
 // replay applies a log to the tree. The last one is left open for writing,
 // without what was cut short at its end.
-func (w *wal) replay(tree *zksim.Tree, gen uint64, last bool) error {
+func (w *wal) replay(tree *zktree.Tree, gen uint64, last bool) error {
 	name := w.path(logName(gen))
 	b, err := os.ReadFile(name)
 	if err != nil {
@@ -226,7 +226,7 @@ func (w *wal) resume(name string, gen uint64, end int64) error {
 
 // replayLog applies every good block, and says where they end. A bad block
 // that cannot have been merely cut short is an error.
-func replayLog(tree *zksim.Tree, b []byte, gen uint64) (end int, err error) {
+func replayLog(tree *zktree.Tree, b []byte, gen uint64) (end int, err error) {
 	if err := checkLogHeader(b, gen, tree.Zxid()); err != nil {
 		return 0, err
 	}
@@ -263,7 +263,7 @@ func checkLogHeader(b []byte, gen uint64, zxid int64) error {
 	return nil
 }
 
-func replayBlock(tree *zksim.Tree, records []byte) error {
+func replayBlock(tree *zktree.Tree, records []byte) error {
 	d := decoder{b: records}
 	for len(d.b) > 0 {
 		record := d.buffer()

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // Options shape a server. The zero value of each field means its default.
@@ -102,9 +102,9 @@ type Server struct {
 
 	// turn is the right to what follows: who holds it owns the state.
 	turn     sync.Mutex
-	tree     *zksim.Tree
-	seen     *zksim.Tree // what clients are shown: tree, unless the server lags
-	watches  *zksim.Watches
+	tree     *zktree.Tree
+	seen     *zktree.Tree // what clients are shown: tree, unless the server lags
+	watches  *zktree.Watches
 	lag      *lag // nil: none
 	zxid     int64
 	sessions map[int64]*session
@@ -146,7 +146,7 @@ func Open(o Options) (*Server, error) {
 		open:      make(map[*conn]struct{}),
 		byID:      make(map[int64]*conn),
 	}
-	tree := zksim.NewTree()
+	tree := zktree.NewTree()
 	if o.Dir != "" {
 		var err error
 		if s.wal, tree, err = openWAL(o.Dir, o.Logger, s.fail); err != nil {
@@ -160,10 +160,10 @@ func Open(o Options) (*Server, error) {
 }
 
 // restore makes a tree the server's state.
-func (s *Server) restore(tree *zksim.Tree) {
+func (s *Server) restore(tree *zktree.Tree) {
 	s.lastTick = time.Now()
 	s.tree, s.seen, s.zxid = tree, tree, tree.Zxid()
-	s.watches = zksim.NewWatches()
+	s.watches = zktree.NewWatches()
 	s.lastID = max(s.lastID, firstSessionID())
 	s.sessions = make(map[int64]*session)
 	for _, id := range tree.Sessions() {
@@ -438,8 +438,8 @@ func (s *Server) onTick(now time.Time) {
 }
 
 func (s *Server) expire(sess *session) {
-	txn := zksim.Txn{Session: sess.id}
-	txn.Code = zksim.OpCloseSession
+	txn := zktree.Txn{Session: sess.id}
+	txn.Code = zktree.OpCloseSession
 	c := sess.conn
 	r := s.commit(&txn)
 	if c != nil {
@@ -451,8 +451,8 @@ func (s *Server) expire(sess *session) {
 // onSweep removes what nobody ends but time.
 func (s *Server) onSweep(now time.Time) {
 	for _, path := range s.tree.Due(now.UnixMilli()) {
-		txn := zksim.Txn{Trusted: true}
-		txn.Op = zksim.Op{Code: zksim.OpDelContainer, Path: path}
+		txn := zktree.Txn{Trusted: true}
+		txn.Op = zktree.Op{Code: zktree.OpDelContainer, Path: path}
 		s.commit(&txn)
 	}
 }
@@ -469,7 +469,7 @@ type output struct {
 type batch struct {
 	log     []byte
 	outputs []output
-	rotate  *zksim.Image // begin a new log; this is the state at its start
+	rotate  *zktree.Image // begin a new log; this is the state at its start
 }
 
 func (b *batch) release() {

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // suiteMoved gives a session a second connection, on another server. A follower
@@ -17,19 +17,19 @@ func suiteMoved(t *testing.T, at target) {
 		t.Skip("there is no other server")
 	}
 	c, root := place(t, at)
-	c.create(root+"/e", "", zksim.Ephemeral)
+	c.create(root+"/e", "", zktree.Ephemeral)
 	moved := c.moveTo(t, at.other, c.lastZxid)
-	want(t, "a write where it is now", moved.set(root+"/e", "moved", 0).Err, zksim.OK)
+	want(t, "a write where it is now", moved.set(root+"/e", "moved", 0).Err, zktree.OK)
 	if at.hearsay > 0 {
 		c.call(opPing, nil)
-		want(t, "a read where it was", c.exists(root, false).Err, zksim.OK)
+		want(t, "a read where it was", c.exists(root, false).Err, zktree.OK)
 	}
-	c.send(int32(zksim.OpSetData), func(e *encoder) { op := opSet(root + "/e"); encodeOp(e, &op) })
+	c.send(int32(zktree.OpSetData), func(e *encoder) { op := opSet(root + "/e"); encodeOp(e, &op) })
 	want(t, "a write where it was closes", c.closedByServer(), true)
 	want(t, "without effect", moved.exists(root+"/e", false).Stat.Version, 1)
-	want(t, "the session lives on", moved.create(root+"/f", "", zksim.Ephemeral).Err, zksim.OK)
+	want(t, "the session lives on", moved.create(root+"/f", "", zktree.Ephemeral).Err, zktree.OK)
 	back := c.moveTo(t, at.addr, moved.lastZxid)
-	want(t, "and moves back", back.set(root+"/e", "back", 1).Err, zksim.OK)
+	want(t, "and moves back", back.set(root+"/e", "back", 1).Err, zktree.OK)
 	moved.send(opClose, nil)
 	gone := newSession(t, at.addr, 4*time.Second)
 	gone.awaitGone(t, root+"/e")
@@ -67,7 +67,7 @@ func suiteReattachZxids(t *testing.T, at target) {
 		if err != nil || again.session != c.session {
 			t.Fatalf("%s: %v", x.story, err)
 		}
-		want(t, x.story+": reads", again.exists(root, false).Err, zksim.OK)
+		want(t, x.story+": reads", again.exists(root, false).Err, zktree.OK)
 		again.set(root, x.story, -1)
 		want(t, x.story+": no watch came along", again.takeEvents(), nil)
 		c = again
@@ -76,7 +76,7 @@ func suiteReattachZxids(t *testing.T, at target) {
 	if err == nil {
 		t.Errorf("a session that saw more than the server was taken: %+v", ahead)
 	}
-	want(t, "the rightful connection goes on", c.exists(root, false).Err, zksim.OK)
+	want(t, "the rightful connection goes on", c.exists(root, false).Err, zktree.OK)
 }
 
 func suiteRenegotiation(t *testing.T, at target) {
@@ -86,7 +86,7 @@ func suiteRenegotiation(t *testing.T, at target) {
 		t.Fatalf("reattach: %v", err)
 	}
 	want(t, "a shorter timeout", short.timeout, 2*at.tick)
-	want(t, "ephemeral", short.create(root+"/e", "", zksim.Ephemeral).Err, zksim.OK)
+	want(t, "ephemeral", short.create(root+"/e", "", zktree.Ephemeral).Err, zktree.OK)
 	long, err := hello(t, at.addr, time.Hour, c.session, c.password, c.lastZxid)
 	if err != nil || long.session != c.session {
 		t.Fatalf("reattach: %v", err)
@@ -115,7 +115,7 @@ func suiteEndOfSession(t *testing.T, at target) {
 	for i := range 3 {
 		parent := fmt.Sprintf("%s/p%d", root, i)
 		c.create(parent, "", 0)
-		want(t, "ephemeral", owner.create(parent+"/e", "", zksim.Ephemeral).Err, zksim.OK)
+		want(t, "ephemeral", owner.create(parent+"/e", "", zktree.Ephemeral).Err, zktree.OK)
 		paths = append(paths, parent)
 		c.exists(parent+"/e", true)
 		c.read(opChildren2, parent, true)
@@ -124,16 +124,16 @@ func suiteEndOfSession(t *testing.T, at target) {
 	want(t, "its zxid is the next", r.Zxid, c.exists(root, false).Zxid)
 	for _, p := range paths {
 		want(t, "one zxid", c.exists(p, false).Stat.Pzxid, r.Zxid)
-		want(t, "gone", c.exists(p+"/e", false).Err, zksim.ErrNoNode)
+		want(t, "gone", c.exists(p+"/e", false).Err, zktree.ErrNoNode)
 	}
-	got := map[zksim.Event]bool{}
+	got := map[zktree.Event]bool{}
 	for _, e := range c.takeEvents() {
 		got[e] = true
 	}
 	want(t, "events", len(got), 6)
 	for _, p := range paths {
-		want(t, "deletion", got[zksim.Event{Type: zksim.EventDeleted, Path: p + "/e"}], true)
-		want(t, "the parent's", got[zksim.Event{Type: zksim.EventChildrenChanged, Path: p}], true)
+		want(t, "deletion", got[zktree.Event{Type: zktree.EventDeleted, Path: p + "/e"}], true)
+		want(t, "the parent's", got[zktree.Event{Type: zktree.EventChildrenChanged, Path: p}], true)
 	}
 }
 
@@ -145,42 +145,42 @@ func suiteUnknown(t *testing.T, at target) {
 		zxid := c.exists(root, false).Zxid
 		r, err := d.receive(d.send(op, func(e *encoder) { e.str(root) }))
 		story := fmt.Sprint("operation ", op)
-		want(t, story, r.Err, zksim.ErrUnimplemented)
+		want(t, story, r.Err, zktree.ErrUnimplemented)
 		want(t, story+": zxid", r.Zxid, -1)
 		want(t, story+": read", err, nil)
 		want(t, story+" closes", d.closedByServer(), true)
 		want(t, story+" takes no zxid", c.exists(root, false).Zxid, zxid)
 	}
-	want(t, "the server lives", c.exists(root, false).Err, zksim.OK)
-	r := c.call(int32(zksim.OpMulti), func(e *encoder) {
-		e.multiHeader(int32(zksim.OpSetACL), false, -1)
+	want(t, "the server lives", c.exists(root, false).Err, zktree.OK)
+	r := c.call(int32(zktree.OpMulti), func(e *encoder) {
+		e.multiHeader(int32(zktree.OpSetACL), false, -1)
 		e.str(root)
-		e.acl(zksim.OpenACL)
+		e.acl(zktree.OpenACL)
 		e.i32(-1)
 		e.multiHeader(-1, true, -1)
 	})
-	want(t, "a multi does not take setACL", r.Err, zksim.ErrMarshalling)
-	r = c.call(int32(zksim.OpMulti), func(e *encoder) {
+	want(t, "a multi does not take setACL", r.Err, zktree.ErrMarshalling)
+	r = c.call(int32(zktree.OpMulti), func(e *encoder) {
 		e.multiHeader(opGetData, false, -1)
 		e.str(root + "/no")
 		e.boolean(false)
 		e.multiHeader(-1, true, -1)
 	})
-	want(t, "a multi does not take reads", r.Err, zksim.ErrMarshalling)
+	want(t, "a multi does not take reads", r.Err, zktree.ErrMarshalling)
 	c.lax = true // the answer has the end of an empty list behind its error
 	r = c.call(wireMultiRead, func(e *encoder) {
-		e.multiHeader(int32(zksim.OpCheck), false, -1)
+		e.multiHeader(int32(zktree.OpCheck), false, -1)
 		e.str(root)
 		e.i32(-1)
 		e.multiHeader(-1, true, -1)
 	})
-	want(t, "a multiRead does not take writes", r.Err, zksim.ErrMarshalling)
-	want(t, "the connection lives", c.exists(root, false).Err, zksim.OK)
-	want(t, "a check without a multi that fails", c.write(opCheck(root, 7)).Err, zksim.ErrBadVersion)
+	want(t, "a multiRead does not take writes", r.Err, zktree.ErrMarshalling)
+	want(t, "the connection lives", c.exists(root, false).Err, zktree.OK)
+	want(t, "a check without a multi that fails", c.write(opCheck(root, 7)).Err, zktree.ErrBadVersion)
 	if at.other != "" {
 		return // followers cannot read the transaction of one that holds, and the ensemble falls apart
 	}
 	last := c.lastZxid
-	c.send(int32(zksim.OpCheck), func(e *encoder) { op := opCheck(root, -1); encodeOp(e, &op) })
+	c.send(int32(zktree.OpCheck), func(e *encoder) { op := opCheck(root, -1); encodeOp(e, &op) })
 	want(t, "one that holds is not answered, but takes a zxid", c.exists(root, false).Zxid, last+1)
 }

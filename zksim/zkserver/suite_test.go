@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // The suite below knows nothing but an address and a tick. It runs against this
@@ -119,7 +119,7 @@ func place(t *testing.T, at target) (*wireClient, string) {
 	t.Helper()
 	c := newSession(t, at.addr, 4*time.Second)
 	root := fmt.Sprintf("/t%x", c.session)
-	if o := c.create(root, "", 0); o.Err != zksim.OK {
+	if o := c.create(root, "", 0); o.Err != zktree.OK {
 		t.Fatal(o.Err)
 	}
 	return c, root
@@ -132,56 +132,56 @@ func want[T any](t *testing.T, story string, got, wanted T) {
 	}
 }
 
-func ops(list ...zksim.Op) []zksim.Op { return list }
+func ops(list ...zktree.Op) []zktree.Op { return list }
 
-func opCreate(path string) zksim.Op { return zksim.Op{Code: zksim.OpCreate, Path: path} }
-func opDelete(path string) zksim.Op {
-	return zksim.Op{Code: zksim.OpDelete, Path: path, Version: -1}
+func opCreate(path string) zktree.Op { return zktree.Op{Code: zktree.OpCreate, Path: path} }
+func opDelete(path string) zktree.Op {
+	return zktree.Op{Code: zktree.OpDelete, Path: path, Version: -1}
 }
-func opSet(path string) zksim.Op {
-	return zksim.Op{Code: zksim.OpSetData, Path: path, Data: []byte("s"), Version: -1}
+func opSet(path string) zktree.Op {
+	return zktree.Op{Code: zktree.OpSetData, Path: path, Data: []byte("s"), Version: -1}
 }
-func opCheck(path string, version int32) zksim.Op {
-	return zksim.Op{Code: zksim.OpCheck, Path: path, Version: version}
+func opCheck(path string, version int32) zktree.Op {
+	return zktree.Op{Code: zktree.OpCheck, Path: path, Version: version}
 }
 
 func suiteCheckOrders(t *testing.T, at target) {
 	c, root := place(t, at)
-	for _, o := range []outcome{c.create(root+"/p", "", 0), c.create(root+"/p/c", "", 0), c.create(root+"/e", "", zksim.Ephemeral)} {
-		want(t, "set-up", o.Err, zksim.OK)
+	for _, o := range []outcome{c.create(root+"/p", "", 0), c.create(root+"/p/c", "", 0), c.create(root+"/e", "", zktree.Ephemeral)} {
+		want(t, "set-up", o.Err, zktree.OK)
 	}
-	type create = zksim.Op
-	noACL := []zksim.ACL{}
+	type create = zktree.Op
+	noACL := []zktree.ACL{}
 	for _, x := range []struct {
 		story string
-		op    zksim.Op
-		want  zksim.Code
+		op    zktree.Op
+		want  zktree.Code
 	}{
-		{"empty ACL before missing parent", create{Code: zksim.OpCreate, Path: root + "/no/x", ACL: noACL}, zksim.ErrInvalidACL},
-		{"missing parent before bad path", opCreate(root + "/no/x\x01"), zksim.ErrNoNode},
-		{"trailing slash", opCreate(root + "/p/"), zksim.ErrBadArguments},
-		{"existence before ephemeral parent", opCreate(root + "/e"), zksim.ErrNodeExists},
-		{"the root exists", opCreate("/"), zksim.ErrNodeExists},
-		{"ephemeral parent", opCreate(root + "/e/x"), zksim.ErrNoChildrenForEphemerals},
-		{"no slash", opCreate("x"), zksim.ErrBadArguments},
-		{"empty path", opCreate(""), zksim.ErrBadArguments},
-		{"unknown kind", create{Code: zksim.OpCreate, Path: root + "/k", Flags: 9}, zksim.ErrBadArguments},
-		{"delete the root", opDelete("/"), zksim.ErrBadArguments},
-		{"delete ZooKeeper's own", opDelete("/zookeeper"), zksim.ErrBadArguments},
-		{"delete ZooKeeper's quota", opDelete("/zookeeper/quota"), zksim.ErrBadArguments},
-		{"delete below nothing", opDelete(root + "/no/x"), zksim.ErrNoNode},
-		{"delete with a trailing slash", opDelete(root + "/p/"), zksim.ErrNoNode},
-		{"delete nothing", opDelete(root + "/no"), zksim.ErrNoNode},
-		{"version before children", zksim.Op{Code: zksim.OpDelete, Path: root + "/p", Version: 9}, zksim.ErrBadVersion},
-		{"children", opDelete(root + "/p"), zksim.ErrNotEmpty},
-		{"set with a bad path", opSet(root + "/no/"), zksim.ErrBadArguments},
-		{"set nothing", opSet(root + "/no"), zksim.ErrNoNode},
-		{"set a wrong version", zksim.Op{Code: zksim.OpSetData, Path: root + "/p", Version: 1}, zksim.ErrBadVersion},
-		{"set version -2", zksim.Op{Code: zksim.OpSetData, Path: root + "/p", Version: -2}, zksim.ErrBadVersion},
+		{"empty ACL before missing parent", create{Code: zktree.OpCreate, Path: root + "/no/x", ACL: noACL}, zktree.ErrInvalidACL},
+		{"missing parent before bad path", opCreate(root + "/no/x\x01"), zktree.ErrNoNode},
+		{"trailing slash", opCreate(root + "/p/"), zktree.ErrBadArguments},
+		{"existence before ephemeral parent", opCreate(root + "/e"), zktree.ErrNodeExists},
+		{"the root exists", opCreate("/"), zktree.ErrNodeExists},
+		{"ephemeral parent", opCreate(root + "/e/x"), zktree.ErrNoChildrenForEphemerals},
+		{"no slash", opCreate("x"), zktree.ErrBadArguments},
+		{"empty path", opCreate(""), zktree.ErrBadArguments},
+		{"unknown kind", create{Code: zktree.OpCreate, Path: root + "/k", Flags: 9}, zktree.ErrBadArguments},
+		{"delete the root", opDelete("/"), zktree.ErrBadArguments},
+		{"delete ZooKeeper's own", opDelete("/zookeeper"), zktree.ErrBadArguments},
+		{"delete ZooKeeper's quota", opDelete("/zookeeper/quota"), zktree.ErrBadArguments},
+		{"delete below nothing", opDelete(root + "/no/x"), zktree.ErrNoNode},
+		{"delete with a trailing slash", opDelete(root + "/p/"), zktree.ErrNoNode},
+		{"delete nothing", opDelete(root + "/no"), zktree.ErrNoNode},
+		{"version before children", zktree.Op{Code: zktree.OpDelete, Path: root + "/p", Version: 9}, zktree.ErrBadVersion},
+		{"children", opDelete(root + "/p"), zktree.ErrNotEmpty},
+		{"set with a bad path", opSet(root + "/no/"), zktree.ErrBadArguments},
+		{"set nothing", opSet(root + "/no"), zktree.ErrNoNode},
+		{"set a wrong version", zktree.Op{Code: zktree.OpSetData, Path: root + "/p", Version: 1}, zktree.ErrBadVersion},
+		{"set version -2", zktree.Op{Code: zktree.OpSetData, Path: root + "/p", Version: -2}, zktree.ErrBadVersion},
 	} {
 		want(t, x.story, c.write(x.op).Err, x.want)
 	}
-	want(t, "a session goes on after all that", c.set(root+"/p", "x", 0).Err, zksim.OK)
+	want(t, "a session goes on after all that", c.set(root+"/p", "x", 0).Err, zktree.OK)
 }
 
 func suiteStat(t *testing.T, at target) {
@@ -193,7 +193,7 @@ func suiteStat(t *testing.T, at target) {
 	if s.Ctime != s.Mtime || s.Ctime < now-60_000 || s.Ctime > now+60_000 {
 		t.Errorf("times %d %d at %d", s.Ctime, s.Mtime, now)
 	}
-	expect := zksim.Stat{Czxid: made, Mzxid: made, Pzxid: made, Ctime: s.Ctime, Mtime: s.Mtime, DataLength: 3}
+	expect := zktree.Stat{Czxid: made, Mzxid: made, Pzxid: made, Ctime: s.Ctime, Mtime: s.Mtime, DataLength: 3}
 	want(t, "created", s, expect)
 	o := c.set(n, "abc", 0)
 	expect.Mzxid, expect.Version, expect.Mtime = o.Zxid, 1, o.Stat.Mtime
@@ -209,7 +209,7 @@ func suiteStat(t *testing.T, at target) {
 	o = c.delete(n+"/c", -1)
 	expect.Pzxid, expect.Cversion, expect.NumChildren = o.Zxid, 2, 0
 	want(t, "child deleted", c.exists(n, false).Stat, expect)
-	o = c.write(zksim.Op{Code: zksim.OpCreate2, Path: root + "/e", Flags: zksim.Ephemeral})
+	o = c.write(zktree.Op{Code: zktree.OpCreate2, Path: root + "/e", Flags: zktree.Ephemeral})
 	want(t, "create2's owner", o.Stat.EphemeralOwner, c.session)
 	want(t, "create2's stat", o.Stat, c.exists(root+"/e", false).Stat)
 	c.delete(n, -1)
@@ -220,7 +220,7 @@ func suiteStat(t *testing.T, at target) {
 func suiteFreshNodes(t *testing.T, at target) {
 	c := newSession(t, at.addr, 4*time.Second)
 	s := c.exists("/zookeeper", false).Stat
-	want(t, "/zookeeper", s, zksim.Stat{Cversion: -2, NumChildren: 2})
+	want(t, "/zookeeper", s, zktree.Stat{Cversion: -2, NumChildren: 2})
 	names := c.read(opChildren2, "/zookeeper", false).Names
 	slices.Sort(names)
 	want(t, "its children", names, []string{"config", "quota"})
@@ -230,39 +230,39 @@ func suiteFreshNodes(t *testing.T, at target) {
 func suitePaths(t *testing.T, at target) {
 	c, root := place(t, at)
 	for _, name := range []string{"ü", "a b", "..a", "a.", "...", "\u00a0", "\uf900", "\uffef"} {
-		want(t, fmt.Sprintf("%q", name), c.create(root+"/"+name, "", 0).Err, zksim.OK)
+		want(t, fmt.Sprintf("%q", name), c.create(root+"/"+name, "", 0).Err, zktree.OK)
 	}
 	for _, name := range []string{".", "..", "", "a//b", "\x01", "\x1f", "\x7f", "\u0080", "\u009f", "\ue000", "\uf8ff", "\ufff0", "\U0001F600", "a\x00"} {
-		want(t, fmt.Sprintf("%q", name), c.create(root+"/"+name, "", zksim.Ephemeral).Err, badPathCode(name))
+		want(t, fmt.Sprintf("%q", name), c.create(root+"/"+name, "", zktree.Ephemeral).Err, badPathCode(name))
 	}
-	want(t, "sequential with a trailing slash", c.create(root+"/", "", zksim.Sequential).Path, root+"/0000000008")
-	want(t, "exists of an impossible name", c.exists(root+"/a//b", false).Err, zksim.ErrNoNode)
-	want(t, "exists with NUL", c.exists(root+"/\x00", false).Err, zksim.ErrBadArguments)
+	want(t, "sequential with a trailing slash", c.create(root+"/", "", zktree.Sequential).Path, root+"/0000000008")
+	want(t, "exists of an impossible name", c.exists(root+"/a//b", false).Err, zktree.ErrNoNode)
+	want(t, "exists with NUL", c.exists(root+"/\x00", false).Err, zktree.ErrBadArguments)
 }
 
 // badPathCode: a name with a slash in it asks for its parent first.
-func badPathCode(name string) zksim.Code {
+func badPathCode(name string) zktree.Code {
 	if strings.Contains(name, "/") {
-		return zksim.ErrNoNode
+		return zktree.ErrNoNode
 	}
-	return zksim.ErrBadArguments
+	return zktree.ErrBadArguments
 }
 
 func suiteSequences(t *testing.T, at target) {
 	c, root := place(t, at)
-	seq := func(prefix string) outcome { return c.create(root+"/"+prefix, "", zksim.Sequential) }
+	seq := func(prefix string) outcome { return c.create(root+"/"+prefix, "", zktree.Sequential) }
 	want(t, "first", seq("a-").Path, root+"/a-0000000000")
 	want(t, "one counter for all prefixes", seq("b-").Path, root+"/b-0000000001")
 	c.create(root+"/plain", "", 0)
 	c.delete(root+"/plain", -1)
 	c.create(root+"/no/x", "", 0)
-	c.multi(zksim.Op{Code: zksim.OpCreate, Path: root + "/m", Flags: zksim.Sequential}, opCheck(root, 99))
+	c.multi(zktree.Op{Code: zktree.OpCreate, Path: root + "/m", Flags: zktree.Sequential}, opCheck(root, 99))
 	want(t, "plain creates count, deletes and failures do not", seq("a-").Path, root+"/a-0000000003")
 	c.create(root+"/c-0000000005", "", 0) // number 4
-	want(t, "a name made by hand", seq("c-").Err, zksim.ErrNodeExists)
+	want(t, "a name made by hand", seq("c-").Err, zktree.ErrNodeExists)
 	want(t, "blocks its prefix only", seq("d-").Path, root+"/d-0000000005")
 	want(t, "until another create", seq("c-").Path, root+"/c-0000000006")
-	o := c.multi(zksim.Op{Code: zksim.OpCreate, Path: root + "/m", Flags: zksim.Sequential}, zksim.Op{Code: zksim.OpCreate, Path: root + "/m", Flags: zksim.Sequential})
+	o := c.multi(zktree.Op{Code: zktree.OpCreate, Path: root + "/m", Flags: zktree.Sequential}, zktree.Op{Code: zktree.OpCreate, Path: root + "/m", Flags: zktree.Sequential})
 	want(t, "in a multi", o.Ops[1].Path, root+"/m0000000008")
 }
 
@@ -270,14 +270,14 @@ func suiteEphemerals(t *testing.T, at target) {
 	c, root := place(t, at)
 	owner := newSession(t, at.addr, 4*time.Second)
 	for _, n := range []string{"/1", "/2", "/3"} {
-		want(t, "create", owner.create(root+n, "", zksim.Ephemeral).Err, zksim.OK)
+		want(t, "create", owner.create(root+n, "", zktree.Ephemeral).Err, zktree.OK)
 	}
-	want(t, "set by another", c.set(root+"/1", "x", 0).Err, zksim.OK)
-	want(t, "delete by another", c.delete(root+"/3", -1).Err, zksim.OK)
-	swap := zksim.Op{Code: zksim.OpCreate, Path: root + "/2", Flags: zksim.Ephemeral}
+	want(t, "set by another", c.set(root+"/1", "x", 0).Err, zktree.OK)
+	want(t, "delete by another", c.delete(root+"/3", -1).Err, zktree.OK)
+	swap := zktree.Op{Code: zktree.OpCreate, Path: root + "/2", Flags: zktree.Ephemeral}
 	want(t, "replace in a multi", len(c.multi(opDelete(root+"/2"), swap).Ops), 2)
 	owner.close()
-	want(t, "gone with the reply to close", c.exists(root+"/1", false).Err, zksim.ErrNoNode)
+	want(t, "gone with the reply to close", c.exists(root+"/1", false).Err, zktree.ErrNoNode)
 	want(t, "a foreign one stays", c.exists(root+"/2", false).Stat.EphemeralOwner, c.session)
 	want(t, "one zxid", c.exists(root, false).Stat.Pzxid, owner.lastZxid)
 }
@@ -285,33 +285,33 @@ func suiteEphemerals(t *testing.T, at target) {
 func suiteMulti(t *testing.T, at target) {
 	c, root := place(t, at)
 	o := c.multi()
-	want(t, "empty", o.Err, zksim.OK)
+	want(t, "empty", o.Err, zktree.OK)
 	want(t, "empty has no results", len(o.Ops), 0)
-	o = c.multi(opCreate(root+"/a"), zksim.Op{Code: zksim.OpCreate2, Path: root + "/a/b"}, opSet(root+"/a"), opCheck(root+"/a", 1), opDelete(root+"/a/b"))
-	want(t, "codes", codes(o), []zksim.OpCode{1, 1, 5, 13, 2})
+	o = c.multi(opCreate(root+"/a"), zktree.Op{Code: zktree.OpCreate2, Path: root + "/a/b"}, opSet(root+"/a"), opCheck(root+"/a", 1), opDelete(root+"/a/b"))
+	want(t, "codes", codes(o), []zktree.OpCode{1, 1, 5, 13, 2})
 	asSet := c.exists(root+"/a", false).Stat // as it is, but before the delete at the end
 	asSet.Cversion, asSet.NumChildren = 1, 1
 	want(t, "set's stat", o.Ops[2].Stat, asSet)
 	want(t, "one zxid", o.Ops[2].Stat.Czxid, o.Zxid)
 	o = c.multi(opCreate(root+"/x"), opSet(root+"/a"), opCheck(root+"/a", 9), opDelete(root+"/a"), opCreate(root+"/no/no"))
-	want(t, "header of a failed multi", o.Err, zksim.OK)
-	want(t, "errors", errs(o), []zksim.Code{0, 0, zksim.ErrBadVersion, zksim.ErrRuntimeInconsistency, zksim.ErrRuntimeInconsistency})
-	want(t, "nothing was done", c.exists(root+"/x", false).Err, zksim.ErrNoNode)
+	want(t, "header of a failed multi", o.Err, zktree.OK)
+	want(t, "errors", errs(o), []zktree.Code{0, 0, zktree.ErrBadVersion, zktree.ErrRuntimeInconsistency, zktree.ErrRuntimeInconsistency})
+	want(t, "nothing was done", c.exists(root+"/x", false).Err, zktree.ErrNoNode)
 	want(t, "nothing was set", c.exists(root+"/a", false).Stat.Version, 1)
-	want(t, "only a check", errs(c.multi(opCheck(root+"/a", 1))), []zksim.Code{0})
-	want(t, "only a failing check", errs(c.multi(opCheck(root+"/a", 0))), []zksim.Code{zksim.ErrBadVersion})
-	want(t, "check of a missing node", errs(c.multi(opCheck(root+"/no", -1))), []zksim.Code{zksim.ErrNoNode})
-	want(t, "check of a bad path", errs(c.multi(opCheck(root+"/no/", -1))), []zksim.Code{zksim.ErrBadArguments})
+	want(t, "only a check", errs(c.multi(opCheck(root+"/a", 1))), []zktree.Code{0})
+	want(t, "only a failing check", errs(c.multi(opCheck(root+"/a", 0))), []zktree.Code{zktree.ErrBadVersion})
+	want(t, "check of a missing node", errs(c.multi(opCheck(root+"/no", -1))), []zktree.Code{zktree.ErrNoNode})
+	want(t, "check of a bad path", errs(c.multi(opCheck(root+"/no/", -1))), []zktree.Code{zktree.ErrBadArguments})
 }
 
-func codes(o outcome) (list []zksim.OpCode) {
+func codes(o outcome) (list []zktree.OpCode) {
 	for _, op := range o.Ops {
 		list = append(list, op.Code)
 	}
 	return list
 }
 
-func errs(o outcome) (list []zksim.Code) {
+func errs(o outcome) (list []zktree.Code) {
 	for _, op := range o.Ops {
 		list = append(list, op.Err)
 	}
@@ -319,27 +319,27 @@ func errs(o outcome) (list []zksim.Code) {
 }
 
 func suiteWatches(t *testing.T, at target) {
-	const created, deleted, changed, children = zksim.EventCreated, zksim.EventDeleted, zksim.EventDataChanged, zksim.EventChildrenChanged
-	type told = []zksim.Event
+	const created, deleted, changed, children = zktree.EventCreated, zktree.EventDeleted, zktree.EventDataChanged, zktree.EventChildrenChanged
+	type told = []zktree.Event
 	for i, x := range []struct {
 		story       string
 		arm         func(c *wireClient, r string)
-		do          func(r string) []zksim.Op
+		do          func(r string) []zktree.Op
 		want        func(r string) told
 		inOneMulti  bool
 		fromAnother bool
 	}{
 		{story: "exists arms an absent node", arm: func(c *wireClient, r string) { c.exists(r+"/n", true) },
-			do:   func(r string) []zksim.Op { return ops(opCreate(r+"/n"), opSet(r+"/n")) },
+			do:   func(r string) []zktree.Op { return ops(opCreate(r+"/n"), opSet(r+"/n")) },
 			want: func(r string) told { return told{{Type: created, Path: r + "/n"}} }},
 		{story: "get of a missing node arms nothing", arm: func(c *wireClient, r string) { c.read(opGetData, r+"/n", true); c.read(opChildren2, r+"/n", true) },
-			do:   func(r string) []zksim.Op { return ops(opCreate(r + "/n")) },
+			do:   func(r string) []zktree.Op { return ops(opCreate(r + "/n")) },
 			want: func(r string) told { return nil }},
 		{story: "changed, once", arm: func(c *wireClient, r string) { c.read(opGetData, r, true); c.exists(r, true) },
-			do:   func(r string) []zksim.Op { return ops(opSet(r), opSet(r)) },
+			do:   func(r string) []zktree.Op { return ops(opSet(r), opSet(r)) },
 			want: func(r string) told { return told{{Type: changed, Path: r}} }},
 		{story: "child created: node's event, then the parent's", arm: func(c *wireClient, r string) { c.exists(r+"/n", true); c.read(opChildren2, r, true) },
-			do:   func(r string) []zksim.Op { return ops(opCreate(r + "/n")) },
+			do:   func(r string) []zktree.Op { return ops(opCreate(r + "/n")) },
 			want: func(r string) told { return told{{Type: created, Path: r + "/n"}, {Type: children, Path: r}} }},
 		{story: "deleted is told once", arm: func(c *wireClient, r string) {
 			c.create(r+"/n", "", 0)
@@ -347,17 +347,17 @@ func suiteWatches(t *testing.T, at target) {
 			c.read(opChildren2, r+"/n", true)
 			c.read(opGetChildren, r, true)
 		},
-			do:   func(r string) []zksim.Op { return ops(opDelete(r + "/n")) },
+			do:   func(r string) []zktree.Op { return ops(opDelete(r + "/n")) },
 			want: func(r string) told { return told{{Type: deleted, Path: r + "/n"}, {Type: children, Path: r}} }},
 		{story: "children are not data, data is not children", arm: func(c *wireClient, r string) { c.create(r+"/n", "", 0); c.read(opGetData, r, true) },
-			do:   func(r string) []zksim.Op { return ops(opCreate(r+"/m"), opSet(r+"/n")) },
+			do:   func(r string) []zktree.Op { return ops(opCreate(r+"/m"), opSet(r+"/n")) },
 			want: func(r string) told { return nil }},
 		{story: "a child's data is not children", arm: func(c *wireClient, r string) { c.create(r+"/n", "", 0); c.read(opChildren2, r, true) },
-			do:   func(r string) []zksim.Op { return ops(opSet(r+"/n"), opSet(r)) },
+			do:   func(r string) []zktree.Op { return ops(opSet(r+"/n"), opSet(r)) },
 			want: func(r string) told { return nil }},
 		{story: "failures fire nothing", arm: func(c *wireClient, r string) { c.read(opGetData, r, true); c.read(opChildren2, r, true) },
-			do: func(r string) []zksim.Op {
-				return ops(opCreate(r+"/no/x"), zksim.Op{Code: zksim.OpSetData, Path: r, Version: 7})
+			do: func(r string) []zktree.Op {
+				return ops(opCreate(r+"/no/x"), zktree.Op{Code: zktree.OpSetData, Path: r, Version: 7})
 			},
 			want: func(r string) told { return nil }},
 		{story: "a multi's events in its order", inOneMulti: true, arm: func(c *wireClient, r string) {
@@ -365,12 +365,12 @@ func suiteWatches(t *testing.T, at target) {
 			c.read(opGetData, r, true)
 			c.read(opChildren2, r, true)
 		},
-			do: func(r string) []zksim.Op { return ops(opSet(r), opCreate(r+"/n"), opSet(r+"/n"), opDelete(r+"/n")) },
+			do: func(r string) []zktree.Op { return ops(opSet(r), opCreate(r+"/n"), opSet(r+"/n"), opDelete(r+"/n")) },
 			want: func(r string) told {
 				return told{{Type: changed, Path: r}, {Type: created, Path: r + "/n"}, {Type: children, Path: r}}
 			}},
 		{story: "from another session", fromAnother: true, arm: func(c *wireClient, r string) { c.exists(r+"/n", true); c.read(opGetData, r, true) },
-			do:   func(r string) []zksim.Op { return ops(opSet(r), opCreate(r+"/n")) },
+			do:   func(r string) []zktree.Op { return ops(opSet(r), opCreate(r+"/n")) },
 			want: func(r string) told { return told{{Type: changed, Path: r}, {Type: created, Path: r + "/n"}} }},
 	} {
 		c, root := place(t, at)
@@ -402,7 +402,7 @@ func suiteEventOrder(t *testing.T, at target) {
 	want(t, "the change is seen", string(c.read(opGetData, root, true).Data), "x")
 	want(t, "and was told before", len(c.events), 1)
 	c.events = nil
-	xid := c.send(int32(zksim.OpSetData), func(e *encoder) { op := opSet(root); encodeOp(e, &op) })
+	xid := c.send(int32(zktree.OpSetData), func(e *encoder) { op := opSet(root); encodeOp(e, &op) })
 	if _, err := c.receive(xid); err != nil {
 		t.Fatal(err)
 	}
@@ -418,7 +418,7 @@ func suiteSetWatches(t *testing.T, at target) {
 	for _, op := range ops(opSet(root+"/set"), opDelete(root+"/del"), opDelete(root+"/again"), opCreate(root+"/again"),
 		opDelete(root+"/kids/x"), opCreate(root+"/new"), opCreate(root+"/brief"), opDelete(root+"/brief"), opDelete(root+"/gone"),
 		opDelete(root+"/back"), opCreate(root+"/back")) {
-		want(t, op.Path, c.write(op).Err, zksim.OK)
+		want(t, op.Path, c.write(op).Err, zktree.OK)
 	}
 	d := newSession(t, at.addr, 4*time.Second)
 	d.setWatches(since, watchLists{
@@ -426,15 +426,15 @@ func suiteSetWatches(t *testing.T, at target) {
 		Exist: []string{root + "/new", root + "/brief"},
 		Child: []string{root + "/kids", root + "/gone", root + "/back"},
 	})
-	want(t, "told at once", d.takeEvents(), []zksim.Event{
-		{Type: zksim.EventDataChanged, Path: root + "/set"}, {Type: zksim.EventDeleted, Path: root + "/del"},
-		{Type: zksim.EventDataChanged, Path: root + "/again"}, {Type: zksim.EventCreated, Path: root + "/new"},
-		{Type: zksim.EventChildrenChanged, Path: root + "/kids"}, {Type: zksim.EventDeleted, Path: root + "/gone"},
-		{Type: zksim.EventChildrenChanged, Path: root + "/back"},
+	want(t, "told at once", d.takeEvents(), []zktree.Event{
+		{Type: zktree.EventDataChanged, Path: root + "/set"}, {Type: zktree.EventDeleted, Path: root + "/del"},
+		{Type: zktree.EventDataChanged, Path: root + "/again"}, {Type: zktree.EventCreated, Path: root + "/new"},
+		{Type: zktree.EventChildrenChanged, Path: root + "/kids"}, {Type: zktree.EventDeleted, Path: root + "/gone"},
+		{Type: zktree.EventChildrenChanged, Path: root + "/back"},
 	})
 	c.create(root+"/brief", "", 0)
 	c.set(root+"/plain", "x", -1)
-	want(t, "armed", d.takeEvents(), []zksim.Event{{Type: zksim.EventCreated, Path: root + "/brief"}, {Type: zksim.EventDataChanged, Path: root + "/plain"}})
+	want(t, "armed", d.takeEvents(), []zktree.Event{{Type: zktree.EventCreated, Path: root + "/brief"}, {Type: zktree.EventDataChanged, Path: root + "/plain"}})
 }
 
 func suiteZxids(t *testing.T, at target) {
@@ -456,8 +456,8 @@ func suiteZxids(t *testing.T, at target) {
 
 func suiteReads(t *testing.T, at target) {
 	c, root := place(t, at)
-	c.write(zksim.Op{Code: zksim.OpCreate, Path: root + "/nil"})
-	c.write(zksim.Op{Code: zksim.OpCreate, Path: root + "/empty", Data: []byte{}})
+	c.write(zktree.Op{Code: zktree.OpCreate, Path: root + "/nil"})
+	c.write(zktree.Op{Code: zktree.OpCreate, Path: root + "/empty", Data: []byte{}})
 	want(t, "nil data", c.read(opGetData, root+"/nil", false).Nil, true)
 	want(t, "empty data", c.read(opGetData, root+"/empty", false).Nil, false)
 	o := c.read(opChildren2, root, false)
@@ -466,24 +466,24 @@ func suiteReads(t *testing.T, at target) {
 	want(t, "their parent's stat", o.Stat, c.exists(root, false).Stat)
 	want(t, "children without stat", len(c.read(opGetChildren, root, false).Names), 2)
 	for _, op := range []int32{opGetData, opExists, opGetChildren, opChildren2} {
-		want(t, fmt.Sprint("missing, operation ", op), c.read(op, root+"/no", false).Err, zksim.ErrNoNode)
+		want(t, fmt.Sprint("missing, operation ", op), c.read(op, root+"/no", false).Err, zktree.ErrNoNode)
 	}
 	r := c.call(opSync, func(e *encoder) { e.str(root + "/no") })
-	want(t, "sync does not look", r.Err, zksim.OK)
+	want(t, "sync does not look", r.Err, zktree.OK)
 	want(t, "sync gives the path back", r.body.str(), root+"/no")
 	r = c.call(opGetACL, func(e *encoder) { e.str(root) })
-	want(t, "ACL", r.body.acl(), zksim.OpenACL)
+	want(t, "ACL", r.body.acl(), zktree.OpenACL)
 }
 
 func suiteSizes(t *testing.T, at target) {
 	c, root := place(t, at)
 	op := opSet(root)
 	op.Data = nil
-	op.Data = make([]byte, zksim.MaxRequest-zksim.RequestBytes(&op, nil))
-	want(t, "the greatest request", c.write(op).Err, zksim.OK)
+	op.Data = make([]byte, zktree.MaxRequest-zktree.RequestBytes(&op, nil))
+	want(t, "the greatest request", c.write(op).Err, zktree.OK)
 	want(t, "its reply is longer than a request may be", len(c.read(opGetData, root, false).Data), len(op.Data))
 	op.Data = append(op.Data, 0)
-	c.send(int32(zksim.OpSetData), func(e *encoder) { encodeOp(e, &op) })
+	c.send(int32(zktree.OpSetData), func(e *encoder) { encodeOp(e, &op) })
 	want(t, "one byte more closes", c.closedByServer(), true)
 	again, err := hello(t, at.addr, 4*time.Second, c.session, c.password, c.lastZxid)
 	if err != nil || again.session != c.session {
@@ -516,9 +516,9 @@ func suiteExpiry(t *testing.T, at target) {
 	// A busy machine may be late, but not each time.
 	for attempt := 1; ; attempt++ {
 		silent = newSession(t, at.addr, 3*at.tick)
-		silent.create(root+"/e", "", zksim.Ephemeral)
+		silent.create(root+"/e", "", zktree.Ephemeral)
 		began := time.Now()
-		for c.exists(root+"/e", false).Err == zksim.OK && time.Since(began) < 5*time.Second {
+		for c.exists(root+"/e", false).Err == zktree.OK && time.Since(began) < 5*time.Second {
 			time.Sleep(5 * time.Millisecond)
 		}
 		took := time.Since(began)
@@ -539,23 +539,23 @@ func suiteExpiry(t *testing.T, at target) {
 		t.Errorf("an expired session came back: %v %+v", err, back)
 	}
 	pinging := newSession(t, at.addr, 3*at.tick)
-	pinging.create(root+"/p", "", zksim.Ephemeral)
+	pinging.create(root+"/p", "", zktree.Ephemeral)
 	for range 10 {
 		time.Sleep(at.tick / 2)
 		pinging.call(opPing, nil)
 	}
-	want(t, "pings keep it", c.exists(root+"/p", false).Err, zksim.OK)
+	want(t, "pings keep it", c.exists(root+"/p", false).Err, zktree.OK)
 }
 
 func suiteReattach(t *testing.T, at target) {
 	c, root := place(t, at)
-	c.create(root+"/e", "", zksim.Ephemeral)
+	c.create(root+"/e", "", zktree.Ephemeral)
 	again, err := hello(t, at.addr, 2*time.Second, c.session, c.password, c.lastZxid)
 	if err != nil || again.session != c.session || again.password != c.password {
 		t.Fatalf("%v %+v", err, again)
 	}
 	want(t, "the old connection is closed", c.closedByServer(), true)
-	want(t, "and may write", again.set(root+"/e", "x", 0).Err, zksim.OK)
+	want(t, "and may write", again.set(root+"/e", "x", 0).Err, zktree.OK)
 	bad, err := hello(t, at.addr, 2*time.Second, c.session, [16]byte{1, 2, 3}, 0)
 	if err != nil || bad.session != 0 {
 		t.Errorf("a wrong password: %v %+v", err, bad)
@@ -565,14 +565,14 @@ func suiteReattach(t *testing.T, at target) {
 	if err != nil || third.session != c.session {
 		t.Fatalf("the session is lost: %v", err)
 	}
-	want(t, "its ephemeral lives", third.exists(root+"/e", false).Err, zksim.OK)
+	want(t, "its ephemeral lives", third.exists(root+"/e", false).Err, zktree.OK)
 }
 
 func suiteClose(t *testing.T, at target) {
 	c, root := place(t, at)
 	d := newSession(t, at.addr, 4*time.Second)
 	xid := d.send(opClose, nil)
-	d.send(int32(zksim.OpCreate), func(e *encoder) { op := opCreate(root + "/late"); encodeOp(e, &op) })
+	d.send(int32(zktree.OpCreate), func(e *encoder) { op := opCreate(root + "/late"); encodeOp(e, &op) })
 	if _, err := d.receive(xid); err != nil {
 		t.Fatal(err)
 	}
@@ -581,7 +581,7 @@ func suiteClose(t *testing.T, at target) {
 	} else {
 		want(t, "closed without an answer", d.closedByServer(), true)
 	}
-	want(t, "what came after is ignored", c.exists(root+"/late", false).Err, zksim.ErrNoNode)
+	want(t, "what came after is ignored", c.exists(root+"/late", false).Err, zktree.ErrNoNode)
 	back, err := hello(t, at.addr, 4*time.Second, d.session, d.password, 0)
 	if err != nil || back.session != 0 {
 		t.Errorf("a closed session came back: %v %+v", err, back)
@@ -590,17 +590,17 @@ func suiteClose(t *testing.T, at target) {
 
 func suiteBadFrames(t *testing.T, at target) {
 	c, root := place(t, at)
-	r := c.call(int32(zksim.OpCreate), func(e *encoder) { e.i32(1000) })
-	want(t, "a create cut short", r.Err, zksim.ErrMarshalling)
-	r = c.call(int32(zksim.OpMulti), func(e *encoder) { e.multiHeader(1, false, -1); e.i32(-7) })
-	want(t, "a multi cut short", r.Err, zksim.ErrMarshalling)
-	want(t, "the connection lives", c.exists(root, false).Err, zksim.OK)
+	r := c.call(int32(zktree.OpCreate), func(e *encoder) { e.i32(1000) })
+	want(t, "a create cut short", r.Err, zktree.ErrMarshalling)
+	r = c.call(int32(zktree.OpMulti), func(e *encoder) { e.multiHeader(1, false, -1); e.i32(-7) })
+	want(t, "a multi cut short", r.Err, zktree.ErrMarshalling)
+	want(t, "the connection lives", c.exists(root, false).Err, zktree.OK)
 	for _, raw := range [][]byte{{0xff, 0xff, 0xff, 0xff}, {0x7f, 0xff, 0xff, 0xff}, {0, 0, 0, 2, 1, 1}} {
 		d := newSession(t, at.addr, 4*time.Second)
 		d.sendRaw(raw)
 		want(t, fmt.Sprintf("frame %x", raw), d.closedByServer(), true)
 	}
-	want(t, "the server lives", c.exists(root, false).Err, zksim.OK)
+	want(t, "the server lives", c.exists(root, false).Err, zktree.OK)
 }
 
 // suitePipeline sends many requests before it reads: replies come in order and
@@ -609,12 +609,12 @@ func suitePipeline(t *testing.T, at target) {
 	c, root := place(t, at)
 	var xids []int32
 	for range 200 {
-		xids = append(xids, c.send(int32(zksim.OpSetData), func(e *encoder) { op := opSet(root); encodeOp(e, &op) }))
+		xids = append(xids, c.send(int32(zktree.OpSetData), func(e *encoder) { op := opSet(root); encodeOp(e, &op) }))
 		xids = append(xids, c.send(opExists, func(e *encoder) { e.str(root); e.boolean(false) }))
 	}
 	for i, xid := range xids {
 		r, err := c.receive(xid)
-		if err != nil || r.Err != zksim.OK {
+		if err != nil || r.Err != zktree.OK {
 			t.Fatalf("reply %d: %v %v", i, err, r.Err)
 		}
 		if s := r.body.stat(); s.Version != int32(i/2+1) {

@@ -5,17 +5,17 @@ import (
 	"testing"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // told makes an event of a line like "created /a".
-func told(root string, lines ...string) []zksim.Event {
-	var list []zksim.Event
+func told(root string, lines ...string) []zktree.Event {
+	var list []zktree.Event
 	for _, line := range lines {
 		kind, path, _ := cutAt(line, ' ')
-		list = append(list, zksim.Event{Path: root + path, Type: map[string]zksim.EventType{
-			"created": zksim.EventCreated, "deleted": zksim.EventDeleted,
-			"changed": zksim.EventDataChanged, "children": zksim.EventChildrenChanged,
+		list = append(list, zktree.Event{Path: root + path, Type: map[string]zktree.EventType{
+			"created": zktree.EventCreated, "deleted": zktree.EventDeleted,
+			"changed": zktree.EventDataChanged, "children": zktree.EventChildrenChanged,
 		}[kind]})
 	}
 	return list
@@ -63,7 +63,7 @@ func suiteLastingWatches(t *testing.T, at target) {
 		by := newSession(t, at.addr, 4*time.Second)
 		for _, op := range ops(opCreate(n), opSet(n), opCreate(n+"/c"), opSet(n+"/c"), opCreate(n+"/c/d"), opDelete(n+"/c/d"),
 			opDelete(n+"/c"), opDelete(n), opCreate(n), opSet(n), opDelete(n)) {
-			want(t, x.story+" "+op.Path, by.write(op).Err, zksim.OK)
+			want(t, x.story+" "+op.Path, by.write(op).Err, zktree.OK)
 		}
 		want(t, x.story, c.takeEvents(), told(root, x.want...))
 	}
@@ -72,12 +72,12 @@ func suiteLastingWatches(t *testing.T, at target) {
 func suiteAddWatch(t *testing.T, at target) {
 	c, root := place(t, at)
 	o := c.addWatch(root+"/no", watchPersistent)
-	want(t, "on nothing", o.Err, zksim.OK)
+	want(t, "on nothing", o.Err, zktree.OK)
 	want(t, "its answer", o.Count, 0)
 	want(t, "it takes no zxid", o.Zxid, c.exists(root, false).Zxid)
-	want(t, "an unknown mode", c.addWatch(root, 2).Err, zksim.ErrMarshalling)
-	want(t, "a negative mode", c.addWatch(root, -1).Err, zksim.ErrMarshalling)
-	want(t, "the connection lives", c.exists(root, false).Err, zksim.OK)
+	want(t, "an unknown mode", c.addWatch(root, 2).Err, zktree.ErrMarshalling)
+	want(t, "a negative mode", c.addWatch(root, -1).Err, zktree.ErrMarshalling)
+	want(t, "the connection lives", c.exists(root, false).Err, zktree.OK)
 	c.set(root, "x", -1)
 	want(t, "nothing was armed", c.takeEvents(), nil)
 	c.create(root+"/no", "", 0)
@@ -115,7 +115,7 @@ func suiteCheckWatches(t *testing.T, at target) {
 			x.arm(c, n)
 			wanted := wireErrNoWatcher
 			if x.has[k] {
-				wanted = zksim.OK
+				wanted = zktree.OK
 			}
 			story := fmt.Sprintf("%s, kind %d", x.story, kind)
 			stranger := newSession(t, at.addr, 4*time.Second)
@@ -129,10 +129,10 @@ func suiteCheckWatches(t *testing.T, at target) {
 	}
 	c, root := place(t, at)
 	for _, op := range []int32{wireCheckWatches, wireRemoveWatches} {
-		want(t, "an unknown kind", c.onWatcher(op, root, 9).Err, zksim.ErrMarshalling)
+		want(t, "an unknown kind", c.onWatcher(op, root, 9).Err, zktree.ErrMarshalling)
 		want(t, "nothing there", c.onWatcher(op, root+"/no", wireOfEither).Err, wireErrNoWatcher)
 	}
-	want(t, "the connection lives", c.exists(root, false).Err, zksim.OK)
+	want(t, "the connection lives", c.exists(root, false).Err, zktree.OK)
 }
 
 func cutLast(path string) (parent, name string, found bool) {
@@ -175,9 +175,9 @@ func suiteRemoveWatches(t *testing.T, at target) {
 		n := root + "/n"
 		c.create(n, "", 0)
 		x.arm(c, n)
-		want(t, x.story, c.onWatcher(wireRemoveWatches, n, x.remove).Err, zksim.OK)
+		want(t, x.story, c.onWatcher(wireRemoveWatches, n, x.remove).Err, zktree.OK)
 		for _, op := range ops(opSet(n), opCreate(n+"/c"), opDelete(n+"/c"), opDelete(n)) {
-			want(t, x.story+" "+op.Path, c.write(op).Err, zksim.OK)
+			want(t, x.story+" "+op.Path, c.write(op).Err, zktree.OK)
 		}
 		want(t, x.story, c.takeEvents(), told(root, x.want...))
 	}
@@ -191,16 +191,16 @@ func suiteSetWatches2(t *testing.T, at target) {
 	}
 	since := c.lastZxid
 	for _, op := range ops(opSet(root+"/p"), opSet(root+"/r"), opCreate(root+"/r/x"), opSet(root+"/one"), opDelete(root+"/gone")) {
-		want(t, op.Path, c.write(op).Err, zksim.OK)
+		want(t, op.Path, c.write(op).Err, zktree.OK)
 	}
 	d := newSession(t, at.addr, 4*time.Second)
 	o := d.setWatches2(since, watchLists{Data: []string{root + "/one"}, Persistent: []string{root + "/p", root + "/gone"}, Recursive: []string{root + "/r"}})
-	want(t, "code", o.Err, zksim.OK)
+	want(t, "code", o.Err, zktree.OK)
 	want(t, "only the one-shot catches up", d.takeEvents(), told(root, "changed /one"))
 	for _, op := range ops(opSet(root+"/p"), opCreate(root+"/p/x"), opSet(root+"/p"), opSet(root+"/r/x"), opCreate(root+"/r/x/y"), opCreate(root+"/gone"),
 		opSet(root+"/one")) {
-		want(t, op.Path, c.write(op).Err, zksim.OK)
+		want(t, op.Path, c.write(op).Err, zktree.OK)
 	}
 	want(t, "armed", d.takeEvents(), told(root, "changed /p", "children /p", "changed /p", "changed /r/x", "created /r/x/y", "created /gone"))
-	want(t, "with empty lists", d.setWatches2(0, watchLists{}).Err, zksim.OK)
+	want(t, "with empty lists", d.setWatches2(0, watchLists{}).Err, zktree.OK)
 }

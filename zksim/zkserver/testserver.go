@@ -4,7 +4,7 @@ import (
 	"net"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // TB is the part of testing.TB that NewTest uses, so that this package does not
@@ -123,7 +123,7 @@ func (ts *TestServer) Wipe() {
 			ts.hangUp(c)
 		}
 		ts.lag = nil
-		ts.restore(zksim.NewTree())
+		ts.restore(zktree.NewTree())
 	})
 }
 

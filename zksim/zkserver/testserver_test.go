@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 const testLag = 300 * time.Millisecond
@@ -45,11 +45,11 @@ func TestLagShowsThePastToEverybody(t *testing.T) {
 	s.Lag(0)
 	r, err := writer.receive(xid)
 	must(t, err)
-	want(t, "the write's outcome", r.Err, zksim.OK)
-	if r, err = writer.receive(second); err != nil || r.Err != zksim.OK {
+	want(t, "the write's outcome", r.Err, zktree.OK)
+	if r, err = writer.receive(second); err != nil || r.Err != zktree.OK {
 		t.Errorf("a write behind it: %v %v", err, r.Err)
 	}
-	if r, err = writer.receive(exists); err != nil || r.Err != zksim.OK {
+	if r, err = writer.receive(exists); err != nil || r.Err != zktree.OK {
 		t.Errorf("a read behind it does not see it: %v %v", err, r.Err)
 	}
 	want(t, "what others read then", string(reader.read(opGetData, "/a", false).Data), "s")
@@ -71,7 +71,7 @@ func TestLagHoldsSessionsAndSyncs(t *testing.T) {
 	b.call(opPing, nil)
 	b.call(opSync, func(e *encoder) { e.str("/") })
 	slowly(t, "sync", began)
-	want(t, "after the sync", b.exists("/a", false).Err, zksim.OK)
+	want(t, "after the sync", b.exists("/a", false).Err, zktree.OK)
 	began = time.Now()
 	c := newSession(t, s.Address(), 20*time.Second)
 	slowly(t, "a handshake", began)
@@ -90,7 +90,7 @@ func TestLagHoldsSessionsAndSyncs(t *testing.T) {
 }
 
 func treeHas(s *TestServer, path string) (has bool) {
-	s.call(func() { _, code := s.tree.Exists(path); has = code == zksim.OK })
+	s.call(func() { _, code := s.tree.Exists(path); has = code == zktree.OK })
 	return has
 }
 
@@ -109,9 +109,9 @@ func TestLagRefusesWhoHasSeenMore(t *testing.T) {
 	if err != nil || back.session != a.session {
 		t.Fatalf("%v %+v", err, back)
 	}
-	want(t, "not shown", back.exists("/a", false).Err, zksim.ErrNoNode)
+	want(t, "not shown", back.exists("/a", false).Err, zktree.ErrNoNode)
 	s.Lag(0)
-	want(t, "shown", back.exists("/a", false).Err, zksim.OK)
+	want(t, "shown", back.exists("/a", false).Err, zktree.OK)
 }
 
 // TestLagEndsInTheSameState: what a lagging server shows in the end is what
@@ -128,7 +128,7 @@ func TestLagEndsInTheSameState(t *testing.T) {
 	waitFor(t, "all of it", func() bool { return treeHas(s, "/end") })
 	waitFor(t, "the sweep", func() bool { return !treeHas(s, "/short") })
 	s.ExpireSession(a.session)
-	var happened, shown zksim.Image
+	var happened, shown zktree.Image
 	s.call(func() {
 		s.show(len(s.lag.queue))
 		happened, shown = s.tree.Export(), s.seen.Export()
@@ -152,51 +152,51 @@ func newSessionLater(t *testing.T, s *TestServer, timeout time.Duration) <-chan 
 }
 
 // encodeWrite writes an operation of any kind as a request's body.
-func encodeWrite(e *encoder, op *zksim.Op) {
+func encodeWrite(e *encoder, op *zktree.Op) {
 	acl := op.ACL
 	if acl == nil {
-		acl = zksim.OpenACL
+		acl = zktree.OpenACL
 	}
 	e.str(op.Path)
 	switch op.Code {
-	case zksim.OpSetACL:
+	case zktree.OpSetACL:
 		e.acl(acl)
 		e.i32(op.Version)
-	case zksim.OpSetData:
+	case zktree.OpSetData:
 		e.buffer(op.Data)
 		e.i32(op.Version)
-	case zksim.OpDelete, zksim.OpCheck:
+	case zktree.OpDelete, zktree.OpCheck:
 		e.i32(op.Version)
 	default:
 		e.buffer(op.Data)
 		e.acl(acl)
 		e.i32(int32(op.Flags))
-		if op.Code == zksim.OpCreateTTL {
+		if op.Code == zktree.OpCreateTTL {
 			e.i64(op.TTL.Milliseconds())
 		}
 	}
 }
 
 // everyKindOfWrite ends with a create of /end.
-func everyKindOfWrite() []zksim.Op {
-	mine := []zksim.ACL{{Perms: zksim.PermAll, Scheme: "auth"}}
-	return []zksim.Op{
-		{Code: zksim.OpCreate, Path: "/mine", Data: []byte("x"), ACL: mine},
-		{Code: zksim.OpCreate2, Path: "/mine/e", Flags: zksim.Ephemeral},
-		{Code: zksim.OpCreate, Path: "/mine/s", Flags: zksim.Sequential, Data: []byte{}},
-		{Code: zksim.OpContainer, Path: "/box", Flags: 4},
-		{Code: zksim.OpCreateTTL, Path: "/short", Flags: 5, TTL: 20 * time.Millisecond},
-		{Code: zksim.OpCreateTTL, Path: "/long", Flags: 6, TTL: time.Hour},
-		{Code: zksim.OpSetData, Path: "/mine", Data: []byte("y"), Version: -1},
-		{Code: zksim.OpSetData, Path: "/mine", Version: 77},
-		{Code: zksim.OpSetACL, Path: "/box", Version: 0, ACL: append(mine, zksim.OpenACL[0])},
-		{Code: zksim.OpSetACL, Path: "/box", Version: 9, ACL: mine},
-		{Code: zksim.OpCreate, Path: "/box/in"},
-		{Code: zksim.OpCreate, Path: "/gone"},
-		{Code: zksim.OpDelete, Path: "/gone", Version: 0},
-		{Code: zksim.OpDelete, Path: "/mine", Version: -1},
-		{Code: zksim.OpCreate, Path: "/bad", ACL: []zksim.ACL{}},
-		{Code: zksim.OpCreate, Path: "/end"},
+func everyKindOfWrite() []zktree.Op {
+	mine := []zktree.ACL{{Perms: zktree.PermAll, Scheme: "auth"}}
+	return []zktree.Op{
+		{Code: zktree.OpCreate, Path: "/mine", Data: []byte("x"), ACL: mine},
+		{Code: zktree.OpCreate2, Path: "/mine/e", Flags: zktree.Ephemeral},
+		{Code: zktree.OpCreate, Path: "/mine/s", Flags: zktree.Sequential, Data: []byte{}},
+		{Code: zktree.OpContainer, Path: "/box", Flags: 4},
+		{Code: zktree.OpCreateTTL, Path: "/short", Flags: 5, TTL: 20 * time.Millisecond},
+		{Code: zktree.OpCreateTTL, Path: "/long", Flags: 6, TTL: time.Hour},
+		{Code: zktree.OpSetData, Path: "/mine", Data: []byte("y"), Version: -1},
+		{Code: zktree.OpSetData, Path: "/mine", Version: 77},
+		{Code: zktree.OpSetACL, Path: "/box", Version: 0, ACL: append(mine, zktree.OpenACL[0])},
+		{Code: zktree.OpSetACL, Path: "/box", Version: 9, ACL: mine},
+		{Code: zktree.OpCreate, Path: "/box/in"},
+		{Code: zktree.OpCreate, Path: "/gone"},
+		{Code: zktree.OpDelete, Path: "/gone", Version: 0},
+		{Code: zktree.OpDelete, Path: "/mine", Version: -1},
+		{Code: zktree.OpCreate, Path: "/bad", ACL: []zktree.ACL{}},
+		{Code: zktree.OpCreate, Path: "/end"},
 	}
 }
 
@@ -214,7 +214,7 @@ func TestWipedServerRefusesWhoHasSeenMore(t *testing.T) {
 		t.Errorf("its session is still there: %v %+v", err, lost)
 	}
 	d := newSession(t, s.Address(), time.Second)
-	want(t, "nothing is left", d.exists("/a", false).Err, zksim.ErrNoNode)
+	want(t, "nothing is left", d.exists("/a", false).Err, zktree.ErrNoNode)
 	want(t, "the first zxid", d.lastZxid, 1)
 }
 
@@ -237,24 +237,24 @@ func TestNewTestIsQuick(t *testing.T) {
 func TestContainersAndTTLNodesGo(t *testing.T) {
 	s := NewTestWith(t, Options{Tick: time.Second, ContainerInterval: 10 * time.Millisecond})
 	c := newSession(t, s.Address(), 20*time.Second)
-	for _, op := range []zksim.Op{
-		{Code: zksim.OpContainer, Path: "/box", Flags: 4},
-		{Code: zksim.OpContainer, Path: "/fresh", Flags: 4},
+	for _, op := range []zktree.Op{
+		{Code: zktree.OpContainer, Path: "/box", Flags: 4},
+		{Code: zktree.OpContainer, Path: "/fresh", Flags: 4},
 		opCreate("/box/a"),
-		{Code: zksim.OpCreateTTL, Path: "/short", Flags: 5, TTL: time.Millisecond},
-		{Code: zksim.OpCreateTTL, Path: "/long", Flags: 5, TTL: time.Hour},
+		{Code: zktree.OpCreateTTL, Path: "/short", Flags: 5, TTL: time.Millisecond},
+		{Code: zktree.OpCreateTTL, Path: "/long", Flags: 5, TTL: time.Hour},
 	} {
-		want(t, op.Path, c.call(int32(op.Code), func(e *encoder) { encodeWrite(e, &op) }).Err, zksim.OK)
+		want(t, op.Path, c.call(int32(op.Code), func(e *encoder) { encodeWrite(e, &op) }).Err, zktree.OK)
 	}
 	c.exists("/box", true)
-	waitFor(t, "the TTL node's end", func() bool { return c.exists("/short", false).Err == zksim.ErrNoNode })
+	waitFor(t, "the TTL node's end", func() bool { return c.exists("/short", false).Err == zktree.ErrNoNode })
 	for _, path := range []string{"/box", "/fresh", "/long"} {
-		want(t, path, c.exists(path, false).Err, zksim.OK)
+		want(t, path, c.exists(path, false).Err, zktree.OK)
 	}
 	z := c.delete("/box/a", -1).Zxid
-	waitFor(t, "the container's end", func() bool { return c.exists("/box", false).Err == zksim.ErrNoNode })
+	waitFor(t, "the container's end", func() bool { return c.exists("/box", false).Err == zktree.ErrNoNode })
 	want(t, "its zxid", c.exists("/", false).Stat.Pzxid, z+1)
-	want(t, "its event", fmt.Sprint(c.takeEvents()), fmt.Sprint([]zksim.Event{{Type: zksim.EventDeleted, Path: "/box"}}))
+	want(t, "its event", fmt.Sprint(c.takeEvents()), fmt.Sprint([]zktree.Event{{Type: zktree.EventDeleted, Path: "/box"}}))
 }
 
 func TestDelayedWatchesComeLateAndInOrder(t *testing.T) {
@@ -269,8 +269,8 @@ func TestDelayedWatchesComeLateAndInOrder(t *testing.T) {
 	want(t, "told with the replies", len(c.takeEvents()), 0)
 	want(t, "what is read meanwhile", string(c.read(opGetData, "/a", true).Data), "new")
 	s.DelayWatches(0)
-	want(t, "their order when the delay ends", c.takeEvents(), []zksim.Event{
-		{Type: zksim.EventDataChanged, Path: "/a"}, {Type: zksim.EventCreated, Path: "/b"},
+	want(t, "their order when the delay ends", c.takeEvents(), []zktree.Event{
+		{Type: zktree.EventDataChanged, Path: "/a"}, {Type: zktree.EventCreated, Path: "/b"},
 	})
 	s.DelayWatches(testLag)
 	began := time.Now()

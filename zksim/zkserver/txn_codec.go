@@ -4,17 +4,17 @@ import (
 	"errors"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // opNothing stands in the log for a transaction that failed: it takes its zxid
 // and changes nothing.
-const opNothing zksim.OpCode = 0
+const opNothing zktree.OpCode = 0
 
 var errUnknownRecord = errors.New("zkserver: record of an unknown kind")
 
 // appendTxn adds one record, its length before it.
-func appendTxn(b []byte, txn *zksim.Txn) []byte {
+func appendTxn(b []byte, txn *zktree.Txn) []byte {
 	e := encoder{b}
 	mark := e.begin()
 	e.i64(txn.Zxid)
@@ -22,11 +22,11 @@ func appendTxn(b []byte, txn *zksim.Txn) []byte {
 	e.i64(txn.Session)
 	e.i32(int32(txn.Code))
 	switch txn.Code {
-	case opNothing, zksim.OpCloseSession:
-	case zksim.OpCreateSession:
+	case opNothing, zktree.OpCloseSession:
+	case zktree.OpCreateSession:
 		e.i64(int64(txn.Timeout))
 		e.buffer(txn.Password[:])
-	case zksim.OpMulti:
+	case zktree.OpMulti:
 		e.i32(int32(len(txn.Ops)))
 		for i := range txn.Ops {
 			e.i32(int32(txn.Ops[i].Code))
@@ -39,12 +39,12 @@ func appendTxn(b []byte, txn *zksim.Txn) []byte {
 	return e.b
 }
 
-func (e *encoder) loggedOp(op *zksim.Op) {
+func (e *encoder) loggedOp(op *zktree.Op) {
 	e.str(op.Path)
 	e.buffer(op.Data)
 	e.i32(int32(op.Flags))
 	e.i32(op.Version)
-	if op.Code == zksim.OpCreateTTL {
+	if op.Code == zktree.OpCreateTTL {
 		e.i64(op.TTL.Milliseconds())
 	}
 	if op.ACL == nil {
@@ -55,20 +55,20 @@ func (e *encoder) loggedOp(op *zksim.Op) {
 }
 
 // decodeTxn reads one record, without the length before it.
-func decodeTxn(record []byte) (zksim.Txn, error) {
+func decodeTxn(record []byte) (zktree.Txn, error) {
 	d := decoder{b: record}
-	txn := zksim.Txn{Trusted: true} // it was held against the access lists once
+	txn := zktree.Txn{Trusted: true} // it was held against the access lists once
 	txn.Zxid, txn.Time, txn.Session = d.i64(), d.i64(), d.i64()
-	txn.Code = zksim.OpCode(d.i32())
+	txn.Code = zktree.OpCode(d.i32())
 	switch txn.Code {
-	case opNothing, zksim.OpCloseSession:
-	case zksim.OpCreateSession:
+	case opNothing, zktree.OpCloseSession:
+	case zktree.OpCreateSession:
 		txn.Timeout = time.Duration(d.i64())
 		copy(txn.Password[:], d.buffer())
-	case zksim.OpMulti:
+	case zktree.OpMulti:
 		txn.Ops = d.loggedOps()
-	case zksim.OpCreate, zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL, zksim.OpDelete,
-		zksim.OpDelContainer, zksim.OpSetData, zksim.OpSetACL, zksim.OpCheck:
+	case zktree.OpCreate, zktree.OpCreate2, zktree.OpContainer, zktree.OpCreateTTL, zktree.OpDelete,
+		zktree.OpDelContainer, zktree.OpSetData, zktree.OpSetACL, zktree.OpCheck:
 		txn.Op = d.loggedOp(txn.Code)
 	default:
 		return txn, errUnknownRecord
@@ -81,26 +81,26 @@ func decodeTxn(record []byte) (zksim.Txn, error) {
 
 const loggedOpBytes = 24 // of the shortest operation
 
-func (d *decoder) loggedOps() []zksim.Op {
+func (d *decoder) loggedOps() []zktree.Op {
 	n := d.count(loggedOpBytes)
-	ops := make([]zksim.Op, 0, n)
+	ops := make([]zktree.Op, 0, n)
 	for range n {
-		ops = append(ops, d.loggedOp(zksim.OpCode(d.i32())))
+		ops = append(ops, d.loggedOp(zktree.OpCode(d.i32())))
 	}
 	return ops
 }
 
-func (d *decoder) loggedOp(code zksim.OpCode) zksim.Op {
-	op := zksim.Op{Code: code, Path: d.str(), Data: d.buffer()}
-	op.Flags, op.Version = zksim.CreateFlags(d.i32()), d.i32()
-	if code == zksim.OpCreateTTL {
+func (d *decoder) loggedOp(code zktree.OpCode) zktree.Op {
+	op := zktree.Op{Code: code, Path: d.str(), Data: d.buffer()}
+	op.Flags, op.Version = zktree.CreateFlags(d.i32()), d.i32()
+	if code == zktree.OpCreateTTL {
 		op.TTL = milliseconds(d.i64())
 	}
 	op.ACL = d.loggedACL()
 	return op
 }
 
-func (d *decoder) loggedACL() []zksim.ACL {
+func (d *decoder) loggedACL() []zktree.ACL {
 	if len(d.b) >= 4 && d.b[0] == 0xff {
 		d.i32() // -1: the open one
 		return nil
@@ -109,7 +109,7 @@ func (d *decoder) loggedACL() []zksim.ACL {
 }
 
 // encodeImage is a snapshot's body.
-func encodeImage(img *zksim.Image) []byte {
+func encodeImage(img *zktree.Image) []byte {
 	var e encoder
 	e.i64(img.Zxid)
 	e.i32(int32(len(img.Sessions)))
@@ -136,16 +136,16 @@ const (
 	nodeImageBytes    = 4 + 4 + 4 + 68
 )
 
-func decodeImage(b []byte) (zksim.Image, error) {
+func decodeImage(b []byte) (zktree.Image, error) {
 	d := decoder{b: b}
-	img := zksim.Image{Zxid: d.i64()}
+	img := zktree.Image{Zxid: d.i64()}
 	for range d.count(sessionImageBytes) {
-		s := zksim.SessionImage{ID: d.i64(), Timeout: time.Duration(d.i64())}
+		s := zktree.SessionImage{ID: d.i64(), Timeout: time.Duration(d.i64())}
 		copy(s.Password[:], d.buffer())
 		img.Sessions = append(img.Sessions, s)
 	}
 	for range d.count(nodeImageBytes) {
-		n := zksim.NodeImage{Path: d.str(), Data: d.buffer(), ACL: d.acl()}
+		n := zktree.NodeImage{Path: d.str(), Data: d.buffer(), ACL: d.acl()}
 		n.Stat = d.stat()
 		img.Nodes = append(img.Nodes, n)
 	}
@@ -155,7 +155,7 @@ func decodeImage(b []byte) (zksim.Image, error) {
 	return img, d.err
 }
 
-func (d *decoder) stat() (s zksim.Stat) {
+func (d *decoder) stat() (s zktree.Stat) {
 	s.Czxid, s.Mzxid, s.Ctime, s.Mtime = d.i64(), d.i64(), d.i64(), d.i64()
 	s.Version, s.Cversion, s.Aversion = d.i32(), d.i32(), d.i32()
 	s.EphemeralOwner = d.i64()

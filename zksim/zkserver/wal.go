@@ -13,7 +13,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // The log, in files of its directory:
@@ -208,7 +208,7 @@ func goodBlockAfter(log []byte, gen uint64, bad int) bool {
 
 // rotate begins the next generation's log and has its snapshot written beside
 // the work.
-func (w *wal) rotate(img *zksim.Image) error {
+func (w *wal) rotate(img *zktree.Image) error {
 	next := w.gen + 1
 	file, err := w.createLog(next, img.Zxid)
 	if err != nil {
@@ -233,7 +233,7 @@ func (w *wal) rotate(img *zksim.Image) error {
 
 // writeSnapshot makes a generation's snapshot durable, then removes the
 // generation before it.
-func (w *wal) writeSnapshot(gen uint64, img *zksim.Image) error {
+func (w *wal) writeSnapshot(gen uint64, img *zktree.Image) error {
 	body := encodeImage(img)
 	b := make([]byte, 0, len(body)+snapshotOverhead)
 	b = append(b, snapshotMagic...)

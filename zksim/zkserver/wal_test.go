@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // durable opens a server on a directory and serves it; done closes it.
@@ -42,7 +42,7 @@ func durable(t *testing.T, dir string, snapshotBytes int64) (s *Server, addr str
 	}
 }
 
-func imageOf(s *Server) (img zksim.Image) {
+func imageOf(s *Server) (img zktree.Image) {
 	s.call(func() { img = s.tree.Export() })
 	return img
 }
@@ -52,14 +52,14 @@ func TestRestartFindsEverythingAgain(t *testing.T) {
 	s, addr, done := durable(t, dir, 0)
 	c := newSession(t, addr, 5*time.Second)
 	c.create("/a", "one", 0)
-	c.create("/a/e", "", zksim.Ephemeral)
-	c.create("/a/s-", "", zksim.Sequential)
+	c.create("/a/e", "", zktree.Ephemeral)
+	c.create("/a/s-", "", zktree.Sequential)
 	c.set("/a", "two", 0)
 	c.set("/a", "no", 9)
 	c.multi(opCreate("/b"), opDelete("/b"), opCreate("/nil"))
 	c.multi(opCreate("/c"), opCheck("/a", 77))
 	d := newSession(t, addr, 5*time.Second)
-	d.create("/gone", "", zksim.Ephemeral)
+	d.create("/gone", "", zktree.Ephemeral)
 	d.close()
 	before := imageOf(s)
 	done()
@@ -90,15 +90,15 @@ func TestEveryKindOfWriteIsReplayed(t *testing.T) {
 		for _, op := range everyKindOfWrite() {
 			c.call(int32(op.Code), func(e *encoder) { encodeWrite(e, &op) })
 		}
-		mine := zksim.Op{Code: zksim.OpCreate, Path: "/owned", ACL: []zksim.ACL{{Perms: zksim.PermAll, Scheme: "auth"}}}
-		c.call(int32(zksim.OpMulti), func(e *encoder) {
-			for _, op := range ops(mine, zksim.Op{Code: zksim.OpCreate, Path: "/owned/box", Flags: 4}, opSet("/owned")) {
+		mine := zktree.Op{Code: zktree.OpCreate, Path: "/owned", ACL: []zktree.ACL{{Perms: zktree.PermAll, Scheme: "auth"}}}
+		c.call(int32(zktree.OpMulti), func(e *encoder) {
+			for _, op := range ops(mine, zktree.Op{Code: zktree.OpCreate, Path: "/owned/box", Flags: 4}, opSet("/owned")) {
 				e.multiHeader(int32(op.Code), false, -1)
 				encodeWrite(e, &op)
 			}
 			e.multiHeader(-1, true, -1)
 		})
-		c.send(int32(zksim.OpCreate), func(e *encoder) { e.i32(1000) }) // undecodable: only a zxid
+		c.send(int32(zktree.OpCreate), func(e *encoder) { e.i32(1000) }) // undecodable: only a zxid
 		time.Sleep(30 * time.Millisecond)
 		s.call(func() { s.onSweep(time.Now()) })
 		before := imageOf(s)
@@ -114,8 +114,8 @@ func TestEveryKindOfWriteIsReplayed(t *testing.T) {
 	}
 }
 
-func treeHasPath(img zksim.Image, path string) bool {
-	return slices.ContainsFunc(img.Nodes, func(n zksim.NodeImage) bool { return n.Path == path })
+func treeHasPath(img zktree.Image, path string) bool {
+	return slices.ContainsFunc(img.Nodes, func(n zktree.NodeImage) bool { return n.Path == path })
 }
 
 // TestCloseAnswersWhatWasTaken: every request that changed something before
@@ -128,7 +128,7 @@ func TestCloseAnswersWhatWasTaken(t *testing.T) {
 	const requests = 2000
 	var xids []int32
 	for range requests {
-		xids = append(xids, c.send(int32(zksim.OpSetData), func(e *encoder) { op := opSet("/a"); encodeOp(e, &op) }))
+		xids = append(xids, c.send(int32(zktree.OpSetData), func(e *encoder) { op := opSet("/a"); encodeOp(e, &op) }))
 	}
 	waitFor(t, "some to be taken", func() bool {
 		taken := int64(0)
@@ -142,7 +142,7 @@ func TestCloseAnswersWhatWasTaken(t *testing.T) {
 		if err != nil {
 			break
 		}
-		want(t, "its outcome", r.Err, zksim.OK)
+		want(t, "its outcome", r.Err, zktree.OK)
 		answered++
 	}
 	s, _, done = durable(t, dir, 0)
@@ -156,14 +156,14 @@ func TestSessionsHaveTheirFullTimeoutAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	_, addr, done := durable(t, dir, 0)
 	c := newSession(t, addr, time.Second)
-	c.create("/e", "", zksim.Ephemeral)
+	c.create("/e", "", zktree.Ephemeral)
 	done()
 	time.Sleep(1100 * time.Millisecond)
 	_, addr, done = durable(t, dir, 0)
 	defer done()
 	d := newSession(t, addr, 5*time.Second)
-	want(t, "alive at first", d.exists("/e", false).Err, zksim.OK)
-	waitFor(t, "its expiry", func() bool { return d.exists("/e", false).Err == zksim.ErrNoNode })
+	want(t, "alive at first", d.exists("/e", false).Err, zktree.OK)
+	waitFor(t, "its expiry", func() bool { return d.exists("/e", false).Err == zktree.ErrNoNode })
 }
 
 func TestSnapshotReplacesTheLog(t *testing.T) {
@@ -236,7 +236,7 @@ func TestLogCutAnywhereKeepsEveryWholeBlock(t *testing.T) {
 		if z, whole := zxidAt[end]; whole {
 			newest = z
 		}
-		tree := zksim.NewTree()
+		tree := zktree.NewTree()
 		got, err := replayLog(tree, log[:end], 0)
 		if err != nil {
 			t.Fatalf("cut at %d: %v", end, err)
@@ -285,7 +285,7 @@ func TestDamageInTheMiddleIsRefused(t *testing.T) {
 	for at := range lastBlock {
 		bad := append([]byte(nil), log...)
 		bad[at] ^= 0x10
-		if _, err := replayLog(zksim.NewTree(), bad, 0); err == nil {
+		if _, err := replayLog(zktree.NewTree(), bad, 0); err == nil {
 			t.Fatalf("a flipped bit at byte %d of %d went unnoticed", at, len(log))
 		}
 	}
@@ -436,14 +436,14 @@ func TestKillLosesNothing(t *testing.T) {
 		for i := range 4 {
 			c := newSession(t, addr, 10*time.Second)
 			path := fmt.Sprintf("/r%d-c%d", round, i)
-			want(t, "create", c.create(path, "", zksim.Ephemeral).Err, zksim.OK)
+			want(t, "create", c.create(path, "", zktree.Ephemeral).Err, zktree.OK)
 			clients = append(clients, c)
 			go func() {
 				for {
 					op := opSet(path)
 					xid := c.send(int32(op.Code), func(e *encoder) { encodeOp(e, &op) })
 					r, err := c.receive(xid)
-					if err != nil || r.Err != zksim.OK {
+					if err != nil || r.Err != zktree.OK {
 						acks <- ack{}
 						return
 					}
@@ -469,7 +469,7 @@ func TestKillLosesNothing(t *testing.T) {
 			}
 		}
 		for path, version := range acked {
-			if s := reader.exists(path, false); s.Err != zksim.OK || s.Stat.Version < version {
+			if s := reader.exists(path, false); s.Err != zktree.OK || s.Stat.Version < version {
 				t.Fatalf("round %d: %s is %v at version %d, version %d was acknowledged", round, path, s.Err, s.Stat.Version, version)
 			}
 		}
@@ -496,7 +496,7 @@ func TestFailedWriteAnswersNothing(t *testing.T) {
 	go func() { served <- s.Serve(l) }()
 	c := newSession(t, l.Addr().String(), 5*time.Second)
 	s.wal.file.Close()
-	xid := c.send(int32(zksim.OpCreate), func(e *encoder) { op := opCreate("/a"); encodeOp(e, &op) })
+	xid := c.send(int32(zktree.OpCreate), func(e *encoder) { op := opCreate("/a"); encodeOp(e, &op) })
 	if r, err := c.receive(xid); err == nil {
 		t.Errorf("answered: %+v", r)
 	}
@@ -522,7 +522,7 @@ func TestManyWritersShareSyncs(t *testing.T) {
 			for range writes {
 				op := opSet(fmt.Sprintf("/c%d", i))
 				xid := c.send(int32(op.Code), func(e *encoder) { encodeOp(e, &op) })
-				if r, err := c.receive(xid); err != nil || r.Err != zksim.OK {
+				if r, err := c.receive(xid); err != nil || r.Err != zktree.OK {
 					t.Errorf("client %d: %v %v", i, err, r.Err)
 					return
 				}
@@ -554,5 +554,5 @@ func TestFirstLogsAreRead(t *testing.T) {
 	want(t, "children", names, []string{"e", "s-0000000001"})
 	want(t, "ephemeral", c.exists("/a/e", false).Stat.EphemeralOwner, s.Sessions()[0])
 	want(t, "multi", c.exists("/b", false).Stat.Version, 1)
-	want(t, "failed multi", c.exists("/c", false).Err, zksim.ErrNoNode)
+	want(t, "failed multi", c.exists("/c", false).Err, zktree.ErrNoNode)
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"strings"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // decoder reads jute, big-endian. After the first error it gives zero values.
@@ -100,11 +100,11 @@ func (d *decoder) paths() []string {
 }
 
 // acl is empty, not nil, for an empty vector: the tree refuses that one.
-func (d *decoder) acl() []zksim.ACL {
+func (d *decoder) acl() []zktree.ACL {
 	n := d.count(12)
-	list := make([]zksim.ACL, 0, n)
+	list := make([]zktree.ACL, 0, n)
 	for range n {
-		list = append(list, zksim.ACL{Perms: d.i32(), Scheme: d.str(), ID: d.str()})
+		list = append(list, zktree.ACL{Perms: d.i32(), Scheme: d.str(), ID: d.str()})
 	}
 	return list
 }
@@ -155,7 +155,7 @@ func (e *encoder) strings(list []string) {
 	}
 }
 
-func (e *encoder) stat(s *zksim.Stat) {
+func (e *encoder) stat(s *zktree.Stat) {
 	e.i64(s.Czxid)
 	e.i64(s.Mzxid)
 	e.i64(s.Ctime)
@@ -169,7 +169,7 @@ func (e *encoder) stat(s *zksim.Stat) {
 	e.i64(s.Pzxid)
 }
 
-func (e *encoder) acl(list []zksim.ACL) {
+func (e *encoder) acl(list []zktree.ACL) {
 	e.i32(int32(len(list)))
 	for i := range list {
 		e.i32(list[i].Perms)
@@ -179,7 +179,7 @@ func (e *encoder) acl(list []zksim.ACL) {
 }
 
 // identities are shown without the hash of a digest's password.
-func (e *encoder) identities(list []zksim.Identity) {
+func (e *encoder) identities(list []zktree.Identity) {
 	e.i32(int32(len(list)))
 	for _, id := range list {
 		name := id.ID

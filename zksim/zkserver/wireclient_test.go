@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // What the operations below are called on the wire. The client has its own
@@ -27,15 +27,15 @@ const (
 	wireSetWatches2   = 105
 	wireAddWatch      = 106
 	wireWhoAmI        = 107
-	wireErrNoWatcher  = zksim.Code(-121)
+	wireErrNoWatcher  = zktree.Code(-121)
 	watchPersistent   = 0
 	watchRecursive    = 1
 	wireOfChildren    = 1
 	wireOfData        = 2
 	wireOfEither      = 3
-	flagContainer     = zksim.CreateFlags(4)
-	flagTTL           = zksim.CreateFlags(5)
-	flagSequentialTTL = zksim.CreateFlags(6)
+	flagContainer     = zktree.CreateFlags(4)
+	flagTTL           = zktree.CreateFlags(5)
+	flagSequentialTTL = zktree.CreateFlags(6)
 	permRead          = 1
 	permWrite         = 2
 	permCreate        = 4
@@ -69,14 +69,14 @@ type wireClient struct {
 
 // wireEvent is a notification and how many replies had come before it.
 type wireEvent struct {
-	zksim.Event
+	zktree.Event
 	Replies int32
 }
 
 // wireReply is one reply, its body not yet decoded.
 type wireReply struct {
 	Zxid int64
-	Err  zksim.Code
+	Err  zktree.Code
 	body decoder
 }
 
@@ -199,7 +199,7 @@ func (c *wireClient) receive(xid int32) (wireReply, error) {
 			return wireReply{}, err
 		}
 		got := d.i32()
-		r := wireReply{Zxid: d.i64(), Err: zksim.Code(d.i32())}
+		r := wireReply{Zxid: d.i64(), Err: zktree.Code(d.i32())}
 		if got == xidEvent {
 			c.keepEvent(&r, &d)
 			continue
@@ -207,7 +207,7 @@ func (c *wireClient) receive(xid int32) (wireReply, error) {
 		if got != xid || d.err != nil {
 			c.t.Fatalf("reply to %d, want %d: %v", got, xid, d.err)
 		}
-		if r.Err != zksim.OK && len(d.b) > 0 && !c.lax {
+		if r.Err != zktree.OK && len(d.b) > 0 && !c.lax {
 			c.t.Fatalf("error %v with a body of %d bytes", r.Err, len(d.b))
 		}
 		c.lastZxid = max(c.lastZxid, r.Zxid)
@@ -218,10 +218,10 @@ func (c *wireClient) receive(xid int32) (wireReply, error) {
 
 func (c *wireClient) keepEvent(r *wireReply, d *decoder) {
 	ev := wireEvent{Replies: c.xid}
-	ev.Type = zksim.EventType(d.i32())
+	ev.Type = zktree.EventType(d.i32())
 	state := d.i32()
 	ev.Path = d.str()
-	if r.Zxid != -1 || r.Err != zksim.OK || state != stateConnected || d.err != nil || len(d.b) > 0 {
+	if r.Zxid != -1 || r.Err != zktree.OK || state != stateConnected || d.err != nil || len(d.b) > 0 {
 		c.t.Fatalf("event %+v: zxid %d err %d state %d", ev, r.Zxid, r.Err, state)
 	}
 	c.events = append(c.events, ev)
@@ -237,15 +237,15 @@ func (c *wireClient) call(op int32, body func(e *encoder)) wireReply {
 }
 
 // takeEvents gives the events so far, after a round trip that flushes them.
-func (c *wireClient) takeEvents() []zksim.Event {
+func (c *wireClient) takeEvents() []zktree.Event {
 	c.t.Helper()
 	c.call(opPing, nil)
 	return c.keptEvents()
 }
 
 // keptEvents gives the events that came before the last reply.
-func (c *wireClient) keptEvents() []zksim.Event {
-	var list []zksim.Event
+func (c *wireClient) keptEvents() []zktree.Event {
+	var list []zktree.Event
 	for _, ev := range c.events {
 		list = append(list, ev.Event)
 	}
@@ -281,26 +281,26 @@ func (c *wireClient) endsAsApache() bool {
 		xid := d.i32()
 		d.i64()
 		code := d.i32()
-		if xid != xidEvent && code != int32(zksim.ErrSessionExpired) && code != unknownSession {
+		if xid != xidEvent && code != int32(zktree.ErrSessionExpired) && code != unknownSession {
 			return false
 		}
 	}
 }
 
-func encodeOp(e *encoder, op *zksim.Op) {
+func encodeOp(e *encoder, op *zktree.Op) {
 	e.str(op.Path)
 	switch op.Code {
-	case zksim.OpCreate, zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL:
+	case zktree.OpCreate, zktree.OpCreate2, zktree.OpContainer, zktree.OpCreateTTL:
 		e.buffer(op.Data)
 		e.acl(orOpen(op.ACL))
 		e.i32(int32(op.Flags))
-		if op.Code == zksim.OpCreateTTL {
+		if op.Code == zktree.OpCreateTTL {
 			e.i64(op.TTL.Milliseconds())
 		}
-	case zksim.OpSetData:
+	case zktree.OpSetData:
 		e.buffer(op.Data)
 		e.i32(op.Version)
-	case zksim.OpSetACL:
+	case zktree.OpSetACL:
 		e.acl(orOpen(op.ACL))
 		e.i32(op.Version)
 	default:
@@ -308,9 +308,9 @@ func encodeOp(e *encoder, op *zksim.Op) {
 	}
 }
 
-func orOpen(acl []zksim.ACL) []zksim.ACL {
+func orOpen(acl []zktree.ACL) []zktree.ACL {
 	if acl == nil {
-		return zksim.OpenACL
+		return zktree.OpenACL
 	}
 	return acl
 }
@@ -318,33 +318,33 @@ func orOpen(acl []zksim.ACL) []zksim.ACL {
 // outcome is everything a reply says, for comparison.
 type outcome struct {
 	Zxid  int64
-	Err   zksim.Code
+	Err   zktree.Code
 	Path  string
 	Data  []byte
 	Nil   bool // Data was sent as length -1
 	Names []string
-	Stat  zksim.Stat
-	Ops   []zksim.OpResult
-	ACL   []zksim.ACL
+	Stat  zktree.Stat
+	Ops   []zktree.OpResult
+	ACL   []zktree.ACL
 	Count int32
 	Reads []outcome // of a multiRead
-	IDs   []zksim.Identity
+	IDs   []zktree.Identity
 }
 
-func (c *wireClient) write(op zksim.Op) outcome {
+func (c *wireClient) write(op zktree.Op) outcome {
 	c.t.Helper()
 	r := c.call(int32(op.Code), func(e *encoder) { encodeOp(e, &op) })
 	o := outcome{Zxid: r.Zxid, Err: r.Err}
-	if r.Err != zksim.OK {
+	if r.Err != zktree.OK {
 		return o
 	}
 	switch op.Code {
-	case zksim.OpCreate:
+	case zktree.OpCreate:
 		o.Path = r.body.str()
-	case zksim.OpCreate2, zksim.OpContainer, zksim.OpCreateTTL:
+	case zktree.OpCreate2, zktree.OpContainer, zktree.OpCreateTTL:
 		o.Path = r.body.str()
 		o.Stat = r.body.stat()
-	case zksim.OpSetData, zksim.OpSetACL:
+	case zktree.OpSetData, zktree.OpSetACL:
 		o.Stat = r.body.stat()
 	}
 	c.wantEnd(&r)
@@ -358,9 +358,9 @@ func (c *wireClient) wantEnd(r *wireReply) {
 	}
 }
 
-func (c *wireClient) multi(ops ...zksim.Op) outcome {
+func (c *wireClient) multi(ops ...zktree.Op) outcome {
 	c.t.Helper()
-	r := c.call(int32(zksim.OpMulti), func(e *encoder) {
+	r := c.call(int32(zktree.OpMulti), func(e *encoder) {
 		for i := range ops {
 			e.multiHeader(int32(ops[i].Code), false, -1)
 			encodeOp(e, &ops[i])
@@ -368,24 +368,24 @@ func (c *wireClient) multi(ops ...zksim.Op) outcome {
 		e.multiHeader(-1, true, -1)
 	})
 	o := outcome{Zxid: r.Zxid, Err: r.Err}
-	for r.Err == zksim.OK {
+	for r.Err == zktree.OK {
 		code, done, code2 := r.body.i32(), r.body.boolean(), r.body.i32()
 		if done || r.body.err != nil {
 			break
 		}
-		op := zksim.OpResult{Code: zksim.OpCode(code)}
+		op := zktree.OpResult{Code: zktree.OpCode(code)}
 		switch op.Code {
 		case -1:
-			op.Err = zksim.Code(r.body.i32())
+			op.Err = zktree.Code(r.body.i32())
 			if int32(op.Err) != code2 {
 				c.t.Fatalf("multi says %d and %d", op.Err, code2)
 			}
-		case zksim.OpCreate:
+		case zktree.OpCreate:
 			op.Path = r.body.str()
-		case zksim.OpCreate2:
+		case zktree.OpCreate2:
 			op.Path = r.body.str()
 			op.Stat = r.body.stat()
-		case zksim.OpSetData:
+		case zktree.OpSetData:
 			op.Stat = r.body.stat()
 		}
 		o.Ops = append(o.Ops, op)
@@ -401,7 +401,7 @@ func (c *wireClient) read(op int32, path string, watch bool) outcome {
 		e.boolean(watch)
 	})
 	o := outcome{Zxid: r.Zxid, Err: r.Err}
-	if r.Err != zksim.OK {
+	if r.Err != zktree.OK {
 		return o
 	}
 	switch op {
@@ -418,19 +418,19 @@ func (c *wireClient) read(op int32, path string, watch bool) outcome {
 	return o
 }
 
-func (c *wireClient) create(path, data string, flags zksim.CreateFlags) outcome {
+func (c *wireClient) create(path, data string, flags zktree.CreateFlags) outcome {
 	c.t.Helper()
-	return c.write(zksim.Op{Code: zksim.OpCreate, Path: path, Data: []byte(data), Flags: flags})
+	return c.write(zktree.Op{Code: zktree.OpCreate, Path: path, Data: []byte(data), Flags: flags})
 }
 
 func (c *wireClient) set(path, data string, version int32) outcome {
 	c.t.Helper()
-	return c.write(zksim.Op{Code: zksim.OpSetData, Path: path, Data: []byte(data), Version: version})
+	return c.write(zktree.Op{Code: zktree.OpSetData, Path: path, Data: []byte(data), Version: version})
 }
 
 func (c *wireClient) delete(path string, version int32) outcome {
 	c.t.Helper()
-	return c.write(zksim.Op{Code: zksim.OpDelete, Path: path, Version: version})
+	return c.write(zktree.Op{Code: zktree.OpDelete, Path: path, Version: version})
 }
 
 func (c *wireClient) exists(path string, watch bool) outcome {
@@ -442,7 +442,7 @@ func (c *wireClient) aclOf(path string) outcome {
 	c.t.Helper()
 	r := c.call(wireGetACL, func(e *encoder) { e.str(path) })
 	o := outcome{Zxid: r.Zxid, Err: r.Err}
-	if r.Err == zksim.OK {
+	if r.Err == zktree.OK {
 		o.ACL = r.body.acl()
 		o.Stat = r.body.stat()
 	}
@@ -450,9 +450,9 @@ func (c *wireClient) aclOf(path string) outcome {
 	return o
 }
 
-func (c *wireClient) setACL(path string, aversion int32, acl ...zksim.ACL) outcome {
+func (c *wireClient) setACL(path string, aversion int32, acl ...zktree.ACL) outcome {
 	c.t.Helper()
-	return c.write(zksim.Op{Code: zksim.OpSetACL, Path: path, Version: aversion, ACL: append([]zksim.ACL{}, acl...)})
+	return c.write(zktree.Op{Code: zktree.OpSetACL, Path: path, Version: aversion, ACL: append([]zktree.ACL{}, acl...)})
 }
 
 // auth adds an identity to the connection.
@@ -465,13 +465,13 @@ func (c *wireClient) whoAmI() outcome {
 	c.t.Helper()
 	r := c.call(wireWhoAmI, nil)
 	o := outcome{Zxid: r.Zxid, Err: r.Err}
-	if r.Err == zksim.OK {
+	if r.Err == zktree.OK {
 		for range r.body.i32() {
-			o.IDs = append(o.IDs, zksim.Identity{Scheme: r.body.str(), ID: r.body.str()})
+			o.IDs = append(o.IDs, zktree.Identity{Scheme: r.body.str(), ID: r.body.str()})
 		}
 	}
 	c.wantEnd(&r)
-	slices.SortFunc(o.IDs, func(a, b zksim.Identity) int {
+	slices.SortFunc(o.IDs, func(a, b zktree.Identity) int {
 		return cmp.Or(cmp.Compare(a.Scheme, b.Scheme), cmp.Compare(a.ID, b.ID))
 	})
 	return o
@@ -481,7 +481,7 @@ func (c *wireClient) ephemeralsBelow(prefix string) outcome {
 	c.t.Helper()
 	r := c.call(wireGetEphemerals, func(e *encoder) { e.str(prefix) })
 	o := outcome{Zxid: r.Zxid, Err: r.Err}
-	if r.Err == zksim.OK {
+	if r.Err == zktree.OK {
 		o.Names = r.body.strings()
 		slices.Sort(o.Names)
 	}
@@ -493,7 +493,7 @@ func (c *wireClient) countAll(path string) outcome {
 	c.t.Helper()
 	r := c.call(wireCountAll, func(e *encoder) { e.str(path) })
 	o := outcome{Zxid: r.Zxid, Err: r.Err}
-	if r.Err == zksim.OK {
+	if r.Err == zktree.OK {
 		o.Count = r.body.i32()
 	}
 	c.wantEnd(&r)
@@ -505,7 +505,7 @@ func (c *wireClient) addWatch(path string, mode int32) outcome {
 	c.t.Helper()
 	r := c.call(wireAddWatch, func(e *encoder) { e.str(path); e.i32(mode) })
 	o := outcome{Zxid: r.Zxid, Err: r.Err}
-	if r.Err == zksim.OK {
+	if r.Err == zktree.OK {
 		o.Count = r.body.i32()
 	}
 	c.wantEnd(&r)
@@ -538,7 +538,7 @@ func (c *wireClient) multiRead(reads ...partRead) outcome {
 		e.multiHeader(-1, true, -1)
 	})
 	o := outcome{Zxid: r.Zxid, Err: r.Err}
-	for r.Err == zksim.OK {
+	for r.Err == zktree.OK {
 		code, done, code2 := r.body.i32(), r.body.boolean(), r.body.i32()
 		if done || r.body.err != nil {
 			break
@@ -553,7 +553,7 @@ func (c *wireClient) multiRead(reads ...partRead) outcome {
 			part.Names = r.body.strings()
 			slices.Sort(part.Names)
 		case -1:
-			part.Err = zksim.Code(r.body.i32())
+			part.Err = zktree.Code(r.body.i32())
 		default:
 			c.t.Fatalf("multiRead answers kind %d", code)
 		}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // version is what four-letter words show: the ZooKeeper whose behaviour this
@@ -125,9 +125,9 @@ func (s *Server) sessionFields(c *conn) string {
 // operationName is ZooKeeper's abbreviation.
 func operationName(op int32) string {
 	names := map[int32]string{
-		0: "SESS", int32(zksim.OpCreate): "CREA", int32(zksim.OpCreate2): "CREA", int32(zksim.OpContainer): "CREA",
-		int32(zksim.OpCreateTTL): "CREA", int32(zksim.OpDelete): "DELE", int32(zksim.OpSetData): "SETD",
-		int32(zksim.OpSetACL): "SETA", int32(zksim.OpCheck): "CHEC", int32(zksim.OpMulti): "MULT",
+		0: "SESS", int32(zktree.OpCreate): "CREA", int32(zktree.OpCreate2): "CREA", int32(zktree.OpContainer): "CREA",
+		int32(zktree.OpCreateTTL): "CREA", int32(zktree.OpDelete): "DELE", int32(zktree.OpSetData): "SETD",
+		int32(zktree.OpSetACL): "SETA", int32(zktree.OpCheck): "CHEC", int32(zktree.OpMulti): "MULT",
 		opExists: "EXIS", opGetData: "GETD", opGetACL: "GETA", opGetChildren: "GETC", opChildren2: "GETC",
 		opSync: "SYNC", opPing: "PING", opCheckWatches: "CHKW", opRemoveWatches: "REMW", opMultiRead: "MLTR",
 		opSetWatches: "SETW", opSetWatches2: "STW2", opGetEphemerals: "GETE", opAllChildrenNumber: "GETACN",

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"dkv/zksim"
+	"dkv/zksim/zktree"
 )
 
 // What differs between two servers with the same history: the version, ports,
@@ -43,7 +43,7 @@ func maskWord(text string) string {
 // watch and four answers.
 func busyFor(t *testing.T, addr string) *wireClient {
 	c := newSession(t, addr, 2*time.Second)
-	want(t, "create", c.create("/e", "", zksim.Ephemeral).Err, zksim.OK)
+	want(t, "create", c.create("/e", "", zktree.Ephemeral).Err, zktree.OK)
 	c.exists("/e", true)
 	c.set("/nowhere", "x", -1)
 	return c
@@ -108,7 +108,7 @@ func TestLatencyAndOutstandingAreMeasured(t *testing.T) {
 	c := newSession(t, s.Address(), 20*time.Second)
 	s.Lag(time.Minute)
 	for range 3 {
-		c.send(int32(zksim.OpCreate), func(e *encoder) { op := opCreate("/a"); encodeOp(e, &op) })
+		c.send(int32(zktree.OpCreate), func(e *encoder) { op := opCreate("/a"); encodeOp(e, &op) })
 	}
 	var text string
 	waitFor(t, "three that wait", func() bool {

@@ -1,4 +1,4 @@
-package zksim
+package zktree
 
 import (
 	"strings"
@@ -49,9 +49,9 @@ func validCharacters(path string) bool {
 	return true
 }
 
-// parentOf is the path above path; ok is false when there is no slash at all.
+// ParentOf is the path above path; ok is false when there is no slash at all.
 // As in ZooKeeper, the parent of "/a" and of "/" is the root.
-func parentOf(path string) (parent string, ok bool) {
+func ParentOf(path string) (parent string, ok bool) {
 	slash := strings.LastIndexByte(path, '/')
 	if slash < 0 {
 		return "", false

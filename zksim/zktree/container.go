@@ -1,4 +1,4 @@
-package zksim
+package zktree
 
 import (
 	"math"
@@ -67,7 +67,7 @@ func (n *node) due(now int64) bool {
 func (t *Tree) Due(now int64) []string {
 	var due []string
 	// order-free: sorted below
-	for path, n := range t.passing {
+	for path, n := range t.transient {
 		if n.due(now) {
 			due = append(due, path)
 		}
@@ -76,13 +76,16 @@ func (t *Tree) Due(now int64) []string {
 	return due
 }
 
+// HasTransient reports whether the tree holds any container or TTL node.
+func (t *Tree) HasTransient() bool { return len(t.transient) > 0 }
+
 // delContainer removes a node that is due. Only the service asks for it, and
 // the node may have changed since it looked.
 func (t *Tree) delContainer(txn *Txn, op *Op) Code {
 	if txn.Session != 0 && !txn.Trusted {
 		return ErrUnimplemented
 	}
-	if _, ok := parentOf(op.Path); !ok || builtIn(op.Path) || hasNul(op.Path) {
+	if _, ok := ParentOf(op.Path); !ok || builtIn(op.Path) || hasNul(op.Path) {
 		return ErrBadArguments
 	}
 	n := t.nodes[op.Path]

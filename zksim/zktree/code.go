@@ -1,4 +1,4 @@
-package zksim
+package zktree
 
 import "strconv"
 
@@ -62,8 +62,8 @@ func (c Code) Error() string {
 	return "zookeeper: error " + strconv.Itoa(int(c))
 }
 
-// err is nil for OK and the code itself otherwise.
-func (c Code) err() error {
+// Err returns nil for OK and the code itself otherwise.
+func (c Code) Err() error {
 	if c == OK {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package zksim
+package zktree
 
 import (
 	"fmt"
@@ -10,12 +10,12 @@ import (
 // two trees that applied the same transactions are equal. It is not safe for
 // use by several goroutines.
 type Tree struct {
-	zxid     int64
-	nodes    map[string]*node
-	sessions map[int64]*session
-	passing  map[string]*node // containers and TTL nodes
-	changes  []Change         // of the transaction being applied
-	undo     undoLog          // of the last multi
+	zxid      int64
+	nodes     map[string]*node
+	sessions  map[int64]*session
+	transient map[string]*node // containers and TTL nodes
+	changes   []Change         // of the transaction being applied
+	undo      undoLog          // of the last multi
 }
 
 type node struct {
@@ -45,15 +45,15 @@ func NewTree() *Tree {
 
 func emptyTree(size int) *Tree {
 	return &Tree{
-		nodes:    make(map[string]*node, size),
-		sessions: make(map[int64]*session),
-		passing:  make(map[string]*node),
+		nodes:     make(map[string]*node, size),
+		sessions:  make(map[int64]*session),
+		transient: make(map[string]*node),
 	}
 }
 
 // graft puts a built-in node in place without a trace in its parent's stat.
 func (t *Tree) graft(path string) {
-	parent, _ := parentOf(path)
+	parent, _ := ParentOf(path)
 	t.nodes[path] = &node{data: []byte{}, acl: openList}
 	t.nodes[parent].children.add(nameOf(path))
 }
@@ -78,7 +78,7 @@ func (t *Tree) Len() int { return len(t.nodes) }
 // transaction that fails changes nothing but the zxid.
 func (t *Tree) Apply(txn *Txn) Result {
 	if txn.Zxid <= t.zxid {
-		panic(fmt.Sprintf("zksim: transaction %#x applied after %#x", txn.Zxid, t.zxid))
+		panic(fmt.Sprintf("zktree: transaction %#x applied after %#x", txn.Zxid, t.zxid))
 	}
 	t.zxid = txn.Zxid
 	t.changes = t.changes[:0]
@@ -153,7 +153,7 @@ func (t *Tree) applyOp(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
 // delete's checks: built-in nodes, parent, DELETE on it, node, version,
 // children.
 func (t *Tree) delete(txn *Txn, op *Op, log *undoLog) Code {
-	parentPath, ok := parentOf(op.Path)
+	parentPath, ok := ParentOf(op.Path)
 	if !ok || builtIn(op.Path) || hasNul(op.Path) {
 		return ErrBadArguments
 	}
@@ -177,7 +177,7 @@ func (t *Tree) delete(txn *Txn, op *Op, log *undoLog) Code {
 
 // removeFound is remove of a node whose parent was not asked for anything.
 func (t *Tree) removeFound(path string, n *node, zxid int64) {
-	parentPath, _ := parentOf(path)
+	parentPath, _ := ParentOf(path)
 	t.remove(path, n, t.nodes[parentPath], zxid)
 }
 
@@ -196,7 +196,7 @@ func (t *Tree) own(path string, n *node) {
 	case isEphemeral:
 		t.sessions[n.stat.EphemeralOwner].own(path)
 	case isContainer, isTTL:
-		t.passing[path] = n
+		t.transient[path] = n
 	}
 }
 
@@ -205,7 +205,7 @@ func (t *Tree) disown(path string, n *node) {
 	case isEphemeral:
 		delete(t.sessions[n.stat.EphemeralOwner].ephemerals, path)
 	case isContainer, isTTL:
-		delete(t.passing, path)
+		delete(t.transient, path)
 	}
 }
 

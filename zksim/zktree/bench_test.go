@@ -1,4 +1,4 @@
-package zksim
+package zktree
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package zksim
+package zktree
 
 import (
 	"fmt"
@@ -53,7 +53,7 @@ func Import(img Image) (*Tree, error) {
 	t.zxid = img.Zxid
 	for _, s := range img.Sessions {
 		if kindOf(s.ID) != isEphemeral || t.sessions[s.ID] != nil {
-			return nil, fmt.Errorf("zksim: session %#x twice or with an impossible number", s.ID)
+			return nil, fmt.Errorf("zktree: session %#x twice or with an impossible number", s.ID)
 		}
 		t.sessions[s.ID] = &session{timeout: s.Timeout, password: s.Password}
 	}
@@ -63,26 +63,26 @@ func Import(img Image) (*Tree, error) {
 		}
 	}
 	if t.nodes["/"] == nil {
-		return nil, fmt.Errorf("zksim: image without a root")
+		return nil, fmt.Errorf("zktree: image without a root")
 	}
 	return t, nil
 }
 
 func (t *Tree) importNode(n NodeImage) error {
 	if !ValidPath(n.Path) || t.nodes[n.Path] != nil {
-		return fmt.Errorf("zksim: node %q twice or with an impossible name", n.Path)
+		return fmt.Errorf("zktree: node %q twice or with an impossible name", n.Path)
 	}
 	if n.Path != "/" {
-		parentPath, _ := parentOf(n.Path)
+		parentPath, _ := ParentOf(n.Path)
 		parent := t.nodes[parentPath]
 		if parent == nil {
-			return fmt.Errorf("zksim: node %q without a parent", n.Path)
+			return fmt.Errorf("zktree: node %q without a parent", n.Path)
 		}
 		parent.children.add(nameOf(n.Path))
 	}
 	made := &node{data: n.Data, stat: n.Stat, acl: asList(n.ACL)}
 	if owner := n.Stat.EphemeralOwner; made.kind() == isEphemeral && t.sessions[owner] == nil {
-		return fmt.Errorf("zksim: ephemeral %q of session %#x, which is not there", n.Path, owner)
+		return fmt.Errorf("zktree: ephemeral %q of session %#x, which is not there", n.Path, owner)
 	}
 	t.nodes[n.Path] = made
 	t.own(n.Path, made)

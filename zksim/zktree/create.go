@@ -1,4 +1,4 @@
-package zksim
+package zktree
 
 // creation is what kind of node a create makes, in ZooKeeper's reading of its
 // operation and flags.
@@ -55,7 +55,7 @@ func (t *Tree) create(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
 	if code != OK {
 		return code
 	}
-	parentPath, ok := parentOf(op.Path)
+	parentPath, ok := ParentOf(op.Path)
 	if !ok || hasNul(op.Path) {
 		return ErrBadArguments
 	}
@@ -101,6 +101,25 @@ func (t *Tree) insert(path string, n, parent *node) {
 		parent.stat.Pzxid = n.stat.Czxid
 	}
 	t.changes = append(t.changes, Change{Created, path, n.acl.guard(), parent.acl.guard()})
+}
+
+// NextSequence returns the number that the next sequential node below a path
+// would get, -1 if there is no such path.
+func (t *Tree) NextSequence(path string) int32 {
+	n := t.nodes[path]
+	if n == nil {
+		return -1
+	}
+	return n.stat.Cversion
+}
+
+// AgeSequence raises the number that the next sequential node below a path
+// gets, as if that many nodes had been made there. Trees that are to stay equal
+// are all aged after the same transaction.
+func (t *Tree) AgeSequence(path string, next int32) {
+	if n := t.nodes[path]; n != nil {
+		n.stat.Cversion = max(n.stat.Cversion, next)
+	}
 }
 
 const sequenceDigits = 10

@@ -1,4 +1,4 @@
-package zksim
+package zktree
 
 // multi applies all operations or none: what was done before the culprit is
 // taken back, newest first.

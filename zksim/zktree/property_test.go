@@ -1,4 +1,4 @@
-package zksim
+package zktree
 
 import (
 	"fmt"
@@ -152,6 +152,23 @@ func TestMultiIsAllOrNothing(t *testing.T) {
 	})
 }
 
+// TestFailedMultiTakesItsCreateBack is what TestMultiIsAllOrNothing once shrank
+// to: the second operation fails below the same parent, and the create before
+// it has to leave no trace, not even in the parent's stat.
+func TestFailedMultiTakesItsCreateBack(t *testing.T) {
+	tree := NewTree()
+	tree.Apply(&Txn{Zxid: 1, Session: 1, Op: Op{Code: OpCreateSession}, Timeout: time.Second})
+	before := tree.Export()
+	r := tree.Apply(&Txn{Zxid: 2, Session: 1, Op: Op{Code: OpMulti}, Ops: []Op{create("/a"), create("/")}})
+	if !r.Failed || len(r.Changes) != 0 || r.Ops[0].Err != OK || r.Ops[1].Err != ErrNodeExists {
+		t.Errorf("the multi: %+v", r)
+	}
+	before.Zxid = 2
+	if got, want := picture(tree), fmt.Sprintf("%+v", before); got != want {
+		t.Errorf("it left %s\nwant %s", got, want)
+	}
+}
+
 type culprit struct {
 	at   int
 	code Code
@@ -175,7 +192,7 @@ func TestTreeIsConsistent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tree := NewTree()
 		applyAll(tree, drawLog(t))
-		for path := range tree.passing {
+		for path := range tree.transient {
 			if tree.nodes[path] == nil {
 				t.Fatalf("%s is to pass and not there", path)
 			}
@@ -183,14 +200,14 @@ func TestTreeIsConsistent(t *testing.T) {
 		children := make(map[string]int32)
 		for _, path := range sortedKeys(tree.nodes) {
 			if path != "/" {
-				parent, _ := parentOf(path)
+				parent, _ := ParentOf(path)
 				children[parent]++
 				if tree.nodes[parent] == nil {
 					t.Fatalf("%s has no parent", path)
 				}
 			}
 			kind := tree.nodes[path].kind()
-			if passes := tree.passing[path]; (kind == isContainer || kind == isTTL) != (passes == tree.nodes[path]) {
+			if passes := tree.transient[path]; (kind == isContainer || kind == isTTL) != (passes == tree.nodes[path]) {
 				t.Fatalf("%s is of kind %d and passes: %v", path, kind, passes)
 			}
 			owner := tree.nodes[path].view().EphemeralOwner

@@ -1,4 +1,4 @@
-package zksim
+package zktree
 
 import (
 	"cmp"
@@ -248,7 +248,7 @@ func (w *Watches) Fire(changes []Change, tell func(watcher int64, e Event)) {
 }
 
 func (w *Watches) fireParent(c *Change, tell func(int64, Event)) {
-	parent, _ := parentOf(c.Path)
+	parent, _ := ParentOf(c.Path)
 	w.fire(ChildWatch, Event{EventChildrenChanged, parent}, c.parentReaders, tell)
 }
 
@@ -268,7 +268,7 @@ func (w *Watches) meet(table WatchKind, e Event) {
 	}
 	direct := len(w.heard)
 	for path := e.Path; path != "/"; {
-		path, _ = parentOf(path)
+		path, _ = ParentOf(path)
 		for _, a := range w.tables[table][path] {
 			if a.kind == RecursiveWatch {
 				w.heard = append(w.heard, a.watcher)
@@ -318,6 +318,11 @@ func (w *Watches) tellHeard(e Event, readers *accessList, told []int64, tell fun
 type WatchSet struct {
 	Data, Exist, Child    []string
 	Persistent, Recursive []string
+}
+
+// Empty reports whether the set names no watch.
+func (w *WatchSet) Empty() bool {
+	return len(w.Data)+len(w.Exist)+len(w.Child)+len(w.Persistent)+len(w.Recursive) == 0
 }
 
 // Restore arms what a reconnecting client names and tells at once what it can

@@ -1,4 +1,4 @@
-package zksim
+package zktree
 
 import (
 	"fmt"
@@ -51,6 +51,32 @@ type Op struct {
 	Version int32         // of OpSetACL: the aversion
 	ACL     []ACL         // nil: OpenACL; empty but not nil: refused
 	TTL     time.Duration // of OpCreateTTL, in whole milliseconds, up to MaxTTL
+}
+
+// Creates reports whether the operation makes a node.
+func (c OpCode) Creates() bool {
+	switch c {
+	case OpCreate, OpCreate2, OpContainer, OpCreateTTL:
+		return true
+	}
+	return false
+}
+
+// IsEphemeral reports whether op creates an ephemeral node.
+func (op *Op) IsEphemeral() bool {
+	return (op.Code == OpCreate || op.Code == OpCreate2) && op.Flags&^Sequential == Ephemeral
+}
+
+// IsSequential reports whether op creates a node whose name ends in a sequence
+// number.
+func (op *Op) IsSequential() bool {
+	switch op.Code {
+	case OpCreate, OpCreate2:
+		return op.Flags&^Ephemeral == Sequential
+	case OpCreateTTL:
+		return op.Flags&Sequential != 0
+	}
+	return false
 }
 
 // Txn is one entry of the log: everything a tree needs to take the next step,

@@ -1,4 +1,4 @@
-package zksim
+package zktree
 
 import (
 	"fmt"
@@ -155,7 +155,7 @@ func (m *wordy) fireAll(changes []Change) (all []string) {
 	}
 	for _, c := range changes {
 		told := make(map[int64]bool)
-		parent, _ := parentOf(c.Path)
+		parent, _ := ParentOf(c.Path)
 		switch c.Kind {
 		case DataSet:
 			one(false, Event{EventDataChanged, c.Path}, told)
