@@ -1,14 +1,14 @@
-# What a target does stands behind its name, and make alone prints it.
+# The comment after each target says what it does; make without a target prints them.
 
 SEEDS ?= 3000
 FUZZTIME ?= 10s
 ARGS ?=
 
-# Without cgo the same program is built with and without a C compiler at hand.
+# Without cgo, the programs do not depend on whether a C compiler is installed.
 export CGO_ENABLED := 0
 
-# What is built knows its commit, tests too, so that a failure can name it. git
-# may refuse a checkout of another owner; then it goes without.
+# Programs and tests know the commit they were built from, so that a failure can
+# name it. git may refuse a checkout of another owner; then they do without.
 export GOFLAGS := $(GOFLAGS) -buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),true,false)
 
 .PHONY: menu run build test sim mutants determinism bench fuzz lint clean
@@ -28,10 +28,10 @@ test: ## run what CI runs: vet, all tests, the race detector, the simulation and
 sim: bin/dkvsim ## run a campaign of simulated clusters (SEEDS=3000, SEEDS=A-B, or ARGS="--budget 10m", "--store pebble-raw")
 	@bin/dkvsim run $(if $(findstring --budget,$(ARGS)),,--seeds $(SEEDS)) $(ARGS)
 
-mutants: bin/dkvsim ## plant each known bug, and see the campaign catch it (ARGS="--only NAME")
+mutants: bin/dkvsim ## plant each known bug and check that the campaign catches it (ARGS="--only NAME")
 	@bin/dkvsim mutants $(ARGS)
 
-determinism: ## build from two clones in seven ways, and see the same seeds give the same trace hashes (SEEDS=12)
+determinism: ## check that seven ways of building from two clones give the same trace hashes (SEEDS=12)
 	@scripts/determinism.sh $(if $(filter command line environment,$(origin SEEDS)),$(SEEDS))
 
 bench: bin/dkv ## measure a cluster on this machine (ARGS="--clients 64" and other flags of dkv bench)
@@ -45,10 +45,10 @@ lint: ## check form, imports and bans in seconds, and that everything compiles f
 	go test -count=1 ./internal/tidy
 	GOOS=darwin GOARCH=arm64 go vet ./...
 
-clean: ## remove what was built (a cluster's data stays)
+clean: ## remove what was built (keeps the data of a local cluster)
 	rm -rf bin
 
-# The go command knows what has changed.
+# The go command decides what has to be rebuilt.
 .PHONY: bin/dkv bin/dkvsim
 bin/dkv bin/dkvsim:
 	@go build -o $@ ./cmd/$(notdir $@)

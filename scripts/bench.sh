@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Measures a fresh cluster of five nodes on this machine, on ports of its own:
-# scripts/bench.sh [FLAGS OF dkv bench]. BENCH_PORT moves the ports. Then, with
-# the cluster gone, zkserver beside Apache's server and the tree alone,
-# how long the check of histories takes, and the simulator: seeds and nodes of a
-# core, and where the time of a seed goes.
+# Measures a fresh cluster of five nodes on this machine:
+# scripts/bench.sh [FLAGS OF dkv bench]. BENCH_PORT sets the first port. Then,
+# after the cluster has stopped, it measures zkserver, Apache's server and the
+# tree alone, the check of histories, and the simulator: seeds and nodes
+# for each core, and a CPU profile of the seeds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 port=${BENCH_PORT:-18000}
-dir=$(mktemp -d bin/bench.XXXXXX) # beside the program: /tmp may be memory, where a sync costs nothing
+dir=$(mktemp -d bin/bench.XXXXXX) # not in /tmp, which may be in memory, where a sync is free
 cluster=
 finish() {
 	if [[ -n $cluster ]]; then

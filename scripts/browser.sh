@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that the tests of the report find a browser: Debian's Chromium, and
-# the driver that linearizability/testdata/browser names.
+# Installs what the tests of the report need to drive a browser: Debian's
+# Chromium, and the driver pinned in linearizability/testdata/browser.
 set -euo pipefail
 . "$(dirname "$0")/debian.sh"
 

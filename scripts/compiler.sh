@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that there is a C compiler: the race detector needs one. Nothing
-# else here does.
+# Installs a C compiler, which only the race detector needs.
 set -euo pipefail
 . "$(dirname "$0")/debian.sh"
 

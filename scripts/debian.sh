@@ -1,4 +1,4 @@
-# Sourced by other scripts: installs Debian packages, and says so first.
+# Sourced by other scripts: installs Debian packages and says so first.
 
 loud() {
 	local line
@@ -7,12 +7,12 @@ loud() {
 	printf '  ******\n\n' >&2
 }
 
-# missing WHAT LOST REASON says that WHAT stays away and what is LOST by that.
-# It fails where CI=true, and else lets the caller go on without.
+# missing WHAT LOST REASON says that WHAT is missing and which tests are LOST
+# without it. With CI=true it fails; otherwise the caller continues without WHAT.
 missing() {
 	loud "$1 is missing, and $3." "SKIPPED without it: $2."
 	if [[ ${CI:-} == true ]]; then
-		echo "With CI=true nothing may be skipped." >&2
+		echo "With CI=true no test may be skipped." >&2
 		return 1
 	fi
 }
@@ -21,8 +21,8 @@ apt() {
 	DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" </dev/null
 }
 
-# provide WHAT LOST PACKAGE… installs the packages that bring WHAT. Where it
-# cannot, it says so as missing does.
+# provide WHAT LOST PACKAGE… installs the packages that contain WHAT. If it
+# cannot, it reports that through missing.
 provide() {
 	local what=$1 lost=$2 log
 	shift 2
@@ -40,7 +40,7 @@ provide() {
 		rm -f "$log"
 		return
 	fi
-	echo "It was not found at once. Bringing the lists of packages up to date (apt-get update), then once more."
+	echo "That failed. Updating the package lists (apt-get update) and trying again."
 	if apt update >>"$log" 2>&1 && apt install -y --no-install-recommends "$@" >>"$log" 2>&1; then
 		rm -f "$log"
 		return

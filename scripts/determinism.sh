@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The same seeds have to give the same trace hashes wherever and however the
+# Checks that the same seeds give the same trace hashes, wherever and however the
 # program is built: from two clean clones in different directories, with and
-# without -trimpath, under the race detector, on one core and on two. What is
-# committed is what is cloned. Usage: scripts/determinism.sh [SEEDS], such as 12.
+# without -trimpath, with the race detector, on one core and on two. Only
+# committed changes are tested. Usage: scripts/determinism.sh [SEEDS], such as 12.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seeds=${1:-12}
-[[ $seeds =~ ^[1-9][0-9]*$ ]] || { printf 'SEEDS %q: want a number from 1 on\n' "$seeds" >&2; exit 2; }
+[[ $seeds =~ ^[1-9][0-9]*$ ]] || { printf 'invalid SEEDS %q: want a number of at least 1\n' "$seeds" >&2; exit 2; }
 profiles=(default rough)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -19,7 +19,7 @@ for clone in "$one" "$two"; do
 	git clone --quiet --no-hardlinks "$here" "$clone"
 done
 printf 'commit %s, seeds 1 to %d of the profiles %s\n' "$(git rev-parse --short HEAD)" "$seeds" "${profiles[*]}"
-[[ -z $(git status --porcelain) ]] || printf 'what is not committed is not looked at\n'
+[[ -z $(git status --porcelain) ]] || printf 'uncommitted changes are not tested\n'
 
 # hashes prints a line for each seed: profile, seed, events and trace.
 hashes() { # BINARY GOMAXPROCS

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes every decoder for a while each: scripts/fuzz.sh [TIME], such as 10s.
-# What it finds stands in the package's testdata/fuzz and belongs in the commit
-# of its mending.
+# Fuzzes each decoder for TIME: scripts/fuzz.sh [TIME], such as 10s. A crasher is
+# saved in the package's testdata/fuzz: commit it together with the fix.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 time=${1:-10s}

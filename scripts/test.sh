@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# All that CI runs, stage by stage, each with the time it took. The first stage
-# that fails ends it.
+# Runs everything that CI runs, in stages, and prints the time each took. It stops
+# at the first stage that fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Nothing but the race detector needs cgo, and this proves it.
+# Only the race detector needs cgo; this proves it.
 export CGO_ENABLED=0
 
-# Where goroutines are.
+# The packages that use goroutines.
 concurrent=(./node/real ./node/client ./node/pebblestore ./zksim/zkserver ./linearizability ./cmd/...)
 
 times=()
@@ -24,20 +24,20 @@ stage() { # NAME COMMAND…
 	times+=("$(printf '%6d s  %s' $((SECONDS - begun)) "$name")")
 }
 
-# Vet has been there already, and a result from a cache is no run.
+# Vet is a stage of its own, and a cached result would test nothing.
 gotest() {
 	go test -vet=off -count=1 "$@"
 }
 
-# The tests with real processes have the machine to themselves, after these.
+# The tests with real processes run later, with the machine to themselves.
 units() {
 	local packages
-	packages=$(go list ./... | grep -vx 'dkv/sim') || return
+	packages=$(go list ./... | grep -vx "$(go list ./sim)") || return
 	gotest -timeout=8m -skip='^TestProcesses$' $packages
 }
 
-# What is slow because of another program, a JVM or a browser, was tested before
-# and shows the race detector nothing of ours that the rest does not.
+# These tests are slow because of a JVM or a browser. They ran before, and under
+# the race detector they cover no code of ours that the others do not.
 others='^TestProcesses$|^TestLockstep|^TestSuiteOnReal|^TestZKCli|^TestWordsRead|OnAnEnsemble$|^TestBrowser|^TestJepsensHistories'
 
 race() {
@@ -48,8 +48,8 @@ race() {
 	CGO_ENABLED=1 gotest -race -timeout=8m -skip="$others" "${concurrent[@]}"
 }
 
-# Every seed runs twice and has to take the same steps. Seeds that passed are
-# counted in the tables; only the others are shown.
+# Every seed runs twice and has to take the same steps both times. The tables
+# count the seeds that passed; only the others are printed.
 campaign() {
 	gotest ./sim -v -seeds="$1" -twice -timeout=8m | { grep -v '^seed=.* result=ok' || true; }
 }
@@ -72,5 +72,5 @@ stage "campaign" campaign 1000
 
 printf '\nAll stages passed:\n'
 printf '%s\n' "${times[@]}"
-printf '%6d s  in all\n' "$SECONDS"
+printf '%6d s  total\n' "$SECONDS"
 for what in ${skipped[@]+"${skipped[@]}"}; do printf 'but SKIPPED %s\n' "$what"; done

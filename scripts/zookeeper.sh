@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that the tests find a real ZooKeeper: Debian's, with its Java.
+# Installs Debian's ZooKeeper and Java for the tests against a real ZooKeeper.
 set -euo pipefail
 . "$(dirname "$0")/debian.sh"
 

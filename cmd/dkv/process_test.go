@@ -43,7 +43,7 @@ func buildPrograms(t *testing.T) programs {
 	t.Helper()
 	dir := t.TempDir()
 	began := time.Now()
-	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "dkv/cmd/dkv", "dkv/cmd/dkvsim")
+	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), ".", "../dkvsim")
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building dkv and dkvsim: %v\n%s", err, output)
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -419,18 +420,16 @@ func hashFile(path string) ([sha256.Size]byte, error) {
 	return sha256.Sum256(raw), err
 }
 
-// moduleRoot is the directory above this one that holds the module's go.mod.
+// moduleRoot returns the root of the module that contains the current directory.
+// It must be the module that this program was built from.
 func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Path}} {{.Dir}}").Output()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("finding the module's source with go list -m: %w", err)
 	}
-	for at := dir; ; at = filepath.Dir(at) {
-		if raw, err := os.ReadFile(filepath.Join(at, "go.mod")); err == nil && strings.HasPrefix(string(raw), "module dkv\n") {
-			return at, nil
-		}
-		if at == filepath.Dir(at) {
-			return "", fmt.Errorf("%s is not inside the source of module dkv", dir)
-		}
+	module, dir, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
+	if about, ok := debug.ReadBuildInfo(); ok && (about.Main.Path != module || dir == "") {
+		return "", fmt.Errorf("the current directory is not in the source of module %q: run this command there", about.Main.Path)
 	}
+	return dir, nil
 }

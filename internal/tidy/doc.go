@@ -3,5 +3,6 @@
 //
 //   - tidy_test.go: which package may import which, dependencies, form, names
 //   - core_test.go: what the core and the simulator may not do
-//   - proof_test.go: for each rule, that it fails where it is broken
+//   - prose_test.go: words that no text may contain, and citations of rules
+//   - proof_test.go, prose_proof_test.go: each rule fails where it is broken
 package tidy

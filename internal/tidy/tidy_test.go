@@ -96,7 +96,7 @@ type tree struct {
 	module      string // its path in go.mod
 	fset        *token.FileSet
 	directories []*directory
-	texts       map[string][]byte // every text file by path, except below testdata
+	texts       map[string][]byte // every text file by path
 }
 
 // A directory is one with Go files.
@@ -122,7 +122,6 @@ type rule struct {
 
 var rules = []rule{
 	{"imports", checkImports},
-	{"production", checkProduction},
 	{"network", checkNetwork},
 	{"core", checkCore},
 	{"doc", checkDoc},
@@ -130,6 +129,10 @@ var rules = []rule{
 	{"length", checkLength},
 	{"examples", checkExamples},
 	{"names", checkNames},
+	{"words", func(tr *tree) []string { return checkWords(tr, notYetPlain) }},
+	{"design", func(tr *tree) []string { return checkDesign(tr, notYetPlain) }},
+	{"rules", func(tr *tree) []string { return checkRules(tr, everyRuleHasATest) }},
+	{"production", checkProduction},
 	{"dependencies", func(tr *tree) []string { return checkDependencies(tr, dependencies) }},
 }
 
@@ -188,9 +191,9 @@ func modulePath(gomod []byte) (string, error) {
 func skipDir(fsys fs.FS, name string) error {
 	base := path.Base(name)
 	switch {
-	case name == "." || name == ".ci":
+	case name == ".", name == ".ci", name == ".github":
 		return nil
-	case base == "testdata", strings.HasPrefix(base, "."), strings.HasPrefix(base, "_"), name == "bin", name == "dkv-data":
+	case base == "node_modules", strings.HasSuffix(name, "testdata/fuzz"), strings.HasPrefix(base, "."), strings.HasPrefix(base, "_"), name == "bin", name == "dkv-data":
 		return fs.SkipDir
 	}
 	if _, err := fs.Stat(fsys, path.Join(name, "go.mod")); err == nil {
@@ -211,7 +214,7 @@ func (tr *tree) read(fsys fs.FS, name string, d fs.DirEntry) error {
 		return nil
 	}
 	tr.texts[name] = src
-	if !strings.HasSuffix(name, ".go") {
+	if !strings.HasSuffix(name, ".go") || strings.Contains("/"+name, "/testdata/") {
 		return nil
 	}
 	parsed, err := parser.ParseFile(tr.fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
@@ -231,8 +234,7 @@ func (tr *tree) read(fsys fs.FS, name string, d fs.DirEntry) error {
 	return nil
 }
 
-// directory returns the directory of that path, or nil if there is none with Go
-// files.
+// directory returns the directory of that path, or nil if it has no Go files.
 func (tr *tree) directory(path string) *directory {
 	for _, d := range tr.directories {
 		if d.path == path {
