@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"dkv/node/door"
 	"dkv/node/layout"
 	"dkv/node/ring"
 )
@@ -56,14 +57,14 @@ func (n *Node) formLater() {
 
 // gather reads the candidates one by one: first the counter, then the
 // ephemeral that it guards.
-func (n *Node) gather(session Session, names []string, all []candidate) {
+func (n *Node) gather(session door.Session, names []string, all []candidate) {
 	if len(all) == len(names) {
 		n.form(session, all)
 		return
 	}
 	current := n.inSession()
 	c := candidate{id: NodeID(names[len(all)])}
-	session.Get(n.nodePath(c.id), false, func(_ []byte, stat Stat, err error) {
+	session.Get(n.nodePath(c.id), false, func(_ []byte, stat door.Stat, err error) {
 		if !current() {
 			return
 		}
@@ -72,7 +73,7 @@ func (n *Node) gather(session Session, names []string, all []candidate) {
 			return
 		}
 		c.version = stat.Version
-		session.Get(n.livePath(c.id), false, func(data []byte, _ Stat, err error) {
+		session.Get(n.livePath(c.id), false, func(data []byte, _ door.Stat, err error) {
 			if !current() {
 				return
 			}
@@ -87,7 +88,7 @@ func (n *Node) gather(session Session, names []string, all []candidate) {
 
 // form makes the layout, on the condition that all candidates are registered at
 // that instant.
-func (n *Node) form(session Session, all []candidate) {
+func (n *Node) form(session door.Session, all []candidate) {
 	for _, c := range all {
 		if c.live.Cluster != "" {
 			n.alarm("not forming cluster %q: node %s has data of cluster %s, of which ZooKeeper knows no layout; ZooKeeper was wiped, or is the wrong one: restore it, or start all nodes with empty data directories", n.cfg.Cluster, c.id, c.live.Cluster)
@@ -105,13 +106,13 @@ func (n *Node) form(session Session, all []candidate) {
 		n.formLater()
 		return
 	}
-	var ops []Op
+	var ops []door.Op
 	for _, c := range all {
 		ops = append(ops,
-			Op{Kind: OpCheck, Path: n.nodePath(c.id), Version: c.version},
-			Op{Kind: OpCheck, Path: n.livePath(c.id), Version: AnyVersion})
+			door.Op{Kind: door.OpCheck, Path: n.nodePath(c.id), Version: c.version},
+			door.Op{Kind: door.OpCheck, Path: n.livePath(c.id), Version: door.AnyVersion})
 	}
-	ops = append(ops, Op{Kind: OpCreate, Path: n.layoutPath(), Data: data})
+	ops = append(ops, door.Op{Kind: door.OpCreate, Path: n.layoutPath(), Data: data})
 	current := n.inSession()
 	session.Multi(ops, func(err error) {
 		if !current() {
@@ -122,7 +123,7 @@ func (n *Node) form(session Session, all []candidate) {
 			n.observe(Event{Kind: EventFormed, Index: Index(len(all))})
 			n.adopt(l, data)
 		}
-		if err != nil && !errors.Is(err, ErrNodeExists) {
+		if err != nil && !errors.Is(err, door.ErrNodeExists) {
 			n.formLater()
 			return
 		}

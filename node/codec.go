@@ -9,6 +9,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"dkv/node/door"
 	"dkv/node/layout"
 )
 
@@ -316,7 +317,7 @@ func (w *wireWriter) members(list []MemberNumber) {
 	}
 }
 
-func (w *wireWriter) condition(c Condition) {
+func (w *wireWriter) condition(c door.Condition) {
 	w.bool(c.Absent)
 	w.bool(c.Present)
 	w.u64(uint64(c.Match))
@@ -343,7 +344,7 @@ func (w *wireWriter) forwardID(id ForwardID) {
 	w.u64(id.Number)
 }
 
-func (w *wireWriter) request(q *Request) {
+func (w *wireWriter) request(q *door.Request) {
 	w.u8(uint8(q.Kind))
 	w.condition(q.If)
 	w.u64(uint64(q.Timeout))
@@ -351,7 +352,7 @@ func (w *wireWriter) request(q *Request) {
 	w.bytes(q.Value)
 }
 
-func (w *wireWriter) response(p *Response) {
+func (w *wireWriter) response(p *door.Response) {
 	w.u8(uint8(p.Outcome))
 	w.string(p.Reason)
 	w.bool(p.Busy)
@@ -566,8 +567,8 @@ func (r *wireReader) members() []MemberNumber {
 	return members
 }
 
-func (r *wireReader) condition() Condition {
-	return Condition{Absent: r.bool(), Present: r.bool(), Match: r.index()}
+func (r *wireReader) condition() door.Condition {
+	return door.Condition{Absent: r.bool(), Present: r.bool(), Match: r.index()}
 }
 
 // The least bytes that an item of a list takes.
@@ -613,9 +614,9 @@ func (r *wireReader) forwardID() ForwardID {
 	return ForwardID{Store: r.storeID(), Boot: r.u64(), Number: r.u64()}
 }
 
-func (r *wireReader) request() Request {
-	var q Request
-	q.Kind = RequestKind(r.choice(uint8(RequestGet), uint8(RequestDelete)))
+func (r *wireReader) request() door.Request {
+	var q door.Request
+	q.Kind = door.RequestKind(r.choice(uint8(door.RequestGet), uint8(door.RequestDelete)))
 	q.If = r.condition()
 	q.Timeout = time.Duration(r.u64())
 	q.Key = r.bytes()
@@ -623,9 +624,9 @@ func (r *wireReader) request() Request {
 	return q
 }
 
-func (r *wireReader) response() Response {
-	var p Response
-	p.Outcome = Outcome(r.choice(uint8(Done), uint8(Unknown)))
+func (r *wireReader) response() door.Response {
+	var p door.Response
+	p.Outcome = door.Outcome(r.choice(uint8(door.Done), uint8(door.Unknown)))
 	p.Reason = r.string()
 	p.Busy = r.bool()
 	p.Found = r.bool()

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"dkv/node/door"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,11 +24,11 @@ func sampleMessages() []Message {
 	id := ForwardID{Store: "disk-2", Boot: 5, Number: 1000}
 	entries := []Entry{
 		{Index: 42, Epoch: 9, Kind: EntryNoop},
-		{Index: 43, Epoch: 9, Kind: EntryPut, Key: []byte("k"), Value: []byte("value"), If: Condition{Absent: true}},
-		{Index: 44, Epoch: 9, Kind: EntryDelete, Key: []byte("k"), If: Condition{Match: 43, Present: true}},
+		{Index: 43, Epoch: 9, Kind: EntryPut, Key: []byte("k"), Value: []byte("value"), If: door.Condition{Absent: true}},
+		{Index: 44, Epoch: 9, Kind: EntryDelete, Key: []byte("k"), If: door.Condition{Match: 43, Present: true}},
 	}
-	request := Request{Kind: RequestPut, Key: []byte("k"), Value: []byte("v"), If: Condition{Match: 7}, Timeout: time.Second}
-	response := Response{Outcome: Refused, Reason: "not primary", Busy: true, Found: true, Failed: true, Version: 7, Value: []byte("v"), Index: 8}
+	request := door.Request{Kind: door.RequestPut, Key: []byte("k"), Value: []byte("v"), If: door.Condition{Match: 7}, Timeout: time.Second}
+	response := door.Response{Outcome: door.Refused, Reason: "not primary", Busy: true, Found: true, Failed: true, Version: 7, Value: []byte("v"), Index: 8}
 	return []Message{
 		&Forward{Partition: 5, Epoch: 9, ID: id, To: 3, Origin: 2, Hops: 1, Timeout: time.Second, Request: request},
 		&ForwardReply{Partition: 5, ID: id, Origin: 2, Response: response, Known: a},
@@ -116,7 +117,7 @@ func TestWireFormatStands(t *testing.T) {
 	for _, m := range sampleMessages() {
 		got = append(got, fmt.Sprintf("%016x %T", xxhash.Sum64(AppendFrame(nil, sampleEnvelope(m))), m))
 	}
-	entry := appendEntry(nil, &Entry{Index: 44, Epoch: 9, Kind: EntryPut, Key: []byte("k"), Value: []byte("v"), If: Condition{Match: 43}})
+	entry := appendEntry(nil, &Entry{Index: 44, Epoch: 9, Kind: EntryPut, Key: []byte("k"), Value: []byte("v"), If: door.Condition{Match: 43}})
 	hello := AppendHello(nil, Hello{MinVersion: 1, MaxVersion: 1, Cluster: "c", Node: "n1", Member: 1, Store: "disk-1", To: "disk-2", Boot: 3, LayoutVersion: -1})
 	refusal := AppendRefusal(nil, HelloRefusal{Reason: "another cluster"})
 	got = append(got, fmt.Sprintf("%016x entry", xxhash.Sum64(entry)), fmt.Sprintf("%016x hello", xxhash.Sum64(hello)), fmt.Sprintf("%016x refusal", xxhash.Sum64(refusal)))
@@ -424,8 +425,8 @@ func genAssignment(t *rapid.T) Assignment {
 	return Assignment{Epoch: genUint64[Epoch](t), Primary: genMember(t), Replicas: genList(t, 7, genMember), Next: genList(t, 7, genMember)}
 }
 
-func genCondition(t *rapid.T) Condition {
-	return Condition{Absent: genBool(t), Present: genBool(t), Match: genUint64[Version](t)}
+func genCondition(t *rapid.T) door.Condition {
+	return door.Condition{Absent: genBool(t), Present: genBool(t), Match: genUint64[Version](t)}
 }
 
 func genEntry(t *rapid.T) Entry {
@@ -436,13 +437,16 @@ func genForwardID(t *rapid.T) ForwardID {
 	return ForwardID{genStore(t), genUint64[uint64](t), genUint64[uint64](t)}
 }
 
-func genRequest(t *rapid.T) Request {
-	return Request{genChoice[RequestKind](t, 3), genBytes(t), genBytes(t), genCondition(t), genTimeout(t)}
+func genRequest(t *rapid.T) door.Request {
+	return door.Request{Kind: genChoice[door.RequestKind](t, 3), Key: genBytes(t), Value: genBytes(t), If: genCondition(t), Timeout: genTimeout(t)}
 }
 
-func genResponse(t *rapid.T) Response {
-	return Response{genChoice[Outcome](t, 3), rapid.String().Draw(t, "reason"), genBool(t), genBool(t), genBool(t),
-		genUint64[Version](t), genBytes(t), genUint64[Index](t)}
+func genResponse(t *rapid.T) door.Response {
+	return door.Response{
+		Outcome: genChoice[door.Outcome](t, 3), Reason: rapid.String().Draw(t, "reason"),
+		Busy: genBool(t), Found: genBool(t), Failed: genBool(t),
+		Version: genUint64[Version](t), Value: genBytes(t), Index: genUint64[Index](t),
+	}
 }
 
 func genSnapshotName(t *rapid.T) SnapshotName {

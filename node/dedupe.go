@@ -1,6 +1,9 @@
 package node
 
-import "time"
+import (
+	"dkv/node/door"
+	"time"
+)
 
 // A forward's number has one fate at a primary (DESIGN section 6, rule 11a):
 // it is accepted or refused once, and its copies get the same answer or none.
@@ -26,13 +29,13 @@ type fates struct {
 // fate of one number.
 type fate struct {
 	final    bool // response may be repeated
-	response Response
+	response door.Response
 }
 
-func (f *fate) settle(answer Response) {
+func (f *fate) settle(answer door.Response) {
 	f.response, f.final = answer, len(answer.Value) <= smallValue
 	if !f.final {
-		f.response = Response{}
+		f.response = door.Response{}
 	}
 }
 

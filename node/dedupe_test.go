@@ -1,6 +1,7 @@
 package node
 
 import (
+	"dkv/node/door"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -68,8 +69,8 @@ func TestOnlySmallAnswersAreRepeated(t *testing.T) {
 		final bool
 	}{{0, true}, {smallValue, true}, {smallValue + 1, false}} {
 		var f fate
-		f.settle(Response{Outcome: Done, Value: make([]byte, c.size), Version: 3})
-		if f.final != c.final || f.final != (f.response.Outcome == Done) {
+		f.settle(door.Response{Outcome: door.Done, Value: make([]byte, c.size), Version: 3})
+		if f.final != c.final || f.final != (f.response.Outcome == door.Done) {
 			t.Errorf("an answer of %d bytes: final %v, kept %v", c.size, f.final, f.response)
 		}
 	}

@@ -4,7 +4,7 @@
 // A Node is a deterministic state machine. It owns one member of the cluster:
 // its replicas of the partitions, the conversations with its peers, its
 // session with ZooKeeper and the requests of its clients. It reaches the
-// world only through the doors of env.go (Clock, Network, Store, Coordinator,
+// world only through the doors of package node/door (Clock, Network, Store, Coordinator,
 // Observer, Random) and hears of it only through its On… methods and the
 // callbacks it gave to the doors. The same code runs on TCP, Pebble and
 // ZooKeeper (package node/real) and in the simulator (package sim).

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"dkv/node/door"
 	"fmt"
 	"maps"
 	"slices"
@@ -74,7 +75,7 @@ func (d *doors) sync() {
 }
 
 func (d *doors) Now() time.Duration { return d.now }
-func (d *doors) Send(_ Peer, m *Envelope) {
+func (d *doors) Send(_ door.Peer, m *Envelope) {
 	sent := *m
 	d.sent = append(d.sent, &sent)
 }
@@ -87,14 +88,14 @@ func (d *doors) After(wait time.Duration, fn func()) (stop func()) {
 	return func() { t.fn = func() {} }
 }
 
-func (d *doors) Open(events func(SessionEvent)) Session {
+func (d *doors) Open(events func(door.SessionEvent)) door.Session {
 	if d.zk == nil {
 		return silent{}
 	}
 	return d.zk.open(events)
 }
 
-func (d *doors) View() (View, error) {
+func (d *doors) View() (door.View, error) {
 	d.views++
 	return &picture{doors: doors{rows: maps.Clone(d.rows)}, of: d}, nil
 }
@@ -124,15 +125,15 @@ func (d *doors) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 	return nil
 }
 
-func (d *doors) Commit(b *Batch, done func(error)) {
+func (d *doors) Commit(b *door.Batch, done func(error)) {
 	d.made++
 	for _, op := range b.Ops {
 		switch op.Kind {
-		case BatchPut:
+		case door.BatchPut:
 			d.rows[string(op.Key)] = op.Value
-		case BatchDelete:
+		case door.BatchDelete:
 			delete(d.rows, string(op.Key))
-		case BatchDeleteRange:
+		case door.BatchDeleteRange:
 			maps.DeleteFunc(d.rows, func(key string, _ []byte) bool {
 				return key >= string(op.Key) && key < string(op.To)
 			})
@@ -146,11 +147,11 @@ func (d *doors) Commit(b *Batch, done func(error)) {
 // silent is a session that never stands.
 type silent struct{}
 
-func (silent) ID() int64                                    { return 0 }
-func (silent) Get(string, bool, func([]byte, Stat, error))  {}
-func (silent) Children(string, bool, func([]string, error)) {}
-func (silent) Multi([]Op, func(error))                      {}
-func (silent) Close(done func())                            {}
+func (silent) ID() int64                                        { return 0 }
+func (silent) Get(string, bool, func([]byte, door.Stat, error)) {}
+func (silent) Children(string, bool, func([]string, error))     {}
+func (silent) Multi([]door.Op, func(error))                     {}
+func (silent) Close(done func())                                {}
 
 // mustContain wants an error that says all of the words.
 func mustContain(t *testing.T, err error, words ...string) {

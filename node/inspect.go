@@ -1,6 +1,9 @@
 package node
 
-import "time"
+import (
+	"dkv/node/door"
+	"time"
+)
 
 // Inspection is what a person who has stopped a simulated node, or a debugger,
 // wants to see of it beyond its Status: what is on its way. It is a copy.
@@ -19,7 +22,7 @@ type Inspection struct {
 
 // RequestInspection is one client's request without an answer.
 type RequestInspection struct {
-	Kind      RequestKind
+	Kind      door.RequestKind
 	Key       string
 	Partition PartitionID
 	State     string       // "waiting", "local" or "forwarded"

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"dkv/node/door"
 	"encoding/binary"
 
 	"github.com/cespare/xxhash/v2"
@@ -24,7 +25,7 @@ type Entry struct {
 	Kind  EntryKind
 	Key   []byte
 	Value []byte
-	If    Condition
+	If    door.Condition
 }
 
 // size is what an entry counts for in bounds, in bytes.

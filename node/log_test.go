@@ -1,6 +1,7 @@
 package node
 
 import (
+	"dkv/node/door"
 	"slices"
 	"testing"
 
@@ -136,9 +137,9 @@ func TestEntryHashCoversEverything(t *testing.T) {
 		{Index: 1, Epoch: 1, Kind: EntryDelete, Key: []byte("ab"), Value: []byte("c")},
 		{Index: 1, Epoch: 1, Kind: EntryPut, Key: []byte("a"), Value: []byte("bc")},
 		{Index: 1, Epoch: 1, Kind: EntryPut, Key: []byte("ab"), Value: []byte("d")},
-		{Index: 1, Epoch: 1, Kind: EntryPut, Key: []byte("ab"), Value: []byte("c"), If: Condition{Absent: true}},
-		{Index: 1, Epoch: 1, Kind: EntryPut, Key: []byte("ab"), Value: []byte("c"), If: Condition{Present: true}},
-		{Index: 1, Epoch: 1, Kind: EntryPut, Key: []byte("ab"), Value: []byte("c"), If: Condition{Match: 1}},
+		{Index: 1, Epoch: 1, Kind: EntryPut, Key: []byte("ab"), Value: []byte("c"), If: door.Condition{Absent: true}},
+		{Index: 1, Epoch: 1, Kind: EntryPut, Key: []byte("ab"), Value: []byte("c"), If: door.Condition{Present: true}},
+		{Index: 1, Epoch: 1, Kind: EntryPut, Key: []byte("ab"), Value: []byte("c"), If: door.Condition{Match: 1}},
 	}
 	seen := make(map[uint64]int)
 	for i := range entries {

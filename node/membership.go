@@ -1,6 +1,7 @@
 package node
 
 import (
+	"dkv/node/door"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,8 +18,8 @@ import (
 
 // membership is the node's side of its ZooKeeper session.
 type membership struct {
-	session    Session // nil between two sessions
-	up         bool    // connected, as far as is known
+	session    door.Session // nil between two sessions
+	up         bool         // connected, as far as is known
 	since      time.Duration
 	saidAt     time.Duration // when the operator was last told of an outage
 	everJoined bool          // registered once in this process
@@ -72,8 +73,8 @@ func (n *Node) openSession() {
 	m.up, m.busy, m.checked, m.standing, m.forming = false, false, false, false, false
 	m.since = n.now()
 	n.planner.newSession()
-	var session Session
-	session = n.env.Coordinator.Open(func(e SessionEvent) {
+	var session door.Session
+	session = n.env.Coordinator.Open(func(e door.SessionEvent) {
 		if !n.dead && n.member.session == session {
 			n.onSession(e)
 		}
@@ -91,19 +92,19 @@ func (p *planner) newSession() {
 }
 
 // onSession follows what becomes of the session.
-func (n *Node) onSession(e SessionEvent) {
+func (n *Node) onSession(e door.SessionEvent) {
 	m := &n.member
 	switch e.Kind {
-	case EventConnected:
+	case door.EventConnected:
 		m.up, m.verify, m.since, m.told = true, true, n.now(), ""
 		n.reconcile()
-	case EventDisconnected:
+	case door.EventDisconnected:
 		m.up, m.since = false, n.now()
-	case EventExpired:
+	case door.EventExpired:
 		n.observe(Event{Kind: EventSessionExpired})
 		m.session, m.up, m.standing, m.since = nil, false, false, n.now()
 		n.after(n.jitter(n.interval()), n.openSession)
-	case EventChanged:
+	case door.EventChanged:
 		n.onChanged(e.Path)
 	}
 }
@@ -188,17 +189,17 @@ func (n *Node) say(format string, args ...any) {
 // checkCluster compares the cluster's znode with the flags and with the store.
 func (n *Node) checkCluster() {
 	current := n.inSession()
-	n.member.session.Get(n.root()+"/cluster", false, func(data []byte, _ Stat, err error) {
+	n.member.session.Get(n.root()+"/cluster", false, func(data []byte, _ door.Stat, err error) {
 		if !current() {
 			return
 		}
 		switch {
 		case err == nil:
 			n.onCluster(data)
-		case errors.Is(err, ErrNoNode) && n.cluster != "":
+		case errors.Is(err, door.ErrNoNode) && n.cluster != "":
 			n.alarm("ZooKeeper knows no cluster %q, but this store belongs to %s: ZooKeeper was wiped, or is the wrong one; check --zookeeper and --cluster, or restore it", n.cfg.Cluster, n.cluster)
 			n.lookAgain(n.cfg.SettleTime / 2)
-		case errors.Is(err, ErrNoNode):
+		case errors.Is(err, door.ErrNoNode):
 			n.createCluster(n.member.session, 0)
 		default:
 			n.lookAgain(n.interval())
@@ -208,15 +209,15 @@ func (n *Node) checkCluster() {
 
 // createCluster makes the znodes that everything hangs from, one after the
 // other; whoever else makes them is as good.
-func (n *Node) createCluster(session Session, step int) {
+func (n *Node) createCluster(session door.Session, step int) {
 	record := clusterRecord{n.newUUID(), n.cfg.Expect, n.cfg.Partitions, n.cfg.Replication}
 	root := n.root()
-	ops := []Op{
-		{Kind: OpCreate, Path: "/dkv"},
-		{Kind: OpCreate, Path: root},
-		{Kind: OpCreate, Path: root + "/nodes"},
-		{Kind: OpCreate, Path: root + "/live"},
-		{Kind: OpCreate, Path: root + "/cluster", Data: encodeRecord(record)},
+	ops := []door.Op{
+		{Kind: door.OpCreate, Path: "/dkv"},
+		{Kind: door.OpCreate, Path: root},
+		{Kind: door.OpCreate, Path: root + "/nodes"},
+		{Kind: door.OpCreate, Path: root + "/live"},
+		{Kind: door.OpCreate, Path: root + "/cluster", Data: encodeRecord(record)},
 	}
 	if step == len(ops) {
 		n.checkCluster()
@@ -226,7 +227,7 @@ func (n *Node) createCluster(session Session, step int) {
 	session.Multi(ops[step:step+1], func(err error) {
 		switch {
 		case !current():
-		case err == nil || errors.Is(err, ErrNodeExists):
+		case err == nil || errors.Is(err, door.ErrNodeExists):
 			n.createCluster(session, step+1)
 		default:
 			n.lookAgain(n.interval())
@@ -283,11 +284,11 @@ type registration struct {
 func (n *Node) register() {
 	current, session := n.inSession(), n.member.session
 	id := n.cfg.ID
-	session.Get(n.nodePath(id), false, func(data []byte, stat Stat, err error) {
+	session.Get(n.nodePath(id), false, func(data []byte, stat door.Stat, err error) {
 		var g registration
 		switch {
 		case !current():
-		case errors.Is(err, ErrNoNode):
+		case errors.Is(err, door.ErrNoNode):
 			n.createNode(session)
 		case err != nil:
 			n.lookAgain(n.interval())
@@ -302,13 +303,13 @@ func (n *Node) register() {
 }
 
 // createNode makes the counter of a node id that was never seen before.
-func (n *Node) createNode(session Session) {
+func (n *Node) createNode(session door.Session) {
 	current := n.inSession()
-	ops := []Op{{Kind: OpCreate, Path: n.nodePath(n.cfg.ID), Data: encodeRecord(nodeRecord{0, n.store})}}
+	ops := []door.Op{{Kind: door.OpCreate, Path: n.nodePath(n.cfg.ID), Data: encodeRecord(nodeRecord{0, n.store})}}
 	session.Multi(ops, func(err error) {
 		switch {
 		case !current():
-		case err == nil || errors.Is(err, ErrNodeExists):
+		case err == nil || errors.Is(err, door.ErrNodeExists):
 			n.register()
 		default:
 			n.lookAgain(n.interval())
@@ -317,13 +318,13 @@ func (n *Node) createNode(session Session) {
 }
 
 // readLive looks who holds live/<id>, and watches it.
-func (n *Node) readLive(session Session, g registration) {
+func (n *Node) readLive(session door.Session, g registration) {
 	current := n.inSession()
-	session.Get(n.livePath(n.cfg.ID), true, func(data []byte, stat Stat, err error) {
+	session.Get(n.livePath(n.cfg.ID), true, func(data []byte, stat door.Stat, err error) {
 		if !current() {
 			return
 		}
-		if err != nil && !errors.Is(err, ErrNoNode) {
+		if err != nil && !errors.Is(err, door.ErrNoNode) {
 			n.lookAgain(n.interval())
 			return
 		}
@@ -338,7 +339,7 @@ func (n *Node) readLive(session Session, g registration) {
 }
 
 // onRegistration decides from what was read.
-func (n *Node) onRegistration(session Session, g registration) {
+func (n *Node) onRegistration(session door.Session, g registration) {
 	m := &n.member
 	switch {
 	case g.live != nil && g.owner == session.ID():
@@ -361,14 +362,14 @@ func (n *Node) onRegistration(session Session, g registration) {
 
 // checkForeign: this node id was used with another disk. Before the cluster is
 // formed nothing is lost by that; afterwards that disk holds a member's data.
-func (n *Node) checkForeign(session Session, g registration) {
+func (n *Node) checkForeign(session door.Session, g registration) {
 	current := n.inSession()
-	session.Get(n.layoutPath(), false, func(_ []byte, _ Stat, err error) {
+	session.Get(n.layoutPath(), false, func(_ []byte, _ door.Stat, err error) {
 		switch {
 		case !current():
 		case err == nil:
 			n.fail(fmt.Errorf("node %s is a member with store %s, but this data directory holds store %s: start it with its own data directory, or under an --id that was never used", n.cfg.ID, g.node.Store, n.store))
-		case errors.Is(err, ErrNoNode):
+		case errors.Is(err, door.ErrNoNode):
 			n.writeRegistration(session, g)
 		default:
 			n.lookAgain(n.interval())
@@ -378,20 +379,20 @@ func (n *Node) checkForeign(session Session, g registration) {
 
 // writeRegistration counts the incarnation and puts this session's live/<id>
 // in the place of a former one's, at one instant.
-func (n *Node) writeRegistration(session Session, g registration) {
+func (n *Node) writeRegistration(session door.Session, g registration) {
 	incarnation := g.node.Incarnation + 1
 	live := liveRecord{
 		Peer: n.cfg.PeerAddress, HTTP: n.cfg.HTTPAddress, Store: n.store, Incarnation: incarnation,
 		Cluster: n.cluster, Zone: n.cfg.Zone, Weight: n.cfg.Weight,
 	}
-	ops := []Op{{Kind: OpSet, Path: n.nodePath(n.cfg.ID), Data: encodeRecord(nodeRecord{incarnation, n.store}), Version: g.version}}
+	ops := []door.Op{{Kind: door.OpSet, Path: n.nodePath(n.cfg.ID), Data: encodeRecord(nodeRecord{incarnation, n.store}), Version: g.version}}
 	if g.live != nil {
-		ops = append(ops, Op{Kind: OpDelete, Path: n.livePath(n.cfg.ID), Version: AnyVersion})
+		ops = append(ops, door.Op{Kind: door.OpDelete, Path: n.livePath(n.cfg.ID), Version: door.AnyVersion})
 	}
-	ops = append(ops, Op{Kind: OpCreateEphemeral, Path: n.livePath(n.cfg.ID), Data: encodeRecord(live)})
+	ops = append(ops, door.Op{Kind: door.OpCreateEphemeral, Path: n.livePath(n.cfg.ID), Data: encodeRecord(live)})
 	current := n.inSession()
 	session.Multi(ops, func(err error) {
-		var refusal *OpError
+		var refusal *door.OpError
 		switch {
 		case !current():
 		case err == nil:

@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"dkv/node/door"
 	"dkv/node/layout"
 )
 
@@ -70,7 +71,7 @@ type Forward struct {
 	Origin    MemberNumber
 	Hops      uint8 // 1 when relayed by a replica
 	Timeout   time.Duration
-	Request   Request
+	Request   door.Request
 }
 
 // ForwardReply ends a Forward. It goes back the way the Forward came.
@@ -78,7 +79,7 @@ type ForwardReply struct {
 	Partition PartitionID
 	ID        ForwardID
 	Origin    MemberNumber
-	Response  Response
+	Response  door.Response
 	Known     Assignment // the newest that the replier knows
 }
 

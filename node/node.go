@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"dkv/node/door"
 	"dkv/node/layout"
 )
 
@@ -176,7 +177,7 @@ func (n *Node) OnPeerLost(peer MemberNumber) {
 // within its timeout and a little, unless the node fails. done may run before
 // OnRequest returns; it must not call the node. The node keeps the request's
 // slices; done may keep the response's.
-func (n *Node) OnRequest(r Request, done func(Response)) {
+func (n *Node) OnRequest(r door.Request, done func(door.Response)) {
 	if n.dead {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"dkv/node/door"
 	"dkv/node/layout"
 	"dkv/node/ring"
 )
@@ -62,7 +63,7 @@ func (n *Node) takeSteps() {
 	}
 	p.setting, p.pending = true, result
 	session := n.member.session
-	session.Multi([]Op{{Kind: OpSet, Path: n.layoutPath(), Data: data, Version: n.layout.Version()}}, func(err error) {
+	session.Multi([]door.Op{{Kind: door.OpSet, Path: n.layoutPath(), Data: data, Version: n.layout.Version()}}, func(err error) {
 		if !n.dead && n.member.session == session {
 			n.onLayoutSet(result, data, err)
 		}
@@ -109,7 +110,7 @@ func (n *Node) onLayoutSet(result layout.Applied, data []byte, err error) {
 		p.backoff = 0
 		n.stepsTaken(result)
 		n.adopt(result.Layout, data)
-	case errors.Is(err, ErrBadVersion):
+	case errors.Is(err, door.ErrBadVersion):
 		n.observe(Event{Kind: EventLayoutConflict, Index: Index(n.layout.Version())})
 		n.backOff()
 		n.wantLayout()
@@ -167,7 +168,7 @@ func (n *Node) wantLayout() {
 	}
 	p.reading = true
 	session := n.member.session
-	session.Get(n.layoutPath(), true, func(data []byte, stat Stat, err error) {
+	session.Get(n.layoutPath(), true, func(data []byte, stat door.Stat, err error) {
 		if !n.dead && n.member.session == session {
 			n.onLayoutRead(data, stat, err)
 		}
@@ -175,15 +176,15 @@ func (n *Node) wantLayout() {
 }
 
 // onLayoutRead adopts what ZooKeeper has, or asks why it is not there.
-func (n *Node) onLayoutRead(data []byte, stat Stat, err error) {
+func (n *Node) onLayoutRead(data []byte, stat door.Stat, err error) {
 	p := &n.planner
 	p.reading = false
 	switch {
 	case err == nil:
 		n.takeLayout(data, stat.Version)
-	case errors.Is(err, ErrNoNode) && n.layout == nil:
+	case errors.Is(err, door.ErrNoNode) && n.layout == nil:
 		n.formCluster()
-	case errors.Is(err, ErrNoNode):
+	case errors.Is(err, door.ErrNoNode):
 		n.alarm("ZooKeeper has no layout of cluster %s, which had version %d: it was wiped, or is the wrong one; restore it, or write the layout of any node's /v1/cluster back to %s", n.cluster, n.layout.Version(), n.layoutPath())
 	default:
 		p.again = false
@@ -244,7 +245,7 @@ func sameLayout(a, b *layout.Layout) bool {
 // here, or only the server that was read lags.
 func (n *Node) provenLower(version int32) {
 	session := n.member.session
-	session.Multi([]Op{{Kind: OpCheck, Path: n.layoutPath(), Version: version}}, func(err error) {
+	session.Multi([]door.Op{{Kind: door.OpCheck, Path: n.layoutPath(), Version: version}}, func(err error) {
 		if n.dead || n.member.session != session {
 			return
 		}

@@ -1,6 +1,9 @@
 package node
 
-import "slices"
+import (
+	"dkv/node/door"
+	"slices"
+)
 
 // The life of a read at its primary (DESIGN section 6, rule 9.1):
 //
@@ -118,9 +121,9 @@ func (g *reign) quorumConfirmed(set []MemberNumber, in func(*follower) bool) uin
 }
 
 // get reads the applied state.
-func (r *replica) get(key []byte) Response {
+func (r *replica) get(key []byte) door.Response {
 	version, value := r.n.readKV(kvKey(r.id, r.generation, key))
-	return Response{Outcome: Done, Found: version != 0, Version: version, Value: value, Index: r.applied}
+	return door.Response{Outcome: door.Done, Found: version != 0, Version: version, Value: value, Index: r.applied}
 }
 
 // beats gathers one Beat a peer. It is used again and again.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"dkv/node/door"
 	"time"
 )
 
@@ -198,43 +199,30 @@ func (r *replica) apply() {
 }
 
 // applyEntry makes one entry's change and says what a client would hear.
-func (r *replica) applyEntry(e *Entry) Response {
+func (r *replica) applyEntry(e *Entry) door.Response {
 	if e.Kind == EntryNoop {
-		return Response{}
+		return door.Response{}
 	}
 	key := kvKey(r.id, r.generation, e.Key)
-	answer := Response{Outcome: Done, Index: e.Index}
-	if e.Kind == EntryDelete || e.If != (Condition{}) {
+	answer := door.Response{Outcome: door.Done, Index: e.Index}
+	if e.Kind == EntryDelete || e.If != (door.Condition{}) {
 		answer.Version, answer.Value = r.n.readKV(key)
 		answer.Found = answer.Version != 0
 	}
-	if !e.If.holds(answer.Version) {
+	if !e.If.Holds(answer.Version) {
 		answer.Failed = true
 		return answer
 	}
 	switch e.Kind {
 	case EntryPut:
 		r.n.putKV(key, encodeValue(e.Index, e.Value))
-		return Response{Outcome: Done, Index: e.Index, Found: true, Version: e.Index}
+		return door.Response{Outcome: door.Done, Index: e.Index, Found: true, Version: e.Index}
 	case EntryDelete:
 		if answer.Found {
 			r.n.deleteKV(key)
 		}
 	}
 	return answer
-}
-
-// holds decides a condition for a key of version v, 0 if it is absent.
-func (c Condition) holds(v Version) bool {
-	switch {
-	case c.Absent && v != 0:
-		return false
-	case c.Match != 0 && v != c.Match:
-		return false
-	case c.Present && v == 0:
-		return false
-	}
-	return true
 }
 
 // touch lists the replica for the end of the turn.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"dkv/node/door"
 	"dkv/node/ring"
 )
 
@@ -20,8 +21,8 @@ import (
 // operation is a client's request at the node that took it. It ends exactly
 // once.
 type operation struct {
-	request   Request
-	done      func(Response)
+	request   door.Request
+	done      func(door.Response)
 	partition PartitionID
 	deadline  time.Duration
 	state     operationState
@@ -60,7 +61,7 @@ type requests struct {
 // open counts the requests that have not ended.
 func (q *requests) open() int { return q.live }
 
-func (n *Node) onRequest(request Request, done func(Response)) {
+func (n *Node) onRequest(request door.Request, done func(door.Response)) {
 	if why, ok := n.ignoreRequest(request); ok {
 		done(why)
 		return
@@ -77,7 +78,7 @@ func (n *Node) onRequest(request Request, done func(Response)) {
 }
 
 // ignoreRequest refuses what can't be served at all.
-func (n *Node) ignoreRequest(request Request) (Response, bool) {
+func (n *Node) ignoreRequest(request door.Request) (door.Response, bool) {
 	switch {
 	case n.stopping:
 		return refused("the node stops"), true
@@ -86,7 +87,7 @@ func (n *Node) ignoreRequest(request Request) (Response, bool) {
 	case n.requests.live >= n.cfg.MaxWaiting:
 		return busy("too many requests at once"), true
 	}
-	return Response{}, false
+	return door.Response{}, false
 }
 
 // attempt sends the operation where it belongs just now, or lets it wait.
@@ -125,13 +126,13 @@ func (n *Node) attemptHere(o *operation) {
 	}
 	o.state = local
 	w := &work{request: o.request, deadline: o.deadline}
-	w.reply = func(answer Response) { n.answered(o, w, answer) }
+	w.reply = func(answer door.Response) { n.answered(o, w, answer) }
 	o.local = w
 	r.reign.take(w)
 }
 
 // answered ends an attempt. After a refusal there may be another, later.
-func (n *Node) answered(o *operation, w *work, answer Response) {
+func (n *Node) answered(o *operation, w *work, answer door.Response) {
 	if o.state == ended || o.local != w {
 		return
 	}
@@ -139,9 +140,9 @@ func (n *Node) answered(o *operation, w *work, answer Response) {
 }
 
 // settle ends the operation, unless it was refused for a reason that may pass.
-func (n *Node) settle(o *operation, answer Response) {
+func (n *Node) settle(o *operation, answer door.Response) {
 	n.unforward(o)
-	again := answer.Outcome == Refused || answer.Outcome == Unknown && !o.request.Kind.write()
+	again := answer.Outcome == door.Refused || answer.Outcome == door.Unknown && !o.request.Kind.Writes()
 	if again && !answer.Busy && !n.stopping {
 		o.state, o.why, o.local = waiting, answer.Reason, nil
 		return
@@ -158,7 +159,7 @@ func (n *Node) unforward(o *operation) {
 	o.state = waiting
 }
 
-func (n *Node) end(o *operation, answer Response) {
+func (n *Node) end(o *operation, answer door.Response) {
 	if o.state == ended {
 		return
 	}
@@ -175,7 +176,7 @@ func (n *Node) giveUp(o *operation, why string) {
 	}
 	switch {
 	case o.state == ended:
-	case !o.request.Kind.write(), o.state == waiting:
+	case !o.request.Kind.Writes(), o.state == waiting:
 		if o.local != nil {
 			o.local.ended = true
 		}
@@ -299,15 +300,15 @@ func (n *Node) onForward(m *Envelope, f *Forward) {
 		return // not refused: this node may yet be the primary of that epoch
 	}
 	from := m.From
-	reply := func(answer Response) {
-		if answer.Outcome == Refused && f.Request.Kind.write() {
+	reply := func(answer door.Response) {
+		if answer.Outcome == door.Refused && f.Request.Kind.Writes() {
 			// The promise that ends the epoch may just have been written.
 			n.whenDurable(func() { r.replyTo(from, f, answer) })
 			return
 		}
 		r.replyTo(from, f, answer)
 	}
-	if !f.Request.Kind.write() {
+	if !f.Request.Kind.Writes() {
 		r.forwardedRead(f, reply)
 		return
 	}
@@ -315,7 +316,7 @@ func (n *Node) onForward(m *Envelope, f *Forward) {
 }
 
 // replyTo ends a Forward.
-func (r *replica) replyTo(from MemberNumber, f *Forward, answer Response) {
+func (r *replica) replyTo(from MemberNumber, f *Forward, answer door.Response) {
 	r.n.send(from, &ForwardReply{r.id, f.ID, f.Origin, answer, *r.known()})
 }
 
@@ -336,7 +337,7 @@ func (n *Node) relay(m *Envelope, f *Forward) {
 }
 
 // forwardedRead needs no memory: a copy reads again.
-func (r *replica) forwardedRead(f *Forward, reply func(Response)) {
+func (r *replica) forwardedRead(f *Forward, reply func(door.Response)) {
 	if r.reign == nil || r.reign.epoch != f.Epoch {
 		reply(refused("not the primary of that epoch"))
 		return
@@ -346,7 +347,7 @@ func (r *replica) forwardedRead(f *Forward, reply func(Response)) {
 
 // forwardedWrite does a write whose number is new here; a copy is dropped, or
 // gets the answer that the first one got.
-func (r *replica) forwardedWrite(f *Forward, reply func(Response)) {
+func (r *replica) forwardedWrite(f *Forward, reply func(door.Response)) {
 	table := r.fatesOf(f)
 	if table == nil {
 		if f.Epoch > r.bootPromised && f.Epoch > r.lastStarted {
@@ -366,7 +367,7 @@ func (r *replica) forwardedWrite(f *Forward, reply func(Response)) {
 		}
 		return
 	}
-	record := func(answer Response) {
+	record := func(answer door.Response) {
 		fate.settle(answer)
 		reply(answer)
 	}
@@ -392,4 +393,14 @@ func (n *Node) onForwardReply(m *Envelope, p *ForwardReply) {
 	}
 	n.reached(o, m.From)
 	n.settle(o, p.Response)
+}
+
+func refused(reason string) door.Response {
+	return door.Response{Outcome: door.Refused, Reason: reason}
+}
+func unknown(reason string) door.Response {
+	return door.Response{Outcome: door.Unknown, Reason: reason}
+}
+func busy(reason string) door.Response {
+	return door.Response{Outcome: door.Refused, Reason: reason, Busy: true}
 }

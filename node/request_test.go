@@ -1,6 +1,9 @@
 package node
 
-import "testing"
+import (
+	"dkv/node/door"
+	"testing"
+)
 
 // TestARefusedRequestIsNotProposedLater: a write that waits for a reign to
 // start, and is refused because that takes too long, must not get into the log
@@ -15,15 +18,15 @@ func TestARefusedRequestIsNotProposedLater(t *testing.T) {
 		d.sync()
 	}
 	from2(&PreVote{Items: []PreVoteItem{{0, Assignment{Epoch: 6, Primary: 1, Replicas: []MemberNumber{1, 2, 3}}}}})
-	var answers []Response
-	n.OnRequest(Request{Kind: RequestPut, Key: []byte("late"), Value: []byte("x")}, func(r Response) { answers = append(answers, r) })
+	var answers []door.Response
+	n.OnRequest(door.Request{Kind: door.RequestPut, Key: []byte("late"), Value: []byte("x")}, func(r door.Response) { answers = append(answers, r) })
 	n.EndTurn()
 	if len(answers) != 0 || len(n.replicas[0].reign.queue) != 1 {
 		t.Fatalf("answers %v, %d in the queue, want the write to wait", answers, len(n.replicas[0].reign.queue))
 	}
 	d.now += n.cfg.RequestTimeout
 	n.tickRequests(d.now)
-	if len(answers) != 1 || answers[0].Outcome != Refused {
+	if len(answers) != 1 || answers[0].Outcome != door.Refused {
 		t.Fatalf("answers %v, want a refusal", answers)
 	}
 	from2(&Promise{Partition: 0, Epoch: 6, LastEpoch: 4, LastIndex: 5})

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"dkv/node/door"
 	"slices"
 	"testing"
 )
@@ -150,7 +151,7 @@ func TestAPrimaryCountsItselfAfterItsSync(t *testing.T) {
 	s.wantCommit(4)
 	s.slowDisk = false
 	s.settle()
-	put.want(t, Done)
+	put.want(t, door.Done)
 	s.wantCommit(5)
 }
 
@@ -161,7 +162,7 @@ func TestAStrangersAcknowledgementDoesNotCount(t *testing.T) {
 	s.ack(4, 5, 6)
 	put.want(t)
 	s.ack(3)
-	put.want(t, Done)
+	put.want(t, door.Done)
 }
 
 // TestAnOlderEntryIsNotCommittedByCounting (7; Raft, figure 8): a majority has
@@ -180,7 +181,7 @@ func TestAnOlderEntryIsNotCommittedByCounting(t *testing.T) {
 	}
 	put.want(t)
 	s.ackTo(3, 5)
-	put.want(t, Done)
+	put.want(t, door.Done)
 }
 
 // TestAJointCommitNeedsBothMajorities (7): the primary counts only in the sets

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"dkv/node/door"
 	"testing"
 	"time"
 )
@@ -201,7 +202,7 @@ func TestARiseOfThePromiseEndsTheReign(t *testing.T) {
 	s.prepare(led(2, 6))
 	s.from(3, &Appended{Epoch: 5, Counter: Counter{s.node.boot, s.node.sent}, OK: true, Match: 5})
 	s.beatReply(3, BeatReplyItem{Epoch: 5, Promised: 5, Match: 5})
-	put.want(t, Unknown)
+	put.want(t, door.Unknown)
 	get.want(t) // refused for now; it waits for the next primary
 	s.wantCommit(4)
 	if s.replica().reign != nil {
@@ -209,5 +210,5 @@ func TestARiseOfThePromiseEndsTheReign(t *testing.T) {
 	}
 	s.now += 10 * time.Second
 	s.pass(suspect)
-	get.want(t, Refused)
+	get.want(t, door.Refused)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"dkv/node/door"
 	"dkv/node/layout"
 )
 
@@ -73,7 +74,7 @@ func TestARegistrationWithoutAnAnswerIsLookedUp(t *testing.T) {
 		zk.fault = func(what string) (bool, error) {
 			if strings.HasSuffix(what, "create "+liveN1) && faults == 0 {
 				faults++
-				return made, ErrUnknownOutcome
+				return made, door.ErrUnknownOutcome
 			}
 			return false, nil
 		}
@@ -97,10 +98,10 @@ func TestARegistrationWithoutAnAnswerIsLookedUp(t *testing.T) {
 func TestALostSessionIsReplaced(t *testing.T) {
 	s := leader(t, Config{}, newZookeeper())
 	s.slowZookeeper = true
-	s.zk.session.events(SessionEvent{Kind: EventExpired})
+	s.zk.session.events(door.SessionEvent{Kind: door.EventExpired})
 	put := s.put("k", "x")
 	s.ack(2)
-	put.want(t, Done)
+	put.want(t, door.Done)
 	s.pass(suspect / 2)
 	if s.node.registered() {
 		t.Fatal("registered without a session")

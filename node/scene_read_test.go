@@ -1,6 +1,9 @@
 package node
 
-import "testing"
+import (
+	"dkv/node/door"
+	"testing"
+)
 
 // The scenes of this file are rule 9.1 of DESIGN section 6, reads, and 11a, the
 // one fate of a forward.
@@ -36,7 +39,7 @@ func TestAReadIsConfirmedByWhatWasSentAfterIt(t *testing.T) {
 		}
 	}
 	s.from(3, &BeatReply{Counter: Counter{before.Boot, before.Sent + 1}, Items: []BeatReplyItem{yes}})
-	get.want(t, Done)
+	get.want(t, door.Done)
 	if a := get.answers[0]; !a.Found || string(a.Value) != "3" || a.Version != 3 || a.Index != 4 {
 		t.Errorf("answered %+v, want 3 of version 3 at 4", a)
 	}
@@ -51,7 +54,7 @@ func TestAReadWaitsForTheNoop(t *testing.T) {
 	s.beatReply(2, BeatReplyItem{Epoch: 5, Promised: 5})
 	get.want(t)
 	s.ack(2)
-	get.want(t, Done)
+	get.want(t, door.Done)
 	if string(get.answers[0].Value) != "3" {
 		t.Errorf("read %q, want what epoch 4 wrote", get.answers[0].Value)
 	}
@@ -70,7 +73,7 @@ func TestAJointReadNeedsBothMajorities(t *testing.T) {
 	s.beatReply(4, yes)
 	get.want(t)
 	s.beatReply(6, yes)
-	get.want(t, Done)
+	get.want(t, door.Done)
 }
 
 // TestABeatIsAnsweredWithPromiseAndMatch: the match of this epoch only.
@@ -111,7 +114,7 @@ func TestAForwardHasOneFate(t *testing.T) {
 	none[*ForwardReply](s)
 	s.ack(2)
 	first := *one[*ForwardReply](s, 3)
-	if first.Response.Outcome != Done || first.Response.Version != 5 {
+	if first.Response.Outcome != door.Done || first.Response.Version != 5 {
 		t.Fatalf("answered %+v, want version 5", first)
 	}
 	s.forget()
@@ -132,7 +135,7 @@ func TestARefusedForwardStaysRefused(t *testing.T) {
 	s.forget()
 	s.forward(3, 5, 1, putK)
 	s.settle()
-	if p := one[*ForwardReply](s, 3); p.Response.Outcome != Refused {
+	if p := one[*ForwardReply](s, 3); p.Response.Outcome != door.Refused {
 		t.Errorf("a copy of a refused forward is answered %+v", *p)
 	}
 	s.wantLog(1, 1, 4, 5)
@@ -152,13 +155,13 @@ func TestAForgottenForwardIsUnknown(t *testing.T) {
 	s.forget()
 	s.forward(3, 5, forwardWindow, putK)
 	s.settle()
-	if p := one[*ForwardReply](s, 3); p.Response.Outcome != Unknown {
+	if p := one[*ForwardReply](s, 3); p.Response.Outcome != door.Unknown {
 		t.Errorf("a number below the window is answered %+v", *p)
 	}
 	s.restart()
 	s.forward(3, 5, 2*forwardWindow, putK)
 	s.settle()
-	if p := one[*ForwardReply](s, 3); p.Response.Outcome != Unknown {
+	if p := one[*ForwardReply](s, 3); p.Response.Outcome != door.Unknown {
 		t.Errorf("a forward of an epoch before the restart is answered %+v", *p)
 	}
 	s.wantLog(1, 1, 4, 5, 5)
@@ -192,5 +195,5 @@ func TestAForwarderThatHearsNothingAnswersUnknown(t *testing.T) {
 		t.Errorf("repeated to %v, want 2 and 3", seen)
 	}
 	s.pass(5 * suspect * 2)
-	put.want(t, Unknown)
+	put.want(t, door.Unknown)
 }

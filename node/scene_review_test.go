@@ -1,6 +1,7 @@
 package node
 
 import (
+	"dkv/node/door"
 	"fmt"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func TestAGetThatCannotBeReadIsNotAnswered(t *testing.T) {
 func TestASoleReplicaThatCannotReadIsSilent(t *testing.T) {
 	alone := Assignment{Epoch: 5, Primary: 1, Replicas: []MemberNumber{1}}
 	s := newScene(t, disk{asg: alone, promised: 4, epochs: []Epoch{1, 1}, applied: 2})
-	s.get("k").want(t, Done)
+	s.get("k").want(t, door.Done)
 	s.rot()
 	s.hand(2, &LayoutRequest{})
 	s.wantSilentFailure(s.get("k"))
@@ -46,7 +47,7 @@ func TestASoleReplicaThatCannotReadIsSilent(t *testing.T) {
 
 func TestAConditionThatCannotBeReadIsNotDecided(t *testing.T) {
 	s := leader(t, Config{}, nil)
-	put := s.ask(Request{Kind: RequestPut, Key: []byte("k"), If: Condition{Absent: true}})
+	put := s.ask(door.Request{Kind: door.RequestPut, Key: []byte("k"), If: door.Condition{Absent: true}})
 	s.rot()
 	s.forget()
 	s.ack(2)
@@ -74,14 +75,14 @@ func TestNoForwardBeforeTheBootCounterIsDurable(t *testing.T) {
 	}
 }
 
-func (s *scene) forward(from MemberNumber, e Epoch, number uint64, r Request) {
+func (s *scene) forward(from MemberNumber, e Epoch, number uint64, r door.Request) {
 	s.hand(from, &Forward{
 		Epoch: e, ID: ForwardID{StoreID(fmt.Sprintf("disk-%d", from)), 1, number}, To: 1, Origin: from,
 		Timeout: 5 * time.Second, Request: r,
 	})
 }
 
-var putK = Request{Kind: RequestPut, Key: []byte("k"), Value: []byte("x")}
+var putK = door.Request{Kind: door.RequestPut, Key: []byte("k"), Value: []byte("x")}
 
 // TestAForwardIsRefusedOnlyWhenItsEpochIsOverForGood: the promise that ends the
 // epoch is durable before a forwarder hears that its write never will be done.
@@ -95,14 +96,14 @@ func TestAForwardIsRefusedOnlyWhenItsEpochIsOverForGood(t *testing.T) {
 	s.forget()
 	s.settle()
 	for _, l := range sent[*ForwardReply](s) {
-		if l.body.Response.Outcome == Refused {
+		if l.body.Response.Outcome == door.Refused {
 			t.Fatalf("refused before promise 6 is durable: %+v", l.body)
 		}
 	}
 	s.forget()
 	s.slowDisk = false
 	s.settle()
-	if p := one[*ForwardReply](s, 3); p.Response.Outcome != Refused || p.ID.Number != 2 {
+	if p := one[*ForwardReply](s, 3); p.Response.Outcome != door.Refused || p.ID.Number != 2 {
 		t.Errorf("answered %+v, want a refusal of number 2", p)
 	}
 }
@@ -232,7 +233,7 @@ func TestAFailedLookAtTheRegistrationIsRepeated(t *testing.T) {
 			}
 			s.zk.fault = func(what string) (bool, error) {
 				if what == failing {
-					return false, ErrUnknownOutcome
+					return false, door.ErrUnknownOutcome
 				}
 				return false, nil
 			}
@@ -293,7 +294,7 @@ func TestUncommittedBytesAreReturned(t *testing.T) {
 	s := leader(t, Config{}, nil)
 	put := s.put("k", "x")
 	s.pass(2 * suspect)
-	put.want(t, Unknown)
+	put.want(t, door.Unknown)
 	if !s.replica().reign.quiet || s.node.uncommitted == 0 {
 		t.Fatalf("quiet %v, uncommitted %d: the entry still stands in the log", s.replica().reign.quiet, s.node.uncommitted)
 	}
@@ -303,7 +304,7 @@ func TestUncommittedBytesAreReturned(t *testing.T) {
 	}
 	put = s.put("k", "y")
 	s.prepare(led(2, 6))
-	put.want(t, Unknown)
+	put.want(t, door.Unknown)
 	if s.node.uncommitted != 0 {
 		t.Errorf("uncommitted %d after the reign ended", s.node.uncommitted)
 	}
@@ -314,13 +315,13 @@ func TestTheQueueOfAStartingReignIsBoundedInBytes(t *testing.T) {
 	big := strings.Repeat("x", 2000)
 	first, second := s.put("a", big), s.put("b", "x")
 	first.want(t)
-	second.want(t, Refused)
+	second.want(t, door.Refused)
 	if !second.answers[0].Busy {
 		t.Errorf("answered %+v, want busy", second.answers[0])
 	}
 	s.promise(2, 0, 0)
 	s.ack(2)
-	first.want(t, Done)
+	first.want(t, door.Done)
 }
 
 // TestALogChangedByAFailedCopyIsNotChosen: member 2 shows a part of its log
@@ -373,7 +374,7 @@ func TestAStepMadeWithoutAnAnswerIsBooked(t *testing.T) {
 	s := newScene(t, disk{asg: led(2, 5), promised: 5, version: 8, zk: newZookeeper()})
 	s.zk.fault = func(what string) (bool, error) {
 		if what == setLayout {
-			return true, ErrUnknownOutcome
+			return true, door.ErrUnknownOutcome
 		}
 		return false, nil
 	}
@@ -448,13 +449,13 @@ func TestStopEndsWhatIsUnderWay(t *testing.T) {
 	stopped := 0
 	s.node.Stop(func() { stopped++ })
 	s.settle()
-	s.put("k", "late").want(t, Refused)
+	s.put("k", "late").want(t, door.Refused)
 	put.want(t)
 	for range 20 { // 2.5 s; the node may take 2
 		s.beatReply(2, BeatReplyItem{Epoch: 5, Promised: 5, Match: 4})
 		s.pass(suspect / 4)
 	}
-	put.want(t, Unknown)
+	put.want(t, door.Unknown)
 	if stopped != 1 || s.views != 0 || !s.zk.session.closed {
 		t.Errorf("done ran %d times, %d Views open, session closed %v", stopped, s.views, s.zk.session.closed)
 	}

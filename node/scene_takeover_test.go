@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"dkv/node/door"
 	"dkv/node/layout"
 )
 
@@ -16,11 +17,11 @@ func TestAQuietPrimaryGoesOnWhenAnswered(t *testing.T) {
 	s.pass(suspect)
 	put := s.put("k", "before")
 	s.pass(suspect / 2)
-	put.want(t, Unknown)
+	put.want(t, door.Unknown)
 	s.forget()
 	s.forward(3, 5, 1, putK)
 	s.pass(suspect)
-	if p := one[*ForwardReply](s, 3); p.Response.Outcome != Refused {
+	if p := one[*ForwardReply](s, 3); p.Response.Outcome != door.Refused {
 		t.Errorf("a quiet primary answered %+v", *p)
 	}
 	for _, l := range sent[*Beat](s) {
@@ -34,7 +35,7 @@ func TestAQuietPrimaryGoesOnWhenAnswered(t *testing.T) {
 	put = s.put("k", "after")
 	s.beatReply(2, BeatReplyItem{Epoch: 5, Promised: 5, Match: 4})
 	s.ack(2)
-	put.want(t, Done)
+	put.want(t, door.Done)
 	none[*Prepare](s)
 	if s.saw(EventResumed) != 1 || s.saw(EventReignEnded) != 0 {
 		t.Errorf("resumed %d times, %d reigns ended", s.saw(EventResumed), s.saw(EventReignEnded))

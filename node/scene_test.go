@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"dkv/node/door"
 	"dkv/node/layout"
 )
 
@@ -183,27 +184,27 @@ func (s *scene) from(member MemberNumber, m Message) {
 }
 
 // client is somebody who asked the node for something.
-type client struct{ answers []Response }
+type client struct{ answers []door.Response }
 
-func (s *scene) ask(r Request) *client {
+func (s *scene) ask(r door.Request) *client {
 	c := &client{}
-	s.node.OnRequest(r, func(answer Response) { c.answers = append(c.answers, answer) })
+	s.node.OnRequest(r, func(answer door.Response) { c.answers = append(c.answers, answer) })
 	s.settle()
 	return c
 }
 
 func (s *scene) put(key, value string) *client {
-	return s.ask(Request{Kind: RequestPut, Key: []byte(key), Value: []byte(value)})
+	return s.ask(door.Request{Kind: door.RequestPut, Key: []byte(key), Value: []byte(value)})
 }
 
 func (s *scene) get(key string) *client {
-	return s.ask(Request{Kind: RequestGet, Key: []byte(key)})
+	return s.ask(door.Request{Kind: door.RequestGet, Key: []byte(key)})
 }
 
 // want wants exactly these outcomes.
-func (c *client) want(t *testing.T, outcomes ...Outcome) {
+func (c *client) want(t *testing.T, outcomes ...door.Outcome) {
 	t.Helper()
-	var got []Outcome
+	var got []door.Outcome
 	for _, a := range c.answers {
 		got = append(got, a.Outcome)
 	}

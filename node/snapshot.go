@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"dkv/node/door"
 	"slices"
 	"time"
 )
@@ -20,7 +21,7 @@ type transfer struct {
 	to        MemberNumber
 	partition PartitionID
 	name      SnapshotName
-	view      View
+	view      door.View
 	usedAt    time.Duration
 	sent      bool // to the last chunk
 }

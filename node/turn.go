@@ -1,11 +1,14 @@
 package node
 
-import "slices"
+import (
+	"dkv/node/door"
+	"slices"
+)
 
 // turn gathers what the events of one turn want of the doors: one batch for
 // the store, what waits for it to be durable, and the messages to peers.
 type turn struct {
-	batch    Batch
+	batch    door.Batch
 	waiting  []waiter          // for what was written to be durable, in order
 	out      []outgoing        // in order
 	envelope Envelope          // of the message that is being sent
@@ -103,7 +106,7 @@ func (n *Node) commitTurn() bool {
 func (n *Node) commit() {
 	t := &n.turn
 	batch := t.batch
-	t.batch = Batch{Ops: make([]BatchOp, 0, min(len(batch.Ops), usualBatch))} // the next is often as long
+	t.batch = door.Batch{Ops: make([]door.BatchOp, 0, min(len(batch.Ops), usualBatch))} // the next is often as long
 	clear(t.overlay)
 	t.committed++
 	if len(t.waiting) == t.covered {
@@ -166,15 +169,15 @@ func (n *Node) flush() {
 }
 
 // peer is where a member can be reached, as far as the layout knows.
-func (n *Node) peer(m MemberNumber) (Peer, bool) {
+func (n *Node) peer(m MemberNumber) (door.Peer, bool) {
 	if n.layout == nil || m == n.self {
-		return Peer{}, false
+		return door.Peer{}, false
 	}
 	member, ok := n.layout.Member(m)
 	if !ok || member.State == "gone" {
-		return Peer{}, false
+		return door.Peer{}, false
 	}
-	return Peer{Number: m, Store: member.Store, Address: member.Peer}, true
+	return door.Peer{Number: m, Store: member.Store, Address: member.Peer}, true
 }
 
 // putKV and deleteKV write a key of a partition's state; readKV sees what they

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"dkv/node/door"
 	"dkv/node/layout"
 )
 
@@ -15,14 +16,14 @@ import (
 // work is a request at its primary: a client's of this node, or a forwarded
 // one. It ends exactly once.
 type work struct {
-	request  Request
+	request  door.Request
 	deadline time.Duration
-	reply    func(Response)
+	reply    func(door.Response)
 	proposed bool // stands in the log: no longer to be refused
 	ended    bool
 }
 
-func (w *work) finish(resp Response) {
+func (w *work) finish(resp door.Response) {
 	if !w.ended {
 		w.ended = true
 		w.reply(resp)
@@ -54,7 +55,7 @@ func (g *reign) take(w *work) {
 		w.refuse("the primary can't reach a quorum")
 	case g.phase != leading:
 		g.enqueue(w)
-	case !w.request.Kind.write():
+	case !w.request.Kind.Writes():
 		g.takeRead(w)
 	default:
 		g.propose(w)
@@ -81,7 +82,7 @@ func (g *reign) propose(w *work) {
 		Index: r.log.lastIndex() + 1, Epoch: g.epoch, Kind: EntryPut,
 		Key: w.request.Key, Value: w.request.Value, If: w.request.If,
 	}
-	if w.request.Kind == RequestDelete {
+	if w.request.Kind == door.RequestDelete {
 		e.Kind, e.Value = EntryDelete, nil
 	}
 	size := e.size()
@@ -329,7 +330,7 @@ func (g *reign) becomeActive() {
 }
 
 // finish answers the write whose entry was just applied.
-func (g *reign) finish(e *Entry, answer Response) {
+func (g *reign) finish(e *Entry, answer door.Response) {
 	if len(g.writes) == 0 || g.writes[0].index != e.Index || e.Epoch != g.epoch {
 		return
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"dkv/node/door"
 	"errors"
 	"maps"
 	"path"
@@ -58,10 +59,10 @@ func (z *zookeeper) register(id NodeID, live liveRecord, owner int64) {
 	z.znodes["/dkv/default/live/"+string(id)] = znode{data: encodeRecord(live), owner: owner}
 }
 
-func (z *zookeeper) open(events func(SessionEvent)) Session {
+func (z *zookeeper) open(events func(door.SessionEvent)) door.Session {
 	z.sessions++
 	z.session = &zkSession{z, z.sessions, events, false}
-	connected := func() (func(), error) { return func() { events(SessionEvent{Kind: EventConnected}) }, nil }
+	connected := func() (func(), error) { return func() { events(door.SessionEvent{Kind: door.EventConnected}) }, nil }
 	z.waiting = append(z.waiting, zkCall{"connect", connected, nil})
 	return z.session
 }
@@ -99,7 +100,7 @@ func (z *zookeeper) changed(path string) {
 	}
 	delete(z.watches, path)
 	events := z.session.events
-	tell := func() { events(SessionEvent{Kind: EventChanged, Path: path}) }
+	tell := func() { events(door.SessionEvent{Kind: door.EventChanged, Path: path}) }
 	z.waiting = append(z.waiting, zkCall{"event " + path, func() (func(), error) { return tell, nil }, nil})
 }
 
@@ -111,24 +112,26 @@ func (z *zookeeper) count(what string) int {
 type zkSession struct {
 	z      *zookeeper
 	id     int64
-	events func(SessionEvent)
+	events func(door.SessionEvent)
 	closed bool
 }
 
 func (s *zkSession) ID() int64 { return s.id }
 
-func (s *zkSession) Get(path string, watch bool, done func([]byte, Stat, error)) {
+func (s *zkSession) Get(path string, watch bool, done func([]byte, door.Stat, error)) {
 	do := func() (func(), error) {
 		if watch {
 			s.z.watches[path] = true
 		}
 		znode, ok := s.z.znodes[path]
 		if !ok {
-			return nil, ErrNoNode
+			return nil, door.ErrNoNode
 		}
-		return func() { done(bytes.Clone(znode.data), Stat{Version: znode.version, EphemeralOwner: znode.owner}, nil) }, nil
+		return func() {
+			done(bytes.Clone(znode.data), door.Stat{Version: znode.version, EphemeralOwner: znode.owner}, nil)
+		}, nil
 	}
-	s.z.waiting = append(s.z.waiting, zkCall{"get " + path, do, func(err error) { done(nil, Stat{}, err) }})
+	s.z.waiting = append(s.z.waiting, zkCall{"get " + path, do, func(err error) { done(nil, door.Stat{}, err) }})
 }
 
 func (s *zkSession) Children(parent string, watch bool, done func([]string, error)) {
@@ -147,7 +150,7 @@ func (s *zkSession) Children(parent string, watch bool, done func([]string, erro
 	s.z.waiting = append(s.z.waiting, zkCall{"children " + parent, do, func(err error) { done(nil, err) }})
 }
 
-func (s *zkSession) Multi(ops []Op, done func(error)) {
+func (s *zkSession) Multi(ops []door.Op, done func(error)) {
 	names := []string{"multi"}
 	for _, op := range ops {
 		names = append(names, []string{"", "create", "create", "set", "delete", "check"}[op.Kind]+" "+op.Path)
@@ -167,16 +170,16 @@ func (s *zkSession) Close(done func()) {
 }
 
 // multi makes all the changes, or none.
-func (z *zookeeper) multi(session int64, ops []Op) error {
+func (z *zookeeper) multi(session int64, ops []door.Op) error {
 	next := maps.Clone(z.znodes)
 	for i, op := range ops {
 		if err := change(next, session, op); err != nil {
-			return &OpError{i, err}
+			return &door.OpError{Op: i, Err: err}
 		}
 	}
 	z.znodes = next
 	for _, op := range ops {
-		if op.Kind != OpCheck {
+		if op.Kind != door.OpCheck {
 			z.changed(op.Path)
 			z.changed(path.Dir(op.Path))
 		}
@@ -184,28 +187,28 @@ func (z *zookeeper) multi(session int64, ops []Op) error {
 	return nil
 }
 
-func change(znodes map[string]znode, session int64, op Op) error {
+func change(znodes map[string]znode, session int64, op door.Op) error {
 	was, ok := znodes[op.Path]
-	switch create := op.Kind == OpCreate || op.Kind == OpCreateEphemeral; {
+	switch create := op.Kind == door.OpCreate || op.Kind == door.OpCreateEphemeral; {
 	case create && ok:
-		return ErrNodeExists
-	case create && op.Kind == OpCreateEphemeral:
+		return door.ErrNodeExists
+	case create && op.Kind == door.OpCreateEphemeral:
 		znodes[op.Path] = znode{data: op.Data, owner: session}
 		return nil
 	case create:
 		znodes[op.Path] = znode{data: op.Data}
 		return nil
 	case !ok:
-		return ErrNoNode
-	case op.Version != AnyVersion && op.Version != was.version:
-		return ErrBadVersion
+		return door.ErrNoNode
+	case op.Version != door.AnyVersion && op.Version != was.version:
+		return door.ErrBadVersion
 	}
 	switch op.Kind {
-	case OpSet:
+	case door.OpSet:
 		znodes[op.Path] = znode{op.Data, was.version + 1, was.owner}
-	case OpDelete:
+	case door.OpDelete:
 		delete(znodes, op.Path)
-	case OpCheck:
+	case door.OpCheck:
 	default:
 		return errors.New("no such operation")
 	}

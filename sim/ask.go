@@ -8,6 +8,7 @@ import (
 
 	"dkv/linearizability"
 	"dkv/node"
+	"dkv/node/door"
 )
 
 // scriptClient is the first of the clients that a schedule's steps ask through.
@@ -32,9 +33,9 @@ func (r *run) ask(host int, do Verb, p node.PartitionID) {
 		}
 	}
 	op := linearizability.Operation{Client: scriptClient + number - 1, Key: key, Kind: linearizability.Get}
-	request := node.Request{Kind: node.RequestGet, Key: []byte(key), Timeout: r.setup.Workload.Timeout}
+	request := door.Request{Kind: door.RequestGet, Key: []byte(key), Timeout: r.setup.Workload.Timeout}
 	if do != AskGet {
-		op.Kind, request.Kind = linearizability.Put, node.RequestPut
+		op.Kind, request.Kind = linearizability.Put, door.RequestPut
 		op.Value = "s" + strconv.Itoa(number)
 		if do == AskPutLarge {
 			op.Value += strings.Repeat(".", node.MaxValueBytes-len(op.Value))
@@ -42,7 +43,7 @@ func (r *run) ask(host int, do Verb, p node.PartitionID) {
 		request.Value = []byte(op.Value)
 	}
 	r.note("client %d asks %s: %s", number, HostName(host), askWords(do, op.Value, p))
-	l.submit(host, op, request, func(resp node.Response, outcome linearizability.Outcome) {
+	l.submit(host, op, request, func(resp door.Response, outcome linearizability.Outcome) {
 		r.note("client %d hears of %s: %s", number, askWords(do, op.Value, p), answerWords(do, resp, outcome))
 	})
 }
@@ -59,7 +60,7 @@ func askWords(do Verb, value string, p node.PartitionID) string {
 	return fmt.Sprintf("get of partition %d", p)
 }
 
-func answerWords(do Verb, resp node.Response, outcome linearizability.Outcome) string {
+func answerWords(do Verb, resp door.Response, outcome linearizability.Outcome) string {
 	switch {
 	case outcome != linearizability.OK && resp.Reason != "":
 		return outcome.String() + " (" + resp.Reason + ")"

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"dkv/linearizability"
-	"dkv/node"
+	"dkv/node/door"
 )
 
 // Call is one operation that a schedule lets a client ask, at its time. Its
@@ -125,7 +125,7 @@ func (l *workload) list(calls []Call) {
 	}
 	l.clients = nil
 	for i := range clients {
-		l.clients = append(l.clients, &client{work: l, id: i, versions: make([]node.Version, len(l.keys))})
+		l.clients = append(l.clients, &client{work: l, id: i, versions: make([]door.Version, len(l.keys))})
 	}
 	for i := range calls {
 		call := &calls[i]
@@ -140,16 +140,16 @@ func (l *workload) list(calls []Call) {
 // call asks what the schedule says.
 func (c *client) call(call *Call) {
 	op := linearizability.Operation{Client: c.id, Key: call.Key, Kind: call.Kind}
-	r := node.Request{Key: []byte(call.Key), Timeout: c.work.setup.Workload.Timeout}
+	r := door.Request{Key: []byte(call.Key), Timeout: c.work.setup.Workload.Timeout}
 	switch call.Kind {
 	case linearizability.Put:
-		r.Kind = node.RequestPut
+		r.Kind = door.RequestPut
 		op.Value = c.work.value(c.id)
 		r.Value = []byte(op.Value)
 	case linearizability.Delete:
-		r.Kind = node.RequestDelete
+		r.Kind = door.RequestDelete
 	default:
-		r.Kind = node.RequestGet
+		r.Kind = door.RequestGet
 	}
 	k, _ := slices.BinarySearch(c.work.keys, call.Key)
 	if call.IfAbsent {
@@ -158,7 +158,7 @@ func (c *client) call(call *Call) {
 	if version := c.versions[k]; call.IfMatch && version != 0 {
 		op.IfMatch, r.If.Match = linearizability.Version(version), version
 	}
-	c.work.submit(call.Host, op, r, func(resp node.Response, outcome linearizability.Outcome) {
+	c.work.submit(call.Host, op, r, func(resp door.Response, outcome linearizability.Outcome) {
 		if outcome == linearizability.OK && resp.Version != 0 {
 			c.versions[k] = resp.Version
 		}

@@ -1,10 +1,9 @@
 package sim
 
 import (
+	"dkv/node/door"
 	"fmt"
 	"time"
-
-	"dkv/node"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -16,12 +15,12 @@ import (
 // with one that is stopping, refuses the connection: done gets a response with
 // outcome Refused. A paused process answers when it runs again. The path loses
 // nothing and doubles nothing; the client's own patience is the caller's.
-func (w *World) Submit(host int, r node.Request, done func(resp node.Response, broken bool)) {
+func (w *World) Submit(host int, r door.Request, done func(resp door.Response, broken bool)) {
 	w.requests++
 	c := &call{world: w, host: w.hosts[host], number: w.requests, request: r, done: done}
 	h := c.host
 	if h.life == nil || h.state == Stopping {
-		c.finish(node.Response{Outcome: node.Refused, Reason: "connection refused"}, false)
+		c.finish(door.Response{Outcome: door.Refused, Reason: "connection refused"}, false)
 		return
 	}
 	c.life = h.life
@@ -35,8 +34,8 @@ type call struct {
 	host    *host
 	life    *life // it is connected to, nil once the path is over
 	number  uint64
-	request node.Request
-	done    func(node.Response, bool)
+	request door.Request
+	done    func(door.Response, bool)
 
 	answered       bool
 	previous, next *call // in the life's list
@@ -59,12 +58,12 @@ func (c *call) arrive() {
 
 // answer is the node's. A node that answers twice is broken, and so is one
 // that answers after its end.
-func (c *call) answer(resp node.Response) {
+func (c *call) answer(resp door.Response) {
 	if c.answered {
 		panic(fmt.Sprintf("sim: request %d at %s was answered twice", c.number, c.host.name))
 	}
 	c.answered = true
-	if resp.Outcome < node.Done || resp.Outcome > node.Unknown {
+	if resp.Outcome < door.Done || resp.Outcome > door.Unknown {
 		panic(fmt.Sprintf("sim: request %d at %s ended with outcome %d", c.number, c.host.name, resp.Outcome))
 	}
 	if c.life == nil {
@@ -82,14 +81,14 @@ func (c *call) answer(resp node.Response) {
 // on its way is lost.
 func (c *call) breakPath() {
 	c.life = nil
-	c.finish(node.Response{}, true)
+	c.finish(door.Response{}, true)
 }
 
-func (c *call) finish(resp node.Response, broken bool) {
+func (c *call) finish(resp door.Response, broken bool) {
 	c.world.scheduler.Schedule(c.latency("client.break"), c.host.index, KindClient, func() { c.deliver(resp, broken) })
 }
 
-func (c *call) deliver(resp node.Response, broken bool) {
+func (c *call) deliver(resp door.Response, broken bool) {
 	c.life = nil
 	w := c.world
 	w.trace.step(w.Now(), c.number, c.host.index, KindOutcome, responseHash(&resp, broken))
@@ -136,14 +135,14 @@ func (l *callList) breakAll() {
 	l.first, l.last = nil, nil
 }
 
-func requestHash(r *node.Request) uint64 {
+func requestHash(r *door.Request) uint64 {
 	h := mix(uint64(r.Kind)<<2 | flag(r.If.Absent)<<1 | flag(r.If.Present))
 	h = mix(h ^ uint64(r.If.Match))
 	h = mix(h ^ xxhash.Sum64(r.Key))
 	return mix(h ^ xxhash.Sum64(r.Value))
 }
 
-func responseHash(r *node.Response, broken bool) uint64 {
+func responseHash(r *door.Response, broken bool) uint64 {
 	h := mix(uint64(r.Outcome)<<4 | flag(r.Busy)<<3 | flag(r.Found)<<2 | flag(r.Failed)<<1 | flag(broken))
 	h = mix(h ^ uint64(r.Version))
 	h = mix(h ^ uint64(r.Index))
@@ -158,7 +157,7 @@ func flag(b bool) uint64 {
 	return 0
 }
 
-func responseWords(c *call, r *node.Response, broken bool) string {
+func responseWords(c *call, r *door.Response, broken bool) string {
 	if broken {
 		return fmt.Sprintf("request %d: the path broke", c.number)
 	}

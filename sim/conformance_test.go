@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/envtest"
 	"dkv/zksim"
 	"dkv/zksim/zktree"
@@ -24,8 +25,8 @@ func (p *puppet) OnMessage(m *node.Envelope) {
 	}
 }
 func (p *puppet) OnPeerLost(node.MemberNumber) {}
-func (p *puppet) OnRequest(_ node.Request, f func(_ node.Response)) {
-	f(node.Response{Outcome: node.Refused})
+func (p *puppet) OnRequest(_ door.Request, f func(_ door.Response)) {
+	f(door.Response{Outcome: door.Refused})
 }
 func (p *puppet) EndTurn()         {}
 func (p *puppet) Stop(done func()) { done() }
@@ -93,25 +94,25 @@ func (h *puppetWorld) start(n int) *puppet {
 // The world with one clock.
 type clockWorld struct{ *puppetWorld }
 
-func (h clockWorld) Clock() node.Clock { return h.puppets[0].env.Clock }
+func (h clockWorld) Clock() door.Clock { return h.puppets[0].env.Clock }
 
 // The world with one disk.
 type diskWorld struct{ *puppetWorld }
 
-func (h diskWorld) Open() node.Store { return h.start(0).env.Store }
+func (h diskWorld) Open() door.Store { return h.start(0).env.Store }
 func (h diskWorld) Crash()           { h.world.Crash(0) }
 func (h diskWorld) FailSyncs()       { h.world.FailSync(0) }
 
 // The world with a network.
 type netWorld struct{ *puppetWorld }
 
-func (h netWorld) Peer(n int) node.Peer {
-	return node.Peer{
+func (h netWorld) Peer(n int) door.Peer {
+	return door.Peer{
 		Number: node.MemberNumber(n + 1), Store: node.StoreID(fmt.Sprint("disk-", n)), Address: peerAddress(n),
 	}
 }
 
-func (h netWorld) Start(n int, receive func(*node.Envelope)) node.Network {
+func (h netWorld) Start(n int, receive func(*node.Envelope)) door.Network[*node.Envelope] {
 	p := h.start(n)
 	p.receive = receive
 	return p.env.Network
@@ -122,7 +123,7 @@ func (h netWorld) Stop(n int) { h.world.Crash(n) }
 // The world with ZooKeeper.
 type zkWorld struct{ *puppetWorld }
 
-func (h zkWorld) Coordinator(n int) node.Coordinator {
+func (h zkWorld) Coordinator(n int) door.Coordinator {
 	if h.world.State(n) == Down {
 		h.start(n)
 	}
@@ -148,7 +149,7 @@ func (h zkWorld) Root() string {
 	return root
 }
 
-func (h zkWorld) Expire(s node.Session) {
+func (h zkWorld) Expire(s door.Session) {
 	if !h.world.ZooKeeper().ExpireSession(s.ID()) {
 		h.t.Fatalf("session %d can't be ended", s.ID())
 	}

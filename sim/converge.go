@@ -11,6 +11,7 @@ import (
 	"dkv/linearizability"
 	"dkv/netsim"
 	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/layout"
 
 	"github.com/cespare/xxhash/v2"
@@ -148,7 +149,7 @@ func (r *run) stateDiffers(p node.PartitionID, a, b int) error {
 
 // stateDump sums up the keys and values of a partition on one disk.
 type stateDump struct {
-	applied node.Index
+	applied door.Index
 	epoch   node.Epoch
 	keys    int
 	hash    uint64
@@ -160,7 +161,7 @@ func (d stateDump) String() string {
 
 // dump reads a disk as package node lays it out (see its keys.go): the state
 // record names the valid generation, below which the keys stand.
-func dump(store node.Store, p node.PartitionID) (stateDump, error) {
+func dump(store door.Store, p node.PartitionID) (stateDump, error) {
 	prefix := binary.BigEndian.AppendUint32([]byte("p/"), uint32(p))
 	record, ok, err := store.Get(append(bytes.Clone(prefix), "/state"...))
 	switch {
@@ -172,7 +173,7 @@ func dump(store node.Store, p node.PartitionID) (stateDump, error) {
 		return stateDump{}, fmt.Errorf("a state record of %d bytes", len(record))
 	}
 	d := stateDump{
-		applied: node.Index(binary.BigEndian.Uint64(record[8:])),
+		applied: door.Index(binary.BigEndian.Uint64(record[8:])),
 		epoch:   node.Epoch(binary.BigEndian.Uint64(record[16:])),
 	}
 	from := append(append(bytes.Clone(prefix), "/gen/"...), record[:8]...)
@@ -253,8 +254,8 @@ func (r *run) readPhase() {
 func (r *run) finalRead(i int, key string, done func(), failed func(why string)) {
 	host := r.soundHost("run final read", i)
 	op := linearizability.Operation{Client: finalClient + i, Key: key, Kind: linearizability.Get}
-	request := node.Request{Kind: node.RequestGet, Key: []byte(key), Timeout: r.patientTimeout()}
-	r.load.submit(host, op, request, func(resp node.Response, outcome linearizability.Outcome) {
+	request := door.Request{Kind: door.RequestGet, Key: []byte(key), Timeout: r.patientTimeout()}
+	r.load.submit(host, op, request, func(resp door.Response, outcome linearizability.Outcome) {
 		if outcome == linearizability.OK {
 			done()
 			return

@@ -9,6 +9,7 @@ import (
 	"dkv/linearizability"
 	"dkv/netsim"
 	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/layout"
 )
 
@@ -234,13 +235,13 @@ func (r *run) breakHost(h int, what Outside, core []int) {
 // probe asks: first a put, then a get, each until it is done.
 func (r *run) probe(b *probe) {
 	op := linearizability.Operation{Client: probeClient + b.host, Key: b.key, Kind: linearizability.Get}
-	request := node.Request{Kind: node.RequestGet, Key: []byte(b.key), Timeout: r.patientTimeout()}
+	request := door.Request{Kind: door.RequestGet, Key: []byte(b.key), Timeout: r.patientTimeout()}
 	if !b.wrote {
-		op.Kind, request.Kind = linearizability.Put, node.RequestPut
+		op.Kind, request.Kind = linearizability.Put, door.RequestPut
 		op.Value = "probe-" + strconv.FormatUint(r.load.calls, 10)
 		request.Value = []byte(op.Value)
 	}
-	r.load.submit(b.host, op, request, func(resp node.Response, outcome linearizability.Outcome) {
+	r.load.submit(b.host, op, request, func(resp door.Response, outcome linearizability.Outcome) {
 		switch {
 		case outcome != linearizability.OK:
 			b.last = "the last answer was " + outcome.String() + " (" + resp.Reason + ")"

@@ -1,11 +1,10 @@
 package sim
 
 import (
+	"dkv/node/door"
 	"errors"
 	"slices"
 	"time"
-
-	"dkv/node"
 )
 
 // DiskProfile shapes the disks. The zero value of a field means its default.
@@ -73,7 +72,7 @@ type disk struct {
 
 // pending is one commit that is not durable.
 type pending struct {
-	batch *node.Batch
+	batch *door.Batch
 	done  func(error) // nil: no sync was asked for
 	dead  bool        // it came after an error: no crash leaves it
 }
@@ -111,7 +110,7 @@ func (d *disk) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 }
 
 // View is a picture of the store as it is now.
-func (d *disk) View() (node.View, error) {
+func (d *disk) View() (door.View, error) {
 	if err := d.usable(); err != nil {
 		return nil, err
 	}
@@ -157,7 +156,7 @@ func (d *disk) fail(err error) error {
 // Commit applies the batch; done runs when it is durable. After an error
 // everything goes on as before, so that a process that does not listen finds
 // out late; but no done tells of success, and no crash leaves anything of it.
-func (d *disk) Commit(b *node.Batch, done func(error)) {
+func (d *disk) Commit(b *door.Batch, done func(error)) {
 	if d.failed == nil && d.usable() == nil && d.full && !b.Empty() {
 		_ = d.strike(faultFull, errFull)
 	}
@@ -308,7 +307,7 @@ func (d *disk) faulted() bool { return d.hasFault || d.ruined }
 // view is a picture of a disk.
 type view struct {
 	disk  *disk
-	below node.View // nil once closed
+	below door.View // nil once closed
 }
 
 func (v *view) Get(key []byte) ([]byte, bool, error) {
@@ -327,7 +326,7 @@ func (v *view) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 	return v.disk.scan(below.Scan, from, to, fn)
 }
 
-func (v *view) open() node.View {
+func (v *view) open() door.View {
 	if v.below == nil {
 		panic("sim: a view was used after its Close")
 	}

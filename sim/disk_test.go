@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"dkv/node/door"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,13 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"dkv/node"
-
 	"pgregory.net/rapid"
 )
 
-func put(pairs ...string) *node.Batch {
-	b := new(node.Batch)
+func put(pairs ...string) *door.Batch {
+	b := new(door.Batch)
 	for i := 0; i < len(pairs); i += 2 {
 		b.Put([]byte(pairs[i]), []byte(pairs[i+1]))
 	}
@@ -112,7 +111,7 @@ func TestDiskTellsInOrderAndAlsoOfEmptyBatches(t *testing.T) {
 	for i := range 20 {
 		b := put("k", fmt.Sprint(i))
 		if i%3 == 0 {
-			b = new(node.Batch)
+			b = new(door.Batch)
 		}
 		if i%5 == 4 {
 			d.Commit(b, nil)
@@ -214,7 +213,7 @@ func TestDiskFaults(t *testing.T) {
 	d := newDisk(s, NewRandom(1), DiskProfile{Sync: Range{time.Millisecond, time.Millisecond}}, 0)
 	var counted []fault
 	d.count = func(f fault) { counted = append(counted, f) }
-	sync := func(b *node.Batch) (at time.Duration, err error) {
+	sync := func(b *door.Batch) (at time.Duration, err error) {
 		began := s.Now()
 		d.Commit(b, func(e error) { at, err = s.Now()-began, e })
 		for s.Step() {
@@ -255,12 +254,12 @@ func TestDiskFaults(t *testing.T) {
 }
 
 // sickDisk is a disk with one key and one entry of a log, and what it counts.
-func sickDisk() (d *disk, sync func(*node.Batch) error, counted *[]fault) {
+func sickDisk() (d *disk, sync func(*door.Batch) error, counted *[]fault) {
 	s := NewScheduler(nil)
 	d = newDisk(s, NewRandom(1), DiskProfile{}, 0)
 	counted = new([]fault)
 	d.count = func(f fault) { *counted = append(*counted, f) }
-	return d, func(b *node.Batch) (err error) {
+	return d, func(b *door.Batch) (err error) {
 		d.Commit(b, func(e error) { err = e })
 		for s.Step() {
 		}
@@ -269,7 +268,7 @@ func sickDisk() (d *disk, sync func(*node.Batch) error, counted *[]fault) {
 }
 
 // readAll reads by all ways there are.
-func readAll(d *disk, v node.View, key string) []error {
+func readAll(d *disk, v door.View, key string) []error {
 	_, _, get := d.Get([]byte(key))
 	_, _, viewGet := v.Get([]byte(key))
 	all := func(_, _ []byte) bool { return true }
@@ -328,7 +327,7 @@ func TestDiskFullCanBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.full = true
-	if err := sync(new(node.Batch)); err != nil {
+	if err := sync(new(door.Batch)); err != nil {
 		t.Errorf("a barrier: %v", err)
 	}
 	if got := storeContents(t, d); !slices.Equal(got, []string{"a=1"}) || len(*counted) != 0 {
@@ -389,7 +388,7 @@ func TestDiskCountsALostSuffixOnlyIfSomethingIsLost(t *testing.T) {
 			t.Errorf("seed %d: the batch survived: %t; counted %d", seed, there, counted)
 		}
 		lost += counted
-		d.Commit(new(node.Batch), nil)
+		d.Commit(new(door.Batch), nil)
 		counted = 0
 		d.crash()
 		if counted != 0 {
@@ -442,7 +441,7 @@ func BenchmarkDiskCommit(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {
-		batch := &node.Batch{Ops: make([]node.BatchOp, 0, 4)}
+		batch := &door.Batch{Ops: make([]door.BatchOp, 0, 4)}
 		batch.Put(fmt.Appendf(nil, "p/0001/log/%016x", i), value)
 		batch.Put(fmt.Appendf(nil, "p/0001/00000001/kv/%04d", i*7919%1000), value)
 		batch.Put([]byte("p/0001/state"), value)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/layout"
 )
 
@@ -190,13 +191,13 @@ func (d *dumper) node(n *node.Inspection) {
 	}
 }
 
-func requestWord(k node.RequestKind) string {
+func requestWord(k door.RequestKind) string {
 	switch k {
-	case node.RequestGet:
+	case door.RequestGet:
 		return "get"
-	case node.RequestPut:
+	case door.RequestPut:
 		return "put"
-	case node.RequestDelete:
+	case door.RequestDelete:
 		return "delete"
 	}
 	return fmt.Sprintf("kind %d", k)

@@ -8,6 +8,7 @@ import (
 
 	"dkv/linearizability"
 	"dkv/node"
+	"dkv/node/door"
 )
 
 // Processes of other kinds than nodes, each with its own vice: the harness is
@@ -16,15 +17,15 @@ import (
 // quack is a store without a protocol: it answers at once from a map.
 type quack struct {
 	values map[string]quackValue
-	index  *node.Index
-	answer func(node.Response) node.Response
-	heard  func(node.Request) // nil: nobody wants to know
+	index  *door.Index
+	answer func(door.Response) door.Response
+	heard  func(door.Request) // nil: nobody wants to know
 	panics bool
 	mute   bool
 }
 
 type quackValue struct {
-	version node.Version
+	version door.Version
 	value   []byte
 }
 
@@ -34,11 +35,11 @@ func (p *quack) OnPeerLost(node.MemberNumber) {}
 func (p *quack) EndTurn()                     {}
 func (p *quack) Stop(done func())             { done() }
 
-func (p *quack) OnRequest(r node.Request, done func(node.Response)) {
+func (p *quack) OnRequest(r door.Request, done func(door.Response)) {
 	if p.heard != nil {
 		p.heard(r)
 	}
-	if p.panics && r.Kind == node.RequestDelete {
+	if p.panics && r.Kind == door.RequestDelete {
 		panic("a bug")
 	}
 	if p.mute {
@@ -46,14 +47,14 @@ func (p *quack) OnRequest(r node.Request, done func(node.Response)) {
 	}
 	*p.index++
 	met, found := p.values[string(r.Key)]
-	resp := node.Response{Outcome: node.Done, Found: found, Version: met.version, Value: met.value, Index: *p.index}
+	resp := door.Response{Outcome: door.Done, Found: found, Version: met.version, Value: met.value, Index: *p.index}
 	switch {
 	case r.If.Absent && found, r.If.Match != 0 && met.version != r.If.Match:
 		resp.Failed = true
-	case r.Kind == node.RequestPut:
+	case r.Kind == door.RequestPut:
 		p.values[string(r.Key)] = quackValue{*p.index, r.Value}
-		resp = node.Response{Outcome: node.Done, Found: true, Version: *p.index, Index: *p.index}
-	case r.Kind == node.RequestDelete:
+		resp = door.Response{Outcome: door.Done, Found: true, Version: *p.index, Index: *p.index}
+	case r.Kind == door.RequestDelete:
 		delete(p.values, string(r.Key))
 	}
 	done(p.answer(resp))
@@ -83,9 +84,9 @@ func runQuacksWith(t *testing.T, o RunOptions, private bool, with func(p *quack,
 	if err != nil {
 		t.Fatal(err)
 	}
-	shared, index, starts := make(map[string]quackValue), node.Index(0), 0
+	shared, index, starts := make(map[string]quackValue), door.Index(0), 0
 	r, err := runProcesses(s, o, func(int, node.Config, node.Env) (Process, error) {
-		p := &quack{values: shared, index: &index, answer: func(r node.Response) node.Response { return r }}
+		p := &quack{values: shared, index: &index, answer: func(r door.Response) door.Response { return r }}
 		if private {
 			p.values = make(map[string]quackValue)
 		}
@@ -135,9 +136,9 @@ func TestHarnessSeesAcknowledgedWritesLost(t *testing.T) {
 func TestHarnessSeesRefusedWritesTakeEffect(t *testing.T) {
 	n := 0
 	r := runQuacks(t, false, func(p *quack, _ int) {
-		p.answer = func(r node.Response) node.Response {
+		p.answer = func(r door.Response) door.Response {
 			if n++; n%7 == 0 {
-				return node.Response{Outcome: node.Refused}
+				return door.Response{Outcome: door.Refused}
 			}
 			return r
 		}
@@ -146,10 +147,10 @@ func TestHarnessSeesRefusedWritesTakeEffect(t *testing.T) {
 }
 
 func TestHarnessSeesReadsOfThePast(t *testing.T) {
-	var stale node.Response
+	var stale door.Response
 	n := 0
 	r := runQuacks(t, false, func(p *quack, _ int) {
-		p.answer = func(r node.Response) node.Response {
+		p.answer = func(r door.Response) door.Response {
 			if n++; n >= 60 && stale.Version == 0 && len(r.Value) > 0 {
 				stale = r
 			}
@@ -195,27 +196,27 @@ func TestUnknownWritesSeenLaterAreCounted(t *testing.T) {
 
 // viceDoor stands between a node and ZooKeeper, with a vice of its own.
 type viceDoor struct {
-	node.Coordinator
+	door.Coordinator
 	hides     bool // tells no session's end
 	unchecked bool // makes changes without the conditions that come with them
 }
 
-func (d viceDoor) Open(events func(node.SessionEvent)) node.Session {
-	return viceSession{d.Coordinator.Open(func(ev node.SessionEvent) {
-		if ev.Kind != node.EventExpired || !d.hides {
+func (d viceDoor) Open(events func(door.SessionEvent)) door.Session {
+	return viceSession{d.Coordinator.Open(func(ev door.SessionEvent) {
+		if ev.Kind != door.EventExpired || !d.hides {
 			events(ev)
 		}
 	}), d.unchecked}
 }
 
 type viceSession struct {
-	node.Session
+	door.Session
 	unchecked bool
 }
 
-func (s viceSession) Multi(ops []node.Op, done func(error)) {
+func (s viceSession) Multi(ops []door.Op, done func(error)) {
 	if s.unchecked {
-		ops = slices.DeleteFunc(slices.Clone(ops), func(op node.Op) bool { return op.Kind == node.OpCheck })
+		ops = slices.DeleteFunc(slices.Clone(ops), func(op door.Op) bool { return op.Kind == door.OpCheck })
 	}
 	s.Session.Multi(ops, done)
 }

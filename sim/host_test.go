@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"dkv/netsim"
-	"dkv/node"
+	"dkv/node/door"
 )
 
 // storm is a run of toys through everything that can befall a host.
@@ -50,8 +50,8 @@ func storm(t testing.TB, seed uint64, out *bytes.Buffer) *World {
 				w.Stop(host)
 			}
 			for i := range 4 {
-				put := node.Request{Kind: node.RequestPut, Key: []byte{byte(i)}, Value: []byte{byte(n)}}
-				w.Submit(i, put, func(node.Response, bool) {})
+				put := door.Request{Kind: door.RequestPut, Key: []byte{byte(i)}, Value: []byte{byte(n)}}
+				w.Submit(i, put, func(door.Response, bool) {})
 			}
 		})
 	}
@@ -127,8 +127,8 @@ func TestCrashSilencesAProcess(t *testing.T) {
 	}
 	broken := 0
 	for range 5 {
-		put := node.Request{Kind: node.RequestPut, Key: []byte("k"), Value: []byte("v")}
-		w.Submit(0, put, func(_ node.Response, b bool) {
+		put := door.Request{Kind: door.RequestPut, Key: []byte("k"), Value: []byte("v")}
+		w.Submit(0, put, func(_ door.Response, b bool) {
 			if !b {
 				t.Error("an answer came from a dead process")
 			}
@@ -147,8 +147,8 @@ func TestCrashSilencesAProcess(t *testing.T) {
 	if dead.messages != messages || len(dead.timers) != ticks {
 		t.Error("the dead process went on")
 	}
-	w.Submit(0, node.Request{Kind: node.RequestGet, Key: []byte("k")}, func(r node.Response, b bool) {
-		if b || r.Outcome != node.Refused {
+	w.Submit(0, door.Request{Kind: door.RequestGet, Key: []byte("k")}, func(r door.Response, b bool) {
+		if b || r.Outcome != door.Refused {
 			t.Errorf("a host without a process answered %v, broken %t", r, b)
 		}
 		broken++
@@ -194,7 +194,7 @@ func TestPausedProcessGetsAllAtOnceLater(t *testing.T) {
 		t.Fatal("pause")
 	}
 	answered := time.Duration(0)
-	w.Submit(0, node.Request{Kind: node.RequestGet}, func(_ node.Response, b bool) {
+	w.Submit(0, door.Request{Kind: door.RequestGet}, func(_ door.Response, b bool) {
 		if b {
 			t.Error("the path broke")
 		}
@@ -225,7 +225,7 @@ func TestPausedProcessGetsAllAtOnceLater(t *testing.T) {
 		t.Error("the pause did not count")
 	}
 	w.RunUntil(8 * time.Second)
-	if !slices.Contains(p.session0, node.EventExpired) || !w.ZooKeeper().SessionAlive(p.session.ID()) {
+	if !slices.Contains(p.session0, door.EventExpired) || !w.ZooKeeper().SessionAlive(p.session.ID()) {
 		t.Errorf("session events %v", p.session0)
 	}
 }
@@ -259,20 +259,20 @@ func TestClientsPath(t *testing.T) {
 	startAll(w)
 	w.RunUntil(time.Second)
 	var got []string
-	submit := func(r node.Request) {
-		w.Submit(1, r, func(resp node.Response, broken bool) {
+	submit := func(r door.Request) {
+		w.Submit(1, r, func(resp door.Response, broken bool) {
 			got = append(got, fmt.Sprint(resp.Outcome, string(resp.Value), broken))
 			if d := w.Now() - time.Second; d < 2*time.Millisecond {
 				t.Errorf("answered after %v", d)
 			}
 		})
 	}
-	submit(node.Request{Kind: node.RequestPut, Key: []byte("k"), Value: []byte("v")})
+	submit(door.Request{Kind: door.RequestPut, Key: []byte("k"), Value: []byte("v")})
 	if len(got) != 0 {
 		t.Error("done ran inside Submit")
 	}
 	w.RunUntil(2 * time.Second)
-	submit(node.Request{Kind: node.RequestGet, Key: []byte("k")})
+	submit(door.Request{Kind: door.RequestGet, Key: []byte("k")})
 	w.RunUntil(3 * time.Second)
 	if want := []string{"donefalse", "donevfalse"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -328,7 +328,7 @@ func TestFailedProcessEnds(t *testing.T) {
 	w.RunUntil(time.Second)
 	w.FailSync(1)
 	outcomes := 0
-	w.Submit(1, node.Request{Kind: node.RequestPut, Key: []byte("k"), Value: []byte("v")}, func(_ node.Response, broken bool) {
+	w.Submit(1, door.Request{Kind: door.RequestPut, Key: []byte("k"), Value: []byte("v")}, func(_ door.Response, broken bool) {
 		if !broken {
 			t.Error("a put was answered without being durable")
 		}
@@ -394,7 +394,7 @@ func TestSlowHostAndSlowDisk(t *testing.T) {
 	ticks = len(toys[0].timers)
 	w.SlowDisk(0, Range{time.Second, time.Second})
 	w.StallDisk(0, 5*time.Second)
-	w.Submit(0, node.Request{Kind: node.RequestPut, Key: []byte("k")}, func(node.Response, bool) {
+	w.Submit(0, door.Request{Kind: door.RequestPut, Key: []byte("k")}, func(door.Response, bool) {
 		if d := w.Now() - 3*time.Second; d < 5*time.Second {
 			t.Errorf("answered after %v", d)
 		}

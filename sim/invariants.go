@@ -2,6 +2,7 @@ package sim
 
 import (
 	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/layout"
 )
 
@@ -56,8 +57,8 @@ type hostFacts struct {
 type replicaFacts struct {
 	promised node.Epoch   // in memory, since the process began
 	kept     node.Epoch   // durable, whatever process wrote it
-	applied  node.Index   // last applied since the process began; 0: nothing yet
-	reached  node.Index   // greatest ever applied
+	applied  door.Index   // last applied since the process began; 0: nothing yet
+	reached  door.Index   // greatest ever applied
 	log      []node.Epoch // by index: epoch of the entry; 0: not known
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/layout"
 )
 
@@ -72,7 +73,7 @@ func (c *invariants) expect(t *testing.T, want string) {
 	}
 }
 
-func event(kind node.EventKind, e node.Epoch, i node.Index, hash uint64) node.Event {
+func event(kind node.EventKind, e node.Epoch, i door.Index, hash uint64) node.Event {
 	return node.Event{Kind: kind, Epoch: e, Index: i, Hash: hash}
 }
 

@@ -1,11 +1,10 @@
 package sim
 
 import (
+	"dkv/node/door"
 	"fmt"
 	"slices"
 	"strings"
-
-	"dkv/node"
 )
 
 // Store says what holds the contents of the simulated disks.
@@ -50,10 +49,10 @@ type medium interface {
 	get(key []byte) (value []byte, ok bool, err error)
 	scan(from, to []byte, fn func(key, value []byte) bool) error
 	// view is a picture of this instant.
-	view() (node.View, error)
+	view() (door.View, error)
 	// apply makes a batch seen. synced says that somebody waits for it to be
 	// durable.
-	apply(b *node.Batch, synced bool) error
+	apply(b *door.Batch, synced bool) error
 	// harden makes the first of the batches that were applied durable; the rest
 	// is not.
 	harden(first, rest []pending) error
@@ -85,7 +84,7 @@ func newMedium(store Store, d *disk) medium {
 type treeMedium struct {
 	now      tree          // what is seen
 	durable  tree          // what every crash leaves, once
-	hardened []*node.Batch // these are applied to it
+	hardened []*door.Batch // these are applied to it
 	bytes    int           // of their values
 }
 
@@ -114,9 +113,9 @@ func (m *treeMedium) scan(from, to []byte, fn func(key, value []byte) bool) erro
 	return nil
 }
 
-func (m *treeMedium) view() (node.View, error) { return picture{m.now.picture()}, nil }
+func (m *treeMedium) view() (door.View, error) { return picture{m.now.picture()}, nil }
 
-func (m *treeMedium) apply(b *node.Batch, _ bool) error {
+func (m *treeMedium) apply(b *door.Batch, _ bool) error {
 	m.now.apply(b)
 	return nil
 }
@@ -177,14 +176,14 @@ func anyWrites(list []pending) bool {
 }
 
 // apply makes the changes of a batch.
-func (t *tree) apply(b *node.Batch) {
+func (t *tree) apply(b *door.Batch) {
 	for i := range b.Ops {
 		switch op := &b.Ops[i]; op.Kind {
-		case node.BatchPut:
+		case door.BatchPut:
 			t.put(op.Key, op.Value)
-		case node.BatchDelete:
+		case door.BatchDelete:
 			t.delete(op.Key)
-		case node.BatchDeleteRange:
+		case door.BatchDeleteRange:
 			t.deleteRange(op.Key, op.To)
 		default:
 			panic(fmt.Sprintf("sim: a batch with an operation of kind %d", op.Kind))

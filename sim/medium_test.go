@@ -1,11 +1,10 @@
 package sim
 
 import (
+	"dkv/node/door"
 	"fmt"
 	"slices"
 	"testing"
-
-	"dkv/node"
 )
 
 // The model applies what was hardened late, or not at all. A crash must leave
@@ -16,7 +15,7 @@ func TestAModelStoreKeepsWhatWasHardened(t *testing.T) {
 	m, plain := newTreeMedium(), newTree()
 	var waiting []pending
 	for i := range uint64(20_000) {
-		b := &node.Batch{}
+		b := &door.Batch{}
 		key := fmt.Appendf(nil, "%03d", random.Below(300, "key", 0, i))
 		switch random.Below(8, "kind", 0, i) {
 		case 0:

@@ -7,6 +7,7 @@ import (
 
 	"dkv/netsim"
 	"dkv/node"
+	"dkv/node/door"
 )
 
 const peerPort = ":8002"
@@ -53,7 +54,7 @@ const reconnect = 200 * time.Millisecond
 // through the codec.
 type netDoor struct{ life *life }
 
-func (n netDoor) Send(to node.Peer, m *node.Envelope) {
+func (n netDoor) Send(to door.Peer, m *node.Envelope) {
 	l := n.life
 	if l.ended {
 		return

@@ -9,6 +9,7 @@ import (
 
 	"dkv/netsim"
 	"dkv/node"
+	"dkv/node/door"
 )
 
 // doorman is a process that introduces itself and judges others.
@@ -49,7 +50,7 @@ func doormen(t *testing.T, mode netsim.Mode) (w *World, a, b *doorman, received 
 
 func (d *doorman) send(to int, store node.StoreID, number uint64) {
 	d.env.Network.Send(
-		node.Peer{Number: node.MemberNumber(to + 1), Store: store, Address: peerAddress(to)},
+		door.Peer{Number: node.MemberNumber(to + 1), Store: store, Address: peerAddress(to)},
 		&node.Envelope{From: node.MemberNumber(d.host + 1), FromStore: "disk", ToStore: store,
 			Body: &node.Beat{Kind: node.BeatHeart, Counter: node.Counter{Sent: number}}},
 	)
@@ -133,7 +134,7 @@ func TestDamagedFramesReachNobody(t *testing.T) {
 func TestUnknownAddressesAreNoOnes(t *testing.T) {
 	w, a, _, received := doormen(t, netsim.Stream)
 	for _, address := range []string{"", "n2", "n9:8002", "n0:8002", "x:8002", "n2:8003"} {
-		a.env.Network.Send(node.Peer{Address: address}, &node.Envelope{Body: &node.LayoutRequest{}})
+		a.env.Network.Send(door.Peer{Address: address}, &node.Envelope{Body: &node.LayoutRequest{}})
 	}
 	w.RunUntil(w.Now() + time.Second)
 	if len(*received) != 0 {

@@ -158,7 +158,7 @@ func TestOrderKeepsALinksOrder(t *testing.T) {
 	for seed := range uint64(20) {
 		s := NewScheduler(nil)
 		s.order = newOrdering(Order{Mode: PCT, Depth: 5, Span: 40, Window: 50 * time.Millisecond}, NewRandom(seed), func() {})
-		d := networkDoor{door{s, KindNetwork}}
+		d := networkDoor{schedulerPart{s, KindNetwork}}
 		var got []ran
 		for i := range 40 { // to one host, from two
 			from, due := i%2, time.Duration(i)*time.Millisecond
@@ -191,7 +191,7 @@ func TestOrderKeepsAConnectionsOrder(t *testing.T) {
 	s := NewScheduler(nil)
 	overtaken := 0
 	s.order = newOrdering(Order{Mode: PCT, Depth: 5, Span: 40, Window: 50 * time.Millisecond}, NewRandom(4), func() { overtaken++ })
-	n, err := netsim.New(networkDoor{door{s, KindNetwork}}, NewRandom(4), netsim.Config{})
+	n, err := netsim.New(networkDoor{schedulerPart{s, KindNetwork}}, NewRandom(4), netsim.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestOrderKeepsADialBeforeItsFrames(t *testing.T) {
 		s := NewScheduler(nil)
 		s.order = newOrdering(Order{Mode: PCT, Depth: 3, Span: 5, Window: 50 * time.Millisecond}, NewRandom(seed), func() {})
 		lost := 0
-		n, err := netsim.New(networkDoor{door{s, KindNetwork}}, NewRandom(seed), netsim.Config{
+		n, err := netsim.New(networkDoor{schedulerPart{s, KindNetwork}}, NewRandom(seed), netsim.Config{
 			Dropped: func(_, _ netsim.HostID, _ []byte, _ netsim.Cause) { lost++ },
 		})
 		if err != nil {

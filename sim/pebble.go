@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"slices"
 
-	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/pebblestore"
 )
 
@@ -37,7 +37,7 @@ func (m *pebbleMedium) scan(from, to []byte, fn func(key, value []byte) bool) er
 	return m.above.picture().scan(store, from, to, fn)
 }
 
-func (m *pebbleMedium) view() (node.View, error) {
+func (m *pebbleMedium) view() (door.View, error) {
 	store, err := m.disk.Store()
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (m *pebbleMedium) view() (node.View, error) {
 	return pebbleView{below, m.above.picture()}, nil
 }
 
-func (m *pebbleMedium) apply(b *node.Batch, _ bool) error {
+func (m *pebbleMedium) apply(b *door.Batch, _ bool) error {
 	m.above.apply(b)
 	return nil
 }
@@ -102,7 +102,7 @@ func (m *pebbleMedium) close()                  { _ = m.disk.Close() }
 
 // pebbleView is a snapshot of Pebble below what was not durable then.
 type pebbleView struct {
-	below node.View
+	below door.View
 	above deltaPicture
 }
 
@@ -126,13 +126,13 @@ type stretch struct{ from, to []byte }
 
 func newDelta() delta { return delta{puts: newTree()} }
 
-func (d *delta) apply(b *node.Batch) {
+func (d *delta) apply(b *door.Batch) {
 	d.puts.apply(b)
 	for i := range b.Ops {
 		switch op := &b.Ops[i]; op.Kind {
-		case node.BatchDelete:
+		case door.BatchDelete:
 			d.cut(stretch{op.Key, append(bytes.Clone(op.Key), 0)})
-		case node.BatchDeleteRange:
+		case door.BatchDeleteRange:
 			if bytes.Compare(op.Key, op.To) < 0 {
 				d.cut(stretch{op.Key, op.To})
 			}

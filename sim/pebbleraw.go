@@ -1,7 +1,7 @@
 package sim
 
 import (
-	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/pebblestore"
 )
 
@@ -38,7 +38,7 @@ func (m *rawMedium) scan(from, to []byte, fn func(key, value []byte) bool) error
 	return store.Scan(from, to, fn)
 }
 
-func (m *rawMedium) view() (node.View, error) {
+func (m *rawMedium) view() (door.View, error) {
 	store, err := m.disk.Store()
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (m *rawMedium) view() (node.View, error) {
 	return store.View()
 }
 
-func (m *rawMedium) apply(b *node.Batch, synced bool) error { return m.disk.Commit(b, synced) }
+func (m *rawMedium) apply(b *door.Batch, synced bool) error { return m.disk.Commit(b, synced) }
 
 // harden waits for the rest, too: Pebble syncs all that it has.
 func (m *rawMedium) harden(_, _ []pending) error { return m.disk.Sync() }

@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/node/door"
 )
 
 // gossip is a process with a clock that beats to its peers, in an order that
 // one of two vices may decide.
 type gossip struct {
 	env    node.Env
-	peers  map[node.MemberNumber]node.Peer
+	peers  map[node.MemberNumber]door.Peer
 	beats  uint64
 	due    bool
 	ranges bool    // over the map of its peers
@@ -28,8 +29,8 @@ func (p *gossip) Start()                       { p.tick() }
 func (p *gossip) OnMessage(*node.Envelope)     {}
 func (p *gossip) OnPeerLost(node.MemberNumber) {}
 func (p *gossip) Stop(done func())             { done() }
-func (p *gossip) OnRequest(_ node.Request, done func(node.Response)) {
-	done(node.Response{Outcome: node.Refused})
+func (p *gossip) OnRequest(_ door.Request, done func(door.Response)) {
+	done(door.Response{Outcome: door.Refused})
 }
 
 func (p *gossip) tick() {
@@ -48,7 +49,7 @@ func (p *gossip) EndTurn() {
 		return
 	}
 	p.due = false
-	send := func(to node.Peer) {
+	send := func(to door.Peer) {
 		p.env.Network.Send(to, &node.Envelope{
 			From: 1, FromStore: "s", ToStore: "s",
 			Body: &node.Beat{Kind: node.BeatHeart, Counter: node.Counter{Boot: 1, Sent: p.beats}},
@@ -73,11 +74,11 @@ func gossipRun(vice gossip) func(steps io.Writer) (uint64, error) {
 	return func(steps io.Writer) (uint64, error) {
 		w, err := New(Config{Seed: 7, Steps: steps, NewProcess: func(host int, _ node.Config, env node.Env) (Process, error) {
 			p := vice
-			p.env, p.peers = env, map[node.MemberNumber]node.Peer{}
+			p.env, p.peers = env, map[node.MemberNumber]door.Peer{}
 			for i := range 3 {
 				if i != host {
 					m := node.MemberNumber(i + 1)
-					p.peers[m] = node.Peer{Number: m, Store: "s", Address: peerAddress(i)}
+					p.peers[m] = door.Peer{Number: m, Store: "s", Address: peerAddress(i)}
 				}
 			}
 			return &p, nil

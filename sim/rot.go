@@ -2,9 +2,8 @@ package sim
 
 import (
 	"bytes"
+	"dkv/node/door"
 	"fmt"
-
-	"dkv/node"
 )
 
 // rot is damage at one key of a disk, until it is repaired or written over.
@@ -17,10 +16,10 @@ type rot struct {
 }
 
 // isWritten says whether a batch writes over the damage.
-func (r *rot) isWritten(b *node.Batch) bool {
+func (r *rot) isWritten(b *door.Batch) bool {
 	for i := range b.Ops {
 		op := &b.Ops[i]
-		if op.Kind == node.BatchDeleteRange {
+		if op.Kind == door.BatchDeleteRange {
 			if bytes.Compare(op.Key, r.key) <= 0 && bytes.Compare(r.key, op.To) < 0 {
 				return true
 			}

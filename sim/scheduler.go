@@ -124,25 +124,25 @@ func (s *Scheduler) Schedule(d time.Duration, host int, kind Kind, fn func()) Ti
 
 // door is the scheduler as one part of the world sees it: what it asks for is
 // of its kind.
-type door struct {
+type schedulerPart struct {
 	scheduler *Scheduler
 	kind      Kind
 }
 
-func (d door) Now() time.Duration { return d.scheduler.now }
+func (d schedulerPart) Now() time.Duration { return d.scheduler.now }
 
-func (d door) After(delay time.Duration, fn func()) (stop func()) {
+func (d schedulerPart) After(delay time.Duration, fn func()) (stop func()) {
 	t := d.scheduler.Schedule(delay, NoHost, d.kind, fn)
 	return func() { t.Stop() }
 }
 
-func (d door) Post(delay time.Duration, fn func()) {
+func (d schedulerPart) Post(delay time.Duration, fn func()) {
 	d.scheduler.Schedule(delay, NoHost, d.kind, fn)
 }
 
 // networkDoor is the scheduler as the network sees it: it also says on which
 // link something happens.
-type networkDoor struct{ door }
+type networkDoor struct{ schedulerPart }
 
 func (d networkDoor) AfterOn(from, to netsim.HostID, delay time.Duration, fn func()) (ticket uint64) {
 	t := d.on(from, to, delay, fn)

@@ -8,6 +8,7 @@ import (
 
 	"dkv/linearizability"
 	"dkv/node"
+	"dkv/node/door"
 )
 
 // shrinkOf minimises a drawn run whose verdict is fails's, without running
@@ -132,9 +133,9 @@ func TestShrinkEndsWhenItIsTold(t *testing.T) {
 // write at one node and a look at another are enough, without any fault.
 func TestShrinkOfARealRun(t *testing.T) {
 	run := func(s *Schedule) *Result {
-		index := node.Index(0)
+		index := door.Index(0)
 		r, err := runProcesses(s, RunOptions{}, func(int, node.Config, node.Env) (Process, error) {
-			return &quack{values: map[string]quackValue{}, index: &index, answer: func(r node.Response) node.Response { return r }}, nil
+			return &quack{values: map[string]quackValue{}, index: &index, answer: func(r door.Response) door.Response { return r }}, nil
 		})
 		if err != nil {
 			t.Fatal(err)

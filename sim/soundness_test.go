@@ -8,6 +8,7 @@ import (
 
 	"dkv/linearizability"
 	"dkv/node"
+	"dkv/node/door"
 )
 
 // What a verdict of the harness rests on: that all is recorded, that faults
@@ -19,8 +20,8 @@ func TestHistoryHoldsEveryWriteThatArrived(t *testing.T) {
 	arrived := make(map[string]string) // key by value
 	r := runQuacks(t, false, func(p *quack, starts int) {
 		p.mute = starts%3 == 0 // so that many are never answered
-		p.heard = func(r node.Request) {
-			if r.Kind == node.RequestPut {
+		p.heard = func(r door.Request) {
+			if r.Kind == door.RequestPut {
 				arrived[string(r.Value)] = string(r.Key)
 			}
 		}

@@ -1,14 +1,13 @@
 package sim
 
 import (
+	"dkv/node/door"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"dkv/node"
 
 	"pgregory.net/rapid"
 )
@@ -95,8 +94,8 @@ func TestDamageNeverTakesAMajority(t *testing.T) {
 }
 
 // randomBatch puts and deletes keys, and ranges of them.
-func randomBatch(t *rapid.T, step int) *node.Batch {
-	b := new(node.Batch)
+func randomBatch(t *rapid.T, step int) *door.Batch {
+	b := new(door.Batch)
 	key := func() []byte { return fmt.Appendf(nil, "k%02d", rapid.IntRange(0, 20).Draw(t, "key")) }
 	for i := range rapid.IntRange(0, 4).Draw(t, "operations") {
 		switch rapid.IntRange(0, 5).Draw(t, "operation") {
@@ -141,15 +140,15 @@ func TestPebbleDiskEqualsTheModel(t *testing.T) {
 			defer disks[i].medium.close()
 		}
 		both := func(fn func(d *disk)) { fn(disks[0]); fn(disks[1]) }
-		var views [2]node.View
+		var views [2]door.View
 		for step := range rapid.IntRange(1, 50).Draw(t, "steps") {
 			switch rapid.IntRange(0, 9).Draw(t, "what") {
 			case 0:
 				both((*disk).crash)
-				views = [2]node.View{}
+				views = [2]door.View{}
 			case 1:
 				both((*disk).shutDown)
-				views = [2]node.View{}
+				views = [2]door.View{}
 			case 2, 3:
 				schedulers[0].Step()
 				schedulers[1].Step()
@@ -173,7 +172,7 @@ func TestPebbleDiskEqualsTheModel(t *testing.T) {
 					done = nil
 				}
 				batch := randomBatch(t, step)
-				both(func(d *disk) { d.Commit(&node.Batch{Ops: slices.Clone(batch.Ops)}, done) })
+				both(func(d *disk) { d.Commit(&door.Batch{Ops: slices.Clone(batch.Ops)}, done) })
 			}
 			from := fmt.Sprintf("k%02d", rapid.IntRange(0, 20).Draw(t, "from"))
 			to := []string{"k05", "k15", "~"}[rapid.IntRange(0, 2).Draw(t, "to")]

@@ -10,6 +10,7 @@ import (
 	"dkv/linearizability"
 	"dkv/netsim"
 	"dkv/node"
+	"dkv/node/door"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -37,11 +38,11 @@ type System struct {
 // promises that package node asks of its own.
 type Doors struct {
 	Host, Hosts int // its number, from 0, and how many there are
-	Clock       node.Clock
+	Clock       door.Clock
 	Network     Frames
-	Store       node.Store
-	Coordinator node.Coordinator
-	Random      node.Random
+	Store       door.Store
+	Coordinator door.Coordinator
+	Random      door.Random
 	// Note makes words part of the trace, for whoever reads it.
 	Note func(words string)
 	// Fail ends the process, as a panic does. A new one starts soon after.
@@ -64,7 +65,7 @@ type Program interface {
 	// OnRequest is a client's. Its end is told once, or never: then the client
 	// loses patience. What kinds and keys mean is the system's to say; of an
 	// answer the history keeps Found, Version, Value and Index.
-	OnRequest(r node.Request, done func(node.Response))
+	OnRequest(r door.Request, done func(door.Response))
 	// EndTurn comes after the events that were handled together: one Commit may
 	// serve all of them.
 	EndTurn()

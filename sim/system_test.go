@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"dkv/linearizability"
-	"dkv/node"
+	"dkv/node/door"
 )
 
 // crier cries its host's number to everybody, and writes down what it hears.
@@ -17,7 +17,7 @@ type crier struct {
 	Doors
 	heard  *[]string
 	leads  int
-	answer func(p *crier, done func(node.Response))
+	answer func(p *crier, done func(door.Response))
 }
 
 func (p *crier) Start() {
@@ -30,17 +30,17 @@ func (p *crier) OnFrame(from int, frame []byte) {
 	*p.heard = append(*p.heard, fmt.Sprintf("%d from %d: %s", p.Host, from, frame))
 }
 
-func (p *crier) OnRequest(_ node.Request, done func(node.Response)) { p.answer(p, done) }
+func (p *crier) OnRequest(_ door.Request, done func(door.Response)) { p.answer(p, done) }
 func (p *crier) EndTurn()                                           {}
 func (p *crier) Leads() bool                                        { return p.Host == p.leads }
 
 // yes answers at once.
-func yes(_ *crier, done func(node.Response)) {
-	done(node.Response{Outcome: node.Done, Found: true, Version: 1})
+func yes(_ *crier, done func(door.Response)) {
+	done(door.Response{Outcome: door.Done, Found: true, Version: 1})
 }
 
 // cry runs a schedule over three criers of whom n2 leads.
-func cry(t *testing.T, steps string, with func(*System), answer func(*crier, func(node.Response))) (*Result, []string) {
+func cry(t *testing.T, steps string, with func(*System), answer func(*crier, func(door.Response))) (*Result, []string) {
 	t.Helper()
 	var heard []string
 	system := &System{Boot: func(d Doors) Program { return &crier{Doors: d, heard: &heard, leads: 1, answer: answer} }}
@@ -120,13 +120,13 @@ func TestHarnessSeesWhatASystemBreaks(t *testing.T) {
 	for _, c := range []struct {
 		want   Class
 		with   func(*System)
-		answer func(*crier, func(node.Response))
+		answer func(*crier, func(door.Response))
 	}{
 		{"", nil, yes},
 		{RefusedSeen, func(s *System) { s.Check = func([]linearizability.Operation) []Violation { return []Violation{said} } }, yes},
-		{Assertion, nil, func(*crier, func(node.Response)) { panic("a bug") }},
-		{Assertion, nil, func(p *crier, _ func(node.Response)) { p.Fail(errors.New("a bug")) }},
-		{Progress, nil, func(*crier, func(node.Response)) {}},
+		{Assertion, nil, func(*crier, func(door.Response)) { panic("a bug") }},
+		{Assertion, nil, func(p *crier, _ func(door.Response)) { p.Fail(errors.New("a bug")) }},
+		{Progress, nil, func(*crier, func(door.Response)) {}},
 	} {
 		r, _ := cry(t, "at 1s crash n1 for 1s", c.with, c.answer)
 		if c.want == "" && len(r.Classes) > 0 || c.want != "" && !slices.Contains(r.Classes, c.want) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/node/door"
 	"dkv/zksim"
 )
 
@@ -20,8 +21,8 @@ type toy struct {
 	life  uint64
 	boots uint64
 
-	session  node.Session
-	batch    node.Batch
+	session  door.Session
+	batch    door.Batch
 	waiting  []func()
 	out      []func()
 	inTurn   int   // events since the last EndTurn
@@ -29,7 +30,7 @@ type toy struct {
 	messages int
 	heard    [16]int // messages, by the sender's host
 	lost     []node.MemberNumber
-	session0 []node.SessionEventKind
+	session0 []door.SessionEventKind
 	timers   []time.Duration // own clock at each tick
 	stopping bool
 }
@@ -86,27 +87,27 @@ func (p *toy) tick() {
 		if i == p.host {
 			continue
 		}
-		to := node.Peer{Number: node.MemberNumber(i + 1), Store: "s", Address: peerAddress(i)}
+		to := door.Peer{Number: node.MemberNumber(i + 1), Store: "s", Address: peerAddress(i)}
 		m := &node.Envelope{
 			From: node.MemberNumber(p.host + 1), FromStore: "s", ToStore: "s",
 			Body: &node.Beat{Kind: node.BeatHeart, Counter: node.Counter{Boot: p.boots, Sent: uint64(len(p.timers))}},
 		}
 		p.out = append(p.out, func() { p.env.Network.Send(to, m) })
 	}
-	p.env.Observer.Observe(node.Event{Kind: node.EventNotice, Index: node.Index(p.env.Random.Uint64())})
+	p.env.Observer.Observe(node.Event{Kind: node.EventNotice, Index: door.Index(p.env.Random.Uint64())})
 	p.env.Clock.After(toyTick, func() { p.step(); p.tick() })
 	stop := p.env.Clock.After(toyTick, func() { p.t.Error("a stopped alarm rang") })
 	stop()
 }
 
-func (p *toy) onSession(ev node.SessionEvent) {
+func (p *toy) onSession(ev door.SessionEvent) {
 	p.step()
 	p.session0 = append(p.session0, ev.Kind)
 	switch ev.Kind {
-	case node.EventConnected:
-		op := node.Op{Kind: node.OpCreateEphemeral, Path: "/" + HostName(p.host)}
-		p.session.Multi([]node.Op{op}, func(error) { p.step() })
-	case node.EventExpired:
+	case door.EventConnected:
+		op := door.Op{Kind: door.OpCreateEphemeral, Path: "/" + HostName(p.host)}
+		p.session.Multi([]door.Op{op}, func(error) { p.step() })
+	case door.EventExpired:
 		p.session = p.env.Coordinator.Open(p.onSession)
 	}
 }
@@ -119,15 +120,15 @@ func (p *toy) OnMessage(m *node.Envelope) {
 
 func (p *toy) OnPeerLost(peer node.MemberNumber) { p.step(); p.lost = append(p.lost, peer) }
 
-func (p *toy) OnRequest(r node.Request, done func(node.Response)) {
+func (p *toy) OnRequest(r door.Request, done func(door.Response)) {
 	p.step()
-	if r.Kind == node.RequestGet {
+	if r.Kind == door.RequestGet {
 		value, found, _ := p.env.Store.Get(r.Key)
-		done(node.Response{Outcome: node.Done, Found: found, Value: value})
+		done(door.Response{Outcome: door.Done, Found: found, Value: value})
 		return
 	}
 	p.batch.Put(r.Key, r.Value)
-	p.waiting = append(p.waiting, func() { done(node.Response{Outcome: node.Done}) })
+	p.waiting = append(p.waiting, func() { done(door.Response{Outcome: door.Done}) })
 }
 
 func (p *toy) EndTurn() {
@@ -136,7 +137,7 @@ func (p *toy) EndTurn() {
 	}
 	p.inTurn = 0
 	waiting, batch := p.waiting, p.batch
-	p.waiting, p.batch = nil, node.Batch{}
+	p.waiting, p.batch = nil, door.Batch{}
 	if !batch.Empty() {
 		p.env.Store.Commit(&batch, func(err error) {
 			p.step()

@@ -1,6 +1,6 @@
 package sim
 
-import "dkv/node"
+import "dkv/node/door"
 
 // turnTrap is a crash that waits for the inside of a turn: after its commit,
 // before its last message.
@@ -41,11 +41,11 @@ func (l *life) trapped() bool {
 
 // turnStore is the disk as a process sees it, that of its turns which commit.
 type turnStore struct {
-	node.Store
+	door.Store
 	life *life
 }
 
-func (s turnStore) Commit(b *node.Batch, done func(error)) {
+func (s turnStore) Commit(b *door.Batch, done func(error)) {
 	s.life.committed = s.life.committed || !b.Empty()
 	s.Store.Commit(b, done)
 }

@@ -9,6 +9,7 @@ import (
 
 	"dkv/linearizability"
 	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/ring"
 
 	"github.com/cespare/xxhash/v2"
@@ -40,7 +41,7 @@ type client struct {
 	host  int
 	draws uint64
 	// versions that this client last met, by key: what its conditions name.
-	versions []node.Version
+	versions []door.Version
 }
 
 // clientPatience is how much longer a client waits than it told the node.
@@ -52,7 +53,7 @@ func newWorkload(w *World, setup *Setup) *workload {
 	l.ended = func(linearizability.Operation, linearizability.Outcome) {}
 	l.keys = chooseKeys(&setup.Workload, setup.Partitions)
 	for i := range setup.Workload.Clients {
-		c := &client{work: l, id: i, versions: make([]node.Version, len(l.keys))}
+		c := &client{work: l, id: i, versions: make([]door.Version, len(l.keys))}
 		c.host = c.below(setup.Nodes, "home")
 		l.clients = append(l.clients, c)
 	}
@@ -152,7 +153,7 @@ func (c *client) ask() {
 	k := c.drawKey()
 	op, r := c.drawOperation(k)
 	c.chooseHost()
-	c.work.submit(c.host, op, r, func(resp node.Response, outcome linearizability.Outcome) {
+	c.work.submit(c.host, op, r, func(resp door.Response, outcome linearizability.Outcome) {
 		c.onEnd(k, resp, outcome)
 	})
 }
@@ -183,23 +184,23 @@ func (c *client) chooseHost() {
 	c.host = hosts[c.below(len(hosts), "host")]
 }
 
-func (c *client) drawOperation(k int) (linearizability.Operation, node.Request) {
+func (c *client) drawOperation(k int) (linearizability.Operation, door.Request) {
 	w := &c.work.setup.Workload
 	op := linearizability.Operation{Client: c.id, Key: c.work.keys[k]}
-	r := node.Request{Key: []byte(op.Key), Timeout: w.Timeout}
+	r := door.Request{Key: []byte(op.Key), Timeout: w.Timeout}
 	conditional := false
 	switch n := c.below(100, "kind"); {
 	case n < w.Get:
-		op.Kind, r.Kind = linearizability.Get, node.RequestGet
+		op.Kind, r.Kind = linearizability.Get, door.RequestGet
 	case n < w.Get+w.Put:
-		op.Kind, r.Kind = linearizability.Put, node.RequestPut
+		op.Kind, r.Kind = linearizability.Put, door.RequestPut
 	case n < w.Get+w.Put+w.Delete:
-		op.Kind, r.Kind = linearizability.Delete, node.RequestDelete
+		op.Kind, r.Kind = linearizability.Delete, door.RequestDelete
 	default:
 		conditional = true
-		op.Kind, r.Kind = linearizability.Put, node.RequestPut
+		op.Kind, r.Kind = linearizability.Put, door.RequestPut
 		if c.below(4, "conditional delete") == 0 {
-			op.Kind, r.Kind = linearizability.Delete, node.RequestDelete
+			op.Kind, r.Kind = linearizability.Delete, door.RequestDelete
 		}
 	}
 	if op.Kind == linearizability.Put {
@@ -213,7 +214,7 @@ func (c *client) drawOperation(k int) (linearizability.Operation, node.Request) 
 }
 
 // drawCondition asks for the version last met, or for absence.
-func (c *client) drawCondition(k int, op *linearizability.Operation, r *node.Request) {
+func (c *client) drawCondition(k int, op *linearizability.Operation, r *door.Request) {
 	version := c.versions[k]
 	if version == 0 || op.Kind == linearizability.Put && c.below(3, "if absent") == 0 {
 		if op.Kind == linearizability.Put {
@@ -235,7 +236,7 @@ func (l *workload) value(client int) string {
 
 // onEnd remembers what was met, and thinks. After a failure a client goes to
 // another node half of the time.
-func (c *client) onEnd(k int, resp node.Response, outcome linearizability.Outcome) {
+func (c *client) onEnd(k int, resp door.Response, outcome linearizability.Outcome) {
 	if outcome == linearizability.OK {
 		if resp.Version != 0 {
 			c.versions[k] = resp.Version
@@ -248,14 +249,14 @@ func (c *client) onEnd(k int, resp node.Response, outcome linearizability.Outcom
 
 // submit sends one operation to a host, records it, and calls done once: with
 // the answer, or when the client's patience is over.
-func (l *workload) submit(host int, op linearizability.Operation, r node.Request,
-	done func(resp node.Response, outcome linearizability.Outcome)) {
+func (l *workload) submit(host int, op linearizability.Operation, r door.Request,
+	done func(resp door.Response, outcome linearizability.Outcome)) {
 	l.calls++
 	op.Node = HostName(host)
 	stamp := l.recorder.Call(op)
 	op.CallTime = l.world.Now()
 	over := false
-	end := func(resp node.Response, outcome linearizability.Outcome) {
+	end := func(resp door.Response, outcome linearizability.Outcome) {
 		if over {
 			return
 		}
@@ -264,27 +265,27 @@ func (l *workload) submit(host int, op linearizability.Operation, r node.Request
 		l.ended(op, outcome)
 		done(resp, outcome)
 	}
-	giveUp := l.world.After(r.Timeout+clientPatience, func() { end(node.Response{}, linearizability.Unknown) })
-	l.world.Submit(host, r, func(resp node.Response, broken bool) {
+	giveUp := l.world.After(r.Timeout+clientPatience, func() { end(door.Response{}, linearizability.Unknown) })
+	l.world.Submit(host, r, func(resp door.Response, broken bool) {
 		giveUp()
 		end(resp, outcomeOf(resp, broken))
 	})
 }
 
-func outcomeOf(resp node.Response, broken bool) linearizability.Outcome {
+func outcomeOf(resp door.Response, broken bool) linearizability.Outcome {
 	switch {
 	case broken:
 		return linearizability.Unknown
-	case resp.Outcome == node.Done:
+	case resp.Outcome == door.Done:
 		return linearizability.OK
-	case resp.Outcome == node.Refused:
+	case resp.Outcome == door.Refused:
 		return linearizability.Refused
 	}
 	return linearizability.Unknown
 }
 
 // answerOf is a response as a history tells it.
-func answerOf(kind linearizability.Kind, resp node.Response, outcome linearizability.Outcome) linearizability.Answer {
+func answerOf(kind linearizability.Kind, resp door.Response, outcome linearizability.Outcome) linearizability.Answer {
 	if outcome != linearizability.OK {
 		return linearizability.Answer{}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"dkv/netsim"
 	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/layout"
 	"dkv/zksim"
 	"dkv/zksim/zktree"
@@ -84,7 +85,7 @@ type Process interface {
 	Start()
 	OnMessage(m *node.Envelope)
 	OnPeerLost(peer node.MemberNumber)
-	OnRequest(r node.Request, done func(node.Response))
+	OnRequest(r door.Request, done func(door.Response))
 	EndTurn()
 	Stop(done func())
 }
@@ -319,7 +320,7 @@ func New(cfg Config) (*World, error) {
 	w := &World{cfg: cfg, addresses: make(map[string]int), random: NewRandom(cfg.Seed), trace: trace, scheduler: NewScheduler(trace)}
 	w.scheduler.order = newOrdering(cfg.Order, w.random, func() { w.count(faultOrder) })
 	var err error
-	if w.network, err = netsim.New(networkDoor{door{w.scheduler, KindNetwork}}, w.random, cfg.Net); err != nil {
+	if w.network, err = netsim.New(networkDoor{schedulerPart{w.scheduler, KindNetwork}}, w.random, cfg.Net); err != nil {
 		return nil, err
 	}
 	zk := cfg.ZooKeeper
@@ -329,7 +330,7 @@ func New(cfg Config) (*World, error) {
 			cfg.OnZKCommit(txn, r)
 		}
 	}
-	w.zookeeper = zksim.NewService(door{w.scheduler, KindZooKeeper}, w.random, zk)
+	w.zookeeper = zksim.NewService(schedulerPart{w.scheduler, KindZooKeeper}, w.random, zk)
 	for i := range cfg.Hosts {
 		w.hosts = append(w.hosts, newHost(w, i))
 		w.addresses[peerAddress(i)] = i
@@ -434,7 +435,7 @@ func (w *World) Process(host int) Process { return w.hosts[host].process }
 
 // Store is the host's disk, for reading: what the process has written, durable
 // or not. It is there also while no process is.
-func (w *World) Store(host int) node.Store { return w.hosts[host].disk }
+func (w *World) Store(host int) door.Store { return w.hosts[host].disk }
 
 // Start starts a process on a host that is down, now.
 func (w *World) Start(host int) bool { return w.hosts[host].restart(0) }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/layout"
 )
 
@@ -44,9 +45,9 @@ func cluster(t testing.TB, cfg Config) *World {
 }
 
 // ask sends a request and waits for what comes of it.
-func ask(t testing.TB, w *World, host int, r node.Request) node.Response {
-	var got *node.Response
-	w.Submit(host, r, func(resp node.Response, broken bool) {
+func ask(t testing.TB, w *World, host int, r door.Request) door.Response {
+	var got *door.Response
+	w.Submit(host, r, func(resp door.Response, broken bool) {
 		if broken {
 			t.Errorf("%s: the path broke", HostName(host))
 		}
@@ -73,10 +74,10 @@ func TestClusterForms(t *testing.T) {
 	}
 	for n := range 20 {
 		key := fmt.Appendf(nil, "key-%d", n)
-		if r := ask(t, w, n%5, node.Request{Kind: node.RequestPut, Key: key, Value: []byte("v")}); r.Outcome != node.Done {
+		if r := ask(t, w, n%5, door.Request{Kind: door.RequestPut, Key: key, Value: []byte("v")}); r.Outcome != door.Done {
 			t.Errorf("put at %s: %+v", HostName(n%5), r)
 		}
-		if r := ask(t, w, (n+2)%5, node.Request{Kind: node.RequestGet, Key: key}); r.Outcome != node.Done || string(r.Value) != "v" {
+		if r := ask(t, w, (n+2)%5, door.Request{Kind: door.RequestGet, Key: key}); r.Outcome != door.Done || string(r.Value) != "v" {
 			t.Errorf("get at %s: %+v", HostName((n+2)%5), r)
 		}
 	}
@@ -90,11 +91,11 @@ func busy(w *World, clients int) {
 		var next func()
 		next = func() {
 			n++
-			r := node.Request{Kind: node.RequestGet, Key: fmt.Appendf(nil, "key-%d", n%97)}
+			r := door.Request{Kind: door.RequestGet, Key: fmt.Appendf(nil, "key-%d", n%97)}
 			if n%2 == 0 {
-				r.Kind, r.Value = node.RequestPut, fmt.Appendf(nil, "value-%d", n)
+				r.Kind, r.Value = door.RequestPut, fmt.Appendf(nil, "value-%d", n)
 			}
-			w.Submit(host, r, func(node.Response, bool) { w.After(time.Millisecond, next) })
+			w.Submit(host, r, func(door.Response, bool) { w.After(time.Millisecond, next) })
 		}
 		w.After(0, next)
 	}

@@ -6,11 +6,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
-	"dkv/node"
+	"dkv/node/door"
 	"dkv/zksim"
 	"dkv/zksim/zktree"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // DoorView is in which ways, beyond those of zksim, sessions show what the
@@ -40,7 +40,7 @@ const rewatchWait = 250 * time.Millisecond
 // zkDoor opens a process's sessions with the simulated ZooKeeper.
 type zkDoor struct{ life *life }
 
-func (z zkDoor) Open(events func(node.SessionEvent)) node.Session {
+func (z zkDoor) Open(events func(door.SessionEvent)) door.Session {
 	w := z.life.world()
 	s := &session{life: z.life, world: w, view: w.cfg.Door, events: events, dirty: make(map[string]struct{})}
 	if z.life.ended {
@@ -55,14 +55,14 @@ func (z zkDoor) Open(events func(node.SessionEvent)) node.Session {
 	return s
 }
 
-// session is a node.Session over a client of the simulated ZooKeeper. Answers
+// session is a door.Session over a client of the simulated ZooKeeper. Answers
 // and events reach the node as events of its process.
 type session struct {
 	life    *life
 	world   *World
 	view    DoorView
 	client  *zksim.Client
-	events  func(node.SessionEvent)
+	events  func(door.SessionEvent)
 	closed  bool // by the node, or with its process
 	expired bool
 	calls   []*zkCall // not answered, in the order made
@@ -92,8 +92,8 @@ func (s *session) ID() int64 {
 
 // Get reads a znode. Two requests go out when it is to be watched, one behind
 // the other, since ZooKeeper arms a watch on a missing znode for exists alone.
-func (s *session) Get(path string, watch bool, done func([]byte, node.Stat, error)) {
-	c := &zkCall{about: path, fail: func(err error) { done(nil, node.Stat{}, err) }}
+func (s *session) Get(path string, watch bool, done func([]byte, door.Stat, error)) {
+	c := &zkCall{about: path, fail: func(err error) { done(nil, door.Stat{}, err) }}
 	c.send = func() {
 		var armed error
 		if watch {
@@ -122,7 +122,7 @@ func (s *session) Children(path string, watch bool, done func([]string, error)) 
 }
 
 // Multi makes all the changes or none.
-func (s *session) Multi(ops []node.Op, done func(error)) {
+func (s *session) Multi(ops []door.Op, done func(error)) {
 	list := make([]zktree.Op, len(ops))
 	for i, op := range ops {
 		list[i] = opOf(op)
@@ -132,7 +132,7 @@ func (s *session) Multi(ops []node.Op, done func(error)) {
 		s.client.Multi(list, func(results []zktree.OpResult, err error) {
 			for i := range results {
 				if e := results[i].Err; e != zktree.OK && e != zktree.ErrRuntimeInconsistency {
-					s.settle(c, e, func(err error) { done(&node.OpError{Op: i, Err: err}) })
+					s.settle(c, e, func(err error) { done(&door.OpError{Op: i, Err: err}) })
 					return
 				}
 			}
@@ -176,24 +176,24 @@ func (s *session) SessionEvent(state zksim.SessionState) {
 	if s.over() {
 		return
 	}
-	var kind node.SessionEventKind
+	var kind door.SessionEventKind
 	switch state {
 	case zksim.HasSession:
-		kind = node.EventConnected
+		kind = door.EventConnected
 		s.onConnected()
 	case zksim.Disconnected:
-		kind = node.EventDisconnected
+		kind = door.EventDisconnected
 		if s.life.host.cutFromZK {
 			s.world.count(faultCutZooKeeper)
 		}
 		s.onDisconnected()
 	case zksim.Expired:
-		kind = node.EventExpired
+		kind = door.EventExpired
 		s.expired = true
 	default:
 		panic(fmt.Sprintf("sim: session state %v", state))
 	}
-	s.tell(node.SessionEvent{Kind: kind})
+	s.tell(door.SessionEvent{Kind: kind})
 	if s.expired {
 		s.failUnsent(zktree.ErrSessionExpired)
 	}
@@ -231,7 +231,7 @@ func (s *session) onDisconnected() {
 		}
 		s.world.count(faultDoorWatchdog)
 		s.expired = true
-		s.tell(node.SessionEvent{Kind: node.EventExpired})
+		s.tell(door.SessionEvent{Kind: door.EventExpired})
 		s.failUnsent(zktree.ErrSessionExpired)
 		s.client.Close(nil)
 	})
@@ -249,12 +249,12 @@ func (s *session) WatchEvent(e zktree.Event) {
 		}
 		s.dirty[e.Path] = struct{}{}
 	}
-	s.tell(node.SessionEvent{Kind: node.EventChanged, Path: e.Path})
+	s.tell(door.SessionEvent{Kind: door.EventChanged, Path: e.Path})
 }
 
-func (s *session) tell(ev node.SessionEvent) {
+func (s *session) tell(ev door.SessionEvent) {
 	s.post(KindSession, uint64(ev.Kind)<<56^xxhash.Sum64String(ev.Path), func() {
-		if ev.Kind == node.EventChanged {
+		if ev.Kind == door.EventChanged {
 			delete(s.dirty, ev.Path)
 		}
 		if !s.closed { // it may have been, while this waited for its turn
@@ -403,37 +403,37 @@ func errorOf(code zktree.Code) error {
 	case zktree.OK:
 		return nil
 	case zktree.ErrNoNode:
-		return node.ErrNoNode
+		return door.ErrNoNode
 	case zktree.ErrNodeExists:
-		return node.ErrNodeExists
+		return door.ErrNodeExists
 	case zktree.ErrBadVersion:
-		return node.ErrBadVersion
+		return door.ErrBadVersion
 	case zktree.ErrNotEmpty:
-		return node.ErrNotEmpty
+		return door.ErrNotEmpty
 	case zktree.ErrConnectionLoss, zktree.ErrNoServer, zktree.ErrSessionMoved:
-		return node.ErrUnknownOutcome
+		return door.ErrUnknownOutcome
 	case zktree.ErrSessionExpired, zktree.ErrClosing:
-		return node.ErrSessionOver
+		return door.ErrSessionOver
 	}
 	return fmt.Errorf("not done: %w", code)
 }
 
-func statOf(s zktree.Stat) node.Stat {
-	return node.Stat{Version: s.Version, EphemeralOwner: s.EphemeralOwner, Czxid: s.Czxid}
+func statOf(s zktree.Stat) door.Stat {
+	return door.Stat{Version: s.Version, EphemeralOwner: s.EphemeralOwner, Czxid: s.Czxid}
 }
 
-func opOf(op node.Op) zktree.Op {
+func opOf(op door.Op) zktree.Op {
 	o := zktree.Op{Path: op.Path, Data: op.Data, Version: op.Version}
 	switch op.Kind {
-	case node.OpCreate:
+	case door.OpCreate:
 		o.Code = zktree.OpCreate
-	case node.OpCreateEphemeral:
+	case door.OpCreateEphemeral:
 		o.Code, o.Flags = zktree.OpCreate, zktree.Ephemeral
-	case node.OpSet:
+	case door.OpSet:
 		o.Code = zktree.OpSetData
-	case node.OpDelete:
+	case door.OpDelete:
 		o.Code = zktree.OpDelete
-	case node.OpCheck:
+	case door.OpCheck:
 		o.Code = zktree.OpCheck
 	default:
 		panic(fmt.Sprintf("sim: a multi with an operation of kind %d", op.Kind))

@@ -6,15 +6,15 @@ import (
 	"testing"
 	"time"
 
-	"dkv/node"
+	"dkv/node/door"
 	"dkv/zksim/zktree"
 )
 
 // zkScript is a puppet with a session, and what came of its calls.
 type zkScript struct {
 	*puppetWorld
-	session node.Session
-	events  []node.SessionEvent
+	session door.Session
+	events  []door.SessionEvent
 }
 
 func newZKScript(t *testing.T) *zkScript { return newZKScriptOf(t, DoorView{}) }
@@ -29,7 +29,7 @@ func newZKScriptOf(t *testing.T, view DoorView) *zkScript {
 func (s *zkScript) open(p *puppet) {
 	s.events = nil
 	s.Do(func() {
-		s.session = p.env.Coordinator.Open(func(ev node.SessionEvent) { s.events = append(s.events, ev) })
+		s.session = p.env.Coordinator.Open(func(ev door.SessionEvent) { s.events = append(s.events, ev) })
 	})
 	s.wait("a session", func() bool { return len(s.events) > 0 })
 }
@@ -41,7 +41,7 @@ func (s *zkScript) wait(what string, cond func() bool) {
 	}
 }
 
-func (s *zkScript) multi(ops ...node.Op) error {
+func (s *zkScript) multi(ops ...door.Op) error {
 	s.t.Helper()
 	var got error
 	ended := false
@@ -55,19 +55,19 @@ func TestSessionWatchesWhatIsMissing(t *testing.T) {
 	var missing error
 	ended := false
 	s.Do(func() {
-		s.session.Get("/a", true, func(_ []byte, _ node.Stat, err error) { missing, ended = err, true })
+		s.session.Get("/a", true, func(_ []byte, _ door.Stat, err error) { missing, ended = err, true })
 	})
 	s.wait("a get", func() bool { return ended })
-	if !errors.Is(missing, node.ErrNoNode) {
+	if !errors.Is(missing, door.ErrNoNode) {
 		t.Errorf("a missing znode: %v", missing)
 	}
-	if err := s.multi(node.Op{Kind: node.OpCreateEphemeral, Path: "/a", Data: []byte("1")}); err != nil {
+	if err := s.multi(door.Op{Kind: door.OpCreateEphemeral, Path: "/a", Data: []byte("1")}); err != nil {
 		t.Fatalf("a multi of one: %v", err)
 	}
-	s.wait("the watch", func() bool { return slices.Contains(s.events, node.SessionEvent{Kind: node.EventChanged, Path: "/a"}) })
+	s.wait("the watch", func() bool { return slices.Contains(s.events, door.SessionEvent{Kind: door.EventChanged, Path: "/a"}) })
 	var data []byte
-	var stat node.Stat
-	s.Do(func() { s.session.Get("/a", false, func(d []byte, st node.Stat, _ error) { data, stat = d, st }) })
+	var stat door.Stat
+	s.Do(func() { s.session.Get("/a", false, func(d []byte, st door.Stat, _ error) { data, stat = d, st }) })
 	s.wait("another get", func() bool { return data != nil })
 	if string(data) != "1" || stat.EphemeralOwner != s.session.ID() || stat.Version != 0 || stat.Czxid == 0 {
 		t.Errorf("got %q, %+v; the session is %d", data, stat, s.session.ID())
@@ -76,33 +76,33 @@ func TestSessionWatchesWhatIsMissing(t *testing.T) {
 
 func TestSessionNamesTheCulprit(t *testing.T) {
 	s := newZKScript(t)
-	if err := s.multi(node.Op{Kind: node.OpCreate, Path: "/a"}); err != nil {
+	if err := s.multi(door.Op{Kind: door.OpCreate, Path: "/a"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		op   node.Op
+		op   door.Op
 		want error
 	}{
-		{node.Op{Kind: node.OpSet, Path: "/a", Version: 3}, node.ErrBadVersion},
-		{node.Op{Kind: node.OpCheck, Path: "/b", Version: node.AnyVersion}, node.ErrNoNode},
-		{node.Op{Kind: node.OpCreate, Path: "/a"}, node.ErrNodeExists},
-		{node.Op{Kind: node.OpDelete, Path: "/a/b", Version: node.AnyVersion}, node.ErrNoNode},
+		{door.Op{Kind: door.OpSet, Path: "/a", Version: 3}, door.ErrBadVersion},
+		{door.Op{Kind: door.OpCheck, Path: "/b", Version: door.AnyVersion}, door.ErrNoNode},
+		{door.Op{Kind: door.OpCreate, Path: "/a"}, door.ErrNodeExists},
+		{door.Op{Kind: door.OpDelete, Path: "/a/b", Version: door.AnyVersion}, door.ErrNoNode},
 	} {
-		err := s.multi(node.Op{Kind: node.OpCheck, Path: "/a", Version: 0}, c.op)
-		var culprit *node.OpError
+		err := s.multi(door.Op{Kind: door.OpCheck, Path: "/a", Version: 0}, c.op)
+		var culprit *door.OpError
 		if !errors.As(err, &culprit) || culprit.Op != 1 || !errors.Is(err, c.want) {
 			t.Errorf("%+v: %v", c.op, err)
 		}
 	}
 	err := s.multi(
-		node.Op{Kind: node.OpSet, Path: "/a", Version: 0, Data: []byte("2")},
-		node.Op{Kind: node.OpCreate, Path: "/a/b"},
-		node.Op{Kind: node.OpCheck, Path: "/a", Version: 1},
+		door.Op{Kind: door.OpSet, Path: "/a", Version: 0, Data: []byte("2")},
+		door.Op{Kind: door.OpCreate, Path: "/a/b"},
+		door.Op{Kind: door.OpCheck, Path: "/a", Version: 1},
 	)
 	if err != nil {
 		t.Errorf("a multi that holds: %v", err)
 	}
-	if err := s.multi(node.Op{Kind: node.OpDelete, Path: "/a", Version: node.AnyVersion}); !errors.Is(err, node.ErrNotEmpty) {
+	if err := s.multi(door.Op{Kind: door.OpDelete, Path: "/a", Version: door.AnyVersion}); !errors.Is(err, door.ErrNotEmpty) {
 		t.Errorf("deleting a parent: %v", err)
 	}
 }
@@ -113,12 +113,12 @@ func TestSessionEndsOnce(t *testing.T) {
 	if id == 0 || !s.world.ExpireSession(0) {
 		t.Fatal("no session to expire")
 	}
-	s.wait("the end", func() bool { return s.events[len(s.events)-1].Kind == node.EventExpired })
-	if err := s.multi(node.Op{Kind: node.OpCreate, Path: "/late"}); !errors.Is(err, node.ErrSessionOver) {
+	s.wait("the end", func() bool { return s.events[len(s.events)-1].Kind == door.EventExpired })
+	if err := s.multi(door.Op{Kind: door.OpCreate, Path: "/late"}); !errors.Is(err, door.ErrSessionOver) {
 		t.Errorf("a call on a session that is over: %v", err)
 	}
 	s.world.RunUntil(s.world.Now() + 3*time.Second)
-	if last := s.events[len(s.events)-1]; last.Kind != node.EventExpired {
+	if last := s.events[len(s.events)-1]; last.Kind != door.EventExpired {
 		t.Errorf("after the end came %+v", last)
 	}
 	s.open(s.puppets[0])
@@ -153,7 +153,7 @@ func TestSessionClosedBeforeItsEventTellsNothing(t *testing.T) {
 
 func TestSessionSurvivesItsProcess(t *testing.T) {
 	s := newZKScript(t)
-	if err := s.multi(node.Op{Kind: node.OpCreateEphemeral, Path: "/me"}); err != nil {
+	if err := s.multi(door.Op{Kind: door.OpCreateEphemeral, Path: "/me"}); err != nil {
 		t.Fatal(err)
 	}
 	id := s.session.ID()
@@ -177,7 +177,7 @@ func TestLostRepliesAreUnknown(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		s := newZKScript(t)
 		s.world.ZooKeeper().LoseNextWrite(HostName(0), after)
-		if err := s.multi(node.Op{Kind: node.OpCreate, Path: "/x"}); !errors.Is(err, node.ErrUnknownOutcome) {
+		if err := s.multi(door.Op{Kind: door.OpCreate, Path: "/x"}); !errors.Is(err, door.ErrUnknownOutcome) {
 			t.Errorf("lost, after the effect: %t: %v", after, err)
 		}
 		if _, _, code := s.world.ZooKeeper().Peek("/x"); (code == zktree.OK) != after {
@@ -200,13 +200,13 @@ func TestCutsAddUp(t *testing.T) {
 		t.Errorf("the cut counted %d times", counters(s.world)["cut-zookeeper"])
 	}
 	s.world.HealZooKeeper(0)
-	s.wait("the news", func() bool { return s.events[len(s.events)-1].Kind == node.EventExpired })
+	s.wait("the news", func() bool { return s.events[len(s.events)-1].Kind == door.EventExpired })
 }
 
 func TestChildrenAreSorted(t *testing.T) {
 	s := newZKScript(t)
 	for _, name := range []string{"/d", "/d/c", "/d/a", "/d/e", "/d/b", "/d/d"} {
-		if err := s.multi(node.Op{Kind: node.OpCreate, Path: name}); err != nil {
+		if err := s.multi(door.Op{Kind: door.OpCreate, Path: name}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -216,8 +216,8 @@ func TestChildrenAreSorted(t *testing.T) {
 	if !slices.Equal(names, []string{"a", "b", "c", "d", "e"}) {
 		t.Errorf("children %v", names)
 	}
-	if err := s.multi(node.Op{Kind: node.OpDelete, Path: "/d/c", Version: 0}); err != nil {
+	if err := s.multi(door.Op{Kind: door.OpDelete, Path: "/d/c", Version: 0}); err != nil {
 		t.Fatal(err)
 	}
-	s.wait("the watch", func() bool { return slices.Contains(s.events, node.SessionEvent{Kind: node.EventChanged, Path: "/d"}) })
+	s.wait("the watch", func() bool { return slices.Contains(s.events, door.SessionEvent{Kind: door.EventChanged, Path: "/d"}) })
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"dkv/node"
+	"dkv/node/door"
 	"dkv/zksim"
 	"dkv/zksim/zktree"
 )
@@ -16,7 +16,7 @@ func (s *zkScript) ask(path string) (answer *error, at *time.Duration) {
 	var err error = errPending
 	var when time.Duration
 	s.Do(func() {
-		s.session.Get(path, false, func(_ []byte, _ node.Stat, e error) { err, when = e, s.world.Now() })
+		s.session.Get(path, false, func(_ []byte, _ door.Stat, e error) { err, when = e, s.world.Now() })
 	})
 	return &err, &when
 }
@@ -44,11 +44,11 @@ func TestDoorSendsOneCallAtATime(t *testing.T) {
 func TestDoorEndsACallThatFindsNoConnection(t *testing.T) {
 	s := newZKScriptOf(t, DoorView{Deadlines: true})
 	s.world.CutZooKeeper(0)
-	s.wait("the loss", func() bool { return s.events[len(s.events)-1].Kind == node.EventDisconnected })
+	s.wait("the loss", func() bool { return s.events[len(s.events)-1].Kind == door.EventDisconnected })
 	began := s.world.Now()
 	err, at := s.ask("/")
 	s.wait("the answer", func() bool { return *at > 0 })
-	if took := *at - began; !errors.Is(*err, node.ErrUnknownOutcome) || took < 240*time.Millisecond || took > 300*time.Millisecond {
+	if took := *at - began; !errors.Is(*err, door.ErrUnknownOutcome) || took < 240*time.Millisecond || took > 300*time.Millisecond {
 		t.Errorf("%v after %v, the session timeout is a second", *err, took)
 	}
 	if counters(s.world)["door-call-unsent"] != 1 {
@@ -72,16 +72,16 @@ func TestDoorCutsTheConnectionOfALateAnswer(t *testing.T) {
 	began := s.world.Now()
 	var err error = errPending
 	s.Do(func() {
-		s.session.Multi([]node.Op{{Kind: node.OpCreate, Path: "/late"}}, func(e error) { err = e })
+		s.session.Multi([]door.Op{{Kind: door.OpCreate, Path: "/late"}}, func(e error) { err = e })
 	})
 	s.wait("the answer", func() bool { return err != errPending })
-	if took := s.world.Now() - began; !errors.Is(err, node.ErrUnknownOutcome) || took < time.Second || took > 1100*time.Millisecond {
+	if took := s.world.Now() - began; !errors.Is(err, door.ErrUnknownOutcome) || took < time.Second || took > 1100*time.Millisecond {
 		t.Errorf("%v after %v", err, took)
 	}
 	if counters(s.world)["door-call-late"] != 1 {
 		t.Error("not counted")
 	}
-	s.wait("the loss", func() bool { return s.events[len(s.events)-1].Kind == node.EventDisconnected })
+	s.wait("the loss", func() bool { return s.events[len(s.events)-1].Kind == door.EventDisconnected })
 }
 
 func TestDoorTellsAPathOnceUntilTheNodeHasHeard(t *testing.T) {
@@ -113,31 +113,31 @@ func TestDoorGivesASilentSessionUp(t *testing.T) {
 		s.world.ZooKeeper().SetLag(server, zksim.Range{})
 	}
 	s.world.ZooKeeper().Down()
-	s.wait("the loss", func() bool { return s.events[len(s.events)-1].Kind == node.EventDisconnected })
+	s.wait("the loss", func() bool { return s.events[len(s.events)-1].Kind == door.EventDisconnected })
 	began, id := s.world.Now(), s.session.ID()
-	s.wait("the end", func() bool { return s.events[len(s.events)-1].Kind == node.EventExpired })
+	s.wait("the end", func() bool { return s.events[len(s.events)-1].Kind == door.EventExpired })
 	if took := s.world.Now() - began; took < 1990*time.Millisecond || took > 2100*time.Millisecond {
 		t.Errorf("given up after %v, want twice the session timeout", took)
 	}
 	if !s.world.ZooKeeper().SessionAlive(id) || counters(s.world)["door-watchdog"] != 1 {
 		t.Error("the session was over anyway, or this was not counted")
 	}
-	if err := s.multi(node.Op{Kind: node.OpCreate, Path: "/late"}); !errors.Is(err, node.ErrSessionOver) {
+	if err := s.multi(door.Op{Kind: door.OpCreate, Path: "/late"}); !errors.Is(err, door.ErrSessionOver) {
 		t.Errorf("a call after it: %v", err)
 	}
 }
 
 func TestDoorHoldsCallsUntilWatchesAreSetAgain(t *testing.T) {
 	s := newZKScriptOf(t, DoorView{Rewatch: 1})
-	s.Do(func() { s.session.Get("/", true, func([]byte, node.Stat, error) {}) })
+	s.Do(func() { s.session.Get("/", true, func([]byte, door.Stat, error) {}) })
 	s.Settle()
 	s.session.(*session).client.Cut()
 	back := func() bool {
-		kinds := make([]node.SessionEventKind, 0)
+		kinds := make([]door.SessionEventKind, 0)
 		for _, ev := range s.events {
 			kinds = append(kinds, ev.Kind)
 		}
-		return slices.Equal(kinds, []node.SessionEventKind{node.EventConnected, node.EventDisconnected, node.EventConnected})
+		return slices.Equal(kinds, []door.SessionEventKind{door.EventConnected, door.EventDisconnected, door.EventConnected})
 	}
 	s.wait("the session again", back)
 	began := s.world.Now()

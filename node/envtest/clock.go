@@ -1,16 +1,15 @@
 package envtest
 
 import (
+	"dkv/node/door"
 	"testing"
 	"time"
-
-	"dkv/node"
 )
 
 // ClockHarness is a world with one clock.
 type ClockHarness interface {
 	Loop
-	Clock() node.Clock
+	Clock() door.Clock
 }
 
 // TestClock checks a Clock against its promises.
@@ -36,7 +35,7 @@ func TestClock(t *testing.T, harness func(t *testing.T) ClockHarness) {
 
 type clockBody struct {
 	stage
-	clock node.Clock
+	clock door.Clock
 }
 
 // after sets a timer whose callback is watched.

@@ -2,25 +2,24 @@ package envtest
 
 import (
 	"bytes"
+	"dkv/node/door"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
-
-	"dkv/node"
 )
 
 // CoordinatorHarness is a world with one ZooKeeper and two processes.
 type CoordinatorHarness interface {
 	Loop
 	// Coordinator is that of process n, 0 or 1.
-	Coordinator(n int) node.Coordinator
+	Coordinator(n int) door.Coordinator
 	// Root is the path of a persistent znode without children, made for this
 	// test.
 	Root() string
 	// Expire lets ZooKeeper end a session that is connected, and returns at
 	// once. The process hears of it in its own time.
-	Expire(s node.Session)
+	Expire(s door.Session)
 }
 
 // Cutter is a CoordinatorHarness that can break connections.
@@ -80,8 +79,8 @@ func (b *coordinatorBody) path(name string) string { return b.root + "/" + name 
 // client is a session and what it was told.
 type client struct {
 	*coordinatorBody
-	session node.Session
-	events  []node.SessionEvent
+	session door.Session
+	events  []door.SessionEvent
 	asked   int // calls made
 	told    int // and answered
 	over    bool
@@ -92,27 +91,27 @@ func (b *coordinatorBody) connect(n int) *client {
 	b.t.Helper()
 	c := &client{coordinatorBody: b}
 	b.do(func() {
-		c.session = b.harness.Coordinator(n).Open(func(e node.SessionEvent) {
+		c.session = b.harness.Coordinator(n).Open(func(e door.SessionEvent) {
 			b.event("a session event", func() { c.onEvent(e) })()
 		})
 		if len(c.events) > 0 {
 			b.t.Error("Open told events before it returned")
 		}
 	})
-	b.wait("a session", func() bool { return c.count(node.EventConnected) > 0 })
+	b.wait("a session", func() bool { return c.count(door.EventConnected) > 0 })
 	return c
 }
 
-func (c *client) onEvent(e node.SessionEvent) {
+func (c *client) onEvent(e door.SessionEvent) {
 	if c.over {
 		c.t.Errorf("event %+v after the end of the session", e)
 	}
-	c.over = e.Kind == node.EventExpired
+	c.over = e.Kind == door.EventExpired
 	c.events = append(c.events, e)
 }
 
 // count says how many events of a kind were told.
-func (c *client) count(kind node.SessionEventKind) int {
+func (c *client) count(kind door.SessionEventKind) int {
 	n := 0
 	for _, e := range c.events {
 		if e.Kind == kind {
@@ -126,7 +125,7 @@ func (c *client) count(kind node.SessionEventKind) int {
 func (c *client) changed(path string) int {
 	n := 0
 	for _, e := range c.events {
-		if e == (node.SessionEvent{Kind: node.EventChanged, Path: path}) {
+		if e == (door.SessionEvent{Kind: door.EventChanged, Path: path}) {
 			n++
 		}
 	}
@@ -150,7 +149,7 @@ func (c *client) answer(fn func()) func() {
 // got is what a read answered.
 type got struct {
 	data []byte
-	stat node.Stat
+	stat door.Stat
 	list []string
 	err  error
 	done bool
@@ -160,10 +159,10 @@ type got struct {
 func (c *client) get(path string, watch bool) *got {
 	g := new(got)
 	var data []byte
-	var stat node.Stat
+	var stat door.Stat
 	var err error
 	done := c.answer(func() { g.data, g.stat, g.err, g.done = data, stat, err, true })
-	c.session.Get(path, watch, func(d []byte, s node.Stat, e error) {
+	c.session.Get(path, watch, func(d []byte, s door.Stat, e error) {
 		data, stat, err = d, s, e
 		done()
 	})
@@ -182,7 +181,7 @@ func (c *client) children(path string, watch bool) *got {
 	return g
 }
 
-func (c *client) multi(ops ...node.Op) *got {
+func (c *client) multi(ops ...door.Op) *got {
 	g := new(got)
 	var err error
 	done := c.answer(func() { g.err, g.done = err, true })
@@ -217,13 +216,13 @@ func (c *client) awaitChildren(path string, watch bool) *got {
 	return c.await(func() *got { return c.children(path, watch) })
 }
 
-func (c *client) awaitMulti(ops ...node.Op) error {
+func (c *client) awaitMulti(ops ...door.Op) error {
 	c.t.Helper()
 	return c.await(func() *got { return c.multi(ops...) }).err
 }
 
 // must makes changes that have to succeed.
-func (c *client) must(ops ...node.Op) {
+func (c *client) must(ops ...door.Op) {
 	c.t.Helper()
 	if err := c.awaitMulti(ops...); err != nil {
 		c.t.Fatalf("multi %v: %v", ops, err)
@@ -242,7 +241,7 @@ func (c *client) wantData(path, data string, version int32) {
 // wantMissing checks that a path is not there.
 func (c *client) wantMissing(path string) {
 	c.t.Helper()
-	if g := c.awaitGet(path, false); !errors.Is(g.err, node.ErrNoNode) {
+	if g := c.awaitGet(path, false); !errors.Is(g.err, door.ErrNoNode) {
 		c.t.Errorf("%s holds %q, %v; want none", path, g.data, g.err)
 	}
 }
@@ -251,7 +250,7 @@ func (c *client) wantMissing(path string) {
 // reaches the server that it reads from behind all earlier ones.
 func (c *client) fresh() {
 	c.t.Helper()
-	c.must(node.Op{Kind: node.OpCheck, Path: c.root, Version: node.AnyVersion})
+	c.must(door.Op{Kind: door.OpCheck, Path: c.root, Version: door.AnyVersion})
 }
 
 // eventually reads a path until the read is as wanted.
@@ -266,7 +265,7 @@ func (c *client) eventually(what, path string, ok func(*got) bool) {
 	c.t.Fatalf("waited in vain until %s", what)
 }
 
-func missing(g *got) bool { return errors.Is(g.err, node.ErrNoNode) }
+func missing(g *got) bool { return errors.Is(g.err, door.ErrNoNode) }
 
 // end closes a session and waits for it.
 func (c *client) end() {
@@ -276,24 +275,24 @@ func (c *client) end() {
 	c.wait("the end of a session", func() bool { return done })
 }
 
-func create(path, data string) node.Op {
-	return node.Op{Kind: node.OpCreate, Path: path, Data: []byte(data)}
+func create(path, data string) door.Op {
+	return door.Op{Kind: door.OpCreate, Path: path, Data: []byte(data)}
 }
 
-func ephemeral(path, data string) node.Op {
-	return node.Op{Kind: node.OpCreateEphemeral, Path: path, Data: []byte(data)}
+func ephemeral(path, data string) door.Op {
+	return door.Op{Kind: door.OpCreateEphemeral, Path: path, Data: []byte(data)}
 }
 
-func set(path, data string, version int32) node.Op {
-	return node.Op{Kind: node.OpSet, Path: path, Data: []byte(data), Version: version}
+func set(path, data string, version int32) door.Op {
+	return door.Op{Kind: door.OpSet, Path: path, Data: []byte(data), Version: version}
 }
 
-func remove(path string, version int32) node.Op {
-	return node.Op{Kind: node.OpDelete, Path: path, Version: version}
+func remove(path string, version int32) door.Op {
+	return door.Op{Kind: door.OpDelete, Path: path, Version: version}
 }
 
-func check(path string, version int32) node.Op {
-	return node.Op{Kind: node.OpCheck, Path: path, Version: version}
+func check(path string, version int32) door.Op {
+	return door.Op{Kind: door.OpCheck, Path: path, Version: version}
 }
 
 func (b *coordinatorBody) openConnects() {
@@ -304,7 +303,7 @@ func (b *coordinatorBody) openConnects() {
 		if c.session.ID() == 0 || c.session.ID() == other.session.ID() {
 			b.t.Errorf("the sessions have the numbers %d and %d", c.session.ID(), other.session.ID())
 		}
-		if !slices.Equal(c.events, []node.SessionEvent{{Kind: node.EventConnected}}) {
+		if !slices.Equal(c.events, []door.SessionEvent{{Kind: door.EventConnected}}) {
 			b.t.Errorf("opening a session told %+v", c.events)
 		}
 	})
@@ -325,7 +324,7 @@ func (b *coordinatorBody) multiAllOrNothing() {
 	c.wantData(x, "3", 1)
 	c.wantData(below, "2", 0)
 	err := c.awaitMulti(create(y, "4"), set(x, "5", 1), remove(below, 0), check(x, 1))
-	if !errors.Is(err, node.ErrBadVersion) {
+	if !errors.Is(err, door.ErrBadVersion) {
 		b.t.Errorf("a multi with a check of an old version: %v", err)
 	}
 	c.wantMissing(y)
@@ -340,27 +339,27 @@ func (b *coordinatorBody) multiNamesTheOperation() {
 	c := b.connect(0)
 	full, child, gone := b.path("full"), b.path("full/child"), b.path("gone")
 	c.must(create(full, ""), create(child, ""))
-	ok := check(full, node.AnyVersion)
+	ok := check(full, door.AnyVersion)
 	for _, test := range []struct {
 		name string
-		ops  []node.Op
+		ops  []door.Op
 		op   int
 		want error
 	}{
-		{"create below nothing", []node.Op{create(gone+"/child", "")}, 0, node.ErrNoNode},
-		{"create again", []node.Op{ok, create(child, "")}, 1, node.ErrNodeExists},
-		{"create an ephemeral again", []node.Op{ok, ok, ephemeral(child, "")}, 2, node.ErrNodeExists},
-		{"set nothing", []node.Op{ok, set(gone, "", node.AnyVersion), ok}, 1, node.ErrNoNode},
-		{"set another version", []node.Op{set(full, "", 7), ok}, 0, node.ErrBadVersion},
-		{"delete nothing", []node.Op{ok, remove(gone, node.AnyVersion)}, 1, node.ErrNoNode},
-		{"delete another version", []node.Op{remove(child, 7)}, 0, node.ErrBadVersion},
-		{"delete with children", []node.Op{ok, ok, remove(full, 0)}, 2, node.ErrNotEmpty},
-		{"check nothing", []node.Op{check(gone, 0), ok, ok}, 0, node.ErrNoNode},
-		{"check another version", []node.Op{ok, check(full, 7), ok}, 1, node.ErrBadVersion},
-		{"the first of two", []node.Op{ok, check(full, 7), create(child, "")}, 1, node.ErrBadVersion},
+		{"create below nothing", []door.Op{create(gone+"/child", "")}, 0, door.ErrNoNode},
+		{"create again", []door.Op{ok, create(child, "")}, 1, door.ErrNodeExists},
+		{"create an ephemeral again", []door.Op{ok, ok, ephemeral(child, "")}, 2, door.ErrNodeExists},
+		{"set nothing", []door.Op{ok, set(gone, "", door.AnyVersion), ok}, 1, door.ErrNoNode},
+		{"set another version", []door.Op{set(full, "", 7), ok}, 0, door.ErrBadVersion},
+		{"delete nothing", []door.Op{ok, remove(gone, door.AnyVersion)}, 1, door.ErrNoNode},
+		{"delete another version", []door.Op{remove(child, 7)}, 0, door.ErrBadVersion},
+		{"delete with children", []door.Op{ok, ok, remove(full, 0)}, 2, door.ErrNotEmpty},
+		{"check nothing", []door.Op{check(gone, 0), ok, ok}, 0, door.ErrNoNode},
+		{"check another version", []door.Op{ok, check(full, 7), ok}, 1, door.ErrBadVersion},
+		{"the first of two", []door.Op{ok, check(full, 7), create(child, "")}, 1, door.ErrBadVersion},
 	} {
 		err := c.awaitMulti(test.ops...)
-		var op *node.OpError
+		var op *door.OpError
 		if !errors.As(err, &op) || op.Op != test.op || !errors.Is(err, test.want) {
 			b.t.Errorf("%s: %v (%T); want operation %d: %v", test.name, err, err, test.op, test.want)
 		}
@@ -378,7 +377,7 @@ func (b *coordinatorBody) versionsCount() {
 		c.wantData(x, string(rune('a'+v)), v)
 		c.must(set(x, string(rune('b'+v)), v))
 	}
-	c.must(set(x, "any", node.AnyVersion))
+	c.must(set(x, "any", door.AnyVersion))
 	c.wantData(x, "any", 6)
 	if last := c.awaitGet(x, false); last.stat.Czxid != first.stat.Czxid || first.stat.Czxid == 0 || last.stat.EphemeralOwner != 0 {
 		b.t.Errorf("stat went from %+v to %+v", first.stat, last.stat)
@@ -394,9 +393,9 @@ func (b *coordinatorBody) versionsCount() {
 func (b *coordinatorBody) dataComesBack() {
 	c := b.connect(0)
 	x := b.path("x")
-	c.must(node.Op{Kind: node.OpCreate, Path: x}) // nil
+	c.must(door.Op{Kind: door.OpCreate, Path: x}) // nil
 	c.wantData(x, "", 0)
-	c.must(node.Op{Kind: node.OpSet, Path: x, Data: []byte{}, Version: 0})
+	c.must(door.Op{Kind: door.OpSet, Path: x, Data: []byte{}, Version: 0})
 	c.wantData(x, "", 1)
 	binary := []byte{0, 255, 10, 0, 128}
 	c.must(set(x, string(binary), 1))
@@ -434,7 +433,7 @@ func (b *coordinatorBody) answersInOrder() {
 		if g := lists[i]; g.err != nil || len(g.list) != i+1 {
 			b.t.Errorf("list %d: %q, %v", i, g.list, g.err)
 		}
-		if !errors.Is(failures[i].err, node.ErrNodeExists) {
+		if !errors.Is(failures[i].err, door.ErrNodeExists) {
 			b.t.Errorf("failure %d: %v", i, failures[i].err)
 		}
 	}
@@ -452,7 +451,7 @@ func (b *coordinatorBody) childrenSorted() {
 	if g := c.awaitChildren(b.root, false); g.err != nil || !slices.Equal(g.list, []string{"Z", "a", "n1", "n10", "n2"}) {
 		b.t.Errorf("the children: %q, %v", g.list, g.err)
 	}
-	if g := c.awaitChildren(b.path("gone"), false); !errors.Is(g.err, node.ErrNoNode) {
+	if g := c.awaitChildren(b.path("gone"), false); !errors.Is(g.err, door.ErrNoNode) {
 		b.t.Errorf("the children of a missing znode: %q, %v", g.list, g.err)
 	}
 	c.end()
@@ -471,7 +470,7 @@ func (b *coordinatorBody) watchTellsOnce() {
 	}
 	b.loop.Settle()
 	b.do(func() {
-		if n := c.count(node.EventChanged); n > 0 {
+		if n := c.count(door.EventChanged); n > 0 {
 			b.t.Errorf("%d watches fired before any change", n)
 		}
 	})
@@ -497,13 +496,13 @@ func (b *coordinatorBody) watchTellsOnce() {
 func (b *coordinatorBody) watchOnMissing() {
 	c, writer := b.connect(0), b.connect(1)
 	x := b.path("x")
-	if g := c.awaitGet(x, true); !errors.Is(g.err, node.ErrNoNode) {
+	if g := c.awaitGet(x, true); !errors.Is(g.err, door.ErrNoNode) {
 		b.t.Fatalf("a missing znode: %q, %v", g.data, g.err)
 	}
 	writer.must(create(b.path("another"), ""))
 	b.loop.Settle()
 	b.do(func() {
-		if n := c.count(node.EventChanged); n > 0 {
+		if n := c.count(door.EventChanged); n > 0 {
 			b.t.Errorf("%d watches fired by another znode", n)
 		}
 	})
@@ -545,7 +544,7 @@ func (b *coordinatorBody) watchOnChildren() {
 	writer.must(create(x+"/b", ""))
 	b.wait("a new child", func() bool { return c.changed(x) == 1 })
 	arm("a", "b")
-	writer.must(remove(x+"/a", node.AnyVersion))
+	writer.must(remove(x+"/a", door.AnyVersion))
 	b.wait("the end of a child", func() bool { return c.changed(x) == 2 })
 	arm("b")
 	b.loop.Settle()
@@ -609,27 +608,27 @@ func (b *coordinatorBody) callsAfterClose() {
 	closed := false
 	b.do(func() {
 		for range 5 {
-			before = append(before, c.get(x, false), c.multi(set(x, "", node.AnyVersion)))
+			before = append(before, c.get(x, false), c.multi(set(x, "", door.AnyVersion)))
 		}
 		events = len(c.events)
 		c.session.Close(b.event("the end of a session", func() { closed = true }))
 		for range 3 {
-			after = append(after, c.get(x, true), c.children(x, true), c.multi(set(x, "", node.AnyVersion)))
+			after = append(after, c.get(x, true), c.children(x, true), c.multi(set(x, "", door.AnyVersion)))
 		}
 	})
 	last := after[len(after)-1]
 	b.wait("the end and all answers", func() bool { return closed && last.done })
 	writer.fresh()
-	writer.must(set(x, "after", node.AnyVersion))
+	writer.must(set(x, "after", door.AnyVersion))
 	b.loop.Settle()
 	b.do(func() {
 		for i, g := range before {
-			if !g.done || g.err != nil && !errors.Is(g.err, node.ErrSessionOver) && !errors.Is(g.err, node.ErrUnknownOutcome) {
+			if !g.done || g.err != nil && !errors.Is(g.err, door.ErrSessionOver) && !errors.Is(g.err, door.ErrUnknownOutcome) {
 				b.t.Errorf("call %d before Close: answered %v, %v", i, g.done, g.err)
 			}
 		}
 		for i, g := range after {
-			if !errors.Is(g.err, node.ErrSessionOver) {
+			if !errors.Is(g.err, door.ErrSessionOver) {
 				b.t.Errorf("call %d after Close: %v", i, g.err)
 			}
 		}
@@ -650,17 +649,17 @@ func (b *coordinatorBody) expiryIsLast() {
 	b.wait("the expiry", func() bool { return c.over })
 	other.fresh()
 	other.eventually("the ephemeral is gone", mine, missing)
-	other.must(set(x, "after", node.AnyVersion))
+	other.must(set(x, "after", door.AnyVersion))
 	for _, g := range []*got{
 		c.awaitGet(x, true), c.awaitChildren(x, true), c.await(func() *got { return c.multi(create(mine, "")) }),
 	} {
-		if !errors.Is(g.err, node.ErrSessionOver) {
+		if !errors.Is(g.err, door.ErrSessionOver) {
 			b.t.Errorf("a call after the expiry: %v", g.err)
 		}
 	}
 	b.loop.Settle()
 	b.do(func() {
-		if c.count(node.EventExpired) != 1 {
+		if c.count(door.EventExpired) != 1 {
 			b.t.Errorf("the session was told %+v", c.events)
 		}
 	})
@@ -683,20 +682,20 @@ func (b *coordinatorBody) cutLeavesUnknown() {
 	var calls []*got
 	b.do(func() {
 		for range 3 {
-			calls = append(calls, c.get(x, false), c.multi(set(x, "mine", node.AnyVersion)))
+			calls = append(calls, c.get(x, false), c.multi(set(x, "mine", door.AnyVersion)))
 		}
 	})
-	b.wait("the cut to be told", func() bool { return c.count(node.EventDisconnected) == 1 })
+	b.wait("the cut to be told", func() bool { return c.count(door.EventDisconnected) == 1 })
 	b.wait("answers without ZooKeeper", func() bool { return calls[len(calls)-1].done })
 	for i, g := range calls {
-		if !errors.Is(g.err, node.ErrUnknownOutcome) && !errors.Is(g.err, node.ErrSessionOver) {
+		if !errors.Is(g.err, door.ErrUnknownOutcome) && !errors.Is(g.err, door.ErrSessionOver) {
 			b.t.Errorf("call %d across the cut: %q, %v", i, g.data, g.err)
 		}
 	}
 	other.fresh()
-	other.must(set(x, "changed", node.AnyVersion))
+	other.must(set(x, "changed", door.AnyVersion))
 	cutter.Heal(0)
-	b.wait("the connection, or the expiry", func() bool { return c.over || c.count(node.EventConnected) == 2 })
+	b.wait("the connection, or the expiry", func() bool { return c.over || c.count(door.EventConnected) == 2 })
 	if c.over { // the world was slow
 		b.t.Skip("the session expired during the cut")
 	}
@@ -716,6 +715,6 @@ func (c *client) wantAfterCut(x, mine string) {
 		c.t.Errorf("after the cut the ephemeral: %+v, %v", g.stat, g.err)
 	}
 	told := c.changed(x)
-	c.must(set(x, "again", node.AnyVersion))
+	c.must(set(x, "again", door.AnyVersion))
 	c.wait("the watch that was armed after the cut", func() bool { return c.changed(x) > told })
 }

@@ -2,11 +2,10 @@ package envtest
 
 import (
 	"bytes"
+	"dkv/node/door"
 	"errors"
 	"fmt"
 	"slices"
-
-	"dkv/node"
 )
 
 // What the store builds on a Coordinator beyond its single calls: that a check
@@ -22,16 +21,16 @@ func (b *coordinatorBody) checksTellThePresent() {
 	for v := range int32(20) {
 		c.must(check(x, v), check(y, 0))
 		writer.must(set(x, "", v))
-		var op *node.OpError
-		if err := c.awaitMulti(check(y, 0), check(x, v)); !errors.As(err, &op) || op.Op != 1 || !errors.Is(err, node.ErrBadVersion) {
+		var op *door.OpError
+		if err := c.awaitMulti(check(y, 0), check(x, v)); !errors.As(err, &op) || op.Op != 1 || !errors.Is(err, door.ErrBadVersion) {
 			b.t.Errorf("version %d after it was %d: %v", v, v+1, err)
 		}
 	}
 	writer.must(remove(x, 20))
-	if err := c.awaitMulti(check(x, node.AnyVersion)); !errors.Is(err, node.ErrNoNode) {
+	if err := c.awaitMulti(check(x, door.AnyVersion)); !errors.Is(err, door.ErrNoNode) {
 		b.t.Errorf("a check of what is gone: %v", err)
 	}
-	if g := c.awaitGet(x, false); !errors.Is(g.err, node.ErrNoNode) { // the failed check came after the end
+	if g := c.awaitGet(x, false); !errors.Is(g.err, door.ErrNoNode) { // the failed check came after the end
 		b.t.Errorf("read after the check: %q, %v", g.data, g.err)
 	}
 	c.end()
@@ -53,13 +52,13 @@ func (b *coordinatorBody) eventsBeforeAnswers() {
 		seen, answered := 0, false
 		b.do(func() {
 			done := c.answer(func() { seen, answered = c.changed(own), true })
-			c.session.Multi([]node.Op{set(own, "", node.AnyVersion)}, func(error) { done() })
+			c.session.Multi([]door.Op{set(own, "", door.AnyVersion)}, func(error) { done() })
 		})
 		b.wait("a write", func() bool { return answered })
 		if seen == toldOwn {
 			b.t.Errorf("round %d: a session's own write was answered before its event", round)
 		}
-		writer.must(set(foreign, fmt.Sprint(round), node.AnyVersion))
+		writer.must(set(foreign, fmt.Sprint(round), door.AnyVersion))
 		var before int
 		c.eventually("the change is seen", foreign, func(g *got) bool {
 			before = c.changed(foreign)
@@ -82,7 +81,7 @@ func (b *coordinatorBody) foreignEphemerals() {
 	for _, path := range []string{taken, gone, kept} {
 		c.awaitGet(path, true)
 	}
-	other.must(set(kept, "touched", 0), remove(taken, 0), ephemeral(taken, "other's"), remove(gone, node.AnyVersion))
+	other.must(set(kept, "touched", 0), remove(taken, 0), ephemeral(taken, "other's"), remove(gone, door.AnyVersion))
 	b.wait("the losses", func() bool { return c.changed(taken) > 0 && c.changed(gone) > 0 && c.changed(kept) > 0 })
 	c.fresh()
 	c.wantMissing(gone)
@@ -92,7 +91,7 @@ func (b *coordinatorBody) foreignEphemerals() {
 	if g := c.awaitGet(kept, false); string(g.data) != "touched" || g.stat.EphemeralOwner != c.session.ID() {
 		b.t.Errorf("what another session only set: %q of %d, %v", g.data, g.stat.EphemeralOwner, g.err)
 	}
-	if err := c.awaitMulti(ephemeral(taken, "")); !errors.Is(err, node.ErrNodeExists) {
+	if err := c.awaitMulti(ephemeral(taken, "")); !errors.Is(err, door.ErrNodeExists) {
 		b.t.Errorf("an ephemeral where there is one: %v", err)
 	}
 	c.end()
@@ -108,13 +107,13 @@ func (b *coordinatorBody) largestRequests() {
 	c := b.connect(0)
 	x := b.path("x")
 	large := bytes.Repeat([]byte("0123456789abcdef"), 998_000/16)
-	c.must(node.Op{Kind: node.OpCreate, Path: x, Data: large}, check(b.root, node.AnyVersion))
+	c.must(door.Op{Kind: door.OpCreate, Path: x, Data: large}, check(b.root, door.AnyVersion))
 	c.wantData(x, string(large), 0)
 	c.awaitGet(x, true)
-	if err := c.awaitMulti(node.Op{Kind: node.OpSet, Path: x, Data: make([]byte, 1<<20), Version: 0}); err == nil {
+	if err := c.awaitMulti(door.Op{Kind: door.OpSet, Path: x, Data: make([]byte, 1<<20), Version: 0}); err == nil {
 		b.t.Error("a request of more than a mebibyte passed")
 	}
-	b.wait("a connection that takes requests", func() bool { return !c.over && c.count(node.EventConnected) > c.count(node.EventDisconnected) })
+	b.wait("a connection that takes requests", func() bool { return !c.over && c.count(door.EventConnected) > c.count(door.EventDisconnected) })
 	c.eventually("the session goes on", b.root, func(g *got) bool { return g.err == nil })
 	c.wantData(x, string(large), 0)
 	c.end()
@@ -132,18 +131,18 @@ func (b *coordinatorBody) watchesAfterACut() {
 	c.must(create(x, ""), create(parent, ""))
 	arm := func() {
 		for _, g := range []*got{c.awaitGet(x, true), c.awaitChildren(parent, true), c.awaitGet(later, true)} {
-			if g.err != nil && !errors.Is(g.err, node.ErrNoNode) {
+			if g.err != nil && !errors.Is(g.err, door.ErrNoNode) {
 				b.t.Fatalf("arming: %v", g.err)
 			}
 		}
 	}
 	arm()
 	cutter.Cut(0)
-	b.wait("the cut to be told", func() bool { return c.count(node.EventDisconnected) == 1 })
+	b.wait("the cut to be told", func() bool { return c.count(door.EventDisconnected) == 1 })
 	other.fresh()
-	other.must(set(x, "away", node.AnyVersion), create(parent+"/away", ""))
+	other.must(set(x, "away", door.AnyVersion), create(parent+"/away", ""))
 	cutter.Heal(0)
-	b.wait("the connection, or the expiry", func() bool { return c.over || c.count(node.EventConnected) == 2 })
+	b.wait("the connection, or the expiry", func() bool { return c.over || c.count(door.EventConnected) == 2 })
 	if c.over { // the world was slow
 		b.t.Skip("the session expired during the cut")
 	}
@@ -153,7 +152,7 @@ func (b *coordinatorBody) watchesAfterACut() {
 	b.loop.Settle()
 	told := [...]int{c.changed(x), c.changed(parent), c.changed(later)}
 	for range 2 {
-		other.must(set(x, "back", node.AnyVersion))
+		other.must(set(x, "back", door.AnyVersion))
 	}
 	other.must(create(parent+"/a", ""), create(parent+"/b", ""), create(later, ""))
 	b.wait("three changes", func() bool {
@@ -183,7 +182,7 @@ func (b *coordinatorBody) expiryWhileCut() {
 	other.fresh()
 	other.eventually("the ephemeral is seen", mine, func(g *got) bool { return g.err == nil })
 	cutter.Cut(0)
-	b.wait("the cut to be told", func() bool { return c.count(node.EventDisconnected) == 1 })
+	b.wait("the cut to be told", func() bool { return c.count(door.EventDisconnected) == 1 })
 	b.harness.Expire(c.session)
 	if g := other.awaitGet(mine, true); g.err == nil {
 		b.wait("the end of the ephemeral", func() bool { return other.changed(mine) > 0 })
@@ -196,7 +195,7 @@ func (b *coordinatorBody) expiryWhileCut() {
 		b.t.Error("a session that had ended made a change")
 	}
 	b.do(func() {
-		if last := c.events[len(c.events)-1]; last.Kind != node.EventExpired || c.count(node.EventConnected) != 1 {
+		if last := c.events[len(c.events)-1]; last.Kind != door.EventExpired || c.count(door.EventConnected) != 1 {
 			b.t.Errorf("a session that ended while it was cut off was told %+v", c.events)
 		}
 	})
@@ -235,7 +234,7 @@ func (b *coordinatorBody) unknownIsDecided() {
 	cutter.Cut(0)
 	b.wait("answers", func() bool { return writes[calls-1].done })
 	cutter.Heal(0)
-	b.wait("the connection, or the expiry", func() bool { return c.over || c.count(node.EventConnected) == 2 })
+	b.wait("the connection, or the expiry", func() bool { return c.over || c.count(door.EventConnected) == 2 })
 	if c.over { // the world was slow
 		b.t.Skip("the session expired during the cut")
 	}
@@ -250,7 +249,7 @@ func (b *coordinatorBody) unknownIsDecided() {
 		switch made := slices.Contains(first.list, names[i]); {
 		case g.err == nil && !made:
 			b.t.Errorf("write %d was acknowledged and is not there", i)
-		case g.err != nil && !errors.Is(g.err, node.ErrUnknownOutcome):
+		case g.err != nil && !errors.Is(g.err, door.ErrUnknownOutcome):
 			b.t.Errorf("write %d: %v", i, g.err)
 		case made && i > 0 && !slices.Contains(first.list, names[i-1]):
 			b.t.Errorf("write %d happened and the one before it did not", i)

@@ -8,5 +8,5 @@
 // calls back inside another event.
 //
 // The package imports node and the standard library, and is imported by tests
-// alone. The promises stand in node/env.go.
+// alone. The promises stand in package node/door.
 package envtest

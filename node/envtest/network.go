@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"dkv/node"
+	"dkv/node/door"
 )
 
 // NetworkNodes is how many nodes a NetworkHarness offers, numbered from 0.
@@ -18,10 +19,10 @@ const NetworkNodes = 3
 type NetworkHarness interface {
 	Loop
 	// Peer is where messages for a node go. It stays the same all the time.
-	Peer(n int) node.Peer
+	Peer(n int) door.Peer
 	// Start lets a node take part, for the first time or again. What arrives
 	// at it is given to receive. It fails the test if it can't.
-	Start(n int, receive func(*node.Envelope)) node.Network
+	Start(n int, receive func(*node.Envelope)) door.Network[*node.Envelope]
 	// Stop ends a node's process. Its Network is not used any more.
 	Stop(n int)
 }
@@ -46,7 +47,7 @@ func TestNetwork(t *testing.T, harness func(t *testing.T) NetworkHarness) {
 			h := harness(t)
 			b := &networkBody{stage: stage{t: t, loop: h}, harness: h}
 			for n := range NetworkNodes {
-				b.numbers[n] = make(map[node.Index]bool)
+				b.numbers[n] = make(map[door.Index]bool)
 				b.start(n)
 			}
 			test.body(b)
@@ -57,9 +58,9 @@ func TestNetwork(t *testing.T, harness func(t *testing.T) NetworkHarness) {
 type networkBody struct {
 	stage
 	harness  NetworkHarness
-	networks [NetworkNodes]node.Network
+	networks [NetworkNodes]door.Network[*node.Envelope]
 	received [NetworkNodes][]*node.Envelope
-	numbers  [NetworkNodes]map[node.Index]bool // of the numbered messages received
+	numbers  [NetworkNodes]map[door.Index]bool // of the numbered messages received
 }
 
 func (b *networkBody) start(n int) {
@@ -101,7 +102,7 @@ func (b *networkBody) arrived(n int, e *node.Envelope) bool {
 
 // numbered is a small message that no other equals.
 func numbered(n int) *node.Promise {
-	return &node.Promise{Partition: 1, Epoch: 2, LastEpoch: 1, LastIndex: node.Index(n)}
+	return &node.Promise{Partition: 1, Epoch: 2, LastEpoch: 1, LastIndex: door.Index(n)}
 }
 
 func (b *networkBody) allKindsArrive() {
@@ -300,12 +301,12 @@ func everyMessage() []node.Message {
 	name := node.SnapshotName{Source: "disk", Boot: 4, Index: 41, Epoch: 8, Generation: 6}
 	entries := []node.Entry{
 		{Index: 42, Epoch: 9, Kind: node.EntryNoop},
-		{Index: 43, Epoch: 9, Kind: node.EntryPut, Key: []byte("k"), Value: []byte("v"), If: node.Condition{Match: 7}},
+		{Index: 43, Epoch: 9, Kind: node.EntryPut, Key: []byte("k"), Value: []byte("v"), If: door.Condition{Match: 7}},
 	}
 	return []node.Message{
 		&node.Forward{Partition: 5, Epoch: 9, ID: id, To: 3, Origin: 2, Hops: 1, Timeout: 1e9,
-			Request: node.Request{Kind: node.RequestPut, Key: []byte("k"), Value: []byte("v")}},
-		&node.ForwardReply{Partition: 5, ID: id, Origin: 2, Response: node.Response{Outcome: node.Done, Version: 7, Index: 7}, Known: a},
+			Request: door.Request{Kind: door.RequestPut, Key: []byte("k"), Value: []byte("v")}},
+		&node.ForwardReply{Partition: 5, ID: id, Origin: 2, Response: door.Response{Outcome: door.Done, Version: 7, Index: 7}, Known: a},
 		&node.Prepare{Partition: 5, Assignment: a},
 		&node.Promise{Partition: 5, Epoch: 9, LastEpoch: 8, LastIndex: 41},
 		&node.Reject{Partition: 5, Epoch: 8, Promised: 9, Known: a},

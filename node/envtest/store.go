@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"dkv/node"
+	"dkv/node/door"
 )
 
 // StoreHarness is a world with one disk.
@@ -16,7 +17,7 @@ type StoreHarness interface {
 	Loop
 	// Open opens the store on the disk, or opens it again after Crash. It
 	// fails the test if it can't.
-	Open() node.Store
+	Open() door.Store
 	// Crash ends the open store as a loss of power does. What must survive,
 	// survives; of the rest the harness loses what it likes. No done of the
 	// store runs any more.
@@ -62,7 +63,7 @@ func TestStore(t *testing.T, harness func(t *testing.T) StoreHarness) {
 type storeBody struct {
 	stage
 	harness StoreHarness
-	store   node.Store
+	store   door.Store
 	opened  int // times
 	made    int // commits with a done
 	ended   int // dones that ran
@@ -78,7 +79,7 @@ func (b *storeBody) open() {
 
 // commit makes a batch of "key=value" and "-key" words. It runs in an event.
 func (b *storeBody) commit(synced bool, words ...string) {
-	var batch node.Batch
+	var batch door.Batch
 	for _, word := range words {
 		if key, ok := strings.CutPrefix(word, "-"); ok {
 			batch.Delete([]byte(key))
@@ -90,7 +91,7 @@ func (b *storeBody) commit(synced bool, words ...string) {
 	b.commitBatch(synced, &batch)
 }
 
-func (b *storeBody) commitBatch(synced bool, batch *node.Batch) {
+func (b *storeBody) commitBatch(synced bool, batch *door.Batch) {
 	if !synced {
 		b.store.Commit(batch, nil)
 		return
@@ -210,7 +211,7 @@ func (b *storeBody) batchesApplyInOrder() {
 	b.do(func() {
 		b.commit(false, "a=1", "-a", "a=2", "b=1", "b=2", "b=3")
 		b.want(b.store, "a=2 b=3")
-		var batch node.Batch
+		var batch door.Batch
 		batch.Put([]byte("c1"), []byte("lost"))
 		batch.DeleteRange([]byte("a"), []byte("d"))
 		batch.Put([]byte("c2"), []byte("kept"))
@@ -223,7 +224,7 @@ func (b *storeBody) batchesApplyInOrder() {
 
 func (b *storeBody) deleteRangeBounds() {
 	deleteRange := func(from, to string) {
-		var batch node.Batch
+		var batch door.Batch
 		batch.DeleteRange([]byte(from), []byte(to))
 		b.commitBatch(true, &batch)
 	}
@@ -279,8 +280,8 @@ func (b *storeBody) scanBounds() {
 }
 
 func (b *storeBody) viewsStandStill() {
-	var first, second node.View
-	view := func() node.View {
+	var first, second door.View
+	view := func() door.View {
 		v, err := b.store.View()
 		if err != nil {
 			b.t.Errorf("opening a View: %v", err)
@@ -294,7 +295,7 @@ func (b *storeBody) viewsStandStill() {
 		}
 		b.commit(true, "a=2", "-b", "c=2")
 		second = view()
-		var batch node.Batch
+		var batch door.Batch
 		batch.DeleteRange([]byte("a"), []byte("z"))
 		b.commitBatch(true, &batch)
 	})
@@ -354,8 +355,8 @@ func (b *storeBody) readsEqualAModel() {
 
 func randomKey(random *rand.Rand) string { return fmt.Sprintf("k%02d", random.IntN(60)) }
 
-func randomBatch(random *rand.Rand, step int) *node.Batch {
-	var batch node.Batch
+func randomBatch(random *rand.Rand, step int) *door.Batch {
+	var batch door.Batch
 	for i := range random.IntN(6) {
 		key := randomKey(random)
 		switch random.IntN(8) {
@@ -370,14 +371,14 @@ func randomBatch(random *rand.Rand, step int) *node.Batch {
 	return &batch
 }
 
-func modelBatch(model map[string]string, batch *node.Batch) {
+func modelBatch(model map[string]string, batch *door.Batch) {
 	for _, op := range batch.Ops {
 		switch op.Kind {
-		case node.BatchPut:
+		case door.BatchPut:
 			model[string(op.Key)] = string(op.Value)
-		case node.BatchDelete:
+		case door.BatchDelete:
 			delete(model, string(op.Key))
-		case node.BatchDeleteRange:
+		case door.BatchDeleteRange:
 			for key := range model {
 				if key >= string(op.Key) && key < string(op.To) {
 					delete(model, key)
@@ -461,13 +462,13 @@ func (b *storeBody) largeBatches() {
 	key := bytes.Repeat([]byte("k"), node.MaxKeyBytes)
 	const large = 12 // together above what a store may buffer at one time
 	b.do(func() {
-		var batch node.Batch
+		var batch door.Batch
 		for i := range large {
 			batch.Put(fmt.Appendf(nil, "large%02d", i), value)
 		}
 		batch.Put(key, value)
 		b.commitBatch(true, &batch)
-		var many node.Batch
+		var many door.Batch
 		for i := range 5000 {
 			many.Put(fmt.Appendf(nil, "many%04d", i), []byte("small"))
 		}
@@ -524,8 +525,8 @@ func (b *storeBody) crashKeepsAPrefix() {
 	}
 }
 
-func numberedBatch(n int) *node.Batch {
-	var batch node.Batch
+func numberedBatch(n int) *door.Batch {
+	var batch door.Batch
 	batch.Put([]byte("last"), fmt.Appendf(nil, "%d", n))
 	for i := range 3 {
 		batch.Put(fmt.Appendf(nil, "batch%04d.%d", n, i), fmt.Appendf(nil, "%d", n))

@@ -1,19 +1,18 @@
 package pebblestore
 
 import (
+	"dkv/node/door"
 	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
-
-	"dkv/node"
 )
 
 // Commit applies a batch, so that every later read sees it. done runs as an
 // event of the loop when the batch and all before it are durable, or with the
 // error that stopped the store. A key that is put or deleted is not empty.
-func (s *Store) Commit(b *node.Batch, done func(error)) {
+func (s *Store) Commit(b *door.Batch, done func(error)) {
 	err := s.usable()
 	var batch *pebble.Batch
 	if err == nil {
@@ -31,7 +30,7 @@ func (s *Store) Commit(b *node.Batch, done func(error)) {
 
 // apply writes a batch to Pebble's log and memory. If synced, it returns what
 // to wait for; nil if that is the commit before.
-func (s *Store) apply(b *node.Batch, synced bool) (batch *pebble.Batch, err error) {
+func (s *Store) apply(b *door.Batch, synced bool) (batch *pebble.Batch, err error) {
 	defer s.recovered(&err)
 	batch, err = s.encode(b)
 	if err != nil {
@@ -64,7 +63,7 @@ func (s *Store) apply(b *node.Batch, synced bool) (batch *pebble.Batch, err erro
 	return batch, nil
 }
 
-func (s *Store) encode(b *node.Batch) (*pebble.Batch, error) {
+func (s *Store) encode(b *door.Batch) (*pebble.Batch, error) {
 	size := 16
 	for i := range b.Ops {
 		op := &b.Ops[i]
@@ -84,20 +83,20 @@ var errEmptyKey = errors.New("committing a batch: a key is empty")
 // encodeOp appends an operation. Pebble does not do well with an empty key:
 // the range tombstone that begins at one was seen to lose its effect in the
 // presence of another, in builds with Pebble's own checks.
-func encodeOp(batch *pebble.Batch, op *node.BatchOp) error {
+func encodeOp(batch *pebble.Batch, op *door.BatchOp) error {
 	from := op.Key
 	if len(from) == 0 {
-		if op.Kind != node.BatchDeleteRange {
+		if op.Kind != door.BatchDeleteRange {
 			return errEmptyKey
 		}
 		from = []byte{0}
 	}
 	switch op.Kind {
-	case node.BatchPut:
+	case door.BatchPut:
 		return batch.Set(op.Key, op.Value, nil)
-	case node.BatchDelete:
+	case door.BatchDelete:
 		return batch.Delete(op.Key, nil)
-	case node.BatchDeleteRange:
+	case door.BatchDeleteRange:
 		if string(from) >= string(op.To) {
 			return nil // an empty range, which Pebble does not expect
 		}

@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"dkv/node/door"
 	"encoding/binary"
 	"math/rand/v2"
 	"strconv"
@@ -8,8 +9,6 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"dkv/node"
 )
 
 // CrashDisk is a disk in memory with one store on it, for simulations: its
@@ -100,7 +99,7 @@ func (d *CrashDisk) Store() (*Store, error) {
 
 // Commit applies a batch to the open store, with a sync of the log or without.
 // Nothing is durable for certain before Sync.
-func (d *CrashDisk) Commit(b *node.Batch, synced bool) error {
+func (d *CrashDisk) Commit(b *door.Batch, synced bool) error {
 	store, err := d.Store()
 	if err != nil {
 		return err
@@ -158,7 +157,7 @@ func (d *CrashDisk) Sync() error {
 	}
 	d.syncs.set(true)
 	ended := false
-	store.Commit(new(node.Batch), func(e error) { ended, err = true, e })
+	store.Commit(new(door.Batch), func(e error) { ended, err = true, e })
 	d.posted.run(func() bool { return ended })
 	if d.holds {
 		d.syncs.set(false)

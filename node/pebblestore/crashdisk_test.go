@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/pebblestore"
 )
 
@@ -29,7 +29,7 @@ func filled(t *testing.T, d *pebblestore.CrashDisk, random *rand.Rand, from, cou
 	return durable, made
 }
 
-func numbered(n int) *node.Batch {
+func numbered(n int) *door.Batch {
 	b := batchOf("last", fmt.Sprint(n))
 	b.Put(fmt.Appendf(nil, "batch%05d", n), fmt.Appendf(nil, "%d %s", n, strings.Repeat("v", 300)))
 	return b
@@ -175,9 +175,9 @@ func TestCommitsBehindHeldSyncsAreBounded(t *testing.T) {
 func TestPowerLossWaitsForNoSyncThatNobodyAskedFor(t *testing.T) {
 	const large = 1 << 20
 	d := pebblestore.NewCrashDisk(true)
-	first := new(node.Batch)
+	first := new(door.Batch)
 	first.Put([]byte("k"), make([]byte, large))
-	for _, b := range []*node.Batch{first, new(node.Batch)} {
+	for _, b := range []*door.Batch{first, new(door.Batch)} {
 		if err := d.Commit(b, true); err != nil {
 			t.Fatal(err)
 		}

@@ -2,11 +2,10 @@ package pebblestore
 
 import (
 	"bytes"
+	"dkv/node/door"
 	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
-
-	"dkv/node"
 )
 
 // Get returns a copy of the value.
@@ -103,7 +102,7 @@ func (s *Store) closeIter(iter *pebble.Iterator) (err error) {
 }
 
 // View pins the store as it is. What it pins stays on disk until it is closed.
-func (s *Store) View() (_ node.View, err error) {
+func (s *Store) View() (_ door.View, err error) {
 	if err := s.usable(); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"dkv/node/door"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,8 +14,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"dkv/node"
 )
 
 // Options say where a store is and who owns it.
@@ -85,7 +84,7 @@ type Store struct {
 	syncs    *syncQueue
 }
 
-var _ node.Store = (*Store)(nil)
+var _ door.Store = (*Store)(nil)
 
 // ErrClosed is what a store answers after Close.
 var ErrClosed = errors.New("the store is closed")

@@ -19,7 +19,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
-	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/envtest"
 	"dkv/node/pebblestore"
 )
@@ -127,7 +127,7 @@ func newDisk(t *testing.T) *disk {
 	return &disk{loop: newLoop(), t: t, fs: vfs.NewCrashableMem(), random: rand.New(rand.NewPCG(1, 1))}
 }
 
-func (d *disk) Open() node.Store {
+func (d *disk) Open() door.Store {
 	d.t.Helper()
 	d.life++
 	life := d.life
@@ -182,7 +182,7 @@ type directory struct {
 	life  int
 }
 
-func (d *directory) Open() node.Store {
+func (d *directory) Open() door.Store {
 	d.t.Helper()
 	d.life++
 	life := d.life
@@ -214,8 +214,8 @@ func TestConformanceOnDisk(t *testing.T) {
 	})
 }
 
-func batchOf(key, value string) *node.Batch {
-	var b node.Batch
+func batchOf(key, value string) *door.Batch {
+	var b door.Batch
 	b.Put([]byte(key), []byte(value))
 	return &b
 }
@@ -570,7 +570,7 @@ func TestBarriersSyncOnlyWhatIsUnsynced(t *testing.T) {
 	barrier := func() uint64 {
 		before := store.Counters().WALSyncs
 		ended := false
-		store.Commit(new(node.Batch), func(err error) { ended = err == nil })
+		store.Commit(new(door.Batch), func(err error) { ended = err == nil })
 		if !l.RunUntil(func() bool { return ended }) {
 			t.Fatal("a barrier did not end")
 		}

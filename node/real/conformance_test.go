@@ -10,6 +10,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/envtest"
 	"dkv/zksim/zkserver"
 )
@@ -43,7 +44,7 @@ func (w world) Settle() {
 
 type clockWorld struct{ world }
 
-func (w clockWorld) Clock() node.Clock { return clock{w.loop} }
+func (w clockWorld) Clock() door.Clock { return clock{w.loop} }
 
 func TestClockKeepsItsPromises(t *testing.T) {
 	envtest.TestClock(t, func(t *testing.T) envtest.ClockHarness { return clockWorld{newWorld(t)} })
@@ -64,7 +65,7 @@ type remote struct {
 	network *network
 }
 
-func (r *remote) Send(to node.Peer, m *node.Envelope) {
+func (r *remote) Send(to door.Peer, m *node.Envelope) {
 	sent := *m
 	r.loop.post(func() { r.network.Send(to, &sent) })
 }
@@ -87,11 +88,11 @@ func newNetworkWorld(t *testing.T) envtest.NetworkHarness {
 	return w
 }
 
-func (w *networkWorld) Peer(n int) node.Peer {
-	return node.Peer{Number: node.MemberNumber(n + 1), Store: node.StoreID(fmt.Sprintf("disk-%d", n)), Address: w.addresses[n]}
+func (w *networkWorld) Peer(n int) door.Peer {
+	return door.Peer{Number: node.MemberNumber(n + 1), Store: node.StoreID(fmt.Sprintf("disk-%d", n)), Address: w.addresses[n]}
 }
 
-func (w *networkWorld) Start(n int, receive func(*node.Envelope)) node.Network {
+func (w *networkWorld) Start(n int, receive func(*node.Envelope)) door.Network[*node.Envelope] {
 	w.t.Helper()
 	listener, err := net.Listen("tcp", w.addresses[n])
 	if err != nil {
@@ -190,14 +191,14 @@ func newZKWorld(t *testing.T, root string, expire func(int64) bool, addresses ..
 	return w
 }
 
-func (w *zkWorld) Coordinator(n int) node.Coordinator { return w.nodes[n] }
+func (w *zkWorld) Coordinator(n int) door.Coordinator { return w.nodes[n] }
 func (w *zkWorld) Root() string                       { return w.root }
 func (w *zkWorld) Cut(n int)                          { w.lines[n].set(true) }
 func (w *zkWorld) Heal(n int)                         { w.lines[n].set(false) }
 
 // Expire keeps the process away until its session must have ended, and lets it
 // back before its own watchdog gives up.
-func (w *zkWorld) Expire(s node.Session) {
+func (w *zkWorld) Expire(s door.Session) {
 	id := s.ID()
 	if w.expire != nil {
 		if !w.expire(id) {

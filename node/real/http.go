@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/node/door"
 )
 
 const (
@@ -31,7 +32,7 @@ const (
 // decides nothing but what is wrong with a request's form.
 type api struct {
 	// submit hands a request to the loop; false if the loop has stopped.
-	submit func(node.Request, func(node.Response)) bool
+	submit func(door.Request, func(door.Response)) bool
 	// stopped is closed when no answer will come any more.
 	stopped <-chan struct{}
 	// status is nil once the loop has stopped.
@@ -92,15 +93,15 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answer are bounded; the slot and the memory of one whose client went away, or
 // was told that nobody knows, stay taken until the node ends it. release gives
 // the memory back.
-func (a *api) do(q node.Request, release func()) node.Response {
+func (a *api) do(q door.Request, release func()) door.Response {
 	began := time.Now()
 	if a.requests.Add(1) > maxRequests {
 		a.requests.Add(-1)
 		release()
-		return a.count(q, began, node.Response{Outcome: node.Refused, Busy: true, Reason: "too many requests at once"})
+		return a.count(q, began, door.Response{Outcome: door.Refused, Busy: true, Reason: "too many requests at once"})
 	}
-	answer := make(chan node.Response, 1)
-	submitted := a.submit(q, func(p node.Response) {
+	answer := make(chan door.Response, 1)
+	submitted := a.submit(q, func(p door.Response) {
 		a.requests.Add(-1)
 		release()
 		answer <- p
@@ -108,14 +109,14 @@ func (a *api) do(q node.Request, release func()) node.Response {
 	if !submitted {
 		a.requests.Add(-1)
 		release()
-		return a.count(q, began, node.Response{Outcome: node.Refused, Reason: "this node is stopping"})
+		return a.count(q, began, door.Response{Outcome: door.Refused, Reason: "this node is stopping"})
 	}
 	return a.count(q, began, a.await(answer, cmp.Or(q.Timeout, a.timeout)+a.grace))
 }
 
 // await waits for the answer. Without one the request was submitted, so that
 // nobody knows what becomes of it.
-func (a *api) await(answer <-chan node.Response, bound time.Duration) node.Response {
+func (a *api) await(answer <-chan door.Response, bound time.Duration) door.Response {
 	late := time.NewTimer(bound)
 	defer late.Stop()
 	why := "this node stopped before it had an answer"
@@ -130,11 +131,11 @@ func (a *api) await(answer <-chan node.Response, bound time.Duration) node.Respo
 	case p := <-answer:
 		return p
 	default:
-		return node.Response{Outcome: node.Unknown, Reason: why}
+		return door.Response{Outcome: door.Unknown, Reason: why}
 	}
 }
 
-func (a *api) count(q node.Request, began time.Time, p node.Response) node.Response {
+func (a *api) count(q door.Request, began time.Time, p door.Response) door.Response {
 	a.metrics.request(q.Kind, p.Outcome, time.Since(began))
 	return p
 }
@@ -150,7 +151,7 @@ type problem struct {
 	Outcome string `json:"outcome"`
 }
 
-func writeProblem(w http.ResponseWriter, status int, outcome node.Outcome, detail string) {
+func writeProblem(w http.ResponseWriter, status int, outcome door.Outcome, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	writeJSON(w, problem{Title: http.StatusText(status), Status: status, Detail: detail, Outcome: outcome.String()})
@@ -159,20 +160,20 @@ func writeProblem(w http.ResponseWriter, status int, outcome node.Outcome, detai
 // refuse answers a request that never reached the node.
 func (a *api) refuse(w http.ResponseWriter, status int, detail string) {
 	a.metrics.invalid.Inc()
-	writeProblem(w, status, node.Refused, detail)
+	writeProblem(w, status, door.Refused, detail)
 }
 
 // unanswered writes the problem of a response that is not done; false if it is
 // done.
-func unanswered(w http.ResponseWriter, p node.Response) bool {
+func unanswered(w http.ResponseWriter, p door.Response) bool {
 	switch p.Outcome {
-	case node.Done:
+	case door.Done:
 		return false
-	case node.Refused:
+	case door.Refused:
 		w.Header().Set("Retry-After", retryAfter)
-		writeProblem(w, http.StatusServiceUnavailable, node.Refused, p.Reason)
+		writeProblem(w, http.StatusServiceUnavailable, door.Refused, p.Reason)
 	default:
-		writeProblem(w, http.StatusGatewayTimeout, node.Unknown, p.Reason)
+		writeProblem(w, http.StatusGatewayTimeout, door.Unknown, p.Reason)
 	}
 	return true
 }

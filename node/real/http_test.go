@@ -13,25 +13,26 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/node/door"
 )
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // door is an api whose node is a function, with what the node was asked.
-type door struct {
+type scriptedAPI struct {
 	*api
-	asked []node.Request
+	asked []door.Request
 }
 
-func newDoor(t *testing.T, answer func(node.Request) node.Response) *door {
+func newDoor(t *testing.T, answer func(door.Request) door.Response) *scriptedAPI {
 	t.Helper()
-	d := &door{}
+	d := &scriptedAPI{}
 	d.api = &api{
 		stopped: make(chan struct{}),
 		timeout: time.Minute,
 		metrics: newMetrics(quiet()),
 		status:  func(bool) *node.Status { return &node.Status{Node: "n1", Why: "waiting for n2 and n3"} },
-		submit: func(q node.Request, done func(node.Response)) bool {
+		submit: func(q door.Request, done func(door.Response)) bool {
 			d.asked = append(d.asked, q)
 			done(answer(q))
 			return true
@@ -40,15 +41,15 @@ func newDoor(t *testing.T, answer func(node.Request) node.Response) *door {
 	return d
 }
 
-func mustNotAsk(t *testing.T) func(node.Request) node.Response {
-	return func(q node.Request) node.Response {
+func mustNotAsk(t *testing.T) func(door.Request) door.Response {
+	return func(q door.Request) door.Response {
 		t.Errorf("the node was asked: %+v", q)
-		return node.Response{Outcome: node.Done}
+		return door.Response{Outcome: door.Done}
 	}
 }
 
-func fixed(p node.Response) func(node.Request) node.Response {
-	return func(node.Request) node.Response { return p }
+func fixed(p door.Response) func(door.Request) door.Response {
+	return func(door.Request) door.Response { return p }
 }
 
 type ask struct {
@@ -56,7 +57,7 @@ type ask struct {
 	headers              map[string]string
 }
 
-func (d *door) serve(q ask) *httptest.ResponseRecorder {
+func (d *scriptedAPI) serve(q ask) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(q.method, q.target, strings.NewReader(q.body))
 	for name, value := range q.headers {
 		r.Header.Set(name, value)
@@ -198,12 +199,12 @@ func TestOutcomesOfTheNode(t *testing.T) {
 	}
 	for _, call := range calls {
 		t.Run(call.method+call.target, func(t *testing.T) {
-			w := newDoor(t, fixed(node.Response{Outcome: node.Refused, Reason: "no majority", Busy: true})).serve(call)
+			w := newDoor(t, fixed(door.Response{Outcome: door.Refused, Reason: "no majority", Busy: true})).serve(call)
 			p := wantProblem(t, w, 503, "refused")
 			if p.Detail != "no majority" || w.Header().Get("Retry-After") == "" {
 				t.Errorf("problem %+v, headers %v", p, w.Header())
 			}
-			w = newDoor(t, fixed(node.Response{Outcome: node.Unknown, Reason: "no answer"})).serve(call)
+			w = newDoor(t, fixed(door.Response{Outcome: door.Unknown, Reason: "no answer"})).serve(call)
 			wantProblem(t, w, 504, "unknown")
 		})
 	}
@@ -212,7 +213,7 @@ func TestOutcomesOfTheNode(t *testing.T) {
 func TestNodeThatStops(t *testing.T) {
 	call := ask{"PUT", "/v1/kv/a", "v", nil}
 	d := newDoor(t, mustNotAsk(t))
-	d.submit = func(node.Request, func(node.Response)) bool { return false }
+	d.submit = func(door.Request, func(door.Response)) bool { return false }
 	wantProblem(t, d.serve(call), 503, "refused")
 	if d.requests.Load() != 0 {
 		t.Error("a request that was not submitted keeps its slot")
@@ -221,7 +222,7 @@ func TestNodeThatStops(t *testing.T) {
 	d = newDoor(t, mustNotAsk(t))
 	stopped := make(chan struct{})
 	d.stopped = stopped
-	d.submit = func(node.Request, func(node.Response)) bool { close(stopped); return true }
+	d.submit = func(door.Request, func(door.Response)) bool { close(stopped); return true }
 	wantProblem(t, d.serve(call), 504, "unknown")
 }
 
@@ -229,14 +230,14 @@ func TestNodeThatStops(t *testing.T) {
 // waiting for ever; what it holds stays counted.
 func TestNodeThatDoesNotAnswer(t *testing.T) {
 	d := newDoor(t, mustNotAsk(t))
-	var end func(node.Response)
-	d.submit = func(_ node.Request, done func(node.Response)) bool { end = done; return true }
+	var end func(door.Response)
+	d.submit = func(_ door.Request, done func(door.Response)) bool { end = done; return true }
 	call := ask{"PUT", "/v1/kv/a", "v", map[string]string{"Request-Timeout": "0.01"}}
 	wantProblem(t, d.serve(call), 504, "unknown")
 	if d.requests.Load() != 1 || d.bodyBytes.Load() != 1 {
 		t.Errorf("%d requests and %d bytes are counted, want one each", d.requests.Load(), d.bodyBytes.Load())
 	}
-	end(node.Response{Outcome: node.Done})
+	end(door.Response{Outcome: door.Done})
 	if d.requests.Load() != 0 || d.bodyBytes.Load() != 0 {
 		t.Errorf("after the end %d requests and %d bytes are counted", d.requests.Load(), d.bodyBytes.Load())
 	}
@@ -262,24 +263,24 @@ func TestLegacyAnswers(t *testing.T) {
 	tests := []struct {
 		name   string
 		ask    ask
-		answer node.Response
+		answer door.Response
 		status int
 		body   string
 	}{
 		{"put", ask{"POST", "/put", `{"key":"a<b","value":"x"}`, nil},
-			node.Response{Outcome: node.Done, Version: 7, Index: 7}, 200, `{"status":"Success","key":"a<b","version":7}`},
+			door.Response{Outcome: door.Done, Version: 7, Index: 7}, 200, `{"status":"Success","key":"a<b","version":7}`},
 		{"get", ask{"GET", "/get?key=a%26b", "", nil},
-			node.Response{Outcome: node.Done, Found: true, Value: []byte("é&"), Version: 7, Index: 9}, 200, `{"key":"a&b","value":"é&","version":7}`},
+			door.Response{Outcome: door.Done, Found: true, Value: []byte("é&"), Version: 7, Index: 9}, 200, `{"key":"a&b","value":"é&","version":7}`},
 		{"get of an empty value", ask{"GET", "/get?key=a", "", nil},
-			node.Response{Outcome: node.Done, Found: true, Version: 7}, 200, `{"key":"a","value":"","version":7}`},
+			door.Response{Outcome: door.Done, Found: true, Version: 7}, 200, `{"key":"a","value":"","version":7}`},
 		{"get of bytes", ask{"GET", "/get?key=a", "", nil},
-			node.Response{Outcome: node.Done, Found: true, Value: []byte{0xff, 0}, Version: 7}, 200, `{"key":"a","value_base64":"/wA=","version":7}`},
+			door.Response{Outcome: door.Done, Found: true, Value: []byte{0xff, 0}, Version: 7}, 200, `{"key":"a","value_base64":"/wA=","version":7}`},
 		{"get of an absent key", ask{"GET", "/get?key=a", "", nil},
-			node.Response{Outcome: node.Done, Index: 3}, 404, `{"status":"Failed","key":"a"}`},
+			door.Response{Outcome: door.Done, Index: 3}, 404, `{"status":"Failed","key":"a"}`},
 		{"delete", ask{"DELETE", "/delete?key=a", "", nil},
-			node.Response{Outcome: node.Done, Found: true, Version: 7, Index: 8}, 200, `{"status":"Success","key":"a"}`},
+			door.Response{Outcome: door.Done, Found: true, Version: 7, Index: 8}, 200, `{"status":"Success","key":"a"}`},
 		{"delete of an absent key", ask{"DELETE", "/delete?key=a", "", nil},
-			node.Response{Outcome: node.Done, Index: 8}, 404, `{"status":"Failed","key":"a"}`},
+			door.Response{Outcome: door.Done, Index: 8}, 404, `{"status":"Failed","key":"a"}`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -298,7 +299,7 @@ func TestLegacyAnswers(t *testing.T) {
 }
 
 func TestLegacyRequests(t *testing.T) {
-	d := newDoor(t, fixed(node.Response{Outcome: node.Done}))
+	d := newDoor(t, fixed(door.Response{Outcome: door.Done}))
 	d.serve(ask{"POST", "/put", `{"value":"\ud83d\ude00\\ud800","extra":[1,{"key":"no"}],"key":"k"}`, map[string]string{
 		"Content-Type": "application/json; charset=UTF-8", "Request-Timeout": "1.5"}})
 	d.serve(ask{"POST", "/put", ` {"key":"k","value":""} `, map[string]string{"Content-Type": ""}})
@@ -306,10 +307,10 @@ func TestLegacyRequests(t *testing.T) {
 		t.Fatalf("asked %+v", d.asked)
 	}
 	q := d.asked[0]
-	if q.Kind != node.RequestPut || string(q.Key) != "k" || string(q.Value) != "😀\\ud800" || q.Timeout != 1500*time.Millisecond {
+	if q.Kind != door.RequestPut || string(q.Key) != "k" || string(q.Value) != "😀\\ud800" || q.Timeout != 1500*time.Millisecond {
 		t.Errorf("asked %+v", q)
 	}
-	if q := d.asked[1]; q.Kind != node.RequestPut || len(q.Value) != 0 || q.Timeout != 0 {
+	if q := d.asked[1]; q.Kind != door.RequestPut || len(q.Value) != 0 || q.Timeout != 0 {
 		t.Errorf("asked %+v", q)
 	}
 }
@@ -331,7 +332,7 @@ func TestKeysOfPaths(t *testing.T) {
 		"/v1/kv/v1/kv/":        "v1/kv/",
 		"/v1/kv/%F0%9F%98%80~": "😀~",
 	}
-	d := newDoor(t, fixed(node.Response{Outcome: node.Done, Found: true}))
+	d := newDoor(t, fixed(door.Response{Outcome: door.Done, Found: true}))
 	for target, key := range tests {
 		d.asked = nil
 		r := httptest.NewRequest("GET", target, nil)
@@ -346,20 +347,20 @@ func TestKeysOfPaths(t *testing.T) {
 func TestConditions(t *testing.T) {
 	tests := []struct {
 		method, name, value string
-		want                node.Condition
+		want                door.Condition
 	}{
-		{"PUT", "If-Match", `"7"`, node.Condition{Match: 7}},
-		{"DELETE", "If-Match", `"18446744073709551615"`, node.Condition{Match: noVersion}},
-		{"PUT", "If-Match", `"someone-elses"`, node.Condition{Match: noVersion}},
-		{"PUT", "If-Match", `"0"`, node.Condition{Match: noVersion}},
-		{"PUT", "If-Match", `"007"`, node.Condition{Match: noVersion}},
-		{"PUT", "If-Match", `*`, node.Condition{Present: true}},
-		{"PUT", "If-None-Match", `*`, node.Condition{Absent: true}},
-		{"DELETE", "If-None-Match", `*`, node.Condition{Absent: true}},
-		{"GET", "If-None-Match", `*`, node.Condition{}},
+		{"PUT", "If-Match", `"7"`, door.Condition{Match: 7}},
+		{"DELETE", "If-Match", `"18446744073709551615"`, door.Condition{Match: noVersion}},
+		{"PUT", "If-Match", `"someone-elses"`, door.Condition{Match: noVersion}},
+		{"PUT", "If-Match", `"0"`, door.Condition{Match: noVersion}},
+		{"PUT", "If-Match", `"007"`, door.Condition{Match: noVersion}},
+		{"PUT", "If-Match", `*`, door.Condition{Present: true}},
+		{"PUT", "If-None-Match", `*`, door.Condition{Absent: true}},
+		{"DELETE", "If-None-Match", `*`, door.Condition{Absent: true}},
+		{"GET", "If-None-Match", `*`, door.Condition{}},
 	}
 	for _, test := range tests {
-		d := newDoor(t, fixed(node.Response{Outcome: node.Done, Found: true, Version: 1}))
+		d := newDoor(t, fixed(door.Response{Outcome: door.Done, Found: true, Version: 1}))
 		d.serve(ask{test.method, "/v1/kv/a", "", map[string]string{test.name: test.value}})
 		if len(d.asked) != 1 || d.asked[0].If != test.want {
 			t.Errorf("%s %s: %s: asked %+v, want %+v", test.method, test.name, test.value, d.asked, test.want)
@@ -369,30 +370,30 @@ func TestConditions(t *testing.T) {
 
 func TestKVAnswers(t *testing.T) {
 	value := []byte{0, 0xff, '\n'}
-	found := node.Response{Outcome: node.Done, Found: true, Version: 7, Value: value, Index: 9}
+	found := door.Response{Outcome: door.Done, Found: true, Version: 7, Value: value, Index: 9}
 	failed := found
 	failed.Failed = true
 	tests := []struct {
 		name    string
 		ask     ask
-		answer  node.Response
+		answer  door.Response
 		status  int
 		etag    string
 		body    []byte
 		problem bool
 	}{
-		{"put", ask{"PUT", "/v1/kv/a", "v", nil}, node.Response{Outcome: node.Done, Version: 7, Index: 7}, 204, `"7"`, nil, false},
+		{"put", ask{"PUT", "/v1/kv/a", "v", nil}, door.Response{Outcome: door.Done, Version: 7, Index: 7}, 204, `"7"`, nil, false},
 		{"get", ask{"GET", "/v1/kv/a", "", nil}, found, 200, `"7"`, value, false},
 		{"head", ask{"HEAD", "/v1/kv/a", "", nil}, found, 200, `"7"`, nil, false},
 		{"get of what is known", ask{"GET", "/v1/kv/a", "", map[string]string{"If-None-Match": `"3", W/"7"`}}, found, 304, `"7"`, nil, false},
 		{"get of what is not known", ask{"GET", "/v1/kv/a", "", map[string]string{"If-None-Match": `"3"`}}, found, 200, `"7"`, value, false},
-		{"get of an absent key", ask{"GET", "/v1/kv/a", "", nil}, node.Response{Outcome: node.Done, Index: 9}, 404, "", nil, true},
+		{"get of an absent key", ask{"GET", "/v1/kv/a", "", nil}, door.Response{Outcome: door.Done, Index: 9}, 404, "", nil, true},
 		{"delete", ask{"DELETE", "/v1/kv/a", "", nil}, found, 204, `"7"`, nil, false},
-		{"delete of an absent key", ask{"DELETE", "/v1/kv/a", "", nil}, node.Response{Outcome: node.Done, Index: 9}, 404, "", nil, true},
+		{"delete of an absent key", ask{"DELETE", "/v1/kv/a", "", nil}, door.Response{Outcome: door.Done, Index: 9}, 404, "", nil, true},
 		{"put that met another version", ask{"PUT", "/v1/kv/a", "v", map[string]string{"If-Match": `"3"`}}, failed, 412, `"7"`, nil, true},
 		{"delete that met another version", ask{"DELETE", "/v1/kv/a", "", map[string]string{"If-Match": `"3"`}}, failed, 412, `"7"`, nil, true},
 		{"put that met nothing", ask{"PUT", "/v1/kv/a", "v", map[string]string{"If-Match": `"3"`}},
-			node.Response{Outcome: node.Done, Failed: true, Index: 9}, 412, "", nil, true},
+			door.Response{Outcome: door.Done, Failed: true, Index: 9}, 412, "", nil, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -415,7 +416,7 @@ func TestKVAnswers(t *testing.T) {
 // Over a real connection: chunked bodies, HEAD's length, the largest value.
 func TestBodiesOverTheWire(t *testing.T) {
 	largest := bytes.Repeat([]byte{0xfe}, node.MaxValueBytes)
-	d := newDoor(t, fixed(node.Response{Outcome: node.Done, Found: true, Version: 1, Value: largest}))
+	d := newDoor(t, fixed(door.Response{Outcome: door.Done, Found: true, Version: 1, Value: largest}))
 	server := httptest.NewServer(d)
 	defer server.Close()
 	send := func(body io.Reader) int {
@@ -452,7 +453,7 @@ func TestBodiesOverTheWire(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
-	d := newDoor(t, fixed(node.Response{Outcome: node.Done}))
+	d := newDoor(t, fixed(door.Response{Outcome: door.Done}))
 	if w := d.serve(ask{"GET", "/healthz", "", nil}); w.Code != 200 {
 		t.Errorf("healthz: %d", w.Code)
 	}
@@ -463,7 +464,7 @@ func TestPages(t *testing.T) {
 	if w := d.serve(ask{"GET", "/v1/cluster", "", nil}); w.Code != 200 || !strings.Contains(w.Body.String(), `"version":-1`) {
 		t.Errorf("cluster: %d %s", w.Code, w.Body)
 	}
-	d.do(node.Request{Kind: node.RequestGet}, nothing) // counted below
+	d.do(door.Request{Kind: door.RequestGet}, nothing) // counted below
 	if w := d.serve(ask{"GET", "/metrics", "", nil}); w.Code != 200 || !strings.Contains(w.Body.String(), `dkv_requests_total{operation="get",outcome="done"} 1`) {
 		t.Errorf("metrics: %d %s", w.Code, w.Body)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"dkv/node"
+	"dkv/node/door"
 )
 
 // serveKV answers PUT, GET, HEAD and DELETE of /v1/kv/{key}. The key is what
@@ -25,17 +26,17 @@ func (a *api) serveKV(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case p.Failed:
 		writeConditionFailed(w, p)
-	case q.Kind == node.RequestGet:
+	case q.Kind == door.RequestGet:
 		writeValue(w, r, p)
-	case q.Kind == node.RequestDelete && !p.Found:
-		writeProblem(w, http.StatusNotFound, node.Done, "there is no such key")
+	case q.Kind == door.RequestDelete && !p.Found:
+		writeProblem(w, http.StatusNotFound, door.Done, "there is no such key")
 	default:
 		setETag(w, p.Version)
 		w.WriteHeader(http.StatusNoContent)
 	}
 }
 
-func (a *api) readKV(w http.ResponseWriter, r *http.Request) (q node.Request, release func(), err error) {
+func (a *api) readKV(w http.ResponseWriter, r *http.Request) (q door.Request, release func(), err error) {
 	release = nothing
 	if err := checkHeaders(r); err != nil {
 		return q, nil, err
@@ -51,16 +52,16 @@ func (a *api) readKV(w http.ResponseWriter, r *http.Request) (q node.Request, re
 	}
 	switch r.Method {
 	case http.MethodPut:
-		q.Kind = node.RequestPut
+		q.Kind = door.RequestPut
 	case http.MethodDelete:
-		q.Kind = node.RequestDelete
+		q.Kind = door.RequestDelete
 	default:
-		q.Kind = node.RequestGet
+		q.Kind = door.RequestGet
 	}
 	if q.If, err = conditionOf(r, q.Kind); err != nil {
 		return q, nil, err
 	}
-	if q.Kind == node.RequestPut {
+	if q.Kind == door.RequestPut {
 		q.Value, release, err = a.readBody(w, r, node.MaxValueBytes)
 	}
 	return q, release, err
@@ -69,48 +70,48 @@ func (a *api) readKV(w http.ResponseWriter, r *http.Request) (q node.Request, re
 func nothing() {}
 
 // noVersion is a version that no key will ever have.
-const noVersion node.Version = math.MaxUint64
+const noVersion door.Version = math.MaxUint64
 
 // conditionOf reads If-Match and If-None-Match of a write. On a read only
 // If-None-Match means something, and is judged with the answer.
-func conditionOf(r *http.Request, kind node.RequestKind) (node.Condition, error) {
+func conditionOf(r *http.Request, kind door.RequestKind) (door.Condition, error) {
 	match, noneMatch := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
 	switch {
-	case kind == node.RequestGet && match != "":
-		return node.Condition{}, badInput(http.StatusBadRequest, "If-Match is for PUT and DELETE")
-	case kind == node.RequestGet, match == "" && noneMatch == "":
-		return node.Condition{}, nil
+	case kind == door.RequestGet && match != "":
+		return door.Condition{}, badInput(http.StatusBadRequest, "If-Match is for PUT and DELETE")
+	case kind == door.RequestGet, match == "" && noneMatch == "":
+		return door.Condition{}, nil
 	case match != "" && noneMatch != "":
-		return node.Condition{}, badInput(http.StatusBadRequest, "If-Match and If-None-Match exclude each other")
+		return door.Condition{}, badInput(http.StatusBadRequest, "If-Match and If-None-Match exclude each other")
 	case len(r.Header.Values("If-Match")) > 1 || strings.Contains(match, ","):
-		return node.Condition{}, badInput(http.StatusBadRequest, "If-Match: give one entity tag, or *")
+		return door.Condition{}, badInput(http.StatusBadRequest, "If-Match: give one entity tag, or *")
 	case noneMatch == "*":
-		return node.Condition{Absent: true}, nil
+		return door.Condition{Absent: true}, nil
 	case noneMatch != "":
-		return node.Condition{}, badInput(http.StatusBadRequest, "If-None-Match of a write: only * is offered")
+		return door.Condition{}, badInput(http.StatusBadRequest, "If-None-Match of a write: only * is offered")
 	case match == "*":
-		return node.Condition{Present: true}, nil
+		return door.Condition{Present: true}, nil
 	}
 	version, err := parseETag(match)
-	return node.Condition{Match: version}, err
+	return door.Condition{Match: version}, err
 }
 
 // parseETag reads a strong entity tag. One that this store never made names no
 // version, so that the condition fails.
-func parseETag(text string) (node.Version, error) {
+func parseETag(text string) (door.Version, error) {
 	if len(text) < 2 || text[0] != '"' || text[len(text)-1] != '"' || strings.Contains(text[1:len(text)-1], `"`) {
 		return 0, badInput(http.StatusBadRequest, `If-Match %q: give one strong entity tag, as in "7", or *`, text)
 	}
 	version, err := strconv.ParseUint(text[1:len(text)-1], 10, 64)
-	if err != nil || version == 0 || etag(node.Version(version)) != text {
+	if err != nil || version == 0 || etag(door.Version(version)) != text {
 		return noVersion, nil
 	}
-	return node.Version(version), nil
+	return door.Version(version), nil
 }
 
-func etag(v node.Version) string { return `"` + strconv.FormatUint(uint64(v), 10) + `"` }
+func etag(v door.Version) string { return `"` + strconv.FormatUint(uint64(v), 10) + `"` }
 
-func setETag(w http.ResponseWriter, v node.Version) {
+func setETag(w http.ResponseWriter, v door.Version) {
 	if v != 0 {
 		w.Header().Set("ETag", etag(v))
 	}
@@ -118,22 +119,22 @@ func setETag(w http.ResponseWriter, v node.Version) {
 
 // setIndex tells where in the partition's log the request was decided, for
 // those who check histories.
-func setIndex(w http.ResponseWriter, p node.Response) {
+func setIndex(w http.ResponseWriter, p door.Response) {
 	w.Header()["DKV-Index"] = []string{strconv.FormatUint(uint64(p.Index), 10)}
 }
 
-func writeConditionFailed(w http.ResponseWriter, p node.Response) {
+func writeConditionFailed(w http.ResponseWriter, p door.Response) {
 	detail := "there is no such key"
 	if p.Found {
 		setETag(w, p.Version)
 		detail = "the key has version " + strconv.FormatUint(uint64(p.Version), 10)
 	}
-	writeProblem(w, http.StatusPreconditionFailed, node.Done, detail)
+	writeProblem(w, http.StatusPreconditionFailed, door.Done, detail)
 }
 
-func writeValue(w http.ResponseWriter, r *http.Request, p node.Response) {
+func writeValue(w http.ResponseWriter, r *http.Request, p door.Response) {
 	if !p.Found {
-		writeProblem(w, http.StatusNotFound, node.Done, "there is no such key")
+		writeProblem(w, http.StatusNotFound, door.Done, "there is no such key")
 		return
 	}
 	setETag(w, p.Version)
@@ -152,7 +153,7 @@ func writeValue(w http.ResponseWriter, r *http.Request, p node.Response) {
 
 // noneMatches says that a read's If-None-Match names the version, by the weak
 // comparison that reads use.
-func noneMatches(r *http.Request, v node.Version) bool {
+func noneMatches(r *http.Request, v door.Version) bool {
 	for _, line := range r.Header.Values("If-None-Match") {
 		for _, tag := range strings.Split(line, ",") {
 			tag = strings.TrimSpace(tag)

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"dkv/node"
+	"dkv/node/door"
 )
 
 // The three calls in JSON. Keys and the values of /put are text; arbitrary
@@ -19,14 +20,14 @@ import (
 type putAnswer struct {
 	Status  string       `json:"status"`
 	Key     string       `json:"key"`
-	Version node.Version `json:"version"`
+	Version door.Version `json:"version"`
 }
 
 type getAnswer struct {
 	Key         string       `json:"key"`
 	Value       *string      `json:"value,omitempty"`
 	ValueBase64 []byte       `json:"value_base64,omitempty"`
-	Version     node.Version `json:"version"`
+	Version     door.Version `json:"version"`
 }
 
 type keyAnswer struct {
@@ -54,7 +55,7 @@ func (a *api) servePut(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) serveGet(w http.ResponseWriter, r *http.Request) {
-	key, p, ok := a.doByQuery(w, r, node.RequestGet)
+	key, p, ok := a.doByQuery(w, r, door.RequestGet)
 	if !ok {
 		return
 	}
@@ -73,7 +74,7 @@ func (a *api) serveGet(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) serveDelete(w http.ResponseWriter, r *http.Request) {
-	key, p, ok := a.doByQuery(w, r, node.RequestDelete)
+	key, p, ok := a.doByQuery(w, r, door.RequestDelete)
 	if !ok {
 		return
 	}
@@ -85,22 +86,22 @@ func (a *api) serveDelete(w http.ResponseWriter, r *http.Request) {
 }
 
 // doByQuery does a request whose key is the query's; false if it has answered.
-func (a *api) doByQuery(w http.ResponseWriter, r *http.Request, kind node.RequestKind) (key string, p node.Response, ok bool) {
+func (a *api) doByQuery(w http.ResponseWriter, r *http.Request, kind door.RequestKind) (key string, p door.Response, ok bool) {
 	key, err := queryKey(r)
 	if err == nil {
 		err = checkLegacy(r)
 	}
-	q := node.Request{Kind: kind, Key: []byte(key)}
+	q := door.Request{Kind: kind, Key: []byte(key)}
 	if err == nil {
 		q.Timeout, err = timeoutOf(r)
 	}
 	if err != nil {
 		a.reject(w, err)
-		return "", node.Response{}, false
+		return "", door.Response{}, false
 	}
 	p = a.do(q, nothing)
 	if unanswered(w, p) {
-		return "", node.Response{}, false
+		return "", door.Response{}, false
 	}
 	setIndex(w, p)
 	return key, p, true
@@ -133,8 +134,8 @@ func queryKey(r *http.Request) (string, error) {
 	return key, nil
 }
 
-func (a *api) readPut(w http.ResponseWriter, r *http.Request) (q node.Request, release func(), err error) {
-	q.Kind = node.RequestPut
+func (a *api) readPut(w http.ResponseWriter, r *http.Request) (q door.Request, release func(), err error) {
+	q.Kind = door.RequestPut
 	if err := checkLegacy(r); err != nil {
 		return q, nil, err
 	}

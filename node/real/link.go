@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/node/door"
 )
 
 const (
@@ -56,19 +57,19 @@ type link struct {
 	writes atomic.Uint64
 
 	mu    sync.Mutex
-	peer  node.Peer
+	peer  door.Peer
 	queue []node.Envelope
 	spare []node.Envelope
 	bytes int
 	ended bool
 }
 
-func newLink(n *network, to node.Peer) *link {
+func newLink(n *network, to door.Peer) *link {
 	return &link{net: n, store: to.Store, peer: to, wake: make(chan struct{}, 1)}
 }
 
 // enqueue says whether the frame is the first that waits.
-func (l *link) enqueue(to node.Peer, m *node.Envelope) (first bool) {
+func (l *link) enqueue(to door.Peer, m *node.Envelope) (first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.peer = to
@@ -100,7 +101,7 @@ func (l *link) end() bool {
 	return true
 }
 
-func (l *link) state() (peer node.Peer, waiting int, ended bool) {
+func (l *link) state() (peer door.Peer, waiting int, ended bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.peer, len(l.queue), l.ended
@@ -190,7 +191,7 @@ func (l *link) pause(d time.Duration) bool {
 
 // explain tells the operator why there is no connection, once, and of a
 // refusal now and then; and the node of a process that is gone.
-func (l *link) explain(peer node.Peer, err error) {
+func (l *link) explain(peer door.Peer, err error) {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		l.net.loop.post(func() { l.net.node.lost(peer.Number) })
 	}
@@ -211,7 +212,7 @@ func (l *link) explain(peer node.Peer, err error) {
 }
 
 // welcomeBack tells the operator of the end of what explain told.
-func (l *link) welcomeBack(peer node.Peer) {
+func (l *link) welcomeBack(peer door.Peer) {
 	if l.down.IsZero() {
 		return
 	}
@@ -221,7 +222,7 @@ func (l *link) welcomeBack(peer node.Peer) {
 }
 
 // connect dials and exchanges Hellos.
-func (l *link) connect(peer node.Peer) (net.Conn, error) {
+func (l *link) connect(peer door.Peer) (net.Conn, error) {
 	hello, err := l.net.introduce(peer.Store)
 	if err != nil {
 		return nil, err
@@ -243,7 +244,7 @@ func (l *link) connect(peer node.Peer) (net.Conn, error) {
 	return conn, nil
 }
 
-func (l *link) greet(conn net.Conn, hello node.Hello, peer node.Peer) error {
+func (l *link) greet(conn net.Conn, hello node.Hello, peer door.Peer) error {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return err
 	}
@@ -272,7 +273,7 @@ func (l *link) greet(conn net.Conn, hello node.Hello, peer node.Peer) error {
 
 // serve writes what is queued until the connection breaks, the peer moves, or
 // the link ends.
-func (l *link) serve(conn net.Conn, peer node.Peer) {
+func (l *link) serve(conn net.Conn, peer door.Peer) {
 	release := closeOn(l.net.quit, conn) // it may be stuck in a write
 	defer release()
 	lost := make(chan struct{})
@@ -293,7 +294,7 @@ func (l *link) serve(conn net.Conn, peer node.Peer) {
 }
 
 // pump says whether it ended because the connection broke.
-func (l *link) pump(conn net.Conn, peer node.Peer, lost <-chan struct{}) (broken bool) {
+func (l *link) pump(conn net.Conn, peer door.Peer, lost <-chan struct{}) (broken bool) {
 	idle := time.NewTicker(linkIdle)
 	defer idle.Stop()
 	l.deadline = time.Time{}

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/pebblestore"
 )
 
@@ -19,11 +20,11 @@ type metrics struct {
 	registry *prometheus.Registry
 	handler  http.Handler
 	invalid  prometheus.Counter
-	outcomes [node.RequestDelete + 1][node.Unknown + 1]prometheus.Counter
-	latency  [node.RequestDelete + 1]prometheus.Observer
+	outcomes [door.RequestDelete + 1][door.Unknown + 1]prometheus.Counter
+	latency  [door.RequestDelete + 1]prometheus.Observer
 }
 
-var operationNames = [...]string{node.RequestGet: "get", node.RequestPut: "put", node.RequestDelete: "delete"}
+var operationNames = [...]string{door.RequestGet: "get", door.RequestPut: "put", door.RequestDelete: "delete"}
 
 func newMetrics(log *slog.Logger) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
@@ -36,9 +37,9 @@ func newMetrics(log *slog.Logger) *metrics {
 		Name: "dkv_request_seconds", Help: "Time from a request's arrival to its end.",
 		Buckets: prometheus.ExponentialBuckets(0.0001, 2, 17)}, []string{"operation"})
 	m.registry.MustRegister(m.invalid, outcomes, latency)
-	for kind := node.RequestGet; kind <= node.RequestDelete; kind++ {
+	for kind := door.RequestGet; kind <= door.RequestDelete; kind++ {
 		m.latency[kind] = latency.WithLabelValues(operationNames[kind])
-		for outcome := node.Done; outcome <= node.Unknown; outcome++ {
+		for outcome := door.Done; outcome <= door.Unknown; outcome++ {
 			m.outcomes[kind][outcome] = outcomes.WithLabelValues(operationNames[kind], outcome.String())
 		}
 	}
@@ -47,7 +48,7 @@ func newMetrics(log *slog.Logger) *metrics {
 	return m
 }
 
-func (m *metrics) request(kind node.RequestKind, outcome node.Outcome, took time.Duration) {
+func (m *metrics) request(kind door.RequestKind, outcome door.Outcome, took time.Duration) {
 	m.outcomes[kind][outcome].Inc()
 	m.latency[kind].Observe(took.Seconds())
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/layout"
 )
 
@@ -100,12 +101,12 @@ type partitionPage struct {
 type replicaPage struct {
 	Role     string     `json:"role"`
 	Promised node.Epoch `json:"promised"`
-	First    node.Index `json:"first"`
-	Last     node.Index `json:"last"`
-	Commit   node.Index `json:"commit"`
-	Applied  node.Index `json:"applied"`
+	First    door.Index `json:"first"`
+	Last     door.Index `json:"last"`
+	Commit   door.Index `json:"commit"`
+	Applied  door.Index `json:"applied"`
 	// Lag is how many entries of this log are not known to be committed.
-	Lag node.Index `json:"lag"`
+	Lag door.Index `json:"lag"`
 }
 
 func (a *api) servePartitions(w http.ResponseWriter, r *http.Request) {

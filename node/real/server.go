@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/node/door"
 	"dkv/node/pebblestore"
 )
 
@@ -156,7 +157,7 @@ func (s *Server) release() {
 func (s *Server) serveHTTP() {
 	s.metrics = newMetrics(s.log)
 	s.api = &api{
-		submit: func(q node.Request, done func(node.Response)) bool {
+		submit: func(q door.Request, done func(door.Response)) bool {
 			return s.loop.post(func() { s.node.OnRequest(q, done) })
 		},
 		stopped: s.loop.done,
@@ -340,7 +341,7 @@ func (s *Server) bounded(what string, fn func()) bool {
 }
 
 // newRandom is seeded by the machine.
-func newRandom() node.Random {
+func newRandom() door.Random {
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // it never fails
 	return mathrand.New(mathrand.NewChaCha8(seed))

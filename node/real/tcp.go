@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/node/door"
 )
 
 const (
@@ -90,7 +91,7 @@ func (n *network) start(p peerProtocol) {
 }
 
 // Send queues a frame for a peer, or drops it and counts.
-func (n *network) Send(to node.Peer, m *node.Envelope) {
+func (n *network) Send(to door.Peer, m *node.Envelope) {
 	l := n.links[to.Store]
 	if l == nil {
 		if len(n.links) >= maxLinks || !n.open(to) {
@@ -115,7 +116,7 @@ func (n *network) flush() {
 }
 
 // open makes the link to a peer; false once the network is closed.
-func (n *network) open(to node.Peer) bool {
+func (n *network) open(to door.Peer) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {

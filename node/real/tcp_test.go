@@ -14,13 +14,14 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/node/door"
 )
 
 // station is a network with a loop, and a node that only listens.
 type station struct {
 	*network
 	loop  *loop
-	peer  node.Peer
+	peer  door.Peer
 	hello node.Hello
 	log   syncBuffer // what an operator reads
 
@@ -46,7 +47,7 @@ func newStationAt(t *testing.T, number node.MemberNumber, address string, boot u
 	store := node.StoreID(fmt.Sprintf("store-%d", number))
 	s := &station{
 		loop:  newLoop(),
-		peer:  node.Peer{Number: number, Store: store, Address: listener.Addr().String()},
+		peer:  door.Peer{Number: number, Store: store, Address: listener.Addr().String()},
 		hello: node.Hello{Cluster: "c", Node: node.NodeID(fmt.Sprintf("n%d", number)), Member: number, Store: store, Boot: boot, LayoutVersion: -1},
 		ready: true,
 	}
@@ -84,7 +85,7 @@ func (s *station) onLost(m node.MemberNumber) {
 	s.lost = append(s.lost, m)
 }
 
-func (s *station) send(to node.Peer, bodies ...node.Message) {
+func (s *station) send(to door.Peer, bodies ...node.Message) {
 	s.loop.post(func() {
 		for _, body := range bodies {
 			s.Send(to, &node.Envelope{From: s.peer.Number, FromStore: s.peer.Store, ToStore: to.Store, Body: body})
@@ -169,7 +170,7 @@ func TestTurnsAreCoalesced(t *testing.T) {
 }
 
 // countWrites counts how often the link emptied its queue.
-func countWrites(s *station, to node.Peer) func() int {
+func countWrites(s *station, to door.Peer) func() int {
 	var l *link
 	s.loop.call(func() { l = s.links[to.Store] })
 	before := l.writes.Load()
@@ -236,7 +237,7 @@ func TestDialThatIsRefusedIsALoss(t *testing.T) {
 	address := listener.Addr().String()
 	_ = listener.Close()
 	a := newStation(t, 1)
-	a.send(node.Peer{Number: 2, Store: "store-2", Address: address}, numbered(1))
+	a.send(door.Peer{Number: 2, Store: "store-2", Address: address}, numbered(1))
 	eventually(t, "the loss is told", func() bool { return a.losses() > 0 })
 	eventually(t, "the frame is counted as dropped", func() bool { return a.counts.framesDropped.Load() == 1 })
 }
@@ -300,7 +301,7 @@ func TestQueueOfASlowPeerIsBounded(t *testing.T) {
 	}
 	defer listener.Close() // it accepts nobody: the handshake waits
 	a := newStation(t, 1)
-	to := node.Peer{Number: 2, Store: "store-2", Address: listener.Addr().String()}
+	to := door.Peer{Number: 2, Store: "store-2", Address: listener.Addr().String()}
 	const extra = 500
 	for range maxLinkFrames + extra {
 		a.send(to, numbered(1))
@@ -312,10 +313,10 @@ func TestQueueOfASlowPeerIsBounded(t *testing.T) {
 }
 
 func TestQueueIsBoundedByBytes(t *testing.T) {
-	l := newLink(newNetwork(newLoop(), nil, quiet()), node.Peer{})
-	m := &node.Envelope{Body: &node.ForwardReply{Response: node.Response{Value: make([]byte, 1<<20)}}}
+	l := newLink(newNetwork(newLoop(), nil, quiet()), door.Peer{})
+	m := &node.Envelope{Body: &node.ForwardReply{Response: door.Response{Value: make([]byte, 1<<20)}}}
 	for range 70 {
-		l.enqueue(node.Peer{}, m)
+		l.enqueue(door.Peer{}, m)
 	}
 	if len(l.queue) != 64 || l.net.counts.framesDropped.Load() != 6 {
 		t.Errorf("%d frames of 1 MiB wait, %d dropped", len(l.queue), l.net.counts.framesDropped.Load())
@@ -541,6 +542,6 @@ func TestNetworkClosesWithEverythingUnderWay(t *testing.T) {
 		within(t, closed, "the network does not close")
 	}
 	a.send(b.peer, numbered(2))
-	a.send(node.Peer{Store: "store-3", Address: "127.0.0.1:1"}, numbered(2))
+	a.send(door.Peer{Store: "store-3", Address: "127.0.0.1:1"}, numbered(2))
 	a.loop.call(func() {})
 }

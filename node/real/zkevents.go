@@ -1,14 +1,13 @@
 package real
 
 import (
+	"dkv/node/door"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/go-zookeeper/zk"
-
-	"dkv/node"
 )
 
 // onEvent is the library's callback. It runs on the goroutine that reads the
@@ -41,7 +40,7 @@ func (s *session) onState(state zk.State) {
 	case zk.StateDisconnected:
 		if s.connected {
 			s.connected, s.sendable = false, false
-			s.post(node.SessionEvent{Kind: node.EventDisconnected})
+			s.post(door.SessionEvent{Kind: door.EventDisconnected})
 			s.watchdog = time.AfterFunc(2*s.guard.timeout(), s.onSilence)
 		}
 	case zk.StateExpired:
@@ -59,7 +58,7 @@ func (s *session) onHasSession() {
 	s.connected = true
 	s.stands++
 	s.id.Store(s.conn.SessionID())
-	s.post(node.SessionEvent{Kind: node.EventConnected})
+	s.post(door.SessionEvent{Kind: door.EventConnected})
 	if len(s.armed) == 0 {
 		s.allowRequests()
 		return
@@ -110,7 +109,7 @@ func (s *session) expire(why string) {
 	s.zk.loop.post(func() {
 		if !s.silent {
 			s.silent = true
-			s.tell(node.SessionEvent{Kind: node.EventExpired})
+			s.tell(door.SessionEvent{Kind: door.EventExpired})
 		}
 	})
 	go func() { // Close waits for the goroutine that runs this
@@ -120,7 +119,7 @@ func (s *session) expire(why string) {
 }
 
 // post queues an event; the caller holds the lock.
-func (s *session) post(e node.SessionEvent) {
+func (s *session) post(e door.SessionEvent) {
 	s.zk.loop.post(func() {
 		if !s.silent {
 			s.tell(e)
@@ -142,7 +141,7 @@ func (s *session) fired(path string, kinds ...watchKind) {
 		delete(s.dirty, path)
 		s.mu.Unlock()
 		if !s.silent {
-			s.tell(node.SessionEvent{Kind: node.EventChanged, Path: path})
+			s.tell(door.SessionEvent{Kind: door.EventChanged, Path: path})
 		}
 	})
 }

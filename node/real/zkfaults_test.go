@@ -15,7 +15,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
-	"dkv/node"
+	"dkv/node/door"
 	"dkv/zksim/zkserver"
 )
 
@@ -133,7 +133,7 @@ func openFaulty(t *testing.T, timeout time.Duration, servers ...string) *zkClien
 func (c *zkClient) reopen(t *testing.T) {
 	t.Helper()
 	c.Do(func() {
-		c.session = c.zk.Open(func(e node.SessionEvent) {
+		c.session = c.zk.Open(func(e door.SessionEvent) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.events = append(c.events, e)
@@ -147,7 +147,7 @@ func (c *zkClient) reopen(t *testing.T) {
 }
 
 // count is how many events of a kind were told.
-func (c *zkClient) count(kind node.SessionEventKind) (n int) {
+func (c *zkClient) count(kind door.SessionEventKind) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range c.events {
@@ -168,13 +168,13 @@ func (c *zkClient) checkOrder(t *testing.T) {
 	for i, e := range c.events {
 		wrong := over
 		switch e.Kind {
-		case node.EventConnected:
+		case door.EventConnected:
 			wrong = wrong || connected
 			connected = true
-		case node.EventDisconnected:
+		case door.EventDisconnected:
 			wrong = wrong || !connected
 			connected = false
-		case node.EventExpired:
+		case door.EventExpired:
 			over = true
 		}
 		if wrong {
@@ -185,7 +185,7 @@ func (c *zkClient) checkOrder(t *testing.T) {
 }
 
 // send makes a multi and returns where its answer will be.
-func (c *zkClient) send(ops ...node.Op) <-chan error {
+func (c *zkClient) send(ops ...door.Op) <-chan error {
 	answer := make(chan error, 2) // a second answer would be a fault, and must not block the loop
 	c.Do(func() { c.session.Multi(ops, func(err error) { answer <- err }) })
 	return answer
@@ -206,7 +206,7 @@ func (c *zkClient) get(t *testing.T, path string, watched bool) (data []byte, er
 	t.Helper()
 	answer := make(chan error, 1)
 	c.Do(func() {
-		c.session.Get(path, watched, func(d []byte, _ node.Stat, err error) { data = d; answer <- err })
+		c.session.Get(path, watched, func(d []byte, _ door.Stat, err error) { data = d; answer <- err })
 	})
 	return data, awaitAnswer(t, answer)
 }
@@ -221,7 +221,7 @@ func (c *zkClient) children(t *testing.T, path string) (names []string, err erro
 }
 
 func isUncertain(err error) bool {
-	return errors.Is(err, node.ErrUnknownOutcome) || errors.Is(err, node.ErrSessionOver)
+	return errors.Is(err, door.ErrUnknownOutcome) || errors.Is(err, door.ErrSessionOver)
 }
 
 // The way to ZooKeeper stands still until the session has ended there. What was
@@ -232,7 +232,7 @@ func testStalledUntilExpired(t *testing.T, z *zkTarget) {
 	c := openFaulty(t, time.Second, p.address())
 	c.connected(t)
 	first := c.session.ID()
-	if err := c.multi(t, node.Op{Kind: node.OpCreateEphemeral, Path: root + "/me"}); err != nil {
+	if err := c.multi(t, door.Op{Kind: door.OpCreateEphemeral, Path: root + "/me"}); err != nil {
 		t.Fatal(err)
 	}
 	p.set(proxyRule{holdUp: true, holdDown: true})
@@ -247,8 +247,8 @@ func testStalledUntilExpired(t *testing.T, z *zkTarget) {
 			t.Errorf("a multi held until its session's end: %v", err)
 		}
 	}
-	eventually(t, "the end is told", func() bool { return c.told(node.EventExpired) })
-	if err := c.multi(t, createOp(root+"/after")); !errors.Is(err, node.ErrSessionOver) {
+	eventually(t, "the end is told", func() bool { return c.told(door.EventExpired) })
+	if err := c.multi(t, createOp(root+"/after")); !errors.Is(err, door.ErrSessionOver) {
 		t.Errorf("a multi after the session's end: %v", err)
 	}
 	c.Settle()
@@ -281,14 +281,14 @@ func testDropStorm(t *testing.T, z *zkTarget) {
 			path := fmt.Sprintf("%s/%04d", root, made)
 			made++
 			c.Do(func() {
-				c.session.Multi([]node.Op{createOp(path)}, func(err error) {
+				c.session.Multi([]door.Op{createOp(path)}, func(err error) {
 					if before, twice := answers.LoadOrStore(path, err); twice {
 						t.Errorf("%s was answered %v and %v", path, before, err)
 					}
 				})
 			})
 		}
-		eventually(t, "it is connected again", func() bool { return c.count(node.EventConnected) == 2+i })
+		eventually(t, "it is connected again", func() bool { return c.count(door.EventConnected) == 2+i })
 		if i%2 == 0 { // or else before its watches and calls have their turn
 			time.Sleep(10 * time.Millisecond)
 		}
@@ -309,14 +309,14 @@ func testDropStorm(t *testing.T, z *zkTarget) {
 		switch {
 		case err == nil && !there:
 			t.Errorf("%s was answered done and is not there", path)
-		case err != nil && !errors.Is(err, node.ErrUnknownOutcome):
+		case err != nil && !errors.Is(err, door.ErrUnknownOutcome):
 			t.Errorf("%s was answered %v", path, err)
 		case err == nil:
 			done++
 		}
 		return true
 	})
-	if now := c.session.ID(); now != id || c.told(node.EventExpired) {
+	if now := c.session.ID(); now != id || c.told(door.EventExpired) {
 		t.Errorf("session %#x became %#x", id, now)
 	}
 	if done == 0 {
@@ -341,10 +341,10 @@ func testTurnedAway(t *testing.T, z *zkTarget) {
 	}
 	eventually(t, "it is tried again", func() bool { return p.taken.Load()-before >= 2 })
 	p.set(proxyRule{})
-	if err := c.multi(t, createOp(root+"/x")); err != nil && !errors.Is(err, node.ErrUnknownOutcome) {
+	if err := c.multi(t, createOp(root+"/x")); err != nil && !errors.Is(err, door.ErrUnknownOutcome) {
 		t.Errorf("a multi afterwards: %v", err)
 	}
-	eventually(t, "it is connected again", func() bool { return c.count(node.EventConnected) == 2 })
+	eventually(t, "it is connected again", func() bool { return c.count(door.EventConnected) == 2 })
 	if err := c.multi(t, createOp(root+"/y")); err != nil || c.session.ID() != id {
 		t.Errorf("a multi of the same session: %v", err)
 	}
@@ -377,20 +377,20 @@ type watcher struct {
 	changes int
 }
 
-func (w *watcher) onEvent(e node.SessionEvent) {
+func (w *watcher) onEvent(e door.SessionEvent) {
 	switch e.Kind {
-	case node.EventConnected:
+	case door.EventConnected:
 		for _, path := range w.paths {
 			w.read(path)
 		}
-	case node.EventChanged:
+	case door.EventChanged:
 		w.changes++
 		w.read(e.Path)
 	}
 }
 
 func (w *watcher) read(path string) {
-	w.session.Get(path, true, func(data []byte, _ node.Stat, err error) {
+	w.session.Get(path, true, func(data []byte, _ door.Stat, err error) {
 		if err == nil {
 			w.seen[path] = string(data)
 		}
@@ -485,7 +485,7 @@ func testWipedServer(t *testing.T, z *zkTarget) {
 	p.drop()
 	began := time.Now()
 	var answers []<-chan error
-	for i := 0; !c.told(node.EventExpired); i++ {
+	for i := 0; !c.told(door.EventExpired); i++ {
 		answers = append(answers, c.send(createOp(fmt.Sprintf("/old-%d", i))))
 		if time.Since(began) > 10*time.Second {
 			t.Fatal("the watchdog does not end the session")
@@ -561,23 +561,23 @@ func testHungServer(t *testing.T, z *zkTarget) {
 		answers = append(answers, c.send(createOp(fmt.Sprintf("%s/%d", root, i))))
 	}
 	for i, answer := range answers {
-		if err := awaitAnswer(t, answer); !errors.Is(err, node.ErrUnknownOutcome) {
+		if err := awaitAnswer(t, answer); !errors.Is(err, door.ErrUnknownOutcome) {
 			t.Errorf("call %d to a server that hangs: %v", i, err)
 		}
 	}
 	if took := time.Since(began); took > timeout+time.Second {
 		t.Errorf("calls to a server that hangs were answered after %v", took)
 	}
-	eventually(t, "the loss is told", func() bool { return c.told(node.EventDisconnected) })
+	eventually(t, "the loss is told", func() bool { return c.told(door.EventDisconnected) })
 	p.set(proxyRule{})
 	eventually(t, "the hang ends", func() bool {
-		return c.told(node.EventExpired) || c.count(node.EventConnected) == 2
+		return c.told(door.EventExpired) || c.count(door.EventConnected) == 2
 	})
 	tries := 0 // what was held for long may cost one more connection
 	eventually(t, "a multi is done, or the session over", func() bool {
 		tries++
 		err := c.multi(t, createOp(fmt.Sprintf("%s/after-%d", root, tries)))
-		return err == nil || errors.Is(err, node.ErrSessionOver)
+		return err == nil || errors.Is(err, door.ErrSessionOver)
 	})
 	if now := c.session.ID(); now != id {
 		t.Errorf("session %#x became %#x", id, now)
@@ -592,23 +592,23 @@ func testLostReply(t *testing.T, z *zkTarget) {
 	c.connected(t)
 	id := c.session.ID()
 	p.set(proxyRule{loseDown: true})
-	op := node.Op{Kind: node.OpCreateEphemeral, Path: root + "/x", Data: []byte("mine")}
+	op := door.Op{Kind: door.OpCreateEphemeral, Path: root + "/x", Data: []byte("mine")}
 	answer := c.send(op)
 	eventually(t, "it is done at the server", func() bool { return len(z.names(t, root)) == 1 })
 	p.drop()
 	p.set(proxyRule{})
-	if err := awaitAnswer(t, answer); !errors.Is(err, node.ErrUnknownOutcome) {
+	if err := awaitAnswer(t, answer); !errors.Is(err, door.ErrUnknownOutcome) {
 		t.Errorf("a create whose reply was lost: %v", err)
 	}
 	var owner int64
 	read := make(chan error, 1)
 	c.Do(func() {
-		c.session.Get(op.Path, false, func(_ []byte, stat node.Stat, err error) { owner = stat.EphemeralOwner; read <- err })
+		c.session.Get(op.Path, false, func(_ []byte, stat door.Stat, err error) { owner = stat.EphemeralOwner; read <- err })
 	})
 	if err := awaitAnswer(t, read); err != nil || owner != id {
 		t.Errorf("reading it again: owner %#x, want %#x: %v", owner, id, err)
 	}
-	if err := c.multi(t, op); !errors.Is(err, node.ErrNodeExists) {
+	if err := c.multi(t, op); !errors.Is(err, door.ErrNodeExists) {
 		t.Errorf("creating it again: %v", err)
 	}
 }
@@ -619,7 +619,7 @@ func testLargestRequest(t *testing.T, z *zkTarget) {
 	root, p := z.root(t), newProxy(t, z.address)
 	c := openFaulty(t, 4*time.Second, p.address())
 	c.connected(t)
-	largest := func(extra int) node.Op {
+	largest := func(extra int) door.Op {
 		op := createOp(fmt.Sprintf("%s/%d", root, extra))
 		op.Data = make([]byte, zkMaxRequest-128-len(op.Path)-1+extra)
 		return op
@@ -630,18 +630,18 @@ func testLargestRequest(t *testing.T, z *zkTarget) {
 	if err := c.multi(t, largest(1)); !errors.Is(err, errTooLarge) || isUncertain(err) {
 		t.Errorf("a larger multi: %v", err)
 	}
-	var many []node.Op // the space around the data counts too
+	var many []door.Op // the space around the data counts too
 	for i := 0; len(many) < (zkMaxRequest-64)/(64+len(root)+5); i++ {
 		many = append(many, createOp(fmt.Sprintf("%s/m%03x", root, i)))
 	}
-	many = slices.DeleteFunc(many, func(op node.Op) bool { return len(op.Path) > len(root)+5 })
+	many = slices.DeleteFunc(many, func(op door.Op) bool { return len(op.Path) > len(root)+5 })
 	if err := c.multi(t, many...); err != nil {
 		t.Errorf("a multi of %d creates: %v", len(many), err)
 	}
 	if names := z.names(t, root); len(names) != 1+len(many) {
 		t.Errorf("%d are there, want %d", len(names), 1+len(many))
 	}
-	if c.told(node.EventDisconnected) {
+	if c.told(door.EventDisconnected) {
 		t.Error("the connection was lost")
 	}
 }
@@ -675,13 +675,13 @@ func testReplyTooLarge(t *testing.T, z *zkTarget) {
 	if made*1009 < zkMaxReply {
 		t.Fatalf("%d names of 1,009 bytes are no reply beyond %d", made, zkMaxReply)
 	}
-	if _, err := c.children(t, root); !errors.Is(err, node.ErrUnknownOutcome) {
+	if _, err := c.children(t, root); !errors.Is(err, door.ErrUnknownOutcome) {
 		t.Errorf("a reply beyond the bound: %v", err)
 	}
 	if err := c.multi(t, createOp(root+"/x")); err != nil || c.session.ID() != id {
 		t.Errorf("a multi after it: %v", err)
 	}
-	if n := c.count(node.EventDisconnected); n != 1 {
+	if n := c.count(door.EventDisconnected); n != 1 {
 		t.Errorf("%d connections were lost, want 1", n)
 	}
 }
@@ -716,12 +716,12 @@ func testOneServerDead(t *testing.T, z *zkTarget, dead string) {
 	id := c.session.ID()
 	for i := range 2 {
 		p.drop()
-		eventually(t, "it is connected again", func() bool { return c.count(node.EventConnected) == 2+i })
+		eventually(t, "it is connected again", func() bool { return c.count(door.EventConnected) == 2+i })
 		if err := c.multi(t, createOp(fmt.Sprintf("%s/%d", root, i))); err != nil || c.session.ID() != id {
 			t.Errorf("a multi on the other server: %v", err)
 		}
 	}
-	if c.told(node.EventExpired) {
+	if c.told(door.EventExpired) {
 		t.Error("the session is over")
 	}
 }
@@ -739,11 +739,11 @@ func testQueuedRequestsStayInTheirSession(t *testing.T, z *zkTarget) {
 	}
 	c := openFaulty(t, time.Second, ways[0].address(), ways[1].address(), ways[2].address())
 	c.connected(t)
-	if err := c.multi(t, node.Op{Kind: node.OpCreateEphemeral, Path: root + "/me"}); err != nil {
+	if err := c.multi(t, door.Op{Kind: door.OpCreateEphemeral, Path: root + "/me"}); err != nil {
 		t.Fatal(err)
 	}
 	all(proxyRule{turnAway: true})
-	eventually(t, "the loss is told", func() bool { return c.told(node.EventDisconnected) })
+	eventually(t, "the loss is told", func() bool { return c.told(door.EventDisconnected) })
 	eventually(t, "the session ends at the server", func() bool { return len(z.names(t, root)) == 0 })
 	// Behind the adapter's back, as if it had handed them over just before:
 	// while the library waits they stand in its queue.
@@ -754,7 +754,7 @@ func testQueuedRequestsStayInTheirSession(t *testing.T, z *zkTarget) {
 		})
 	}
 	all(proxyRule{})
-	eventually(t, "the end is told", func() bool { return c.told(node.EventExpired) })
+	eventually(t, "the end is told", func() bool { return c.told(door.EventExpired) })
 	waiting.Wait() // the library has given up on all of them
 	if names := z.names(t, root); len(names) != 0 {
 		t.Errorf("the next session made %v", names)
@@ -785,16 +785,16 @@ func TestCallsHaveADeadlineThoughPingsAreAnswered(t *testing.T) {
 	began := time.Now()
 	answer := c.send(createOp("/x"))
 	time.Sleep(timeout * 3 / 4) // beyond the library's patience with a silent server
-	if c.told(node.EventDisconnected) {
+	if c.told(door.EventDisconnected) {
 		t.Error("the library gave up first: the pings were not answered")
 	}
-	if err := awaitAnswer(t, answer); !errors.Is(err, node.ErrUnknownOutcome) {
+	if err := awaitAnswer(t, answer); !errors.Is(err, door.ErrUnknownOutcome) {
 		t.Errorf("a multi that is never answered: %v", err)
 	}
 	if took := time.Since(began); took < timeout-50*time.Millisecond || took > 2*timeout {
 		t.Errorf("a multi that is never answered took %v, want %v", took, timeout)
 	}
-	eventually(t, "its connection is cut", func() bool { return c.told(node.EventDisconnected) })
+	eventually(t, "its connection is cut", func() bool { return c.told(door.EventDisconnected) })
 }
 
 func answerPingsOnly(conn net.Conn, timeout time.Duration) {

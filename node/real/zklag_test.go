@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"dkv/node"
+	"dkv/node/door"
 	"dkv/zksim/zkserver"
 )
 
@@ -27,21 +27,21 @@ func TestLaggingServer(t *testing.T) {
 	if _, err := c.get(t, "/x", true); err != nil {
 		t.Errorf("the session does not see its own write: %v", err)
 	}
-	set := node.Op{Kind: node.OpSet, Path: "/x", Data: []byte("new"), Version: node.AnyVersion}
+	set := door.Op{Kind: door.OpSet, Path: "/x", Data: []byte("new"), Version: door.AnyVersion}
 	if err := c.multi(t, set); err != nil {
 		t.Error(err)
 	}
-	if data, err := c.get(t, "/x", false); err != nil || string(data) != "new" || !c.told(node.EventChanged) {
-		t.Errorf("read %q, %v; told of the change: %v", data, err, c.told(node.EventChanged))
+	if data, err := c.get(t, "/x", false); err != nil || string(data) != "new" || !c.told(door.EventChanged) {
+		t.Errorf("read %q, %v; told of the change: %v", data, err, c.told(door.EventChanged))
 	}
 	server.Lag(3 * time.Second)
-	if err := c.multi(t, createOp("/late")); !errors.Is(err, node.ErrUnknownOutcome) {
+	if err := c.multi(t, createOp("/late")); !errors.Is(err, door.ErrUnknownOutcome) {
 		t.Errorf("a multi at a server that lags beyond the deadline: %v", err)
 	}
 	server.Lag(0)
 	eventually(t, "it was done", func() bool {
 		_, err := c.get(t, "/late", false)
-		if errors.Is(err, node.ErrSessionOver) {
+		if errors.Is(err, door.ErrSessionOver) {
 			c.reopen(t) // the lag may have cost the session too
 		}
 		return err == nil
@@ -62,7 +62,7 @@ func TestWipedUnderASession(t *testing.T) {
 	}
 	first := c.session.ID()
 	server.Wipe()
-	eventually(t, "the end is told", func() bool { return c.told(node.EventExpired) })
+	eventually(t, "the end is told", func() bool { return c.told(door.EventExpired) })
 	c.Settle()
 	c.checkOrder(t)
 	c.reopen(t)
@@ -70,7 +70,7 @@ func TestWipedUnderASession(t *testing.T) {
 	if c.session.ID() == first || slices.Contains(server.Sessions(), first) {
 		t.Errorf("session %#x is back", first)
 	}
-	if _, err := c.get(t, "/a", false); !errors.Is(err, node.ErrNoNode) {
+	if _, err := c.get(t, "/a", false); !errors.Is(err, door.ErrNoNode) {
 		t.Errorf("reading what was wiped: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package real
 
 import (
 	"bufio"
+	"dkv/node/door"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,8 +12,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"dkv/node"
 )
 
 // pausedChild names, in a child's environment, the server and the znode that
@@ -109,10 +108,10 @@ func TestPausedChild(t *testing.T) {
 	var over atomic.Bool
 	for number := 1; ; number++ {
 		expired := make(chan struct{})
-		var s node.Session
+		var s door.Session
 		w.Do(func() {
-			s = z.Open(func(e node.SessionEvent) {
-				if e.Kind == node.EventExpired {
+			s = z.Open(func(e door.SessionEvent) {
+				if e.Kind == door.EventExpired {
 					over.Store(true)
 					fmt.Println("expired", number)
 					close(expired)
@@ -120,7 +119,7 @@ func TestPausedChild(t *testing.T) {
 			})
 		})
 		over.Store(false)
-		create(w, s, node.Op{Kind: node.OpCreateEphemeral, Path: fmt.Sprintf("%s/alive-%d", root, number)})
+		create(w, s, door.Op{Kind: door.OpCreateEphemeral, Path: fmt.Sprintf("%s/alive-%d", root, number)})
 		for call := 1; !over.Load(); call++ {
 			name := fmt.Sprintf("%d-%d", number, call)
 			if err := create(w, s, createOp(root+"/"+name)); err != nil {
@@ -134,8 +133,8 @@ func TestPausedChild(t *testing.T) {
 	}
 }
 
-func create(w world, s node.Session, op node.Op) error {
+func create(w world, s door.Session, op door.Op) error {
 	answer := make(chan error, 1)
-	w.Do(func() { s.Multi([]node.Op{op}, func(err error) { answer <- err }) })
+	w.Do(func() { s.Multi([]door.Op{op}, func(err error) { answer <- err }) })
 	return <-answer
 }

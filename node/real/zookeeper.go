@@ -1,6 +1,7 @@
 package real
 
 import (
+	"dkv/node/door"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,8 +12,6 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
-
-	"dkv/node"
 )
 
 const (
@@ -55,7 +54,7 @@ func newZooKeeper(l *loop, servers []string, timeout time.Duration, log *slog.Lo
 
 // Open starts a session of its own connection object: go-zookeeper would carry
 // requests from an expired session into the next.
-func (z *zooKeeper) Open(events func(node.SessionEvent)) node.Session {
+func (z *zooKeeper) Open(events func(door.SessionEvent)) door.Session {
 	s := &session{
 		zk:       z,
 		tell:     events,
@@ -84,7 +83,7 @@ func (z *zooKeeper) Open(events func(node.SessionEvent)) node.Session {
 // session is one ZooKeeper session from its first connection to its end.
 type session struct {
 	zk    *zooKeeper
-	tell  func(node.SessionEvent)
+	tell  func(door.SessionEvent)
 	guard *guard
 	conn  *zk.Conn
 	id    atomic.Int64
@@ -129,13 +128,13 @@ const (
 
 func (s *session) ID() int64 { return s.id.Load() }
 
-func (s *session) Get(path string, watched bool, done func([]byte, node.Stat, error)) {
+func (s *session) Get(path string, watched bool, done func([]byte, door.Stat, error)) {
 	s.enqueue(&call{
 		perform: func() func() {
 			data, stat, err := s.get(path, watched)
 			return func() { done(data, stat, err) }
 		},
-		fail: func(err error) { done(nil, node.Stat{}, err) },
+		fail: func(err error) { done(nil, door.Stat{}, err) },
 	})
 }
 
@@ -149,7 +148,7 @@ func (s *session) Children(path string, watched bool, done func([]string, error)
 	})
 }
 
-func (s *session) Multi(ops []node.Op, done func(error)) {
+func (s *session) Multi(ops []door.Op, done func(error)) {
 	requests, err := encodeOps(ops)
 	s.enqueue(&call{
 		perform: func() func() {
@@ -206,9 +205,9 @@ func (s *session) enqueue(c *call) {
 	c.deadline = time.Now().Add(s.guard.timeout())
 	switch {
 	case s.idle:
-		s.zk.loop.post(func() { c.fail(node.ErrSessionOver) })
+		s.zk.loop.post(func() { c.fail(door.ErrSessionOver) })
 	case len(s.calls) >= zkMaxCalls:
-		s.zk.loop.post(func() { c.fail(fmt.Errorf("%w: too many calls wait", node.ErrUnknownOutcome)) })
+		s.zk.loop.post(func() { c.fail(fmt.Errorf("%w: too many calls wait", door.ErrUnknownOutcome)) })
 	default:
 		s.calls = append(s.calls, c)
 		s.ready.Broadcast()
@@ -268,10 +267,10 @@ func (s *session) await(c *call) (answer func(), err error) {
 	case answer := <-result:
 		return answer, nil
 	case <-s.overChan:
-		return nil, node.ErrSessionOver
+		return nil, door.ErrSessionOver
 	case <-late.C:
 		s.guard.cut()
-		return nil, fmt.Errorf("%w: none in time", node.ErrUnknownOutcome)
+		return nil, fmt.Errorf("%w: none in time", door.ErrUnknownOutcome)
 	}
 }
 
@@ -292,39 +291,39 @@ func (s *session) awaitSendable(deadline time.Time) error {
 	}
 	switch {
 	case s.over:
-		return node.ErrSessionOver
+		return door.ErrSessionOver
 	case !s.sendable:
-		return fmt.Errorf("%w: not connected", node.ErrUnknownOutcome)
+		return fmt.Errorf("%w: not connected", door.ErrUnknownOutcome)
 	}
 	return nil
 }
 
 // get reads, and arms a watch unless one is armed already: the library keeps
 // a channel for each time that it is asked to.
-func (s *session) get(path string, watched bool) ([]byte, node.Stat, error) {
+func (s *session) get(path string, watched bool) ([]byte, door.Stat, error) {
 	for range zkReadTries {
 		data, stat, err := s.getOnce(path, watched)
-		if !watched || err != nil && !errors.Is(err, node.ErrNoNode) {
+		if !watched || err != nil && !errors.Is(err, door.ErrNoNode) {
 			return data, stat, err
 		}
 		if s.isArmed(watch{path, watchData}) || s.isArmed(watch{path, watchMissing}) {
 			return data, stat, err
 		}
 	}
-	return nil, node.Stat{}, fmt.Errorf("%w: %s comes and goes", node.ErrUnknownOutcome, path)
+	return nil, door.Stat{}, fmt.Errorf("%w: %s comes and goes", door.ErrUnknownOutcome, path)
 }
 
-func (s *session) getOnce(path string, watched bool) ([]byte, node.Stat, error) {
+func (s *session) getOnce(path string, watched bool) ([]byte, door.Stat, error) {
 	if !watched || s.isArmed(watch{path, watchData}) || s.isArmed(watch{path, watchMissing}) {
 		data, stat, err := s.conn.Get(path)
 		if err != nil {
-			return nil, node.Stat{}, mapError(err)
+			return nil, door.Stat{}, mapError(err)
 		}
 		return data, statOf(stat), nil
 	}
 	data, stat, err := s.getArming(path)
 	if err != nil {
-		return nil, node.Stat{}, err
+		return nil, door.Stat{}, err
 	}
 	return data, statOf(stat), nil
 }
@@ -353,7 +352,7 @@ func (s *session) getArming(path string) ([]byte, *zk.Stat, error) {
 		data, stat, err = s.conn.Get(path)
 		return data, stat, mapError(err)
 	}
-	return nil, nil, node.ErrNoNode
+	return nil, nil, door.ErrNoNode
 }
 
 func (s *session) children(path string, watched bool) ([]string, error) {
@@ -368,7 +367,7 @@ func (s *session) children(path string, watched bool) ([]string, error) {
 			return names, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: %s changes too fast", node.ErrUnknownOutcome, path)
+	return nil, fmt.Errorf("%w: %s changes too fast", door.ErrUnknownOutcome, path)
 }
 
 func (s *session) childrenOnce(path string, watched bool) ([]string, error) {
@@ -395,30 +394,30 @@ func (s *session) multi(requests []any) error {
 			continue
 		}
 		cause := mapError(results[i].Error)
-		if errors.Is(cause, node.ErrUnknownOutcome) || errors.Is(cause, node.ErrSessionOver) {
+		if errors.Is(cause, door.ErrUnknownOutcome) || errors.Is(cause, door.ErrSessionOver) {
 			return cause
 		}
-		return &node.OpError{Op: i, Err: cause}
+		return &door.OpError{Op: i, Err: cause}
 	}
 	return mapError(err)
 }
 
-func encodeOps(ops []node.Op) ([]any, error) {
+func encodeOps(ops []door.Op) ([]any, error) {
 	const fixed = 64 // header, access list, lengths
 	requests := make([]any, len(ops))
 	size := fixed
 	for i, op := range ops {
 		size += fixed + len(op.Path) + len(op.Data)
 		switch op.Kind {
-		case node.OpCreate:
+		case door.OpCreate:
 			requests[i] = &zk.CreateRequest{Path: op.Path, Data: op.Data, Acl: zk.WorldACL(zk.PermAll)}
-		case node.OpCreateEphemeral:
+		case door.OpCreateEphemeral:
 			requests[i] = &zk.CreateRequest{Path: op.Path, Data: op.Data, Acl: zk.WorldACL(zk.PermAll), Flags: zk.FlagEphemeral}
-		case node.OpSet:
+		case door.OpSet:
 			requests[i] = &zk.SetDataRequest{Path: op.Path, Data: op.Data, Version: op.Version}
-		case node.OpDelete:
+		case door.OpDelete:
 			requests[i] = &zk.DeleteRequest{Path: op.Path, Version: op.Version}
-		case node.OpCheck:
+		case door.OpCheck:
 			requests[i] = &zk.CheckVersionRequest{Path: op.Path, Version: op.Version}
 		default:
 			return nil, fmt.Errorf("operation %d of a multi has kind %d", i, op.Kind)
@@ -430,8 +429,8 @@ func encodeOps(ops []node.Op) ([]any, error) {
 	return requests, nil
 }
 
-func statOf(s *zk.Stat) node.Stat {
-	return node.Stat{Version: s.Version, EphemeralOwner: s.EphemeralOwner, Czxid: s.Czxid}
+func statOf(s *zk.Stat) door.Stat {
+	return door.Stat{Version: s.Version, EphemeralOwner: s.EphemeralOwner, Czxid: s.Czxid}
 }
 
 // mapError keeps an error as certain only if it came from the server as its
@@ -441,19 +440,19 @@ func mapError(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, zk.ErrNoNode):
-		return node.ErrNoNode
+		return door.ErrNoNode
 	case errors.Is(err, zk.ErrNodeExists):
-		return node.ErrNodeExists
+		return door.ErrNodeExists
 	case errors.Is(err, zk.ErrBadVersion):
-		return node.ErrBadVersion
+		return door.ErrBadVersion
 	case errors.Is(err, zk.ErrNotEmpty):
-		return node.ErrNotEmpty
+		return door.ErrNotEmpty
 	case errors.Is(err, zk.ErrSessionExpired):
-		return node.ErrSessionOver
+		return door.ErrSessionOver
 	case errors.Is(err, zk.ErrNoAuth), errors.Is(err, zk.ErrInvalidACL),
 		errors.Is(err, zk.ErrInvalidPath), errors.Is(err, zk.ErrBadArguments),
 		errors.Is(err, zk.ErrNoChildrenForEphemerals):
 		return err
 	}
-	return fmt.Errorf("%w: %v", node.ErrUnknownOutcome, err)
+	return fmt.Errorf("%w: %v", door.ErrUnknownOutcome, err)
 }

@@ -16,7 +16,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
-	"dkv/node"
+	"dkv/node/door"
 	"dkv/zksim/zkserver"
 )
 
@@ -26,7 +26,7 @@ type zkClient struct {
 	zk      *zooKeeper
 	session *session
 	mu      sync.Mutex
-	events  []node.SessionEvent
+	events  []door.SessionEvent
 	log     syncBuffer
 }
 
@@ -58,7 +58,7 @@ func openZKThrough(t *testing.T, dial zk.Dialer, timeout time.Duration, server s
 	c.zk = newZooKeeper(c.loop, []string{server}, timeout, slog.New(slog.NewTextHandler(&c.log, nil)))
 	c.zk.dial = dial
 	c.Do(func() {
-		c.session = c.zk.Open(func(e node.SessionEvent) {
+		c.session = c.zk.Open(func(e door.SessionEvent) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.events = append(c.events, e)
@@ -71,7 +71,7 @@ func openZKThrough(t *testing.T, dial zk.Dialer, timeout time.Duration, server s
 	return c
 }
 
-func (c *zkClient) told(kind node.SessionEventKind) bool {
+func (c *zkClient) told(kind door.SessionEventKind) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range c.events {
@@ -84,10 +84,10 @@ func (c *zkClient) told(kind node.SessionEventKind) bool {
 
 func (c *zkClient) connected(t *testing.T) {
 	t.Helper()
-	eventually(t, "connected", func() bool { return c.told(node.EventConnected) })
+	eventually(t, "connected", func() bool { return c.told(door.EventConnected) })
 }
 
-func (c *zkClient) multi(t *testing.T, ops ...node.Op) error {
+func (c *zkClient) multi(t *testing.T, ops ...door.Op) error {
 	t.Helper()
 	answer := make(chan error, 1)
 	c.Do(func() { c.session.Multi(ops, func(err error) { answer <- err }) })
@@ -100,7 +100,7 @@ func (c *zkClient) multi(t *testing.T, ops ...node.Op) error {
 	}
 }
 
-func createOp(path string) node.Op { return node.Op{Kind: node.OpCreate, Path: path} }
+func createOp(path string) door.Op { return door.Op{Kind: door.OpCreate, Path: path} }
 
 func TestLostRepliesAreUnknown(t *testing.T) {
 	server := zkserver.NewTest(t)
@@ -109,11 +109,11 @@ func TestLostRepliesAreUnknown(t *testing.T) {
 	for i, afterEffect := range []bool{false, true} {
 		path := fmt.Sprintf("/lost-%d", i)
 		server.DropNextWrite(afterEffect)
-		if err := c.multi(t, createOp(path)); !errors.Is(err, node.ErrUnknownOutcome) {
+		if err := c.multi(t, createOp(path)); !errors.Is(err, door.ErrUnknownOutcome) {
 			t.Errorf("a multi whose reply was lost: %v", err)
 		}
 		err := c.multi(t, createOp(path)) // on the same session, again connected
-		if afterEffect != errors.Is(err, node.ErrNodeExists) {
+		if afterEffect != errors.Is(err, door.ErrNodeExists) {
 			t.Errorf("the same multi again: %v; the first was done: %v", err, afterEffect)
 		}
 	}
@@ -123,18 +123,18 @@ func TestLargeRequestsAreNotSent(t *testing.T) {
 	server := zkserver.NewTest(t)
 	c := openZK(t, 500*time.Millisecond, server.Address())
 	c.connected(t)
-	half := node.Op{Kind: node.OpCreate, Path: "/x", Data: make([]byte, zkMaxRequest/2)}
+	half := door.Op{Kind: door.OpCreate, Path: "/x", Data: make([]byte, zkMaxRequest/2)}
 	err := c.multi(t, half, half)
-	if err == nil || errors.Is(err, node.ErrUnknownOutcome) || errors.Is(err, node.ErrSessionOver) || !errors.Is(err, errTooLarge) {
+	if err == nil || errors.Is(err, door.ErrUnknownOutcome) || errors.Is(err, door.ErrSessionOver) || !errors.Is(err, errTooLarge) {
 		t.Errorf("a large multi: %v", err)
 	}
 	if err := c.multi(t, createOp("/y")); err != nil {
 		t.Errorf("the multi after it: %v", err)
 	}
-	if err := c.multi(t, node.Op{Kind: 99, Path: "/x"}); err == nil || errors.Is(err, node.ErrUnknownOutcome) {
+	if err := c.multi(t, door.Op{Kind: 99, Path: "/x"}); err == nil || errors.Is(err, door.ErrUnknownOutcome) {
 		t.Errorf("a multi of no kind: %v", err)
 	}
-	if c.told(node.EventDisconnected) {
+	if c.told(door.EventDisconnected) {
 		t.Error("the connection was lost")
 	}
 }
@@ -167,7 +167,7 @@ func TestUnreachableAtTheStart(t *testing.T) {
 	eventually(t, "the operator is told", func() bool {
 		return strings.Contains(c.log.String(), address) && strings.Contains(c.log.String(), "refused")
 	})
-	if err := c.multi(t, createOp("/x")); !errors.Is(err, node.ErrUnknownOutcome) {
+	if err := c.multi(t, createOp("/x")); !errors.Is(err, door.ErrUnknownOutcome) {
 		t.Errorf("a multi without a server: %v", err)
 	}
 	if id := c.session.ID(); id != 0 {
@@ -188,13 +188,13 @@ func TestWatchdogEndsASessionThatNobodyTakesBack(t *testing.T) {
 	c := openZK(t, 200*time.Millisecond, server.Address())
 	c.connected(t)
 	server.Down()
-	eventually(t, "the loss is told", func() bool { return c.told(node.EventDisconnected) })
-	if c.told(node.EventExpired) {
+	eventually(t, "the loss is told", func() bool { return c.told(door.EventDisconnected) })
+	if c.told(door.EventExpired) {
 		t.Error("expired at once")
 	}
-	eventually(t, "the session is over", func() bool { return c.told(node.EventExpired) })
+	eventually(t, "the session is over", func() bool { return c.told(door.EventExpired) })
 	server.Up()
-	if err := c.multi(t, createOp("/x")); !errors.Is(err, node.ErrSessionOver) {
+	if err := c.multi(t, createOp("/x")); !errors.Is(err, door.ErrSessionOver) {
 		t.Errorf("a multi after the end: %v", err)
 	}
 }
@@ -205,7 +205,7 @@ func TestNoSecondSession(t *testing.T) {
 	c := openZK(t, 500*time.Millisecond, server.Address())
 	c.connected(t)
 	server.ExpireSession(c.session.ID())
-	eventually(t, "the expiry is told", func() bool { return c.told(node.EventExpired) })
+	eventually(t, "the expiry is told", func() bool { return c.told(door.EventExpired) })
 	time.Sleep(100 * time.Millisecond)
 	if sessions := server.Sessions(); len(sessions) != 0 {
 		t.Errorf("sessions %x were opened unasked", sessions)
@@ -224,10 +224,10 @@ func TestCallsHaveADeadline(t *testing.T) {
 	line.deaf.Store(true)
 	began := time.Now()
 	err := c.multi(t, createOp("/x"))
-	if took := time.Since(began); !errors.Is(err, node.ErrUnknownOutcome) || took > 3*time.Second {
+	if took := time.Since(began); !errors.Is(err, door.ErrUnknownOutcome) || took > 3*time.Second {
 		t.Errorf("a multi without an answer: %v after %v", err, took)
 	}
-	eventually(t, "the loss is told", func() bool { return c.told(node.EventDisconnected) })
+	eventually(t, "the loss is told", func() bool { return c.told(door.EventDisconnected) })
 }
 
 // deafLine swallows what the client writes.
@@ -323,7 +323,7 @@ func TestGuardLetsOneSessionPass(t *testing.T) {
 	first := append(connectReply(300*time.Millisecond, 7), frame(1)...) // and a bad frame
 	address, _ := scriptedZK(t, first, connectReply(300*time.Millisecond, 8))
 	c := openZK(t, 300*time.Millisecond, address)
-	eventually(t, "the session is over", func() bool { return c.told(node.EventExpired) })
+	eventually(t, "the session is over", func() bool { return c.told(door.EventExpired) })
 	if id := c.session.ID(); id != 7 {
 		t.Errorf("the session has number %d", id)
 	}
@@ -343,17 +343,17 @@ func TestNegotiatedTimeoutIsLearned(t *testing.T) {
 
 func TestErrorsOfTheLibrary(t *testing.T) {
 	certain := map[error]error{
-		zk.ErrNoNode: node.ErrNoNode, zk.ErrNodeExists: node.ErrNodeExists,
-		zk.ErrBadVersion: node.ErrBadVersion, zk.ErrNotEmpty: node.ErrNotEmpty,
-		zk.ErrSessionExpired: node.ErrSessionOver, zk.ErrNoAuth: zk.ErrNoAuth, nil: nil,
+		zk.ErrNoNode: door.ErrNoNode, zk.ErrNodeExists: door.ErrNodeExists,
+		zk.ErrBadVersion: door.ErrBadVersion, zk.ErrNotEmpty: door.ErrNotEmpty,
+		zk.ErrSessionExpired: door.ErrSessionOver, zk.ErrNoAuth: zk.ErrNoAuth, nil: nil,
 	}
 	for from, to := range certain {
-		if got := mapError(from); !errors.Is(got, to) || errors.Is(got, node.ErrUnknownOutcome) {
+		if got := mapError(from); !errors.Is(got, to) || errors.Is(got, door.ErrUnknownOutcome) {
 			t.Errorf("%v became %v, want %v", from, got, to)
 		}
 	}
 	for _, from := range []error{zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrClosing, zk.ErrSessionMoved, zk.ErrUnknown, io.ErrUnexpectedEOF} {
-		if got := mapError(from); !errors.Is(got, node.ErrUnknownOutcome) {
+		if got := mapError(from); !errors.Is(got, door.ErrUnknownOutcome) {
 			t.Errorf("%v became %v, want unknown", from, got)
 		}
 	}
@@ -370,12 +370,12 @@ func TestWatchesAcrossAReconnect(t *testing.T) {
 	read := func() {
 		answers := make(chan error, 3)
 		c.Do(func() {
-			c.session.Get("/x", true, func(_ []byte, _ node.Stat, err error) { answers <- err })
-			c.session.Get("/missing", true, func(_ []byte, _ node.Stat, err error) { answers <- err })
+			c.session.Get("/x", true, func(_ []byte, _ door.Stat, err error) { answers <- err })
+			c.session.Get("/missing", true, func(_ []byte, _ door.Stat, err error) { answers <- err })
 			c.session.Children("/x", true, func(_ []string, err error) { answers <- err })
 		})
 		for range 3 {
-			if err := <-answers; err != nil && !errors.Is(err, node.ErrNoNode) {
+			if err := <-answers; err != nil && !errors.Is(err, door.ErrNoNode) {
 				t.Error(err)
 			}
 		}
@@ -397,7 +397,7 @@ func TestWatchesAcrossAReconnect(t *testing.T) {
 	}
 	other := openZK(t, time.Second, server.Address())
 	other.connected(t)
-	err := other.multi(t, node.Op{Kind: node.OpSet, Path: "/x", Version: node.AnyVersion}, createOp("/missing"), createOp("/x/z"))
+	err := other.multi(t, door.Op{Kind: door.OpSet, Path: "/x", Version: door.AnyVersion}, createOp("/missing"), createOp("/x/z"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -407,7 +407,7 @@ func TestWatchesAcrossAReconnect(t *testing.T) {
 	defer c.mu.Unlock()
 	changes := map[string]int{}
 	for _, e := range c.events {
-		if e.Kind == node.EventChanged {
+		if e.Kind == door.EventChanged {
 			changes[e.Path]++
 		}
 	}

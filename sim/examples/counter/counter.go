@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"dkv/linearizability"
-	"dkv/node"
+	"dkv/node/door"
 	"dkv/sim"
 )
 
@@ -59,8 +59,8 @@ type replica struct {
 	flaw    Flaw
 	state   state
 	durable []func() // to be done once the state is durable
-	session node.Session
-	asked   map[uint64]func(node.Response) // here, by ID; never walked
+	session door.Session
+	asked   map[uint64]func(door.Response) // here, by ID; never walked
 
 	// Of the leader, who holds the lock.
 	token  uint64         // 0: not the leader
@@ -82,7 +82,7 @@ func (r *replica) Start() {
 		r.Fail(err)
 		return
 	}
-	r.asked, r.session = map[uint64]func(node.Response){}, r.Coordinator.Open(r.onSession)
+	r.asked, r.session = map[uint64]func(door.Response){}, r.Coordinator.Open(r.onSession)
 	r.tick()
 }
 
@@ -96,8 +96,8 @@ func (r *replica) tick() {
 	r.Clock.After(pace, r.tick)
 }
 
-func (r *replica) onSession(ev node.SessionEvent) {
-	if ev.Kind == node.EventExpired {
+func (r *replica) onSession(ev door.SessionEvent) {
+	if ev.Kind == door.EventExpired {
 		r.token, r.ready, r.queue, r.round = 0, false, nil, nil
 		r.session = r.Coordinator.Open(r.onSession)
 	}
@@ -105,8 +105,8 @@ func (r *replica) onSession(ev node.SessionEvent) {
 }
 
 // look finds out who holds the lock, and takes it if nobody does.
-func (r *replica) look(s node.Session) {
-	s.Get("/lock", true, func(_ []byte, stat node.Stat, err error) {
+func (r *replica) look(s door.Session) {
+	s.Get("/lock", true, func(_ []byte, stat door.Stat, err error) {
 		switch {
 		case s != r.session:
 		case err == nil && stat.EphemeralOwner == s.ID() && r.token == 0:
@@ -114,15 +114,15 @@ func (r *replica) look(s node.Session) {
 			r.Note(fmt.Sprintf("leads with token %d", r.token))
 			r.all(frame{Kind: prepare, Token: r.token})
 		case err != nil:
-			if errors.Is(err, node.ErrNoNode) {
-				s.Multi([]node.Op{{Kind: node.OpCreateEphemeral, Path: "/lock"}}, func(error) {})
+			if errors.Is(err, door.ErrNoNode) {
+				s.Multi([]door.Op{{Kind: door.OpCreateEphemeral, Path: "/lock"}}, func(error) {})
 			}
 			r.Clock.After(pace, func() { r.look(s) })
 		}
 	})
 }
 
-func (r *replica) OnRequest(q node.Request, done func(node.Response)) {
+func (r *replica) OnRequest(q door.Request, done func(door.Response)) {
 	id := r.Random.Uint64()
 	r.asked[id] = done
 	r.Clock.After(q.Timeout, func() { delete(r.asked, id) })
@@ -140,7 +140,7 @@ func (r *replica) OnFrame(from int, bytes []byte) {
 	case f.Kind == told:
 		if done := r.asked[f.ID]; done != nil {
 			delete(r.asked, f.ID)
-			done(node.Response{Outcome: node.Done, Found: true, Version: node.Version(f.State.Number)})
+			done(door.Response{Outcome: door.Done, Found: true, Version: door.Version(f.State.Number)})
 		}
 	case f.Kind == prepare && current:
 		r.state.Promised = f.Token
@@ -195,7 +195,7 @@ func (r *replica) EndTurn() {
 	if len(r.durable) == 0 {
 		return
 	}
-	b, durable := node.Batch{}, r.durable
+	b, durable := door.Batch{}, r.durable
 	r.durable = nil
 	bytes, _ := binary.Append(nil, binary.BigEndian, r.state)
 	b.Put([]byte("state"), bytes)
