@@ -5,14 +5,15 @@ import (
 	"fmt"
 )
 
-// What stands where in the store. Numbers are big-endian, so that they sort.
+// StoreFormat is the version of the store's layout. A node refuses a store of
+// another format. The keys and values (numbers are big-endian, so that they sort):
 //
 //	m/format m/store m/cluster m/boot m/layout        facts of the node
 //	p/<partition u32>/promised                        u64
 //	p/<partition>/state                               see stateRecord
 //	p/<partition>/log/<index u64>                     entry with checksum
 //	p/<partition>/gen/<generation u64>/kv/<key>       version u64, value
-const storeFormat = 1
+const StoreFormat = 1
 
 var (
 	keyFormat  = []byte("m/format")

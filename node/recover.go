@@ -21,8 +21,8 @@ func (n *Node) recover() error {
 	if err != nil {
 		return err
 	}
-	if len(format) != 8 || binary.BigEndian.Uint64(format) != storeFormat {
-		return fmt.Errorf("store %s has format %x, this program knows %d: start it with the version that wrote it", store, format, storeFormat)
+	if len(format) != 8 || binary.BigEndian.Uint64(format) != StoreFormat {
+		return fmt.Errorf("store %s has format %x, this program knows %d: start it with the version that wrote it", store, format, StoreFormat)
 	}
 	boot, err := n.fact(keyBoot)
 	if err != nil {
@@ -43,7 +43,7 @@ func (n *Node) recover() error {
 
 func (n *Node) newStore() error {
 	n.store = StoreID(n.newUUID())
-	n.turn.batch.Put(keyFormat, encodeNumber(storeFormat))
+	n.turn.batch.Put(keyFormat, encodeNumber(StoreFormat))
 	n.turn.batch.Put(keyStore, []byte(n.store))
 	n.countBoot()
 	return nil

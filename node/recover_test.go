@@ -27,7 +27,7 @@ func storeOfMember(t *testing.T) map[string][]byte {
 		t.Fatal(err)
 	}
 	rows := map[string][]byte{
-		string(keyFormat): encodeNumber(storeFormat), string(keyStore): []byte("disk-1"), string(keyBoot): encodeNumber(7),
+		string(keyFormat): encodeNumber(StoreFormat), string(keyStore): []byte("disk-1"), string(keyBoot): encodeNumber(7),
 		string(keyCluster): []byte("c0ffee"), string(keyLayout): data,
 		string(promisedKey(0)):           encodeNumber(4),
 		string(stateKey(0)):              stateRecord{generation: 3, appliedIndex: 2, appliedEpoch: 1}.encode(),

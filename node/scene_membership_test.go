@@ -17,7 +17,7 @@ const liveN1 = "/dkv/default/live/n1"
 // fresh is a scene of a node with an empty disk, where no cluster was formed.
 func fresh(t *testing.T, zk *zookeeper) *scene {
 	t.Helper()
-	rows := map[string][]byte{string(keyFormat): encodeNumber(storeFormat), string(keyStore): []byte("disk-1"), string(keyBoot): encodeNumber(1)}
+	rows := map[string][]byte{string(keyFormat): encodeNumber(StoreFormat), string(keyStore): []byte("disk-1"), string(keyBoot): encodeNumber(1)}
 	s := &scene{doors: &doors{rows: rows, zk: zk}, t: t}
 	zk.plant()
 	s.start()

@@ -79,7 +79,7 @@ func encoded(t *testing.T, l *layout.Layout) []byte {
 func (k disk) rows(t *testing.T) map[string][]byte {
 	t.Helper()
 	rows := map[string][]byte{
-		string(keyFormat): encodeNumber(storeFormat), string(keyStore): []byte("disk-1"), string(keyBoot): encodeNumber(7),
+		string(keyFormat): encodeNumber(StoreFormat), string(keyStore): []byte("disk-1"), string(keyBoot): encodeNumber(7),
 		string(keyCluster): []byte("c0ffee"), string(keyLayout): encoded(t, layoutOf(t, k.version, k.asg)),
 		string(promisedKey(0)): encodeNumber(uint64(k.promised)),
 	}

@@ -6,11 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
+	"dkv/internal/version"
 	"dkv/linearizability"
 )
 
@@ -78,7 +78,7 @@ func writePage(rep Report, r *Result, scene *linearizability.Scene) error {
 		Title: fmt.Sprintf("Simulated run of seed %d", seed),
 		Facts: []linearizability.Fact{
 			{Name: "seed", Value: fmt.Sprint(seed)}, {Name: "classes", Value: joinClasses(r.Classes)},
-			{Name: "commit", Value: commit()}, {Name: "Go", Value: runtime.Version()}, {Name: "trace", Value: fmt.Sprintf("%016x", r.Trace)},
+			{Name: "commit", Value: version.Read().Commit}, {Name: "Go", Value: runtime.Version()}, {Name: "trace", Value: fmt.Sprintf("%016x", r.Trace)},
 			{Name: "virtual time", Value: r.Virtual.String()},
 		},
 		Commands: []linearizability.Command{
@@ -161,7 +161,7 @@ func Failure(r *Result, profile string, rep Report) string {
 // writeFailure is the part before the commands.
 func writeFailure(b *strings.Builder, r *Result, from string) {
 	fmt.Fprintf(b, "FAIL class %s, seed %d%s, commit %s, %s, trace %016x\n",
-		joinClasses(r.Classes), r.Schedule.Setup.Seed, from, commit(), runtime.Version(), r.Trace)
+		joinClasses(r.Classes), r.Schedule.Setup.Seed, from, version.Read().Commit, runtime.Version(), r.Trace)
 	for _, v := range r.Violations {
 		fmt.Fprintf(b, "  %v\n", v)
 	}
@@ -198,16 +198,4 @@ func storeFlag(s Store) string {
 		return ""
 	}
 	return " -store=" + string(s)
-}
-
-// commit is the revision that the program was built from, if it knows.
-func commit() string {
-	if build, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range build.Settings {
-			if s.Key == "vcs.revision" {
-				return s.Value
-			}
-		}
-	}
-	return "unknown"
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"dkv/internal/version"
 	"dkv/node/client"
 )
 
@@ -215,5 +216,14 @@ func TestStatusOfAClusterThatIsNotFormed(t *testing.T) {
 	address, _ := cluster(t, 200, map[string]string{"Content-Type": "application/json"}, `{"version":-1,"node":{"id":"n1","why":"waiting for n2"}}`)
 	if code, out, _ := execute(t, "", "status", "--server", address); code != exitError || !strings.Contains(out, "waiting for n2") {
 		t.Errorf("code %d: %s", code, out)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	want := version.Read().Text("dkv")
+	for _, argument := range []string{"version", "--version"} {
+		if code, out, errors := execute(t, "", argument); code != 0 || out != want || errors != "" {
+			t.Errorf("dkv %s: code %d, out %q, errors %q; want %q", argument, code, out, errors, want)
+		}
 	}
 }

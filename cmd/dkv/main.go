@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"dkv/internal/version"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -76,13 +78,27 @@ reached), 5 unknown (a write may have been applied, or may yet be).`,
 			return setFromEnvironment(cmd.Flags(), os.LookupEnv)
 		},
 	}
+	root.Version = version.Read().Text("dkv")
+	root.SetVersionTemplate("{{.Version}}")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newNodeCommand(), newLocalCommand(), newZKCommand(), newStatusCommand(), newBenchCommand())
+	root.AddCommand(newNodeCommand(), newLocalCommand(), newZKCommand(), newStatusCommand(), newBenchCommand(), newVersionCommand())
 	root.AddCommand(newClientCommands()...)
 	for _, cmd := range root.Commands() {
 		nameEnvironment(cmd.Flags())
 	}
 	return root
+}
+
+func newVersionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version, the commit, and the versions of the protocol and the store",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(cmd.OutOrStdout(), cmd.Root().Version)
+			return err
+		},
+	}
 }
 
 func environmentName(flag string) string {

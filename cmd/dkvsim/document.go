@@ -9,12 +9,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
+	"dkv/internal/version"
 	"dkv/sim"
 )
 
@@ -286,17 +285,8 @@ func shorten(hash string) string { return hash[:min(len(hash), 16)] }
 
 // thisBuild reads the program's own file.
 func thisBuild() (build, error) {
-	b := build{Commit: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-	if about, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range about.Settings {
-			switch s.Key {
-			case "vcs.revision":
-				b.Commit = s.Value
-			case "vcs.modified":
-				b.Modified = s.Value == "true"
-			}
-		}
-	}
+	here := version.Read()
+	b := build{Commit: here.Commit, Modified: here.Modified, Go: here.Go, Platform: here.Platform}
 	path, err := os.Executable()
 	if err != nil {
 		return b, fmt.Errorf("finding this program's file: %w", err)

@@ -8,12 +8,25 @@ import (
 	"fmt"
 	"os"
 
+	"dkv/internal/version"
 	"dkv/sim"
 
 	"github.com/spf13/cobra"
 )
 
 func main() {
+	sim.TuneHeap()
+	if err := newRoot().Execute(); err != nil {
+		var status exitStatus
+		if errors.As(err, &status) {
+			os.Exit(int(status))
+		}
+		fmt.Fprintln(os.Stderr, "dkvsim:", err)
+		os.Exit(int(mistaken))
+	}
+}
+
+func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "dkvsim",
 		Short: "Run DKV clusters in simulation, and check what they did",
@@ -28,15 +41,21 @@ Exit status of check: 0 linearizable, 1 not, 2 undecided, 3 bad input.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	sim.TuneHeap()
-	root.AddCommand(runCommand(), mergeCommand(), replayCommand(), shrinkCommand(), scheduleCommand(), checkCommand(), mutantsCommand(), enumerateCommand())
-	if err := root.Execute(); err != nil {
-		var status exitStatus
-		if errors.As(err, &status) {
-			os.Exit(int(status))
-		}
-		fmt.Fprintln(os.Stderr, "dkvsim:", err)
-		os.Exit(int(mistaken))
+	root.Version = version.Read().Text("dkvsim")
+	root.SetVersionTemplate("{{.Version}}")
+	root.AddCommand(runCommand(), mergeCommand(), replayCommand(), shrinkCommand(), scheduleCommand(), checkCommand(), mutantsCommand(), enumerateCommand(), versionCommand())
+	return root
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version, the commit, and the versions of the protocol and the store",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(cmd.OutOrStdout(), cmd.Root().Version)
+			return err
+		},
 	}
 }
 

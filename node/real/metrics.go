@@ -3,12 +3,14 @@ package real
 import (
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"dkv/internal/version"
 	"dkv/node"
 	"dkv/node/door"
 	"dkv/node/pebblestore"
@@ -36,7 +38,7 @@ func newMetrics(log *slog.Logger) *metrics {
 	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "dkv_request_seconds", Help: "Time from a request's arrival to its end.",
 		Buckets: prometheus.ExponentialBuckets(0.0001, 2, 17)}, []string{"operation"})
-	m.registry.MustRegister(m.invalid, outcomes, latency)
+	m.registry.MustRegister(m.invalid, outcomes, latency, buildInfo())
 	for kind := door.RequestGet; kind <= door.RequestDelete; kind++ {
 		m.latency[kind] = latency.WithLabelValues(operationNames[kind])
 		for outcome := door.Done; outcome <= door.Unknown; outcome++ {
@@ -46,6 +48,18 @@ func newMetrics(log *slog.Logger) *metrics {
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), MaxRequestsInFlight: 4})
 	return m
+}
+
+// buildInfo is always 1; its labels tell which build is running.
+func buildInfo() prometheus.Gauge {
+	build := version.Read()
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "dkv_build_info", Help: "1, with the build that is running in the labels.",
+		ConstLabels: prometheus.Labels{
+			"version": build.Version, "commit": build.Revision(), "go": build.Go,
+			"protocol": strconv.Itoa(int(build.Protocol)), "store_format": strconv.FormatUint(build.StoreFormat, 10)}})
+	info.Set(1)
+	return info
 }
 
 func (m *metrics) request(kind door.RequestKind, outcome door.Outcome, took time.Duration) {
