@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// What an entry of an access list can allow; a list allows what any of its
-// entries does.
+// The permissions that an entry of an access list can grant. A list grants what
+// any of its entries grants.
 const (
 	PermRead   int32 = 1  // the data and the children
 	PermWrite  int32 = 2  // setting the data
@@ -19,13 +19,13 @@ const (
 	PermAll    int32 = 31
 )
 
-// The schemes of identities and list entries that this tree knows.
+// The schemes of identities and of list entries.
 const (
-	schemeWorld  = "world"  // only with the ID anyone: everybody
-	schemeAuth   = "auth"   // in a request only: stands for whatever the asker has proved
+	schemeWorld  = "world"  // everyone; its only ID is "anyone"
+	schemeAuth   = "auth"   // in requests only: stands for what the sender has proved
 	schemeDigest = "digest" // user:base64(sha1(user:password))
 	schemeIP     = "ip"     // an address, in a list with a number of bits after a slash
-	schemeSuper  = "super"  // an identity that no list can stop
+	schemeSuper  = "super"  // an identity that every list admits
 )
 
 // ACL is one entry of an access list.
@@ -35,26 +35,27 @@ type ACL struct {
 	ID     string
 }
 
-// OpenACL is the access list of a node that anybody may use; a nil ACL in an
-// Op stands for it. It is shared: do not change it.
+// OpenACL grants everything to everyone. A nil ACL in an Op stands for it. It is
+// shared: do not change it.
 var OpenACL = []ACL{{Perms: PermAll, Scheme: schemeWorld, ID: "anyone"}}
 
-// Identity is one that a connection has proved: of scheme "digest" an ID is
-// user:base64(sha1(user:password)), of scheme "ip" an IPv4 address. One of
-// scheme "super" may do everything.
+// An Identity is what a connection has proved about its client. For scheme
+// "digest" the ID is user:base64(sha1(user:password)), for scheme "ip" an IPv4
+// address. An identity of scheme "super" may do everything.
 type Identity struct {
 	Scheme, ID string
 }
 
-// DigestIdentity is who proves to know "user:password". Without a colon the
-// whole is the user.
+// DigestIdentity returns the identity that "user:password" proves. Without a
+// colon all of it is the user.
 func DigestIdentity(userPassword string) Identity {
 	user, _, _ := strings.Cut(userPassword, ":")
 	sum := sha1.Sum([]byte(userPassword))
 	return Identity{schemeDigest, user + ":" + base64.StdEncoding.EncodeToString(sum[:])}
 }
 
-// accessList is a node's list, and what it allows to everybody.
+// accessList is a node's list. world caches what it grants to everyone, so that
+// most checks need not walk the entries.
 type accessList struct {
 	entries []ACL
 	world   int32
@@ -68,17 +69,17 @@ var (
 func newAccessList(entries []ACL) *accessList {
 	l := &accessList{entries: entries}
 	for _, a := range entries {
-		if a.everybody() {
+		if a.isWorld() {
 			l.world |= a.Perms
 		}
 	}
 	if len(entries) == 0 {
-		l.world = PermAll // as in ZooKeeper, no list is no hindrance
+		l.world = PermAll // as in ZooKeeper, an empty list restricts nothing
 	}
 	return l
 }
 
-// asList is newAccessList that shares the most frequent list.
+// asList is like newAccessList, but shares openList: nearly every node has it.
 func asList(entries []ACL) *accessList {
 	if entries == nil || slices.Equal(entries, OpenACL) {
 		return openList
@@ -86,10 +87,10 @@ func asList(entries []ACL) *accessList {
 	return newAccessList(entries)
 }
 
-func (a *ACL) everybody() bool { return a.Scheme == schemeWorld && a.ID == "anyone" }
+func (a *ACL) isWorld() bool { return a.Scheme == schemeWorld && a.ID == "anyone" }
 
-// allows says whether one of the identities, or anybody, has one of the
-// permissions.
+// allows reports whether the list grants one of the permissions in perm, to one
+// of the identities or to everyone.
 func (l *accessList) allows(perm int32, auth []Identity) bool {
 	if l.world&perm != 0 {
 		return true
@@ -126,7 +127,7 @@ func (a *ACL) matches(id *Identity) bool {
 	return false
 }
 
-// guard is the list itself if it keeps some from reading, else nil.
+// guard returns the list if it denies reading to some clients, otherwise nil.
 func (l *accessList) guard() *accessList {
 	if l.world&PermRead != 0 {
 		return nil
@@ -134,11 +135,12 @@ func (l *accessList) guard() *accessList {
 	return l
 }
 
-// ResolveACL is the list that a node gets when somebody with these identities
-// asks for acl: equal entries once, and in the place of each of scheme "auth"
-// one for every identity that was proved ("ip" is not). ErrInvalidACL: the list
-// is empty, or an entry is of no known scheme, has an ID that its scheme does
-// not take, or is of scheme "auth" and nothing was proved. nil is OpenACL.
+// ResolveACL returns the list that a node gets when a client with these
+// identities asks for acl. Repeated entries are dropped, and an entry of scheme
+// "auth" becomes one entry for each identity that the client proved (an address
+// is not proved). nil resolves to OpenACL. The code is ErrInvalidACL if the list
+// is empty, if an entry has an unknown scheme or an ID that its scheme does not
+// accept, or if it has scheme "auth" and the client proved nothing.
 func ResolveACL(acl []ACL, auth []Identity) ([]ACL, Code) {
 	if acl == nil {
 		return OpenACL, OK
@@ -175,7 +177,7 @@ func ResolveACL(acl []ACL, auth []Identity) ([]ACL, Code) {
 func (a *ACL) valid() bool {
 	switch a.Scheme {
 	case schemeWorld:
-		return a.everybody()
+		return a.isWorld()
 	case schemeDigest:
 		return digestParts(a.ID) == 2
 	case schemeIP:
@@ -185,7 +187,7 @@ func (a *ACL) valid() bool {
 	return false
 }
 
-// digestParts counts as Java's split does, which forgets empty parts at the
+// digestParts counts parts as Java's split does, which drops empty ones at the
 // end: "a:b:" has two.
 func digestParts(id string) int {
 	trimmed := strings.TrimRight(id, ":")
@@ -197,7 +199,7 @@ func digestParts(id string) int {
 
 const ipBits = 32
 
-// parseNet reads an IPv4 address, or address/bits.
+// parseNet reads an IPv4 address or a network as address/bits.
 func parseNet(id string) (addr uint32, bits int, ok bool) {
 	text, size, masked := strings.Cut(id, "/")
 	addr, ok = parseIP(text)
@@ -234,9 +236,9 @@ func ipMatches(entry, address string) bool {
 	return ok && (want^got)>>(ipBits-bits) == 0
 }
 
-// Allowed says whether one of the identities, or anybody, has one of the
-// permissions on a node: OK, ErrNoAuth or ErrNoNode. A server asks for PermRead
-// before it gives out data or children; Exists is for everybody.
+// Allowed returns OK if a node's list grants one of the permissions to one of the
+// identities or to everyone, otherwise ErrNoAuth, or ErrNoNode. Get and Children
+// do not check: a server asks for PermRead first. Exists needs no permission.
 func (t *Tree) Allowed(path string, perm int32, auth []Identity) Code {
 	n := t.nodes[path]
 	switch {
@@ -248,9 +250,10 @@ func (t *Tree) Allowed(path string, perm int32, auth []Identity) Code {
 	return OK
 }
 
-// ACLFor is a node's access list as its asker may see it: ErrNoAuth without
-// PermRead and PermAdmin, and without PermAdmin the hashes of digests as "x".
-// The slice may be the tree's own: do not change it.
+// ACLFor returns a node's access list as a client with these identities may see
+// it. Without PermAdmin the hashes of digests are shown as "x"; with neither
+// PermAdmin nor PermRead the code is ErrNoAuth. The slice may be the tree's own:
+// do not change it.
 func (t *Tree) ACLFor(path string, auth []Identity) ([]ACL, Stat, Code) {
 	n := t.nodes[path]
 	switch {
@@ -270,7 +273,7 @@ func (t *Tree) ACLFor(path string, auth []Identity) ([]ACL, Stat, Code) {
 	return shown, n.view(), OK
 }
 
-// ACLOf is a node's access list. The slice is the tree's own: do not change it.
+// ACLOf returns a node's access list. The slice is the tree's own: do not change it.
 func (t *Tree) ACLOf(path string) ([]ACL, Stat, Code) {
 	n := t.nodes[path]
 	if n == nil {
@@ -279,8 +282,9 @@ func (t *Tree) ACLOf(path string) ([]ACL, Stat, Code) {
 	return n.acl.entries, n.view(), OK
 }
 
-// listFor is the list that an operation of txn gives a node. That of a trusted
-// transaction was resolved when it was first applied.
+// listFor returns the list that an operation of txn gives a node. The list of a
+// trusted transaction was resolved when it was first applied; the identities
+// needed to resolve it again are not in a log.
 func listFor(txn *Txn, op *Op) (*accessList, Code) {
 	if op.ACL == nil {
 		return openList, OK
@@ -295,13 +299,13 @@ func listFor(txn *Txn, op *Op) (*accessList, Code) {
 	return asList(entries), OK
 }
 
-// denies holds txn against a node's list.
+// denies reports whether the node's list keeps txn from what needs perm.
 func (n *node) denies(txn *Txn, perm int32) bool {
 	return !txn.Trusted && !n.acl.allows(perm, txn.Auth)
 }
 
-// setACL's checks: path, list, node, ADMIN, version of the list. Watches are
-// not told.
+// setACL checks, in ZooKeeper's order: path, list, node, ADMIN, version of the
+// list. It fires no watch.
 func (t *Tree) setACL(txn *Txn, op *Op, done *OpResult) Code {
 	n := t.nodes[op.Path]
 	if n == nil && !ValidPath(op.Path) {

@@ -15,12 +15,12 @@ var (
 
 func only(perms int32, id Identity) ACL { return ACL{perms, id.Scheme, id.ID} }
 
-func (b *bench) as(op Op, auth ...Identity) Result {
+func (b *treeTest) as(op Op, auth ...Identity) Result {
 	return b.apply(Txn{Session: alice, Op: op, Auth: auth})
 }
 
 func TestDigestIdentity(t *testing.T) {
-	// The pair that ZooKeeper's own documents use.
+	// The example in ZooKeeper's documentation.
 	if got := DigestIdentity("super:admin"); got != (Identity{"digest", "super:xQJmxLMiHGwaqBvst5y6rkB6HQs="}) {
 		t.Errorf("%+v", got)
 	}
@@ -29,7 +29,7 @@ func TestDigestIdentity(t *testing.T) {
 	}
 }
 
-// Every row was tried on a real server.
+// TestResolveACL has rows that were all tried on a real server.
 func TestResolveACL(t *testing.T) {
 	cases := []struct {
 		asked []ACL
@@ -38,8 +38,8 @@ func TestResolveACL(t *testing.T) {
 	}{
 		{nil, nil, OpenACL},
 		{[]ACL{}, nil, nil},
-		{everybody(0), nil, everybody(0)},
-		{everybody(-1), nil, everybody(-1)},
+		{everyone(0), nil, everyone(0)},
+		{everyone(-1), nil, everyone(-1)},
 		{[]ACL{{31, "world", "other"}}, nil, nil},
 		{[]ACL{{31, "world", ""}}, nil, nil},
 		{[]ACL{{1, "world", "anyone"}, {2, "world", "anyone"}, {1, "world", "anyone"}}, nil, []ACL{{1, "world", "anyone"}, {2, "world", "anyone"}}},
@@ -76,44 +76,44 @@ func TestResolveACL(t *testing.T) {
 	for scheme, list := range bad {
 		for _, id := range list {
 			if _, code := ResolveACL([]ACL{{1, scheme, id}}, nil); code != ErrInvalidACL {
-				t.Errorf("%s %q is taken", scheme, id)
+				t.Errorf("%s %q is accepted", scheme, id)
 			}
 		}
 	}
 }
 
 func TestAllowed(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	b.must(create("/n"))
 	cases := []struct {
-		story string
-		acl   []ACL
-		perm  int32
-		auth  []Identity
-		want  Code
+		name string
+		acl  []ACL
+		perm int32
+		auth []Identity
+		want Code
 	}{
-		{"everybody", everybody(PermRead), PermRead, nil, OK},
-		{"everybody, but not this", everybody(PermAll &^ PermRead), PermRead, []Identity{local, ann}, ErrNoAuth},
-		{"one of two permissions", everybody(PermAdmin), PermRead | PermAdmin, nil, OK},
+		{"everyone", everyone(PermRead), PermRead, nil, OK},
+		{"everyone, another permission", everyone(PermAll &^ PermRead), PermRead, []Identity{local, ann}, ErrNoAuth},
+		{"one of two permissions", everyone(PermAdmin), PermRead | PermAdmin, nil, OK},
 		{"the right digest", []ACL{only(PermRead, ann)}, PermRead, []Identity{local, ben, ann}, OK},
-		{"another's", []ACL{only(PermRead, ann)}, PermRead, []Identity{local, ben}, ErrNoAuth},
+		{"another digest", []ACL{only(PermRead, ann)}, PermRead, []Identity{local, ben}, ErrNoAuth},
 		{"the right digest, another permission", []ACL{only(PermRead, ann)}, PermWrite, []Identity{ann}, ErrNoAuth},
 		{"the second entry", []ACL{only(PermRead, ann), only(PermWrite, ann)}, PermWrite, []Identity{ann}, OK},
 		{"an ID of another scheme", []ACL{only(PermRead, ann)}, PermRead, []Identity{{"ip", ann.ID}}, ErrNoAuth},
 		{"an address", []ACL{{PermRead, "ip", "127.0.0.1"}}, PermRead, []Identity{local}, OK},
 		{"another address", []ACL{{PermRead, "ip", "127.0.0.2"}}, PermRead, []Identity{local}, ErrNoAuth},
-		{"a net", []ACL{{PermRead, "ip", "126.0.0.0/7"}}, PermRead, []Identity{local}, OK},
-		{"another net", []ACL{{PermRead, "ip", "126.0.0.0/8"}}, PermRead, []Identity{local}, ErrNoAuth},
+		{"a network", []ACL{{PermRead, "ip", "126.0.0.0/7"}}, PermRead, []Identity{local}, OK},
+		{"another network", []ACL{{PermRead, "ip", "126.0.0.0/8"}}, PermRead, []Identity{local}, ErrNoAuth},
 		{"every address", []ACL{{PermRead, "ip", "9.9.9.9/0"}}, PermRead, []Identity{local}, OK},
 		{"not an address", []ACL{{PermRead, "ip", "9.9.9.9/0"}}, PermRead, []Identity{{"ip", "::1"}}, ErrNoAuth},
-		{"super", everybody(0), PermAdmin, []Identity{root}, OK},
+		{"super", everyone(0), PermAdmin, []Identity{root}, OK},
 	}
 	for _, c := range cases {
 		if r := b.as(setACL("/n", c.acl...), root); r.Err != OK {
-			t.Fatalf("%s: %v", c.story, r.Err)
+			t.Fatalf("%s: %v", c.name, r.Err)
 		}
 		if got := b.tree.Allowed("/n", c.perm, c.auth); got != c.want {
-			t.Errorf("%s: %v, want %v", c.story, got, c.want)
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
 	if got := b.tree.Allowed("/no", PermRead, nil); got != ErrNoNode {
@@ -121,7 +121,7 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
-// Each permission is asked for by its operations and by no others.
+// TestPermissions checks that each operation needs its permission and no other.
 func TestPermissions(t *testing.T) {
 	ops := []struct {
 		op   Op
@@ -140,7 +140,7 @@ func TestPermissions(t *testing.T) {
 	for _, o := range ops {
 		for _, trusted := range []bool{false, true} {
 			for perm := PermRead; perm <= PermAdmin; perm <<= 1 {
-				b := newBench(t)
+				b := newTreeTest(t)
 				b.must(create("/n"), create("/n/c"), setACL("/n", only(perm, ann)))
 				want := ErrNoAuth
 				if perm == o.perm || trusted {
@@ -155,7 +155,7 @@ func TestPermissions(t *testing.T) {
 }
 
 func TestSetACL(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	b.must(create("/n"))
 	before := b.stat("/n")
 	r := b.as(Op{Code: OpSetACL, Path: "/n", ACL: []ACL{{PermAll, "auth", ""}}}, ann)
@@ -167,23 +167,24 @@ func TestSetACL(t *testing.T) {
 		t.Errorf("%v", acl)
 	}
 	if r := b.as(setACL("/n", OpenACL...), ben); r.Err != ErrNoAuth {
-		t.Errorf("another's: %v", r.Err)
+		t.Errorf("set by a client without ADMIN: %v", r.Err)
 	}
 	if r := b.as(Op{Code: OpSetACL, Path: "/n", ACL: OpenACL, Version: 1}, ann); r.Err != OK || r.Stat.Aversion != 2 {
-		t.Errorf("its own: %+v", r)
+		t.Errorf("set by a client with ADMIN: %+v", r)
 	}
 	if r := b.multi(setACL("/n", OpenACL...)); !r.Failed || r.Ops[0].Err != ErrUnimplemented {
 		t.Errorf("in a multi: %+v", r)
 	}
 	if s := b.stat("/zookeeper/config"); s.Aversion != -1 {
-		t.Errorf("ZooKeeper's own: %+v", s)
+		t.Errorf("/zookeeper/config: %+v", s)
 	}
 }
 
-// A log that is replayed gives the lists that it holds, whoever asked for them.
-func TestTrustedListsAreTakenAsTheyStand(t *testing.T) {
+// TestTrustedListsAreStoredAsTheyAre replays a log: the lists in it were resolved
+// with identities that the log does not have.
+func TestTrustedListsAreStoredAsTheyAre(t *testing.T) {
 	twice := []ACL{only(1, ann), only(1, ann)}
-	b := newBench(t)
+	b := newTreeTest(t)
 	if r := b.apply(Txn{Op: Op{Code: OpCreate, Path: "/n", ACL: twice}, Trusted: true}); r.Err != OK {
 		t.Fatal(r.Err)
 	}
@@ -193,7 +194,7 @@ func TestTrustedListsAreTakenAsTheyStand(t *testing.T) {
 }
 
 func TestACLForHidesWhatMustNotBeSeen(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	list := []ACL{only(PermRead, ben), only(PermAll, ann), {PermWrite, "ip", "1.2.3.4"}}
 	b.must(create("/n"), setACL("/n", list...))
 	hidden := []ACL{{PermRead, "digest", "ben:x"}, {PermAll, "digest", "ann:x"}, list[2]}
@@ -215,21 +216,21 @@ func TestACLForHidesWhatMustNotBeSeen(t *testing.T) {
 		}
 	}
 	if kept, _, _ := b.tree.ACLOf("/n"); !slices.Equal(kept, list) {
-		t.Errorf("the list itself was changed: %v", kept)
+		t.Errorf("ACLFor changed the node's own list: %v", kept)
 	}
 	if _, _, code := b.tree.ACLFor("/no", nil); code != ErrNoNode {
 		t.Error(code)
 	}
 }
 
-// An event of a node that only some may read is told to those alone; whoever is
-// not told has lost his watch all the same.
+// TestEventsAreWithheld checks that only watchers that may read a node hear of its
+// events, and that the others lose their watches all the same.
 func TestEventsAreWithheld(t *testing.T) {
 	secret := []ACL{only(PermRead, ann), {PermAll &^ PermRead, "world", "anyone"}}
 	cases := []struct {
-		story string
-		op    Op
-		want  []string
+		name string
+		op   Op
+		want []string
 	}{
 		{"set", set("/s", "x"), []string{"1: 3 /s"}},
 		{"deleted, its parent open", remove("/s"), []string{"1: 2 /s", "1: 4 /", "2: 4 /"}},
@@ -237,7 +238,7 @@ func TestEventsAreWithheld(t *testing.T) {
 		{"created open, its parent secret", create("/s/c"), []string{"1: 1 /s/c", "2: 1 /s/c", "1: 4 /s"}},
 	}
 	for _, c := range cases {
-		b := newBench(t)
+		b := newTreeTest(t)
 		b.must(Op{Code: OpCreate, Path: "/s", ACL: secret})
 		w := NewWatches()
 		w.Identify(1, []Identity{local, ann})
@@ -253,13 +254,13 @@ func TestEventsAreWithheld(t *testing.T) {
 		r := b.do(c.op)
 		w.Fire(r.Changes, func(id int64, e Event) { got = append(got, fmt.Sprintf("%d: %d %s", id, e.Type, e.Path)) })
 		if !slices.Equal(got, c.want) {
-			t.Errorf("%s: %q, want %q", c.story, got, c.want)
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 		if len1, len2 := len(w.byWatcher[1]), len(w.byWatcher[2]); len1 != len2 || w.Len() == armed {
-			t.Errorf("%s: %d and %d watches left", c.story, len1, len2)
+			t.Errorf("%s: %d and %d watches left", c.name, len1, len2)
 		}
 		w.Drop(1)
 		w.Add(DataWatch, "/s", 1)
-		w.Fire([]Change{{DataSet, "/s", newAccessList(secret), nil}}, func(id int64, e Event) { t.Errorf("%s: a dropped watcher is still known", c.story) })
+		w.Fire([]Change{{DataSet, "/s", newAccessList(secret), nil}}, func(id int64, e Event) { t.Errorf("%s: a dropped watcher is still known", c.name) })
 	}
 }

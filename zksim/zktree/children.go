@@ -5,9 +5,10 @@ import "slices"
 // maxChunk bounds what one insertion moves.
 const maxChunk = 128
 
-// names is a set of names in ascending order: chunks that are never empty, each
-// ascending and before the next. A node of a hundred thousand children is
-// listed without sorting, and changed without moving all of them.
+// names is a sorted set of names, kept in chunks. No chunk is empty or longer
+// than maxChunk, each is ascending, and all its names are below those of the
+// next. So a node with a hundred thousand children is listed without sorting,
+// and gains or loses one without moving the others.
 type names struct {
 	chunks [][]string
 	count  int
@@ -15,13 +16,13 @@ type names struct {
 
 func (s *names) len() int { return s.count }
 
-// chunkOf is the chunk in which name is, or belongs.
+// chunkOf returns the index of the chunk that holds name or would hold it.
 func (s *names) chunkOf(name string) int {
 	last := len(s.chunks) - 1
 	if last <= 0 || name >= s.chunks[last][0] {
-		return last // most names come in ascending order
+		return last // the common case: names are created in ascending order
 	}
-	low, high := 0, last // chunk high begins after name
+	low, high := 0, last // invariant: chunk low begins at or before name (or is the first), chunk high after it
 	for low+1 < high {
 		if mid := (low + high) / 2; s.chunks[mid][0] <= name {
 			low = mid
@@ -32,7 +33,7 @@ func (s *names) chunkOf(name string) int {
 	return low
 }
 
-// add puts in a name, which is not there.
+// add inserts a name, which must be absent.
 func (s *names) add(name string) {
 	s.count++
 	if len(s.chunks) == 0 {
@@ -62,7 +63,7 @@ func (s *names) add(name string) {
 	s.chunks[i] = slices.Insert(chunk, at, name)
 }
 
-// remove takes out a name, which is there.
+// remove deletes a name, which must be present.
 func (s *names) remove(name string) {
 	s.count--
 	i := s.chunkOf(name)
@@ -73,7 +74,7 @@ func (s *names) remove(name string) {
 	}
 }
 
-// list is a copy of all names.
+// list returns a copy of all names, ascending.
 func (s *names) list() []string {
 	all := make([]string, 0, s.count)
 	for _, chunk := range s.chunks {

@@ -6,11 +6,12 @@ import "strconv"
 // errors: callers use == or errors.Is.
 type Code int32
 
-// The codes a tree or a service gives out. OK is never returned as an error.
+// The codes that trees, servers and clients return. OK is never returned as an
+// error.
 const (
 	OK                         Code = 0
-	ErrRuntimeInconsistency    Code = -2 // an operation of a failed multi after the culprit
-	ErrConnectionLoss          Code = -4 // sent, never answered: outcome unknown
+	ErrRuntimeInconsistency    Code = -2 // an operation of a failed multi, after the one that failed
+	ErrConnectionLoss          Code = -4 // sent and never answered: outcome unknown
 	ErrMarshalling             Code = -5
 	ErrUnimplemented           Code = -6
 	ErrBadArguments            Code = -8
@@ -23,12 +24,12 @@ const (
 	ErrSessionExpired          Code = -112
 	ErrInvalidACL              Code = -114
 	ErrAuthFailed              Code = -115
-	ErrClosing                 Code = -116 // the client was closed by its owner
+	ErrClosing                 Code = -116 // the application closed its client
 	ErrSessionMoved            Code = -118
-	ErrThrottled               Code = -127 // the client's own bound on waiting requests; never sent
+	ErrThrottled               Code = -127 // too many requests wait at the client; never sent
 
-	// ErrNoServer is a client library's word for "never sent: no server could
-	// be reached". It has no number in the protocol.
+	// ErrNoServer is how a client library reports a request that it never sent
+	// because it could reach no server. The protocol has no number for it.
 	ErrNoServer Code = -1000
 )
 
@@ -54,7 +55,7 @@ var codeTexts = map[Code]string{
 	ErrNoServer:                "no server could be reached",
 }
 
-// Error names the code in words.
+// Error describes the code in words.
 func (c Code) Error() string {
 	if text, ok := codeTexts[c]; ok {
 		return "zookeeper: " + text

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// MaxTTL is the longest time to live that a node can have.
+// MaxTTL is the longest time to live of a node.
 const MaxTTL = maxTTLMillis * time.Millisecond
 
-// A node that is nobody's ephemeral can still go by itself. What kind it is
-// stands where an ephemeral keeps its owner, as in ZooKeeper: clients see 0.
+// Containers and TTL nodes are removed without a client asking. As in ZooKeeper,
+// the field that holds an ephemeral's owner marks them; clients see 0 there.
 const (
 	containerOwner int64 = math.MinInt64
 	ttlOwner       int64 = -1 << 56 // with the milliseconds below these bits
 	maxTTLMillis         = 1<<40 - 1
 )
 
-// nodeKind is what ends a node's life.
+// nodeKind says what, other than a delete, can remove a node.
 type nodeKind uint8
 
 const (
@@ -45,9 +45,9 @@ func validTTL(ttl time.Duration) bool {
 	return ttl > 0 && ttl <= MaxTTL && ttl%time.Millisecond == 0
 }
 
-// due says whether a node's time has come: a container's when it had children
-// and the last one went, another's when it was childless and unchanged for
-// longer than its time to live.
+// due reports whether a node is to be removed: a container once it has had
+// children and lost the last one, a TTL node once it has had neither children
+// nor a change of data for longer than its time to live.
 func (n *node) due(now int64) bool {
 	if n.children.len() > 0 {
 		return false
@@ -61,9 +61,9 @@ func (n *node) due(now int64) bool {
 	return false
 }
 
-// Due are the containers and TTL nodes whose time has come at now, in
-// milliseconds since the Unix epoch, sorted. A service looks from time to time
-// and removes each with OpDelContainer.
+// Due returns the paths, sorted, of the containers and TTL nodes that are to be
+// removed at now, in milliseconds since the Unix epoch. A service asks from time
+// to time and removes each with OpDelContainer.
 func (t *Tree) Due(now int64) []string {
 	var due []string
 	// order-free: sorted below
@@ -79,8 +79,8 @@ func (t *Tree) Due(now int64) []string {
 // HasTransient reports whether the tree holds any container or TTL node.
 func (t *Tree) HasTransient() bool { return len(t.transient) > 0 }
 
-// delContainer removes a node that is due. Only the service asks for it, and
-// the node may have changed since it looked.
+// delContainer removes a node that is due. Only the service may ask for it. The
+// node is checked again, because it may have changed since Due listed it.
 func (t *Tree) delContainer(txn *Txn, op *Op) Code {
 	if txn.Session != 0 && !txn.Trusted {
 		return ErrUnimplemented

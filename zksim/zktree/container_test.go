@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// What kind of node comes of an operation and its flags, alone and in a multi,
-// as a real server makes it.
+// TestKinds checks which kind of node each operation makes with each flag, alone
+// and in a multi, against what a real server makes.
 func TestKinds(t *testing.T) {
 	all := []nodeKind{isPersistent, isEphemeral, isPersistent, isEphemeral}
 	cases := []struct {
 		code    OpCode
 		inMulti bool
-		kinds   []nodeKind // by flags, from 0; what is missing is refused
+		kinds   []nodeKind // by flags, from 0; flags beyond it are refused
 		ttl     bool       // flags 5 and 6 make TTL nodes
 	}{
 		{OpCreate, false, append(slices.Clone(all), isPersistent), false},
@@ -28,7 +28,7 @@ func TestKinds(t *testing.T) {
 	for _, c := range cases {
 		for flags := CreateFlags(-1); flags <= 7; flags++ {
 			op := Op{Code: c.code, Path: "/k", Flags: flags, TTL: time.Second}
-			b := newBench(t)
+			b := newTreeTest(t)
 			path, code := b.create(op, c.inMulti)
 			ttl := flags == WithTTL || flags == SequentialWithTTL
 			want, ok := isTTL, c.ttl && ttl
@@ -64,8 +64,8 @@ func refusalOf(undecodable bool) Code {
 	return ErrBadArguments
 }
 
-// create does op and says where the node is and how it is answered.
-func (b *bench) create(op Op, inMulti bool) (string, Code) {
+// create applies op and returns the path of the node and the code of the answer.
+func (b *treeTest) create(op Op, inMulti bool) (string, Code) {
 	if !inMulti {
 		r := b.do(op)
 		return r.Path, r.Err
@@ -88,7 +88,7 @@ func (b *bench) create(op Op, inMulti bool) (string, Code) {
 }
 
 func TestContainersGoAfterTheirLastChild(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	b.must(containerAt("/c"), containerAt("/never"))
 	due := func(want ...string) {
 		t.Helper()
@@ -118,14 +118,14 @@ func TestContainersGoAfterTheirLastChild(t *testing.T) {
 		t.Errorf("%v", r.Changes)
 	}
 	if got := b.stat("/").Pzxid; got != r.Zxid || got == pzxid {
-		t.Error("the parent saw nothing")
+		t.Error("the parent's pzxid did not change")
 	}
 	due()
 	collect("/c", ErrNoNode)
 	for _, path := range []string{"/", "/zookeeper", "c", ""} {
 		collect(path, ErrBadArguments)
 	}
-	// Deleted by hand and made again, another node is no container.
+	// A plain node created in the place of a deleted container is not a container.
 	b.apply(Txn{Session: bob, Op: remove("/never")})
 	b.apply(Txn{Session: bob, Op: create("/never")})
 	b.apply(Txn{Session: bob, Op: create("/never/x")})
@@ -137,7 +137,7 @@ func TestContainersGoAfterTheirLastChild(t *testing.T) {
 }
 
 func TestTTLNodesGoWhenNothingHappens(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	b.must(withTTL("/t", 5*time.Second)) // at 3 s
 	mtime := b.stat("/t").Mtime
 	if mtime != 3000 {
@@ -170,13 +170,14 @@ func TestTTLNodesGoWhenNothingHappens(t *testing.T) {
 	}
 }
 
-// What a failed multi made is never due, and what it deleted still is.
+// TestFailedMultiAndContainers checks that a node created by a failed multi is
+// never due, and that one it would have deleted still is.
 func TestFailedMultiAndContainers(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	b.must(containerAt("/c"), create("/c/x"), remove("/c/x"), withTTL("/t", time.Second))
 	r := b.multi(remove("/c"), remove("/t"), containerAt("/new"), create("/new/x"), remove("/new/x"), withTTL("/new2", time.Second), create("/no/x"))
 	if !r.Failed {
-		t.Fatal("it went through")
+		t.Fatal("a multi with an invalid operation succeeded")
 	}
 	if got := b.tree.Due(1 << 40); !slices.Equal(got, []string{"/c", "/t"}) {
 		t.Errorf("%q", got)
@@ -190,8 +191,9 @@ func TestFailedMultiAndContainers(t *testing.T) {
 	}
 }
 
-// The numbers that mark kinds of nodes are no sessions.
-func TestSessionsThatWouldBeKinds(t *testing.T) {
+// TestNumbersThatMarkKindsAreRefusedAsSessions has the numbers that would turn a
+// session's ephemerals into containers or TTL nodes.
+func TestNumbersThatMarkKindsAreRefusedAsSessions(t *testing.T) {
 	tree := NewTree()
 	for i, id := range []int64{0, -1, ttlOwner, ttlOwner + 5, containerOwner} {
 		txn := Txn{Zxid: int64(i + 1), Session: id}
@@ -200,13 +202,13 @@ func TestSessionsThatWouldBeKinds(t *testing.T) {
 			t.Errorf("session %x: %v", id, r.Err)
 		}
 		if _, err := Import(Image{Sessions: []SessionImage{{ID: id}}, Nodes: []NodeImage{{Path: "/"}}}); err == nil {
-			t.Errorf("session %x in an image is taken", id)
+			t.Errorf("session %x in an image is accepted", id)
 		}
 	}
 }
 
 func TestAllChildrenNumber(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	b.must(create("/a"), create("/a/b"), create("/a/b/c"), create("/a/d"), create("/ab"), create("/ab/x"))
 	for path, want := range map[string]int32{"/": 9, "/a": 3, "/a/b": 1, "/a/d": 0, "/ab": 1} {
 		if got, code := b.tree.AllChildrenNumber(path); got != want || code != OK {

@@ -1,16 +1,17 @@
 package zktree
 
-// creation is what kind of node a create makes, in ZooKeeper's reading of its
-// operation and flags.
+// creation is the kind of node that a create makes, as ZooKeeper derives it from
+// the operation and its flags.
 type creation struct {
-	code       OpCode // as it is answered
+	code       OpCode // of the answer
 	owner      int64
 	sequential bool
 }
 
-// creationOf reads a create. On its own, the operation says whether the node is
-// a container, and the flags whether it is ephemeral or sequential. In a multi
-// the flags say everything, and only OpCreateTTL carries a time to live.
+// creationOf derives the kind of node. In a create of its own, the operation says
+// whether the node is a container, and the flags whether it is ephemeral or
+// sequential. In a multi the flags say everything, except that a time to live
+// comes with OpCreateTTL only.
 func creationOf(txn *Txn, op *Op, inMulti bool) (c creation, code Code) {
 	if op.Flags < 0 || op.Flags > SequentialWithTTL {
 		return c, ErrBadArguments
@@ -42,14 +43,15 @@ func creationOf(txn *Txn, op *Op, inMulti bool) (c creation, code Code) {
 	case op.Flags == Ephemeral || op.Flags == Ephemeral|Sequential:
 		c.owner = txn.Session
 		if txn.Session == 0 {
-			return c, ErrSessionExpired // the service itself owns nothing
+			return c, ErrSessionExpired // the service has no session to own it
 		}
 	}
 	return c, OK
 }
 
-// create's checks stand in ZooKeeper's order: kind, slash, list, parent, CREATE
-// on it, path (with its sequence number), existence, parent's kind.
+// create checks, in ZooKeeper's order: kind, slash, list, parent, CREATE on the
+// parent, path (with its sequence number), existence, kind of the parent. When
+// several are wrong, the order decides which code the client sees.
 func (t *Tree) create(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
 	c, code := creationOf(txn, op, log != nil)
 	if code != OK {
@@ -95,7 +97,7 @@ func (t *Tree) insert(path string, n, parent *node) {
 	t.nodes[path] = n
 	t.own(path, n)
 	parent.children.add(nameOf(path))
-	// The counter only grows: past its greatest value it sticks, and so does pzxid.
+	// The counter only grows: at its greatest value it sticks, and so does pzxid.
 	if next := parent.stat.Cversion + 1; next > parent.stat.Cversion {
 		parent.stat.Cversion = next
 		parent.stat.Pzxid = n.stat.Czxid
@@ -104,7 +106,7 @@ func (t *Tree) insert(path string, n, parent *node) {
 }
 
 // NextSequence returns the number that the next sequential node below a path
-// would get, -1 if there is no such path.
+// would get, or -1 if the path does not exist.
 func (t *Tree) NextSequence(path string) int32 {
 	n := t.nodes[path]
 	if n == nil {
@@ -114,8 +116,8 @@ func (t *Tree) NextSequence(path string) int32 {
 }
 
 // AgeSequence raises the number that the next sequential node below a path
-// gets, as if that many nodes had been made there. Trees that are to stay equal
-// are all aged after the same transaction.
+// gets, as if that many nodes had been created there. Trees stay equal only if
+// all of them are aged after the same transaction.
 func (t *Tree) AgeSequence(path string, next int32) {
 	if n := t.nodes[path]; n != nil {
 		n.stat.Cversion = max(n.stat.Cversion, next)
@@ -124,7 +126,8 @@ func (t *Tree) AgeSequence(path string, next int32) {
 
 const sequenceDigits = 10
 
-// sequenceName appends a counter as Java's "%010d" does. It is never negative.
+// sequenceName appends a counter, which is never negative, as Java's "%010d"
+// does.
 func sequenceName(path string, counter int32) string {
 	name := make([]byte, len(path)+sequenceDigits)
 	copy(name, path)

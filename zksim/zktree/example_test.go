@@ -6,7 +6,7 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// The tree alone is a state machine.
+// A tree can be used alone: it is a state machine.
 func ExampleTree() {
 	tree := zktree.NewTree()
 	apply := func(zxid int64, op zktree.Op) {

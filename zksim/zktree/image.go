@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Image is a tree laid open: everything a copy of it needs, in a fixed order.
+// Image is the content of a tree in a fixed order: all that Import needs to build
+// an equal one. Equal trees have equal images.
 type Image struct {
 	Zxid     int64
 	Sessions []SessionImage // by id
@@ -19,10 +20,10 @@ type SessionImage struct {
 	Password [16]byte
 }
 
-// NodeImage is one node. Stat is the kept form: its Cversion counts creates
-// only, DataLength and NumChildren are 0, and EphemeralOwner tells containers
-// (the least number there is) and TTL nodes (the highest 8 bits set, the time to
-// live in milliseconds in the lowest 40) from others.
+// NodeImage is one node. Its Stat is the stored form, not what clients see:
+// Cversion counts creates only, DataLength and NumChildren are 0, and
+// EphemeralOwner also marks containers (the least int64) and TTL nodes (the
+// highest 8 bits set, the time to live in milliseconds in the lowest 40).
 type NodeImage struct {
 	Path string
 	Data []byte
@@ -30,8 +31,8 @@ type NodeImage struct {
 	Stat Stat
 }
 
-// Export lays the tree open. The image shares the tree's data slices, which
-// never change, and stays as it is while the tree goes on.
+// Export returns the content of the tree. The image shares the tree's data
+// slices, which never change, so later transactions leave it as it is.
 func (t *Tree) Export() Image {
 	img := Image{Zxid: t.zxid}
 	for _, id := range sortedKeys(t.sessions) {
@@ -46,14 +47,14 @@ func (t *Tree) Export() Image {
 	return img
 }
 
-// Import builds the tree that an image was taken of. It refuses, naming the
-// node, an image that no tree could have given.
+// Import builds the tree that an image was taken of. It returns an error, which
+// names the session or node, for an image that no tree can have.
 func Import(img Image) (*Tree, error) {
 	t := emptyTree(len(img.Nodes))
 	t.zxid = img.Zxid
 	for _, s := range img.Sessions {
 		if kindOf(s.ID) != isEphemeral || t.sessions[s.ID] != nil {
-			return nil, fmt.Errorf("zktree: session %#x twice or with an impossible number", s.ID)
+			return nil, fmt.Errorf("zktree: importing session %#x: the number occurs twice or cannot be a session's", s.ID)
 		}
 		t.sessions[s.ID] = &session{timeout: s.Timeout, password: s.Password}
 	}
@@ -63,26 +64,26 @@ func Import(img Image) (*Tree, error) {
 		}
 	}
 	if t.nodes["/"] == nil {
-		return nil, fmt.Errorf("zktree: image without a root")
+		return nil, fmt.Errorf("zktree: importing an image: it has no node \"/\"")
 	}
 	return t, nil
 }
 
 func (t *Tree) importNode(n NodeImage) error {
 	if !ValidPath(n.Path) || t.nodes[n.Path] != nil {
-		return fmt.Errorf("zktree: node %q twice or with an impossible name", n.Path)
+		return fmt.Errorf("zktree: importing node %q: the path occurs twice or is not valid", n.Path)
 	}
 	if n.Path != "/" {
 		parentPath, _ := ParentOf(n.Path)
 		parent := t.nodes[parentPath]
 		if parent == nil {
-			return fmt.Errorf("zktree: node %q without a parent", n.Path)
+			return fmt.Errorf("zktree: importing node %q: its parent is missing or comes later", n.Path)
 		}
 		parent.children.add(nameOf(n.Path))
 	}
 	made := &node{data: n.Data, stat: n.Stat, acl: asList(n.ACL)}
 	if owner := n.Stat.EphemeralOwner; made.kind() == isEphemeral && t.sessions[owner] == nil {
-		return fmt.Errorf("zktree: ephemeral %q of session %#x, which is not there", n.Path, owner)
+		return fmt.Errorf("zktree: importing ephemeral %q: its session %#x is missing", n.Path, owner)
 	}
 	t.nodes[n.Path] = made
 	t.own(n.Path, made)

@@ -1,7 +1,8 @@
 package zktree
 
-// multi applies all operations or none: what was done before the culprit is
-// taken back, newest first.
+// multi applies all operations or none. When one fails, those before it are
+// undone, newest first, so that each undo finds the state that its operation
+// left.
 func (t *Tree) multi(txn *Txn, r *Result) {
 	log := &t.undo
 	log.clear()
@@ -11,7 +12,7 @@ func (t *Tree) multi(txn *Txn, r *Result) {
 		if code == OK {
 			continue
 		}
-		t.takeBack(log)
+		t.undoAll(log)
 		t.changes = t.changes[:0]
 		r.Failed = true
 		if code == ErrMarshalling {
@@ -29,15 +30,17 @@ func (t *Tree) multi(txn *Txn, r *Result) {
 	}
 }
 
-// undoLog is how to take operations back. A nil log keeps nothing.
+// undoLog records how to undo operations. A nil log records nothing: an operation
+// outside a multi has nothing to undo, since it changes nothing when it fails.
 type undoLog struct {
 	steps []undo
 }
 
-// maxUndoKept is how many steps' memory is kept from one multi to the next.
+// maxUndoKept bounds, in steps, the memory kept from one multi to the next.
 const maxUndoKept = 64
 
-// clear forgets what the last multi left, its nodes above all.
+// clear drops the steps of the last multi, and with them the deleted nodes that
+// they would otherwise keep in memory.
 func (l *undoLog) clear() {
 	clear(l.steps)
 	if cap(l.steps) > maxUndoKept {
@@ -49,8 +52,8 @@ func (l *undoLog) clear() {
 type undo struct {
 	kind       ChangeKind
 	path       string
-	node       *node // as it was before
-	before     node
+	node       *node // the one deleted or changed
+	before     node  // a copy of it from before the change
 	parent     *node
 	parentStat Stat
 }
@@ -73,7 +76,7 @@ func (l *undoLog) changed(path string, n *node) {
 	}
 }
 
-func (t *Tree) takeBack(l *undoLog) {
+func (t *Tree) undoAll(l *undoLog) {
 	for i := len(l.steps) - 1; i >= 0; i-- {
 		u := &l.steps[i]
 		switch u.kind {

@@ -5,10 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// ValidPath says whether ZooKeeper takes path as the name of a node: absolute,
-// no empty, "." or ".." element, no trailing slash, and no character that
-// Java's PathUtils refuses (controls, surrogates and so everything outside the
-// basic plane, private use, U+FFF0 to U+FFFF and so every invalid byte).
+// ValidPath reports whether ZooKeeper accepts path for a node: absolute, no empty,
+// "." or ".." element, no trailing slash, and no character that Java's PathUtils
+// refuses (controls, surrogates and so everything outside the basic plane,
+// private use, U+FFF0 to U+FFFF and so every invalid byte).
 func ValidPath(path string) bool {
 	if path == "/" {
 		return true
@@ -49,8 +49,8 @@ func validCharacters(path string) bool {
 	return true
 }
 
-// ParentOf is the path above path; ok is false when there is no slash at all.
-// As in ZooKeeper, the parent of "/a" and of "/" is the root.
+// ParentOf returns the path above path; ok is false if path has no slash. As in
+// ZooKeeper, the root is the parent of "/a" and of itself.
 func ParentOf(path string) (parent string, ok bool) {
 	slash := strings.LastIndexByte(path, '/')
 	if slash < 0 {

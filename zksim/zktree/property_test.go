@@ -65,7 +65,7 @@ func drawTxn(t *rapid.T) Txn {
 	return txn
 }
 
-// drawLog is a log that begins with three sessions.
+// drawLog draws a log that begins with three sessions.
 func drawLog(t *rapid.T) []Txn {
 	var log []Txn
 	for id := int64(1); id <= 3; id++ {
@@ -92,12 +92,13 @@ func TestEqualLogsGiveEqualTrees(t *testing.T) {
 		log := drawLog(t)
 		a, b := NewTree(), NewTree()
 		if !slices.Equal(applyAll(a, log), applyAll(b, log)) || picture(a) != picture(b) {
-			t.Fatal("two trees differ")
+			t.Fatal("two trees that applied the same log differ")
 		}
 	})
 }
 
-// A copy through an image goes on as the original does, wherever it was taken.
+// TestImageIsTheWholeTree checks that a tree imported from an image taken anywhere
+// in a log behaves as the original does in the rest of it.
 func TestImageIsTheWholeTree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		log := drawLog(t)
@@ -109,12 +110,13 @@ func TestImageIsTheWholeTree(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !slices.Equal(applyAll(a, log[cut:]), applyAll(b, log[cut:])) || picture(a) != picture(b) {
-			t.Fatal("the copy went another way")
+			t.Fatal("the imported copy differs from the original")
 		}
 	})
 }
 
-// A multi does what its operations would do one after another, or nothing.
+// TestMultiIsAllOrNothing checks that a multi does what its operations do when
+// applied one after another, or nothing.
 func TestMultiIsAllOrNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		log := drawLog(t)
@@ -131,12 +133,12 @@ func TestMultiIsAllOrNothing(t *testing.T) {
 		}
 		want := applyOneByOne(single, &txn)
 		if r.Failed != (want != nil) {
-			t.Fatalf("multi failed: %v; one after another: %v", r.Failed, want)
+			t.Fatalf("the multi failed: %v; its operations one after another: %v", r.Failed, want)
 		}
 		if !r.Failed {
 			single.zxid = zxid
 			if picture(whole) != picture(single) {
-				t.Fatal("not the same state")
+				t.Fatal("a multi and its operations one after another differ")
 			}
 			return
 		}
@@ -146,16 +148,16 @@ func TestMultiIsAllOrNothing(t *testing.T) {
 		}
 		for i, op := range r.Ops {
 			if i == want.at && op.Err != want.code || i < want.at && op.Err != OK || i > want.at && op.Err != ErrRuntimeInconsistency {
-				t.Fatalf("operation %d: %v, culprit %d: %v", i, op.Err, want.at, want.code)
+				t.Fatalf("operation %d: %v; operation %d should fail with %v", i, op.Err, want.at, want.code)
 			}
 		}
 	})
 }
 
-// TestFailedMultiTakesItsCreateBack is what TestMultiIsAllOrNothing once shrank
-// to: the second operation fails below the same parent, and the create before
-// it has to leave no trace, not even in the parent's stat.
-func TestFailedMultiTakesItsCreateBack(t *testing.T) {
+// TestFailedMultiUndoesItsCreate is a case that TestMultiIsAllOrNothing once found
+// and shrank: the second operation fails below the same parent. The create before
+// it must leave no trace, not even in the parent's stat.
+func TestFailedMultiUndoesItsCreate(t *testing.T) {
 	tree := NewTree()
 	tree.Apply(&Txn{Zxid: 1, Session: 1, Op: Op{Code: OpCreateSession}, Timeout: time.Second})
 	before := tree.Export()
@@ -165,36 +167,35 @@ func TestFailedMultiTakesItsCreateBack(t *testing.T) {
 	}
 	before.Zxid = 2
 	if got, want := picture(tree), fmt.Sprintf("%+v", before); got != want {
-		t.Errorf("it left %s\nwant %s", got, want)
+		t.Errorf("after the multi %s\nwant %s", got, want)
 	}
 }
 
-type culprit struct {
+type failure struct {
 	at   int
 	code Code
 }
 
-// applyOneByOne applies a multi's operations at its zxid, up to the first that
-// fails, and takes nothing back.
-func applyOneByOne(tree *Tree, txn *Txn) *culprit {
+// applyOneByOne applies a multi's operations at its zxid up to the first that
+// fails, and undoes nothing.
+func applyOneByOne(tree *Tree, txn *Txn) *failure {
 	for i := range txn.Ops {
 		var done OpResult
 		if code := tree.applyOp(txn, &txn.Ops[i], &done, &undoLog{}); code != OK {
-			return &culprit{i, code}
+			return &failure{i, code}
 		}
 	}
 	return nil
 }
 
-// After any log the tree is one: every node has its parent, every ephemeral a
-// living owner that lists it and no children, and counts are what they count.
+// TestTreeIsConsistent checks the invariants of Tree after any log.
 func TestTreeIsConsistent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tree := NewTree()
 		applyAll(tree, drawLog(t))
 		for path := range tree.transient {
 			if tree.nodes[path] == nil {
-				t.Fatalf("%s is to pass and not there", path)
+				t.Fatalf("%s is in transient but not in the tree", path)
 			}
 		}
 		children := make(map[string]int32)
@@ -208,11 +209,11 @@ func TestTreeIsConsistent(t *testing.T) {
 			}
 			kind := tree.nodes[path].kind()
 			if passes := tree.transient[path]; (kind == isContainer || kind == isTTL) != (passes == tree.nodes[path]) {
-				t.Fatalf("%s is of kind %d and passes: %v", path, kind, passes)
+				t.Fatalf("%s is of kind %d; in transient: %v", path, kind, passes)
 			}
 			owner := tree.nodes[path].view().EphemeralOwner
 			if owner != 0 && !slices.Contains(tree.Ephemerals(owner), path) {
-				t.Fatalf("%s is not among its owner's", path)
+				t.Fatalf("%s is not in its owner's list", path)
 			}
 		}
 		for _, path := range sortedKeys(tree.nodes) {
@@ -237,8 +238,8 @@ func TestTreeIsConsistent(t *testing.T) {
 	})
 }
 
-// Replaying the log of a tree, its lists resolved, gives the same tree without
-// asking anybody's permission.
+// TestTrustedReplay checks that replaying a log whose lists are resolved, as a
+// trusted one, gives the same tree.
 func TestTrustedReplay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		first, second := NewTree(), NewTree()
@@ -252,11 +253,11 @@ func TestTrustedReplay(t *testing.T) {
 			if r.Failed {
 				second.zxid = txn.Zxid
 			} else if again := second.Apply(&txn); fmt.Sprint(again) != fmt.Sprint(r) {
-				t.Fatalf("%+v and again %+v", r, again)
+				t.Fatalf("%+v, replayed %+v", r, again)
 			}
 		}
 		if picture(first) != picture(second) {
-			t.Fatal("the replay went another way")
+			t.Fatal("the replayed tree differs")
 		}
 	})
 }
@@ -266,7 +267,7 @@ func resolved(txn *Txn, op *Op) []ACL {
 	return acl
 }
 
-// The ordered set of a node's children holds what was put in, in order.
+// TestNames checks the sorted set of children against a plain one.
 func TestNames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var set names
@@ -305,7 +306,7 @@ func checkNames(t *rapid.T, set *names, model map[string]struct{}) {
 	}
 	for _, chunk := range set.chunks {
 		if len(chunk) == 0 || len(chunk) > maxChunk {
-			t.Fatalf("a chunk of %d", len(chunk))
+			t.Fatalf("a chunk of %d names", len(chunk))
 		}
 	}
 }

@@ -6,21 +6,27 @@ import (
 	"time"
 )
 
-// Tree is ZooKeeper's state: nodes and sessions. It is a pure state machine:
-// two trees that applied the same transactions are equal. It is not safe for
-// use by several goroutines.
+// Tree is ZooKeeper's state: nodes and sessions. It is a pure state machine: two
+// trees that applied the same transactions are equal. It is not safe for
+// concurrent use.
+//
+// Between calls of Apply these hold:
+//   - the parent of every node but the root is a node that lists it as a child;
+//   - an ephemeral has no children, and its session exists and lists it;
+//   - transient holds exactly the containers and TTL nodes;
+//   - no zxid in a stat is greater than the tree's.
 type Tree struct {
 	zxid      int64
 	nodes     map[string]*node
 	sessions  map[int64]*session
 	transient map[string]*node // containers and TTL nodes
-	changes   []Change         // of the transaction being applied
-	undo      undoLog          // of the last multi
+	changes   []Change         // of the last transaction; the next one reuses the memory
+	undo      undoLog          // of the last multi; the next one reuses the memory
 }
 
 type node struct {
 	data     []byte
-	stat     Stat // as kept: see NodeImage
+	stat     Stat // the stored form: see NodeImage
 	children names
 	acl      *accessList
 }
@@ -31,7 +37,7 @@ type session struct {
 	ephemerals map[string]struct{}
 }
 
-// NewTree is a fresh ZooKeeper's state, its own nodes included.
+// NewTree returns the state of a new ZooKeeper, with the nodes that it comes with.
 func NewTree() *Tree {
 	t := emptyTree(0)
 	t.nodes["/"] = &node{data: []byte{}, acl: openList}
@@ -51,7 +57,8 @@ func emptyTree(size int) *Tree {
 	}
 }
 
-// graft puts a built-in node in place without a trace in its parent's stat.
+// graft adds a built-in node without counting it in its parent's stat: as in
+// ZooKeeper, a new root has a child, and a cversion that no create explains.
 func (t *Tree) graft(path string) {
 	parent, _ := ParentOf(path)
 	t.nodes[path] = &node{data: []byte{}, acl: openList}
@@ -66,16 +73,15 @@ func builtIn(path string) bool {
 	return false
 }
 
-// Zxid is that of the last applied transaction, 0 at first.
+// Zxid returns the zxid of the last transaction applied, 0 before the first.
 func (t *Tree) Zxid() int64 { return t.zxid }
 
-// Len is the number of nodes, the built-in ones included.
+// Len returns the number of nodes, including the built-in ones.
 func (t *Tree) Len() int { return len(t.nodes) }
 
-// Apply takes one step. The transaction's zxid must be greater than any before
-// (anything else is a fault of the caller, and panics). The tree keeps the
-// data slices it is given: the caller never changes them afterwards. A
-// transaction that fails changes nothing but the zxid.
+// Apply applies one transaction. A transaction that fails changes nothing but the
+// zxid. Apply panics unless the zxid is greater than the last one. The tree keeps
+// the data slices of the transaction: the caller must not change them afterwards.
 func (t *Tree) Apply(txn *Txn) Result {
 	if txn.Zxid <= t.zxid {
 		panic(fmt.Sprintf("zktree: transaction %#x applied after %#x", txn.Zxid, t.zxid))
@@ -103,7 +109,7 @@ func (t *Tree) Apply(txn *Txn) Result {
 }
 
 func (t *Tree) createSession(txn *Txn) Code {
-	// A number that marks containers or TTL nodes could own no ephemeral.
+	// A number that marks containers or TTL nodes cannot own an ephemeral.
 	if kindOf(txn.Session) != isEphemeral || t.sessions[txn.Session] != nil {
 		return ErrBadArguments
 	}
@@ -111,11 +117,11 @@ func (t *Tree) createSession(txn *Txn) Code {
 	return OK
 }
 
-// closeSession ends a session and removes its ephemerals, all at this zxid.
+// closeSession ends a session and removes its ephemerals, all at one zxid.
 func (t *Tree) closeSession(txn *Txn) {
 	s := t.sessions[txn.Session]
 	if s == nil {
-		return // the service's own transaction named no session
+		return // a transaction of the service that names no session
 	}
 	for _, path := range sortedKeys(s.ephemerals) {
 		t.removeFound(path, t.nodes[path], txn.Zxid)
@@ -123,8 +129,8 @@ func (t *Tree) closeSession(txn *Txn) {
 	delete(t.sessions, txn.Session)
 }
 
-// applyOp does one operation of txn; log, when not nil, is a multi's, and told
-// how to take it back.
+// applyOp applies one operation of txn. log is nil outside a multi; inside, it
+// records how to undo the operation.
 func (t *Tree) applyOp(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
 	done.Code = op.Code
 	switch op.Code {
@@ -139,7 +145,7 @@ func (t *Tree) applyOp(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
 		return code
 	}
 	if log != nil {
-		return ErrUnimplemented // nor do the others come in a multi
+		return ErrUnimplemented // ZooKeeper allows no other operation in a multi
 	}
 	switch op.Code {
 	case OpSetACL:
@@ -150,8 +156,8 @@ func (t *Tree) applyOp(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
 	return ErrUnimplemented
 }
 
-// delete's checks: built-in nodes, parent, DELETE on it, node, version,
-// children.
+// delete checks, in ZooKeeper's order: built-in nodes, parent, DELETE on the
+// parent, node, version, children.
 func (t *Tree) delete(txn *Txn, op *Op, log *undoLog) Code {
 	parentPath, ok := ParentOf(op.Path)
 	if !ok || builtIn(op.Path) || hasNul(op.Path) {
@@ -175,13 +181,13 @@ func (t *Tree) delete(txn *Txn, op *Op, log *undoLog) Code {
 	return OK
 }
 
-// removeFound is remove of a node whose parent was not asked for anything.
+// removeFound is like remove, but looks the parent up.
 func (t *Tree) removeFound(path string, n *node, zxid int64) {
 	parentPath, _ := ParentOf(path)
 	t.remove(path, n, t.nodes[parentPath], zxid)
 }
 
-// remove takes out a node, which has no children.
+// remove removes a node, which must have no children.
 func (t *Tree) remove(path string, n, parent *node, zxid int64) {
 	delete(t.nodes, path)
 	t.disown(path, n)
@@ -190,7 +196,8 @@ func (t *Tree) remove(path string, n, parent *node, zxid int64) {
 	t.changes = append(t.changes, Change{Deleted, path, n.acl.guard(), parent.acl.guard()})
 }
 
-// own notes a node with what will end it, if anything does.
+// own enters a node in the set by which it will be found and removed: its
+// session's for an ephemeral, transient for containers and TTL nodes.
 func (t *Tree) own(path string, n *node) {
 	switch n.kind() {
 	case isEphemeral:
@@ -223,7 +230,7 @@ func (t *Tree) set(txn *Txn, op *Op, done *OpResult, log *undoLog) Code {
 	return OK
 }
 
-// check is path, node, permission, version, in this order.
+// check checks, in ZooKeeper's order: path, node, permission, version.
 func (t *Tree) check(txn *Txn, op *Op, perm int32) (*node, Code) {
 	n := t.nodes[op.Path]
 	switch {
@@ -239,7 +246,8 @@ func (t *Tree) check(txn *Txn, op *Op, perm int32) (*node, Code) {
 	return n, OK
 }
 
-// Get reads a node. The slice is the tree's own: do not change it.
+// Get returns a node's data and stat. The slice is the tree's own: do not change
+// it.
 func (t *Tree) Get(path string) ([]byte, Stat, Code) {
 	n := t.nodes[path]
 	if n == nil {
@@ -248,7 +256,7 @@ func (t *Tree) Get(path string) ([]byte, Stat, Code) {
 	return n.data, n.view(), OK
 }
 
-// Exists is a node's stat.
+// Exists returns a node's stat.
 func (t *Tree) Exists(path string) (Stat, Code) {
 	n := t.nodes[path]
 	switch {
@@ -260,8 +268,8 @@ func (t *Tree) Exists(path string) (Stat, Code) {
 	return Stat{}, ErrNoNode
 }
 
-// Children are the names below a node, sorted. (A real server's order is
-// unspecified; Service shuffles them.)
+// Children returns the names below a node, sorted. (ZooKeeper specifies no order,
+// so clients must not rely on this one.)
 func (t *Tree) Children(path string) ([]string, Stat, Code) {
 	n := t.nodes[path]
 	if n == nil {
@@ -270,7 +278,7 @@ func (t *Tree) Children(path string) ([]string, Stat, Code) {
 	return n.children.list(), n.view(), OK
 }
 
-// AllChildrenNumber counts everything below a node, however deep.
+// AllChildrenNumber returns the number of nodes below a node, at any depth.
 func (t *Tree) AllChildrenNumber(path string) (int32, Code) {
 	n := t.nodes[path]
 	switch {
@@ -293,7 +301,7 @@ func (t *Tree) countBelow(path string, n *node) int32 {
 	return total
 }
 
-// Session is what the tree knows of a live session.
+// Session returns the timeout and the password of a live session.
 func (t *Tree) Session(id int64) (timeout time.Duration, password [16]byte, ok bool) {
 	s := t.sessions[id]
 	if s == nil {
@@ -302,12 +310,12 @@ func (t *Tree) Session(id int64) (timeout time.Duration, password [16]byte, ok b
 	return s.timeout, s.password, true
 }
 
-// Sessions are the ids of the live sessions, ascending.
+// Sessions returns the ids of the live sessions, ascending.
 func (t *Tree) Sessions() []int64 {
 	return sortedKeys(t.sessions)
 }
 
-// Ephemerals are the paths a session owns, sorted.
+// Ephemerals returns the paths that a session owns, sorted.
 func (t *Tree) Ephemerals(id int64) []string {
 	if s := t.sessions[id]; s != nil {
 		return sortedKeys(s.ephemerals)
@@ -315,7 +323,7 @@ func (t *Tree) Ephemerals(id int64) []string {
 	return nil
 }
 
-// EphemeralCount is the number of ephemeral nodes of all sessions.
+// EphemeralCount returns the number of ephemeral nodes of all sessions.
 func (t *Tree) EphemeralCount() int {
 	count := 0
 	// order-free: a sum has no order
@@ -325,8 +333,9 @@ func (t *Tree) EphemeralCount() int {
 	return count
 }
 
-// view is the stat as shown: cversion counts creates and deletes both, and only
-// an ephemeral has an owner.
+// view returns the stat as clients see it. Only an ephemeral shows an owner, and
+// cversion counts deletes as well as creates: each of the stored creates has been
+// deleted again unless its child is still there.
 func (n *node) view() Stat {
 	s := n.stat
 	s.DataLength = int32(len(n.data))

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// bench is a tree with a log of its own.
-type bench struct {
+// treeTest applies transactions to a tree, numbering them itself.
+type treeTest struct {
 	t    testing.TB
 	tree *Tree
 	zxid int64
@@ -21,8 +21,8 @@ const (
 	bob   int64 = 0xb0b
 )
 
-func newBench(t testing.TB) *bench {
-	b := &bench{t: t, tree: NewTree()}
+func newTreeTest(t testing.TB) *treeTest {
+	b := &treeTest{t: t, tree: NewTree()}
 	for _, id := range []int64{alice, bob} {
 		txn := Txn{Session: id, Timeout: time.Second}
 		txn.Code = OpCreateSession
@@ -33,7 +33,7 @@ func newBench(t testing.TB) *bench {
 	return b
 }
 
-func (b *bench) apply(txn Txn) Result {
+func (b *treeTest) apply(txn Txn) Result {
 	b.zxid++
 	txn.Zxid, txn.Time = b.zxid, 1000*b.zxid
 	r := b.tree.Apply(&txn)
@@ -44,9 +44,9 @@ func (b *bench) apply(txn Txn) Result {
 	return r
 }
 
-func (b *bench) do(op Op) Result { return b.apply(Txn{Session: alice, Op: op}) }
+func (b *treeTest) do(op Op) Result { return b.apply(Txn{Session: alice, Op: op}) }
 
-func (b *bench) must(ops ...Op) {
+func (b *treeTest) must(ops ...Op) {
 	b.t.Helper()
 	for _, op := range ops {
 		if r := b.do(op); r.Err != OK {
@@ -55,15 +55,15 @@ func (b *bench) must(ops ...Op) {
 	}
 }
 
-func (b *bench) multi(ops ...Op) Result {
+func (b *treeTest) multi(ops ...Op) Result {
 	return b.apply(Txn{Session: alice, Op: Op{Code: OpMulti}, Ops: ops})
 }
 
-func (b *bench) end(id int64) Result {
+func (b *treeTest) end(id int64) Result {
 	return b.apply(Txn{Session: id, Op: Op{Code: OpCloseSession}})
 }
 
-func (b *bench) stat(path string) Stat {
+func (b *treeTest) stat(path string) Stat {
 	b.t.Helper()
 	s, code := b.tree.Exists(path)
 	if code != OK {
@@ -89,16 +89,16 @@ func withTTL(path string, ttl time.Duration) Op {
 func setACL(path string, acl ...ACL) Op {
 	return Op{Code: OpSetACL, Path: path, ACL: acl, Version: -1}
 }
-func everybody(perms int32) []ACL { return []ACL{{perms, "world", "anyone"}} }
+func everyone(perms int32) []ACL { return []ACL{{perms, "world", "anyone"}} }
 func set(path, data string) Op {
 	return Op{Code: OpSetData, Path: path, Data: []byte(data), Version: -1}
 }
 
 func TestCheckOrders(t *testing.T) {
 	cases := []struct {
-		story string
-		op    Op
-		want  Code
+		name string
+		op   Op
+		want Code
 	}{
 		{"empty ACL before missing parent", Op{Code: OpCreate, Path: "/no/x", ACL: []ACL{}}, ErrInvalidACL},
 		{"missing parent before bad path", create("/no/x\x01"), ErrNoNode},
@@ -132,13 +132,13 @@ func TestCheckOrders(t *testing.T) {
 		{"setACL: version of the list", Op{Code: OpSetACL, Path: "/p", ACL: OpenACL, Version: 1}, ErrBadVersion},
 		{"DELETE before missing node", remove("/shut/no"), ErrNoAuth},
 		{"DELETE before version", Op{Code: OpDelete, Path: "/shut/c", Version: 9}, ErrNoAuth},
-		{"DELETE is the parent's", remove("/shut"), ErrNotEmpty},
+		{"DELETE is asked of the parent", remove("/shut"), ErrNotEmpty},
 		{"WRITE before version", Op{Code: OpSetData, Path: "/shut", Version: 9}, ErrNoAuth},
 		{"READ before version", Op{Code: OpCheck, Path: "/shut", Version: 9}, ErrNoAuth},
-		{"ZooKeeper's own configuration", set("/zookeeper/config", ""), ErrNoAuth},
+		{"set the built-in configuration", set("/zookeeper/config", ""), ErrNoAuth},
 		{"a client deletes a container", Op{Code: OpDelContainer, Path: "/p"}, ErrUnimplemented},
 		{"delete the root", remove("/"), ErrBadArguments},
-		{"delete ZooKeeper's own", remove("/zookeeper"), ErrBadArguments},
+		{"delete a built-in node", remove("/zookeeper"), ErrBadArguments},
 		{"delete below nothing", remove("/no/x"), ErrNoNode},
 		{"delete nothing", remove("/no"), ErrNoNode},
 		{"version before children", Op{Code: OpDelete, Path: "/p", Version: 9}, ErrBadVersion},
@@ -153,16 +153,16 @@ func TestCheckOrders(t *testing.T) {
 		{"check right", Op{Code: OpCheck, Path: "/p", Version: 0}, OK},
 		{"unknown operation", Op{Code: 99, Path: "/p"}, ErrUnimplemented},
 	}
-	b := newBench(t)
-	b.must(create("/p"), create("/p/c"), ephemeral("/e"), create("/shut"), create("/shut/c"), setACL("/shut", everybody(0)...))
+	b := newTreeTest(t)
+	b.must(create("/p"), create("/p/c"), ephemeral("/e"), create("/shut"), create("/shut/c"), setACL("/shut", everyone(0)...))
 	for _, c := range cases {
 		before := b.stat("/p")
 		r := b.do(c.op)
 		if r.Err != c.want {
-			t.Errorf("%s: %v, want %v", c.story, r.Err, c.want)
+			t.Errorf("%s: %v, want %v", c.name, r.Err, c.want)
 		}
 		if r.Failed != (c.want != OK) || len(r.Changes) > 0 || b.stat("/p") != before {
-			t.Errorf("%s: a failed operation left a trace: %+v", c.story, r)
+			t.Errorf("%s: a failed operation changed something: %+v", c.name, r)
 		}
 	}
 }
@@ -178,22 +178,22 @@ func TestPaths(t *testing.T) {
 	}
 	for _, p := range bad {
 		if ValidPath(p) {
-			t.Errorf("%q is taken", p)
+			t.Errorf("%q is accepted", p)
 		}
 	}
 }
 
 func TestStat(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	if got, want := b.stat("/"), (Stat{Cversion: -1, NumChildren: 1}); got != want {
 		t.Errorf("fresh root %+v, want %+v", got, want)
 	}
 	b.must(Op{Code: OpCreate, Path: "/p", Data: []byte("abc")}) // 3
 	want := Stat{Czxid: 3, Mzxid: 3, Pzxid: 3, Ctime: 3000, Mtime: 3000, DataLength: 3}
-	check := func(story string) {
+	check := func(name string) {
 		t.Helper()
 		if got := b.stat("/p"); got != want {
-			t.Errorf("%s:\n got %+v\nwant %+v", story, got, want)
+			t.Errorf("%s:\n got %+v\nwant %+v", name, got, want)
 		}
 	}
 	check("created")
@@ -217,7 +217,7 @@ func TestStat(t *testing.T) {
 }
 
 func TestNilAndEmptyDataDiffer(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	b.must(create("/nil"), Op{Code: OpCreate, Path: "/empty", Data: []byte{}})
 	if d, _, _ := b.tree.Get("/nil"); d != nil {
 		t.Errorf("nil became %v", d)
@@ -228,7 +228,7 @@ func TestNilAndEmptyDataDiffer(t *testing.T) {
 }
 
 func TestSequences(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	b.must(create("/q"))
 	next := func(op Op, want string) {
 		t.Helper()
@@ -246,10 +246,10 @@ func TestSequences(t *testing.T) {
 	next(sequential("/q/a-"), "/q/a-0000000004")
 	b.must(create("/q/c-0000000006")) // 5; the counter is 6 now
 	if r := b.do(sequential("/q/c-")); r.Err != ErrNodeExists {
-		t.Fatalf("a name made by hand: %v", r.Err)
+		t.Fatalf("a sequential name that a plain create took: %v", r.Err)
 	}
 	if r := b.do(sequential("/q/c-")); r.Err != ErrNodeExists {
-		t.Fatalf("it blocks its prefix: %v", r.Err)
+		t.Fatalf("its prefix stays blocked until the counter moves on: %v", r.Err)
 	}
 	next(sequential("/q/d-"), "/q/d-0000000006")
 	next(sequential("/q/c-"), "/q/c-0000000007")
@@ -259,7 +259,7 @@ func TestSequences(t *testing.T) {
 }
 
 func TestSequenceSticks(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	b.must(create("/q"))
 	b.tree.nodes["/q"].stat.Cversion = math.MaxInt32 - 1
 	if r := b.do(sequential("/q/a")); r.Path != "/q/a2147483646" {
@@ -281,12 +281,12 @@ func TestSequenceSticks(t *testing.T) {
 }
 
 func TestEphemerals(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	b.must(create("/d"), ephemeral("/d/1"), ephemeral("/d/2"), ephemeral("/x"))
 	if got := b.stat("/d/1").EphemeralOwner; got != alice {
 		t.Fatalf("owner %x", got)
 	}
-	// Anybody may set and delete them.
+	// Other sessions may set and delete them.
 	if r := b.apply(Txn{Session: bob, Op: set("/d/1", "bob")}); r.Err != OK {
 		t.Fatal(r.Err)
 	}
@@ -305,18 +305,18 @@ func TestEphemerals(t *testing.T) {
 		t.Errorf("changes %v, want %v", r.Changes, want)
 	}
 	if b.stat("/d").Pzxid != r.Zxid || b.stat("/d/2").EphemeralOwner != bob {
-		t.Error("one zxid for all, and only one's own")
+		t.Error("the end of a session must remove all its own ephemerals, and no others, at one zxid")
 	}
 	if r := b.do(create("/late")); r.Err != ErrSessionExpired {
-		t.Errorf("a write after the end: %v", r.Err)
+		t.Errorf("a write after the session's end: %v", r.Err)
 	}
 	if r := b.end(alice); r.Err != ErrSessionExpired {
-		t.Errorf("a second end: %v", r.Err)
+		t.Errorf("ending the session again: %v", r.Err)
 	}
 }
 
 func TestFailedMultiLeavesNothing(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	b.must(create("/p"), create("/p/old"), ephemeral("/p/e"), set("/p", "v"))
 	before := b.tree.Export()
 	r := b.multi(
@@ -349,7 +349,7 @@ func TestFailedMultiLeavesNothing(t *testing.T) {
 }
 
 func TestMulti(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	r := b.multi(create("/a"), create("/a/b"), set("/a", "x"), Op{Code: OpCheck, Path: "/a", Version: 1}, set("/a", "y"))
 	if r.Failed {
 		t.Fatalf("%+v", r.Ops)
@@ -400,7 +400,7 @@ func TestRequestBytes(t *testing.T) {
 func TestWatches(t *testing.T) {
 	type told = []string
 	cases := []struct {
-		story string
+		name  string
 		data  []string
 		child []string
 		ops   []Op
@@ -416,7 +416,7 @@ func TestWatches(t *testing.T) {
 		{"a failed operation", []string{"/p", "/no"}, []string{"/p"}, []Op{create("/no/x"), remove("/p")}, nil},
 	}
 	for _, c := range cases {
-		b := newBench(t)
+		b := newTreeTest(t)
 		b.must(create("/p"), create("/p/c"))
 		w := NewWatches()
 		for _, p := range c.data {
@@ -432,11 +432,11 @@ func TestWatches(t *testing.T) {
 			w.Fire(r.Changes, func(id int64, e Event) { got = append(got, fmt.Sprintf("%d %s", e.Type, e.Path)) })
 		}
 		if !slices.Equal(got, c.want) {
-			t.Errorf("%s: %v, want %v", c.story, got, c.want)
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 		w.Drop(1)
 		if w.Len() != 0 || len(w.tables[0])+len(w.tables[1]) != 0 {
-			t.Errorf("%s: watches left behind", c.story)
+			t.Errorf("%s: watches left behind", c.name)
 		}
 	}
 }
@@ -454,9 +454,9 @@ func TestWatchersAreToldInOrder(t *testing.T) {
 	}
 }
 
-func TestRestoreTellsWhatItCanKnow(t *testing.T) {
+func TestRestoreTellsWhatTheStateShows(t *testing.T) {
 	cases := []struct {
-		story string
+		name  string
 		set   WatchSet
 		away  []Op
 		want  string
@@ -474,7 +474,7 @@ func TestRestoreTellsWhatItCanKnow(t *testing.T) {
 		{"nothing", WatchSet{Data: []string{"/p"}, Exist: []string{"/n"}, Child: []string{"/p"}}, nil, "", 3},
 	}
 	for _, c := range cases {
-		b := newBench(t)
+		b := newTreeTest(t)
 		b.must(create("/p"), create("/p/c"))
 		since := b.zxid
 		b.must(c.away...)
@@ -482,7 +482,7 @@ func TestRestoreTellsWhatItCanKnow(t *testing.T) {
 		var got []string
 		w.Restore(b.tree, since, c.set, 1, func(e Event) { got = append(got, fmt.Sprintf("%d %s", e.Type, e.Path)) })
 		if strings.Join(got, " ") != c.want || w.Len() != c.armed {
-			t.Errorf("%s: told %q armed %d, want %q and %d", c.story, got, w.Len(), c.want, c.armed)
+			t.Errorf("%s: told %q armed %d, want %q and %d", c.name, got, w.Len(), c.want, c.armed)
 		}
 	}
 }

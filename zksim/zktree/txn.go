@@ -12,7 +12,7 @@ const MaxRequest = 1<<20 - 1
 // OpCode is an operation's number on the wire.
 type OpCode int32
 
-// Operations of the tree, and the two that make and end sessions.
+// Operations on the tree, and the two that begin and end sessions.
 const (
 	OpCreate        OpCode = 1
 	OpDelete        OpCode = 2
@@ -21,19 +21,19 @@ const (
 	OpCheck         OpCode = 13
 	OpMulti         OpCode = 14
 	OpCreate2       OpCode = 15
-	OpContainer     OpCode = 19 // create2 of a container, which goes some time after its last child
-	OpDelContainer  OpCode = 20 // the service's own, of a container or a TTL node that is due
-	OpCreateTTL     OpCode = 21 // create2 of a node that goes when it is unchanged and childless for its TTL
+	OpContainer     OpCode = 19 // create2 of a container, which is removed some time after its last child
+	OpDelContainer  OpCode = 20 // sent by the service only: removes a container or TTL node that is due
+	OpCreateTTL     OpCode = 21 // create2 of a node that is removed once unchanged and childless for its TTL
 	OpCreateSession OpCode = -10
 	OpCloseSession  OpCode = -11
 )
 
-// CreateFlags say what kind of node a create makes.
+// CreateFlags select the kind of node that a create makes.
 type CreateFlags int32
 
-// Ephemeral nodes go with their session; Sequential ones get the parent's
-// counter appended to their name. Both can be had together. The others stand
-// alone: see OpContainer and OpCreateTTL.
+// An Ephemeral node is removed with its session. A Sequential node has the
+// parent's counter appended to its name. The two can be combined. The others
+// cannot: see OpContainer and OpCreateTTL.
 const (
 	Ephemeral         CreateFlags = 1
 	Sequential        CreateFlags = 2
@@ -42,15 +42,15 @@ const (
 	SequentialWithTTL CreateFlags = 6
 )
 
-// Op is one operation on the tree. Version -1 matches any version.
+// Op is one operation on the tree.
 type Op struct {
 	Code    OpCode
 	Path    string
 	Data    []byte // nil and empty are different values
 	Flags   CreateFlags
-	Version int32         // of OpSetACL: the aversion
-	ACL     []ACL         // nil: OpenACL; empty but not nil: refused
-	TTL     time.Duration // of OpCreateTTL, in whole milliseconds, up to MaxTTL
+	Version int32         // -1 matches any; for OpSetACL the version of the list
+	ACL     []ACL         // nil means OpenACL; an empty list is refused
+	TTL     time.Duration // for OpCreateTTL: whole milliseconds, at most MaxTTL
 }
 
 // Creates reports whether the operation makes a node.
@@ -79,44 +79,46 @@ func (op *Op) IsSequential() bool {
 	return false
 }
 
-// Txn is one entry of the log: everything a tree needs to take the next step,
-// so that trees that apply the same log are equal.
+// Txn is one entry of the log. It holds everything that decides the next state, so
+// that trees that apply the same log are equal.
 type Txn struct {
 	Zxid    int64
 	Time    int64 // milliseconds since the Unix epoch
-	Session int64 // 0: the service itself
-	Op            // the operation; OpMulti uses Ops, the session operations the two fields at the end
+	Session int64 // 0 for the service itself
+	Op            // the operation; OpMulti uses Ops, OpCreateSession Timeout and Password
 	Ops     []Op
 
-	Timeout  time.Duration // of OpCreateSession
-	Password [16]byte      // of OpCreateSession
+	Timeout  time.Duration
+	Password [16]byte
 
-	// Auth is who asks, beyond anybody: what access lists are held against.
+	// Auth holds the sender's identities, which access lists are checked against.
 	Auth []Identity
-	// Trusted transactions passed the access lists once already: those of a log
-	// that is replayed, and the service's own. The lists that they bring are
-	// taken as they stand: ResolveACL gave them.
+	// Trusted skips the checks of access lists: for transactions of a log that is
+	// replayed, which passed them once, and for the service's own. The lists that
+	// such a transaction brings are stored as they are, since ResolveACL returned
+	// them.
 	Trusted bool
 }
 
-// Result is what a transaction did. Err is OK for a failed multi too, as it is
-// on the wire: Failed tells, and Ops hold the codes. Only one that got as far as
-// a create with the flags of a TTL node but no time to live has no Ops: its Err
-// is ErrMarshalling.
+// Result is the outcome of a transaction. As on the wire, Err is OK even for a
+// failed multi: Failed is set, and Ops hold the codes. The exception is a multi
+// that reached a create with the flags of a TTL node but no time to live: its Err
+// is ErrMarshalling, and it has no Ops.
 type Result struct {
 	Zxid    int64
 	Err     Code
-	Path    string     // of a create: the name with its sequence number
+	Path    string     // of a create: the path with its sequence number
 	Stat    Stat       // of a create, a set or a setACL
 	Ops     []OpResult // of a multi
 	Failed  bool       // nothing was changed
 	Changes []Change   // in order; valid until the tree's next Apply
 }
 
-// OpResult is the part of one operation in a multi. When the multi failed,
-// Err is OK before the culprit, its code at it, ErrRuntimeInconsistency after.
-// When it went through, Code says how ZooKeeper answers: OpCreate2 for what made
-// a container or a TTL node, OpCreate for every other create.
+// OpResult is the outcome of one operation of a multi. In a failed multi, Err is
+// OK before the operation that failed, its code at that operation, and
+// ErrRuntimeInconsistency after it. In one that succeeded, Code is the one that
+// ZooKeeper answers with: OpCreate2 for a container or a TTL node, OpCreate for
+// every other create.
 type OpResult struct {
 	Code OpCode
 	Err  Code
@@ -124,7 +126,7 @@ type OpResult struct {
 	Stat Stat
 }
 
-// Stat is a node's state without its data, as clients see it.
+// Stat is a node's state without its data.
 type Stat struct {
 	Czxid, Mzxid            int64
 	Ctime, Mtime            int64 // milliseconds since the Unix epoch
@@ -139,26 +141,28 @@ type Stat struct {
 // ChangeKind is what happened to a node.
 type ChangeKind uint8
 
-// The three changes that watches can tell.
+// The changes that fire watches.
 const (
 	Created ChangeKind = iota + 1
 	Deleted
 	DataSet
 )
 
-// Change is one change of one node, from which Watches make events.
+// Change is one change of one node, from which Watches derive events.
 type Change struct {
 	Kind ChangeKind
 	Path string
-	// Who may hear of it, at the node and at its parent; nil is everybody.
+	// The lists that decide which watchers may learn of the change at the node and
+	// at its parent; nil admits everyone. They are those of the time of the change:
+	// afterwards a deleted node has none.
 	readers, parentReaders *accessList
 }
 
-// String is the kind's number and the path.
+// String returns the number of the kind and the path.
 func (c Change) String() string { return fmt.Sprintf("{%d %s}", c.Kind, c.Path) }
 
-// RequestBytes is the length of the frame that would carry op, or ops in a
-// multi, to a server: what MaxRequest limits.
+// RequestBytes returns the length of the frame that carries op, or the operations
+// of a multi, to a server. MaxRequest limits it.
 func RequestBytes(op *Op, ops []Op) int {
 	const header = 8
 	if op.Code != OpMulti {

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// EventType is a watch event's number on the wire.
+// EventType is the number of a watch event's type on the wire.
 type EventType int32
 
-// What a watch event tells.
+// The types of watch events.
 const (
 	EventCreated         EventType = 1
 	EventDeleted         EventType = 2
@@ -16,45 +16,50 @@ const (
 	EventChildrenChanged EventType = 4
 )
 
-// Event is what a watcher is told.
+// Event is a notification to a watcher.
 type Event struct {
 	Type EventType
 	Path string
 }
 
-// WatchKind is how a watch was left. Those of get and exists (DataWatch) and of
-// children (ChildWatch) tell one event. Those of addWatch stay: a
-// PersistentWatch tells what both of the others would, and a RecursiveWatch
-// tells of the node and everything below it, but never ChildrenChanged.
+// WatchKind is the kind of a watch. A DataWatch, set by get and exists, and a
+// ChildWatch, set by children, fire once. The watches of addWatch stay: a
+// PersistentWatch fires for what would fire either of the other two, and a
+// RecursiveWatch for the node and everything below it, but never with
+// ChildrenChanged.
 type WatchKind uint8
 
-// The kinds.
+// The kinds of watches.
 const (
 	DataWatch WatchKind = iota
 	ChildWatch
 	PersistentWatch
 	RecursiveWatch
 
-	watchTables = 2 // data and child watches; the other two kinds stand in both
+	watchTables = 2 // one of data watches, one of child watches; the other two kinds are in both
 )
 
-// Watches are the watches of one server. A watcher is a connection, named by a
-// number of the caller's choice. As in ZooKeeper there are two tables, in which
-// a watcher has at most one watch for a path; the last one left there decides
-// its kind, so that a get's watch takes the place of the data half of a
-// persistent one. Events of nodes that only some may read are withheld from
-// those who may not: see Identify.
+// Watches holds the watches of one server. A watcher is a connection, identified
+// by a number that the caller chooses. As in ZooKeeper there are two tables, and a
+// watcher has at most one watch for a path in each. The watch set last decides the
+// kind: the watch of a get replaces the data half of a persistent one. Events of
+// nodes that a watcher may not read are withheld from it: see Identify.
+//
+// These hold between calls:
+//   - a list in tables is ascending by watcher and never empty;
+//   - byWatcher has an entry for exactly the watches in tables;
+//   - recursive counts the recursive watches of each table.
 type Watches struct {
-	tables    [watchTables]map[string][]watch // by watcher, ascending
-	recursive [watchTables]int                // how many of them are
+	tables    [watchTables]map[string][]watch // by path
+	recursive [watchTables]int                // lets meet skip the walk to the root
 	byWatcher map[int64]map[watchKey]struct{}
 	auth      map[int64][]Identity
 
-	heard, told []int64   // of the change being told
-	spare       [][]watch // lists that emptied, for those to come
+	heard, told []int64   // scratch of Fire
+	spare       [][]watch // empty lists, for reuse
 }
 
-// What is kept for lists to come.
+// Bounds of the empty lists kept for reuse.
 const (
 	maxSpare     = 1024
 	maxSpareList = 8 // watchers
@@ -62,7 +67,7 @@ const (
 
 type watch struct {
 	watcher int64
-	kind    WatchKind // DataWatch and ChildWatch only in the table of this name
+	kind    WatchKind // a DataWatch or ChildWatch is in its own table only
 }
 
 type watchKey struct {
@@ -70,7 +75,7 @@ type watchKey struct {
 	path  string
 }
 
-// NewWatches is without any watch.
+// NewWatches returns an empty set of watches.
 func NewWatches() *Watches {
 	w := &Watches{byWatcher: make(map[int64]map[watchKey]struct{}), auth: make(map[int64][]Identity)}
 	for k := range w.tables {
@@ -79,12 +84,13 @@ func NewWatches() *Watches {
 	return w
 }
 
-// Identify says who a watcher is. Without it, it is anybody. Drop forgets it.
+// Identify sets the identities of a watcher, until Drop. Without them it learns of
+// what everyone may read.
 func (w *Watches) Identify(watcher int64, auth []Identity) {
 	w.auth[watcher] = slices.Clone(auth)
 }
 
-// Add arms one watch.
+// Add sets one watch.
 func (w *Watches) Add(kind WatchKind, path string, watcher int64) {
 	first, last := kind.tables()
 	for table := first; table <= last; table++ {
@@ -92,7 +98,7 @@ func (w *Watches) Add(kind WatchKind, path string, watcher int64) {
 	}
 }
 
-// tables are the first and the last table in which watches of a kind stand.
+// tables returns the first and the last table that hold watches of a kind.
 func (kind WatchKind) tables() (first, last WatchKind) {
 	if kind < watchTables {
 		return kind, kind
@@ -126,7 +132,7 @@ func findWatch(list []watch, watcher int64) (at int, there bool) {
 	return slices.BinarySearchFunc(list, watcher, func(a watch, id int64) int { return cmp.Compare(a.watcher, id) })
 }
 
-// count is what a watch adds to the number of recursive ones.
+// count returns what a watch adds to the number of recursive ones.
 func count(a watch) int {
 	if a.kind == RecursiveWatch {
 		return 1
@@ -134,9 +140,9 @@ func count(a watch) int {
 	return 0
 }
 
-// Has says whether a watcher has a watch: of DataWatch and ChildWatch whether
-// the table of this name holds one, of the other two whether both tables hold
-// one of this kind.
+// Has reports whether a watcher has a watch: for DataWatch and ChildWatch, whether
+// that table holds one of whatever kind; for the other two, whether both tables
+// hold one of this kind.
 func (w *Watches) Has(kind WatchKind, path string, watcher int64) bool {
 	first, last := kind.tables()
 	for table := first; table <= last; table++ {
@@ -149,16 +155,16 @@ func (w *Watches) Has(kind WatchKind, path string, watcher int64) bool {
 	return true
 }
 
-// Watched says whether anybody has a watch for path in the table of kind,
-// DataWatch or ChildWatch. ZooKeeper 3.8 answers its checkWatches with this,
-// whoever asks.
+// Watched reports whether any watcher has a watch for path in the table of kind,
+// DataWatch or ChildWatch. ZooKeeper 3.8 answers checkWatches with this, without
+// regard to which client asks.
 func (w *Watches) Watched(kind WatchKind, path string) bool {
 	return len(w.tables[kind][path]) > 0
 }
 
-// Remove disarms a watcher's watch, if it has one: with DataWatch and ChildWatch
-// what stands in the table of this name, of whatever kind, with the others what
-// stands in either.
+// Remove removes a watcher's watch and reports whether there was one: for
+// DataWatch and ChildWatch the one in that table, of whatever kind; for the other
+// two those in both tables.
 func (w *Watches) Remove(kind WatchKind, path string, watcher int64) bool {
 	removed := false
 	first, last := kind.tables()
@@ -172,7 +178,7 @@ func (w *Watches) Remove(kind WatchKind, path string, watcher int64) bool {
 	return removed
 }
 
-// disarm takes a watch out of its table only.
+// disarm removes a watch from its table, but not from byWatcher.
 func (w *Watches) disarm(key watchKey, watcher int64) bool {
 	list := w.tables[key.table][key.path]
 	at, there := findWatch(list, watcher)
@@ -184,7 +190,7 @@ func (w *Watches) disarm(key watchKey, watcher int64) bool {
 	return true
 }
 
-// keep puts back what is left of a list.
+// keep stores what is left of a list.
 func (w *Watches) keep(key watchKey, list []watch) {
 	if len(list) > 0 {
 		w.tables[key.table][key.path] = list
@@ -196,13 +202,13 @@ func (w *Watches) keep(key watchKey, list []watch) {
 	}
 }
 
-// forget leaves the watcher's set, were it empty, for the watches it will leave
-// again: Drop removes it.
+// forget removes a watch from byWatcher. The watcher's set stays even when empty,
+// since most watchers set another watch soon; Drop removes it.
 func (w *Watches) forget(watcher int64, key watchKey) {
 	delete(w.byWatcher[watcher], key)
 }
 
-// Drop disarms everything of one watcher, and forgets who it is.
+// Drop removes all watches of a watcher, and its identities.
 func (w *Watches) Drop(watcher int64) {
 	for key := range w.byWatcher[watcher] { // order-free: each removes itself only
 		w.disarm(key, watcher)
@@ -211,7 +217,7 @@ func (w *Watches) Drop(watcher int64) {
 	delete(w.auth, watcher)
 }
 
-// Len is the number of armed watches. Those of addWatch count twice, once a
+// Len returns the number of watches. Those of addWatch count twice, once for each
 // table.
 func (w *Watches) Len() int {
 	total := 0
@@ -222,12 +228,12 @@ func (w *Watches) Len() int {
 	return total
 }
 
-// Fire tells every watcher of a transaction's changes, in their order, the
-// watchers of one event in ascending order; a watch that does not stay is used
-// up, whether or not its watcher may hear the event. A create tells the node,
-// then its parent; a delete tells one Deleted to a watcher in both tables, then
-// the parent. A watcher hears each event once, however many of its watches meet
-// it. tell must not call w.
+// Fire calls tell for every event that a transaction's changes cause: in the order
+// of the changes, and for one event in ascending order of watchers. A create fires
+// the node's watches, then the parent's; a delete fires the node's in both tables
+// as one event, then the parent's. A watcher hears an event once, however many of
+// its watches match. One-shot watches are used up even where the watcher may not
+// read the node and hears nothing. tell must not call w.
 func (w *Watches) Fire(changes []Change, tell func(watcher int64, e Event)) {
 	for i := range changes {
 		c := &changes[i]
@@ -257,7 +263,8 @@ func (w *Watches) fire(table WatchKind, e Event, readers *accessList, tell func(
 	w.tellHeard(e, readers, nil, tell)
 }
 
-// meet finds whose watches in a table an event meets, and uses them up.
+// meet puts into w.heard the watchers whose watches in a table match an event,
+// ascending, and uses one-shot watches up.
 func (w *Watches) meet(table WatchKind, e Event) {
 	w.heard = w.heard[:0]
 	if list := w.tables[table][e.Path]; len(list) > 0 {
@@ -281,7 +288,7 @@ func (w *Watches) meet(table WatchKind, e Event) {
 	}
 }
 
-// meetAt is meet for the node itself.
+// meetAt is the part of meet for watches on the node itself.
 func (w *Watches) meetAt(key watchKey, list []watch, t EventType) {
 	left := list[:0]
 	for _, a := range list {
@@ -299,8 +306,8 @@ func (w *Watches) meetAt(key watchKey, list []watch, t EventType) {
 	}
 }
 
-// tellHeard tells those of heard who may read and are not among told, which is
-// ascending.
+// tellHeard calls tell for the watchers in w.heard that may read the node, except
+// those in told, which is ascending.
 func (w *Watches) tellHeard(e Event, readers *accessList, told []int64, tell func(int64, Event)) {
 	for _, watcher := range w.heard {
 		if readers != nil && !readers.allows(PermRead, w.auth[watcher]) {
@@ -312,8 +319,8 @@ func (w *Watches) tellHeard(e Event, readers *accessList, told []int64, tell fun
 	}
 }
 
-// WatchSet is what a client that comes back wants watched again: Exist paths
-// are those whose exists found no node, Persistent and Recursive those of
+// WatchSet lists the watches that a reconnecting client wants restored. Exist holds
+// the paths for which exists found no node, Persistent and Recursive those of
 // addWatch.
 type WatchSet struct {
 	Data, Exist, Child    []string
@@ -325,11 +332,11 @@ func (w *WatchSet) Empty() bool {
 	return len(w.Data)+len(w.Exist)+len(w.Child)+len(w.Persistent)+len(w.Recursive) == 0
 }
 
-// Restore arms what a reconnecting client names and tells at once what it can
-// know to have changed since the zxid the client last saw. As in ZooKeeper,
-// a node deleted and created again is told as a change, one created and deleted
-// again is not told at all, nothing is told for the watches of addWatch, and
-// nothing is withheld.
+// Restore sets the watches of a reconnecting client, and calls tell at once for
+// those that have fired since the zxid that the client saw last, as far as the
+// present state shows it. So, as in ZooKeeper, a node deleted and created again is
+// reported as changed, and one created and deleted again not at all. The watches
+// of addWatch report nothing, and access lists withhold nothing.
 func (w *Watches) Restore(t *Tree, since int64, set WatchSet, watcher int64, tell func(Event)) {
 	for _, path := range set.Data {
 		switch s, code := t.Exists(path); {

@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// told fires the changes of ops and says what each watcher heard.
-func (b *bench) told(w *Watches, ops ...Op) (got []string) {
+// told applies ops, fires their changes and returns what each watcher heard.
+func (b *treeTest) told(w *Watches, ops ...Op) (got []string) {
 	b.t.Helper()
 	for _, op := range ops {
 		r := b.do(op)
@@ -31,48 +31,48 @@ func TestWatchesThatStay(t *testing.T) {
 	persistent := []string{"1: 3 /p", "1: 4 /p", "1: 4 /p", "1: 4 /p", "1: 2 /p", "1: 1 /p"}
 	recursive := []string{"1: 3 /p", "1: 1 /p/n", "1: 3 /p/n", "1: 2 /p/n", "1: 2 /p/c", "1: 2 /p", "1: 1 /p"}
 	cases := []struct {
-		story string
-		left  []armed
-		ops   []Op
-		want  []string
+		name string
+		left []armed
+		ops  []Op
+		want []string
 	}{
 		{"persistent", []armed{{PersistentWatch, "/p"}}, both, persistent},
 		{"recursive", []armed{{RecursiveWatch, "/p"}}, both, recursive},
 		{"recursive at the root", []armed{{RecursiveWatch, "/"}}, both, recursive},
 		{"recursive twice", []armed{{RecursiveWatch, "/"}, {RecursiveWatch, "/p"}}, both, recursive},
-		{"not below another name", []armed{{RecursiveWatch, "/p/c"}}, []Op{create("/p/cc"), create("/p/c/d")}, []string{"1: 1 /p/c/d"}},
+		{"not below a name that only begins alike", []armed{{RecursiveWatch, "/p/c"}}, []Op{create("/p/cc"), create("/p/c/d")}, []string{"1: 1 /p/c/d"}},
 		{"the last one decides: persistent", []armed{{RecursiveWatch, "/p"}, {PersistentWatch, "/p"}}, both, persistent},
 		{"the last one decides: recursive", []armed{{PersistentWatch, "/p"}, {RecursiveWatch, "/p"}}, both, recursive},
 		{"persistent over one-shot", []armed{{DataWatch, "/p"}, {ChildWatch, "/p"}, {PersistentWatch, "/p"}}, both, persistent},
-		{"a get takes the data half", []armed{{PersistentWatch, "/p"}, {DataWatch, "/p"}},
+		{"a get replaces the data half", []armed{{PersistentWatch, "/p"}, {DataWatch, "/p"}},
 			[]Op{set("/p", "x"), set("/p", "y"), create("/p/n")}, []string{"1: 3 /p", "1: 4 /p"}},
-		{"children take the child half", []armed{{PersistentWatch, "/p"}, {ChildWatch, "/p"}},
+		{"children replaces the child half", []armed{{PersistentWatch, "/p"}, {ChildWatch, "/p"}},
 			[]Op{create("/p/n"), create("/p/m"), set("/p", "y")}, []string{"1: 4 /p", "1: 3 /p"}},
 		{"one-shot below a recursive one is heard once", []armed{{RecursiveWatch, "/"}, {DataWatch, "/p"}, {ChildWatch, "/p/c"}},
 			[]Op{set("/p", "x"), set("/p", "y"), remove("/p/c")}, []string{"1: 3 /p", "1: 3 /p", "1: 2 /p/c"}},
-		{"children that a recursive one does not tell", []armed{{RecursiveWatch, "/"}, {ChildWatch, "/p"}},
+		{"a recursive watch does not fire for children", []armed{{RecursiveWatch, "/"}, {ChildWatch, "/p"}},
 			[]Op{create("/p/n")}, []string{"1: 1 /p/n", "1: 4 /p"}},
 	}
 	for _, c := range cases {
-		b := newBench(t)
+		b := newTreeTest(t)
 		b.must(create("/p"), create("/p/c"))
 		w := NewWatches()
 		for _, a := range c.left {
 			w.Add(a.kind, a.path, 1)
 		}
 		if got := b.told(w, c.ops...); !slices.Equal(got, c.want) {
-			t.Errorf("%s:\n got %q\nwant %q", c.story, got, c.want)
+			t.Errorf("%s:\n got %q\nwant %q", c.name, got, c.want)
 		}
 		w.Drop(1)
 		if w.Len() != 0 || w.recursive != [watchTables]int{} || len(w.tables[0])+len(w.tables[1]) != 0 {
-			t.Errorf("%s: watches left behind", c.story)
+			t.Errorf("%s: watches left behind", c.name)
 		}
 	}
 }
 
 func TestRemoveAndHas(t *testing.T) {
 	kinds := []WatchKind{DataWatch, ChildWatch, PersistentWatch, RecursiveWatch}
-	// By the kind left and the kind asked for.
+	// Indexed by the kind of the watch that is set and the kind asked for.
 	has := [4][4]bool{{true, false, false, false}, {false, true, false, false}, {true, true, true, false}, {true, true, false, true}}
 	removes := [4][4]bool{{true, false, true, true}, {false, true, true, true}, {true, true, true, true}, {true, true, true, true}}
 	leaves := [4][4]int{{0, 1, 0, 0}, {1, 0, 0, 0}, {1, 1, 0, 0}, {1, 1, 0, 0}}
@@ -81,23 +81,23 @@ func TestRemoveAndHas(t *testing.T) {
 			w := NewWatches()
 			w.Add(left, "/a", 7)
 			if got := w.Has(asked, "/a", 7); got != has[left][asked] {
-				t.Errorf("kind %d left: has %d: %v", left, asked, got)
+				t.Errorf("a watch of kind %d: Has of kind %d is %v", left, asked, got)
 			}
 			if w.Has(asked, "/a", 8) || w.Has(asked, "/", 7) || w.Remove(asked, "/a", 8) || w.Remove(asked, "/", 7) {
-				t.Errorf("kind %d left: another's", left)
+				t.Errorf("a watch of kind %d: another watcher has it too", left)
 			}
 			if asked < watchTables && w.Watched(asked, "/a") != has[left][asked] {
-				t.Errorf("kind %d left: watched %d is wrong", left, asked)
+				t.Errorf("a watch of kind %d: Watched is wrong for kind %d", left, asked)
 			}
 			if got := w.Remove(asked, "/a", 7); got != removes[left][asked] || w.Len() != leaves[left][asked] {
-				t.Errorf("kind %d left: removing %d: %v, %d left", left, asked, got, w.Len())
+				t.Errorf("a watch of kind %d: Remove of kind %d is %v, %d watches are left", left, asked, got, w.Len())
 			}
 		}
 	}
 }
 
 func TestRestoreOfWatchesThatStayTellsNothing(t *testing.T) {
-	b := newBench(t)
+	b := newTreeTest(t)
 	b.must(create("/p"), set("/p", "x"))
 	w := NewWatches()
 	w.Restore(b.tree, 0, WatchSet{Persistent: []string{"/p"}, Recursive: []string{"/no"}}, 1, func(e Event) { t.Errorf("told %+v", e) })
@@ -107,8 +107,9 @@ func TestRestoreOfWatchesThatStayTellsNothing(t *testing.T) {
 	}
 }
 
-// wordy is what Watches do, as slowly as it can be said.
-type wordy struct {
+// watchModel does what Watches does in the plainest way: one list, searched for
+// every event.
+type watchModel struct {
 	armed map[wordyKey]WatchKind
 }
 
@@ -118,7 +119,7 @@ type wordyKey struct {
 	watcher int64
 }
 
-func (m *wordy) fire(child bool, e Event, told map[int64]bool) []int64 {
+func (m *watchModel) fire(child bool, e Event, told map[int64]bool) []int64 {
 	heard := make(map[int64]bool)
 	for key, kind := range m.armed {
 		here := key.path == e.Path
@@ -147,7 +148,7 @@ func (m *wordy) fire(child bool, e Event, told map[int64]bool) []int64 {
 	return list
 }
 
-func (m *wordy) fireAll(changes []Change) (all []string) {
+func (m *watchModel) fireAll(changes []Change) (all []string) {
 	one := func(child bool, e Event, told map[int64]bool) {
 		for _, id := range m.fire(child, e, told) {
 			all = append(all, fmt.Sprintf("%d: %d %s", id, e.Type, e.Path))
@@ -174,7 +175,7 @@ func (m *wordy) fireAll(changes []Change) (all []string) {
 func TestWatchesAreWhatTheyShouldBe(t *testing.T) {
 	paths := []string{"/", "/a", "/a/x", "/a/x/deep", "/ab", "/b"}
 	rapid.Check(t, func(t *rapid.T) {
-		w, m := NewWatches(), &wordy{make(map[wordyKey]WatchKind)}
+		w, m := NewWatches(), &watchModel{make(map[wordyKey]WatchKind)}
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			path := rapid.SampledFrom(paths).Draw(t, "path")
 			id := rapid.Int64Range(1, 4).Draw(t, "watcher")
