@@ -11,69 +11,69 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// weakSpots is what a real ensemble and its clients do to an application, a
-// line each, and the counters that say that it took effect. The soak test asks
-// that each one does, but for those of WipeAll.
-var weakSpots = []struct {
+// hazards lists what a real ensemble and its client libraries do to an application,
+// each with the counters that say that it happened. The soak test requires every
+// one of them, except those of WipeAll.
+var hazards = []struct {
 	line  string
 	names string
 }{
-	{"a follower lags, and reads are stale", "follower-lag stale-read"},
-	{"new session, sync and write wait at a follower while reads and heartbeats work",
+	{"a follower lags, so that reads are stale", "follower-lag stale-read"},
+	{"a handshake, a sync and a write wait at a follower that still answers reads and heartbeats",
 		"session-blocked sync-blocked write-blocked isolated-server-read isolated-server-ping"},
-	{"a watch is as late as its server, and two clients learn of a change in either order",
+	{"a watch is as late as its server, so that two clients learn of a change in either order",
 		"watch-late learned-at-leader-first learned-at-follower-first"},
-	{"a node that came and went is not told at a reconnect, one made anew is told as changed",
+	{"at a reconnect, a node created and deleted in between is not reported, and one created again is reported as changed",
 		"exists-create-delete-lost recreate-told-as-change"},
-	{"a read after a reconnect is older than an event before", "read-behind-event"},
-	{"the leader alone decides that a session is over, its client hears of it at a reconnect",
+	{"a read after a reconnect is older than an event before it", "read-behind-event"},
+	{"the leader alone ends a session, and its client learns of it at a reconnect",
 		"session-expired expiry-stretched expiry-learned-at-reconnect"},
-	{"an owner runs on, with heartbeats answered, after its ephemerals are gone", "ping-after-expiry"},
-	{"a client is disconnected long before its session ends, or never", "expired-long-disconnected expired-while-connected"},
-	{"a connection breaks, and the operation was done, not done, or is done later",
+	{"a client's heartbeats are answered after its session and its ephemerals are gone", "ping-after-expiry"},
+	{"a session ends long after its client was disconnected, or while it is connected", "expired-long-disconnected expired-while-connected"},
+	{"a connection breaks, and the operation was done, was not done, or is done later",
 		"reply-lost-after-effect reply-lost-before-effect applied-late"},
-	{"replies are lost of each kind of write, and a second sequential node is made",
+	{"the reply of any kind of write is lost, and a repeated create makes a second sequential node",
 		"reply-lost-of-create reply-lost-of-set reply-lost-of-multi reply-lost-of-sequence reply-lost-of-delete sequence-duplicated"},
-	{"a leader changes: no writes, another epoch, all timeouts again", "leader-changed expiry-put-off service-down"},
-	{"a deposed leader reads and syncs from old state and does not write", "deposed-read deposed-sync-read deposed-write-blocked"},
-	{"without a quorum all are disconnected and nothing expires", "quorum-lost"},
-	{"a session moves, and its old connection goes on reading",
+	{"the leader changes: no writes meanwhile, a new epoch, full timeouts again", "leader-changed expiry-put-off service-down"},
+	{"a deposed leader answers reads and syncs from old state, and no writes", "deposed-read deposed-sync-read deposed-write-blocked"},
+	{"without a quorum all clients are disconnected, and no session expires", "quorum-lost"},
+	{"a session moves, and its old connection can still read",
 		"session-moved superseded-connection-read superseded-connection-ping"},
-	{"a session shows an older state than another one of the host did", "new-session-behind"},
+	{"a session shows an older state than an earlier session of its host did", "new-session-behind"},
 	{"a multi fails as a whole", "multi-failed"},
-	{"versions begin again with a node", "version-reset"},
-	{"sequences have gaps, and stay at their greatest number", "sequence-gap sequence-stuck"},
-	{"a process meets the ephemeral of its earlier life", "stale-ephemeral-met"},
-	{"others set and delete a session's ephemerals", "foreign-ephemeral"},
+	{"the version of a node that is created again begins at 0", "version-reset"},
+	{"sequence numbers have gaps, and stick at their maximum", "sequence-gap sequence-stuck"},
+	{"a restarted process meets the ephemeral of its previous session", "stale-ephemeral-met"},
+	{"other sessions set and delete a session's ephemerals", "foreign-ephemeral"},
 	{"a request is too large", "oversized-request"},
-	{"a server that has seen less, or was wiped, turns clients away", "zxid-ahead-refused wiped-server-refused rolled-back"},
+	{"a server that has an older state, or was wiped, refuses clients", "zxid-ahead-refused wiped-server-refused rolled-back"},
 	{"failed writes take zxids", "zxid-spent-on-failure"},
-	{"children have no order", "children-unordered"},
-	{"nodes go by themselves", "node-swept"},
-	{"a client pauses, waits for handshakes, carries requests into a later session",
+	{"children come in no particular order", "children-unordered"},
+	{"containers and TTL nodes are removed by the leader", "node-swept"},
+	{"a client pauses, waits for a handshake, or sends requests in a later session than they were made in",
 		"reconnect-pause handshake-stalled unguarded-handshake-stalled request-crossed-sessions"},
-	{"a client library loses watches or reads before they are set again", "watch-lost catch-up-lost read-before-event"},
+	{"a client library loses watches, or reads before it has restored them", "watch-lost catch-up-lost read-before-event"},
 	{"a host is cut off", "host-cut"},
 }
 
-func TestEveryWeakSpotHasItsCounters(t *testing.T) {
+func TestEveryHazardHasItsCounters(t *testing.T) {
 	lines := make(map[string]string)
-	for _, spot := range weakSpots {
+	for _, spot := range hazards {
 		for _, name := range strings.Fields(spot.names) {
 			if lines[name] != "" {
-				t.Errorf("%s stands for %q and for %q", name, lines[name], spot.line)
+				t.Errorf("counter %s belongs to both %q and %q", name, lines[name], spot.line)
 			}
 			lines[name] = spot.line
 		}
 	}
 	for _, name := range effectNames {
 		if lines[name] == "" {
-			t.Errorf("counter %q stands for no line", name)
+			t.Errorf("counter %q belongs to no hazard", name)
 		}
 		delete(lines, name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(lines)) {
-		t.Errorf("%q has no counter %q", lines[name], name)
+		t.Errorf("hazard %q names counter %q, which does not exist", lines[name], name)
 	}
 }
 
@@ -84,7 +84,7 @@ func TestWipedFollowerRefusesUntilItHasCaughtUp(t *testing.T) {
 	reader.sync()
 	leader, _ := g.s.Leader()
 	if g.s.WipeServer(leader, time.Second) || g.s.WipeServer(7, time.Second) || !g.s.WipeServer(follower, 3*time.Second) || g.s.WipeServer(follower, time.Second) {
-		t.Fatal("one follower, once")
+		t.Fatal("WipeServer must accept one follower, once")
 	}
 	for server := range 3 {
 		if server != follower {
@@ -93,19 +93,19 @@ func TestWipedFollowerRefusesUntilItHasCaughtUp(t *testing.T) {
 	}
 	g.w.pass(2900 * time.Millisecond)
 	if g.counted("wiped-server-refused") == 0 || reader.last() == HasSession {
-		t.Errorf("it took a client back: %v, %v", reader.states, g.s.Counters())
+		t.Errorf("the wiped server accepted a client: %v, %v", reader.states, g.s.Counters())
 	}
 	g.await("the session", func() bool { return reader.last() == HasSession })
 	if r := reader.get("/a", false); string(r.data) != "x" {
 		t.Errorf("read %q, %v", r.data, r.err)
 	}
 	if !sameTree(g.s.servers[follower].tree, g.s.leader.tree) {
-		t.Error("it differs from the leader")
+		t.Error("the wiped server differs from the leader after it has caught up")
 	}
 }
 
-func TestWipedServiceTurnsItsOldClientsAwayWithoutAWord(t *testing.T) {
-	g := newStage(t, 3, Config{Checker: NewChecker(func(v Violation) { t.Error(v) })})
+func TestWipedServiceSilentlyRefusesItsOldClients(t *testing.T) {
+	g := newTestService(t, 3, Config{Checker: NewChecker(func(v Violation) { t.Error(v) })})
 	a := g.client("n1", 4*time.Second)
 	for range 10 {
 		a.set("/none", "", -1)
@@ -118,7 +118,7 @@ func TestWipedServiceTurnsItsOldClientsAwayWithoutAWord(t *testing.T) {
 	}
 	b := g.client("n2", 4*time.Second)
 	if r := b.get("/a", false); r.err != zktree.ErrNoNode {
-		t.Errorf("a wiped service remembers: %v", r.err)
+		t.Errorf("a wiped service still has the node: %v", r.err)
 	}
 	if r := b.create("/a", "", 0); r.err != nil || b.cl.LastZxid() >= a.cl.LastZxid() {
 		t.Errorf("%v at %#x, before %#x", r.err, b.cl.LastZxid(), a.cl.LastZxid())
@@ -126,12 +126,12 @@ func TestWipedServiceTurnsItsOldClientsAwayWithoutAWord(t *testing.T) {
 	g.s.Audit()
 }
 
-func TestSequencesStayAtTheirGreatestNumber(t *testing.T) {
-	g := newStage(t, 5, Config{})
+func TestSequencesStickAtTheirMaximum(t *testing.T) {
+	g := newTestService(t, 5, Config{})
 	a := g.client("n1", 4*time.Second)
 	a.create("/q", "", 0)
 	if !g.s.AgeSequence("/q", math.MaxInt32-1) || g.s.AgeSequence("/q", 4) || g.s.AgeSequence("/none", 4) {
-		t.Fatal("a counter only grows")
+		t.Fatal("AgeSequence must raise a counter, never lower it")
 	}
 	for _, want := range []string{"/q/a-2147483646", "/q/a-2147483647"} {
 		if r := a.create("/q/a-", "", zktree.Sequential); r.path != want {
@@ -149,7 +149,7 @@ func TestSequencesStayAtTheirGreatestNumber(t *testing.T) {
 	for _, v := range g.s.servers {
 		v.catchUp()
 		if !sameTree(v.tree, g.s.leader.tree) {
-			t.Errorf("server %d differs", v.id)
+			t.Errorf("server %d differs from the leader", v.id)
 		}
 	}
 	if g.counted("sequence-stuck") != 2 {
@@ -157,11 +157,11 @@ func TestSequencesStayAtTheirGreatestNumber(t *testing.T) {
 	}
 }
 
-// onTwoServers is a client and a second connection of its session, at another
+// onTwoServers returns a client and a second connection of its session, to another
 // server.
-func onTwoServers(t *testing.T, cfg Config) (g *stage, old, now *app) {
+func onTwoServers(t *testing.T, cfg Config) (g *testService, old, now *app) {
 	t.Helper()
-	g = newStage(t, 21, cfg)
+	g = newTestService(t, 21, cfg)
 	old = g.client("n1", 4*time.Second)
 	now = &app{t: t, w: g.w}
 	other := (old.cl.Server()+1)%3 + 1
@@ -188,26 +188,26 @@ func TestSupersededConnectionReadsUntilItWrites(t *testing.T) {
 		t.Errorf("%v", g.s.Counters())
 	}
 	if r := old.set("/a", "y", -1); r.err != zktree.ErrConnectionLoss || g.counted("session-moved") != 1 {
-		t.Errorf("a write over it: %v", r.err)
+		t.Errorf("a write over the superseded connection: %v", r.err)
 	}
 	if d, _, _ := g.s.Peek("/a"); string(d) != "x" {
-		t.Errorf("it was done: %q", d)
+		t.Errorf("the write over the superseded connection was done: %q", d)
 	}
 }
 
 func TestWrongPasswordIsAnsweredAsExpiry(t *testing.T) {
-	g := newStage(t, 22, Config{})
+	g := newTestService(t, 22, Config{})
 	a := g.client("n1", 4*time.Second)
 	b := &app{t: t, w: g.w}
 	b.cl = g.s.ConnectWith("n2", 4*time.Second, b, ClientOptions{Session: a.cl.Session(), Password: [16]byte{1}})
 	g.await("the answer", func() bool { return b.last() == Expired })
 	if !g.s.SessionAlive(a.cl.Session()) {
-		t.Error("the session is gone")
+		t.Error("a wrong password ended the session")
 	}
 }
 
-func TestLibraryThatReopensCarriesRequestsIntoItsNextSession(t *testing.T) {
-	g := newStage(t, 23, Config{})
+func TestReopeningClientSendsRequestsInItsNextSession(t *testing.T) {
+	g := newTestService(t, 23, Config{})
 	a := &app{t: t, w: g.w}
 	a.cl = g.s.ConnectWith("n1", 4*time.Second, a, ClientOptions{Reopen: true})
 	g.await("a session", func() bool { return a.last() == HasSession })
@@ -223,13 +223,13 @@ func TestLibraryThatReopensCarriesRequestsIntoItsNextSession(t *testing.T) {
 		t.Errorf("states %v, session %#x after %#x", a.states, a.cl.Session(), first)
 	}
 	if _, stat, _ := g.s.Peek("/lock"); stat.EphemeralOwner != a.cl.Session() {
-		t.Errorf("the lock belongs to %#x", stat.EphemeralOwner)
+		t.Errorf("the lock belongs to session %#x", stat.EphemeralOwner)
 	}
 }
 
-func TestUnguardedHandshakeTakesSixTimeoutsAndTwoThirds(t *testing.T) {
+func TestUnguardedHandshakeWaitsSixAndTwoThirdsTimeouts(t *testing.T) {
 	for _, unguarded := range []bool{false, true} {
-		g := newStage(t, 24, Config{Servers: 1, Rates: Rates{Stall: 1}})
+		g := newTestService(t, 24, Config{Servers: 1, Rates: Rates{Stall: 1}})
 		a := &app{t: t, w: g.w}
 		a.cl = g.s.ConnectWith("n1", 3*time.Second, a, ClientOptions{Unguarded: unguarded})
 		g.w.pass(10 * time.Millisecond)
@@ -241,8 +241,8 @@ func TestUnguardedHandshakeTakesSixTimeoutsAndTwoThirds(t *testing.T) {
 	}
 }
 
-func TestCatchUpIsLostWithALateZxid(t *testing.T) {
-	g := newStage(t, 25, Config{Rates: Rates{LateZxid: 1}})
+func TestChangeIsNotReportedWithALateZxid(t *testing.T) {
+	g := newTestService(t, 25, Config{Rates: Rates{LateZxid: 1}})
 	a, b := g.client("n1", 4*time.Second), g.client("n2", 4*time.Second)
 	a.create("/a", "", 0)
 	a.get("/a", true)
@@ -258,8 +258,8 @@ func TestCatchUpIsLostWithALateZxid(t *testing.T) {
 	g.await("the next change", func() bool { return len(a.events) == 1 })
 }
 
-func TestWatchThatStaysTellsAgainAfterAReconnect(t *testing.T) {
-	g := newStage(t, 26, Config{})
+func TestPersistentWatchIsRestoredAtAReconnect(t *testing.T) {
+	g := newTestService(t, 26, Config{})
 	a, b := g.client("n1", 4*time.Second), g.client("n2", 4*time.Second)
 	a.create("/a", "", 0)
 	err := do(a, func(done func(error)) { a.cl.AddWatch("/a", true, done) })
@@ -283,8 +283,8 @@ func TestWatchThatStaysTellsAgainAfterAReconnect(t *testing.T) {
 	}
 }
 
-func TestContainersAndTTLNodesGoByThemselves(t *testing.T) {
-	g := newStage(t, 27, Config{Sweep: 2 * time.Second})
+func TestContainersAndTTLNodesAreSwept(t *testing.T) {
+	g := newTestService(t, 27, Config{Sweep: 2 * time.Second})
 	a := g.client("n1", 4*time.Second)
 	create := func(op zktree.Op) error {
 		return do(a, func(done func(error)) { a.cl.CreateNode(op, func(_ CreateResult, err error) { done(err) }) })
@@ -298,7 +298,7 @@ func TestContainersAndTTLNodesGoByThemselves(t *testing.T) {
 	a.create("/c/x", "", 0)
 	g.w.pass(4 * time.Second)
 	if a.exists("/c", false).err != nil || a.exists("/t", false).err != nil {
-		t.Fatal("gone too early")
+		t.Fatal("removed too early")
 	}
 	a.delete("/c/x", -1)
 	g.w.pass(6 * time.Second)
@@ -309,7 +309,7 @@ func TestContainersAndTTLNodesGoByThemselves(t *testing.T) {
 
 func TestPauseRate(t *testing.T) {
 	for _, rate := range []float64{-1, 1} {
-		g := newStage(t, 28, Config{PauseRate: rate, Servers: 3})
+		g := newTestService(t, 28, Config{PauseRate: rate, Servers: 3})
 		a := g.client("n1", 4*time.Second)
 		began := g.w.now
 		a.cl.Cut()

@@ -8,19 +8,20 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// SessionState is what a client tells of its session.
+// SessionState is what a client reports about its session.
 type SessionState uint8
 
-// HasSession: a server took the session, at first or again. Disconnected: the
-// connection broke; the session may live on or not. Expired: a server said
-// that the session is gone; the client is dead and a new one must be made.
+// HasSession: a server has accepted the session, for the first time or again.
+// Disconnected: the connection broke, and the session may or may not have ended.
+// Expired: a server said that the session has ended; the client is of no further
+// use, and the application must make a new one.
 const (
 	HasSession SessionState = iota + 1
 	Disconnected
 	Expired
 )
 
-// String names the state.
+// String returns the name of the state.
 func (s SessionState) String() string {
 	switch s {
 	case HasSession:
@@ -33,19 +34,21 @@ func (s SessionState) String() string {
 	return "unknown"
 }
 
-// Handler hears what nobody asked for. Calls come as events of their own,
-// never inside a call of the Client.
+// A Handler receives what no call asked for. Its methods are called in events of
+// their own, never within a call of the Client.
 type Handler interface {
 	SessionEvent(state SessionState)
 	WatchEvent(e zktree.Event)
 }
 
-// Client is one session as an application sees it through a client library.
-// Calls return at once; each done is called exactly once, later, in the order
-// of the calls, unless the client is abandoned (a call refused for being one
-// too many, with ErrThrottled, does not wait for the earlier ones). A request that was under way
-// when the connection broke ends with ErrConnectionLoss: done, not done, or
-// yet to be done. One that could not be sent ends with ErrNoServer.
+// A Client is one session as an application sees it through a client library.
+// Calls return at once. Each done is called exactly once, later, in the order of
+// the calls, with two exceptions: an abandoned client calls none, and a call
+// refused with ErrThrottled does not wait for the earlier ones.
+//
+// A request that was under way when the connection broke ends with
+// ErrConnectionLoss: it was done, was not done, or is done later. One that could
+// not be sent ends with ErrNoServer.
 type Client struct {
 	svc     *Service
 	host    *host
@@ -67,67 +70,67 @@ type Client struct {
 
 	sent    []*request // not answered
 	waiting []*request // not sent
-	// What is watched, by what a reconnect says of it.
+	// The watches to restore at a reconnect, by the list that names them there.
 	watchData, watchExist, watchChild map[string]struct{}
-	watchStaying                      map[string]bool // whether recursive
+	watchStaying                      map[string]bool // true if recursive
 
-	// What the library does not know: the greatest zxid that an event told of,
-	// and over which connection.
+	// For Counters, unknown to the library: the greatest zxid of a change that an
+	// event reported, and the connection it came over.
 	toldZxid int64
 	toldOn   *conn
-	// What a Checker knows: calls so far, calls that ended, the last own write
-	// that was answered.
+	// For the Checker: the number of calls made and of calls ended, and the zxid of
+	// the last answered write of this client.
 	called, endedCalls, wrote int64
 }
 
-// ClientOptions are what sets a client apart from an ordinary one. The zero
-// value is an ordinary one.
+// ClientOptions make a client differ from an ordinary one, which is the zero
+// value.
 type ClientOptions struct {
-	// Session and Password, of another client, make this one a further
-	// connection of that client's session. The leader lets the newer one
-	// write; an older one, at another server, goes on reading.
+	// Session and Password of another client make this one a further connection
+	// of that client's session. The leader accepts writes over the newest one
+	// only; an older one, if it is to another server, can still read.
 	Session  int64
 	Password [16]byte
-	// First is the server to try first, counted from 1; 0: a drawn one.
+	// First is the server to try first, counted from 1. 0 means a random one.
 	First int
-	// Unguarded clients wait 6⅔ session timeouts for a handshake, as
-	// go-zookeeper does by itself.
+	// Unguarded makes a client wait 6⅔ session timeouts for a handshake, as
+	// go-zookeeper does unless its caller prevents it.
 	Unguarded bool
-	// Reopen makes a client begin another session, unasked, when it hears that
-	// its own is over, as go-zookeeper does. Requests that waited to be sent
-	// go out in the new one.
+	// Reopen makes a client begin another session when it learns that its own has
+	// ended, as go-zookeeper does. Requests that waited to be sent are sent in the
+	// new session.
 	Reopen bool
 }
 
 type clientState uint8
 
 const (
-	connecting clientState = iota // the connection, if any, is not answered yet
+	connecting clientState = iota // the handshake, if any, is not answered yet
 	connected
 	closing // close is under way
 	dead
 )
 
-// maxWaiting bounds the requests a client holds; beyond it: ErrThrottled.
+// maxWaiting bounds the requests that a client holds. More end with ErrThrottled.
 const maxWaiting = 4096
 
-// CreateResult is what a create made: the name with its sequence number.
+// CreateResult is the outcome of a create. Path includes the sequence number.
 type CreateResult struct {
 	Path string
 	Stat zktree.Stat
 }
 
-// Connect makes a client at a host and begins its session. The timeout is
+// Connect makes a client on a host and begins its session. The session timeout is
 // clamped to the service's bounds.
 func (s *Service) Connect(hostName string, timeout time.Duration, h Handler) *Client {
 	return s.ConnectWith(hostName, timeout, h, ClientOptions{})
 }
 
-// ConnectWith is Connect with options. It panics if there is no server of the
+// ConnectWith is like Connect, with options. It panics if there is no server
 // number First.
 func (s *Service) ConnectWith(hostName string, timeout time.Duration, h Handler, o ClientOptions) *Client {
 	if o.First < 0 || o.First > len(s.servers) {
-		panic(fmt.Sprintf("zksim: first server %d of %d", o.First, len(s.servers)))
+		panic(fmt.Sprintf("zksim: connecting: First is %d, must be 0 to %d", o.First, len(s.servers)))
 	}
 	where := s.host(hostName)
 	cl := &Client{
@@ -148,14 +151,14 @@ func (s *Service) ConnectWith(hostName string, timeout time.Duration, h Handler,
 	return cl
 }
 
-// Session is the session's id, 0 before the first HasSession.
+// Session returns the session's id, 0 before the first HasSession.
 func (cl *Client) Session() int64 { return cl.session }
 
-// Password is the session's, with which another client may take it up.
+// Password returns the session's password, with which another client can join the
+// session.
 func (cl *Client) Password() [16]byte { return cl.password }
 
-// Server is the number of the server that the client is connected to, -1 if to
-// none.
+// Server returns the number of the server that the client is connected to, or -1.
 func (cl *Client) Server() int {
 	if cl.state != connected {
 		return -1
@@ -163,13 +166,14 @@ func (cl *Client) Server() int {
 	return cl.conn.server.id
 }
 
-// Timeout is the session timeout, as negotiated once HasSession was told.
+// Timeout returns the session timeout: the negotiated one after the first
+// HasSession.
 func (cl *Client) Timeout() time.Duration { return cl.timeout }
 
-// LastZxid is the greatest zxid a reply has carried.
+// LastZxid returns the greatest zxid that a reply has carried.
 func (cl *Client) LastZxid() int64 { return cl.lastZxid }
 
-// Create makes a node.
+// Create creates a node that everyone may use.
 func (cl *Client) Create(path string, data []byte, flags zktree.CreateFlags, done func(CreateResult, error)) {
 	op := zktree.Op{Code: zktree.OpCreate, Path: path, Data: slices.Clone(data), Flags: flags}
 	cl.write(op, nil, func(r *reply) {
@@ -177,8 +181,8 @@ func (cl *Client) Create(path string, data []byte, flags zktree.CreateFlags, don
 	})
 }
 
-// CreateNode makes the node that op describes: of any kind, with any access
-// list. The client itself is anybody.
+// CreateNode creates the node that op describes, of any kind and with any access
+// list. The client itself has no identity.
 func (cl *Client) CreateNode(op zktree.Op, done func(CreateResult, error)) {
 	op.Data = slices.Clone(op.Data)
 	cl.write(op, nil, func(r *reply) {
@@ -186,19 +190,19 @@ func (cl *Client) CreateNode(op zktree.Op, done func(CreateResult, error)) {
 	})
 }
 
-// Delete removes a node; version -1 matches any.
+// Delete deletes a node. Version -1 matches any.
 func (cl *Client) Delete(path string, version int32, done func(error)) {
 	cl.write(zktree.Op{Code: zktree.OpDelete, Path: path, Version: version}, nil, func(r *reply) { done(r.result.Err.Err()) })
 }
 
-// Set replaces a node's data; version -1 matches any.
+// Set replaces a node's data. Version -1 matches any.
 func (cl *Client) Set(path string, data []byte, version int32, done func(zktree.Stat, error)) {
 	op := zktree.Op{Code: zktree.OpSetData, Path: path, Data: kept(data), Version: version}
 	cl.write(op, nil, func(r *reply) { done(r.result.Stat, r.result.Err.Err()) })
 }
 
-// kept is a copy of what a server is to keep; more than one takes is only
-// measured.
+// kept returns a copy of data for a server to keep. Data too large for a request is
+// not copied, since only its length matters.
 func kept(data []byte) []byte {
 	if len(data) >= zktree.MaxRequest {
 		return data
@@ -206,8 +210,8 @@ func kept(data []byte) []byte {
 	return slices.Clone(data)
 }
 
-// Multi does all operations or none. When one fails, err is its code, and the
-// results tell which it was. An empty multi succeeds.
+// Multi applies all operations or none. If one fails, err is its code and the
+// results show which one. An empty multi succeeds.
 func (cl *Client) Multi(ops []zktree.Op, done func([]zktree.OpResult, error)) {
 	ops = slices.Clone(ops)
 	for i := range ops {
@@ -224,21 +228,22 @@ func (cl *Client) Multi(ops []zktree.Op, done func([]zktree.OpResult, error)) {
 	})
 }
 
-// Get reads a node. With watch, the next change of it is told once; a missing
-// node arms nothing.
+// Get reads a node. With watch, it sets a one-shot watch for the node's next
+// change, unless the node is missing.
 func (cl *Client) Get(path string, watch bool, done func([]byte, zktree.Stat, error)) {
 	cl.read(reqGet, path, watch, func(r *reply) {
 		done(slices.Clone(r.data), r.result.Stat, r.result.Err.Err())
 	})
 }
 
-// Exists reads a node's stat, ErrNoNode if there is none. With watch, its next
-// change, or its creation, is told once.
+// Exists reads a node's stat; err is ErrNoNode if there is no such node. With
+// watch, it sets a one-shot watch for the node's next change or its creation.
 func (cl *Client) Exists(path string, watch bool, done func(zktree.Stat, error)) {
 	cl.read(reqExists, path, watch, func(r *reply) { done(r.result.Stat, r.result.Err.Err()) })
 }
 
-// Children reads the names below a node, in no particular order.
+// Children reads the names below a node, in random order. With watch, it sets a
+// one-shot watch for the next change of that set.
 func (cl *Client) Children(path string, watch bool, done func([]string, zktree.Stat, error)) {
 	cl.read(reqChildren, path, watch, func(r *reply) {
 		if r.result.Err == zktree.OK {
@@ -251,9 +256,9 @@ func (cl *Client) Children(path string, watch bool, done func([]string, zktree.S
 	})
 }
 
-// AddWatch leaves a watch that stays, until the client is gone: of a node, or,
-// if recursive, of everything below it too. What happens while the client has
-// no connection it does not tell.
+// AddWatch sets a watch that stays until the client ends: on a node, or, if
+// recursive, on everything below it too. It does not report what happens while the
+// client has no connection.
 func (cl *Client) AddWatch(path string, recursive bool, done func(error)) {
 	req := &request{kind: reqAddWatch, op: zktree.Op{Path: path}, watch: recursive}
 	req.size = zktree.RequestBytes(&req.op, nil)
@@ -261,8 +266,8 @@ func (cl *Client) AddWatch(path string, recursive bool, done func(error)) {
 	cl.submit(req)
 }
 
-// Sync brings the server up to what the leader had when it was asked; through
-// a deposed leader it does nothing.
+// Sync waits until the client's server has applied what the leader had committed
+// when Sync reached it. At a deposed leader it succeeds and does nothing.
 func (cl *Client) Sync(path string, done func(error)) {
 	req := &request{kind: reqSync, op: zktree.Op{Path: path}}
 	req.size = zktree.RequestBytes(&req.op, nil)
@@ -328,9 +333,9 @@ func (cl *Client) transmit(req *request) {
 	c.up.send(cl.host.draws.within("latency", cl.svc.cfg.Latency), func() { c.server.onRequest(req) })
 }
 
-// Close ends the session; done, which may be nil, is called when it is ended
-// or the connection broke on the way, after every earlier call's done. Without
-// a connection the session is left to expire.
+// Close ends the session. done, which may be nil, is called once the session has
+// ended or the connection broke, after every earlier call's done. Without a
+// connection the session is left to expire.
 func (cl *Client) Close(done func()) {
 	if done == nil {
 		done = func() {}
@@ -359,7 +364,7 @@ func (cl *Client) Close(done func()) {
 	}
 }
 
-// onClosed ends the client; calls made after Close fail after it.
+// onClosed ends the client. Calls made after Close fail after it.
 func (cl *Client) onClosed(done func()) {
 	waiting := cl.waiting
 	cl.die(zktree.ErrClosing)
@@ -367,9 +372,9 @@ func (cl *Client) onClosed(done func()) {
 	cl.failAll(waiting, zktree.ErrClosing)
 }
 
-// Cut breaks the client's connection from its own end, as a guard does that
-// has waited too long for an answer; the client looks for another server. It
-// happens soon, not inside the call.
+// Cut breaks the client's connection from the client's end, as an application does
+// that has waited too long for an answer. The client connects to another server.
+// It happens soon, not within the call.
 func (cl *Client) Cut() {
 	c := cl.conn
 	cl.svc.post(0, func() {
@@ -385,9 +390,9 @@ func (cl *Client) Cut() {
 	})
 }
 
-// Abandon is the crash of the client's process: nothing is called any more,
-// the connection vanishes without a close, and what was under way arrives in
-// part. The session lives until it expires.
+// Abandon crashes the client's process: it gets no more calls, its connection
+// disappears without a close, and a part of what was under way still arrives. The
+// session stays until it expires.
 func (cl *Client) Abandon() {
 	if c := cl.conn; c != nil {
 		c.up.keep(cl.host.draws.below("crash keeps", len(c.up.queue)+1))
@@ -404,8 +409,8 @@ func (cl *Client) die(why zktree.Code) {
 	cl.watchData, cl.watchExist, cl.watchChild, cl.watchStaying = nil, nil, nil, nil
 }
 
-// dropConn ends the client's end of its connection; the server learns of it
-// after what was sent before.
+// dropConn closes the client's end of its connection. The server learns of it after
+// what was sent before.
 func (cl *Client) dropConn() {
 	c := cl.conn
 	if c == nil {
@@ -448,7 +453,7 @@ func (cl *Client) onReply(c *conn, req *request, r *reply) {
 	req.done(r)
 }
 
-// noteWatch keeps what has to be restored at a reconnect.
+// noteWatch remembers the watch of a request for the next reconnect.
 func (cl *Client) noteWatch(req *request, r *reply) {
 	path, code := req.op.Path, r.result.Err
 	switch {
@@ -486,7 +491,7 @@ func (cl *Client) onWatchEvent(c *conn, e zktree.Event, zxid int64) {
 	cl.handler.WatchEvent(e)
 }
 
-// Watching says whether there is a watch that the client would restore at a
+// Watching reports whether the client has a watch that it would restore at a
 // reconnect.
 func (cl *Client) Watching() bool {
 	return len(cl.watchData)+len(cl.watchExist)+len(cl.watchChild)+len(cl.watchStaying) > 0

@@ -8,8 +8,8 @@ import (
 	"dkv/zksim/zktree"
 )
 
-func TestSessionLivesThroughEveryCall(t *testing.T) {
-	g := newStage(t, 1, Config{})
+func TestEveryCall(t *testing.T) {
+	g := newTestService(t, 1, Config{})
 	a := g.client("n1", 4*time.Second)
 	if r := a.create("/a", "one", 0); r.err != nil || r.path != "/a" {
 		t.Fatalf("create: %+v", r)
@@ -38,7 +38,7 @@ func TestSessionLivesThroughEveryCall(t *testing.T) {
 		t.Fatalf("multi: %+v", r)
 	}
 	if _, _, code := g.s.Peek("/c"); code != zktree.ErrNoNode {
-		t.Fatal("a failed multi left something")
+		t.Fatal("a failed multi left a node")
 	}
 	if err := a.delete("/a", -1); err != zktree.ErrNotEmpty {
 		t.Fatalf("delete: %v", err)
@@ -47,7 +47,7 @@ func TestSessionLivesThroughEveryCall(t *testing.T) {
 	b.cl.Close(func() { closed = true })
 	g.await("close", func() bool { return closed })
 	if _, _, code := g.s.Peek("/a/e"); code != zktree.ErrNoNode {
-		t.Fatal("the ephemeral outlived its session")
+		t.Fatal("the ephemeral still exists after its session's end")
 	}
 	a.sync()
 	if r := a.children("/", false); r.err != nil || !slices.Contains(r.names, "b") || len(r.names) != 3 {

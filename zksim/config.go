@@ -7,44 +7,44 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// Scheduler is virtual time. After runs fn once, d from now, as an event of
-// its own (never inside the call, not even for d = 0); events due at the same
-// time run in the order they were asked for. stop prevents it and may be
-// called any number of times, also afterwards.
+// A Scheduler is virtual time. After runs fn once, d from now, in an event of its
+// own: never within the call, not even for d = 0. Events due at the same time run
+// in the order of the calls. stop prevents the event; it may be called any number
+// of times, also after the event ran.
 type Scheduler interface {
 	Now() time.Duration
 	After(d time.Duration, fn func()) (stop func())
 }
 
-// A Poster is a Scheduler that can do without a stop. If the Scheduler is one,
-// Post is called instead of After for what nobody will stop, which is nearly
-// everything.
+// A Poster is a Scheduler that can save the cost of a stop. If the Scheduler is
+// one, the service calls Post instead of After for events that it never stops,
+// which are nearly all.
 type Poster interface {
 	Scheduler
 	Post(d time.Duration, fn func())
 }
 
-// Random is keyed randomness: equal arguments give equal draws, different ones
-// independent draws, uniform over all 64 bits.
+// Random is keyed randomness: equal arguments give equal results, different ones
+// independent results, uniform over all 64 bits.
 type Random interface {
 	Draw(purpose string, entity, sequence uint64) uint64
 }
 
-// Range is an inclusive range of durations to draw from.
+// A Range is an inclusive range of durations to draw from.
 type Range struct {
 	Min, Max time.Duration
 }
 
-// Config shapes a service. The zero value of each field means its default.
+// Config configures a service. The zero value of each field means its default.
 type Config struct {
 	Servers int           // 1 to 5; default 3
-	Tick    time.Duration // default 2 s; session timeouts are clamped to 2 to 20 ticks
+	Tick    time.Duration // default 2 s; sessions expire at multiples of it
 
-	MinSessionTimeout time.Duration // overrides 2 ticks
-	MaxSessionTimeout time.Duration // overrides 20 ticks
+	MinSessionTimeout time.Duration // default 2 ticks; lower timeouts are raised to it
+	MaxSessionTimeout time.Duration // default 20 ticks; higher timeouts are lowered to it
 
-	// SyncLimit is how long a server that hears nothing from the leader still
-	// answers its clients. Default 5 ticks.
+	// SyncLimit is how long a server that is cut off from the leader still answers
+	// its clients. Default 5 ticks.
 	SyncLimit time.Duration
 
 	Latency  Range // client to server, one way; default 200 µs to 1 ms
@@ -52,55 +52,54 @@ type Config struct {
 	Lag      Range // from commit until a follower has applied it; default 200 µs to 8 ms
 	Election Range // without a leader; default 400 ms to 3 s
 
-	// Sweep is how often the leader looks for containers and TTL nodes whose
-	// time has come. Default 60 s.
+	// Sweep is how often the leader looks for containers and TTL nodes to remove.
+	// Default 60 s.
 	Sweep time.Duration
 
 	// Reconnect is a client's pause once it has tried every server. Default
 	// 900 ms to 1.3 s.
 	Reconnect Range
-	// PauseRate is the chance, of each lost connection, that the client pauses
-	// before it tries the first other server. Default a half; below 0: never.
+	// PauseRate is the probability, for each lost connection, that the client
+	// pauses before it tries another server. Default 0.5; below 0 means never.
 	PauseRate float64
-	// DialTimeout ends a client's attempt to reach a server that is cut off.
-	// Default 1 s.
+	// DialTimeout ends an attempt to connect to a server that the client is cut off
+	// from. Default 1 s.
 	DialTimeout time.Duration
-	// HandshakeTimeout ends an attempt at a server that took the connection
-	// and does not answer. Default a quarter of the session timeout. Clients
-	// that are Unguarded wait longer.
+	// HandshakeTimeout ends an attempt at a server that accepted the connection but
+	// does not answer. Default a quarter of the session timeout. Unguarded clients
+	// wait longer.
 	HandshakeTimeout time.Duration
 
-	// Rates are the chances of faults that happen by themselves, from 0 (the
-	// default) to 1. All of them are also counted.
+	// Rates are the probabilities of faults that occur at random. Default 0.
 	Rates Rates
 
-	// StartTime is the wall clock at virtual time 0, in milliseconds since the
-	// Unix epoch: what ctime and mtime show.
+	// StartTime is the wall clock at virtual time 0, in milliseconds since the Unix
+	// epoch. ctime and mtime count from it.
 	StartTime int64
 
-	// OnCommit, when set, sees every transaction as the leader commits it,
-	// failed ones included, in zxid order. It must not call into the service.
+	// OnCommit, if set, is called for every transaction that the leader commits,
+	// including failed ones, in zxid order. It must not call into the service.
 	OnCommit func(txn *zktree.Txn, r *zktree.Result)
 
-	// Checker, when set, holds the service to ZooKeeper's promises. It costs a
-	// few percent.
+	// Checker, if set, checks the service against ZooKeeper's promises. It costs a
+	// few percent of the speed.
 	Checker *Checker
 }
 
-// Rates are chances per occasion, 0 to 1.
+// Rates are probabilities, from 0 to 1, each for one kind of occasion.
 type Rates struct {
-	LoseBefore float64 // per write: the connection breaks before the server took it
+	LoseBefore float64 // per write: the connection breaks before the server gets it
 	LoseAfter  float64 // per write: the connection breaks instead of the reply
-	ApplyLate  float64 // per write: the connection breaks, and the write goes on to the leader later
+	ApplyLate  float64 // per write: the connection breaks, and the write reaches the leader later
 	LoseWatch  float64 // per watch and reconnect: the client library forgets to restore it
-	// LateZxid is per reconnect: the client library restores its watches with
-	// a zxid of which it has seen nothing, so that no change since is told.
+	// LateZxid is per reconnect: the client library restores its watches as of a
+	// zxid later than what it has seen, so that changes in between are not reported.
 	LateZxid float64
-	// ReadFirst is per reconnect: requests that waited go out before the
-	// watches are restored, so that new data is read before its event.
+	// ReadFirst is per reconnect: requests that waited are sent before the watches
+	// are restored, so that a change is read before its event arrives.
 	ReadFirst float64
-	// Stall is per attempt to connect: the server takes the connection and
-	// does not answer.
+	// Stall is per attempt to connect: the server accepts the connection but does
+	// not answer.
 	Stall float64
 }
 
@@ -138,13 +137,14 @@ func setRange(v *Range, low, high time.Duration) {
 	}
 }
 
-// validate names the first wrong field and why.
+// validate returns an error that names the first invalid field.
 func (c *Config) validate() error {
 	if c.Servers < 1 || c.Servers > maxServers {
-		return fmt.Errorf("zksim: Servers is %d, must be 1 to %d", c.Servers, maxServers)
+		return fmt.Errorf("zksim: invalid Config: Servers is %d, must be 1 to %d", c.Servers, maxServers)
 	}
 	if c.Tick < 0 || c.MinSessionTimeout > c.MaxSessionTimeout {
-		return fmt.Errorf("zksim: session timeouts from %v to %v with ticks of %v", c.MinSessionTimeout, c.MaxSessionTimeout, c.Tick)
+		return fmt.Errorf("zksim: invalid Config: Tick is %v, MinSessionTimeout %v, MaxSessionTimeout %v: Tick must be positive and the minimum at most the maximum",
+			c.Tick, c.MinSessionTimeout, c.MaxSessionTimeout)
 	}
 	ranges := []struct {
 		name string
@@ -152,26 +152,26 @@ func (c *Config) validate() error {
 	}{{"Latency", c.Latency}, {"Forward", c.Forward}, {"Lag", c.Lag}, {"Election", c.Election}, {"Reconnect", c.Reconnect}}
 	for _, x := range ranges {
 		if x.r.Min < 0 || x.r.Min > x.r.Max {
-			return fmt.Errorf("zksim: %s is %v to %v", x.name, x.r.Min, x.r.Max)
+			return fmt.Errorf("zksim: invalid Config: %s is %v to %v, must be ascending and not negative", x.name, x.r.Min, x.r.Max)
 		}
 	}
 	if c.Sweep < 0 {
-		return fmt.Errorf("zksim: Sweep is %v, must be above 0", c.Sweep)
+		return fmt.Errorf("zksim: invalid Config: Sweep is %v, must be positive", c.Sweep)
 	}
 	if !(c.PauseRate <= 1) {
-		return fmt.Errorf("zksim: PauseRate is %v, must be at most 1", c.PauseRate)
+		return fmt.Errorf("zksim: invalid Config: PauseRate is %v, must be at most 1", c.PauseRate)
 	}
 	r := c.Rates
 	for _, p := range []float64{r.LoseBefore, r.LoseAfter, r.ApplyLate, r.LoseWatch, r.LateZxid, r.ReadFirst, r.Stall} {
 		if !(p >= 0 && p <= 1) {
-			return fmt.Errorf("zksim: a rate is %v, must be 0 to 1", p)
+			return fmt.Errorf("zksim: invalid Config: one of Rates is %v, must be 0 to 1", p)
 		}
 	}
 	return nil
 }
 
-// draws is one entity's supply of randomness: its own sequence, so that what
-// one entity draws does not move what another does.
+// draws is the randomness of one entity. It has a sequence of its own for each
+// purpose, so that a draw of one entity does not shift those of another.
 type draws struct {
 	rand   Random
 	entity uint64
@@ -209,7 +209,7 @@ func (d *draws) happens(purpose string, rate float64) bool {
 	return rate > 0 && float64(d.word(purpose)>>11)/(1<<53) < rate
 }
 
-// nameHash is FNV-1a: a host's name as an entity.
+// nameHash turns a host's name into an entity number, with FNV-1a.
 func nameHash(name string) uint64 {
 	h := uint64(14695981039346656037)
 	for i := 0; i < len(name); i++ {

@@ -6,12 +6,12 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// What follows is worse than what an ensemble is made to bear, or older than
-// it: lost disks, and counters that have run for years.
+// This file has the faults that an ensemble is not built to survive, and the state
+// that only years of use bring: lost disks, and counters at their end.
 
-// WipeServer makes a server that does not lead lose its disk. It comes back at
-// once with nothing, turns away every client that has seen anything, and has
-// caught up after d.
+// WipeServer makes a follower lose its disk. It is back at once with an empty tree,
+// refuses every client that has seen any state, and has caught up after d. It
+// returns false for a leader, or a server that is down or cut off.
 func (s *Service) WipeServer(server int, d time.Duration) bool {
 	if server < 0 || server >= len(s.servers) || s.phase != serving || d < 0 {
 		return false
@@ -27,8 +27,8 @@ func (s *Service) WipeServer(server int, d time.Duration) bool {
 	return true
 }
 
-// wipe empties a server. Until it has taken part again it stands at the log's
-// place where it stood.
+// wipe empties a server's state. Its place in the log stays where it was until it
+// joins again.
 func (v *server) wipe() {
 	v.tree, v.watches = zktree.NewTree(), zktree.NewWatches()
 	v.wiped = true
@@ -41,16 +41,15 @@ func (v *server) restore() {
 	}
 	tree, err := zktree.Import(v.svc.leader.tree.Export())
 	if err != nil {
-		panic("zksim: the leader's own image: " + err.Error())
+		panic("zksim: copying the leader's tree: " + err.Error())
 	}
 	v.tree, v.wiped = tree, false
 	v.applied = v.svc.leader.applied
 }
 
-// WipeAll makes every server lose its disk: all data and sessions are gone,
-// epochs and zxids begin again, and clients that have seen more are turned
-// away by every server without a word. It breaks what ZooKeeper promises, and
-// what nobody should do to an ensemble happens to some.
+// WipeAll makes every server lose its disk: all data and sessions are gone, epochs
+// and zxids begin again, and every server silently refuses clients that have seen
+// more. This breaks what ZooKeeper promises, but operators have done it.
 func (s *Service) WipeAll() {
 	if s.endStall != nil {
 		s.endStall()
@@ -66,17 +65,17 @@ func (s *Service) WipeAll() {
 		v.wiped, v.cutOff, v.deposed, v.applied = false, false, false, 0
 	}
 	s.epoch, s.zxid = 0, 0
-	s.chronicle = newChronicle()
+	s.history = newHistory()
 	clear(s.numbers)
 	s.count(rolledBack)
 	s.cfg.Checker.onWipe()
 	s.elect(s.draws.within("election", s.cfg.Election))
 }
 
-// AgeSequence sets the number that the next sequential node below a parent
-// gets, as if so many had been made there before. It is false if there is no
-// such node, the service does not serve, or the number is less than it is. At
-// 2,147,483,647 the counter stays.
+// AgeSequence raises the number that the next sequential node below a parent gets,
+// as if that many nodes had been created there. It returns false if the parent
+// does not exist, the service is not serving, or the number would decrease. At
+// 2,147,483,647 the counter sticks.
 func (s *Service) AgeSequence(parent string, next int32) bool {
 	if s.phase != serving || s.leader.tree.NextSequence(parent) > next || next < 0 {
 		return false

@@ -6,23 +6,25 @@
 // It has two layers over the tree of package zktree, which holds the state and
 // decides what each operation does:
 //
-//   - Service is the ensemble: one log, servers with applied prefixes, a
-//     leader that commits and expires sessions, and the faults.
+//   - Service is the ensemble: one log, servers that have each applied a prefix
+//     of it, a leader that commits and expires sessions, and the faults.
 //   - Client is what an application sees through a client library such as
 //     go-zookeeper: asynchronous calls, session events, watch events, and
-//     connections that break with outcomes unknown.
+//     connections that break with the outcome unknown.
 //
-// A Checker holds a Service to everything that ZooKeeper promises, in every
-// run, and Counters tell how often each thing that it does not promise took
-// place.
+// A Checker checks a Service against everything that ZooKeeper promises.
+// Counters say how often each thing happened that it does not promise to
+// prevent.
 //
-// The package never starts a goroutine, takes a lock, or asks for the time,
-// and imports nothing but zktree and the standard library. Package zkserver puts
-// the same tree behind the real wire protocol.
+// The package never starts a goroutine, takes a lock or asks for the time, and it
+// imports nothing but zktree and the standard library. Package zkserver puts the
+// same tree behind the real wire protocol.
 //
-// Access lists know the schemes world, auth, digest and ip. Extended types are
-// always on, so that TTL nodes can be had.
+// Not simulated: observers, local sessions, reconfiguration, read-only mode,
+// SASL and X.509, quotas, and identities of clients.
 //
-// Not covered: observers, local sessions, reconfiguration, read-only mode,
-// SASL and X.509, quotas.
+// Read service.go for the log and its commits, server.go for what one server does
+// with a request, lease.go for sessions, client.go and reconnect.go for the client
+// library, faults.go and disaster.go for what can go wrong, checker.go for the
+// promises.
 package zksim

@@ -9,7 +9,7 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// clock is the least scheduler there is: a heap of events.
+// clock is a minimal scheduler: a heap of events.
 type clock struct {
 	now    time.Duration
 	made   int
@@ -54,7 +54,7 @@ func (c *clock) run(until time.Duration) {
 	c.now = until
 }
 
-// seed draws by hashing its arguments.
+// seed is a Random that hashes its arguments.
 type seed uint64
 
 func (s seed) Draw(purpose string, entity, sequence uint64) uint64 {
@@ -65,13 +65,13 @@ func (s seed) Draw(purpose string, entity, sequence uint64) uint64 {
 	return (h ^ h>>29) * 0x94d049bb133111eb
 }
 
-// printer is an application that prints what it is told.
+// printer is an application that prints what its client reports.
 type printer string
 
-func (p printer) SessionEvent(s zksim.SessionState) { fmt.Println(p, "is told", s) }
-func (p printer) WatchEvent(e zktree.Event)         { fmt.Println(p, "is told of", e.Path) }
+func (p printer) SessionEvent(s zksim.SessionState) { fmt.Println(p, "session:", s) }
+func (p printer) WatchEvent(e zktree.Event)         { fmt.Println(p, "event:", e.Path) }
 
-// A session ends at the leader; its owner learns of it only when it comes back.
+// A session ends at the leader. Its client learns of it only when it reconnects.
 func Example() {
 	c := &clock{}
 	zk := zksim.NewService(c, seed(42), zksim.Config{Servers: 3})
@@ -85,7 +85,7 @@ func Example() {
 	_, _, code := zk.Peek("/live")
 	fmt.Println("at the leader:", code)
 	c.run(3 * time.Second)
-	fmt.Println("nobody has told alice yet")
+	fmt.Println("alice does not know yet")
 	zk.HealHost("host-a")
 	c.run(10 * time.Second)
 	for _, n := range zk.Counters() {
@@ -94,16 +94,16 @@ func Example() {
 		}
 	}
 	// Output:
-	// alice is told HasSession
+	// alice session: HasSession
 	// created /live <nil>
 	// at the leader: zookeeper: node does not exist
-	// nobody has told alice yet
-	// alice is told Disconnected
-	// alice is told Expired
+	// alice does not know yet
+	// alice session: Disconnected
+	// alice session: Expired
 	// session-expired 1
 }
 
-// A Checker holds the ensemble to its promises while it is maltreated.
+// A Checker checks the ensemble against its promises while faults occur.
 func ExampleChecker() {
 	c := &clock{}
 	checker := zksim.NewChecker(nil)
@@ -130,7 +130,7 @@ func ExampleChecker() {
 	// leader-changed 1
 }
 
-// silent is an application that hears nothing.
+// silent is an application that ignores what its client reports.
 type silent struct{}
 
 func (silent) SessionEvent(zksim.SessionState) {}

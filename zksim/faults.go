@@ -2,10 +2,10 @@ package zksim
 
 import "time"
 
-// The calls below are a schedule's hands. Each says whether it could do what
-// was asked now; Counters tell what took effect.
+// The methods in this file inject faults. Each reports whether the fault was
+// possible now; Counters say how often it took effect.
 
-// ExpireSession makes the leader end a session now.
+// ExpireSession makes the leader end a session now, as if it had timed out.
 func (s *Service) ExpireSession(id int64) bool {
 	l := s.leases[id]
 	if l == nil || s.phase != serving {
@@ -15,8 +15,8 @@ func (s *Service) ExpireSession(id int64) bool {
 	return true
 }
 
-// ExpireHost makes the leader end every session that a host's clients began,
-// and says how many that were.
+// ExpireHost makes the leader end every session that clients on a host began, and
+// returns their number.
 func (s *Service) ExpireHost(name string) int {
 	ended := 0
 	for _, id := range sortedKeys(s.leases) {
@@ -27,13 +27,13 @@ func (s *Service) ExpireHost(name string) int {
 	return ended
 }
 
-// CutHost stops everything between a host and all servers until HealHost.
-// Nothing is lost: connections hold what was sent, until one end gives up.
+// CutHost stops all traffic between a host and all servers until HealHost. No
+// message is lost, since connections hold what was sent, until one end gives up.
 func (s *Service) CutHost(name string) {
 	s.host(name).cut = 1<<maxServers - 1
 }
 
-// CutHostFrom stops everything between a host and one server.
+// CutHostFrom stops all traffic between a host and one server until HealHost.
 func (s *Service) CutHostFrom(name string, server int) bool {
 	if server < 0 || server >= len(s.servers) {
 		return false
@@ -42,7 +42,7 @@ func (s *Service) CutHostFrom(name string, server int) bool {
 	return true
 }
 
-// HealHost ends every cut of a host; what was held goes on.
+// HealHost ends every cut of a host. Messages that were held are delivered.
 func (s *Service) HealHost(name string) {
 	h := s.host(name)
 	h.cut = 0
@@ -54,8 +54,8 @@ func (s *Service) HealHost(name string) {
 	}
 }
 
-// LoseNextWrite breaks the connection of the next write that comes from a
-// host: before the server took it, or instead of the reply.
+// LoseNextWrite breaks the connection at the next write from a host: instead of
+// the reply if afterEffect is set, otherwise before the server gets the write.
 func (s *Service) LoseNextWrite(name string, afterEffect bool) {
 	if afterEffect {
 		s.host(name).loseAfter++
@@ -64,12 +64,11 @@ func (s *Service) LoseNextWrite(name string, afterEffect bool) {
 	}
 }
 
-// DelayNextWrite breaks the connection of the next write that comes from a
-// host, and the write reaches the leader only later: it is done if the session
-// has not moved by then.
+// DelayNextWrite breaks the connection at the next write from a host. The write
+// reaches the leader later, and takes effect unless the session has moved by then.
 func (s *Service) DelayNextWrite(name string) { s.host(name).applyLate++ }
 
-// SetLag sets how long a server takes to apply what is committed. It has no
+// SetLag sets how long a server takes to apply a committed transaction. It has no
 // effect while the server leads.
 func (s *Service) SetLag(server int, lag Range) bool {
 	if server < 0 || server >= len(s.servers) || lag.Min < 0 || lag.Min > lag.Max {
@@ -79,11 +78,11 @@ func (s *Service) SetLag(server int, lag Range) bool {
 	return true
 }
 
-// ResetLag gives a server the lag of the configuration again.
+// ResetLag restores a server's configured lag.
 func (s *Service) ResetLag(server int) bool { return s.SetLag(server, s.cfg.Lag) }
 
-// Isolate cuts a server from the leader for a while. It goes on answering
-// reads and pings until SyncLimit, then throws its clients out until it is
+// Isolate cuts a server off from the leader for a while. It answers reads and pings
+// until SyncLimit, then disconnects its clients and refuses all until the cut is
 // over. A leader that is isolated is deposed.
 func (s *Service) Isolate(server int, d time.Duration) bool {
 	if server < 0 || server >= len(s.servers) || s.phase != serving {
@@ -100,8 +99,8 @@ func (s *Service) Isolate(server int, d time.Duration) bool {
 	return true
 }
 
-// cutOff keeps a server from the leader: it leaves after the patience, and
-// comes back when the cut ends.
+// cutOff cuts a server off from the leader for d. The server stops serving after
+// patience, and rejoins when the cut is over.
 func (s *Service) cutOff(v *server, patience, d time.Duration) {
 	v.cutOff = true
 	ended := false
@@ -124,7 +123,7 @@ func (s *Service) cutOff(v *server, patience, d time.Duration) {
 	}
 }
 
-// rejoin ends a cut from the leader.
+// rejoin ends a server's cut, if there is one.
 func (v *server) rejoin() {
 	if !v.cutOff {
 		return
@@ -137,11 +136,11 @@ func (v *server) rejoin() {
 	}
 }
 
-// ChangeLeader takes the leader away: no writes for a drawn time, every other
-// server throws its clients out somewhere in it, a new leader begins a new
-// epoch, and all session timeouts start again. A deposed leader goes on
-// answering reads and syncs from what it has, up to SyncLimit. With one server
-// it is a restart.
+// ChangeLeader removes the leader. For a random time there are no writes, and every
+// other server disconnects its clients at some moment of it; then a new leader
+// begins a new epoch, and all session timeouts start again. If deposed is set, the
+// old leader keeps answering reads and syncs from its own state for up to
+// SyncLimit. With one server it is a restart.
 func (s *Service) ChangeLeader(deposed bool) bool {
 	if s.phase != serving {
 		return false
@@ -164,8 +163,8 @@ func (s *Service) ChangeLeader(deposed bool) bool {
 	return true
 }
 
-// leaveWithin lets a server notice, in a drawn part of the time, that the
-// leader is gone. Half of them notice at once.
+// leaveWithin makes a server notice that the leader is gone: half of the servers at
+// once, the others at a random moment up to bound.
 func (v *server) leaveWithin(bound time.Duration) {
 	if v.draws.word("notice")%2 == 0 {
 		v.leave()
@@ -179,7 +178,7 @@ func (v *server) leaveWithin(bound time.Duration) {
 	})
 }
 
-// elect lets a new leader take over after the stall.
+// elect makes a new leader take over after the stall.
 func (s *Service) elect(stall time.Duration) {
 	s.phase = electing
 	s.endStall = s.sched.After(stall, s.onElected)
@@ -211,7 +210,7 @@ func (s *Service) onElected() {
 	s.restartLeases()
 }
 
-// Down takes the quorum away: all clients are thrown out, nothing expires.
+// Down takes the quorum away: all clients are disconnected, and no session expires.
 func (s *Service) Down() bool {
 	if s.phase == down {
 		return false
@@ -232,7 +231,7 @@ func (s *Service) Down() bool {
 	return true
 }
 
-// Up brings the quorum back: after a drawn election all serve again.
+// Up brings the quorum back: after an election all servers serve again.
 func (s *Service) Up() bool {
 	if s.phase != down {
 		return false
@@ -241,8 +240,8 @@ func (s *Service) Up() bool {
 	return true
 }
 
-// Heal ends every fault that a schedule began: cuts, lag, isolation, no
-// quorum, breaks yet to come. Faults that happen by rate stop too.
+// Heal ends every fault: cuts, lag, isolation, loss of the quorum, and breaks that
+// were requested but have not happened. It sets all Rates to 0.
 func (s *Service) Heal() {
 	s.cfg.Rates = Rates{}
 	for _, name := range sortedKeys(s.hosts) {

@@ -9,11 +9,11 @@ import (
 	"dkv/zksim/zktree"
 )
 
-const tick = 200 * time.Millisecond // newStage's
+const tick = 200 * time.Millisecond // that of newTestService
 
 func TestExpiryIsWithinATickOfTheTimeout(t *testing.T) {
 	for seed := range uint64(20) {
-		g := newStage(t, seed, Config{Servers: 1 + int(seed%3)})
+		g := newTestService(t, seed, Config{Servers: 1 + int(seed%3)})
 		a := g.client("n1", time.Second)
 		a.create("/e", "", zktree.Ephemeral)
 		id := a.cl.Session()
@@ -21,19 +21,19 @@ func TestExpiryIsWithinATickOfTheTimeout(t *testing.T) {
 		began := g.w.now
 		g.w.run(g.w.now+time.Minute, func() bool { return !g.s.SessionAlive(id) })
 		took := g.w.now - began
-		// The last sign of life came up to a round trip before, or, through a
-		// follower, counts for up to half a tick later.
+		// The last heartbeat reached the leader up to a round trip earlier, or,
+		// through a follower, counts for up to half a tick later.
 		if took < time.Second-10*time.Millisecond || took > time.Second+tick+tick/2 {
-			t.Errorf("seed %d: gone after %v", seed, took)
+			t.Errorf("seed %d: the session ended after %v", seed, took)
 		}
 		if _, _, code := g.s.Peek("/e"); code != zktree.ErrNoNode {
-			t.Errorf("seed %d: the ephemeral is still there", seed)
+			t.Errorf("seed %d: the ephemeral still exists", seed)
 		}
 	}
 }
 
 func TestPingsKeepAnIdleSession(t *testing.T) {
-	g := newStage(t, 3, Config{})
+	g := newTestService(t, 3, Config{})
 	a := g.client("n1", 500*time.Millisecond)
 	g.w.pass(time.Minute)
 	if !g.s.SessionAlive(a.cl.Session()) || len(a.states) != 1 {
@@ -42,23 +42,23 @@ func TestPingsKeepAnIdleSession(t *testing.T) {
 }
 
 func TestExpiredClientLearnsItOnlyWhenItReconnects(t *testing.T) {
-	g := newStage(t, 1, Config{Servers: 1})
+	g := newTestService(t, 1, Config{Servers: 1})
 	a := g.client("n1", 4*time.Second)
 	b := g.client("n2", 4*time.Second)
 	a.create("/e", "", zktree.Ephemeral)
 	g.s.CutHost("n1")
 	if !g.s.ExpireSession(a.cl.Session()) {
-		t.Fatal("no such session")
+		t.Fatal("ExpireSession did not find the session")
 	}
 	g.w.pass(500 * time.Millisecond)
 	if _, _, code := g.s.Peek("/e"); code != zktree.ErrNoNode || a.last() != HasSession {
-		t.Fatalf("%v, the owner thinks %v", code, a.last())
+		t.Fatalf("the ephemeral: %v; its owner's state: %v", code, a.last())
 	}
 	failed := 0
 	for range 3 {
 		a.cl.Set("/x", nil, -1, func(_ zktree.Stat, err error) {
 			if err != zktree.ErrConnectionLoss && err != zktree.ErrSessionExpired {
-				t.Errorf("a write of a dead session: %v", err)
+				t.Errorf("a write of an ended session: %v", err)
 			}
 			failed++
 		})
@@ -69,15 +69,15 @@ func TestExpiredClientLearnsItOnlyWhenItReconnects(t *testing.T) {
 		t.Errorf("states %v, %d calls ended", a.states, failed)
 	}
 	if err := a.delete("/", -1); err != zktree.ErrSessionExpired {
-		t.Errorf("a call of a dead client: %v", err)
+		t.Errorf("a call of an expired client: %v", err)
 	}
 	if g.counted("session-expired") != 1 || b.last() != HasSession {
-		t.Error("only the one")
+		t.Error("the session of another host ended too")
 	}
 }
 
 func TestCutHostIsDisconnectedAndComesBackWithItsSession(t *testing.T) {
-	g := newStage(t, 5, Config{})
+	g := newTestService(t, 5, Config{})
 	a := g.client("n1", 4*time.Second)
 	a.create("/e", "", zktree.Ephemeral)
 	a.get("/e", true)
@@ -85,7 +85,7 @@ func TestCutHostIsDisconnectedAndComesBackWithItsSession(t *testing.T) {
 	cutAt := g.w.now
 	g.await("Disconnected", func() bool { return a.last() == Disconnected })
 	if took := g.w.now - cutAt; took < 4*time.Second/3 || took > 3*time.Second {
-		t.Errorf("noticed after %v", took)
+		t.Errorf("the client noticed the cut after %v", took)
 	}
 	other := g.client("n2", 4*time.Second)
 	other.set("/e", "x", -1)
@@ -96,33 +96,33 @@ func TestCutHostIsDisconnectedAndComesBackWithItsSession(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	if g.counted("host-cut") == 0 {
-		t.Error("not counted")
+		t.Error("the fault was not counted")
 	}
 }
 
 func TestCutFromOneServerMovesToAnother(t *testing.T) {
-	g := newStage(t, 7, Config{Servers: 3})
+	g := newTestService(t, 7, Config{Servers: 3})
 	a := g.client("n1", 4*time.Second)
 	at := a.cl.conn.server.id
 	if !g.s.CutHostFrom("n1", at) || g.s.CutHostFrom("n1", 3) {
-		t.Fatal("servers are numbered from 0")
+		t.Fatal("CutHostFrom must accept servers 0 to 2 only")
 	}
 	g.await("Disconnected", func() bool { return a.last() == Disconnected })
 	g.await("the session again", func() bool { return a.last() == HasSession })
 	if now := a.cl.conn.server.id; now == at {
-		t.Errorf("still at server %d", now)
+		t.Errorf("the client is still connected to server %d", now)
 	}
 }
 
 func TestShortCutOnlyDelays(t *testing.T) {
-	g := newStage(t, 8, Config{})
+	g := newTestService(t, 8, Config{})
 	a := g.client("n1", 4*time.Second)
 	g.s.CutHost("n1")
 	done := false
 	a.cl.Create("/a", nil, 0, func(_ CreateResult, err error) { done = err == nil })
 	g.w.pass(time.Second)
 	if done {
-		t.Fatal("a call went through a cut")
+		t.Fatal("a call passed a cut")
 	}
 	g.s.HealHost("n1")
 	g.await("the call", func() bool { return done })
@@ -133,7 +133,7 @@ func TestShortCutOnlyDelays(t *testing.T) {
 
 func TestReplyLost(t *testing.T) {
 	for _, after := range []bool{false, true} {
-		g := newStage(t, 9, Config{})
+		g := newTestService(t, 9, Config{})
 		a := g.client("n1", 4*time.Second)
 		g.s.LoseNextWrite("n1", after)
 		if r := a.create("/q-", "", zktree.Sequential); r.err != zktree.ErrConnectionLoss {
@@ -146,10 +146,10 @@ func TestReplyLost(t *testing.T) {
 		}
 		name := map[bool]string{false: "reply-lost-before-effect", true: "reply-lost-after-effect"}[after]
 		if g.counted(name) != 1 {
-			t.Errorf("%s not counted", name)
+			t.Errorf("%s was not counted", name)
 		}
 		if r := a.create("/q-", "", zktree.Sequential); r.err != nil {
-			t.Errorf("only the next write: %v", r.err)
+			t.Errorf("the write after the lost one: %v", r.err)
 		}
 	}
 }
@@ -157,14 +157,14 @@ func TestReplyLost(t *testing.T) {
 func TestWriteIsDoneAfterItsClientWasToldUnknown(t *testing.T) {
 	late, never := 0, 0
 	for seed := range uint64(30) {
-		g := newStage(t, seed, Config{})
+		g := newTestService(t, seed, Config{})
 		a := g.client("n1", 4*time.Second)
 		g.s.DelayNextWrite("n1")
 		if r := a.create("/a", "", 0); r.err != zktree.ErrConnectionLoss {
 			t.Fatalf("%+v", r)
 		}
 		if _, _, code := g.s.Peek("/a"); code != zktree.ErrNoNode {
-			t.Fatal("done already")
+			t.Fatal("the write was done at once")
 		}
 		g.w.pass(10 * time.Second)
 		_, _, code := g.s.Peek("/a")
@@ -172,29 +172,29 @@ func TestWriteIsDoneAfterItsClientWasToldUnknown(t *testing.T) {
 		case code == zktree.OK && g.counted("applied-late") == 1:
 			late++
 		case code == zktree.ErrNoNode && g.counted("session-moved") == 1:
-			never++ // it had come back on another connection by then
+			never++ // the session had moved to another connection by then
 		default:
 			t.Errorf("seed %d: %v, counted %v", seed, code, g.s.Counters())
 		}
 	}
 	if late == 0 || never == 0 {
-		t.Errorf("done late %d times, dropped %d times", late, never)
+		t.Errorf("done late %d times, dropped %d times; want both to occur", late, never)
 	}
 }
 
 func TestLeaderChange(t *testing.T) {
 	for seed := range uint64(10) {
-		g := newStage(t, seed, Config{Servers: 3})
+		g := newTestService(t, seed, Config{Servers: 3})
 		a := g.client("n1", 4*time.Second)
 		a.create("/e", "", zktree.Ephemeral)
 		zxid := g.s.Zxid()
 		began := g.w.now
 		if !g.s.ChangeLeader(false) || g.s.ChangeLeader(false) {
-			t.Fatal("one change at a time")
+			t.Fatal("ChangeLeader must refuse during an election")
 		}
 		g.await("a leader", func() bool { _, serves := g.s.Leader(); return serves })
 		if took := g.w.now - began; took < 400*time.Millisecond || took > 3*time.Second {
-			t.Errorf("seed %d: %v without a leader", seed, took)
+			t.Errorf("seed %d: there was no leader for %v", seed, took)
 		}
 		if g.s.Zxid()>>32 != zxid>>32+1 || g.s.Zxid()&0xffffffff != 0 {
 			t.Errorf("zxid %#x after %#x", g.s.Zxid(), zxid)
@@ -204,35 +204,35 @@ func TestLeaderChange(t *testing.T) {
 			t.Errorf("seed %d: %v", seed, r.err)
 		}
 		if !g.s.SessionAlive(a.cl.Session()) {
-			t.Errorf("seed %d: the session is gone", seed)
+			t.Errorf("seed %d: the session ended", seed)
 		}
 	}
 }
 
 func TestNewLeaderRestartsEverySessionTimeout(t *testing.T) {
-	g := newStage(t, 2, Config{Servers: 3})
+	g := newTestService(t, 2, Config{Servers: 3})
 	a := g.client("n1", time.Second)
 	id := a.cl.Session()
 	a.cl.Abandon()
-	for range 5 { // each comes before the timeout is over
+	for range 5 { // each within the session timeout
 		g.w.pass(600 * time.Millisecond)
 		g.s.ChangeLeader(false)
 		g.await("a leader", func() bool { _, serves := g.s.Leader(); return serves })
 	}
 	if !g.s.SessionAlive(id) {
-		t.Error("a dead client's session went, though no leader saw it silent for its timeout")
+		t.Error("an abandoned session ended, though no leader had waited for its whole timeout")
 	}
 	g.w.pass(time.Second + tick + tick/2)
 	if g.s.SessionAlive(id) {
-		t.Error("it outlived its timeout under the last leader")
+		t.Error("the session did not end after its timeout under the last leader")
 	}
 }
 
 func TestNothingExpiresWithoutAQuorum(t *testing.T) {
-	g := newStage(t, 4, Config{Servers: 3})
+	g := newTestService(t, 4, Config{Servers: 3})
 	a := g.client("n1", time.Second)
 	if !g.s.Down() || g.s.Down() || g.s.ExpireSession(a.cl.Session()) || g.s.ChangeLeader(true) {
-		t.Fatal("down once, and then nothing else")
+		t.Fatal("Down must succeed once, and other faults must be refused after it")
 	}
 	failed := error(nil)
 	a.cl.Get("/", false, func(_ []byte, _ zktree.Stat, err error) { failed = err })
@@ -244,7 +244,7 @@ func TestNothingExpiresWithoutAQuorum(t *testing.T) {
 		t.Errorf("a call ended with %v", failed)
 	}
 	if !g.s.Up() || g.s.Up() {
-		t.Fatal("up once")
+		t.Fatal("Up must succeed once")
 	}
 	g.await("the session again", func() bool { return a.last() == HasSession })
 	if r := a.create("/a", "", 0); r.err != nil {
@@ -252,11 +252,11 @@ func TestNothingExpiresWithoutAQuorum(t *testing.T) {
 	}
 }
 
-// twoServers is a client at a follower and one at the leader.
-func twoServers(t *testing.T, cfg Config) (g *stage, atFollower, atLeader *app, follower int) {
+// twoServers returns a client at a follower and one at the leader.
+func twoServers(t *testing.T, cfg Config) (g *testService, atFollower, atLeader *app, follower int) {
 	t.Helper()
 	cfg.Servers = 3
-	g = newStage(t, 11, cfg)
+	g = newTestService(t, 11, cfg)
 	leader, _ := g.s.Leader()
 	for i := 0; atFollower == nil || atLeader == nil; i++ {
 		a := g.client(fmt.Sprintf("n%d", i), 4*time.Second)
@@ -280,15 +280,15 @@ func TestLaggingFollower(t *testing.T) {
 		t.Fatalf("read %q", r.data)
 	}
 	if len(reader.events) != 0 {
-		t.Fatal("told of a change that cannot be read")
+		t.Fatal("an event arrived before its change could be read")
 	}
 	if g.counted("stale-read") != 1 {
-		t.Error("not counted")
+		t.Error("the fault was not counted")
 	}
 	began := g.w.now
 	reader.sync()
 	if g.w.now-began < 400*time.Millisecond {
-		t.Error("sync did not wait")
+		t.Error("sync did not wait for the lagging server")
 	}
 	if r := reader.get("/a", false); string(r.data) != "new" || len(reader.events) != 1 {
 		t.Errorf("read %q after sync, events %v", r.data, reader.events)
@@ -301,7 +301,7 @@ func TestLaggingFollower(t *testing.T) {
 		t.Fatal(r.err)
 	}
 	if r := reader.get("/a", false); string(r.data) != "own" {
-		t.Errorf("one's own write reads %q", r.data)
+		t.Errorf("a client reads %q after its own write", r.data)
 	}
 }
 
@@ -316,17 +316,17 @@ func TestClientAheadIsRefusedByALaggingServer(t *testing.T) {
 	}
 	g.w.pass(15 * time.Second)
 	if g.counted("zxid-ahead-refused") == 0 {
-		t.Error("never refused")
+		t.Error("no server refused the client")
 	}
 	if writer.last() == HasSession {
-		t.Error("served from a state older than it had seen")
+		t.Error("the client was served from an older state than it had seen")
 	}
 }
 
 func TestDeposedLeaderAnswersSyncAndReadFromOldState(t *testing.T) {
 	found := false
 	for seed := uint64(0); seed < 50 && !found; seed++ {
-		g := newStage(t, seed, Config{Servers: 3, SyncLimit: 10 * time.Second})
+		g := newTestService(t, seed, Config{Servers: 3, SyncLimit: 10 * time.Second})
 		leader, _ := g.s.Leader()
 		a := g.client("n1", 4*time.Second)
 		if a.cl.conn.server.id != leader {
@@ -348,7 +348,7 @@ func TestDeposedLeaderAnswersSyncAndReadFromOldState(t *testing.T) {
 			found = true
 		}
 		if g.counted("deposed-sync-read") != 1 {
-			t.Error("not counted")
+			t.Error("the fault was not counted")
 		}
 		answered := false
 		a.cl.Multi([]zktree.Op{{Code: zktree.OpCheck, Path: "/a", Version: 0}}, func(_ []zktree.OpResult, err error) {
@@ -360,37 +360,37 @@ func TestDeposedLeaderAnswersSyncAndReadFromOldState(t *testing.T) {
 		}
 	}
 	if !found {
-		t.Error("no seed showed it")
+		t.Error("no seed made a deposed leader answer from old state")
 	}
 }
 
-func TestIsolatedFollowerServesAnOwnerWhoseSessionIsGone(t *testing.T) {
+func TestIsolatedFollowerServesAClientWhoseSessionHasEnded(t *testing.T) {
 	g, owner, other, follower := twoServers(t, Config{SyncLimit: 30 * time.Second})
 	owner.create("/e", "", zktree.Ephemeral)
 	owner.sync()
 	if !g.s.Isolate(follower, 20*time.Second) || g.s.Isolate(follower, time.Second) {
-		t.Fatal("once")
+		t.Fatal("Isolate must succeed once")
 	}
 	g.await("expiry", func() bool { return !g.s.SessionAlive(owner.cl.Session()) })
 	if r := owner.get("/e", false); r.err != nil || owner.last() != HasSession {
 		t.Errorf("the owner reads its own ephemeral: %v, %v", r.err, owner.last())
 	}
 	if r := other.create("/e", "", zktree.Ephemeral); r.err != nil {
-		t.Errorf("the successor: %v", r.err)
+		t.Errorf("the next session's create: %v", r.err)
 	}
 	ended := error(nil)
 	owner.cl.Set("/e", nil, -1, func(_ zktree.Stat, err error) { ended = err })
 	g.await("Expired", func() bool { return owner.last() == Expired })
 	if ended != zktree.ErrConnectionLoss {
-		t.Errorf("its write ended with %v", ended)
+		t.Errorf("the isolated owner's write ended with %v", ended)
 	}
 	if g.counted("isolated-server-read") == 0 || g.counted("write-blocked") == 0 {
-		t.Error("not counted")
+		t.Error("the fault was not counted")
 	}
 }
 
-func TestAbandonedSessionLivesUntilItExpires(t *testing.T) {
-	g := newStage(t, 6, Config{})
+func TestAbandonedSessionStaysUntilItExpires(t *testing.T) {
+	g := newTestService(t, 6, Config{})
 	a := g.client("n1", 2*time.Second)
 	a.create("/live", "", zktree.Ephemeral)
 	called := false
@@ -400,11 +400,11 @@ func TestAbandonedSessionLivesUntilItExpires(t *testing.T) {
 	a.cl.Close(func() { called = true })
 	b := g.client("n1", 2*time.Second)
 	if r := b.create("/live", "", zktree.Ephemeral); r.err != zktree.ErrNodeExists {
-		t.Errorf("a restarted process meets its own ephemeral: %v", r.err)
+		t.Errorf("a restarted process creates its ephemeral again: %v", r.err)
 	}
 	g.w.pass(3 * time.Second)
 	if called {
-		t.Error("a dead process was called")
+		t.Error("an abandoned client's callback was called")
 	}
 	if r := b.create("/live", "", zktree.Ephemeral); r.err != nil {
 		t.Errorf("after expiry: %v", r.err)
@@ -412,7 +412,7 @@ func TestAbandonedSessionLivesUntilItExpires(t *testing.T) {
 }
 
 func TestOversizedRequestBreaksItsConnection(t *testing.T) {
-	g := newStage(t, 6, Config{})
+	g := newTestService(t, 6, Config{})
 	a := g.client("n1", 4*time.Second)
 	a.create("/a", "", 0)
 	op := zktree.Op{Code: zktree.OpSetData, Path: "/a", Data: []byte{}, Version: -1}
@@ -425,13 +425,13 @@ func TestOversizedRequestBreaksItsConnection(t *testing.T) {
 	}
 	g.await("the session again", func() bool { return a.last() == HasSession })
 	if g.counted("oversized-request") != 1 {
-		t.Error("not counted")
+		t.Error("the fault was not counted")
 	}
 }
 
 func TestCloseEndsCallsInTheirOrder(t *testing.T) {
 	for _, broken := range []bool{false, true} {
-		g := newStage(t, 6, Config{})
+		g := newTestService(t, 6, Config{})
 		a := g.client("n1", 4*time.Second)
 		var ended []string
 		note := func(name string) func(zktree.Stat, error) {
@@ -454,8 +454,8 @@ func TestCloseEndsCallsInTheirOrder(t *testing.T) {
 	}
 }
 
-func TestCallersMemoryIsItsOwn(t *testing.T) {
-	g := newStage(t, 6, Config{})
+func TestClientCopiesItsCallersData(t *testing.T) {
+	g := newTestService(t, 6, Config{})
 	a := g.client("n1", 4*time.Second)
 	data := []byte("one")
 	created := false
@@ -473,7 +473,7 @@ func TestCallersMemoryIsItsOwn(t *testing.T) {
 }
 
 func TestChildrenAreUnordered(t *testing.T) {
-	g := newStage(t, 6, Config{})
+	g := newTestService(t, 6, Config{})
 	a := g.client("n1", 4*time.Second)
 	for i := range 8 {
 		a.create(fmt.Sprintf("/c%d", i), "", 0)
@@ -483,11 +483,11 @@ func TestChildrenAreUnordered(t *testing.T) {
 			return
 		}
 	}
-	t.Error("always sorted: a caller could come to rely on it")
+	t.Error("children always come sorted: a caller could come to rely on it")
 }
 
-func TestHealEndsEverything(t *testing.T) {
-	g := newStage(t, 12, Config{Servers: 5, Rates: Rates{LoseBefore: 0.9, Stall: 0.9}})
+func TestHealEndsEveryFault(t *testing.T) {
+	g := newTestService(t, 12, Config{Servers: 5, Rates: Rates{LoseBefore: 0.9, Stall: 0.9}})
 	for i := range 5 {
 		g.s.SetLag(i, Range{time.Second, time.Second})
 	}
@@ -508,8 +508,8 @@ func TestHealEndsEverything(t *testing.T) {
 	}
 }
 
-func TestWatchesLostAndReadsFirstAreSwitchable(t *testing.T) {
-	g := newStage(t, 13, Config{Rates: Rates{LoseWatch: 1, ReadFirst: 1}})
+func TestLoseWatchAndReadFirst(t *testing.T) {
+	g := newTestService(t, 13, Config{Rates: Rates{LoseWatch: 1, ReadFirst: 1}})
 	a := g.client("n1", 4*time.Second)
 	a.create("/a", "", 0)
 	a.get("/a", true)
@@ -527,7 +527,7 @@ func TestWatchesLostAndReadsFirstAreSwitchable(t *testing.T) {
 }
 
 func TestEveryKindOfWatchIsRestored(t *testing.T) {
-	g := newStage(t, 14, Config{})
+	g := newTestService(t, 14, Config{})
 	a, b := g.client("n1", 4*time.Second), g.client("n2", 4*time.Second)
 	for _, p := range []string{"/get", "/there", "/kids", "/quiet"} {
 		a.create(p, "", 0)
@@ -561,7 +561,7 @@ func TestConfigIsValidated(t *testing.T) {
 	} {
 		full := cfg.withDefaults()
 		if full.validate() == nil {
-			t.Errorf("%+v is taken", cfg)
+			t.Errorf("the configuration %+v is accepted", cfg)
 		}
 	}
 	full := Config{}.withDefaults()

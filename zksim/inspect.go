@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Inspection is a picture of the service, for a person who has stopped it.
+// Inspection is a snapshot of the service, for a person who has paused a run.
 type Inspection struct {
 	Phase    string // "serving", "electing" or "down"
-	Leader   int    // the last one, while there is none
+	Leader   int    // during an election, the last one
 	Zxid     int64  // of the last committed transaction
 	Servers  []ServerInspection
 	Sessions []SessionInspection // by id
@@ -16,12 +16,12 @@ type Inspection struct {
 
 // ServerInspection is one server.
 type ServerInspection struct {
-	Zxid        int64 // of the last transaction that took effect here
+	Zxid        int64 // of the last transaction that the server applied
 	Connections int
-	Up          bool // takes connections
-	CutOff      bool // hears nothing from the leader
+	Up          bool // accepts connections
+	CutOff      bool // from the leader
 	Wiped       bool // lost its disk and has not caught up
-	Behind      int  // transactions that it has still to apply
+	Behind      int  // number of transactions still to be applied
 }
 
 // SessionInspection is one session, as the leader has it.
@@ -29,12 +29,12 @@ type SessionInspection struct {
 	ID         int64
 	Host       string
 	Timeout    time.Duration
-	Heard      time.Duration // when its client was last heard of
-	Server     int           // to which its client is connected; -1: to none
+	Heard      time.Duration // when the leader last heard from its client
+	Server     int           // that its client is connected to, or -1
 	Ephemerals []string
 }
 
-// Inspect takes the picture. It has no effect.
+// Inspect returns a snapshot. It has no effect on the run.
 func (s *Service) Inspect() Inspection {
 	i := Inspection{
 		Phase:  [...]string{serving: "serving", electing: "electing", down: "down"}[s.phase],

@@ -7,20 +7,21 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// lease is what the leader knows of a session: who speaks for it, and when it
-// was last heard of. It is not replicated: a new leader starts all afresh.
+// lease is what the leader knows about a session: the connection whose writes it
+// accepts, and when it last heard from the client. It is not replicated: a new
+// leader gives every session its full timeout again.
 type lease struct {
 	id       int64
 	host     string
 	timeout  time.Duration
 	password [16]byte
-	owner    int64 // the connection whose writes count
+	owner    int64 // the connection whose writes are accepted
 	heard    time.Duration
 	stop     func()
 
-	client       *Client // who has it, as far as it can be known; nil if nobody
-	stretched    bool    // heard lies ahead of the truth: it came through a follower
-	lostSequence string  // the last sequential create that was done and not answered
+	client       *Client // for observation only: the client that attached last; may be nil
+	stretched    bool    // heard is later than the truth, because it came through a follower
+	lostSequence string  // path asked for by the last sequential create that was done and not answered
 }
 
 // openSession commits a new session for a connection's first request.
@@ -52,8 +53,8 @@ func (s *Service) endLease(id int64) {
 	}
 }
 
-// touch notes that a session was heard of. A follower tells the leader with
-// its own pings only, each half tick.
+// touch records that a session's client was heard from. Followers report their
+// sessions to the leader every half tick, so what comes through one counts later.
 func (s *Service) touch(l *lease, via *server) {
 	heard := s.sched.Now()
 	if via != s.leader {
@@ -64,7 +65,8 @@ func (s *Service) touch(l *lease, via *server) {
 	}
 }
 
-// arm sets the session's end, rounded up to a tick: within [T, T+tick].
+// arm schedules the session's end, rounded up to a tick: between T and T+tick after
+// its client was last heard from, where T is the timeout.
 func (s *Service) arm(l *lease) {
 	end := l.heard + l.timeout
 	if odd := end % s.cfg.Tick; odd != 0 {
@@ -94,8 +96,8 @@ func (s *Service) expire(l *lease) {
 	s.commit(txn, nil)
 }
 
-// restartLeases gives every session its full timeout again, as a new leader
-// does.
+// restartLeases gives every session its full timeout again, as a new leader does: it
+// does not know when the old one last heard from them.
 func (s *Service) restartLeases() {
 	for _, id := range sortedKeys(s.leases) {
 		l := s.leases[id]
@@ -108,8 +110,8 @@ func (s *Service) restartLeases() {
 	}
 }
 
-// reattach moves a living session to the connection that asks, and tells one
-// whose session is gone so.
+// reattach moves a live session to the connection that asks for it, or answers that
+// the session has ended. As in ZooKeeper, a wrong password gets the same answer.
 func (s *Service) reattach(req *request, l *lease) {
 	c := req.conn
 	if l == nil || l.password != req.password {

@@ -7,11 +7,11 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// What transactions, servers and clients went through and could not know is
-// counted here, from the whole of the service.
+// This file counts what happened to transactions, servers and clients without
+// their knowledge: it takes a view of the whole service.
 
-// observe counts what a transaction was, before the chronicle knows of it. It
-// runs at the leader, after the leader's tree has taken the step.
+// observe counts what a transaction met. It runs after the leader's tree has
+// applied the transaction and before the history records it.
 func (s *Service) observe(e *entry, r *zktree.Result) {
 	if r.Failed {
 		s.count(failedWrite)
@@ -21,7 +21,7 @@ func (s *Service) observe(e *entry, r *zktree.Result) {
 	}
 	eachOp(&e.txn, r, func(op *zktree.Op, done *zktree.OpResult) { s.observeOp(&e.txn, op, done, r.Failed) })
 	for _, change := range r.Changes {
-		if was, known := s.chronicle.latest(change.Path); change.Kind == zktree.Created && known && !was.exists && was.version > 0 {
+		if was, known := s.history.latest(change.Path); change.Kind == zktree.Created && known && !was.exists && was.version > 0 {
 			s.count(versionReset)
 		}
 	}
@@ -32,7 +32,7 @@ func (s *Service) observeOp(txn *zktree.Txn, op *zktree.Op, done *zktree.OpResul
 	case op.Code.Creates():
 		s.observeCreate(txn, op, done, failed)
 	case !failed && (op.Code == zktree.OpDelete || op.Code == zktree.OpSetData):
-		if was, known := s.chronicle.latest(op.Path); known && was.exists && was.owner != 0 && was.owner != txn.Session {
+		if was, known := s.history.latest(op.Path); known && was.exists && was.owner != 0 && was.owner != txn.Session {
 			s.count(foreignEphemeral)
 		}
 	}
@@ -46,7 +46,7 @@ func (s *Service) observeCreate(txn *zktree.Txn, op *zktree.Op, done *zktree.OpR
 			s.count(sequenceStuck)
 		}
 	case done.Err == zktree.ErrNodeExists:
-		if was, known := s.chronicle.latest(op.Path); known && s.ofEarlierSession(was.owner, txn.Session) {
+		if was, known := s.history.latest(op.Path); known && s.ofEarlierSession(was.owner, txn.Session) {
 			s.count(staleEphemeral)
 		}
 	case !failed && op.IsSequential():
@@ -54,22 +54,22 @@ func (s *Service) observeCreate(txn *zktree.Txn, op *zktree.Op, done *zktree.OpR
 	}
 }
 
-// ofEarlierSession says whether owner is a session that the host of another
-// one began before it.
+// ofEarlierSession reports whether owner is another session of the host that began
+// session.
 func (s *Service) ofEarlierSession(owner, session int64) bool {
 	old, now := s.leases[owner], s.leases[session]
 	return old != nil && now != nil && owner != session && old.host == now.host
 }
 
-// observeSequence is a sequential node's birth: asked is its name without the
-// number.
+// observeSequence counts what is remarkable about a new sequential node. asked is
+// its path without the number.
 func (s *Service) observeSequence(session int64, asked, made string) {
 	parent, _ := zktree.ParentOf(made)
 	if number, err := strconv.ParseInt(made[len(asked):], 10, 64); err == nil {
 		if last, known := s.numbers[parent]; known && number != last+1 {
 			s.count(sequenceGap)
 		}
-		if len(s.numbers) >= maxBuried {
+		if len(s.numbers) >= maxDeleted {
 			clear(s.numbers)
 		}
 		s.numbers[parent] = number
@@ -80,12 +80,12 @@ func (s *Service) observeSequence(session int64, asked, made string) {
 	}
 }
 
-// observeCatchUp counts what a client that comes back is not told, or told
-// otherwise than it was.
+// observeCatchUp counts the changes that a reconnecting client does not learn of,
+// or learns of in another form.
 func (v *server) observeCatchUp(req *request) {
 	s := v.svc
 	for _, path := range req.watchSet.Exist {
-		if was, known := s.chronicle.at(path, v.tree.Zxid()); known && !was.exists && was.czxid > req.seen {
+		if was, known := s.history.at(path, v.tree.Zxid()); known && !was.exists && was.czxid > req.seen {
 			s.count(existsLost)
 		}
 	}
@@ -106,8 +106,8 @@ func (v *server) observeCatchUp(req *request) {
 	}
 }
 
-// blocked counts a request that waits since its server lags behind the leader
-// or is cut off from it.
+// blocked counts a request that waits because its server lags behind the leader or
+// is cut off from it.
 func (v *server) blocked(req *request) {
 	switch req.kind {
 	case reqConnect:
@@ -122,7 +122,7 @@ func (v *server) blocked(req *request) {
 	}
 }
 
-// observeRead counts what was wrong with a read's answer.
+// observeRead counts what a read's answer shows other than the latest state.
 func (v *server) observeRead(req *request, r *reply) {
 	s, c := v.svc, req.conn
 	if v.applied < s.logEnd() {
@@ -149,7 +149,7 @@ func (v *server) observeRead(req *request, r *reply) {
 	}
 }
 
-// observeLoss counts the kinds of write that were done and not answered.
+// observeLoss counts, by kind, writes that were done and not answered.
 func (v *server) observeLoss(req *request) {
 	s := v.svc
 	s.count(replyLostAfter)
@@ -173,7 +173,7 @@ func (v *server) observeLoss(req *request) {
 	}
 }
 
-// observeReply counts reads that are older than what was seen before.
+// observeReply counts reads that show a state older than one seen before.
 func (cl *Client) observeReply(c *conn, req *request, r *reply) {
 	if req.kind != reqGet && req.kind != reqExists && req.kind != reqChildren {
 		return
@@ -186,19 +186,19 @@ func (cl *Client) observeReply(c *conn, req *request, r *reply) {
 	}
 }
 
-// learned is who heard of a change first.
+// learned records which server first reported a change to a client.
 type learned struct {
 	zxid   int64
 	server int
 	leads  bool
-	told   bool // a second one has heard since
+	told   bool // a client of another server has learned of it since
 }
 
-// maxLearned bounds the changes of which that is remembered.
+// maxLearned bounds the changes for which that is remembered.
 const maxLearned = 64
 
-// observeEvent counts in which order two clients at different servers learn
-// of a change.
+// observeEvent counts the order in which two clients at different servers learn of
+// a change.
 func (s *Service) observeEvent(v *server, zxid int64) {
 	for i := range s.learned {
 		first := &s.learned[i]
@@ -222,7 +222,7 @@ func (s *Service) observeEvent(v *server, zxid int64) {
 	s.nextLearned = (s.nextLearned + 1) % maxLearned
 }
 
-// observeExpiry counts what the client of a session that ends believes.
+// observeExpiry counts what the client of an expiring session believes about it.
 func (s *Service) observeExpiry(l *lease) {
 	s.count(sessionExpired)
 	cl := l.client

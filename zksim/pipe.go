@@ -2,8 +2,8 @@ package zksim
 
 import "time"
 
-// conn is one TCP connection between a client and a server. Each end can be
-// gone without the other knowing.
+// conn is one TCP connection between a client and a server. One end can be gone
+// without the other knowing.
 type conn struct {
 	id     int64
 	svc    *Service
@@ -16,38 +16,39 @@ type conn struct {
 
 	// The server's end.
 	session int64      // 0 until the handshake is answered
-	queue   []*request // taken, in order, not yet answered
+	queue   []*request // received and not yet answered, in order
 	synced  bool       // a sync was answered here
 
-	// The writes sent, and those that the leader did: the number of the last.
+	// For the Checker: the number of the last write sent, and of the last one that
+	// the leader did.
 	sentWrites, written int64
-	// What a Checker knows of the watches: the zxid as of which each was armed,
-	// and the last that an event told of.
+	// For the Checker: the zxid as of which each watch was set, and the zxid of the
+	// change that the last event reported.
 	armed    map[armedWatch]int64
 	toldZxid int64
 }
 
 func (c *conn) cut() bool { return c.host.cut&(1<<c.server.id) != 0 }
 
-// pipe is one direction of a connection: messages arrive in order, each after
-// its delay and not before the one sent earlier; while the path is cut they wait, as TCP would have it.
+// pipe is one direction of a connection. Messages arrive in the order sent, each
+// after its delay. While the path is cut they wait, as in TCP.
 type pipe struct {
 	c         *conn
 	queue     []message
 	scheduled bool
 	dropped   bool
-	held      bool   // in its host's list, to be started at a heal
-	onDue     func() // pump, one closure a pipe
+	held      bool   // in its host's list of pipes to start when the host is healed
+	onDue     func() // pump as a value, made once for each pipe
 }
 
 type message struct {
 	due     time.Duration
 	deliver func()
-	tell    func(cl *Client) // instead: something for the client, if it is still there
+	tell    func(cl *Client) // instead of deliver: called if the client is still there
 }
 
-// dropFirst takes the first element off a queue. An empty queue keeps its room,
-// so that one that is mostly empty does not make it anew each time.
+// dropFirst removes the first element of a queue. An emptied queue keeps its memory,
+// so that one that is mostly empty does not allocate each time.
 func dropFirst[T any](queue []T) []T {
 	var none T
 	queue[0] = none
@@ -57,8 +58,8 @@ func dropFirst[T any](queue []T) []T {
 	return queue[1:]
 }
 
-// maxPipe bounds the messages one direction holds; beyond it the connection
-// breaks, as a full socket whose peer never reads would in the end.
+// maxPipe bounds the messages that one direction holds. Beyond it the connection
+// breaks, as a full socket eventually does if its peer never reads.
 const maxPipe = 65536
 
 func (p *pipe) send(delay time.Duration, deliver func()) {
@@ -119,12 +120,12 @@ func (p *pipe) hold() {
 	}
 }
 
-// drop forgets what has not arrived and takes nothing more.
+// drop discards what has not arrived, and everything sent later.
 func (p *pipe) drop() {
 	p.queue, p.dropped = nil, true
 }
 
-// keep forgets all but the first n messages under way.
+// keep discards all but the first n messages under way.
 func (p *pipe) keep(n int) {
 	if n < len(p.queue) {
 		clear(p.queue[n:])
@@ -132,16 +133,16 @@ func (p *pipe) keep(n int) {
 	}
 }
 
-// host is a named place where clients run.
+// host is a machine on which clients run.
 type host struct {
 	name       string
 	draws      *draws
-	cut        uint8 // a bit a server
-	loseBefore int   // writes to lose, asked for by the schedule
+	cut        uint8 // a bit for each server
+	loseBefore int   // how many of the next writes to lose; likewise below
 	loseAfter  int
 	applyLate  int
-	held       []*pipe // stopped by a cut
-	saw        int64   // the greatest zxid that an answer to a client here has shown
+	held       []*pipe // waiting for the end of a cut
+	saw        int64   // the greatest zxid that an answer to one of its clients carried
 	sawIn      int64   // the session of that client
 }
 

@@ -7,7 +7,7 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// The life of a connection, in order:
+// What happens to a connection, in order:
 //
 //	attempt ─▶ onConnect (server) ─▶ onConnected ─▶ ping … ─▶ onConnectionLost ─▶ attempt
 
@@ -56,8 +56,8 @@ func (cl *Client) open(v *server) {
 	})
 }
 
-// onAttemptFailed goes on to the next server, after a pause once all have been
-// tried; what waited to be sent fails then.
+// onAttemptFailed tries the next server. Once all have been tried, the client
+// pauses, and the requests that waited to be sent fail.
 func (cl *Client) onAttemptFailed() {
 	if cl.state != connecting {
 		return
@@ -75,7 +75,7 @@ func (cl *Client) onAttemptFailed() {
 	cl.failAll(waiting, zktree.ErrNoServer)
 }
 
-// onConnected is a server's word on the session.
+// onConnected handles a server's answer to the handshake.
 func (cl *Client) onConnected(c *conn, req *request, expired bool) {
 	if cl.conn != c {
 		return
@@ -110,8 +110,8 @@ func (cl *Client) sendAll(waiting []*request) {
 	}
 }
 
-// onExpired ends the client, or begins it anew if it is of the kind that does
-// so by itself; what waits then goes out in the new session.
+// onExpired ends the client. One with the option Reopen begins a new session
+// instead, in which the requests that wait are sent.
 func (cl *Client) onExpired() {
 	cl.svc.count(expiryLearned)
 	if cl.options.Reopen {
@@ -132,8 +132,8 @@ func (cl *Client) onExpired() {
 	cl.failAll(sent, zktree.ErrSessionExpired)
 }
 
-// restoreWatches asks the new server for the watches of the old one. It is not
-// an application's request and has no part in the order of replies.
+// restoreWatches asks the new server for the watches that the old one had. It is not
+// a request of the application, so the order of replies does not apply to it.
 func (cl *Client) restoreWatches() {
 	set := zktree.WatchSet{
 		Data:  cl.remembered(cl.watchData),
@@ -168,8 +168,8 @@ func (cl *Client) remembered(watched map[string]struct{}) []string {
 	return kept
 }
 
-// ping keeps the session alive, each third of its timeout. A client that has
-// heard nothing for two thirds gives the connection up.
+// ping sends a heartbeat every third of the session timeout. A client that has heard
+// nothing for two thirds gives the connection up.
 func (cl *Client) ping(c *conn) {
 	if cl.conn != c {
 		return
@@ -194,7 +194,7 @@ func (cl *Client) ping(c *conn) {
 	})
 }
 
-// onConnectionLost is the server's end of the connection going away.
+// onConnectionLost handles the close of the server's end of the connection.
 func (cl *Client) onConnectionLost(c *conn) {
 	if cl.conn != c {
 		return
@@ -208,15 +208,15 @@ func (cl *Client) onConnectionLost(c *conn) {
 	cl.disconnected()
 }
 
-// disconnected ends what was under way as unknown and looks for another server,
-// at once or after a pause.
+// disconnected ends the requests under way with an unknown outcome, and tries
+// another server at once or after a pause.
 func (cl *Client) disconnected() {
 	sent := cl.sent
 	cl.sent = nil
 	wasClosing := cl.state == closing
 	cl.state, cl.tried = connecting, 0
 	cl.lostAt = cl.svc.sched.Now()
-	if wasClosing { // the close, last of what was sent, ends it below
+	if wasClosing { // the close is among the requests ended below
 		cl.state, cl.end = dead, zktree.ErrClosing
 	} else {
 		pause := time.Duration(0)
@@ -230,7 +230,7 @@ func (cl *Client) disconnected() {
 	cl.failAll(sent, zktree.ErrConnectionLoss)
 }
 
-// pauses says whether the client waits before it tries the first other server.
+// pauses decides whether the client pauses before it tries another server.
 func (cl *Client) pauses() bool {
 	if rate := cl.svc.cfg.PauseRate; rate != 0 {
 		return cl.host.draws.happens("pause by rate", rate)

@@ -20,10 +20,10 @@ const (
 	reqSetWatches
 )
 
-// forwarded says whether the leader has a part in the answer.
+// forwarded reports whether the leader takes part in the answer.
 func (k reqKind) forwarded() bool { return k <= reqSync }
 
-// request is one call of a client on its way: to its server, perhaps to the
+// request is one call of a client on its way to its server, perhaps on to the
 // leader, and back.
 type request struct {
 	kind  reqKind
@@ -39,26 +39,27 @@ type request struct {
 	lastZxid int64
 	watchSet *zktree.WatchSet // of a reqSetWatches
 
-	// Of a reqSetWatches lastZxid is what the library names, seen the truth.
+	// seen is, for a reqSetWatches, the last zxid that the client has really seen;
+	// lastZxid is what its library claims.
 	seen int64
-	// madeIn is the session in which it was called, 0 before the first.
+	// madeIn is the session in which the call was made, 0 before the first.
 	madeIn int64
-	since  time.Duration // a sync: when the leader's answer was due
+	since  time.Duration // for a sync: when the leader got it
 
-	number    int64 // of a write: its place among those of its connection
-	serial    int64 // of a call: its place among those of its client
-	floor     int64 // the greatest zxid answered to anybody when it was called
-	committed int64 // the zxid at which the leader did it
+	number    int64 // for a write: its position among those of its connection
+	serial    int64 // its position among the calls of its client
+	floor     int64 // the greatest zxid answered to any client when the call was made
+	committed int64 // the zxid at which the leader committed it
 
-	result    *zktree.Result // a forwarded request's; nil: nothing but that it was done
-	ready     bool           // the answer is in
+	result    *zktree.Result // of a forwarded request; nil if it has no result but success
+	ready     bool           // it can be answered
 	loseReply bool
-	answerAt  int // a sync: the prefix to wait for
+	answerAt  int // for a sync: how much of the log must be applied first
 
 	done func(r *reply) // at the client
 }
 
-// reply is what a server answers.
+// reply is a server's answer.
 type reply struct {
 	zxid   int64
 	result zktree.Result

@@ -7,8 +7,8 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// server is one member of the ensemble: a prefix of the log, applied, and the
-// connections of the clients it serves.
+// server is one member of the ensemble: the state after a prefix of the log, and the
+// connections of the clients that it serves.
 type server struct {
 	svc     *Service
 	id      int
@@ -18,17 +18,17 @@ type server struct {
 	conns   map[int64]*conn
 	lag     Range
 
-	applied   int  // index of the next entry to apply
-	applying  bool // scheduled
-	up        bool // takes connections
-	cutOff    bool // hears nothing from the leader
-	deposed   bool // led once and does not know that it no longer does
-	wiped     bool // lost its disk and has not caught up
-	link      []*request
-	linkDue   time.Duration // when the last of link arrives
-	linkEpoch uint64        // grows when what is under way is lost
-	syncs     []*request    // wait for a prefix
-	stopHeal  func()        // ends a cut
+	applied   int           // index of the next entry to apply
+	applying  bool          // scheduled
+	up        bool          // accepts connections
+	cutOff    bool          // from the leader
+	deposed   bool          // was the leader and does not know yet that it no longer is
+	wiped     bool          // lost its disk and has not caught up
+	link      []*request    // requests for the leader, held while cut off
+	linkDue   time.Duration // when the last request under way to the leader arrives
+	linkEpoch uint64        // incremented when what is under way is lost
+	syncs     []*request    // waiting until enough of the log is applied
+	stopHeal  func()        // cancels the scheduled end of a cut
 }
 
 func newServer(svc *Service, id int) *server {
@@ -41,8 +41,8 @@ func newServer(svc *Service, id int) *server {
 	}
 }
 
-// scheduleApply makes the next entry of the log take effect here once its lag
-// is over.
+// scheduleApply schedules the application of the next entry of the log, after the
+// server's lag.
 func (v *server) scheduleApply() {
 	if v.applying || v.cutOff || v.applied == v.svc.logEnd() {
 		return
@@ -63,8 +63,8 @@ func (v *server) onApplyDue() {
 	v.scheduleApply()
 }
 
-// catchUp applies everything that is committed, as a leader does at each
-// commit and a follower before it serves again.
+// catchUp applies everything that is committed, as a leader does at each commit, and
+// a follower before it serves again.
 func (v *server) catchUp() {
 	for v.applied < v.svc.logEnd() {
 		v.applyNext()
@@ -72,8 +72,8 @@ func (v *server) catchUp() {
 	v.svc.trimLog()
 }
 
-// applyNext applies one entry: watches fire first, then the session's
-// connections go, then the one who asked is answered.
+// applyNext applies one entry. Watches fire before the request is answered, so that a
+// client gets an event before the answer of a request that shows the change.
 func (v *server) applyNext() {
 	e := &v.svc.log[v.applied-v.svc.logBase]
 	v.applied++
@@ -118,13 +118,13 @@ func (v *server) closeSession(id int64) {
 	}
 }
 
-// tell sends an event of a change at a zxid.
+// tell sends an event of the change at a zxid.
 func (v *server) tell(c *conn, ev zktree.Event, zxid int64) {
 	c.toClient(func(cl *Client) { cl.onWatchEvent(c, ev, zxid) })
 }
 
-// close ends the server's end of a connection. What was sent before arrives
-// before the client hears of it.
+// close closes the server's end of a connection. What was sent before reaches the
+// client before the close does.
 func (v *server) close(c *conn) {
 	if c.closed {
 		return
@@ -146,15 +146,15 @@ func (v *server) closeAll() {
 	}
 }
 
-// leave stops serving: connections go, and so does all that was under way to
-// the leader.
+// leave makes a server stop serving: its connections are closed, and what was under
+// way to the leader is lost.
 func (v *server) leave() {
 	v.up = false
 	v.closeAll()
 	v.dropLink()
 }
 
-// join takes part again, up to date.
+// join makes a server serve again, up to date.
 func (v *server) join() {
 	v.up, v.cutOff, v.deposed = true, false, false
 	v.stopHealing()
@@ -169,8 +169,9 @@ func (v *server) stopHealing() {
 	}
 }
 
-// forward sends a request to the leader; requests of one server arrive in the
-// order sent. While the server is cut off they wait.
+// forward sends a request to the leader. The requests of one server arrive in the
+// order sent, except one with extra delay, whose connection is broken already.
+// While the server is cut off they wait.
 func (v *server) forward(req *request, extra time.Duration) {
 	if v.cutOff {
 		v.blocked(req)
@@ -195,8 +196,8 @@ func (v *server) dropLink() {
 	v.syncs = nil
 }
 
-// answerLink brings the leader's answer, which is not part of the log, back to
-// the server that asked.
+// answerLink sends the leader's answer, which is not part of the log, back to the
+// server that forwarded the request.
 func (v *server) answerLink(req *request) {
 	epoch := v.linkEpoch
 	v.svc.post(v.draws.within("answer", v.svc.cfg.Forward), func() {
@@ -207,8 +208,8 @@ func (v *server) answerLink(req *request) {
 	})
 }
 
-// scheduleAnswer lets a sync wait until everything committed before it has
-// been applied here.
+// scheduleAnswer makes a sync wait until the server has applied everything that was
+// committed before it.
 func (v *server) scheduleAnswer(req *request) {
 	req.since = v.svc.sched.Now()
 	v.syncs = append(v.syncs, req)
@@ -236,7 +237,7 @@ func (v *server) answerSyncs() {
 	}
 }
 
-// onRequest is a message's arrival at the server's end of a connection.
+// onRequest handles a request that arrives at the server's end of a connection.
 func (v *server) onRequest(req *request) {
 	c := req.conn
 	if c.closed {
@@ -259,14 +260,15 @@ func (v *server) onRequest(req *request) {
 	c.queue = append(c.queue, req)
 	switch {
 	case req.kind == reqSync && v.deposed:
-		req.ready, c.synced = true, true // it still believes that it leads
+		req.ready, c.synced = true, true // it believes that it still leads
 	case req.kind.forwarded():
 		v.forward(req, 0)
 	}
 	v.advance(c)
 }
 
-// breakAround is the faults in which a connection breaks around a write.
+// breakAround injects the faults in which a connection breaks around a write. It
+// reports whether the write is handled.
 func (v *server) breakAround(req *request) bool {
 	c, h, rates := req.conn, req.conn.host, &v.svc.cfg.Rates
 	if req.kind != reqWrite {
@@ -295,7 +297,7 @@ func take(n *int) bool {
 	return true
 }
 
-// onConnect is a handshake: a new session, or one that comes back.
+// onConnect handles a handshake, for a new session or an existing one.
 func (v *server) onConnect(req *request) {
 	c := req.conn
 	if req.lastZxid > v.tree.Zxid() {
@@ -319,8 +321,8 @@ func (v *server) onConnect(req *request) {
 	v.forward(req, 0)
 }
 
-// advance answers a connection's requests in their order, as far as they can
-// be answered now.
+// advance answers a connection's requests in their order, as far as they can be
+// answered now.
 func (v *server) advance(c *conn) {
 	for len(c.queue) > 0 && !c.closed {
 		req := c.queue[0]
@@ -361,7 +363,7 @@ func (v *server) answer(req *request) {
 
 func (v *server) answerConnect(req *request) {
 	c := req.conn
-	l := v.svc.leases[req.session] // it may have ended since the leader's word
+	l := v.svc.leases[req.session] // it may have ended since the leader answered
 	expired := l == nil || req.result != nil && req.result.Err != zktree.OK
 	if !expired {
 		c.session, req.timeout, req.password = l.id, l.timeout, l.password
@@ -398,8 +400,7 @@ func (v *server) read(req *request, r *reply) {
 	}
 }
 
-// read answers a read from one tree, to a client who is anybody. Children come
-// in no particular order.
+// read answers a read from a tree, for a client without an identity.
 func (r *reply) read(t *zktree.Tree, req *request) {
 	if req.kind != reqExists && t.Allowed(req.op.Path, zktree.PermRead, nil) == zktree.ErrNoAuth {
 		r.result.Err = zktree.ErrNoAuth
@@ -415,8 +416,8 @@ func (r *reply) read(t *zktree.Tree, req *request) {
 	}
 }
 
-// onPing is a heartbeat: it shows the client that the server lives, whatever
-// became of the session.
+// onPing handles a heartbeat. The server answers it whatever became of the session:
+// only the leader knows.
 func (v *server) onPing(c *conn) {
 	switch l := v.svc.leases[c.session]; {
 	case l == nil:
@@ -429,14 +430,15 @@ func (v *server) onPing(c *conn) {
 	v.onHeard(c)
 }
 
-// onHeard shows the leader, when the server can reach it, that a session lives.
+// onHeard tells the leader, if the server can reach it, that a session's client was
+// heard from.
 func (v *server) onHeard(c *conn) {
 	if l := v.svc.leases[c.session]; l != nil && !v.cutOff && v.svc.phase == serving {
 		v.svc.touch(l, v)
 	}
 }
 
-// toClient sends towards the client's end, which may be gone by then.
+// toClient sends a message to the client's end, which may be gone when it arrives.
 func (c *conn) toClient(deliver func(cl *Client)) {
 	if c.client == nil {
 		return
@@ -445,7 +447,8 @@ func (c *conn) toClient(deliver func(cl *Client)) {
 	c.down.put(message{due: due, tell: deliver})
 }
 
-// shuffle puts names in an order of no meaning.
+// shuffle puts names in random order, so that no client comes to rely on one. It
+// sorts first: the result depends on the draws only.
 func shuffle(names []string, d *draws) {
 	slices.Sort(names)
 	for i := len(names) - 1; i > 0; i-- {

@@ -8,63 +8,67 @@ import (
 
 const (
 	maxServers = 5
-	// late is how long after its commit the telling of a change counts as late.
+	// late is how long after its commit applying or reporting a change counts as
+	// late.
 	late = 100 * time.Millisecond
-	// longLost is how long before its session's end a client's loss of its
-	// connection counts as long.
+	// longLost is how long a client must have been disconnected before its session's
+	// end to count as disconnected long before.
 	longLost = time.Second
 )
 
-// Service is an ensemble of servers over one log. All its work happens inside
+// A Service is an ensemble of servers over one log. All its work happens within
 // events of its Scheduler and calls of its methods.
+//
+// The leader applies each entry in the call that commits it, so its tree is always
+// the state after the whole log. The log keeps what some server has yet to apply.
 type Service struct {
 	sched Scheduler
-	post  func(d time.Duration, fn func()) // sched's, without a stop
+	post  func(d time.Duration, fn func()) // Post of sched if it is a Poster, else After
 	rand  Random
 	cfg   Config
 	draws *draws
 
 	servers  []*server
-	leader   *server // the last one, while there is none
+	leader   *server // during an election, the last one
 	phase    phase
-	endStall func() // stops the election under way
+	endStall func() // cancels the election under way
 
 	epoch   int64
 	zxid    int64
-	log     []entry // what some server has not applied yet
+	log     []entry // the entries that some server has yet to apply
 	logBase int     // index of log[0]
 
-	leases   map[int64]*lease // the leader's view of sessions
-	sessions int64            // made so far
+	leases   map[int64]*lease // by session, as the leader knows them
+	sessions int64            // number made so far
 	hosts    map[string]*host
-	conns    int64 // made so far
+	conns    int64 // number made so far
 	counts   [effects]uint64
 
-	chronicle   *chronicle
-	numbers     map[string]int64 // by parent: the last one of a sequential node
+	history     *history
+	numbers     map[string]int64 // by parent: the number of the last sequential node
 	learned     [maxLearned]learned
-	nextLearned int  // the place in it to fill next
-	sweeping    bool // a sweep is on its way
+	nextLearned int  // index of the entry of learned to overwrite next
+	sweeping    bool // a sweep is scheduled
 }
 
 type phase uint8
 
 const (
 	serving  phase = iota
-	electing       // no leader, one will come
+	electing       // no leader; an election is under way
 	down           // no quorum
 )
 
-// entry is a committed transaction, and the request that asked for it.
+// entry is a committed transaction and the request that asked for it.
 type entry struct {
 	txn       zktree.Txn
 	committed time.Duration
 	req       *request
-	aged      int32 // what the sequence counter of the transaction's path is set to; 0: nothing
+	aged      int32 // if not 0, the value to which the sequence counter of the transaction's path is raised
 }
 
-// NewService is an ensemble that serves at once. It panics if cfg is invalid:
-// a configuration is the program's own.
+// NewService returns an ensemble that serves at once. It panics if cfg is invalid:
+// that is an error in the program.
 func NewService(s Scheduler, r Random, cfg Config) *Service {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -80,8 +84,8 @@ func NewService(s Scheduler, r Random, cfg Config) *Service {
 		leases: make(map[int64]*lease),
 		hosts:  make(map[string]*host),
 
-		chronicle: newChronicle(),
-		numbers:   make(map[string]int64),
+		history: newHistory(),
+		numbers: make(map[string]int64),
 	}
 	if cfg.Checker != nil {
 		cfg.Checker.s = svc
@@ -98,39 +102,39 @@ func NewService(s Scheduler, r Random, cfg Config) *Service {
 	return svc
 }
 
-// Peek reads a node as the leader has it: the truth, with no delay. The slice
-// is the service's own: do not change it.
+// Peek reads a node from the leader's tree at once: the latest committed state. The
+// slice is the service's own: do not change it.
 func (s *Service) Peek(path string) ([]byte, zktree.Stat, zktree.Code) {
 	return s.leader.tree.Get(path)
 }
 
-// PeekChildren are the names below a node as the leader has them, sorted.
+// PeekChildren returns the names below a node in the leader's tree, sorted.
 func (s *Service) PeekChildren(path string) ([]string, zktree.Code) {
 	names, _, code := s.leader.tree.Children(path)
 	return names, code
 }
 
-// Leader is the number of the leading server, and whether it leads now.
+// Leader returns the number of the leading server, and whether it serves now.
 func (s *Service) Leader() (server int, serves bool) {
 	return s.leader.id, s.phase == serving
 }
 
-// Servers is the number of servers.
+// Servers returns the number of servers.
 func (s *Service) Servers() int { return len(s.servers) }
 
-// Zxid is that of the last committed transaction.
+// Zxid returns the zxid of the last committed transaction.
 func (s *Service) Zxid() int64 { return s.zxid }
 
-// SessionAlive says whether the leader holds the session alive now.
+// SessionAlive reports whether the leader knows the session as live.
 func (s *Service) SessionAlive(id int64) bool { return s.leases[id] != nil }
 
 func (s *Service) wallMillis() int64 {
 	return s.cfg.StartTime + s.sched.Now().Milliseconds()
 }
 
-// commit appends a transaction to the log, applies it at the leader, and lets
-// every other server know. req, when not nil, is answered by the server it
-// came through, once that server has applied it.
+// commit appends a transaction to the log, schedules its application at the
+// followers, and applies it at the leader. req, if not nil, is answered by the
+// server it came through, once that server has applied the transaction.
 func (s *Service) commit(txn zktree.Txn, req *request) { s.commitEntry(entry{txn: txn, req: req}) }
 
 func (s *Service) commitEntry(e entry) {
@@ -146,11 +150,11 @@ func (s *Service) commitEntry(e entry) {
 	s.leader.catchUp()
 }
 
-// onApplied runs at the leader for each transaction, in order.
+// onApplied runs for each transaction, in order, when the leader has applied it.
 func (s *Service) onApplied(e *entry, r *zktree.Result) {
 	s.cfg.Checker.onCommit(e, r)
 	s.observe(e, r)
-	s.chronicle.record(&e.txn, r)
+	s.history.record(&e.txn, r)
 	if s.cfg.OnCommit != nil {
 		s.cfg.OnCommit(&e.txn, r)
 	}
@@ -167,8 +171,7 @@ func (s *Service) onApplied(e *entry, r *zktree.Result) {
 	}
 }
 
-// sweepLater sees to it that containers and TTL nodes, if there are any, are
-// looked at.
+// sweepLater schedules a sweep if there are containers or TTL nodes.
 func (s *Service) sweepLater() {
 	if s.sweeping || !s.leader.tree.HasTransient() {
 		return
@@ -188,7 +191,7 @@ func (s *Service) sweepLater() {
 
 func (s *Service) logEnd() int { return s.logBase + len(s.log) }
 
-// trimLog forgets what every server has applied.
+// trimLog drops the entries that every server has applied.
 func (s *Service) trimLog() {
 	low := s.logEnd()
 	for _, srv := range s.servers {
@@ -196,7 +199,7 @@ func (s *Service) trimLog() {
 	}
 	n := low - s.logBase
 	if n < 256 && low != s.logEnd() {
-		return // not worth moving yet
+		return // not worth the copying yet
 	}
 	clear(s.log[:n])
 	if n == len(s.log) {
@@ -207,7 +210,7 @@ func (s *Service) trimLog() {
 	s.logBase = low
 }
 
-// onForwarded is a request's arrival at the leader.
+// onForwarded handles a request that arrives at the leader.
 func (s *Service) onForwarded(req *request) {
 	c := req.conn
 	if req.kind == reqConnect && c.session == 0 && req.session == 0 {

@@ -8,9 +8,9 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// BenchmarkOperations measures calls through a Client and three servers, as
-// fast as the machine goes through virtual time: operations a second of one
-// core. Eight clients have eight calls each under way.
+// BenchmarkOperations measures calls through clients and three servers, in
+// operations per second of real time on one core. Eight clients keep eight calls
+// each under way.
 func BenchmarkOperations(b *testing.B) {
 	for _, checked := range []bool{false, true} {
 		for _, mix := range []string{"set", "get", "multi", "get and watch and set"} {

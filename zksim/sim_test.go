@@ -10,7 +10,7 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// testWorld is a scheduler and a keyed source of randomness for tests.
+// testWorld is the Scheduler and the Random of the tests.
 type testWorld struct {
 	now    time.Duration
 	seq    uint64
@@ -64,7 +64,7 @@ func (w *testWorld) Draw(purpose string, entity, sequence uint64) uint64 {
 	return x
 }
 
-// run dispatches events until a time, or until done says so.
+// run dispatches events until a time, or until done returns true.
 func (w *testWorld) run(until time.Duration, done func() bool) {
 	for len(w.events) > 0 && w.events[0].at <= until {
 		e := heap.Pop(&w.events).(*testEvent)
@@ -83,7 +83,7 @@ func (w *testWorld) run(until time.Duration, done func() bool) {
 
 func (w *testWorld) pass(d time.Duration) { w.run(w.now+d, nil) }
 
-// app is a client with everything it was told, in order.
+// app is an application: it keeps everything that its client reports, in order.
 type app struct {
 	t      *testing.T
 	w      *testWorld
@@ -110,23 +110,23 @@ func (a *app) last() SessionState {
 	return a.states[len(a.states)-1]
 }
 
-// stage is a service under test.
-type stage struct {
+// testService is a service under test, in a world of its own.
+type testService struct {
 	t *testing.T
 	w *testWorld
 	s *Service
 }
 
-func newStage(t *testing.T, seed uint64, cfg Config) *stage {
+func newTestService(t *testing.T, seed uint64, cfg Config) *testService {
 	t.Helper()
 	if cfg.Tick == 0 {
 		cfg.Tick = 200 * time.Millisecond
 	}
 	w := &testWorld{seed: seed}
-	return &stage{t, w, NewService(w, w, cfg)}
+	return &testService{t, w, NewService(w, w, cfg)}
 }
 
-func (g *stage) client(name string, timeout time.Duration) *app {
+func (g *testService) client(name string, timeout time.Duration) *app {
 	g.t.Helper()
 	a := &app{t: g.t, w: g.w}
 	a.cl = g.s.Connect(name, timeout, a)
@@ -134,18 +134,18 @@ func (g *stage) client(name string, timeout time.Duration) *app {
 	return a
 }
 
-func (g *stage) await(what string, done func() bool) {
+func (g *testService) await(what string, done func() bool) {
 	g.t.Helper()
 	if done() {
 		return
 	}
 	g.w.run(g.w.now+time.Minute, done)
 	if !done() {
-		g.t.Fatalf("waited a minute in vain for %s", what)
+		g.t.Fatalf("waited a minute for %s, which did not happen", what)
 	}
 }
 
-func (g *stage) counted(name string) uint64 {
+func (g *testService) counted(name string) uint64 {
 	for _, c := range g.s.Counters() {
 		if c.Name == name {
 			return c.Count
@@ -155,7 +155,7 @@ func (g *stage) counted(name string) uint64 {
 	return 0
 }
 
-// do runs one asynchronous call to its end.
+// do makes one asynchronous call and waits for its end.
 func do[T any](a *app, call func(done func(T))) T {
 	a.t.Helper()
 	var result T

@@ -11,10 +11,10 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// soak runs three applications under every fault for two virtual minutes and
-// checks the invariants as it goes. It returns a digest of all that was told.
+// soak runs three applications under every fault for two virtual minutes, checks
+// invariants all the time, and computes a digest of everything that was reported.
 type soak struct {
-	*stage
+	*testService
 	apps    []*soakApp
 	zxid    int64
 	removed map[int64]int64 // session to the zxid of its end
@@ -27,17 +27,17 @@ type soakApp struct {
 	*app
 	name     string
 	serial   int
-	calls    int // made by this client
+	calls    int // made by the present client
 	answered int
 	zxid     int64
 	unknown  int
 	pending  int
-	mzxid    map[string]int64 // newest seen on this session
-	armed    map[string]int64 // watched on this connection, and what was seen then
+	mzxid    map[string]int64 // by path: the newest that this session has seen
+	armed    map[string]int64 // by path: the mzxid seen when the watch was set on this connection
 }
 
-// SessionEvent forgets what is armed: watches are restored at a reconnect, or
-// lost, and then data may come before its event.
+// SessionEvent clears armed: after a reconnect watches may be lost, or be restored
+// after a read, so that data may come before its event.
 func (a *soakApp) SessionEvent(s SessionState) {
 	a.app.SessionEvent(s)
 	clear(a.armed)
@@ -59,7 +59,7 @@ func newSoak(t *testing.T, seed uint64) *soak {
 		Rates:     k.rates,
 	}
 	cfg.OnCommit = k.onCommit
-	k.stage = newStage(t, seed, cfg)
+	k.testService = newTestService(t, seed, cfg)
 	for i := range 4 {
 		a := &soakApp{name: fmt.Sprintf("n%d", i)}
 		k.apps = append(k.apps, a)
@@ -78,7 +78,7 @@ func (k *soak) note(format string, args ...any) {
 
 func (k *soak) onCommit(txn *zktree.Txn, r *zktree.Result) {
 	if txn.Zxid <= k.zxid {
-		k.t.Fatalf("zxid %#x after %#x", txn.Zxid, k.zxid)
+		k.t.Fatalf("a commit at zxid %#x came after one at %#x", txn.Zxid, k.zxid)
 	}
 	k.zxid = txn.Zxid
 	if end, gone := k.removed[txn.Session]; gone && r.Err == zktree.OK {
@@ -87,7 +87,7 @@ func (k *soak) onCommit(txn *zktree.Txn, r *zktree.Result) {
 	if txn.Code == zktree.OpCloseSession && r.Err == zktree.OK {
 		k.removed[txn.Session] = txn.Zxid
 		if left := k.s.leader.tree.Ephemerals(txn.Session); len(left) > 0 {
-			k.t.Fatalf("session %#x left %v", txn.Session, left)
+			k.t.Fatalf("the end of session %#x left the ephemerals %v", txn.Session, left)
 		}
 	}
 	k.note("commit %x %d %v %v", txn.Zxid, txn.Code, r.Err, r.Changes)
@@ -98,12 +98,12 @@ func (k *soak) connect(a *soakApp) {
 	a.calls, a.answered, a.zxid, a.pending = 0, 0, 0, 0
 	a.mzxid = make(map[string]int64)
 	a.armed = make(map[string]int64)
-	strange := a.name == "n3" // a client that has none of the guards
-	a.cl = k.s.ConnectWith(a.name, time.Duration(1+a.serial%4)*time.Second, a, ClientOptions{Unguarded: strange, Reopen: strange})
+	unguarded := a.name == "n3" // a client without any of the guards
+	a.cl = k.s.ConnectWith(a.name, time.Duration(1+a.serial%4)*time.Second, a, ClientOptions{Unguarded: unguarded, Reopen: unguarded})
 	a.serial++
 }
 
-// keepCalling makes a call every few tens of milliseconds, for ever.
+// keepCalling makes a call every few tens of milliseconds, without end.
 func (k *soak) keepCalling(a *soakApp) {
 	d := time.Duration(5+k.w.Draw("gap", nameHash(a.name), uint64(a.calls)<<16|uint64(a.serial))%60) * time.Millisecond
 	k.w.After(d, func() {
@@ -122,18 +122,18 @@ func (k *soak) call(a *soakApp) {
 	cl := a.cl
 	done := func(err error) {
 		if cl != a.cl {
-			return // of an earlier session
+			return // the answer to a client of an earlier session
 		}
 		a.pending--
 		if n != a.answered && err != zktree.ErrThrottled {
-			k.t.Fatalf("%s: call %d answered after call %d", a.name, n, a.answered-1)
+			k.t.Fatalf("%s: call %d was answered after call %d", a.name, n, a.answered-1)
 		}
 		a.answered++
 		if err == zktree.ErrConnectionLoss {
 			a.unknown++
 		}
 		if cl.LastZxid() < a.zxid && !cl.options.Reopen {
-			k.t.Fatalf("%s: zxid went back from %#x to %#x", a.name, a.zxid, cl.LastZxid())
+			k.t.Fatalf("%s: its zxid decreased from %#x to %#x", a.name, a.zxid, cl.LastZxid())
 		}
 		a.zxid = cl.LastZxid()
 		k.note("%s %d %v", a.name, n, err)
@@ -142,7 +142,7 @@ func (k *soak) call(a *soakApp) {
 	path := fmt.Sprintf("/p%d", word>>8%4)
 	kind := word % 12
 	if a.name == "n2" && word>>32%100 != 0 {
-		kind = []uint64{4, 6, 11}[word>>20%3] // mostly reads: a write would wait at a server cut from the leader, and all behind it
+		kind = []uint64{4, 6, 11}[word>>20%3] // mostly reads: a write waits at a server that is cut off, and everything after it
 	}
 	switch kind {
 	case 0:
@@ -178,10 +178,10 @@ func (k *soak) call(a *soakApp) {
 	default:
 		cl.Get(path, true, func(_ []byte, s zktree.Stat, err error) {
 			if err == nil && s.Mzxid < a.mzxid[path] && cl == a.cl {
-				k.t.Fatalf("%s: read %s at %#x after %#x", a.name, path, s.Mzxid, a.mzxid[path])
+				k.t.Fatalf("%s: read %s with mzxid %#x after mzxid %#x", a.name, path, s.Mzxid, a.mzxid[path])
 			}
 			if seen, watched := a.armed[path]; watched && cl == a.cl && (err == zktree.ErrNoNode || err == nil && s.Mzxid != seen) {
-				k.t.Fatalf("%s: %s changed from %#x to %#x (%v) without an event", a.name, path, seen, s.Mzxid, err)
+				k.t.Fatalf("%s: %s changed from mzxid %#x to %#x (%v) without an event", a.name, path, seen, s.Mzxid, err)
 			}
 			if err == nil && cl == a.cl {
 				a.mzxid[path] = s.Mzxid
@@ -192,7 +192,7 @@ func (k *soak) call(a *soakApp) {
 	}
 }
 
-// fault does one thing a schedule could do.
+// fault injects one random fault.
 func (k *soak) fault(word uint64) {
 	a := k.apps[word>>8%4]
 	server := int(word >> 16 % uint64(k.s.Servers()))
@@ -238,12 +238,12 @@ func (k *soak) fault(word uint64) {
 	case 16:
 		k.second(a)
 	case 17:
-		k.sleeper(server)
+		k.watcher(server)
 	}
 }
 
-// second takes up an application's session once more, through any server, and
-// reads and writes there for a while.
+// second makes a second connection of an application's session, to any server, and
+// reads and writes over it for a while.
 func (k *soak) second(a *soakApp) {
 	if a.cl.Session() == 0 {
 		return
@@ -261,21 +261,21 @@ func (k *soak) second(a *soakApp) {
 	k.w.After(2*time.Second, b.cl.Abandon)
 }
 
-// sleeper does nothing but wait for an event, go elsewhere and look.
-func (k *soak) sleeper(server int) {
-	b := &sleeper{}
+// watcher waits for an event, reconnects to another server and reads.
+func (k *soak) watcher(server int) {
+	b := &watcher{}
 	b.cl = k.s.ConnectWith("n4", time.Second, b, ClientOptions{First: server + 1})
 	b.cl.Get("/p1", true, func([]byte, zktree.Stat, error) {})
 	k.w.After(3*time.Second, b.cl.Abandon)
 }
 
-type sleeper struct{ cl *Client }
+type watcher struct{ cl *Client }
 
-func (b *sleeper) WatchEvent(zktree.Event) {
+func (b *watcher) WatchEvent(zktree.Event) {
 	b.cl.Cut()
 	b.cl.svc.sched.After(time.Millisecond, func() { b.cl.Get("/p1", false, func([]byte, zktree.Stat, error) {}) })
 }
-func (*sleeper) SessionEvent(SessionState) {}
+func (*watcher) SessionEvent(SessionState) {}
 
 func (k *soak) run() {
 	for i := range uint64(300) {
@@ -284,7 +284,7 @@ func (k *soak) run() {
 	}
 	k.s.Heal()
 	k.healed = true
-	k.w.pass(time.Minute) // an unguarded client may wait for a handshake so long
+	k.w.pass(time.Minute) // an unguarded client may wait that long for a handshake
 	for _, a := range k.apps {
 		if a.last() != HasSession && a.last() != Expired {
 			k.t.Errorf("%s is %v after everything healed", a.name, a.last())
@@ -318,14 +318,14 @@ func TestInvariantsHoldUnderAllFaults(t *testing.T) {
 			again := newSoak(t, seed)
 			again.run()
 			if again.digest != k.digest {
-				t.Fatalf("seed %d ran differently the second time", seed)
+				t.Fatalf("seed %d gave another run the second time", seed)
 			}
 		}
 	}
 	t.Logf("%d steps, %d unknown outcomes, %v", steps, unknown, total)
 	for name, n := range total {
-		if n == 0 && name != "rolled-back" { // which breaks what is checked here
-			t.Errorf("%s never took effect", name)
+		if n == 0 && name != "rolled-back" { // WipeAll would break what this test checks
+			t.Errorf("the fault of counter %s never took effect", name)
 		}
 	}
 }
