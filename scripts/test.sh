@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 export CGO_ENABLED=0
 
 # The packages that use goroutines.
-concurrent=(./node/real ./node/client ./node/pebblestore ./zksim/zkserver ./linearizability ./cmd/...)
+concurrent=(./node/real/... ./node/client ./node/pebblestore ./zksim/zkserver ./linearizability ./cmd/...)
 
 times=()
 skipped=()

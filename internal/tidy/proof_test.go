@@ -64,7 +64,7 @@ func TestImportsCanFail(t *testing.T) {
 		{"every import is allowed", map[string]string{
 			"node/x.go":               importing("our/node/ring", "our/node/layout", "time"),
 			"node/x_test.go":          importing("our/node", "our/node/envtest"),
-			"node/real/x.go":          importing("our/node", "our/node/layout", "our/node/pebblestore"),
+			"node/real/x.go":          importing("our/node", "our/node/pebblestore", "our/node/real/loop"),
 			"node/real/x_test.go":     importing("our/zksim/zkserver", "our/node/envtest"),
 			"node/client/x_test.go":   importing("our/zksim/zkserver"),
 			"sim/x.go":                importing("our/node", "our/node/ring", "our/node/layout", "our/node/pebblestore", "our/netsim", "our/zksim", "our/zksim/zktree", "our/linearizability"),

@@ -43,7 +43,14 @@ var mayImport = []importRule{
 	{"node/layout", nil, "the layout and its steps are pure"},
 	{"node/envtest", []string{"node", "node/door"}, "a conformance test knows the door, never what implements it"},
 	{"node/pebblestore", []string{"node/door"}, "a store serves the core's door and decides nothing"},
-	{"node/real", []string{"internal/version", "node", "node/door", "node/layout", "node/pebblestore"}, "the real world is wired here, and no simulated one"},
+	{"node/real", []string{"node", "node/door", "node/pebblestore", "node/real/httpapi", "node/real/loop", "node/real/metrics", "node/real/peer", "node/real/zookeeper"},
+		"the real world is wired here, and no simulated one"},
+	{"node/real/loop", []string{"node", "node/door", "node/real/metrics"}, "the loop runs a node and knows no adapter"},
+	{"node/real/peer", []string{"node", "node/door", "node/real/loop", "node/real/metrics"}, "an adapter knows its own door, the loop and no other adapter"},
+	{"node/real/httpapi", []string{"node", "node/door", "node/layout", "node/real/metrics"}, "an adapter knows its own door and no other adapter"},
+	{"node/real/zookeeper", []string{"node/door", "node/real/metrics"}, "an adapter knows its own door and no other adapter"},
+	{"node/real/metrics", []string{"internal/version"}, "the packages register what they count"},
+	{"node/real/realtest", nil, "the loop's own tests use it"},
 	{"node/client", nil, "a client knows the HTTP API, not the nodes' insides"},
 	{"netsim", nil, "other projects can use it alone"},
 	{"zksim", []string{"zksim/zktree"}, "other projects can use it together with its tree"},
@@ -63,7 +70,11 @@ var mayImport = []importRule{
 // their package. The package "" stands for every package.
 var testsMayImport = []importRule{
 	{pkg: "", may: []string{"node/envtest"}},
-	{pkg: "node/real", may: []string{"zksim/zkserver"}},
+	{pkg: "node/real", may: []string{"node/real/realtest", "zksim/zkserver"}},
+	{pkg: "node/real/loop", may: []string{"node/real/realtest"}},
+	{pkg: "node/real/peer", may: []string{"node/real/realtest"}},
+	{pkg: "node/real/httpapi", may: []string{"node/real/realtest"}},
+	{pkg: "node/real/zookeeper", may: []string{"node/real/loop", "node/real/realtest", "zksim/zkserver"}},
 	{pkg: "node/client", may: []string{"zksim/zkserver"}},
 }
 

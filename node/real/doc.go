@@ -1,15 +1,18 @@
-// Package real is the only door between a node and the world: it gives the
-// core of package node a clock, TCP, a disk, ZooKeeper and HTTP.
+// Package real runs a node in the real world: it gives the core of package node
+// a clock, TCP, a disk, ZooKeeper and HTTP, and starts and stops them together.
 //
-// One goroutine owns the Node (loop.go). Everything else here blocks, waits
-// and starts goroutines so that the loop never has to: adapters hand their
-// events to the loop's queue, and the loop hands its sends to their queues.
-// Every queue has a bound, and no adapter decides anything: what could be
-// wrong stands in package node, where the simulator reaches it.
+// One goroutine, the loop, owns the Node. Everything else here may block, wait
+// and start goroutines so that the loop never has to: adapters post their events
+// to the loop's queue, and the loop hands what it sends to the adapters' queues.
+// Every queue is bounded, and no adapter decides anything: what could be wrong
+// belongs in package node, where the simulator can test it.
 //
-// Read on in the order of a request: server.go builds the house, http.go and
-// kv.go take a client's call in, loop.go runs it, tcp.go, link.go and
-// inbound.go talk with the peers, zookeeper.go and its guard (guard.go) with
-// ZooKeeper. clock.go is the clock, observe.go turns what the core observes
-// into log lines and metrics.
+// server.go opens and stops a node. Follow a request from there:
+//
+//	httpapi    accepts it from a client
+//	loop       runs it on the goroutine that owns the node
+//	peer       carries frames between nodes over TCP
+//	zookeeper  implements the Coordinator door with Apache ZooKeeper
+//
+// observe.go turns what the core observes into log lines and metrics.
 package real

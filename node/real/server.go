@@ -17,6 +17,11 @@ import (
 	"dkv/node"
 	"dkv/node/door"
 	"dkv/node/pebblestore"
+	"dkv/node/real/httpapi"
+	"dkv/node/real/loop"
+	"dkv/node/real/metrics"
+	"dkv/node/real/peer"
+	"dkv/node/real/zookeeper"
 )
 
 const (
@@ -29,29 +34,18 @@ const (
 	answerGrace = 5 * time.Second
 	// statusTime is how long a page waits for the loop.
 	statusTime = 2 * time.Second
-
-	maxHeaderBytes    = 64 << 10 // a key is at most 12 KiB in a path
-	readHeaderTimeout = 10 * time.Second
-	// bodyTimeout bounds the reading of a request, answerTimeout that and its
-	// answer: the longest Request-Timeout, and time to send.
-	bodyTimeout    = 60 * time.Second
-	answerTimeout  = bodyTimeout + node.MaxRequestTimeout + 60*time.Second
-	idleTimeout    = 2 * time.Minute
-	maxConnections = 8192
 )
 
 // Server is one node with everything around it.
 type Server struct {
 	options  Options
 	log      *slog.Logger
-	loop     *loop
+	loop     *loop.Loop
 	node     *node.Node
 	store    *pebblestore.Store
-	network  *network
-	zk       *zooKeeper
+	network  *peer.Network
+	zk       *zookeeper.Coordinator
 	observer *observer
-	api      *api
-	metrics  *metrics
 	http     *http.Server
 	listener net.Listener
 	debug    *http.Server // nil: not asked for
@@ -70,7 +64,7 @@ func Open(o Options) (s *Server, err error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s = &Server{options: o, log: o.Log, loop: newLoop(), patience: stopTime, failed: make(chan struct{})}
+	s = &Server{options: o, log: o.Log, loop: loop.New(), patience: stopTime, failed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -84,24 +78,24 @@ func Open(o Options) (s *Server, err error) {
 		return s, err
 	}
 	s.store, err = pebblestore.Open(pebblestore.Options{
-		Dir: o.Data, Post: func(fn func()) { s.loop.post(fn) }, Failed: s.fail, Logger: s.log,
+		Dir: o.Data, Post: func(fn func()) { s.loop.Post(fn) }, Failed: s.fail, Logger: s.log,
 	})
 	if err != nil {
 		return s, fmt.Errorf("opening the data directory: %w", err)
 	}
-	s.zk = newZooKeeper(s.loop, o.ZooKeeper, o.SessionTimeout, s.log)
+	s.zk = zookeeper.New(s.loop.Post, o.ZooKeeper, o.SessionTimeout, s.log)
 	s.observer = newObserver(s.log)
 	s.node, err = node.New(s.options.Config, node.Env{
-		Clock: clock{s.loop}, Network: s.network, Store: s.store, Coordinator: s.zk,
+		Clock: s.loop.Clock(), Network: s.network, Store: s.store, Coordinator: s.zk,
 		Observer: s.observer, Random: newRandom(), Fail: s.fail,
 	})
 	if err != nil {
 		return s, err
 	}
-	s.loop.onFrame = s.node.OnMessage
-	s.loop.endTurn = func() {
+	s.loop.OnFrame = s.node.OnMessage
+	s.loop.EndTurn = func() {
 		s.node.EndTurn()
-		s.network.flush()
+		s.network.Flush()
 	}
 	s.serveHTTP()
 	return s, nil
@@ -113,7 +107,7 @@ func (s *Server) listen() error {
 	if err != nil {
 		return fmt.Errorf("listening for peers: %w", err)
 	}
-	s.network = newNetwork(s.loop, peers, s.log)
+	s.network = peer.New(s.loop, peers, s.log)
 	s.listener, err = net.Listen("tcp", s.options.Listen)
 	if err != nil {
 		return fmt.Errorf("listening for clients: %w", err)
@@ -136,9 +130,9 @@ func (s *Server) listen() error {
 
 // release undoes Open.
 func (s *Server) release() {
-	s.loop.stop()
+	s.loop.Stop()
 	if s.network != nil {
-		s.network.close()
+		s.network.Close()
 	}
 	if s.listener != nil {
 		_ = s.listener.Close()
@@ -155,39 +149,26 @@ func (s *Server) release() {
 }
 
 func (s *Server) serveHTTP() {
-	s.metrics = newMetrics(s.log)
-	s.api = &api{
-		submit: func(q door.Request, done func(door.Response)) bool {
-			return s.loop.post(func() { s.node.OnRequest(q, done) })
+	m := metrics.New()
+	metricsPage := m.Handler(s.log)
+	api := httpapi.New(httpapi.Node{
+		Submit: func(q door.Request, done func(door.Response)) bool {
+			return s.loop.Post(func() { s.node.OnRequest(q, done) })
 		},
-		stopped: s.loop.done,
-		timeout: cmp.Or(s.options.Config.RequestTimeout, node.MaxRequestTimeout),
-		grace:   answerGrace,
-		status:  s.status,
-		metrics: s.metrics,
-	}
-	s.metrics.watchLoop(s.loop)
-	s.metrics.watchRequests(s.api)
-	s.metrics.watchNetwork(s.network)
-	s.metrics.watchZooKeeper(s.zk)
-	s.metrics.watchObserver(s.observer)
-	s.metrics.watchStore(s.store)
-	s.http = s.httpServer(s.api)
+		Stopped: s.loop.Stopped(),
+		Status:  s.status,
+		Timeout: cmp.Or(s.options.Config.RequestTimeout, node.MaxRequestTimeout),
+		Grace:   answerGrace,
+	}, m, metricsPage)
+	s.loop.Register(m)
+	s.network.Register(m)
+	s.zk.Register(m)
+	s.observer.Register(m)
+	registerStore(m, s.store)
+	s.http = httpapi.NewServer(api, s.log)
 	if s.debugAt != nil {
-		s.debug = s.httpServer(debugPages(s.metrics.handler))
+		s.debug = httpapi.NewServer(debugPages(metricsPage), s.log)
 		s.debug.WriteTimeout = 0 // a profile takes as long as it is asked to
-	}
-}
-
-func (s *Server) httpServer(handler http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       bodyTimeout,
-		WriteTimeout:      answerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 }
 
@@ -205,13 +186,13 @@ func debugPages(metrics http.Handler) http.Handler {
 // status asks the loop for a picture of the node; nil if it does not answer.
 func (s *Server) status(all bool) *node.Status {
 	picture := make(chan *node.Status, 1)
-	if !s.loop.post(func() { picture <- s.node.Status(all) }) {
+	if !s.loop.Post(func() { picture <- s.node.Status(all) }) {
 		return nil
 	}
 	select {
 	case status := <-picture:
 		return status
-	case <-s.loop.done:
+	case <-s.loop.Stopped():
 	case <-time.After(statusTime):
 	}
 	return nil
@@ -221,20 +202,20 @@ func (s *Server) status(all bool) *node.Status {
 func (s *Server) HTTPAddress() string { return s.listener.Addr().String() }
 
 // PeerAddress is where peers are served.
-func (s *Server) PeerAddress() string { return s.network.listener.Addr().String() }
+func (s *Server) PeerAddress() string { return s.network.Address().String() }
 
 // Run serves until ctx ends or the node can't go on. It returns nil after a
 // graceful end: requests under way were ended and the session closed, so that
 // others take over at once. All of it takes a bounded time.
 func (s *Server) Run(ctx context.Context) error {
 	s.announce()
-	s.loop.post(s.node.Start) // the first event
-	s.network.start(peerProtocol{hello: s.node.Hello, judge: s.node.OnHello, lost: s.node.OnPeerLost})
+	s.loop.Post(s.node.Start) // the first event
+	s.network.Start(peer.Protocol{Hello: s.node.Hello, Judge: s.node.OnHello, Lost: s.node.OnPeerLost})
 	ended := make(chan struct{})
-	go func() { s.loop.run(); close(ended) }()
-	s.goServe(s.http, limitConnections(s.listener, maxConnections))
+	go func() { s.loop.Run(); close(ended) }()
+	s.goServe(s.http, httpapi.Limit(s.listener))
 	if s.debug != nil {
-		s.goServe(s.debug, limitConnections(s.debugAt, maxConnections))
+		s.goServe(s.debug, httpapi.Limit(s.debugAt))
 	}
 	select {
 	case <-ctx.Done():
@@ -263,9 +244,13 @@ func (s *Server) announce() {
 	c := s.options.Config
 	s.log.Info("node starts", "id", string(c.ID), "http", s.HTTPAddress(), "peers", s.PeerAddress(),
 		"advertises", c.PeerAddress, "data", s.options.Data, "zookeeper", fmt.Sprint(s.options.ZooKeeper))
-	for _, l := range []net.Listener{s.listener, s.network.listener, s.debugAt} {
-		if l != nil && open(l.Addr()) {
-			s.log.Warn("this address is open to everybody who reaches it: there is neither TLS nor authentication", "address", l.Addr().String())
+	addresses := []net.Addr{s.listener.Addr(), s.network.Address()}
+	if s.debugAt != nil {
+		addresses = append(addresses, s.debugAt.Addr())
+	}
+	for _, a := range addresses {
+		if open(a) {
+			s.log.Warn("this address is open to everybody who reaches it: there is neither TLS nor authentication", "address", a.String())
 		}
 	}
 }
@@ -275,7 +260,7 @@ func (s *Server) fail(err error) {
 	s.failOnce.Do(func() {
 		s.failure = err
 		close(s.failed)
-		s.loop.stop()
+		s.loop.Stop()
 	})
 }
 
@@ -284,10 +269,10 @@ func (s *Server) fail(err error) {
 func (s *Server) stop(ended <-chan struct{}) {
 	s.log.Info("node stops")
 	left := make(chan struct{})
-	s.loop.post(func() {
+	s.loop.Post(func() {
 		s.node.Stop(func() {
 			close(left)
-			s.loop.stop() // whatever comes now is refused by the door
+			s.loop.Stop() // whatever comes now is refused by the door
 		})
 	})
 	select {
@@ -312,7 +297,7 @@ func (s *Server) abandon(ended <-chan struct{}) {
 
 // closeDoors says whether the loop has ended, and with it all use of the store.
 func (s *Server) closeDoors(ended <-chan struct{}) bool {
-	s.loop.stop()
+	s.loop.Stop()
 	over := s.bounded("ending the loop", func() { <-ended })
 	bound, cancel := context.WithTimeout(context.Background(), answerDrain)
 	defer cancel()
@@ -322,7 +307,7 @@ func (s *Server) closeDoors(ended <-chan struct{}) bool {
 	if s.debug != nil {
 		_ = s.debug.Close()
 	}
-	s.bounded("closing connections", s.network.close)
+	s.bounded("closing connections", s.network.Close)
 	return over
 }
 
@@ -345,48 +330,4 @@ func newRandom() door.Random {
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // it never fails
 	return mathrand.New(mathrand.NewChaCha8(seed))
-}
-
-// limitConnections lets n connections stand at a time; further ones wait in
-// the listener's backlog.
-func limitConnections(l net.Listener, n int) net.Listener {
-	return &limitedListener{Listener: l, slots: make(chan struct{}, n), closed: make(chan struct{})}
-}
-
-type limitedListener struct {
-	net.Listener
-	slots  chan struct{}
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (l *limitedListener) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	return &limitedConn{Conn: conn, release: func() { <-l.slots }}, nil
-}
-
-func (l *limitedListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-type limitedConn struct {
-	net.Conn
-	once    sync.Once
-	release func()
-}
-
-func (c *limitedConn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(c.release)
-	return err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/node/real/realtest"
 	"dkv/zksim/zkserver"
 )
 
@@ -24,12 +24,12 @@ type member struct {
 	options Options
 	stop    context.CancelFunc
 	ended   chan error
-	log     *syncBuffer
+	log     *realtest.Log
 }
 
 func runMember(t *testing.T, o Options) *member {
 	t.Helper()
-	m := &member{options: o, ended: make(chan error, 1), log: &syncBuffer{}}
+	m := &member{options: o, ended: make(chan error, 1), log: &realtest.Log{}}
 	o.Log = slog.New(slog.NewTextHandler(m.log, nil))
 	var err error
 	if m.Server, err = Open(o); err != nil {
@@ -90,7 +90,7 @@ func runCluster(t *testing.T, n int) []*member {
 func awaitReady(t *testing.T, members ...*member) {
 	t.Helper()
 	for _, m := range members {
-		eventually(t, fmt.Sprintf("node %s is ready", m.options.Config.ID), func() bool {
+		realtest.Eventually(t, fmt.Sprintf("node %s is ready", m.options.Config.ID), func() bool {
 			s := m.status(false)
 			return s != nil && s.Ready
 		})
@@ -132,7 +132,7 @@ func TestClusterServesAndSurvives(t *testing.T) {
 	}
 	for i := range 30 { // the others take over
 		key := fmt.Sprintf("/v1/kv/key-%d", i)
-		eventually(t, "the others have "+key, func() bool {
+		realtest.Eventually(t, "the others have "+key, func() bool {
 			status, text := members[1+i%2].ask(t, "GET", key, "")
 			return status == 200 && text == fmt.Sprint("value-", i)
 		})
@@ -175,11 +175,11 @@ func TestNodeWithoutZooKeeperSaysSo(t *testing.T) {
 	o := memberOptions(t, 0, 1, "127.0.0.1:1")
 	o.Config.RequestTimeout = 200 * time.Millisecond
 	m := runMember(t, o)
-	eventually(t, "readyz says why", func() bool {
+	realtest.Eventually(t, "readyz says why", func() bool {
 		status, text := m.ask(t, "GET", "/readyz", "")
 		return status == 503 && strings.Contains(text, "ZooKeeper")
 	})
-	eventually(t, "the operator is told", func() bool { return strings.Contains(m.log.String(), "ZooKeeper can't be reached") })
+	realtest.Eventually(t, "the operator is told", func() bool { return strings.Contains(m.log.String(), "ZooKeeper can't be reached") })
 	if status, text := m.ask(t, "PUT", "/v1/kv/a", "v"); status != 503 || !strings.Contains(text, "refused") {
 		t.Errorf("put: %d %s", status, text)
 	}
@@ -237,7 +237,7 @@ func TestOpenAddressesAreTold(t *testing.T) {
 	o.Listen, o.Config.HTTPAddress = "0.0.0.0:0", "example.org:80"
 	o.DebugListen = "127.0.0.1:0"
 	m := runMember(t, o)
-	eventually(t, "the operator is told", func() bool { return strings.Contains(m.log.String(), "open to everybody") })
+	realtest.Eventually(t, "the operator is told", func() bool { return strings.Contains(m.log.String(), "open to everybody") })
 	answer, err := http.Get("http://" + m.debugAt.Addr().String() + "/debug/pprof/goroutine?debug=1")
 	if err != nil {
 		t.Fatal(err)
@@ -323,7 +323,7 @@ func TestRequestsAcrossTheEnd(t *testing.T) {
 }
 
 func TestEventsAreCounted(t *testing.T) {
-	o := newObserver(quiet())
+	o := newObserver(slog.New(slog.DiscardHandler))
 	o.Observe(node.Event{Kind: node.EventApplied})
 	o.Observe(node.Event{Kind: node.EventKind(node.EventKinds)}) // of a later version
 	if o.counts[node.EventApplied].Load() != 1 {
@@ -336,7 +336,7 @@ func TestEventsAreCounted(t *testing.T) {
 // Of a take-over of many partitions an operator reads one line, at the level
 // that nodes log at by default.
 func TestEventsOfPartitionsAreSummed(t *testing.T) {
-	var log syncBuffer
+	var log realtest.Log
 	o := newObserver(slog.New(slog.NewTextHandler(&log, nil)))
 	for p := range 50 {
 		o.Observe(node.Event{Kind: node.EventTakeOver, Partition: node.PartitionID(p), Epoch: 2, Peer: 1})
@@ -350,23 +350,6 @@ func TestEventsOfPartitionsAreSummed(t *testing.T) {
 	}
 }
 
-// A bug that ends a request must not pass unseen.
-func TestPanicsOfTheDoorAreTold(t *testing.T) {
-	var log syncBuffer
-	s := &Server{log: slog.New(slog.NewTextHandler(&log, nil))}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	door := s.httpServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a bug") }))
-	go func() { _ = door.Serve(listener) }()
-	defer door.Close()
-	if _, err := http.Get("http://" + listener.Addr().String()); err == nil {
-		t.Error("a request that panicked was answered")
-	}
-	eventually(t, "the panic is told", func() bool { return strings.Contains(log.String(), "a bug") })
-}
-
 // The store must not be closed below a loop that still uses it.
 func TestStuckLoopKeepsItsStore(t *testing.T) {
 	server := zkserver.NewTest(t)
@@ -374,7 +357,7 @@ func TestStuckLoopKeepsItsStore(t *testing.T) {
 	awaitReady(t, m)
 	held := make(chan struct{})
 	stuck := make(chan struct{})
-	m.loop.post(func() { close(stuck); <-held })
+	m.loop.Post(func() { close(stuck); <-held })
 	<-stuck
 	m.patience = 50 * time.Millisecond
 	m.end(t)

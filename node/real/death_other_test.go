@@ -1,8 +1,0 @@
-//go:build !linux
-
-package real
-
-import "os/exec"
-
-// dieWithParent has nothing to offer here: the test's cleanup kills the child.
-func dieWithParent(*exec.Cmd) {}

@@ -1,0 +1,11 @@
+package zookeeper
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// dieWithParent kills the child when the thread that starts it ends.
+func dieWithParent(c *exec.Cmd) {
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}

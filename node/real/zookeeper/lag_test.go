@@ -1,0 +1,77 @@
+package zookeeper
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"dkv/node/door"
+	"dkv/node/real/realtest"
+	"dkv/zksim/zkserver"
+)
+
+// A server that is behind answers late. Within a call's deadline that is all
+// that is seen: a session reads what it wrote, and hears of a change before it
+// sees it. Beyond the deadline the outcome is unknown, though it was done.
+func TestLaggingServer(t *testing.T) {
+	t.Parallel()
+	server := zkserver.NewTestWith(t, zkserver.Options{Tick: 100 * time.Millisecond})
+	c := openFaulty(t, time.Second, server.Address())
+	c.connected(t)
+	const lag = 200 * time.Millisecond
+	server.Lag(lag)
+	began := time.Now()
+	if err := c.multi(t, createOp("/x")); err != nil || time.Since(began) < lag {
+		t.Errorf("a multi at a server that lags: %v after %v", err, time.Since(began))
+	}
+	if _, err := c.get(t, "/x", true); err != nil {
+		t.Errorf("the session does not see its own write: %v", err)
+	}
+	set := door.Op{Kind: door.OpSet, Path: "/x", Data: []byte("new"), Version: door.AnyVersion}
+	if err := c.multi(t, set); err != nil {
+		t.Error(err)
+	}
+	if data, err := c.get(t, "/x", false); err != nil || string(data) != "new" || !c.told(door.EventChanged) {
+		t.Errorf("read %q, %v; told of the change: %v", data, err, c.told(door.EventChanged))
+	}
+	server.Lag(3 * time.Second)
+	if err := c.multi(t, createOp("/late")); !errors.Is(err, door.ErrUnknownOutcome) {
+		t.Errorf("a multi at a server that lags beyond the deadline: %v", err)
+	}
+	server.Lag(0)
+	realtest.Eventually(t, "it was done", func() bool {
+		_, err := c.get(t, "/late", false)
+		if errors.Is(err, door.ErrSessionOver) {
+			c.reopen(t) // the lag may have cost the session too
+		}
+		return err == nil
+	})
+}
+
+// A server whose disk was replaced under its clients: the watchdog ends the
+// session, and the next one finds the empty state.
+func TestWipedUnderASession(t *testing.T) {
+	t.Parallel()
+	server := zkserver.NewTestWith(t, zkserver.Options{Tick: 100 * time.Millisecond})
+	c := openFaulty(t, 500*time.Millisecond, server.Address())
+	c.connected(t)
+	for _, path := range []string{"/a", "/a/b", "/a/c"} {
+		if err := c.multi(t, createOp(path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := c.session.ID()
+	server.Wipe()
+	realtest.Eventually(t, "the end is told", func() bool { return c.told(door.EventExpired) })
+	c.Settle()
+	c.checkOrder(t)
+	c.reopen(t)
+	realtest.Eventually(t, "a new session", func() bool { return c.session.ID() != 0 })
+	if c.session.ID() == first || slices.Contains(server.Sessions(), first) {
+		t.Errorf("session %#x is back", first)
+	}
+	if _, err := c.get(t, "/a", false); !errors.Is(err, door.ErrNoNode) {
+		t.Errorf("reading what was wiped: %v", err)
+	}
+}

@@ -1,0 +1,151 @@
+package zookeeper
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// zooKeeperJar is where Debian's package zookeeper puts it; its manifest names
+// everything else that it needs.
+const zooKeeperJar = "/usr/share/java/zookeeper.jar"
+
+// zooKeeperProcess is Apache ZooKeeper, alone, with sessions of 0.4 to 4 s.
+type zooKeeperProcess struct {
+	address string
+	command *exec.Cmd
+	output  bytes.Buffer
+	ended   chan struct{}
+}
+
+// startZooKeeper starts a server that ends with the test. Where there is none
+// to start the test is skipped, or fails with CI=true.
+func startZooKeeper(t *testing.T) *zooKeeperProcess { return startTwice(t, tryZooKeeper) }
+
+func startTwice[T any](t *testing.T, try func(*testing.T) (T, error)) (z T) {
+	t.Helper()
+	_, err := os.Stat(zooKeeperJar)
+	if err == nil {
+		_, err = exec.LookPath("java")
+	}
+	if err != nil {
+		const what = "NOT RUN against Apache ZooKeeper: %v (Debian: apt-get install zookeeper)"
+		if os.Getenv("CI") == "true" {
+			t.Fatalf(what, err)
+		}
+		t.Skipf(what, err)
+	}
+	for range 2 { // its port may be taken between the choice and the start
+		if z, err = try(t); err == nil {
+			return z
+		}
+	}
+	t.Fatal(err)
+	return z
+}
+
+func tryZooKeeper(t *testing.T) (*zooKeeperProcess, error) {
+	dir := t.TempDir()
+	port := portBelowEphemeral(t)
+	config := filepath.Join(dir, "zoo.cfg")
+	text := fmt.Sprintf("tickTime=200\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\n4lw.commands.whitelist=srvr\n", dir, port)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	z, err := launchZooKeeper(t, port, "ZooKeeperServerMain", config)
+	if err != nil {
+		return nil, err
+	}
+	_, err = z.awaitServing()
+	return z, err
+}
+
+// launchZooKeeper starts one process, of a class below org.apache.zookeeper.server.
+func launchZooKeeper(t *testing.T, port int, class, config string) (*zooKeeperProcess, error) {
+	z := &zooKeeperProcess{address: fmt.Sprintf("127.0.0.1:%d", port)}
+	z.command = exec.Command("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx128m", "-XX:-UsePerfData",
+		"-Djava.net.preferIPv4Stack=true", "-Dzookeeper.forceSync=no", "-Dzookeeper.preAllocSize=1024", "-Dzookeeper.snapCount=1000000",
+		"-cp", zooKeeperJar, "org.apache.zookeeper.server."+class, config)
+	z.command.Stdout, z.command.Stderr = &z.output, &z.output
+	ended, err := startTied(z.command)
+	if err != nil {
+		return nil, err
+	}
+	z.ended = ended
+	t.Cleanup(func() {
+		_ = z.command.Process.Kill()
+		<-z.ended
+	})
+	return z, nil
+}
+
+// startTied starts a command that ends with this process at the latest. The
+// channel is closed when it has ended.
+func startTied(command *exec.Cmd) (ended chan struct{}, err error) {
+	dieWithParent(command)
+	ended = make(chan struct{})
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the death signal is bound to this thread
+		defer close(ended)
+		err := command.Start()
+		started <- err
+		if err == nil {
+			_ = command.Wait() // it is killed in the end
+		}
+	}()
+	return ended, <-started
+}
+
+// awaitServing asks for the mode, which a server has once it takes sessions, and
+// returns what it says of itself.
+func (z *zooKeeperProcess) awaitServing() (string, error) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		select {
+		case <-z.ended:
+			return "", fmt.Errorf("ZooKeeper ended: %s", z.output.String())
+		default:
+		}
+		if text := z.ask("srvr"); strings.Contains(text, "Mode:") {
+			return text, nil
+		}
+	}
+	return "", fmt.Errorf("ZooKeeper does not serve within 30 s")
+}
+
+func (z *zooKeeperProcess) ask(word string) string {
+	conn, err := net.DialTimeout("tcp", z.address, 60*time.Millisecond)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(60 * time.Millisecond))
+	if _, err := conn.Write([]byte(word)); err != nil {
+		return ""
+	}
+	var answer bytes.Buffer
+	_, _ = answer.ReadFrom(conn) // what came before the deadline
+	return answer.String()
+}
+
+// portBelowEphemeral takes a port that no outgoing connection can take.
+func portBelowEphemeral(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := 12_000 + rand.IntN(20_000)
+		if listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = listener.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
