@@ -131,7 +131,7 @@ func isAnnotation(line []byte) bool {
 }
 
 // annotate takes an annotation into the scene.
-func (h *historyReader) annotate(number int, line []byte) *FormatError {
+func (h *historyReader) annotate(number int, line []byte) error {
 	a := annotation{columns: make(map[string]int, 8)}
 	column, err := a.parse(line)
 	if err != nil {
@@ -199,7 +199,7 @@ func (a *annotation) member(p *lineParser) error {
 	switch {
 	case !known:
 		p.at = start
-		return fmt.Errorf("unknown field %s", quoted(name))
+		return fmt.Errorf("unknown field %s", Quote(name))
 	case err != nil:
 		if p.at < len(p.line) { // else the line ends here, which is where to look
 			p.at = value
@@ -241,7 +241,7 @@ func (a *annotation) value(p *lineParser, name string) (known bool, err error) {
 	case "state":
 		a.span.State = SpanState(max(0, slices.Index(stateNames[:], text)))
 		if err == nil && a.span.State == 0 {
-			err = fmt.Errorf("%s is none of up, down, paused, primary", quoted(text))
+			err = fmt.Errorf("%s is none of up, down, paused, primary", Quote(text))
 		}
 	case "partition":
 		a.span.Partition = text

@@ -3,17 +3,23 @@ package linearizability
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestScenesAreReadAsTheyWereWritten(t *testing.T) {
-	history, scene := bigHistory(t, 200)
+	history := load(200, 4, true)
+	scene := &Scene{
+		Spans: []Span{
+			{Lane: "n1", State: Up}, {Lane: "n2", State: Down, From: 3, To: 9},
+			{Lane: "n2", State: Primary, Partition: "3", Epoch: 7, From: 9}, {Lane: "n3", State: Paused, From: 2},
+		},
+		Bands:  []Band{{Kind: BandFault, Label: "crash n2", From: 3, To: 9}},
+		Places: map[string]string{"k1": "3", "k2": "0"},
+	}
 	scene.Spans[0].Label = `a "label" with \ and ä`
 	scene.Bands = append(scene.Bands, Band{Kind: "operator", From: -5})
 	scene.Places["\xff\x00"] = "3"
@@ -49,7 +55,7 @@ func TestScenesAreReadAsTheyWereWritten(t *testing.T) {
 // readWithScene reads a history that may have annotations; without any the
 // scene is empty.
 func readWithScene(r io.Reader) ([]Operation, *Scene, error) {
-	recording, err := ReadRecording(r, ReadOptions{Format: JSONLines})
+	recording, err := ReadRecording(r, ReadOptions{})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -126,41 +132,4 @@ func FuzzReadScene(f *testing.F) {
 			t.Errorf("%+v became %+v, %v", scene, again, err)
 		}
 	})
-}
-
-func TestOpenSpansGiveWay(t *testing.T) {
-	s := Scene{Spans: []Span{
-		{Lane: "n1", State: Up, From: 0},
-		{Lane: "n1", State: Primary, Partition: "3", Epoch: 1, From: 2},
-		{Lane: "n1", State: Primary, Partition: "4", Epoch: 1, From: 3},
-		{Lane: "n1", State: Primary, Partition: "3", Epoch: 2, From: 5},
-		{Lane: "n2", State: Down, From: 6},
-		{Lane: "n1", State: Paused, From: 7},
-		{Lane: "n1", State: Down, From: 8},
-		{Lane: "n1", State: Up, From: 9, To: 30},
-		{Lane: "n1", State: Primary, Partition: "4", Epoch: 3, From: 10},
-	}}
-	var got []string
-	for _, x := range s.closedSpans(20) {
-		got = append(got, fmt.Sprintf("%s%s%d:%d-%d", x.State, x.Partition, x.Epoch, x.From, x.To))
-	}
-	want := "up0:0-7 primary31:2-5 primary41:3-8 primary32:5-8 down0:6-20 paused0:7-8 down0:8-9 up0:9-30 primary43:10-20"
-	if strings.Join(got, " ") != want {
-		t.Errorf("got  %s\nwant %s", strings.Join(got, " "), want)
-	}
-	bands := (&Scene{Bands: []Band{{From: 5}, {From: 1, To: 2}, {From: 50}}}).closedBands(20)
-	if bands[0].To != 2 || bands[1].To != 20 || bands[2].To != 50 {
-		t.Errorf("%+v", bands)
-	}
-}
-
-// A place on the axis is told from the history's first moment on.
-func TestSceneOfAnAbsoluteClock(t *testing.T) {
-	const base = 1_764_000_000 * time.Second
-	history := []Operation{{Key: "k", Kind: Get, Call: 1, Return: 2, Outcome: OK, CallTime: base + 10, ReturnTime: base + 20}}
-	text, _ := writePage(t, history, &Scene{Spans: []Span{{Lane: "n1", State: Up, From: base}}, Bands: []Band{{Kind: "x", From: base + 5, To: base + 5}}}, PageOptions{})
-	p := contentOf(t, text)
-	if p.Scene.Spans[0][4] != 0.0 || p.Scene.Spans[0][5] != 20.0 || p.Scene.Bands[0][2] != 5.0 {
-		t.Errorf("%+v", p.Scene)
-	}
 }

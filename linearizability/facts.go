@@ -89,7 +89,7 @@ func (f *facts) refusedSeen(refused map[string]*Operation) *clash {
 		return nil
 	}
 	for _, op := range f.ops {
-		if !op.observes() || !op.Answer.HasValue {
+		if !op.Observes() || !op.Answer.HasValue {
 			continue
 		}
 		put := refused[op.Answer.Value]
@@ -119,7 +119,7 @@ func (f *facts) plainClash() *clash {
 		if c := selfClash(op); c != nil {
 			return c
 		}
-		value, met := op.Answer.Value, op.observes() && op.Answer.HasValue
+		value, met := op.Answer.Value, op.Observes() && op.Answer.HasValue
 		if op.effective() && op.HasIfValue {
 			value, met = op.IfValue, true
 		}
@@ -152,7 +152,7 @@ func (f *facts) learn() *clash {
 	}
 	for i, op := range f.ops {
 		a := &op.Answer
-		if !op.observes() || !a.HasValue {
+		if !op.Observes() || !a.HasValue {
 			continue
 		}
 		put, written := f.putOf[a.Value]
@@ -207,7 +207,7 @@ func selfClash(op *Operation) *clash {
 		return alone("the condition failed, though the value met is the one asked for")
 	case a.ConditionFailed:
 		return nil
-	case op.writes() && op.IfMatch != 0 && a.Version != 0 && a.Version <= op.IfMatch:
+	case op.Writes() && op.IfMatch != 0 && a.Version != 0 && a.Version <= op.IfMatch:
 		return alone("a write cannot have a version that is not greater than the one it replaced")
 	case op.Kind == Delete && op.IfAbsent && a.Found:
 		return alone("the key was removed under the condition that it be absent")

@@ -159,7 +159,7 @@ func (w *world) apply(o *worldOperation) {
 	holds := !op.conditional() || op.IfAbsent && !present || op.IfMatch != 0 && present && have.version == op.IfMatch ||
 		op.HasIfValue && present && have.value == op.IfValue
 	switch {
-	case op.writes() && holds:
+	case op.Writes() && holds:
 		a.Version = Version(w.index)
 		value := op.Value
 		if op.Kind == Append {
@@ -255,7 +255,7 @@ func mutateOne(rng *rand.Rand, history []Operation, op *Operation) {
 			a.Index = index
 		}
 	case 2: // found or not, the other way round
-		if op.observes() {
+		if op.Observes() {
 			*a = Answer{Found: !a.Found && !a.Untold, ConditionFailed: a.ConditionFailed, Index: a.Index}
 		}
 	case 3: // refused, though perhaps seen
@@ -266,7 +266,7 @@ func mutateOne(rng *rand.Rand, history []Operation, op *Operation) {
 		op.Outcome, op.Answer = Unknown, Answer{}
 	case 5: // an old or a future value
 		other := &history[rng.IntN(len(history))]
-		if op.observes() && other.Kind == Put {
+		if op.Observes() && other.Kind == Put {
 			*a = Answer{Found: true, ConditionFailed: a.ConditionFailed, HasValue: true, Value: other.Value, Version: other.Answer.Version, Index: a.Index}
 			if other.Answer.ConditionFailed {
 				a.Version = 0

@@ -129,30 +129,30 @@ type Operation struct {
 
 func (op *Operation) conditional() bool { return op.IfMatch != 0 || op.IfAbsent || op.HasIfValue }
 
-// writes: it has a value to write.
-func (op *Operation) writes() bool { return op.Kind == Put || op.Kind == Append }
+// Writes reports whether the operation has a value to write: a put or an append.
+func (op *Operation) Writes() bool { return op.Kind == Put || op.Kind == Append }
 
 // answered: the store said something.
 func (op *Operation) answered() bool { return op.Outcome == OK }
 
 // metNothing: an answer that says that the key was absent.
-func (op *Operation) metNothing() bool { return op.observes() && !op.Answer.Found && !op.Answer.Untold }
+func (op *Operation) metNothing() bool { return op.Observes() && !op.Answer.Found && !op.Answer.Untold }
 
 // effective: an answered write that took effect.
 func (op *Operation) effective() bool {
 	if op.Outcome != OK || op.Answer.ConditionFailed {
 		return false
 	}
-	return op.writes() || op.Kind == Delete && op.Answer.Found
+	return op.Writes() || op.Kind == Delete && op.Answer.Found
 }
 
 // mayTakeEffect: a write that was not answered and not refused.
 func (op *Operation) mayTakeEffect() bool { return op.Outcome == Unknown && op.Kind != Get }
 
-// observes: an answered operation other than a successful put or append, whose
-// answer tells what it met.
-func (op *Operation) observes() bool {
-	return op.Outcome == OK && (!op.writes() || op.Answer.ConditionFailed)
+// Observes reports whether the answer tells what the operation met. Every
+// answer does but that of a successful put or append.
+func (op *Operation) Observes() bool {
+	return op.Outcome == OK && (!op.Writes() || op.Answer.ConditionFailed)
 }
 
 // Validate reports the first operation that no client of a store can have
@@ -162,7 +162,7 @@ func Validate(history []Operation) error {
 	stamps := make([]Stamp, 0, 2*len(history))
 	for i := range history {
 		op := &history[i]
-		if err := errors.Join(op.validateCall(), op.validateReturn()); err != nil {
+		if err := op.Validate(); err != nil {
 			return fmt.Errorf("operation %d (client %d, called at stamp %d): %w", i, op.Client, op.Call, err)
 		}
 		stamps = append(stamps, op.Call)
@@ -178,6 +178,10 @@ func Validate(history []Operation) error {
 	}
 	return nil
 }
+
+// Validate reports why no client of a store can have performed the operation,
+// or nil.
+func (op *Operation) Validate() error { return errors.Join(op.validateCall(), op.validateReturn()) }
 
 func (op *Operation) validateCall() error {
 	switch {
@@ -195,7 +199,7 @@ func (op *Operation) validateCall() error {
 		return errors.New("carries a value to compare with that it says it has not")
 	case op.IfMatch > maxVersion:
 		return errors.New("a version is greater than 2^63-1")
-	case !op.writes() && op.Value != "":
+	case !op.Writes() && op.Value != "":
 		return fmt.Errorf("a %s writes no value", op.Kind)
 	}
 	return nil
@@ -218,11 +222,11 @@ func (op *Operation) validateReturn() error {
 		return errors.New("a version or an index is greater than 2^63-1")
 	case a.ConditionFailed && !op.conditional():
 		return errors.New("a condition failed, but there was none")
-	case op.writes() && !a.ConditionFailed && (a.Found || a.HasValue):
+	case op.Writes() && !a.ConditionFailed && (a.Found || a.HasValue):
 		return fmt.Errorf("a successful %s tells its version only, not what it met", op.Kind)
 	case a.Untold && (!a.ConditionFailed || a.Found):
 		return errors.New("only a failed condition may leave untold what it met, and then it tells nothing")
-	case op.observes() && !a.Found && (a.Version != 0 || a.HasValue):
+	case op.Observes() && !a.Found && (a.Version != 0 || a.HasValue):
 		return errors.New("found nothing, yet carries a version or a value")
 	case !a.HasValue && a.Value != "":
 		return errors.New("carries a value that it says it has not")

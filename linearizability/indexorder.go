@@ -77,7 +77,7 @@ func indexEntries(ops []*Operation) ([]indexed, bool) {
 	}
 	for _, op := range ops {
 		a := &op.Answer
-		if !op.observes() || !a.HasValue || a.Version == 0 {
+		if !op.Observes() || !a.HasValue || a.Version == 0 {
 			continue
 		}
 		if put := unread[a.Value]; put != nil {
@@ -90,7 +90,7 @@ func indexEntries(ops []*Operation) ([]indexed, bool) {
 
 // versionIsIndex: a write's version is the index of its entry, or was not told.
 func versionIsIndex(op *Operation) bool {
-	if !op.writes() || op.Answer.ConditionFailed || op.Answer.Version == 0 {
+	if !op.Writes() || op.Answer.ConditionFailed || op.Answer.Version == 0 {
 		return true
 	}
 	return op.Answer.Version == Version(op.Answer.Index)

@@ -153,7 +153,7 @@ func (p *lineParser) member(e *event) error {
 	f, known := fieldByName[string(raw)]
 	if !known || escaped {
 		p.at = start
-		return fmt.Errorf("unknown field %s", quoted(string(raw)))
+		return fmt.Errorf("unknown field %s", Quote(string(raw)))
 	}
 	if e.has(f) {
 		p.at = start
@@ -223,7 +223,7 @@ func (p *lineParser) textField(e *event, f field) error {
 	case fieldEvent:
 		e.isCall = string(text) == "call"
 		if !e.isCall && string(text) != "return" {
-			return fmt.Errorf("%s is neither call nor return", quoted(string(text)))
+			return fmt.Errorf("%s is neither call nor return", Quote(string(text)))
 		}
 	case fieldKind:
 		e.kind, err = parseKind(text)
@@ -247,7 +247,7 @@ func parseKind(s []byte) (Kind, error) {
 			return k, nil
 		}
 	}
-	return 0, fmt.Errorf("%s is none of get, put, delete, append", quoted(string(s)))
+	return 0, fmt.Errorf("%s is none of get, put, delete, append", Quote(string(s)))
 }
 
 func parseOutcome(s []byte) (Outcome, error) {
@@ -256,7 +256,7 @@ func parseOutcome(s []byte) (Outcome, error) {
 			return o, nil
 		}
 	}
-	return 0, fmt.Errorf("%s is none of ok, refused, unknown", quoted(string(s)))
+	return 0, fmt.Errorf("%s is none of ok, refused, unknown", Quote(string(s)))
 }
 
 // peek skips white space and returns the next byte, 0 at the end.

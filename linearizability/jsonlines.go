@@ -14,25 +14,6 @@ import (
 	"unicode/utf8"
 )
 
-// maxLineBytes bounds one line: a value of 1 MiB, every byte of it escaped, fits.
-const maxLineBytes = 8 << 20
-
-// A FormatError says where and why a history cannot be read.
-type FormatError struct {
-	Line   int // from 1
-	Column int // in bytes, from 1; 0: the line as a whole
-	Err    error
-}
-
-func (e *FormatError) Error() string {
-	if e.Column == 0 {
-		return fmt.Sprintf("line %d: %v", e.Line, e.Err)
-	}
-	return fmt.Sprintf("line %d, column %d: %v", e.Line, e.Column, e.Err)
-}
-
-func (e *FormatError) Unwrap() error { return e.Err }
-
 // Write writes a history in the file format, which README.md documents: the
 // calls and returns in the order of their stamps.
 func Write(w io.Writer, history []Operation) error {
@@ -79,7 +60,7 @@ func appendCall(b []byte, op *Operation) []byte {
 	b = append(b, op.Kind.String()...)
 	b = append(b, '"')
 	b = appendText(b, "key", op.Key)
-	if op.writes() {
+	if op.Writes() {
 		b = appendText(b, "value", op.Value)
 	}
 	b = appendNumber(b, "if_match", uint64(op.IfMatch))
@@ -104,7 +85,7 @@ func appendReturn(b []byte, op *Operation) []byte {
 	b = append(b, '"')
 	a := &op.Answer
 	b = appendFlag(b, "condition_failed", a.ConditionFailed)
-	if op.observes() && !a.Untold {
+	if op.Observes() && !a.Untold {
 		b = append(b, `,"found":`...)
 		b = strconv.AppendBool(b, a.Found)
 	}
@@ -162,64 +143,41 @@ func appendTime(b []byte, d time.Duration) []byte {
 	return strconv.AppendInt(b, int64(d), 10)
 }
 
+// JSONLines is this package's own format, which README.md documents.
+var JSONLines = Format{
+	Name:      "jsonl",
+	About:     "JSON Lines, two for each operation; see linearizability/README.md",
+	Recognize: beginsAsJSON,
+	Read:      readJSONLines,
+}
+
+// beginsAsJSON: the head is that of an object, or of nothing at all, which is an
+// empty history.
+func beginsAsJSON(head []byte) bool {
+	text := bytes.TrimLeft(head, " \t\r\n")
+	if len(text) == 0 {
+		return true
+	}
+	inner := bytes.TrimLeft(text[1:], " \t\r\n")
+	return text[0] == '{' && (len(inner) == 0 || inner[0] == '"' || inner[0] == '}')
+}
+
 // readJSONLines reads a history in the file format, and the annotations in it.
-func readJSONLines(in *source, scene *Scene) ([]Operation, error) {
-	h := historyReader{source: in, pool: newPool(), open: make(map[Stamp]int), scene: scene}
-	var buffer []byte
-	for number := 1; ; number++ {
-		line, err := readLine(in.Reader, &buffer)
-		if err == io.EOF && len(line) == 0 {
-			return h.ops, nil
-		}
-		if err != nil && err != io.EOF {
-			return nil, unreadable(number, err)
-		}
-		if lineErr := h.line(number, line); lineErr != nil {
-			if err == io.EOF {
-				lineErr.cutOff()
-			}
-			return nil, lineErr
-		}
+func readJSONLines(in *Source) (*Recording, error) {
+	h := historyReader{Source: in, open: make(map[Stamp]int), scene: &Scene{}}
+	if err := in.EachLine(h.line); err != nil {
+		return nil, err
 	}
-}
-
-// unreadable is the error of a line that could not be had.
-func unreadable(number int, err error) error {
-	if errors.Is(err, errLineTooLong) {
-		return &FormatError{Line: number, Err: err}
+	recording := &Recording{Operations: h.ops}
+	if !h.scene.empty() {
+		recording.Scene = h.scene
 	}
-	return fmt.Errorf("reading the history at line %d: %w", number, err)
-}
-
-// cutOff adds to the error of a last line without an end what may have happened.
-func (e *FormatError) cutOff() {
-	e.Err = fmt.Errorf("the file ends in the middle of a line (it was cut off?): %w", e.Err)
-}
-
-var errLineTooLong = fmt.Errorf("longer than %d bytes", maxLineBytes)
-
-// readLine returns the next line without its end; it is valid until the next
-// call. io.EOF comes with a last line that has no end.
-func readLine(in *bufio.Reader, buffer *[]byte) ([]byte, error) {
-	line, err := in.ReadSlice('\n')
-	if err == bufio.ErrBufferFull {
-		*buffer = append((*buffer)[:0], line...)
-		for err == bufio.ErrBufferFull {
-			line, err = in.ReadSlice('\n')
-			*buffer = append(*buffer, line...)
-			if len(*buffer) > maxLineBytes {
-				return nil, errLineTooLong
-			}
-		}
-		line = *buffer
-	}
-	return bytes.TrimRight(line, "\r\n"), err
+	return recording, nil
 }
 
 // historyReader puts calls and returns together.
 type historyReader struct {
-	*source
-	pool  *pool
+	*Source
 	ops   []Operation
 	open  map[Stamp]int // operations not yet returned, by call
 	last  Stamp
@@ -227,7 +185,7 @@ type historyReader struct {
 	scene *Scene
 }
 
-func (h *historyReader) line(number int, line []byte) *FormatError {
+func (h *historyReader) line(number int, line []byte) error {
 	if isAnnotation(line) {
 		return h.annotate(number, line)
 	}
@@ -264,7 +222,7 @@ func (h *historyReader) call(e *event) error {
 		return err
 	}
 	h.open[op.Call] = len(h.ops)
-	h.ops = append(h.grow(h.ops), op)
+	h.ops = append(h.Grow(h.ops), op)
 	return nil
 }
 
@@ -282,8 +240,8 @@ func (h *historyReader) returned(e *event) (column int, err error) {
 	if err := op.validateReturn(); err != nil {
 		return 0, err
 	}
-	if (op.observes() && !op.Answer.Untold) != e.has(fieldFound) {
-		if op.observes() {
+	if (op.Observes() && !op.Answer.Untold) != e.has(fieldFound) {
+		if op.Observes() {
 			return 0, fmt.Errorf("the answer to this %s has to say whether the key was found", op.Kind)
 		}
 		return e.column(fieldFound), errors.New(`"found" belongs to what met the key, not to this return`)

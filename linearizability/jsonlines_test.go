@@ -101,7 +101,7 @@ func TestBadInput(t *testing.T) {
 		{"no UTF-8", strings.Replace(callLine, `"k"`, "\"\xff\"", 1),
 			`line 1, column 57: "key": malformed JSON: a string that is no UTF-8 (use the field's _base64 twin)`},
 		{"control character", strings.Replace(callLine, `"k"`, "\"\x01\"", 1), `line 1, column 57: "key": malformed JSON: control character 0x1 in a string`},
-		{"too long", strings.Replace(callLine, `"k"`, `"`+strings.Repeat("k", maxLineBytes)+`"`, 1), `line 1: longer than 8388608 bytes`},
+		{"too long", strings.Replace(callLine, `"k"`, `"`+strings.Repeat("k", MaxLineBytes)+`"`, 1), `line 1: longer than 8388608 bytes`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -34,7 +34,7 @@ func ParseModel(name string) (Model, error) {
 			return Model(m), nil
 		}
 	}
-	return 0, fmt.Errorf("%s is no model: there are register and text", quoted(name))
+	return 0, fmt.Errorf("%s is no model: there are register and text", Quote(name))
 }
 
 // initial is a key nobody has written to.
@@ -128,7 +128,7 @@ func step(s state, op *Operation) (state, bool) {
 		return stepUnknown(s, op), true
 	case op.Answer.ConditionFailed:
 		return stepConditionFailed(s, op)
-	case op.writes():
+	case op.Writes():
 		return stepWrite(s, op)
 	case op.Kind == Delete:
 		return stepDelete(s, op)

@@ -28,7 +28,7 @@ func (f *facts) evidenceOf(op *Operation, until Stamp) (all [2]evidence) {
 	switch {
 	case a.Untold:
 		met.vague = true
-	case op.observes():
+	case op.Observes():
 		f.pin(met, a.Found, a.HasValue, a.Value)
 	}
 	held := &all[1]
@@ -201,7 +201,7 @@ func (r *keyRules) gather(ops []*Operation) {
 		}
 	}
 	for _, op := range ops {
-		if op.observes() && op.Answer.HasValue {
+		if op.Observes() && op.Answer.HasValue {
 			mention(op.Answer.Value)
 		}
 		if op.HasIfValue {
@@ -324,7 +324,7 @@ func deadEnd(s *plainSearch[state], r *keyRules, after state) (dead bool, steps 
 func pinnedValue(op *Operation) (value string, pinned bool) {
 	a := &op.Answer
 	switch {
-	case op.observes() && a.HasValue:
+	case op.Observes() && a.HasValue:
 		return a.Value, true
 	case op.metNothing():
 		return "", true

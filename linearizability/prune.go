@@ -94,7 +94,7 @@ func (f *facts) earliestReads() []Stamp {
 		closes[i] = never
 	}
 	for _, op := range f.ops {
-		if op.observes() && op.Answer.HasValue {
+		if op.Observes() && op.Answer.HasValue {
 			put := f.putOf[op.Answer.Value]
 			closes[put] = min(closes[put], op.Return)
 		}
@@ -114,7 +114,7 @@ func (f *facts) saysOther(op *Operation) bool {
 	if a.Untold {
 		return true
 	}
-	if op.observes() && a.Found {
+	if op.Observes() && a.Found {
 		if a.Version == 0 && !a.HasValue || f.unheardOf(a.Version) {
 			return true
 		}

@@ -86,7 +86,7 @@ func (r *Result) WriteText(w io.Writer) error {
 }
 
 func (r *Result) reportKey(b *strings.Builder, k *KeyResult) {
-	fmt.Fprintf(b, "\nkey %s: %s (%d operations, %d that matter, %d steps)\n", quoted(k.Key), k.Verdict, k.Operations, k.Kept, k.Steps)
+	fmt.Fprintf(b, "\nkey %s: %s (%d operations, %d that matter, %d steps)\n", Quote(k.Key), k.Verdict, k.Operations, k.Kept, k.Steps)
 	if k.Verdict == Undecided {
 		if k.Differ {
 			fmt.Fprintf(b, "  the checkers differ: Porcupine says %s; this is a bug in one of them\n", k.SecondOpinion)
@@ -121,7 +121,7 @@ const (
 // cannot all be true; an arrow's head marks one that may take effect at any
 // time after.
 func (c *Contradiction) Timeline() string {
-	rows, left := c.chooseRows()
+	rows, left := c.Rows()
 	var stamps []Stamp
 	for _, op := range rows {
 		stamps = append(stamps, op.Call)
@@ -150,9 +150,9 @@ func (c *Contradiction) Timeline() string {
 	return b.String()
 }
 
-// chooseRows returns the core and as much of the context as there is room for,
+// Rows returns the core and as much of the context as there is room for,
 // by call: first the puts whose values the core met, then the latest.
-func (c *Contradiction) chooseRows() (rows []*Operation, left int) {
+func (c *Contradiction) Rows() (rows []*Operation, left int) {
 	context := slices.Clone(c.Context)
 	slices.SortFunc(context, func(a, b *Operation) int {
 		if met := c.meets(a); met != c.meets(b) {
@@ -174,7 +174,7 @@ func (c *Contradiction) chooseRows() (rows []*Operation, left int) {
 // meets: an operation of the core met the value of this put.
 func (c *Contradiction) meets(put *Operation) bool {
 	return put.Kind == Put && slices.ContainsFunc(c.Core, func(op *Operation) bool {
-		return op.observes() && op.Answer.HasValue && op.Answer.Value == put.Value
+		return op.Observes() && op.Answer.HasValue && op.Answer.Value == put.Value
 	})
 }
 
@@ -203,12 +203,12 @@ func lane(op *Operation, stamps []Stamp) string {
 // rowText is what an operation was and was told, at most textColumns wide.
 func rowText(op *Operation) string {
 	s := op.Kind.String()
-	if op.writes() {
-		s += " " + quoted(op.Value)
+	if op.Writes() {
+		s += " " + Quote(op.Value)
 	}
 	switch {
 	case op.HasIfValue:
-		s += " if " + quoted(op.IfValue)
+		s += " if " + Quote(op.IfValue)
 	case op.IfMatch != 0:
 		s += fmt.Sprintf(" if v%d", op.IfMatch)
 	case op.IfAbsent:
@@ -230,7 +230,7 @@ func rowAnswer(op *Operation) string {
 	if op.Outcome != OK {
 		return " " + op.Outcome.String()
 	}
-	if op.writes() && !a.ConditionFailed {
+	if op.Writes() && !a.ConditionFailed {
 		if a.Version == 0 {
 			return " ok"
 		}
@@ -248,7 +248,7 @@ func rowAnswer(op *Operation) string {
 		return s + " absent"
 	}
 	if a.HasValue {
-		s += " " + quoted(a.Value)
+		s += " " + Quote(a.Value)
 	}
 	if a.Version != 0 {
 		s += fmt.Sprintf(" v%d", a.Version)

@@ -1,8 +1,6 @@
 package linearizability
 
 import (
-	"cmp"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -72,69 +70,3 @@ const (
 	BandFault     = "fault"
 	BandZooKeeper = "zookeeper"
 )
-
-// track is the part of a scene on which one open span gives way to the next.
-type track struct{ name, partition string }
-
-// closedSpans returns the spans by their beginnings, each with its end.
-func (s *Scene) closedSpans(end time.Duration) []Span {
-	spans := slices.Clone(s.Spans)
-	slices.SortStableFunc(spans, func(a, b Span) int { return cmp.Compare(a.From, b.From) })
-	next := make(map[track]time.Duration) // the beginning of the one after
-	down := make(map[string]time.Duration)
-	for i, span := range slices.Backward(spans) {
-		at := track{span.Lane, ""}
-		if span.State == Primary {
-			at.partition = "p" + span.Partition
-		}
-		if span.To == 0 {
-			to := end
-			if t, ok := next[at]; ok {
-				to = min(to, t)
-			}
-			if t, ok := down[span.Lane]; ok && span.State == Primary {
-				to = min(to, t)
-			}
-			spans[i].To = max(span.From, to)
-		}
-		next[at] = span.From
-		if span.State == Down {
-			down[span.Lane] = span.From
-		}
-	}
-	return spans
-}
-
-// closedBands returns the bands by their beginnings, each with its end.
-func (s *Scene) closedBands(end time.Duration) []Band {
-	bands := slices.Clone(s.Bands)
-	slices.SortStableFunc(bands, func(a, b Band) int { return cmp.Compare(a.From, b.From) })
-	for i := range bands {
-		if bands[i].To == 0 {
-			bands[i].To = max(bands[i].From, end)
-		}
-	}
-	return bands
-}
-
-// last is the latest moment that the scene names.
-func (s *Scene) last() (last time.Duration) {
-	for i := range s.Spans {
-		last = max(last, s.Spans[i].From, s.Spans[i].To)
-	}
-	for i := range s.Bands {
-		last = max(last, s.Bands[i].From, s.Bands[i].To)
-	}
-	return last
-}
-
-// first is the earliest moment that the scene names, or the given one.
-func (s *Scene) first(first time.Duration) time.Duration {
-	for i := range s.Spans {
-		first = min(first, s.Spans[i].From)
-	}
-	for i := range s.Bands {
-		first = min(first, s.Bands[i].From)
-	}
-	return first
-}

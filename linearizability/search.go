@@ -133,7 +133,7 @@ func newSearch(f *facts, kept []keptOp, budget int) *search {
 func (f *facts) required(op *Operation) requirement {
 	a := &op.Answer
 	r := requirement{write: noWrite}
-	if op.observes() {
+	if op.Observes() {
 		r.absent, r.present = op.metNothing(), a.Found
 		if a.HasValue {
 			r.mustMeetWrite(f.putOf[a.Value])

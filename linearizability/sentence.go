@@ -11,7 +11,7 @@ import (
 const maxClaims = 6
 
 // quoted is a key or value as ASCII; of a long one its beginning and its end.
-func quoted(s string) string {
+func Quote(s string) string {
 	const most, head, tail = 24, 10, 9
 	if len(s) > most {
 		return strconv.QuoteToASCII(s[:head]) + "..." + strconv.QuoteToASCII(s[len(s)-tail:])
@@ -23,12 +23,12 @@ func quoted(s string) string {
 func claim(op *Operation) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "client %d's %s", op.Client, op.Kind)
-	if op.writes() {
-		b.WriteString(" of " + quoted(op.Value))
+	if op.Writes() {
+		b.WriteString(" of " + Quote(op.Value))
 	}
 	switch {
 	case op.HasIfValue:
-		b.WriteString(" if the value is " + quoted(op.IfValue))
+		b.WriteString(" if the value is " + Quote(op.IfValue))
 	case op.IfMatch != 0:
 		fmt.Fprintf(&b, " under If-Match %d", op.IfMatch)
 	case op.IfAbsent:
@@ -70,9 +70,9 @@ func told(op *Operation) string {
 		return "failed its condition"
 	case a.ConditionFailed:
 		return "failed its condition and met no value"
-	case op.writes() && a.Version != 0:
+	case op.Writes() && a.Version != 0:
 		return fmt.Sprintf("was acknowledged with version %d", a.Version)
-	case op.writes():
+	case op.Writes():
 		return "was acknowledged"
 	case !a.Found:
 		return "found the key absent"
@@ -85,9 +85,9 @@ func told(op *Operation) string {
 func metWords(a *Answer) string {
 	switch {
 	case a.HasValue && a.Version != 0:
-		return fmt.Sprintf("%s, version %d", quoted(a.Value), a.Version)
+		return fmt.Sprintf("%s, version %d", Quote(a.Value), a.Version)
 	case a.HasValue:
-		return quoted(a.Value)
+		return Quote(a.Value)
 	case a.Version != 0:
 		return fmt.Sprintf("version %d", a.Version)
 	}
@@ -139,8 +139,8 @@ func explainPair(first, second *Operation, f *facts) string {
 		return although(second, first) + ", and nothing can have deleted it in between"
 	case before && needsAbsent(first):
 		return although(second, first) + ", and nothing can have written it in between"
-	case before && first.effective() && first.Kind == Append && second.observes() && second.Answer.HasValue && !strings.Contains(second.Answer.Value, first.Value):
-		return although(second, first) + ", and " + quoted(first.Value) + " is not in it"
+	case before && first.effective() && first.Kind == Append && second.Observes() && second.Answer.HasValue && !strings.Contains(second.Answer.Value, first.Value):
+		return although(second, first) + ", and " + Quote(first.Value) + " is not in it"
 	case before && first.Kind == Delete && first.effective():
 		return although(second, first) + ", and nothing can have written it in between"
 	case before && f.versionMet(second) != 0 && f.versionMet(second) < f.versionLeft(first):
@@ -197,7 +197,7 @@ func explainGone(core []*Operation, f *facts) string {
 				}
 			}
 			if gone {
-				return although(late, early) + ", and every put of " + quoted(met) + " had returned before that"
+				return although(late, early) + ", and every put of " + Quote(met) + " had returned before that"
 			}
 		}
 	}
@@ -207,7 +207,7 @@ func explainGone(core []*Operation, f *facts) string {
 // valueMet is the value that an operation must have met, if it is known.
 func valueMet(op *Operation) (value string, known bool) {
 	switch {
-	case op.observes() && op.Answer.HasValue:
+	case op.Observes() && op.Answer.HasValue:
 		return op.Answer.Value, true
 	case op.effective() && op.HasIfValue:
 		return op.IfValue, true
@@ -239,9 +239,9 @@ func needsAbsent(op *Operation) bool {
 func (f *facts) versionMet(op *Operation) Version {
 	a := &op.Answer
 	switch {
-	case op.observes() && a.Version != 0:
+	case op.Observes() && a.Version != 0:
 		return a.Version
-	case op.observes() && a.HasValue && len(f.version) != 0:
+	case op.Observes() && a.HasValue && len(f.version) != 0:
 		if put, ok := f.putOf[a.Value]; ok {
 			return f.version[put]
 		}
@@ -253,7 +253,7 @@ func (f *facts) versionMet(op *Operation) Version {
 
 // versionLeft is a version that had been taken when the operation returned.
 func (f *facts) versionLeft(op *Operation) Version {
-	if op.effective() && op.writes() && op.Answer.Version != 0 {
+	if op.effective() && op.Writes() && op.Answer.Version != 0 {
 		return op.Answer.Version
 	}
 	return f.versionMet(op)

@@ -28,7 +28,7 @@ type Violation struct {
 }
 
 func (v Violation) String() string {
-	return fmt.Sprintf("%s: key %s: %s", v.Class, quoted(v.Key), v.Sentence)
+	return fmt.Sprintf("%s: key %s: %s", v.Class, Quote(v.Key), v.Sentence)
 }
 
 // RefusedValuesSeen returns, for each key by name, the first answer that

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs what the tests of the report need to drive a browser: Debian's
-# Chromium, and the driver pinned in linearizability/testdata/browser.
+# Chromium, and the driver pinned in linearizability/report/testdata/browser.
 set -euo pipefail
 . "$(dirname "$0")/debian.sh"
 
-tests=$(dirname "$0")/../linearizability/testdata/browser
+tests=$(dirname "$0")/../linearizability/report/testdata/browser
 lost="the tests of the report in a browser"
 
 if ! command -v chromium >/dev/null; then

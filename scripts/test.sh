@@ -58,7 +58,7 @@ stage "ZooKeeper" scripts/zookeeper.sh
 [[ -f /usr/share/java/zookeeper.jar ]] && command -v java >/dev/null ||
 	skipped+=("every test against a real ZooKeeper: it is not installed")
 stage "browser" scripts/browser.sh
-[[ -d linearizability/testdata/browser/node_modules ]] && command -v chromium >/dev/null && command -v node >/dev/null ||
+[[ -d linearizability/report/testdata/browser/node_modules ]] && command -v chromium >/dev/null && command -v node >/dev/null ||
 	skipped+=("the tests of the report in a browser: Chromium, Node.js or playwright-core is not installed")
 stage "C compiler" scripts/compiler.sh
 stage "modules" go mod download

@@ -12,6 +12,7 @@ import (
 
 	"dkv/internal/version"
 	"dkv/linearizability"
+	"dkv/linearizability/report"
 )
 
 // Report is where the files of a failed run stand.
@@ -74,28 +75,28 @@ func writePage(rep Report, r *Result, scene *linearizability.Scene) error {
 		return nil
 	}
 	seed := r.Schedule.Setup.Seed
-	o := linearizability.PageOptions{
+	o := report.Options{
 		Title: fmt.Sprintf("Simulated run of seed %d", seed),
-		Facts: []linearizability.Fact{
+		Facts: []report.Fact{
 			{Name: "seed", Value: fmt.Sprint(seed)}, {Name: "classes", Value: joinClasses(r.Classes)},
 			{Name: "commit", Value: version.Read().Commit}, {Name: "Go", Value: runtime.Version()}, {Name: "trace", Value: fmt.Sprintf("%016x", r.Trace)},
 			{Name: "virtual time", Value: r.Virtual.String()},
 		},
-		Commands: []linearizability.Command{
+		Commands: []report.Command{
 			{What: "the run again", Line: "go test ./sim -v -schedule=" + rep.Schedule},
 			{What: "check its history", Line: "go run ./cmd/dkvsim check " + rep.History},
 		},
 	}
 	for i, v := range othersThanClients(r.Violations) {
 		if i == maxViolationsOnPage {
-			o.Facts = append(o.Facts, linearizability.Fact{Name: "violations", Value: "more than are shown; see notes.txt"})
+			o.Facts = append(o.Facts, report.Fact{Name: "violations", Value: "more than are shown; see notes.txt"})
 			break
 		}
 		line, _, _ := strings.Cut(v.String(), "\n")
-		o.Facts = append(o.Facts, linearizability.Fact{Name: "violation", Value: line})
+		o.Facts = append(o.Facts, report.Fact{Name: "violation", Value: line})
 	}
 	var b bytes.Buffer
-	if err := r.Check.WriteHTML(&b, r.History, scene, o); err != nil {
+	if err := report.WriteHTML(&b, r.Check, r.History, scene, o); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	if err := os.WriteFile(rep.Page, b.Bytes(), 0o644); err != nil {

@@ -92,7 +92,7 @@ func TestReportShowsTheRun(t *testing.T) {
 // linearizability.
 func openReport(t *testing.T, r *Result, report Report, planted *linearizability.Operation) {
 	t.Helper()
-	const driver = "../linearizability/testdata/browser/report.mjs"
+	const driver = "../linearizability/report/testdata/browser/report.mjs"
 	chromium, err := exec.LookPath("chromium")
 	if err == nil {
 		_, err = exec.LookPath("node")

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"dkv/linearizability"
+	"dkv/linearizability/jepsen"
 
 	"github.com/spf13/cobra"
 )
@@ -31,10 +33,7 @@ func checkCommand() *cobra.Command {
 effect at one instant inside each operation, explains all of its answers.
 
 Formats (--format), told from the content unless one is named:
-  jsonl       JSON Lines, two an operation; see linearizability/README.md
-  jepsen-log  the log of a Jepsen test: "INFO  jepsen.util - 0 :invoke :read nil"
-  jepsen-edn  a Jepsen history: {:process 0, :type :invoke, :f :append, …}
-
+` + describeFormats() + `
 Models (--model), told from the format unless one is named:
   register    a key is absent at first; put, get, append, delete, and conditions
               on the version, on absence and on the value
@@ -55,7 +54,7 @@ names line and column), or a mistake in the command.`,
 		fmt.Fprintln(cmd.ErrOrStderr(), "dkvsim: check:", err)
 		return exitStatus(linearizability.ExitBadInput)
 	})
-	cmd.Flags().StringVar(&c.format, "format", linearizability.AnyFormat.String(), "auto, jsonl, jepsen-log or jepsen-edn")
+	cmd.Flags().StringVar(&c.format, "format", "auto", formatNames())
 	cmd.Flags().StringVar(&c.model, "model", "auto", "auto, register or text")
 	cmd.Flags().StringVar(&c.page, "html", "", "write the result to this file as a page for a browser")
 	cmd.Flags().IntVar(&c.steps, "steps", linearizability.DefaultStepBudget, "how many steps the search may take on one key")
@@ -65,13 +64,13 @@ names line and column), or a mistake in the command.`,
 // check checks every file and reports each to out, what went wrong to errs.
 func check(out, errs io.Writer, files []string, c checkConfig) error {
 	worst := linearizability.ExitLinearizable
-	format, err := c.validate(files)
-	if err != nil {
+	formats, err := c.formats()
+	if err := errors.Join(err, c.validate(files)); err != nil {
 		fmt.Fprintln(errs, "dkvsim: check:", err)
 		return exitStatus(linearizability.ExitBadInput)
 	}
 	for _, file := range files {
-		result, err := c.checkFile(file, format)
+		result, err := c.checkFile(file, formats)
 		if err != nil {
 			fmt.Fprintln(errs, "dkvsim:", err)
 			worst = max(worst, linearizability.ExitBadInput)
@@ -91,30 +90,62 @@ func check(out, errs io.Writer, files []string, c checkConfig) error {
 	return nil
 }
 
-func (c *checkConfig) validate(files []string) (format linearizability.Format, err error) {
+// historyFormats are the formats of histories that check reads.
+var historyFormats = []linearizability.Format{linearizability.JSONLines, jepsen.Log, jepsen.EDN}
+
+// describeFormats returns a line of help for each format.
+func describeFormats() string {
+	var b strings.Builder
+	for _, f := range historyFormats {
+		fmt.Fprintf(&b, "  %-11s %s\n", f.Name, f.About)
+	}
+	return b.String()
+}
+
+// formatNames returns the values of --format, such as "auto, a or b".
+func formatNames() string {
+	names := []string{"auto"}
+	for _, f := range historyFormats {
+		names = append(names, f.Name)
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+// formats returns the formats that --format allows.
+func (c *checkConfig) formats() ([]linearizability.Format, error) {
+	if c.format == "auto" {
+		return historyFormats, nil
+	}
+	for _, f := range historyFormats {
+		if f.Name == c.format {
+			return []linearizability.Format{f}, nil
+		}
+	}
+	return nil, fmt.Errorf("--format: unknown format %q (want %s)", c.format, formatNames())
+}
+
+func (c *checkConfig) validate(files []string) error {
 	if len(files) == 0 {
-		return 0, errors.New("name at least one file")
+		return errors.New("name at least one file")
 	}
 	if c.page != "" && len(files) > 1 {
-		return 0, errors.New("--html shows one history: name one file")
+		return errors.New("--html shows one history: name one file")
 	}
 	if c.steps <= 0 {
-		return 0, fmt.Errorf("--steps %d: a search needs at least one step", c.steps)
+		return fmt.Errorf("--steps %d: a search needs at least one step", c.steps)
 	}
 	if c.model != "auto" {
 		if _, err := linearizability.ParseModel(c.model); err != nil {
-			return 0, fmt.Errorf("--model: %w", err)
+			return fmt.Errorf("--model: %w", err)
 		}
 	}
-	if format, err = linearizability.ParseFormat(c.format); err != nil {
-		return 0, fmt.Errorf("--format: %w", err)
-	}
-	return format, nil
+	return nil
 }
 
-func (c *checkConfig) checkFile(file string, format linearizability.Format) (*linearizability.Result, error) {
+func (c *checkConfig) checkFile(file string, formats []linearizability.Format) (*linearizability.Result, error) {
 	reading := newProgress(c.bar, "reading "+file, sizeOf(file))
-	recording, err := linearizability.ReadRecordingFile(file, linearizability.ReadOptions{Format: format, Progress: reading.add})
+	recording, err := linearizability.ReadRecordingFile(file, linearizability.ReadOptions{Formats: formats, Progress: reading.add})
 	reading.end()
 	if err != nil {
 		return nil, err

@@ -90,7 +90,7 @@ func TestCheckExits(t *testing.T) {
 		{"no file", []string{}, 3, "name at least one file"},
 		{"no step", []string{"--steps=0", good}, 3, "--steps 0"},
 		{"no such flag", []string{"--frmat=jsonl", good}, 3, "unknown flag"},
-		{"no such format", []string{"--format=xml", good}, 3, `"xml" is no format`},
+		{"no such format", []string{"--format=xml", good}, 3, `unknown format "xml" (want auto, jsonl, jepsen-log or jepsen-edn)`},
 		{"no such model", []string{"--model=queue", good}, 3, `"queue" is no model`},
 		{"the format is named", []string{"--format=jsonl", good}, 0, "good: linearizable"},
 		{"another format is named", []string{"--format=jepsen-edn", good}, 3, "good: line 1, column 1: :process is missing"},

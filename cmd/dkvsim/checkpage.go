@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"dkv/linearizability"
+	"dkv/linearizability/report"
 )
 
 // writeResultPage writes what was found about a file, with the annotations in
@@ -18,10 +19,10 @@ func writeResultPage(page, file string, h *linearizability.Recording, r *lineari
 		return fmt.Errorf("writing the page: %w", err)
 	}
 	return writePage(page, func(w *bufio.Writer) error {
-		return r.WriteHTML(w, h.Operations, h.Scene, linearizability.PageOptions{
+		return report.WriteHTML(w, r, h.Operations, h.Scene, report.Options{
 			Title:    filepath.Base(file),
-			Facts:    []linearizability.Fact{{Name: "history", Value: absolute}},
-			Commands: []linearizability.Command{{What: "check it again", Line: "dkvsim check " + absolute}},
+			Facts:    []report.Fact{{Name: "history", Value: absolute}},
+			Commands: []report.Command{{What: "check it again", Line: "dkvsim check " + absolute}},
 		})
 	})
 }

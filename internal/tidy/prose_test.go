@@ -30,7 +30,7 @@ var notYetPlain = []string{
 var writtenByOthers = []string{
 	"LICENSE",
 	"go.sum",
-	"linearizability/testdata/browser/package-lock.json",
+	"linearizability/report/testdata/browser/package-lock.json",
 }
 
 // sep matches what separates two words, also when a line of a comment ends

@@ -1,7 +1,8 @@
-package linearizability
+package jepsen
 
 import (
 	"bytes"
+	"dkv/linearizability"
 	"errors"
 	"fmt"
 	"reflect"
@@ -16,57 +17,85 @@ const (
 	ednGet   = "{:process 0, :type :invoke, :f :get, :key \"k\", :value nil}\n"
 )
 
+var formats = []linearizability.Format{linearizability.JSONLines, Log, EDN}
+
+// written returns the history in the format JSONLines; to write it is to
+// validate it.
+func written(t *testing.T, history []linearizability.Operation) string {
+	t.Helper()
+	var b strings.Builder
+	if err := linearizability.Write(&b, history); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func asRefused(op linearizability.Operation) linearizability.Operation {
+	op.Outcome, op.Answer = linearizability.Refused, linearizability.Answer{}
+	return op
+}
+
+func asIfAbsent(op linearizability.Operation) linearizability.Operation {
+	op.IfAbsent = true
+	return op
+}
+
 func TestJepsenEventsMeanWhatTheySay(t *testing.T) {
-	op := func(client int, kind Kind, call, ret Stamp) Operation {
-		o := Operation{Client: client, Kind: kind, Call: call, Return: ret}
+	op := func(client int, kind linearizability.Kind, call, ret linearizability.Stamp) linearizability.Operation {
+		o := linearizability.Operation{Client: client, Kind: kind, Call: call, Return: ret}
 		if ret != 0 {
-			o.Outcome = OK
+			o.Outcome = linearizability.OK
 		}
 		return o
 	}
-	valued := func(o Operation, value string) Operation { o.Value = value; return o }
-	met := func(o Operation, a Answer) Operation { o.Answer = a; return o }
-	found := func(value string) Answer { return Answer{Found: true, HasValue: true, Value: value} }
-	cas := func(o Operation, from, to string) Operation {
+	valued := func(o linearizability.Operation, value string) linearizability.Operation { o.Value = value; return o }
+	met := func(o linearizability.Operation, a linearizability.Answer) linearizability.Operation {
+		o.Answer = a
+		return o
+	}
+	found := func(value string) linearizability.Answer {
+		return linearizability.Answer{Found: true, HasValue: true, Value: value}
+	}
+	cas := func(o linearizability.Operation, from, to string) linearizability.Operation {
 		o.HasIfValue, o.IfValue, o.Value = true, from, to
 		return o
 	}
-	keyed := func(o Operation, key string) Operation { o.Key = key; return o }
+	keyed := func(o linearizability.Operation, key string) linearizability.Operation { o.Key = key; return o }
 	tests := []struct {
 		name, log, edn string // the same events
-		want           []Operation
+		want           []linearizability.Operation
 	}{
 		{"a read of nothing", logRead + "INFO  jepsen.util - 0 :ok :read nil\n",
-			ednRead + "{:process 0 :type :ok :f :read :value nil}", []Operation{op(0, Get, 1, 2)}},
+			ednRead + "{:process 0 :type :ok :f :read :value nil}", []linearizability.Operation{op(0, linearizability.Get, 1, 2)}},
 		{"a read of a value", logRead + "INFO  jepsen.util - 0 :ok :read 3\n",
-			ednRead + "{:process 0 :type :ok :f :read :value 3}", []Operation{met(op(0, Get, 1, 2), found("3"))}},
+			ednRead + "{:process 0 :type :ok :f :read :value 3}", []linearizability.Operation{met(op(0, linearizability.Get, 1, 2), found("3"))}},
 		{"a read that failed", logRead + "INFO  jepsen.util - 0 :fail :read :timed-out\n",
-			ednRead + "{:process 0 :type :fail :f :read :value nil :error :timed-out}", []Operation{refused(op(0, Get, 1, 2))}},
+			ednRead + "{:process 0 :type :fail :f :read :value nil :error :timed-out}", []linearizability.Operation{asRefused(op(0, linearizability.Get, 1, 2))}},
 		{"a write that took effect", logWrite + "INFO  jepsen.util - 1 :ok :write 4\n",
-			"{:process 1 :type :invoke :f :write :value 4}{:process 1 :type :ok :f :write :value 4}", []Operation{valued(op(1, Put, 1, 2), "4")}},
+			"{:process 1 :type :invoke :f :write :value 4}{:process 1 :type :ok :f :write :value 4}", []linearizability.Operation{valued(op(1, linearizability.Put, 1, 2), "4")}},
 		{"a write that nobody knows of", logWrite + "INFO  jepsen.util - 1 :info :write :timed-out\n" + strings.Replace(logWrite, "- 1", "- 6", 1),
 			"{:process 1 :type :invoke :f :write :value 4}{:process 1 :type :info :f :write :value 4 :error :timeout}{:process 6 :type :invoke :f :write :value 4}",
-			[]Operation{valued(op(1, Put, 1, 0), "4"), valued(op(6, Put, 3, 0), "4")}},
+			[]linearizability.Operation{valued(op(1, linearizability.Put, 1, 0), "4"), valued(op(6, linearizability.Put, 3, 0), "4")}},
 		{"a write that failed", logWrite + "INFO  jepsen.util - 1 :fail :write 4\n",
-			"{:process 1 :type :invoke :f :write :value 4}{:process 1 :type :fail :f :write :value 4}", []Operation{valued(refused(op(1, Put, 1, 2)), "4")}},
+			"{:process 1 :type :invoke :f :write :value 4}{:process 1 :type :fail :f :write :value 4}", []linearizability.Operation{valued(asRefused(op(1, linearizability.Put, 1, 2)), "4")}},
 		{"a cas that held", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :ok :cas [3 1]\n",
-			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :ok :f :cas :value [3 1]}", []Operation{cas(op(2, Put, 1, 2), "3", "1")}},
+			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :ok :f :cas :value [3 1]}", []linearizability.Operation{cas(op(2, linearizability.Put, 1, 2), "3", "1")}},
 		{"a cas that met another value", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1]\n",
 			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :fail :f :cas :value [3 1]}",
-			[]Operation{met(cas(op(2, Put, 1, 2), "3", "1"), Answer{ConditionFailed: true, Untold: true})}},
+			[]linearizability.Operation{met(cas(op(2, linearizability.Put, 1, 2), "3", "1"), linearizability.Answer{ConditionFailed: true, Untold: true})}},
 		{"a cas that failed for another reason", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1] :no-leader\n",
 			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :fail :f :cas :value [3 1] :error \"no leader\"}",
-			[]Operation{cas(refused(op(2, Put, 1, 2)), "3", "1")}},
+			[]linearizability.Operation{cas(asRefused(op(2, linearizability.Put, 1, 2)), "3", "1")}},
 		{"a cas from nothing", "INFO  jepsen.util - 2 :invoke :cas [nil 1]\n", "{:process 2 :type :invoke :f :cas :value [nil 1]}",
-			[]Operation{ifAbsent(valued(op(2, Put, 1, 0), "1"))}},
+			[]linearizability.Operation{asIfAbsent(valued(op(2, linearizability.Put, 1, 0), "1"))}},
 		{"many registers", "INFO  jepsen.util - 2 :invoke :cas [7 [3 1]]\nINFO  jepsen.util - 0 :invoke :read [7 nil]\nINFO  jepsen.util - 0 :ok :read [7 3]\n",
 			"{:process 2 :type :invoke :f :cas :value [7 [3 1]]} {:process 0 :type :invoke :f :read :value [7 nil]} {:process 0 :type :ok :f :read :value [7 3]}",
-			[]Operation{keyed(cas(op(2, Put, 1, 0), "3", "1"), "7"), keyed(met(op(0, Get, 2, 3), found("3")), "7")}},
+			[]linearizability.Operation{keyed(cas(op(2, linearizability.Put, 1, 0), "3", "1"), "7"), keyed(met(op(0, linearizability.Get, 2, 3), found("3")), "7")}},
 	}
 	for _, test := range tests {
-		for format, text := range map[Format]string{JepsenLog: test.log, JepsenEDN: test.edn} {
-			r, err := ReadRecording(strings.NewReader(text), ReadOptions{})
-			if err != nil || r.Format != format || r.Model != Register || !reflect.DeepEqual(r.Operations, test.want) {
+		for format, text := range map[string]string{Log.Name: test.log, EDN.Name: test.edn} {
+			r, err := linearizability.ReadRecording(strings.NewReader(text), linearizability.ReadOptions{Formats: formats})
+			if err != nil || r.Format != format || r.Model != linearizability.Register || !reflect.DeepEqual(r.Operations, test.want) {
 				t.Errorf("%s, %v: read %+v, %v\nwant %+v", test.name, format, r, err, test.want)
 			}
 		}
@@ -84,16 +113,16 @@ func TestWhatElseJepsenWrites(t *testing.T) {
 {:type :invoke, :f :get, :key "k", :value nil, :process 0, :time 35}
 {:type :ok, :f :get, :key "k", :value nil, :process 0, :time 35}`
 	for _, text := range []string{edn, "[" + edn + "]", "(" + edn + "\n)"} {
-		r, err := ReadRecording(strings.NewReader(text), ReadOptions{})
-		if err != nil || r.Model != Text || len(r.Operations) != 3 {
+		r, err := linearizability.ReadRecording(strings.NewReader(text), linearizability.ReadOptions{Formats: formats})
+		if err != nil || r.Model != linearizability.Text || len(r.Operations) != 3 {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		first := r.Operations[0]
-		if first.Kind != Append || first.Value != "a\"\né😀" || first.CallTime != 20 || first.ReturnTime != 30 {
+		if first.Kind != linearizability.Append || first.Value != "a\"\né😀" || first.CallTime != 20 || first.ReturnTime != 30 {
 			t.Errorf("read %+v", first)
 		}
 		for _, get := range r.Operations[1:] {
-			if want := (Answer{Found: true, HasValue: true}); get.Answer != want {
+			if want := (linearizability.Answer{Found: true, HasValue: true}); get.Answer != want {
 				t.Errorf("read %+v, want %+v: what was never written is empty", get.Answer, want)
 			}
 		}
@@ -102,31 +131,33 @@ func TestWhatElseJepsenWrites(t *testing.T) {
 		"2015-06-07 08:09:10,000{GMT}\tINFO\t[jepsen worker 0] jepsen.util: 0\t:invoke\t:read\tnil\r\n" +
 		"2015-06-07 08:09:10,250{GMT}\tINFO\t[nemesis] jepsen.util: :nemesis\t:info\t:start\t[\"cut off\" {}]\n" +
 		"2015-06-07 08:09:10,500{GMT}\tINFO\t[jepsen worker 0] jepsen.util: 0\t:ok\t:read\t7\n"
-	r, err := ReadRecording(strings.NewReader(log), ReadOptions{})
-	if err != nil || r.Format != JepsenLog || len(r.Operations) != 1 || r.Operations[0].ReturnTime != 500e6 || r.Operations[0].Answer.Value != "7" {
+	r, err := linearizability.ReadRecording(strings.NewReader(log), linearizability.ReadOptions{Formats: formats})
+	if err != nil || r.Format != Log.Name || len(r.Operations) != 1 || r.Operations[0].ReturnTime != 500e6 || r.Operations[0].Answer.Value != "7" {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
 
 func TestFormatsAreRecognised(t *testing.T) {
-	for text, want := range map[string]Format{
-		"": JSONLines, " \n": JSONLines, callLine: JSONLines, "{ \"event\"": JSONLines, "hello": JSONLines,
-		logRead: JepsenLog, "[main] INFO jepsen.util - 0": JepsenLog, ednRead: JepsenEDN, "{\n ,:process": JepsenEDN,
-		"; comment": JepsenEDN, "[{:process 0": JepsenEDN, "#jepsen.history.Op{": JepsenEDN, "({": JepsenEDN,
+	for text, want := range map[string]linearizability.Format{
+		"": linearizability.JSONLines, " \n": linearizability.JSONLines, `{"event":"call","stamp":1}`: linearizability.JSONLines, "{ \"event\"": linearizability.JSONLines, "hello": linearizability.JSONLines,
+		logRead: Log, "[main] INFO jepsen.util - 0": Log, ednRead: EDN, "{\n ,:process": EDN,
+		"; comment": EDN, "[{:process 0": EDN, "#jepsen.history.Op{": EDN, "({": EDN,
 	} {
-		if got := recognise([]byte(text)); got != want {
-			t.Errorf("%q: %v, want %v", text, got, want)
+		recognized := formats[0]
+		for _, f := range formats {
+			if f.Recognize([]byte(text)) {
+				recognized = f
+				break
+			}
 		}
-	}
-	for f := AnyFormat; f <= JepsenEDN; f++ {
-		if got, err := ParseFormat(f.String()); got != f || err != nil {
-			t.Errorf("%v: %v, %v", f, got, err)
+		if recognized.Name != want.Name {
+			t.Errorf("%q: %v, want %v", text, recognized.Name, want.Name)
 		}
 	}
 }
 
 func TestBadJepsenLogs(t *testing.T) {
-	runBad(t, JepsenLog, []badInput{
+	runBad(t, Log, []badInput{
 		{"another program's", logRead + "hello\n", `line 2, column 1: neither a line of jepsen.util nor one of another logger`},
 		{"no operation", "INFO  jepsen.util\n", `line 1, column 18: no operation behind jepsen.util`},
 		{"no process", "INFO  jepsen.util - \n", `line 1, column 21: the process is missing`},
@@ -152,13 +183,13 @@ func TestBadJepsenLogs(t *testing.T) {
 		{"return with another value", logWrite + "INFO  jepsen.util - 1 :ok :write 3\n", `line 2, column 34: returns with another value than it was invoked with at line 1`},
 		{"time runs backwards", "2015-06-07 08:09:10,001 " + logRead + "2015-06-07 08:09:10,000 INFO  jepsen.util - 0 :ok :read nil\n",
 			`line 2, column 1: dated before a line above it: time runs backwards`},
-		{"too long", logRead + strings.Repeat(" ", maxLineBytes+1) + "\n", `line 2: longer than 8388608 bytes`},
+		{"too long", logRead + strings.Repeat(" ", linearizability.MaxLineBytes+1) + "\n", `line 2: longer than 8388608 bytes`},
 	})
 }
 
 func TestBadJepsenEDN(t *testing.T) {
 	deep := strings.Repeat("[", 100)
-	runBad(t, JepsenEDN, []badInput{
+	runBad(t, EDN, []badInput{
 		{"no map", ednRead + "hello", `line 2, column 1: expected a map of an operation, such as {:process 0, :type :invoke, …}, found 'h'`},
 		{"truncated", ednRead + "{:process 0, :type :ok", `line 2, column 23: the file ends inside an operation that began at line 2, column 1 (it was cut off?)`},
 		{"truncated in a string", ednRead + "\n{:process 0, :f \"x", `line 3, column 19: the file ends inside a string that began at line 3, column 17 (it was cut off?)`},
@@ -194,12 +225,12 @@ func TestBadJepsenEDN(t *testing.T) {
 
 type badInput struct{ name, text, want string }
 
-func runBad(t *testing.T, format Format, tests []badInput) {
+func runBad(t *testing.T, format linearizability.Format, tests []badInput) {
 	t.Helper()
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := ReadRecording(strings.NewReader(test.text), ReadOptions{Format: format})
-			var at *FormatError
+			_, err := linearizability.ReadRecording(strings.NewReader(test.text), linearizability.ReadOptions{Formats: []linearizability.Format{format}})
+			var at *linearizability.FormatError
 			if !errors.As(err, &at) {
 				t.Fatalf("error %v, want a FormatError", err)
 			}
@@ -213,39 +244,39 @@ func runBad(t *testing.T, format Format, tests []badInput) {
 func FuzzReadJepsenLog(f *testing.F) {
 	f.Add([]byte(logRead + "INFO  jepsen.util - 0 :ok :read 3\n" + logWrite + "INFO  jepsen.util - 1 :info :write :timed-out\n"))
 	f.Add([]byte("2015-06-07 08:09:10,001 INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1]\n"))
-	f.Fuzz(func(t *testing.T, text []byte) { fuzzRead(t, JepsenLog, text) })
+	f.Fuzz(func(t *testing.T, text []byte) { fuzzRead(t, Log, text) })
 }
 
 func FuzzReadJepsenEDN(f *testing.F) {
 	f.Add([]byte(ednRead + "{:process 0 :type :ok :f :read :value 3}"))
 	f.Add([]byte("[" + ednGet + "#x{:process 0 :type :ok :f :get :key \"k\" :value \"\\u00e9\"}#_ 3 ;\n]"))
-	f.Fuzz(func(t *testing.T, text []byte) { fuzzRead(t, JepsenEDN, text) })
+	f.Fuzz(func(t *testing.T, text []byte) { fuzzRead(t, EDN, text) })
 }
 
 // fuzzRead: whatever is read is a history, which can be written and read again;
 // whatever is not, says where; and no more is held than is read.
-func fuzzRead(t *testing.T, format Format, text []byte) {
+func fuzzRead(t *testing.T, format linearizability.Format, text []byte) {
 	told := 0
-	r, err := ReadRecording(bytes.NewReader(text), ReadOptions{Format: format, Size: 1 << 40, Progress: func(n int) { told += n }})
+	r, err := linearizability.ReadRecording(bytes.NewReader(text), linearizability.ReadOptions{Formats: []linearizability.Format{format}, Size: 1 << 40, Progress: func(n int) { told += n }})
 	if told > len(text) {
 		t.Fatalf("told of %d bytes, there are %d", told, len(text))
 	}
 	if err != nil {
-		var at *FormatError
+		var at *linearizability.FormatError
 		if !errors.As(err, &at) || at.Line < 1 || at.Line > 1+bytes.Count(text, []byte("\n")) {
 			t.Fatalf("%v", err)
 		}
 		return
 	}
-	if len(r.Operations) > len(text)/leastOperationBytes {
+	if len(r.Operations) > len(text)/linearizability.LeastOperationBytes {
 		t.Fatalf("%d operations in %d bytes", len(r.Operations), len(text))
 	}
-	again, err := Read(strings.NewReader(dump(t, r.Operations))) // validates, too
+	again, err := linearizability.Read(strings.NewReader(written(t, r.Operations))) // validates, too
 	if err != nil || fmt.Sprint(again) != fmt.Sprint(r.Operations) {
 		t.Fatalf("%+v read again: %+v, %v", r.Operations, again, err)
 	}
 	if len(r.Operations) <= 8 {
-		if _, err := Check(r.Operations, Options{Model: r.Model, StepBudget: 10_000}); err != nil {
+		if _, err := linearizability.Check(r.Operations, linearizability.Options{Model: r.Model, StepBudget: 10_000}); err != nil {
 			t.Fatal(err)
 		}
 	}

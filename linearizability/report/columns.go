@@ -1,7 +1,8 @@
-package linearizability
+package report
 
 import (
 	"cmp"
+	"dkv/linearizability"
 	"encoding/base64"
 	"encoding/binary"
 	"maps"
@@ -30,14 +31,14 @@ type pageHistory struct {
 	Columns   map[string]string `json:"columns"`
 	Exact     map[string]string `json:"exact"` // by column and operation: "version:17"
 
-	ops       []*Operation
+	ops       []*linearizability.Operation
 	keyNumber map[string]int
 	timeBase  time.Duration
 }
 
 // number is the place of an operation on the page.
-func (h *pageHistory) number(op *Operation) (at int, shown bool) {
-	return slices.BinarySearchFunc(h.ops, op.Call, func(o *Operation, call Stamp) int { return cmp.Compare(o.Call, call) })
+func (h *pageHistory) number(op *linearizability.Operation) (at int, shown bool) {
+	return slices.BinarySearchFunc(h.ops, op.Call, func(o *linearizability.Operation, call linearizability.Stamp) int { return cmp.Compare(o.Call, call) })
 }
 
 // maxPageNumber is what a float64 holds exactly.
@@ -113,8 +114,8 @@ func shownText(s string) string {
 }
 
 // encodeHistory writes operations, which are by call, into columns.
-func encodeHistory(ops []*Operation, scene *Scene) *pageHistory {
-	h := &pageHistory{Count: len(ops), ops: ops, Kinds: kindNames[:], Outcomes: outcomeNames[:], Columns: map[string]string{}}
+func encodeHistory(ops []*linearizability.Operation, scene *linearizability.Scene) *pageHistory {
+	h := &pageHistory{Count: len(ops), ops: ops, Kinds: kinds(), Outcomes: outcomes(), Columns: map[string]string{}}
 	stampBase := h.setBases(scene)
 	clients := make(map[int]int)
 	for _, op := range ops {
@@ -142,7 +143,7 @@ func encodeHistory(ops []*Operation, scene *Scene) *pageHistory {
 		w.put("node", optional(nodes, op.Node, op.Node != ""))
 		w.put("kind", uint64(op.Kind))
 		w.put("flags", pageFlags(op))
-		w.put("value", optional(values, op.Value, op.writes()))
+		w.put("value", optional(values, op.Value, op.Writes()))
 		w.put("met", optional(values, op.Answer.Value, op.Answer.HasValue))
 		w.sparse("version", uint64(op.Answer.Version))
 		w.sparse("index", uint64(op.Answer.Index))
@@ -157,6 +158,24 @@ func encodeHistory(ops []*Operation, scene *Scene) *pageHistory {
 	return h
 }
 
+// kinds returns the names of the kinds by number; there is no kind 0.
+func kinds() []string {
+	names := []string{""}
+	for k := linearizability.Get; k <= linearizability.Append; k++ {
+		names = append(names, k.String())
+	}
+	return names
+}
+
+// outcomes returns the names of the outcomes by number.
+func outcomes() []string {
+	var names []string
+	for o := linearizability.Unknown; o <= linearizability.Refused; o++ {
+		names = append(names, o.String())
+	}
+	return names
+}
+
 // optional is the number of a text plus 1; 0 is no text.
 func optional(t *textTable, s string, there bool) uint64 {
 	if !there {
@@ -165,9 +184,9 @@ func optional(t *textTable, s string, there bool) uint64 {
 	return uint64(t.number(s)) + 1
 }
 
-func pageFlags(op *Operation) uint64 {
+func pageFlags(op *linearizability.Operation) uint64 {
 	flags := uint64(op.Outcome)
-	for bit, set := range []bool{op.Answer.Found, op.Answer.ConditionFailed, op.IfAbsent, op.observes(), op.Answer.Untold} {
+	for bit, set := range []bool{op.Answer.Found, op.Answer.ConditionFailed, op.IfAbsent, op.Observes(), op.Answer.Untold} {
 		if set {
 			flags |= 4 << bit
 		}
@@ -177,7 +196,7 @@ func pageFlags(op *Operation) uint64 {
 
 // setBases finds whether there are times, and keeps numbers small enough for a
 // browser: stamps and times may be nanoseconds since 1970.
-func (h *pageHistory) setBases(scene *Scene) (stampBase Stamp) {
+func (h *pageHistory) setBases(scene *linearizability.Scene) (stampBase linearizability.Stamp) {
 	const small = 1 << 50 // as nanoseconds thirteen days
 	first := time.Duration(math.MaxInt64)
 	for _, op := range h.ops {
@@ -187,7 +206,7 @@ func (h *pageHistory) setBases(scene *Scene) (stampBase Stamp) {
 	if len(h.ops) > 0 && h.ops[len(h.ops)-1].Call > small {
 		stampBase = h.ops[0].Call - 1
 	}
-	if first = scene.first(first); h.HasTimes && (first < 0 || first > small) && first != math.MaxInt64 {
+	if first = firstMoment(scene, first); h.HasTimes && (first < 0 || first > small) && first != math.MaxInt64 {
 		h.timeBase = first
 	}
 	h.StampBase, h.TimeBase = strconv.FormatInt(int64(stampBase), 10), strconv.FormatInt(int64(h.timeBase), 10)
@@ -195,16 +214,16 @@ func (h *pageHistory) setBases(scene *Scene) (stampBase Stamp) {
 }
 
 // encodeScene puts a scene beside a history.
-func encodeScene(s *Scene, h *pageHistory) pageScene {
+func encodeScene(s *linearizability.Scene, h *pageHistory) pageScene {
 	base := h.timeBase
 	if !h.HasTimes {
 		stamp, err := strconv.ParseInt(h.StampBase, 10, 64)
 		if err != nil {
-			panic("linearizability: " + err.Error())
+			panic("report: " + err.Error())
 		}
 		base = time.Duration(stamp)
 	}
-	end := s.last()
+	end := lastMoment(s)
 	for _, op := range h.ops {
 		if h.HasTimes {
 			end = max(end, op.CallTime, op.ReturnTime)
@@ -212,7 +231,7 @@ func encodeScene(s *Scene, h *pageHistory) pageScene {
 			end = max(end, time.Duration(op.Call), time.Duration(op.Return))
 		}
 	}
-	spans, bands := s.closedSpans(end), s.closedBands(end)
+	spans, bands := closedSpans(s, end), closedBands(s, end)
 	p := pageScene{Lanes: laneNames(spans), Spans: [][]any{}, Bands: [][]any{}, Places: map[string]string{}}
 	p.Left = max(0, len(spans)-maxPageSpans) + max(0, len(bands)-maxPageBands)
 	for _, x := range spans[:min(len(spans), maxPageSpans)] {
@@ -230,7 +249,7 @@ func encodeScene(s *Scene, h *pageHistory) pageScene {
 	return p
 }
 
-func laneNames(spans []Span) []string {
+func laneNames(spans []linearizability.Span) []string {
 	names := []string{}
 	known := make(map[string]bool)
 	for i := range spans {

@@ -1,6 +1,7 @@
-package linearizability
+package report
 
 import (
+	"dkv/linearizability"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -22,7 +23,7 @@ const (
 )
 
 // PageOptions are what a page says beside the result. The zero value is fine.
-type PageOptions struct {
+type Options struct {
 	Title    string // "" is "Linearizability report"
 	Facts    []Fact // in this order
 	Commands []Command
@@ -48,7 +49,7 @@ var pageScripts = []string{"data.js", "layout.js", "chart.js", "drawing.js", "co
 // contradicts what, and the whole history to look around in, with the scene
 // around it. The history is the one that was checked; scene may be nil. The
 // page needs no network and no other file.
-func (r *Result) WriteHTML(w io.Writer, history []Operation, scene *Scene, o PageOptions) error {
+func WriteHTML(w io.Writer, r *linearizability.Result, history []linearizability.Operation, scene *linearizability.Scene, o Options) error {
 	if o.Title == "" {
 		o.Title = "Linearizability report"
 	}
@@ -56,7 +57,7 @@ func (r *Result) WriteHTML(w io.Writer, history []Operation, scene *Scene, o Pag
 		o.MaxOperations = defaultPageOperations
 	}
 	if scene == nil {
-		scene = &Scene{}
+		scene = &linearizability.Scene{}
 	}
 	content, err := json.Marshal(newPage(r, history, scene, o)) // which leaves no "<" in it
 	if err != nil {
@@ -75,7 +76,7 @@ func (r *Result) WriteHTML(w io.Writer, history []Operation, scene *Scene, o Pag
 	} {
 		before, after, found := strings.Cut(rest, "{{"+part.mark+"}}")
 		if !found {
-			panic("linearizability: page.html has no place for " + part.mark)
+			panic("report: page.html has no place for " + part.mark)
 		}
 		rest = after
 		for _, text := range []string{before, part.text} {
@@ -93,7 +94,7 @@ func (r *Result) WriteHTML(w io.Writer, history []Operation, scene *Scene, o Pag
 func pageFile(name string) string {
 	text, err := pageFiles.ReadFile("page/" + name)
 	if err != nil {
-		panic("linearizability: " + err.Error())
+		panic("report: " + err.Error())
 	}
 	return string(text)
 }
@@ -141,23 +142,23 @@ type pageSentence struct {
 	Text  string `json:"text"`
 }
 
-var classWords = map[Class]string{
-	NotLinearizable: "not linearizable",
-	RefusedSeen:     "the value of a refused put was seen",
-	WriteLost:       "an acknowledged write was lost",
+var classWords = map[linearizability.Class]string{
+	linearizability.NotLinearizable: "not linearizable",
+	linearizability.RefusedSeen:     "the value of a refused put was seen",
+	linearizability.WriteLost:       "an acknowledged write was lost",
 }
 
-func newPage(r *Result, history []Operation, scene *Scene, o PageOptions) *page {
+func newPage(r *linearizability.Result, history []linearizability.Operation, scene *linearizability.Scene, o Options) *page {
 	p := &page{
-		Title: o.Title, Verdict: r.Verdict.String(), Why: r.why(), Operations: len(history),
-		Facts: slices.Concat(o.Facts, r.facts()), Commands: append([]Command{}, o.Commands...),
+		Title: o.Title, Verdict: r.Verdict.String(), Why: why(r), Operations: len(history),
+		Facts: slices.Concat(o.Facts, factsOf(r)), Commands: append([]Command{}, o.Commands...),
 		Failures: []pageFailure{},
 	}
 	p.History = encodeHistory(choosePageOperations(r, history, o.MaxOperations), scene)
-	byName := make(map[string][]*Operation)
+	byName := make(map[string][]*linearizability.Operation)
 	for i := range r.Keys {
 		k := &r.Keys[i]
-		if k.Verdict == Linearizable {
+		if k.Verdict == linearizability.Linearizable {
 			continue
 		}
 		if p.FailedKeys++; p.FailedKeys <= maxPageFailures {
@@ -171,7 +172,7 @@ func newPage(r *Result, history []Operation, scene *Scene, o PageOptions) *page 
 	}
 	for i := range r.Keys {
 		k := &r.Keys[i]
-		if k.Verdict != Linearizable && len(p.Failures) < maxPageFailures {
+		if k.Verdict != linearizability.Linearizable && len(p.Failures) < maxPageFailures {
 			p.Failures = append(p.Failures, p.failure(r, k, byName[k.Key]))
 		}
 	}
@@ -180,26 +181,26 @@ func newPage(r *Result, history []Operation, scene *Scene, o PageOptions) *page 
 }
 
 // why is the verdict's reason in a few words.
-func (r *Result) why() string {
+func why(r *linearizability.Result) string {
 	switch r.Verdict {
-	case Linearizable:
+	case linearizability.Linearizable:
 		return "One register per key, taking effect at one instant inside each operation, explains every answer."
-	case Undecided:
+	case linearizability.Undecided:
 		return "The budget was spent, or the checkers differ, before an answer was found. That counts as a failure."
 	}
 	return "No order of the operations explains their answers."
 }
 
-// facts are those of the result itself.
-func (r *Result) facts() []Fact {
-	methods := make([]int, len(methodNames))
+// factsOf returns the facts of the result itself.
+func factsOf(r *linearizability.Result) []Fact {
+	var methods [linearizability.ByPlainSearch + 1]int
 	for i := range r.Keys {
 		methods[r.Keys[i].Method]++
 	}
 	var ways []string
 	for m, keys := range methods {
 		if keys > 0 {
-			ways = append(ways, fmt.Sprintf("%s: %s", Method(m), counted(keys, "key")))
+			ways = append(ways, fmt.Sprintf("%s: %s", linearizability.Method(m), counted(keys, "key")))
 		}
 	}
 	facts := []Fact{{"operations", fmt.Sprintf("%d on %s", r.Operations, counted(len(r.Keys), "key"))}}
@@ -216,15 +217,15 @@ func counted(n int, what string) string {
 	return strconv.Itoa(n) + " " + what + "s"
 }
 
-func (p *page) failure(r *Result, k *KeyResult, ops []*Operation) pageFailure {
+func (p *page) failure(r *linearizability.Result, k *linearizability.KeyResult, ops []*linearizability.Operation) pageFailure {
 	f := pageFailure{
 		Key: p.History.keyNumber[k.Key], Verdict: k.Verdict.String(),
 		Numbers:   fmt.Sprintf("%s, %d that matter, %s", counted(k.Operations, "operation"), k.Kept, counted(k.Steps, "step")),
 		Sentences: []pageSentence{}, Core: []int{}, Context: []int{},
-		Confirmed: k.Verdict == Illegal && k.Asked && k.SecondOpinion == Illegal,
+		Confirmed: k.Verdict == linearizability.Illegal && k.Asked && k.SecondOpinion == linearizability.Illegal,
 	}
 	switch {
-	case k.Verdict == Illegal:
+	case k.Verdict == linearizability.Illegal:
 		for _, v := range r.Violations {
 			if v.Key == k.Key {
 				f.Sentences = append(f.Sentences, pageSentence{string(v.Class), classWords[v.Class], v.Sentence})
@@ -236,7 +237,7 @@ func (p *page) failure(r *Result, k *KeyResult, ops []*Operation) pageFailure {
 		f.Sentences = append(f.Sentences, pageSentence{"", "undecided", "the budget of steps was spent; a larger one may decide it"})
 	}
 	if c := k.Contradiction; c != nil {
-		rows, left := c.chooseRows()
+		rows, left := c.Rows()
 		f.Left = left
 		for _, op := range rows {
 			at, shown := p.History.number(op)
@@ -251,20 +252,20 @@ func (p *page) failure(r *Result, k *KeyResult, ops []*Operation) pageFailure {
 		}
 	}
 	if len(p.Failures) < maxPorcupineViews {
-		f.Porcupine = viewOfPorcupine(r.Model, keyHistory{k.Key, byCall(ops)}, k.Contradiction)
+		f.Porcupine = viewOfPorcupine(r.Model, byCall(ops), k.Contradiction)
 	}
 	return f
 }
 
 // byCall sorts operations by their calls.
-func byCall(ops []*Operation) []*Operation {
-	slices.SortFunc(ops, func(a, b *Operation) int { return int(a.Call - b.Call) })
+func byCall(ops []*linearizability.Operation) []*linearizability.Operation {
+	slices.SortFunc(ops, func(a, b *linearizability.Operation) int { return int(a.Call - b.Call) })
 	return ops
 }
 
 // choosePageOperations returns at most so many operations, by call.
-func choosePageOperations(r *Result, history []Operation, most int) []*Operation {
-	chosen := make([]*Operation, len(history))
+func choosePageOperations(r *linearizability.Result, history []linearizability.Operation, most int) []*linearizability.Operation {
+	chosen := make([]*linearizability.Operation, len(history))
 	for i := range history {
 		chosen[i] = &history[i]
 	}
@@ -273,11 +274,11 @@ func choosePageOperations(r *Result, history []Operation, most int) []*Operation
 		return chosen
 	}
 	failed := make(map[string]bool)
-	inCore := make(map[*Operation]bool)
-	var near Stamp // the middle of what the page is about
+	inCore := make(map[*linearizability.Operation]bool)
+	var near linearizability.Stamp // the middle of what the page is about
 	for i := range r.Keys {
 		k := &r.Keys[i]
-		if k.Verdict == Linearizable {
+		if k.Verdict == linearizability.Linearizable {
 			continue
 		}
 		failed[k.Key] = true
@@ -288,7 +289,7 @@ func choosePageOperations(r *Result, history []Operation, most int) []*Operation
 			}
 		}
 	}
-	rank := func(op *Operation) (class int, distance Stamp) {
+	rank := func(op *linearizability.Operation) (class int, distance linearizability.Stamp) {
 		distance = max(op.Call-near, near-op.Call)
 		switch {
 		case inCore[op]:
@@ -298,7 +299,7 @@ func choosePageOperations(r *Result, history []Operation, most int) []*Operation
 		}
 		return 2, distance
 	}
-	slices.SortStableFunc(chosen, func(a, b *Operation) int {
+	slices.SortStableFunc(chosen, func(a, b *linearizability.Operation) int {
 		ca, da := rank(a)
 		cb, db := rank(b)
 		if ca != cb {

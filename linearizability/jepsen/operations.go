@@ -1,6 +1,8 @@
-package linearizability
+package jepsen
 
 import (
+	"bytes"
+	"dkv/linearizability"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,6 +27,44 @@ import (
 
 // jepsenLogger is whose lines are operations in a Jepsen log.
 const jepsenLogger = "jepsen.util"
+
+// JepsenLog is the log of a Jepsen test: the lines of jepsen.util, such as
+// "INFO  jepsen.util - 0 :invoke :cas [3 1]". Lines of other loggers and of
+// the nemesis are passed over.
+var Log = linearizability.Format{
+	Name:      "jepsen-log",
+	About:     `the log of a Jepsen test: "INFO  jepsen.util - 0 :invoke :read nil"`,
+	Recognize: beginsAsLog,
+	Read:      readJepsenLog,
+}
+
+// JepsenEDN is a Jepsen history: a map for each invocation and completion,
+// such as {:process 0, :type :invoke, :f :append, :key "k", :value "v"}.
+var EDN = linearizability.Format{
+	Name:      "jepsen-edn",
+	About:     "a Jepsen history: {:process 0, :type :invoke, :f :append, …}",
+	Recognize: beginsAsEDN,
+	Read:      readJepsenEDN,
+}
+
+const ednSpace = " \t\r\n,"
+
+func beginsAsLog(head []byte) bool {
+	text := bytes.TrimLeft(head, ednSpace)
+	return len(text) > 0 && text[0] != '{' && bytes.Contains(head, []byte(jepsenLogger))
+}
+
+func beginsAsEDN(head []byte) bool {
+	text := bytes.TrimLeft(head, ednSpace)
+	switch {
+	case len(text) == 0 || beginsAsLog(head):
+		return false
+	case text[0] == '{':
+		inner := bytes.TrimLeft(text[1:], ednSpace)
+		return len(inner) > 0 && bytes.IndexByte([]byte(":#;"), inner[0]) >= 0
+	}
+	return bytes.IndexByte([]byte("[(#;"), text[0]) >= 0
+}
 
 var jepsenWords = []string{"process", "type", "f", "value", "time", "index", "key", "error", "nemesis",
 	"invoke", "ok", "fail", "info", "read", "write", "cas", "get", "put", "append"}
@@ -55,17 +95,16 @@ type jepsenProcess struct {
 
 // jepsenReader puts invocations and completions together.
 type jepsenReader struct {
-	*source
-	pool      *pool
-	ops       []Operation
+	*linearizability.Source
+	ops       []linearizability.Operation
 	processes map[int]*jepsenProcess
-	stamp     Stamp
-	model     Model
+	stamp     linearizability.Stamp
+	model     linearizability.Model
 	told      bool // the model is known
 }
 
-func newJepsenReader(in *source) jepsenReader {
-	return jepsenReader{source: in, pool: newPool(), processes: make(map[int]*jepsenProcess)}
+func newJepsenReader(in *linearizability.Source) jepsenReader {
+	return jepsenReader{Source: in, processes: make(map[int]*jepsenProcess)}
 }
 
 // event takes the next event of the history.
@@ -79,13 +118,13 @@ func (j *jepsenReader) event(e *jepsenEvent) error {
 	case "ok", "fail", "info":
 		at, err = j.completed(e)
 	default:
-		at, err = e.at.kind, fmt.Errorf("%s is none of :invoke, :ok, :fail, :info", quoted(":"+e.kind))
+		at, err = e.at.kind, fmt.Errorf("%s is none of :invoke, :ok, :fail, :info", linearizability.Quote(":"+e.kind))
 	}
 	switch {
 	case err == nil:
 		return nil
 	case at == place{}:
-		return &FormatError{Line: e.line, Err: err}
+		return &linearizability.FormatError{Line: e.line, Err: err}
 	}
 	return at.fail(err)
 }
@@ -99,10 +138,10 @@ func (j *jepsenReader) invoked(e *jepsenEvent) (at place, err error) {
 	if p.open {
 		return e.at.process, fmt.Errorf("process %d invokes something before what it invoked at line %d has returned", e.process, p.called)
 	}
-	op := Operation{Client: e.process, Call: j.stamp, CallTime: e.time, Key: e.key}
+	op := linearizability.Operation{Client: e.process, Call: j.stamp, CallTime: e.time, Key: e.key}
 	value := &e.value
 	if key, inner := independent(value, e.f); key != nil {
-		op.Key = j.pool.name([]byte(key.text))
+		op.Key = j.Name([]byte(key.text))
 		value = inner
 	}
 	if err := j.knows(e.f); err != nil {
@@ -112,21 +151,21 @@ func (j *jepsenReader) invoked(e *jepsenEvent) (at place, err error) {
 		return e.at.value, err
 	}
 	*p = jepsenProcess{op: len(j.ops), f: e.f, value: *value, open: true, called: e.line}
-	j.ops = append(j.grow(j.ops), op)
+	j.ops = append(j.Grow(j.ops), op)
 	return place{}, nil
 }
 
 // knows says what is wrong with the function of an invocation, if anything. The
 // first one tells which of Jepsen's two workloads this is.
 func (j *jepsenReader) knows(f string) error {
-	var model Model
+	var model linearizability.Model
 	switch f {
 	case "read", "write", "cas":
-		model = Register
+		model = linearizability.Register
 	case "get", "put", "append":
-		model = Text
+		model = linearizability.Text
 	default:
-		return fmt.Errorf("%s is none of :read, :write, :cas (of a register), :get, :put, :append (of a key-value store)", quoted(":"+f))
+		return fmt.Errorf("%s is none of :read, :write, :cas (of a register), :get, :put, :append (of a key-value store)", linearizability.Quote(":"+f))
 	}
 	if j.told && model != j.model {
 		return fmt.Errorf(":%s is of another workload than what was invoked before: :read, :write and :cas are those of a register, "+
@@ -137,16 +176,16 @@ func (j *jepsenReader) knows(f string) error {
 }
 
 // ask fills in what an invocation asks for.
-func ask(op *Operation, f string, value *ednElement) error {
+func ask(op *linearizability.Operation, f string, value *ednElement) error {
 	switch f {
 	case "read", "get":
-		op.Kind = Get
+		op.Kind = linearizability.Get
 		if value.kind == ednNone || value.kind == ednNil {
 			return nil
 		}
 		return errors.New("what is read is not known when it is invoked: nil belongs here")
 	case "cas":
-		op.Kind = Put
+		op.Kind = linearizability.Put
 		if value.kind != ednVector || len(value.items) != 2 {
 			return errors.New("a :cas needs a vector of the value expected and the new one")
 		}
@@ -159,9 +198,9 @@ func ask(op *Operation, f string, value *ednElement) error {
 		}
 		value = &value.items[1]
 	case "append":
-		op.Kind = Append
+		op.Kind = linearizability.Append
 	default:
-		op.Kind = Put
+		op.Kind = linearizability.Put
 	}
 	if value.kind != ednText {
 		return fmt.Errorf("a :%s needs a text or a number to write", f)
@@ -196,12 +235,12 @@ func (j *jepsenReader) completed(e *jepsenEvent) (at place, err error) {
 	value := &e.value
 	if key, inner := independent(value, e.f); key != nil {
 		if key.text != op.Key {
-			return e.at.value, fmt.Errorf("returns with key %s, but was invoked with %s at line %d", quoted(key.text), quoted(op.Key), p.called)
+			return e.at.value, fmt.Errorf("returns with key %s, but was invoked with %s at line %d", linearizability.Quote(key.text), linearizability.Quote(op.Key), p.called)
 		}
 		value = inner
 	}
 	if e.hasKey && e.key != op.Key {
-		return e.at.key, fmt.Errorf("returns with key %s, but was invoked with %s at line %d", quoted(e.key), quoted(op.Key), p.called)
+		return e.at.key, fmt.Errorf("returns with key %s, but was invoked with %s at line %d", linearizability.Quote(e.key), linearizability.Quote(op.Key), p.called)
 	}
 	p.open, p.returned = false, e.line
 	if e.kind == "info" {
@@ -209,23 +248,23 @@ func (j *jepsenReader) completed(e *jepsenEvent) (at place, err error) {
 	}
 	op.Return, op.ReturnTime = j.stamp, e.time
 	if e.kind == "fail" && !(e.f == "cas" && !e.failure && sameValue(value, &p.value)) {
-		op.Outcome = Refused
+		op.Outcome = linearizability.Refused
 		return place{}, nil
 	}
-	op.Outcome = OK
+	op.Outcome = linearizability.OK
 	if err := answer(op, e, value, p); err != nil {
 		return e.at.value, err
 	}
-	return place{}, op.validateReturn()
+	return place{}, op.Validate()
 }
 
 // answer fills in what a completion tells.
-func answer(op *Operation, e *jepsenEvent, value *ednElement, p *jepsenProcess) error {
+func answer(op *linearizability.Operation, e *jepsenEvent, value *ednElement, p *jepsenProcess) error {
 	a := &op.Answer
 	switch {
 	case e.kind == "fail":
 		a.ConditionFailed, a.Untold = true, true
-	case op.Kind != Get:
+	case op.Kind != linearizability.Get:
 		if value.kind != ednNone && value.kind != ednNil && !sameValue(value, &p.value) {
 			return fmt.Errorf("returns with another value than it was invoked with at line %d", p.called)
 		}

@@ -1,6 +1,7 @@
-package linearizability
+package jepsen
 
 import (
+	"dkv/linearizability"
 	"errors"
 	"fmt"
 	"io"
@@ -40,7 +41,9 @@ type ednElement struct {
 type place struct{ line, column int }
 
 // fail is the error of what is wrong there.
-func (p place) fail(err error) error { return &FormatError{p.line, p.column, err} }
+func (p place) fail(err error) error {
+	return &linearizability.FormatError{Line: p.line, Column: p.column, Err: err}
+}
 
 // An ednReader reads EDN as Jepsen writes it: nil, numbers, strings, keywords,
 // vectors, maps, comments, commas, discarded elements. Lists, sets, symbols,
@@ -48,7 +51,7 @@ func (p place) fail(err error) error { return &FormatError{p.line, p.column, err
 // column of everything it refuses.
 type ednReader struct {
 	in     io.ByteScanner
-	pool   *pool
+	texts  *linearizability.Source
 	line   int
 	column int // of the next byte, from 1
 	before int // column of the last byte read
@@ -258,8 +261,8 @@ func (r *ednReader) word(e *ednElement, c byte) error {
 			break
 		}
 		r.column++
-		if r.token = append(r.token, c); len(r.token) > maxLineBytes {
-			return e.fail(fmt.Errorf("a word of more than %d bytes", maxLineBytes))
+		if r.token = append(r.token, c); len(r.token) > linearizability.MaxLineBytes {
+			return e.fail(fmt.Errorf("a word of more than %d bytes", linearizability.MaxLineBytes))
 		}
 	}
 	first := r.token[0]
@@ -273,9 +276,9 @@ func (r *ednReader) word(e *ednElement, c byte) error {
 	case string(r.token) == "nil":
 		e.kind = ednNil
 	case digits[0] >= '0' && digits[0] <= '9':
-		e.kind, e.number, e.text = ednText, true, r.pool.value(r.token)
+		e.kind, e.number, e.text = ednText, true, r.texts.Value(r.token)
 	case string(r.token) == "true", string(r.token) == "false":
-		e.kind, e.text = ednText, r.pool.value(r.token)
+		e.kind, e.text = ednText, r.texts.Value(r.token)
 	default:
 		e.kind = ednOther
 	}
@@ -305,7 +308,7 @@ func (r *ednReader) text(e *ednElement, keep bool) error {
 		switch c {
 		case '"':
 			if keep {
-				e.text = r.pool.value(r.token)
+				e.text = r.texts.Value(r.token)
 			}
 			return nil
 		case '\\':
@@ -315,8 +318,8 @@ func (r *ednReader) text(e *ednElement, keep bool) error {
 		default:
 			r.token = append(r.token, c)
 		}
-		if len(r.token) > maxLineBytes {
-			return e.fail(fmt.Errorf("a string of more than %d bytes", maxLineBytes))
+		if len(r.token) > linearizability.MaxLineBytes {
+			return e.fail(fmt.Errorf("a string of more than %d bytes", linearizability.MaxLineBytes))
 		}
 	}
 }

@@ -1,7 +1,8 @@
-package linearizability
+package report
 
 import (
 	"bytes"
+	"dkv/linearizability"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -14,39 +15,37 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/anishathalye/porcupine"
 )
 
 // sceneUntil is a scene of five nodes around a history that ends at a moment.
-func sceneUntil(end time.Duration, keys []string) *Scene {
-	s := &Scene{Places: map[string]string{}}
+func sceneUntil(end time.Duration, keys []string) *linearizability.Scene {
+	s := &linearizability.Scene{Places: map[string]string{}}
 	at := func(share float64) time.Duration { return time.Duration(share * float64(end)) }
 	for n := 1; n <= 5; n++ {
-		s.Spans = append(s.Spans, Span{Lane: fmt.Sprintf("n%d", n), State: Up, From: 0})
+		s.Spans = append(s.Spans, linearizability.Span{Lane: fmt.Sprintf("n%d", n), State: linearizability.Up, From: 0})
 	}
 	for p := range 8 {
-		s.Spans = append(s.Spans, Span{Lane: fmt.Sprintf("n%d", p%5+1), State: Primary, Partition: fmt.Sprint(p), Epoch: 1, From: at(0.02)})
+		s.Spans = append(s.Spans, linearizability.Span{Lane: fmt.Sprintf("n%d", p%5+1), State: linearizability.Primary, Partition: fmt.Sprint(p), Epoch: 1, From: at(0.02)})
 	}
 	for _, x := range []struct {
 		node     int
-		state    SpanState
+		state    linearizability.SpanState
 		from, to float64
 		kind     string
 		label    string
 	}{
-		{1, Down, 0.15, 0.3, BandFault, "crash n1"}, {3, Paused, 0.45, 0.55, BandFault, "pause n3"},
-		{2, Down, 0.62, 0.7, BandFault, "crash n2"}, {0, 0, 0.4, 0.5, BandZooKeeper, "zk-down"}, {0, 0, 0.8, 0.8, BandZooKeeper, "another leader"},
+		{1, linearizability.Down, 0.15, 0.3, linearizability.BandFault, "crash n1"}, {3, linearizability.Paused, 0.45, 0.55, linearizability.BandFault, "pause n3"},
+		{2, linearizability.Down, 0.62, 0.7, linearizability.BandFault, "crash n2"}, {0, 0, 0.4, 0.5, linearizability.BandZooKeeper, "zk-down"}, {0, 0, 0.8, 0.8, linearizability.BandZooKeeper, "another leader"},
 	} {
-		s.Bands = append(s.Bands, Band{Kind: x.kind, Label: x.label, From: at(x.from), To: at(x.to)})
+		s.Bands = append(s.Bands, linearizability.Band{Kind: x.kind, Label: x.label, From: at(x.from), To: at(x.to)})
 		if x.node == 0 {
 			continue
 		}
 		lane := fmt.Sprintf("n%d", x.node)
-		s.Spans = append(s.Spans, Span{Lane: lane, State: x.state, From: at(x.from)}, Span{Lane: lane, State: Up, From: at(x.to)})
-		if x.state == Down {
+		s.Spans = append(s.Spans, linearizability.Span{Lane: lane, State: x.state, From: at(x.from)}, linearizability.Span{Lane: lane, State: linearizability.Up, From: at(x.to)})
+		if x.state == linearizability.Down {
 			for p := x.node - 1; p < 8; p += 5 {
-				s.Spans = append(s.Spans, Span{Lane: fmt.Sprintf("n%d", x.node%5+1), State: Primary, Partition: fmt.Sprint(p), Epoch: 2, From: at(x.from + 0.03)})
+				s.Spans = append(s.Spans, linearizability.Span{Lane: fmt.Sprintf("n%d", x.node%5+1), State: linearizability.Primary, Partition: fmt.Sprint(p), Epoch: 2, From: at(x.from + 0.03)})
 			}
 		}
 	}
@@ -58,10 +57,10 @@ func sceneUntil(end time.Duration, keys []string) *Scene {
 
 // staged gives a history times and nodes, and one read an answer that an
 // acknowledged put had overwritten before. It returns that read.
-func staged(t testing.TB, history []Operation) (planted *Operation, keys []string) {
+func staged(t testing.TB, history []linearizability.Operation) (planted *linearizability.Operation, keys []string) {
 	t.Helper()
 	seen := map[string]bool{}
-	versions := map[string][]*Operation{} // acknowledged puts
+	versions := map[string][]*linearizability.Operation{} // acknowledged puts
 	for i := range history {
 		op := &history[i]
 		op.Node = fmt.Sprintf("n%d", op.Client%5+1)
@@ -71,13 +70,13 @@ func staged(t testing.TB, history []Operation) (planted *Operation, keys []strin
 			seen[op.Key] = true
 			keys = append(keys, op.Key)
 		}
-		if op.Kind == Put && op.effective() && op.Answer.Version != 0 {
+		if op.Kind == linearizability.Put && op.Outcome == linearizability.OK && !op.Answer.ConditionFailed && op.Answer.Version != 0 {
 			versions[op.Key] = append(versions[op.Key], op)
 		}
-		if planted != nil || i < len(history)/2 || op.Kind != Get || op.Outcome != OK || !op.Answer.HasValue {
+		if planted != nil || i < len(history)/2 || op.Kind != linearizability.Get || op.Outcome != linearizability.OK || !op.Answer.HasValue {
 			continue
 		}
-		var old, newer *Operation
+		var old, newer *linearizability.Operation
 		for _, put := range versions[op.Key] {
 			if put.Return < op.Call && (newer == nil || put.Answer.Version > newer.Answer.Version) {
 				old, newer = newer, put
@@ -95,21 +94,21 @@ func staged(t testing.TB, history []Operation) (planted *Operation, keys []strin
 }
 
 // bigHistory has so many operations of 64 clients, and a violation.
-func bigHistory(t testing.TB, operations int) ([]Operation, *Scene) {
+func bigHistory(t testing.TB, operations int) ([]linearizability.Operation, *linearizability.Scene) {
 	rng := rand.New(rand.NewPCG(4, 4))
-	history := generate(rng, worldConfig{clients: 64, keys: max(4, operations/50), operations: operations, unknown: 2, refused: 3, indexed: true})
+	history := drawHistory(rng, historyShape{clients: 64, keys: max(4, operations/50), operations: operations, unknown: 2, refused: 3, indexed: true})
 	_, keys := staged(t, history)
 	return history, sceneUntil(history[len(history)-1].CallTime, keys)
 }
 
-func writePage(t testing.TB, history []Operation, scene *Scene, o PageOptions) (page string, r *Result) {
+func writePage(t testing.TB, history []linearizability.Operation, scene *linearizability.Scene, o Options) (page string, r *linearizability.Result) {
 	t.Helper()
-	r, err := Check(history, Options{})
+	r, err := linearizability.Check(history, linearizability.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := r.WriteHTML(&b, history, scene, o); err != nil {
+	if err := WriteHTML(&b, r, history, scene, o); err != nil {
 		t.Fatal(err)
 	}
 	return b.String(), r
@@ -181,20 +180,20 @@ func textOf(table []string, n uint64) string {
 }
 
 // history is what a page tells of its operations.
-func (d *pageDecoder) history() []Operation {
+func (d *pageDecoder) history() []linearizability.Operation {
 	h := d.h
 	stamp, err := strconv.ParseInt(h.StampBase, 10, 64)
 	base, err2 := strconv.ParseInt(h.TimeBase, 10, 64)
 	if err != nil || err2 != nil {
 		d.t.Fatal(err, err2)
 	}
-	var ops []Operation
+	var ops []linearizability.Operation
 	now := base
 	for d.at = 0; d.at < h.Count; d.at++ {
 		stamp += int64(d.next("call"))
-		op := Operation{Call: Stamp(stamp)}
+		op := linearizability.Operation{Call: linearizability.Stamp(stamp)}
 		if n := d.next("return"); n != 0 {
-			op.Return = Stamp(stamp + int64(n))
+			op.Return = linearizability.Stamp(stamp + int64(n))
 		}
 		if h.HasTimes {
 			now += unzigzag(d.next("callTime"))
@@ -202,18 +201,18 @@ func (d *pageDecoder) history() []Operation {
 			op.ReturnTime = time.Duration(now + unzigzag(d.next("took")))
 		}
 		op.Client, op.Key = h.Clients[d.next("client")], h.Keys[d.next("key")]
-		op.Node, op.Kind = textOf(h.Nodes, d.next("node")), Kind(d.next("kind"))
+		op.Node, op.Kind = textOf(h.Nodes, d.next("node")), linearizability.Kind(d.next("kind"))
 		flags := d.next("flags")
-		op.Outcome, op.IfAbsent = Outcome(flags&3), flags&16 != 0
+		op.Outcome, op.IfAbsent = linearizability.Outcome(flags&3), flags&16 != 0
 		op.Answer.Found, op.Answer.ConditionFailed = flags&4 != 0, flags&8 != 0
 		op.Value = textOf(h.Values, d.next("value"))
 		met := d.next("met")
 		op.Answer.Value, op.Answer.HasValue = textOf(h.Values, met), met != 0
-		op.Answer.Version, op.Answer.Index = Version(d.sparse("version")), Index(d.sparse("index"))
-		op.IfMatch = Version(d.sparse("ifMatch"))
+		op.Answer.Version, op.Answer.Index = linearizability.Version(d.sparse("version")), linearizability.Index(d.sparse("index"))
+		op.IfMatch = linearizability.Version(d.sparse("ifMatch"))
 		ifValue := d.next("ifValue")
 		op.IfValue, op.HasIfValue, op.Answer.Untold = textOf(h.Values, ifValue), ifValue != 0, flags&64 != 0
-		if (flags&32 != 0) != op.observes() {
+		if (flags&32 != 0) != op.Observes() {
 			d.t.Fatalf("operation %d: whether it observes is told wrongly", d.at)
 		}
 		ops = append(ops, op)
@@ -221,7 +220,7 @@ func (d *pageDecoder) history() []Operation {
 	return ops
 }
 
-func decodePage(t testing.TB, text string) []Operation {
+func decodePage(t testing.TB, text string) []linearizability.Operation {
 	d := &pageDecoder{t: t, h: contentOf(t, text).History, columns: map[string][]byte{}, last: map[string]int64{}}
 	return d.history()
 }
@@ -231,7 +230,7 @@ func TestPageTellsTheWholeHistory(t *testing.T) {
 	const since1970 = 1_764_000_000_000_000_000
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 11))
-		history := generate(rng, worldConfig{clients: 5, keys: 3, operations: 120, unknown: 10, refused: 10, bare: 20, indexed: seed%2 == 0})
+		history := drawHistory(rng, historyShape{clients: 5, keys: 3, operations: 120, unknown: 10, refused: 10, bare: 20, indexed: seed%2 == 0})
 		for i := range history {
 			op := &history[i]
 			if seed%3 == 0 {
@@ -254,7 +253,7 @@ func TestPageTellsTheWholeHistory(t *testing.T) {
 				}
 			}
 		}
-		text, _ := writePage(t, history, nil, PageOptions{})
+		text, _ := writePage(t, history, nil, Options{})
 		if got := decodePage(t, text); !reflect.DeepEqual(got, history) {
 			for i := range history {
 				if i < len(got) && got[i] != history[i] {
@@ -269,7 +268,7 @@ func TestPageTellsTheWholeHistory(t *testing.T) {
 func TestPageNamesTheContradiction(t *testing.T) {
 	history, scene := bigHistory(t, 400)
 	planted, _ := staged(t, history) // a second one
-	text, r := writePage(t, history, scene, PageOptions{Title: "a <b> title", Facts: []Fact{{"seed", "7"}}, Commands: []Command{{"again", "go test"}}})
+	text, r := writePage(t, history, scene, Options{Title: "a <b> title", Facts: []Fact{{"seed", "7"}}, Commands: []Command{{"again", "go test"}}})
 	p := contentOf(t, text)
 	if p.Verdict != "not linearizable" || len(p.Failures) == 0 || p.FailedKeys != len(p.Failures) {
 		t.Fatalf("%s, %d failures of %d", p.Verdict, len(p.Failures), p.FailedKeys)
@@ -281,7 +280,7 @@ func TestPageNamesTheContradiction(t *testing.T) {
 			if k.Key != p.History.Keys[f.Key] {
 				continue
 			}
-			var core []Stamp
+			var core []linearizability.Stamp
 			for _, i := range f.Core {
 				core = append(core, ops[i].Call)
 				named = named || ops[i].Call == planted.Call
@@ -298,7 +297,7 @@ func TestPageNamesTheContradiction(t *testing.T) {
 		if f.Porcupine == nil || !strings.Contains(f.Porcupine.Note, "not linearizable") || !strings.Contains(f.Porcupine.HTML, "<html") {
 			t.Errorf("Porcupine's view: %+v", f.Porcupine)
 		}
-		if strings.Contains(f.Porcupine.HTML, fmt.Sprint(int64(never))) {
+		if strings.Contains(f.Porcupine.HTML, fmt.Sprint(int64(math.MaxInt64))) {
 			t.Error("Porcupine's view tells of returns that never were")
 		}
 	}
@@ -310,31 +309,12 @@ func TestPageNamesTheContradiction(t *testing.T) {
 	}
 }
 
-func TestPorcupinesRowsDoNotOverlap(t *testing.T) {
-	rng := rand.New(rand.NewPCG(3, 3))
-	var history []porcupine.Operation
-	for call := int64(1); call < 200; call++ {
-		history = append(history, porcupine.Operation{ClientId: rng.IntN(4), Call: call, Return: call + 1 + rng.Int64N(20)})
-	}
-	spreadClients(history)
-	rows := map[int]int64{}
-	for _, op := range history {
-		if op.Call <= rows[op.ClientId] {
-			t.Fatalf("row %d: an operation is called at %d, and the one before returns at %d", op.ClientId, op.Call, rows[op.ClientId])
-		}
-		rows[op.ClientId] = op.Return
-	}
-	if len(rows) < 5 || len(rows) > 25 {
-		t.Errorf("%d rows", len(rows))
-	}
-}
-
 // What a browser would load from elsewhere.
 var loads = regexp.MustCompile(`(?i)(src|href)\s*=\s*["']?(https?:|//)|@import|url\(\s*["']?(https?:|//)|fetch\(|XMLHttpRequest|WebSocket`)
 
 func TestPageIsOneFile(t *testing.T) {
 	history, scene := bigHistory(t, 300)
-	text, _ := writePage(t, history, scene, PageOptions{})
+	text, _ := writePage(t, history, scene, Options{})
 	if found := loads.FindString(text); found != "" {
 		t.Errorf("the page loads something: %s", found)
 	}
@@ -346,11 +326,11 @@ func TestPageIsOneFile(t *testing.T) {
 // Nothing that a store holds can end the script around it.
 func TestPageHoldsAnyText(t *testing.T) {
 	long := strings.Repeat("ä", 500)
-	history := []Operation{
-		{Client: -3, Key: "</script><script>alert(1)</script>", Kind: Put, Value: "<!--", Call: 1, Return: 2, Outcome: OK},
-		{Client: 1 << 60, Key: "\xff\x00\u2028", Kind: Put, Value: long, Call: 3},
+	history := []linearizability.Operation{
+		{Client: -3, Key: "</script><script>alert(1)</script>", Kind: linearizability.Put, Value: "<!--", Call: 1, Return: 2, Outcome: linearizability.OK},
+		{Client: 1 << 60, Key: "\xff\x00\u2028", Kind: linearizability.Put, Value: long, Call: 3},
 	}
-	text, _ := writePage(t, history, &Scene{Bands: []Band{{Kind: "</script>", Label: "<b>", To: 4}}}, PageOptions{Title: "</title>"})
+	text, _ := writePage(t, history, &linearizability.Scene{Bands: []linearizability.Band{{Kind: "</script>", Label: "<b>", To: 4}}}, Options{Title: "</title>"})
 	if strings.Contains(text, "<script>alert") || strings.Count(text, "</script>") != 2 || strings.Count(text, "</title>") != 1 {
 		t.Error("a text got out of its place")
 	}
@@ -364,21 +344,21 @@ func TestPageHoldsAnyText(t *testing.T) {
 }
 
 func TestPageOfNothingAndOfTooMuch(t *testing.T) {
-	text, r := writePage(t, nil, nil, PageOptions{})
+	text, r := writePage(t, nil, nil, Options{})
 	if found := regexp.MustCompile(`"[a-zA-Z]+":null,`).FindString(strings.ReplaceAll(text, `"porcupine":null`, "")); found != "" {
 		t.Errorf("the page's script walks over %s", found)
 	}
-	if p := contentOf(t, text); r.Verdict != Linearizable || p.History.Count != 0 || len(p.Failures) != 0 {
+	if p := contentOf(t, text); r.Verdict != linearizability.Linearizable || p.History.Count != 0 || len(p.Failures) != 0 {
 		t.Errorf("%+v", p)
 	}
 	history, scene := bigHistory(t, 2000)
-	text, r = writePage(t, history, scene, PageOptions{MaxOperations: 100})
+	text, r = writePage(t, history, scene, Options{MaxOperations: 100})
 	p := contentOf(t, text)
 	if p.History.Count != 100 || p.Operations != 2000 {
 		t.Fatalf("%d operations of %d are on the page", p.History.Count, p.Operations)
 	}
 	for _, k := range r.Keys {
-		if k.Verdict == Illegal && len(p.Failures[0].Core) != len(k.Contradiction.Core) {
+		if k.Verdict == linearizability.Illegal && len(p.Failures[0].Core) != len(k.Contradiction.Core) {
 			t.Errorf("of the contradiction's %d operations %d are on the page", len(k.Contradiction.Core), len(p.Failures[0].Core))
 		}
 	}
@@ -387,13 +367,13 @@ func TestPageOfNothingAndOfTooMuch(t *testing.T) {
 // A page of 100,000 operations is a few megabytes.
 func TestPageOfAHundredThousandOperations(t *testing.T) {
 	history, scene := bigHistory(t, 100_000)
-	r, err := Check(history, Options{})
+	r, err := linearizability.Check(history, linearizability.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
 	began := time.Now()
-	if err := r.WriteHTML(&b, history, scene, PageOptions{}); err != nil {
+	if err := WriteHTML(&b, r, history, scene, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%.1f MB, written in %v", float64(b.Len())/1e6, time.Since(began).Round(time.Millisecond))

@@ -1,6 +1,7 @@
-package linearizability
+package jepsen
 
 import (
+	"dkv/linearizability"
 	"errors"
 	"fmt"
 	"io"
@@ -11,16 +12,16 @@ import (
 
 // readJepsenEDN reads a Jepsen history of maps, one behind the other or in one
 // vector or list.
-func readJepsenEDN(in *source) ([]Operation, Model, error) {
+func readJepsenEDN(in *linearizability.Source) (*linearizability.Recording, error) {
 	j := newJepsenReader(in)
-	h := jepsenEDNReader{jepsenReader: &j, edn: ednReader{in: in.Reader, pool: j.pool, line: 1, column: 1}, index: -1}
+	h := jepsenEDNReader{jepsenReader: &j, edn: ednReader{in: in.Reader, texts: in, line: 1, column: 1}, index: -1}
 	for {
 		ended, err := h.next()
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		if ended {
-			return j.ops, j.model, nil
+			return &linearizability.Recording{Operations: j.ops, Model: j.model}, nil
 		}
 	}
 }
@@ -166,7 +167,7 @@ func (h *jepsenEDNReader) field(e *jepsenEvent, name string, value *ednElement) 
 		if value.kind != ednText {
 			return value.fail(errors.New(":key has to be a text or a number"))
 		}
-		e.key, e.hasKey, e.at.key = h.pool.name([]byte(value.text)), true, value.place
+		e.key, e.hasKey, e.at.key = h.Name([]byte(value.text)), true, value.place
 	case "value":
 		e.value, e.at.value = *value, value.place
 	case "error":

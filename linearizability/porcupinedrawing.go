@@ -8,43 +8,54 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// porcupinesView is Porcupine's own picture of a key.
-type porcupinesView struct {
-	Note string `json:"note"` // what it shows
-	HTML string `json:"html"` // a whole page, which loads nothing; "": none
-}
-
-// Bounds of Porcupine's picture, whose size grows with the square of the
+// Bounds of Porcupine's drawing, whose size grows with the square of the
 // operations.
 const (
-	maxPorcupineViews      = 4
-	maxPorcupineOperations = 150
-	maxPorcupineBytes      = 2 << 20
-	porcupineViewBudget    = 100_000
+	maxDrawnOperations = 150
+	maxDrawingBytes    = 2 << 20
+	drawingStepBudget  = 100_000
 )
 
-// viewOfPorcupine draws what matters of the key, or, where that is too much,
-// what its contradiction needs.
-func viewOfPorcupine(m Model, k keyHistory, c *Contradiction) *porcupinesView {
-	d := reduceTo(m, k.ops)
-	ops, closes := operationsToView(&d)
-	what := fmt.Sprintf("the %s of the key that matter", counted(len(ops), "operation"))
-	if len(ops) > maxPorcupineOperations && c != nil {
-		d = reduceTo(m, weakenedTo(m, k.ops, c.Core))
-		ops, closes = operationsToView(&d)
-		what = fmt.Sprintf("the contradiction alone: %s, of which %d tell what they were answered", counted(len(ops), "operation"), len(c.Core))
-	}
-	if len(ops) == 0 || len(ops) > maxPorcupineOperations {
-		return &porcupinesView{Note: fmt.Sprintf("Porcupine's picture is left out: it would show %s, %d are its bound.", counted(len(ops), "operation"), maxPorcupineOperations)}
-	}
-	page, verdict, err := drawPorcupine(m, ops, closes)
-	if err != nil {
-		return &porcupinesView{Note: "Porcupine's picture is left out: " + err.Error() + "."}
-	}
-	return &porcupinesView{Note: fmt.Sprintf("Porcupine about %s: %s.", what, verdict), HTML: page}
+// A PorcupineDrawing is a picture of one key that Porcupine draws.
+type PorcupineDrawing struct {
+	// HTML is a whole page, which loads nothing. It is empty if Omitted says why
+	// there is none.
+	HTML    string
+	Omitted string
+	// Verdict is Porcupine's own, in words.
+	Verdict string
+	// Operations is how many operations the drawing shows.
+	Operations int
+	// ContradictionOnly: the key has too many operations that matter, so that the
+	// drawing shows only those of the contradiction.
+	ContradictionOnly bool
 }
 
-func operationsToView(d *decision) ([]*Operation, []Stamp) {
+// DrawWithPorcupine has Porcupine draw the operations of one key that matter,
+// or, where they are too many, those of its contradiction, which may be nil.
+// The operations are those of one key, sorted by call.
+func DrawWithPorcupine(m Model, ops []*Operation, c *Contradiction) PorcupineDrawing {
+	var p PorcupineDrawing
+	d := reduceTo(m, ops)
+	drawn, closes := operationsToDraw(&d)
+	if len(drawn) > maxDrawnOperations && c != nil {
+		d = reduceTo(m, weakenedTo(m, ops, c.Core))
+		drawn, closes = operationsToDraw(&d)
+		p.ContradictionOnly = true
+	}
+	p.Operations = len(drawn)
+	if len(drawn) == 0 || len(drawn) > maxDrawnOperations {
+		p.Omitted = fmt.Sprintf("it would show %d operations; the limit is %d", len(drawn), maxDrawnOperations)
+		return p
+	}
+	var err error
+	if p.HTML, p.Verdict, err = drawPorcupine(m, drawn, closes); err != nil {
+		p.Omitted = err.Error()
+	}
+	return p
+}
+
+func operationsToDraw(d *decision) ([]*Operation, []Stamp) {
 	if d.kept != nil {
 		return keptOperations(d), keptCloses(d)
 	}
@@ -77,12 +88,12 @@ func drawPorcupine(m Model, ops []*Operation, closes []Stamp) (page string, verd
 	}
 	spreadClients(history)
 	steps := 0
-	result, found := porcupine.CheckOperationsVerbose(porcupineModel(m, &steps, porcupineViewBudget), history, 0)
+	result, found := porcupine.CheckOperationsVerbose(porcupineModel(m, &steps, drawingStepBudget), history, 0)
 	verdict = Illegal.String()
 	switch {
 	case result == porcupine.Ok:
 		verdict = Linearizable.String()
-	case steps > porcupineViewBudget:
+	case steps > drawingStepBudget:
 		verdict = "no answer within its budget"
 	}
 	steps = 0 // the picture plays again what was found
@@ -93,8 +104,8 @@ func drawPorcupine(m Model, ops []*Operation, closes []Stamp) (page string, verd
 	if err := porcupine.Visualize(model, found, &b); err != nil {
 		return "", verdict, err
 	}
-	if b.Len() > maxPorcupineBytes {
-		return "", verdict, fmt.Errorf("it has %d bytes, %d are its bound", b.Len(), maxPorcupineBytes)
+	if b.Len() > maxDrawingBytes {
+		return "", verdict, fmt.Errorf("it has %d bytes; the limit is %d", b.Len(), maxDrawingBytes)
 	}
 	return b.String(), verdict, nil
 }
@@ -125,8 +136,8 @@ func spreadClients(history []porcupine.Operation) {
 
 func describeForPorcupine(op *Operation) string {
 	s := fmt.Sprintf("client %d: %s", op.Client, op.Kind)
-	if op.writes() {
-		s += " " + quoted(op.Value)
+	if op.Writes() {
+		s += " " + Quote(op.Value)
 	}
 	switch {
 	case op.IfMatch != 0:
@@ -134,7 +145,7 @@ func describeForPorcupine(op *Operation) string {
 	case op.IfAbsent:
 		s += " if absent"
 	case op.HasIfValue:
-		s += " if " + quoted(op.IfValue)
+		s += " if " + Quote(op.IfValue)
 	}
 	return s + rowAnswer(op)
 }
@@ -143,7 +154,7 @@ func describeForPorcupine(op *Operation) string {
 func (s state) describe() string {
 	var words []string
 	if s.present {
-		words = append(words, quoted(s.value))
+		words = append(words, Quote(s.value))
 	} else {
 		words = append(words, "absent")
 	}

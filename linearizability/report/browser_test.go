@@ -1,6 +1,7 @@
-package linearizability
+package report
 
 import (
+	"dkv/linearizability"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -86,7 +87,7 @@ func openInBrowser(t *testing.T, w browserWork) browserMeasures {
 }
 
 // openHistory writes a history's page, and opens it.
-func openHistory(t *testing.T, operations int, o PageOptions) browserMeasures {
+func openHistory(t *testing.T, operations int, o Options) browserMeasures {
 	t.Helper()
 	needBrowser(t)
 	history, scene := bigHistory(t, operations)
@@ -96,7 +97,7 @@ func openHistory(t *testing.T, operations int, o PageOptions) browserMeasures {
 		t.Fatal(err)
 	}
 	for _, k := range r.Keys {
-		if k.Verdict != Illegal {
+		if k.Verdict != linearizability.Illegal {
 			continue
 		}
 		last := k.Contradiction.Core[len(k.Contradiction.Core)-1]
@@ -107,7 +108,7 @@ func openHistory(t *testing.T, operations int, o PageOptions) browserMeasures {
 }
 
 func TestBrowserOpensAReport(t *testing.T) {
-	o := PageOptions{Title: "A planted stale read", Facts: []Fact{{"asked for", "by a test"}}, Commands: []Command{{"again", "go test ./linearizability"}}}
+	o := Options{Title: "A planted stale read", Facts: []Fact{{"asked for", "by a test"}}, Commands: []Command{{"again", "go test ./linearizability"}}}
 	if m := openHistory(t, 400, o); !m.Porcupine {
 		t.Error("Porcupine's own view did not open")
 	}
@@ -120,7 +121,7 @@ func TestBrowserOpensAHundredThousandOperations(t *testing.T) {
 		t.Skip("opens a page of 100,000 operations")
 	}
 	const maxLoadMs, maxDrawMs = 10_000, 100
-	m := openHistory(t, 100_000, PageOptions{})
+	m := openHistory(t, 100_000, Options{})
 	if m.LoadMs > maxLoadMs || m.DrawMedianMs > maxDrawMs || m.Drawings < 20 {
 		t.Errorf("%+v: want at most %d ms to load, %d ms to draw", m, maxLoadMs, maxDrawMs)
 	}

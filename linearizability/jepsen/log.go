@@ -1,36 +1,23 @@
-package linearizability
+package jepsen
 
 import (
 	"bytes"
+	"dkv/linearizability"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"time"
 )
 
 // readJepsenLog reads the operations in the log of a Jepsen test.
-func readJepsenLog(in *source) ([]Operation, Model, error) {
+func readJepsenLog(in *linearizability.Source) (*linearizability.Recording, error) {
 	j := newJepsenReader(in)
 	l := jepsenLogReader{jepsenReader: &j, scan: bytes.NewReader(nil)}
-	l.edn = ednReader{in: l.scan, pool: j.pool}
-	var buffer []byte
-	for number := 1; ; number++ {
-		line, err := readLine(in.Reader, &buffer)
-		if err == io.EOF && len(line) == 0 {
-			return j.ops, j.model, nil
-		}
-		if err != nil && err != io.EOF {
-			return nil, 0, unreadable(number, err)
-		}
-		if lineErr := l.line(number, line); lineErr != nil {
-			var format *FormatError
-			if err == io.EOF && errors.As(lineErr, &format) {
-				format.cutOff()
-			}
-			return nil, 0, lineErr
-		}
+	l.edn = ednReader{in: l.scan, texts: in}
+	if err := in.EachLine(l.line); err != nil {
+		return nil, err
 	}
+	return &linearizability.Recording{Operations: j.ops, Model: j.model}, nil
 }
 
 type jepsenLogReader struct {
@@ -47,7 +34,7 @@ func (l *jepsenLogReader) line(number int, line []byte) error {
 		if ofAnotherLogger(line) {
 			return nil
 		}
-		return &FormatError{number, 1, fmt.Errorf("neither a line of %s nor one of another logger", jepsenLogger)}
+		return &linearizability.FormatError{Line: number, Column: 1, Err: fmt.Errorf("neither a line of %s nor one of another logger", jepsenLogger)}
 	}
 	e := jepsenEvent{line: number}
 	if moment, dated := timeOf(line); dated {
@@ -55,7 +42,7 @@ func (l *jepsenLogReader) line(number int, line []byte) error {
 			l.base = moment
 		}
 		if moment < l.last {
-			return &FormatError{number, 1, errors.New("dated before a line above it: time runs backwards")}
+			return &linearizability.FormatError{Line: number, Column: 1, Err: errors.New("dated before a line above it: time runs backwards")}
 		}
 		l.last = moment
 		e.time = moment - l.base
@@ -63,7 +50,7 @@ func (l *jepsenLogReader) line(number int, line []byte) error {
 	at += len(jepsenLogger)
 	rest := bytes.TrimLeft(line[at:], " \t")
 	if len(rest) == 0 || rest[0] != '-' && rest[0] != ':' {
-		return &FormatError{number, at + 1, fmt.Errorf("no operation behind %s", jepsenLogger)}
+		return &linearizability.FormatError{Line: number, Column: at + 1, Err: fmt.Errorf("no operation behind %s", jepsenLogger)}
 	}
 	at = len(line) - len(rest) + 1
 	l.scan.Reset(line[at:])

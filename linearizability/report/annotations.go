@@ -1,0 +1,74 @@
+package report
+
+import (
+	"cmp"
+	"dkv/linearizability"
+	"slices"
+	"time"
+)
+
+// track is the part of a scene on which one open span gives way to the next.
+type track struct{ name, partition string }
+
+// closedSpans returns the spans by their beginnings, each with its end.
+func closedSpans(s *linearizability.Scene, end time.Duration) []linearizability.Span {
+	spans := slices.Clone(s.Spans)
+	slices.SortStableFunc(spans, func(a, b linearizability.Span) int { return cmp.Compare(a.From, b.From) })
+	next := make(map[track]time.Duration) // the beginning of the one after
+	down := make(map[string]time.Duration)
+	for i, span := range slices.Backward(spans) {
+		at := track{span.Lane, ""}
+		if span.State == linearizability.Primary {
+			at.partition = "p" + span.Partition
+		}
+		if span.To == 0 {
+			to := end
+			if t, ok := next[at]; ok {
+				to = min(to, t)
+			}
+			if t, ok := down[span.Lane]; ok && span.State == linearizability.Primary {
+				to = min(to, t)
+			}
+			spans[i].To = max(span.From, to)
+		}
+		next[at] = span.From
+		if span.State == linearizability.Down {
+			down[span.Lane] = span.From
+		}
+	}
+	return spans
+}
+
+// closedBands returns the bands by their beginnings, each with its end.
+func closedBands(s *linearizability.Scene, end time.Duration) []linearizability.Band {
+	bands := slices.Clone(s.Bands)
+	slices.SortStableFunc(bands, func(a, b linearizability.Band) int { return cmp.Compare(a.From, b.From) })
+	for i := range bands {
+		if bands[i].To == 0 {
+			bands[i].To = max(bands[i].From, end)
+		}
+	}
+	return bands
+}
+
+// lastMoment is the latest moment that the scene names.
+func lastMoment(s *linearizability.Scene) (last time.Duration) {
+	for i := range s.Spans {
+		last = max(last, s.Spans[i].From, s.Spans[i].To)
+	}
+	for i := range s.Bands {
+		last = max(last, s.Bands[i].From, s.Bands[i].To)
+	}
+	return last
+}
+
+// firstMoment is the earliest moment that the scene names, or the given one.
+func firstMoment(s *linearizability.Scene, first time.Duration) time.Duration {
+	for i := range s.Spans {
+		first = min(first, s.Spans[i].From)
+	}
+	for i := range s.Bands {
+		first = min(first, s.Bands[i].From)
+	}
+	return first
+}
