@@ -3,6 +3,8 @@ package node
 import (
 	"slices"
 	"time"
+
+	"dkv/node/quorum"
 )
 
 // How a primary starts an epoch (DESIGN section 6, rules 3 to 5):
@@ -64,8 +66,8 @@ func (p promise) atLeast(q promise) bool {
 
 // follower is what a primary knows of one of its peers in this epoch.
 type follower struct {
-	member   MemberNumber
-	inR, inN bool
+	member MemberNumber
+	inR    bool
 
 	answered  time.Duration // when it last answered in this epoch
 	confirmed uint64        // the greatest own transmission it answered
@@ -89,7 +91,7 @@ func (r *replica) startReign(a Assignment) {
 	for _, m := range append(slices.Clone(a.Replicas), a.Next...) {
 		if m != r.n.self && g.follower(m) == nil {
 			g.followers = append(g.followers, &follower{
-				member: m, inR: contains(a.Replicas, m), inN: contains(a.Next, m), answered: now,
+				member: m, inR: contains(a.Replicas, m), answered: now,
 			})
 		}
 	}
@@ -192,7 +194,7 @@ func (g *reign) chooseLog() {
 	if g.phase != preparing || !g.selfKept || g.abandoned {
 		return
 	}
-	if len(g.promises) < majority(len(g.asg.Replicas)) {
+	if !quorum.Set(g.asg.Replicas).Reached(g.promisedBy) {
 		return
 	}
 	source, ok := g.source()
@@ -220,13 +222,10 @@ func (g *reign) source() (best promise, ok bool) {
 
 // coversMajority says whether p's log is at least as good as a majority's.
 func (g *reign) coversMajority(p promise) bool {
-	covered := 0
-	for _, q := range g.promises {
-		if p.atLeast(q) {
-			covered++
-		}
-	}
-	return covered >= majority(len(g.asg.Replicas))
+	return quorum.Set(g.asg.Replicas).Reached(func(m MemberNumber) bool {
+		i := g.promiseOf(m)
+		return i >= 0 && p.atLeast(g.promises[i])
+	})
 }
 
 // copying is the way from this node's log to the chosen one.
@@ -488,7 +487,9 @@ func (g *reign) tickCopy(now time.Duration) {
 // it go on when they answer again (DESIGN: take-over, a).
 func (g *reign) checkQuorum(now time.Duration) {
 	bound := g.r.n.cfg.SuspectAfter
-	answered := g.quorum(func(f *follower) bool { return now-f.answered <= bound })
+	answered := quorum.Of(g.asg).Reached(func(m MemberNumber) bool {
+		return m == g.r.n.self || now-g.follower(m).answered <= bound
+	})
 	switch {
 	case !answered && !g.quiet:
 		g.quiet = true
@@ -510,29 +511,6 @@ func (g *reign) answeredBy(f *follower) {
 	}
 }
 
-// quorum says whether maj(R), and maj(N) if joint, satisfy; this node does.
-func (g *reign) quorum(satisfies func(*follower) bool) bool {
-	inR, inN := 0, 0
-	if contains(g.asg.Replicas, g.r.n.self) {
-		inR++
-	}
-	if contains(g.asg.Next, g.r.n.self) {
-		inN++
-	}
-	for _, f := range g.followers {
-		if !satisfies(f) {
-			continue
-		}
-		if f.inR {
-			inR++
-		}
-		if f.inN {
-			inN++
-		}
-	}
-	return inR >= majority(len(g.asg.Replicas)) && (!g.asg.Moving() || inN >= majority(len(g.asg.Next)))
-}
-
 // reignOf is the reign of exactly this epoch, if it stands.
 func (n *Node) reignOf(p PartitionID, e Epoch) *reign {
 	r := n.held(p)
@@ -551,6 +529,10 @@ func (g *reign) follower(m MemberNumber) *follower {
 	return nil
 }
 
-func (g *reign) promisedBy(m MemberNumber) bool {
-	return slices.ContainsFunc(g.promises, func(p promise) bool { return p.member == m })
+func (g *reign) promisedBy(m MemberNumber) bool { return g.promiseOf(m) >= 0 }
+
+// promiseOf returns the place of a member's promise in promises; -1 if it has
+// given none.
+func (g *reign) promiseOf(m MemberNumber) int {
+	return slices.IndexFunc(g.promises, func(p promise) bool { return p.member == m })
 }

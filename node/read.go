@@ -1,8 +1,10 @@
 package node
 
 import (
-	"dkv/node/door"
 	"slices"
+
+	"dkv/node/door"
+	"dkv/node/quorum"
 )
 
 // The life of a read at its primary (DESIGN section 6, rule 9.1):
@@ -98,26 +100,12 @@ func (g *reign) serveReads() {
 // confirmedUpTo is the greatest transmission that majorities answered; a read
 // that arrived before it may be served.
 func (g *reign) confirmedUpTo() uint64 {
-	c := g.quorumConfirmed(g.asg.Replicas, func(f *follower) bool { return f.inR })
-	if g.asg.Moving() {
-		c = min(c, g.quorumConfirmed(g.asg.Next, func(f *follower) bool { return f.inN }))
-	}
-	return c
-}
-
-func (g *reign) quorumConfirmed(set []MemberNumber, in func(*follower) bool) uint64 {
-	var room [16]uint64
-	confirmed := room[:0]
-	if contains(set, g.r.n.self) {
-		confirmed = append(confirmed, ^uint64(0)) // promised is this epoch, or the reign were over
-	}
-	for _, f := range g.followers {
-		if in(f) {
-			confirmed = append(confirmed, f.confirmed)
+	return quorum.Greatest(quorum.Of(g.asg), func(m MemberNumber) uint64 {
+		if m == g.r.n.self {
+			return ^uint64(0) // promised is this epoch, or the reign would have ended
 		}
-	}
-	slices.Sort(confirmed)
-	return confirmed[len(confirmed)-majority(len(set))]
+		return g.follower(m).confirmed
+	})
 }
 
 // get reads the applied state.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dkv/node/layout"
+	"dkv/node/quorum"
 )
 
 // Take-over is the replicas' business (DESIGN section 5, (a) to (f)):
@@ -202,10 +203,11 @@ func (t *taker) record(v vote) {
 	t.votes = append(t.votes, v)
 }
 
-// ballot is what the votes say just now.
+// ballot is what the fresh votes say just now.
 type ballot struct {
-	consentR, answerN int
-	rank              int // how many consenting members come first
+	consented bool // a majority of R consents, this node included
+	answered  bool // a majority of N answers, or there is no N
+	rank      int  // how many consenting members come first
 }
 
 // count takes the votes that are fresh; this node's own is asked now.
@@ -213,23 +215,23 @@ func (r *replica) count(now time.Duration) ballot {
 	a, self := r.known(), r.n.self
 	lastEpoch, lastIndex := r.last()
 	own := vote{self, now, r.consents(self, now), promise{self, lastEpoch, lastIndex}}
+	freshVote := func(m MemberNumber) *vote {
+		if m == self {
+			return &own
+		}
+		return r.taker.freshVote(m, now-r.n.cfg.SuspectAfter)
+	}
+	b := ballot{
+		consented: quorum.Set(a.Replicas).Reached(func(m MemberNumber) bool {
+			v := freshVote(m)
+			return v != nil && v.consent
+		}),
+		answered: !a.Moving() || quorum.Set(a.Next).Reached(func(m MemberNumber) bool { return freshVote(m) != nil }),
+	}
 	order := union(a.Replicas, a.Next)
-	var b ballot
-	for i := range len(r.taker.votes) + 1 {
-		v := &own
-		if i < len(r.taker.votes) {
-			v = &r.taker.votes[i]
-		}
-		if now-v.answeredAt > r.n.cfg.SuspectAfter {
-			continue
-		}
-		if v.consent && contains(a.Replicas, v.member) {
-			b.consentR++
-		}
-		if contains(a.Next, v.member) {
-			b.answerN++
-		}
-		if v.member == self || !v.consent {
+	for i := range r.taker.votes {
+		v := freshVote(r.taker.votes[i].member)
+		if v == nil || v == &own || !v.consent {
 			continue
 		}
 		better := v.last.atLeast(own.last)
@@ -238,6 +240,17 @@ func (r *replica) count(now time.Duration) ballot {
 		}
 	}
 	return b
+}
+
+// freshVote returns a member's vote if it was answered no earlier than since,
+// and nil otherwise.
+func (t *taker) freshVote(m MemberNumber, since time.Duration) *vote {
+	for i := range t.votes {
+		if v := &t.votes[i]; v.member == m && v.answeredAt >= since {
+			return v
+		}
+	}
+	return nil
 }
 
 // consider decides, from the answers so far, whether and when to make the step.
@@ -264,10 +277,10 @@ func (r *replica) consider(now time.Duration) {
 func (r *replica) takeOverStep(b ballot, now time.Duration) (layout.Step, bool) {
 	a := r.known()
 	step := layout.Step{Kind: layout.ChangePrimary, Partition: r.id, Epoch: a.Epoch, Primary: r.n.self}
-	if b.consentR < majority(len(a.Replicas)) {
+	if !b.consented {
 		return step, false
 	}
-	if !a.Moving() || b.answerN >= majority(len(a.Next)) {
+	if b.answered {
 		return step, true
 	}
 	step.Kind = layout.CancelMove

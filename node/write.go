@@ -6,6 +6,7 @@ import (
 
 	"dkv/node/door"
 	"dkv/node/layout"
+	"dkv/node/quorum"
 )
 
 // The life of a write at its primary and its replicas, in order:
@@ -287,10 +288,7 @@ func (g *reign) mayAgree(a *Appended) Index {
 // entries are committed by what follows them (Raft, section 5.4.2).
 func (g *reign) advanceCommit() {
 	r := g.r
-	i := g.quorumIndex(g.asg.Replicas, func(f *follower) bool { return f.inR })
-	if g.asg.Moving() {
-		i = min(i, g.quorumIndex(g.asg.Next, func(f *follower) bool { return f.inN }))
-	}
+	i := quorum.Greatest(quorum.Of(g.asg), g.durableAt)
 	if i <= r.commit {
 		return
 	}
@@ -305,20 +303,14 @@ func (g *reign) advanceCommit() {
 	g.serveReads()
 }
 
-// quorumIndex is the greatest index that a majority of the set has durably.
-func (g *reign) quorumIndex(set []MemberNumber, in func(*follower) bool) Index {
-	var room [16]Index
-	matches := room[:0]
-	if contains(set, g.r.n.self) {
-		matches = append(matches, g.selfMatch)
+// durableAt returns the index up to which a member of R∪N is known to have this
+// log on its disk. For this node that is what its own sync has covered, which
+// may be less than what it has sent.
+func (g *reign) durableAt(m MemberNumber) Index {
+	if m == g.r.n.self {
+		return g.selfMatch
 	}
-	for _, f := range g.followers {
-		if in(f) {
-			matches = append(matches, f.match)
-		}
-	}
-	slices.Sort(matches)
-	return matches[len(matches)-majority(len(set))]
+	return g.follower(m).match
 }
 
 func (g *reign) becomeActive() {
@@ -352,7 +344,5 @@ func (g *reign) dropLateReads(now time.Duration) {
 	}
 	g.reads = slices.DeleteFunc(g.reads, late)
 }
-
-func majority(n int) int { return layout.Majority(n) }
 
 func contains(set []MemberNumber, m MemberNumber) bool { return layout.Contains(set, m) }

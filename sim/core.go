@@ -11,6 +11,7 @@ import (
 	"dkv/node"
 	"dkv/node/door"
 	"dkv/node/layout"
+	"dkv/node/quorum"
 )
 
 // core is the part of the cluster that is healed first, and what it owes.
@@ -194,7 +195,7 @@ func (r *run) covers(set uint, part layout.Partition) bool {
 			inside++
 		}
 	}
-	return inside >= layout.Majority(len(part.Replicas))
+	return inside >= quorum.Majority(len(part.Replicas))
 }
 
 // breakOutside does to the nodes outside the core what the setup says.

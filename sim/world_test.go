@@ -7,7 +7,7 @@ import (
 
 	"dkv/node"
 	"dkv/node/door"
-	"dkv/node/layout"
+	"dkv/node/quorum"
 )
 
 // cluster is a world of real nodes that has formed.
@@ -205,7 +205,7 @@ func TestHealCoreLeavesTheRestBroken(t *testing.T) {
 					have++
 				}
 			}
-			if have >= layout.Majority(len(p.Replicas)) && !inCore(p.Primary) {
+			if have >= quorum.Majority(len(p.Replicas)) && !inCore(p.Primary) {
 				return false
 			}
 		}

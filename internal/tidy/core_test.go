@@ -21,7 +21,7 @@ import (
 // corePackages run in the simulator: with one goroutine, in virtual time, and the
 // same seed gives the same run. So do the examples of other systems. These rules
 // do not apply to their tests and to node/envtest, which only tests import.
-var corePackages = []string{"node", "node/door", "node/ring", "node/layout", "sim", "netsim", "zksim", "zksim/zktree"}
+var corePackages = []string{"node", "node/door", "node/ring", "node/layout", "node/quorum", "sim", "netsim", "zksim", "zksim/zktree"}
 
 // examples is the directory of the examples of other systems.
 const examples = "sim/examples/"

@@ -37,10 +37,11 @@ type importRule struct {
 // mayImport is the table of ARCHITECTURE.md. A package that is not listed here
 // may not exist.
 var mayImport = []importRule{
-	{"node", []string{"node/door", "node/ring", "node/layout"}, "the core meets the world only through its doors"},
+	{"node", []string{"node/door", "node/ring", "node/layout", "node/quorum"}, "the core meets the world only through its doors"},
 	{"node/door", []string{"node/layout"}, "a door is an interface: its users and implementations do not need the core"},
 	{"node/ring", nil, "the ring is pure arithmetic"},
 	{"node/layout", nil, "the layout and its steps are pure"},
+	{"node/quorum", []string{"node/layout"}, "majorities are arithmetic over sets of members"},
 	{"node/envtest", []string{"node", "node/door"}, "a conformance test knows the door, never what implements it"},
 	{"node/pebblestore", []string{"node/door"}, "a store serves the core's door and decides nothing"},
 	{"node/real", []string{"node", "node/door", "node/pebblestore", "node/real/httpapi", "node/real/loop", "node/real/metrics", "node/real/peer", "node/real/zookeeper"},
@@ -59,7 +60,7 @@ var mayImport = []importRule{
 	{"linearizability", nil, "it judges histories of any program"},
 	{"linearizability/jepsen", []string{"linearizability"}, "a reader produces histories and does not judge them"},
 	{"linearizability/report", []string{"linearizability"}, "a page shows what the checker found"},
-	{"sim", []string{"internal/version", "node", "node/door", "node/ring", "node/layout", "node/pebblestore", "netsim", "zksim", "zksim/zktree", "linearizability", "linearizability/report"},
+	{"sim", []string{"internal/version", "node", "node/door", "node/ring", "node/layout", "node/quorum", "node/pebblestore", "netsim", "zksim", "zksim/zktree", "linearizability", "linearizability/report"},
 		"the simulator runs the core itself, and nothing of the real world"},
 	{"sim/examples/counter", []string{"sim", "node/door", "linearizability"}, "an example shows how little another system needs"},
 	{"cmd/dkv", []string{"internal/version", "node/real", "node/client", "linearizability", "zksim/zkserver"}, "the production binary carries no simulator"},

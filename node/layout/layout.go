@@ -192,9 +192,6 @@ func (l *Layout) Names(n MemberNumber) bool {
 // Contains tells whether set holds n.
 func Contains(set []MemberNumber, n MemberNumber) bool { return slices.Contains(set, n) }
 
-// Majority is the size of a strict majority of n.
-func Majority(n int) int { return n/2 + 1 }
-
 // find is the index in members of the member with number n.
 func (l *Layout) find(n MemberNumber) (int, bool) {
 	// Until a member is dropped each stands where its number says.

@@ -139,11 +139,3 @@ func TestLookups(t *testing.T) {
 		t.Errorf("Names(4) = %v, Names(3) = %v", l.Names(4), l.Names(3))
 	}
 }
-
-func TestMajority(t *testing.T) {
-	for n, want := range []int{1, 1, 2, 2, 3, 3, 4, 4} {
-		if got := Majority(n); got != want {
-			t.Errorf("Majority(%d) = %d, want %d", n, got, want)
-		}
-	}
-}
