@@ -11,11 +11,11 @@ export CGO_ENABLED := 0
 # name it. git may refuse a checkout of another owner; then they do without.
 export GOFLAGS := $(GOFLAGS) -buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),true,false)
 
-.PHONY: menu run build test sim mutants determinism bench fuzz lint clean
+.PHONY: menu run build test test-long sim mutants determinism bench fuzz lint vuln clean
 .DEFAULT_GOAL := menu
 
 menu: ## print this menu
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: bin/dkv ## start a cluster of five nodes on this machine (ARGS="--data DIR" and other flags of dkv local)
 	@bin/dkv local $(ARGS)
@@ -24,6 +24,9 @@ build: bin/dkv bin/dkvsim ## build bin/dkv and bin/dkvsim
 
 test: ## run what CI runs: vet, all tests, the race detector, the simulation and a short campaign
 	@scripts/test.sh
+
+test-long: ## run what has to pass before an issue is closed: test, determinism, fuzz, campaigns of all profiles, mutants (SEEDS=3000)
+	@SEEDS=$(SEEDS) scripts/test-long.sh
 
 sim: bin/dkvsim ## run a campaign of simulated clusters (SEEDS=3000, SEEDS=A-B, or ARGS="--budget 10m", "--store pebble-raw")
 	@bin/dkvsim run $(if $(findstring --budget,$(ARGS)),,--seeds $(SEEDS)) $(ARGS)
@@ -40,10 +43,14 @@ bench: bin/dkv ## measure a cluster on this machine (ARGS="--clients 64" and oth
 fuzz: ## fuzz every decoder for FUZZTIME=10s each
 	@scripts/fuzz.sh $(FUZZTIME)
 
-lint: ## check form, imports and bans in seconds, and that everything compiles for macOS
+lint: ## check form, imports, bans and words, run staticcheck, and check that everything compiles for macOS
 	go vet ./...
 	go test -count=1 ./internal/tidy
+	go tool -modfile=tools/go.mod staticcheck ./...
 	GOOS=darwin GOARCH=arm64 go vet ./...
+
+vuln: ## report known vulnerabilities in the dependencies and the Go version in use
+	@scripts/vuln.sh $(ARGS)
 
 clean: ## remove what was built (keeps the data of a local cluster)
 	rm -rf bin

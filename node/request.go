@@ -34,7 +34,6 @@ type operation struct {
 	epoch  Epoch
 	to     MemberNumber
 	sentAt time.Duration
-	sends  int
 	doomed time.Duration // when its primary was seen to be gone; 0: not
 }
 

@@ -314,7 +314,7 @@ func zeroMark(n uint64) string {
 	return ""
 }
 
-// Range of seeds, both ends included.
+// Seeds is a range of seeds, both ends included.
 type Seeds struct{ From, To uint64 }
 
 // ParseSeeds reads "N", which means 1 to N, or "A-B".

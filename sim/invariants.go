@@ -19,7 +19,6 @@ type invariants struct {
 	// plain rule when the cluster forms; 0: only for those that it has.
 	ringPartitions int
 	counts         [node.EventKinds]uint64 // of all events, by kind
-	stray          uint64                  // events about partitions that do not exist
 }
 
 // partitionFacts is what is true of a partition, whoever says so.

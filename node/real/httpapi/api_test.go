@@ -290,6 +290,7 @@ func TestLegacyAnswers(t *testing.T) {
 			if got := w.Header().Get("Content-Type"); got != "application/json" {
 				t.Errorf("content type %q", got)
 			}
+			//lint:ignore SA1008 the server sends the header in this form
 			if got, want := w.Header()["DKV-Index"], fmt.Sprint(test.answer.Index); len(got) != 1 || got[0] != want {
 				t.Errorf("DKV-Index %v, want %s", got, want)
 			}
@@ -405,6 +406,7 @@ func TestKVAnswers(t *testing.T) {
 			if got := w.Header().Get("ETag"); got != test.etag {
 				t.Errorf("ETag %s, want %s", got, test.etag)
 			}
+			//lint:ignore SA1008 the server sends the header in this form
 			if got, want := w.Header()["DKV-Index"], fmt.Sprint(test.answer.Index); len(got) != 1 || got[0] != want {
 				t.Errorf("DKV-Index %v, want %s", got, want)
 			}
