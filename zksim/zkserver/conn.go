@@ -14,63 +14,63 @@ import (
 )
 
 const (
-	// handshakeTime is how long a new connection may take over its first frame.
+	// handshakeTime is how long a new connection may take to send its first frame.
 	handshakeTime = 10 * time.Second
-	// writeTime is how long a client may take nothing at all, and closeTime the
-	// same once the server ends.
+	// writeTime is how long a client may read nothing before its connection ends;
+	// closeTime is the same once the server is closing.
 	writeTime = 30 * time.Second
 	closeTime = time.Second
-	// pauseBytes is how much unsent output stops a connection's reader;
-	// maxOutBytes ends the connection (events go on while the reader stands).
+	// pauseBytes of unsent output stop a connection's reader. maxOutBytes end the
+	// connection: events still add output while the reader is stopped.
 	pauseBytes  = 4 << 20
 	maxOutBytes = 64 << 20
-	// keptBytes is the largest buffer that is used again.
+	// keptBytes is the largest buffer kept for reuse.
 	keptBytes = 64 << 10
-	// maxHeld is how many of a connection's requests may wait for a lagging
-	// server to show their effect before its reader stops.
+	// maxHeld is how many of a connection's requests may wait for a lagging server
+	// to show their effect before the reader stops.
 	maxHeld = 1024
-	// trustedBytes is what a frame's length alone gets.
+	// trustedBytes is how much memory the mere length of a frame gets.
 	trustedBytes = 64 << 10
-	// maxIdentities is how many a connection can prove; more are no one new.
+	// maxIdentities bounds the identities of a connection; further ones are ignored.
 	maxIdentities = 64
 )
 
-var errFrame = errors.New("zkserver: frame longer than allowed")
+var errFrame = errors.New("zkserver: reading a frame: it is longer than allowed")
 
 // conn is one client connection.
 type conn struct {
 	id     int64
 	server *Server
 	nc     net.Conn
-	raw    syscall.RawConn // nil: not a plain socket, the writer sends everything
+	raw    syscall.RawConn // nil if nc is not a plain socket; then the writer sends everything
 
-	// Of whoever has the turn.
+	// Guarded by the server's turn.
 	session  *session
 	auth     []zktree.Identity
-	gone     bool     // nothing is read from it or told to it any more
+	gone     bool     // its requests are ignored and it receives no events
 	pending  []byte   // output of the current turn
-	requests requests // answered in pending
+	requests requests // the requests that pending answers
 	hangUp   bool     // close once pending is sent
 	dirty    bool     // in the turn's list
-	held     []held   // what a lagging server cannot show yet
+	held     []held   // answers that a lagging server cannot give yet
 	counts   traffic
 	last     lastRequest
 
 	mu      sync.Mutex
-	changed sync.Cond // anything below changed
+	changed sync.Cond // signalled when anything below changes
 	out     []byte    // to be sent
-	sending bool      // the writer is busy with a part
+	sending bool      // the writer is sending a part
 	full    bool      // held is full
 	closing bool      // close once out is sent
 	dead    bool
-	attempt func(fd uintptr) bool // one write of out that does not wait
-	wrote   int                   // bytes that it wrote
+	attempt func(fd uintptr) bool // writes out to the socket once, without waiting
+	wrote   int                   // bytes that attempt wrote
 	latency latency
 }
 
 type traffic struct {
 	received, sent int64 // frames
-	asked          int64 // requests that are to be answered
+	asked          int64 // requests that get an answer
 }
 
 func newConn(s *Server, id int64, nc net.Conn) *conn {
@@ -81,12 +81,12 @@ func newConn(s *Server, id int64, nc net.Conn) *conn {
 		c.auth = []zktree.Identity{{Scheme: "ip", ID: tcp.IP.String()}}
 	}
 	if plain, ok := nc.(*net.TCPConn); ok {
-		c.raw, _ = plain.SyscallConn() // an error means that it is closed, as the reader will find
+		c.raw, _ = plain.SyscallConn() // an error means that it is closed, as the reader will notice
 	}
 	c.attempt = func(fd uintptr) bool {
 		n, err := syscall.Write(int(fd), c.out)
 		if err != nil {
-			n = 0 // nothing fits just now, or it is broken: the writer finds out
+			n = 0 // the socket is full or broken, as the writer will notice
 		}
 		c.wrote = n
 		return true
@@ -94,11 +94,11 @@ func newConn(s *Server, id int64, nc net.Conn) *conn {
 	return c
 }
 
-// read takes requests until the connection ends, and works on them itself.
+// read reads requests and handles them until the connection ends.
 func (c *conn) read() {
 	defer c.server.connDone(c)
 	r := bufio.NewReaderSize(c.nc, 16<<10)
-	_ = c.nc.SetReadDeadline(time.Now().Add(handshakeTime)) // a socket that cannot take a deadline fails at the read
+	_ = c.nc.SetReadDeadline(time.Now().Add(handshakeTime)) // a socket that refuses a deadline fails at the read
 	word, err := r.Peek(4)
 	if err != nil {
 		return
@@ -126,8 +126,8 @@ func (c *conn) read() {
 	}
 }
 
-// serveSome waits for a request and handles it in one turn with those that came
-// along; false when the connection has ended.
+// serveSome waits for a request, and handles it in one turn together with those that
+// have arrived with it. It returns false when the connection has ended.
 func (c *conn) serveSome(r *bufio.Reader) bool {
 	frame, err := readFrame(r, zktree.MaxRequest)
 	if err != nil || !c.server.begin() {
@@ -148,7 +148,7 @@ func (c *conn) serveSome(r *bufio.Reader) bool {
 	return err == nil
 }
 
-// holdsFrame says whether the next frame can be read without waiting.
+// holdsFrame reports whether the next frame can be read without waiting.
 func holdsFrame(r *bufio.Reader) bool {
 	if r.Buffered() < 4 {
 		return false
@@ -157,7 +157,7 @@ func holdsFrame(r *bufio.Reader) bool {
 	return err == nil && uint64(binary.BigEndian.Uint32(head))+4 <= uint64(r.Buffered())
 }
 
-// readFrame reads one frame, of limit bytes at most.
+// readFrame reads one frame of at most limit bytes.
 func readFrame(r io.Reader, limit uint32) ([]byte, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -177,8 +177,8 @@ func readFrame(r io.Reader, limit uint32) ([]byte, error) {
 	return frame, nil
 }
 
-// readLong makes room as the bytes come: a length alone costs its sender
-// nothing, and must not cost the server a megabyte.
+// readLong allocates memory as the bytes arrive. Sending a length costs a client
+// nothing, so it must not cost the server a megabyte.
 func readLong(r io.Reader, n int) ([]byte, error) {
 	var frame []byte
 	for len(frame) < n {
@@ -191,7 +191,8 @@ func readLong(r io.Reader, n int) ([]byte, error) {
 	return frame, nil
 }
 
-// write sends what could not be sent at once, until the connection ends.
+// write sends the output that flush could not send at once, until the connection
+// ends.
 func (c *conn) write() {
 	defer c.kill()
 	for {
@@ -213,7 +214,7 @@ func (c *conn) write() {
 		_, err := c.nc.Write(out)
 		c.mu.Lock()
 		c.sending = false
-		c.changed.Broadcast() // there is room again
+		c.changed.Broadcast() // the reader may continue
 		c.mu.Unlock()
 		if err != nil {
 			return
@@ -221,16 +222,16 @@ func (c *conn) write() {
 	}
 }
 
-// linger says that nothing more comes, and waits a while for the client to hang
-// up too. To close at once, with requests unread, would throw away answers that
-// are still on their way.
+// linger closes the sending direction and waits a while for the client to hang up
+// too. Closing both at once, with requests unread, would reset the connection and
+// discard answers that are still on their way.
 func (c *conn) linger() {
 	half, ok := c.nc.(*net.TCPConn)
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
 	_ = half.SetReadDeadline(time.Now().Add(closeTime))
-	_, _ = io.Copy(io.Discard, half) // ends with the client, or the deadline
+	_, _ = io.Copy(io.Discard, half) // ends when the client hangs up, or at the deadline
 }
 
 func (c *conn) patience() time.Duration {
@@ -242,7 +243,7 @@ func (c *conn) patience() time.Duration {
 	}
 }
 
-// release adds to what is to be sent; with thenClose it is the last.
+// release adds b to the unsent output. With thenClose it is the last of it.
 func (c *conn) release(b []byte, answered requests, thenClose bool) {
 	c.mu.Lock()
 	if answered.count > 0 {
@@ -261,7 +262,7 @@ func (c *conn) release(b []byte, answered requests, thenClose bool) {
 	}
 }
 
-// recycle is an empty buffer for the next turn, after b was released.
+// recycle returns an empty buffer for the next turn, after b was released.
 func (c *conn) recycle(b []byte) []byte {
 	if cap(b) > keptBytes {
 		return nil
@@ -269,14 +270,14 @@ func (c *conn) recycle(b []byte) []byte {
 	return b[:0]
 }
 
-// flush sends what the socket takes without waiting; the writer gets the rest.
-// It spares the way over the writer, which is most of a small request's time.
+// flush sends what the socket accepts without waiting, and leaves the rest to the
+// writer. Waking the writer would be most of the time that a small request takes.
 func (c *conn) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.raw != nil && len(c.out) > 0 && !c.sending && !c.dead {
 		c.wrote = 0
-		_ = c.raw.Write(c.attempt) // an error means that it is closed, as the writer will find
+		_ = c.raw.Write(c.attempt) // an error means that it is closed, as the writer will notice
 		if c.wrote == len(c.out) {
 			c.out = c.recycle(c.out)
 		} else {
@@ -288,8 +289,9 @@ func (c *conn) flush() {
 	}
 }
 
-// waitForRoom holds the reader while the client does not take its replies, or
-// while too many of them wait for a lagging server.
+// waitForRoom stops the reader while the client does not read its replies, or while
+// too many of them wait for a lagging server. It returns false once the connection
+// is dead.
 func (c *conn) waitForRoom() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -299,7 +301,7 @@ func (c *conn) waitForRoom() bool {
 	return !c.dead
 }
 
-// setFull says whether the reader has to wait for a lagging server.
+// setFull sets whether the reader must wait for a lagging server.
 func (c *conn) setFull(full bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -317,15 +319,15 @@ func (c *conn) awaitDeath() {
 	}
 }
 
-// stopReading ends the reader without touching what is to be sent, for which
-// the client gets closeTime.
+// stopReading ends the reader, but not the writer: the client has closeTime to read
+// its answers.
 func (c *conn) stopReading() {
-	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // an error means that it has ended
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // an error means that the connection has ended
 	_ = c.nc.SetWriteDeadline(time.Now().Add(closeTime))
 	c.setFull(false)
 }
 
-// close ends the connection once everything is sent.
+// close ends the connection once its output is sent.
 func (c *conn) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -333,12 +335,12 @@ func (c *conn) close() {
 	c.changed.Broadcast()
 }
 
-// kill ends the connection at once; what was not sent is lost.
+// kill ends the connection at once. Unsent output is lost.
 func (c *conn) kill() {
 	c.mu.Lock()
 	c.dead = true
 	c.out = nil
 	c.changed.Broadcast()
 	c.mu.Unlock()
-	_ = c.nc.Close() // its only news would be that it is closed already
+	_ = c.nc.Close() // an error only says that it is closed already
 }

@@ -6,27 +6,27 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// faults are what tests may ask for; they belong to the turn.
+// faults are those that a test has requested. The turn guards them.
 type faults struct {
 	dropBefore, dropAfter int
 	holdHandshakes        bool
 	delayWatches          time.Duration
-	delayed               []delayedEvent // in the order in which they happened
+	delayed               []delayedEvent // ascending by due
 }
 
-// maxDelayed bounds the events that are held back; of more, the oldest come
+// maxDelayed bounds the events that are held back. Beyond it, the oldest are sent
 // early.
 const maxDelayed = 1 << 16
 
-// delayedEvent is an event whose client has not been told yet.
+// delayedEvent is an event that is held back.
 type delayedEvent struct {
 	watcher int64
 	event   zktree.Event
 	due     time.Time
 }
 
-// tell lets a client know of an event, now or, while events are delayed, later.
-// Later ones never overtake: once one is waiting, all wait behind it.
+// tell sends an event to a client, now or, while events are delayed, later. Events
+// never overtake each other: while one waits, all later ones wait behind it.
 func (s *Server) tell(watcher int64, ev zktree.Event) {
 	by := s.faults.delayWatches
 	if by == 0 && len(s.faults.delayed) == 0 {
@@ -60,8 +60,8 @@ func take(n *int) bool {
 	return true
 }
 
-// ExpireSession ends a session now, as if it had been silent for its timeout;
-// false if there is none.
+// ExpireSession ends a session now, as if it had been silent for its timeout. It
+// returns false if there is no such session.
 func (s *Server) ExpireSession(id int64) bool {
 	found := false
 	s.call(func() {
@@ -73,7 +73,7 @@ func (s *Server) ExpireSession(id int64) bool {
 	return found
 }
 
-// Sessions are the ids of the live sessions, ascending.
+// Sessions returns the ids of the live sessions, ascending.
 func (s *Server) Sessions() []int64 {
 	var ids []int64
 	s.call(func() { ids = s.tree.Sessions() })

@@ -8,7 +8,7 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// onWord answers a four-letter word, and that is all.
+// onWord answers a four-letter word and closes the connection.
 func (s *Server) onWord(c *conn, word string) {
 	s.total.received++
 	c.counts.received++
@@ -16,7 +16,7 @@ func (s *Server) onWord(c *conn, word string) {
 	s.hangUp(c)
 }
 
-// forget drops what is kept for a connection; its session lives on.
+// forget drops what is kept for a connection. Its session stays live.
 func (s *Server) forget(c *conn) {
 	c.gone = true
 	s.watches.Drop(c.id)
@@ -28,7 +28,7 @@ func (s *Server) forget(c *conn) {
 	c.setFull(false)
 }
 
-// hangUp closes a connection once what it was told in this turn is sent.
+// hangUp closes a connection once its output of this turn is sent.
 func (s *Server) hangUp(c *conn) {
 	s.forget(c)
 	c.hangUp = true
@@ -42,16 +42,16 @@ func (s *Server) markDirty(c *conn) {
 	}
 }
 
-// onHello begins a session, or gives a living one this connection.
+// onHello begins a session, or moves a live one to this connection.
 func (s *Server) onHello(c *conn, h *connectRequest) {
 	s.total.received++
 	c.counts.received++
 	if s.faults.holdHandshakes {
 		return
 	}
-	if h.lastZxid > s.seen.Zxid() {
-		s.opts.Logger.Warn("client has seen more than this server: wrong server, or its state was lost",
-			"client", fmt.Sprintf("%#x", h.lastZxid), "server", fmt.Sprintf("%#x", s.seen.Zxid()))
+	if h.lastZxid > s.shown.Zxid() {
+		s.opts.Logger.Warn("refused a client that has seen a later state than this server: it is the wrong server, or its state was lost",
+			"client", fmt.Sprintf("%#x", h.lastZxid), "server", fmt.Sprintf("%#x", s.shown.Zxid()))
 		s.hangUp(c)
 		return
 	}
@@ -61,7 +61,7 @@ func (s *Server) onHello(c *conn, h *connectRequest) {
 	} else {
 		sess = s.sessions[h.session]
 		if sess != nil && sess.conn != nil {
-			s.hangUp(sess.conn) // even if the password is wrong, as ZooKeeper has it
+			s.hangUp(sess.conn) // even if the password is wrong, as in ZooKeeper
 		}
 		if sess != nil && sess.password != h.password {
 			sess = nil
@@ -76,14 +76,14 @@ func (s *Server) onHello(c *conn, h *connectRequest) {
 	c.session = sess
 	s.byID[c.id] = c
 	s.watches.Identify(c.id, c.auth)
-	shown := int64(0)
+	zxid := int64(0)
 	if h.session == 0 {
-		shown = s.zxid
+		zxid = s.zxid
 	}
-	s.after(c, shown, func() { s.welcome(c, sess, h) })
+	s.after(c, zxid, func() { s.welcome(c, sess, h) })
 }
 
-// welcome answers a handshake. The session that is none means: expired.
+// welcome answers a handshake. A zero session means that the session has expired.
 func (s *Server) welcome(c *conn, sess *session, h *connectRequest) {
 	enc := encoder{c.pending}
 	enc.connectResponse(sess.id, sess.timeout, sess.password, h.saysReadOnly)
@@ -93,7 +93,8 @@ func (s *Server) welcome(c *conn, sess *session, h *connectRequest) {
 	s.markDirty(c)
 }
 
-// clamp is the timeout that a client gets, with each connection anew.
+// clamp returns the timeout that a client gets. It is negotiated again with each
+// connection.
 func (s *Server) clamp(asked time.Duration) time.Duration {
 	return min(max(asked, s.opts.MinSessionTimeout), s.opts.MaxSessionTimeout)
 }
@@ -113,9 +114,9 @@ func (s *Server) newSession(asked time.Duration) *session {
 	return sess
 }
 
-// commit gives a transaction its zxid, applies it, and adds it to the turn's
-// log. Watches are told at once, unless the server lags, so that an event comes
-// before any answer that shows its change.
+// commit gives a transaction its zxid, applies it, and adds it to the turn's log.
+// Unless the server lags, it fires watches at once, so that an event precedes every
+// answer that shows its change.
 func (s *Server) commit(txn *zktree.Txn) zktree.Result {
 	s.zxid++
 	txn.Zxid, txn.Time = s.zxid, time.Now().UnixMilli()
@@ -137,8 +138,8 @@ func (s *Server) commit(txn *zktree.Txn) zktree.Result {
 	return r
 }
 
-// settle makes of a transaction that was applied what is applied again: access
-// lists are resolved, and one that failed does nothing.
+// settle turns a transaction that was applied into one that can be applied again with
+// the same effect: its access lists are resolved, and if it failed it does nothing.
 func settle(txn *zktree.Txn, failed bool) {
 	txn.Trusted = true
 	if failed {
@@ -146,7 +147,7 @@ func settle(txn *zktree.Txn, failed bool) {
 		return
 	}
 	txn.Op = resolved(txn.Op, txn.Auth)
-	ops := make([]zktree.Op, 0, len(txn.Ops)) // the request keeps its own
+	ops := make([]zktree.Op, 0, len(txn.Ops)) // a copy: the request keeps its own
 	for _, op := range txn.Ops {
 		ops = append(ops, resolved(op, txn.Auth))
 	}
@@ -173,10 +174,10 @@ func (s *Server) tellNow(watcher int64, ev zktree.Event) {
 	s.markDirty(c)
 }
 
-// onFrame is one request of a client, taken at now.
+// onFrame handles one request of a client, read at now.
 func (s *Server) onFrame(c *conn, frame []byte, now time.Time) {
 	if c.gone || c.session == nil {
-		return // hung up, or the handshake is held: nothing is answered
+		return // the connection is closing, or its handshake is held
 	}
 	c.counts.received++
 	s.total.received++
@@ -195,23 +196,24 @@ func (s *Server) onFrame(c *conn, frame []byte, now time.Time) {
 	c.counts.asked++
 }
 
-// onUndecodable answers a body that cannot be read. As in ZooKeeper, a write
-// takes a zxid all the same.
+// onUndecodable answers a request whose body cannot be decoded. As in ZooKeeper, a
+// write still takes a zxid.
 func (s *Server) onUndecodable(c *conn, req *request, why error) {
-	shown := int64(0)
+	zxid := int64(0)
 	if req.writes() {
-		shown = s.commitNothing(c.session.id)
+		zxid = s.commitNothing(c.session.id)
 	}
-	s.after(c, shown, func() {
+	s.after(c, zxid, func() {
 		var body func(*encoder)
 		if errors.Is(why, errNotRead) {
 			body = func(e *encoder) { e.multiHeader(-1, true, -1) }
 		}
-		s.reply(c, req, max(shown, s.seen.Zxid()), zktree.ErrMarshalling, body)
+		s.reply(c, req, max(zxid, s.shown.Zxid()), zktree.ErrMarshalling, body)
 	})
 }
 
-// commitNothing takes a zxid for a request that failed before it was one.
+// commitNothing takes a zxid for a request that failed before it became a
+// transaction.
 func (s *Server) commitNothing(session int64) (zxid int64) {
 	txn := zktree.Txn{Session: session}
 	txn.Code = opNothing
@@ -230,25 +232,25 @@ func (s *Server) serve(c *conn, req *request) {
 	switch req.op {
 	case opPing:
 		req.xid = xidPing
-		s.after(c, 0, func() { s.answer(c, req, s.seen.Zxid(), zktree.OK, nil) })
+		s.after(c, 0, func() { s.answer(c, req, s.shown.Zxid(), zktree.OK, nil) })
 	case opSync:
 		s.after(c, s.zxid, func() {
-			s.answer(c, req, s.seen.Zxid(), zktree.OK, func(e *encoder) { e.path(req.path, req.noPath) })
+			s.answer(c, req, s.shown.Zxid(), zktree.OK, func(e *encoder) { e.path(req.path, req.noPath) })
 		})
 	case opSetWatches, opSetWatches2, opAddWatch, opCheckWatches, opRemoveWatches:
 		s.after(c, 0, func() { s.serveWatches(c, req) })
 	case opAuth:
 		s.after(c, 0, func() { s.serveAuth(c, req) })
 	case opSASL:
-		// No mechanism is offered; ZooKeeper's answer to that is an empty token.
+		// No mechanism is available, which ZooKeeper answers with an empty token.
 		s.after(c, 0, func() { s.answer(c, req, 0, zktree.OK, func(e *encoder) { e.buffer(nil) }) })
 	case opReconfig:
 		s.refuse(c, req, errReconfigDisabled)
-	case int32(zktree.OpDelContainer): // the server's own
+	case int32(zktree.OpDelContainer): // for the server itself only
 		s.refuse(c, req, zktree.ErrBadArguments)
 	case opClose:
 		s.serveClose(c, req)
-	default: // ZooKeeper hangs up on what it does not know, and so tells no zxid
+	default: // ZooKeeper hangs up on an unknown operation, and its answer has no zxid
 		s.after(c, 0, func() {
 			s.answer(c, req, -1, zktree.ErrUnimplemented, nil)
 			s.hangUp(c)
@@ -256,7 +258,8 @@ func (s *Server) serve(c *conn, req *request) {
 	}
 }
 
-// refuse answers a write that this server never does. It takes a zxid.
+// refuse answers a write that this server never does. As in ZooKeeper, it takes a
+// zxid.
 func (s *Server) refuse(c *conn, req *request, code zktree.Code) {
 	zxid := s.commitNothing(c.session.id)
 	s.after(c, zxid, func() { s.answer(c, req, zxid, code, nil) })
@@ -266,7 +269,7 @@ func (s *Server) serveClose(c *conn, req *request) {
 	txn := zktree.Txn{Session: c.session.id}
 	txn.Code = zktree.OpCloseSession
 	r := s.commit(&txn)
-	c.session = nil // the rest of the pipeline is ignored
+	c.session = nil // requests after it are ignored
 	s.after(c, r.Zxid, func() {
 		s.answer(c, req, r.Zxid, zktree.OK, nil)
 		s.hangUp(c)
@@ -285,7 +288,7 @@ func (s *Server) serveWrite(c *conn, req *request) {
 		return
 	}
 	if req.write.Code == zktree.OpCheck && r.Err == zktree.OK {
-		s.after(c, r.Zxid, func() {}) // outside a multi ZooKeeper fails to put its answer together
+		s.after(c, r.Zxid, func() {}) // outside a multi ZooKeeper fails to build an answer, so there is none
 		return
 	}
 	if unreadable(&r) {
@@ -309,8 +312,8 @@ func (s *Server) serveWrite(c *conn, req *request) {
 	})
 }
 
-// unreadable says whether a multi came to an operation that has not the fields
-// of its kind. One that failed before does not come to it.
+// unreadable reports whether a multi failed at an operation that lacks the fields of
+// its kind. ZooKeeper notices only when it reaches that operation.
 func unreadable(r *zktree.Result) bool {
 	for i := range r.Ops {
 		if r.Ops[i].Code == opUnreadable && r.Ops[i].Err == zktree.ErrUnimplemented {
@@ -320,8 +323,7 @@ func unreadable(r *zktree.Result) bool {
 	return false
 }
 
-// answer adds a reply to the turn's output. There is no body when code is an
-// error.
+// answer adds a reply to the turn's output, without the body if code is an error.
 func (s *Server) answer(c *conn, req *request, zxid int64, code zktree.Code, body func(*encoder)) {
 	if code != zktree.OK {
 		body = nil
@@ -342,7 +344,7 @@ func (s *Server) reply(c *conn, req *request, zxid int64, code zktree.Code, body
 	c.requests.add(req.taken)
 	c.last = lastRequest{c.last.began, req.op, req.xid, zxid}
 	if code != zktree.OK && req.writes() {
-		c.last.op = opFailed // ZooKeeper does not say what it was
+		c.last.op = opFailed // ZooKeeper does not show which one
 	}
 	c.counts.sent++
 	s.total.sent++

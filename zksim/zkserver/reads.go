@@ -7,17 +7,17 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// shownPath is the node that a request means: ZooKeeper knows the root by the
-// empty path too.
-func shownPath(path string) string {
+// nodePath returns the path of the node that a request names: in ZooKeeper the root
+// has the empty path too.
+func nodePath(path string) string {
 	if path == "" {
 		return "/"
 	}
 	return path
 }
 
-// serveRead answers what asks for the state and changes nothing. Data and
-// children are for those who may read them, and exists is for everybody.
+// serveRead answers the requests that read the state. Data and children require
+// permission to read; exists requires none.
 func (s *Server) serveRead(c *conn, req *request) {
 	var code zktree.Code
 	var body func(*encoder)
@@ -34,13 +34,13 @@ func (s *Server) serveRead(c *conn, req *request) {
 			s.watches.Add(kind, req.path, c.id)
 		}
 	case opGetACL:
-		acl, stat, aclCode := s.seen.ACLFor(shownPath(req.path), c.auth)
+		acl, stat, aclCode := s.shown.ACLFor(nodePath(req.path), c.auth)
 		code, body = aclCode, func(e *encoder) { e.acl(acl); e.stat(&stat) }
 	case opAllChildrenNumber:
-		if code = s.seen.Allowed(shownPath(req.path), zktree.PermRead, c.auth); code == zktree.OK {
-			n, _ := s.seen.AllChildrenNumber(shownPath(req.path))
+		if code = s.shown.Allowed(nodePath(req.path), zktree.PermRead, c.auth); code == zktree.OK {
+			n, _ := s.shown.AllChildrenNumber(nodePath(req.path))
 			if req.path == "" {
-				n++ // asked for by its other name, the root counts itself
+				n++ // by its empty path, the root counts itself
 			}
 			body = func(e *encoder) { e.i32(int32(n)) }
 		}
@@ -56,28 +56,28 @@ func (s *Server) serveRead(c *conn, req *request) {
 		}
 		body = func(e *encoder) { e.b = append(e.b, results.b...) }
 	}
-	s.answer(c, req, s.seen.Zxid(), code, body)
+	s.answer(c, req, s.shown.Zxid(), code, body)
 }
 
 func (s *Server) readExists(c *conn, req *request) (zktree.Code, func(*encoder)) {
-	stat, code := s.seen.Exists(shownPath(req.path))
+	stat, code := s.shown.Exists(nodePath(req.path))
 	if req.watch && (code == zktree.OK || code == zktree.ErrNoNode) {
 		s.watches.Add(zktree.DataWatch, req.path, c.id)
 	}
 	return code, func(e *encoder) { e.stat(&stat) }
 }
 
-// readNode is a node's data or children, if c may read it.
+// readNode reads a node's data or children, if c may read them.
 func (s *Server) readNode(c *conn, op int32, path string) (zktree.Code, func(*encoder)) {
-	path = shownPath(path)
-	if code := s.seen.Allowed(path, zktree.PermRead, c.auth); code != zktree.OK {
+	path = nodePath(path)
+	if code := s.shown.Allowed(path, zktree.PermRead, c.auth); code != zktree.OK {
 		return code, nil
 	}
 	if op == opGetData {
-		data, stat, code := s.seen.Get(path)
+		data, stat, code := s.shown.Get(path)
 		return code, func(e *encoder) { e.buffer(data); e.stat(&stat) }
 	}
-	names, stat, code := s.seen.Children(path)
+	names, stat, code := s.shown.Children(path)
 	return code, func(e *encoder) {
 		e.strings(names)
 		if op == opChildren2 {
@@ -86,9 +86,9 @@ func (s *Server) readNode(c *conn, op int32, path string) (zktree.Code, func(*en
 	}
 }
 
-// multiRead answers each part for itself: one that fails stops no other. A
-// short request can ask for many large nodes, or for one over and over: false
-// when the answer would be longer than a connection's output may be.
+// multiRead answers each part on its own: one that fails does not stop the others. A
+// short request can name many large nodes, or the same one many times, so it returns
+// false once the answer is longer than a connection's output may be.
 func (s *Server) multiRead(c *conn, parts []readOp, e *encoder) bool {
 	for _, part := range parts {
 		if len(e.b) > maxOutBytes {
@@ -106,11 +106,11 @@ func (s *Server) multiRead(c *conn, parts []readOp, e *encoder) bool {
 	return true
 }
 
-// ephemeralsBelow are a session's ephemeral nodes whose paths begin with prefix.
+// ephemeralsBelow returns a session's ephemerals whose paths begin with prefix.
 func (s *Server) ephemeralsBelow(session int64, prefix string) []string {
 	prefix = strings.TrimSpace(prefix)
 	var paths []string
-	for _, path := range s.seen.Ephemerals(session) {
+	for _, path := range s.shown.Ephemerals(session) {
 		if strings.HasPrefix(path, prefix) {
 			paths = append(paths, path)
 		}
@@ -118,7 +118,7 @@ func (s *Server) ephemeralsBelow(session int64, prefix string) []string {
 	return paths
 }
 
-// serveAuth adds an identity to the connection, or hangs up.
+// serveAuth adds an identity to the connection. It hangs up if the proof is invalid.
 func (s *Server) serveAuth(c *conn, req *request) {
 	switch {
 	case req.scheme == "digest" && req.credential != nil:
@@ -132,8 +132,8 @@ func (s *Server) serveAuth(c *conn, req *request) {
 	s.answer(c, req, 0, zktree.OK, nil)
 }
 
-// prove adds an identity, unless the connection has it. What was shared of the
-// list before stays as it was.
+// prove adds an identity, unless the connection has it. It copies the list, since
+// transactions share the old one.
 func (c *conn) prove(id zktree.Identity) {
 	if slices.Contains(c.auth, id) || len(c.auth) >= maxIdentities {
 		return
@@ -142,13 +142,13 @@ func (c *conn) prove(id zktree.Identity) {
 	c.server.watches.Identify(c.id, c.auth)
 }
 
-// serveWatches arms, restores, finds and removes a connection's watches.
+// serveWatches answers the requests that add, restore, find and remove watches.
 func (s *Server) serveWatches(c *conn, req *request) {
 	code := zktree.OK
 	var body func(*encoder)
 	switch req.op {
 	case opSetWatches, opSetWatches2:
-		s.watches.Restore(s.seen, req.since, req.watches, c.id, func(ev zktree.Event) { s.tell(c.id, ev) })
+		s.watches.Restore(s.shown, req.since, req.watches, c.id, func(ev zktree.Event) { s.tell(c.id, ev) })
 	case opAddWatch:
 		code, body = s.addWatch(c, req), func(e *encoder) { e.i32(0) }
 	case opCheckWatches:
@@ -156,7 +156,7 @@ func (s *Server) serveWatches(c *conn, req *request) {
 	case opRemoveWatches:
 		code = watchesOfKind(req.kind, func(kind zktree.WatchKind) bool { return s.watches.Remove(kind, req.path, c.id) })
 	}
-	s.answer(c, req, s.seen.Zxid(), code, body)
+	s.answer(c, req, s.shown.Zxid(), code, body)
 }
 
 func (s *Server) addWatch(c *conn, req *request) zktree.Code {
@@ -171,8 +171,8 @@ func (s *Server) addWatch(c *conn, req *request) zktree.Code {
 	return zktree.OK
 }
 
-// watchesOfKind asks each table that a client's kind of watcher stands in;
-// errNoWatcher when none of them knows it.
+// watchesOfKind calls in for each table that holds watches of the client's kind. The
+// code is errNoWatcher if it returns false for all of them.
 func watchesOfKind(kind int32, in func(zktree.WatchKind) bool) zktree.Code {
 	children, data := false, false
 	switch kind {

@@ -40,20 +40,20 @@ const (
 	stateConnected = 3
 )
 
-// What a client may ask of its own watches.
+// The kinds of watcher that checkWatches and removeWatches name.
 const (
 	watcherOfChildren = 1
 	watcherOfData     = 2
 	watcherOfEither   = 3
 )
 
-// Codes that only a server on the wire gives out.
+// Codes that only a server on the wire returns.
 const (
 	errNoWatcher        zktree.Code = -121
 	errReconfigDisabled zktree.Code = -123
 )
 
-// Kinds of addWatch.
+// The modes of addWatch.
 const (
 	modePersistent = 0
 	modeRecursive  = 1
@@ -95,15 +95,15 @@ func (e *encoder) connectResponse(session int64, timeout time.Duration, password
 	e.end(mark)
 }
 
-// request is one decoded call. Which fields hold depends on the operation.
+// request is one decoded request. Which fields are set depends on the operation.
 type request struct {
 	xid, op int32
 
 	write      zktree.Op
 	ops        []zktree.Op
-	taken      time.Time
+	taken      time.Time // when it was read
 	path       string
-	noPath     bool // of sync: it was sent as null
+	noPath     bool // for sync: the path was sent as null
 	watch      bool
 	kind       int32 // of a watcher, or of addWatch
 	parts      []readOp
@@ -113,7 +113,7 @@ type request struct {
 	credential []byte
 }
 
-// writes says whether the request is for the log: whether it takes a zxid.
+// writes reports whether the request takes a zxid.
 func (r *request) writes() bool {
 	switch zktree.OpCode(r.op) {
 	case zktree.OpCreate, zktree.OpCreate2, zktree.OpContainer, zktree.OpCreateTTL, zktree.OpDelete,
@@ -123,7 +123,7 @@ func (r *request) writes() bool {
 	return false
 }
 
-// reads says whether the request asks for the state, and leaves at most a watch.
+// reads reports whether the request reads the state, and at most sets a watch.
 func (r *request) reads() bool {
 	switch r.op {
 	case opExists, opGetData, opGetChildren, opChildren2, opGetACL, opAllChildrenNumber,
@@ -139,18 +139,18 @@ type readOp struct {
 	path string
 }
 
-// Why a frame cannot be decoded. ZooKeeper answers errNotRead with the end of an
-// empty list of results behind it, and the others without a body.
+// The reasons why a frame cannot be decoded. ZooKeeper answers errNotRead with an
+// empty list of results, and the others without a body.
 var (
-	// errShort is a record that ends before its fields do, names a length that
-	// the rest of the frame cannot hold, or has an operation where none belongs.
-	errShort   = errors.New("zkserver: record is shorter than its fields")
-	errNull    = errors.New("zkserver: record without a path")
-	errNotRead = errors.New("zkserver: multiRead of something that is no read")
+	// errShort: the record ends before its fields do, names a length that the rest
+	// of the frame cannot hold, or has an operation where none belongs.
+	errShort   = errors.New("zkserver: decoding a record: it is too short for its fields")
+	errNull    = errors.New("zkserver: decoding a record: its path is missing")
+	errNotRead = errors.New("zkserver: decoding a multiRead: one of its operations is not a read")
 )
 
-// decodeRequest reads a frame. The header is good even when err is not nil,
-// unless the frame does not hold one: then header is false.
+// decodeRequest decodes a frame. header reports whether the frame has a complete
+// header; then xid and op are valid even if err is not nil.
 func decodeRequest(frame []byte) (r request, header bool, err error) {
 	d := decoder{b: frame}
 	r.xid, r.op = d.i32(), d.i32()
@@ -187,7 +187,7 @@ func (d *decoder) body(r *request) {
 	case opMultiRead:
 		r.parts = d.multiRead()
 	case opReconfig:
-		d.buffer() // who joins, who leaves, who is there
+		d.buffer() // the servers that join, leave, and stay
 		d.buffer()
 		d.buffer()
 		d.i64()
@@ -209,7 +209,7 @@ func (d *decoder) setWatches(r *request) {
 	}
 }
 
-// write reads one operation that changes the tree, or checks it.
+// write decodes one operation that changes the tree or checks it.
 func (d *decoder) write(code zktree.OpCode) zktree.Op {
 	op := zktree.Op{Code: code}
 	switch code {
@@ -229,7 +229,8 @@ func (d *decoder) write(code zktree.OpCode) zktree.Op {
 	return op
 }
 
-// milliseconds is 0, which no node can have, for what a Duration cannot hold.
+// milliseconds returns n milliseconds, or 0 if a Duration cannot hold them. No node
+// accepts 0 as a time to live.
 func milliseconds(n int64) time.Duration {
 	const most = math.MaxInt64 / int64(time.Millisecond)
 	if n < -most || n > most {
@@ -238,15 +239,16 @@ func milliseconds(n int64) time.Duration {
 	return time.Duration(n) * time.Millisecond
 }
 
-// part reads one header of a multi, ok when an operation follows.
+// part decodes one header of a multi; ok reports whether an operation follows.
 func (d *decoder) part() (code int32, ok bool) {
 	code, done := d.i32(), d.boolean()
 	d.i32()
 	return code, !done && d.err == nil
 }
 
-// multi reads {type, done, err, operation}… up to the header that says done.
-// What kind of create one is its flags say, as in ZooKeeper, not its type.
+// multi decodes headers, each followed by its operation, up to the header that is
+// marked done. As in ZooKeeper, the kind of a create follows from its flags, not
+// from the type in the header.
 func (d *decoder) multi() []zktree.Op {
 	var ops []zktree.Op
 	for {
@@ -268,8 +270,8 @@ func (d *decoder) multi() []zktree.Op {
 	}
 }
 
-// opUnreadable is an operation of a multi whose kind has a field that the type it
-// was sent as has not. No tree knows it.
+// opUnreadable marks an operation of a multi whose flags require a field that the
+// type it was sent as does not have. The tree refuses it as unimplemented.
 const opUnreadable zktree.OpCode = -3
 
 func createKind(op *zktree.Op) zktree.OpCode {
@@ -286,11 +288,11 @@ func createKind(op *zktree.Op) zktree.OpCode {
 	return zktree.OpCreate
 }
 
-// multiRead reads the same, of getData and getChildren; their watches are not
-// armed, whatever they say.
+// multiRead decodes the same form with getData and getChildren as operations. As in
+// ZooKeeper, their flags for watches are ignored.
 func (d *decoder) multiRead() []readOp {
 	var reads []readOp
-	var late error // found only once all of it has been read
+	var late error // reported only if the rest can be decoded
 	for {
 		code, ok := d.part()
 		if !ok {
@@ -310,7 +312,7 @@ func (d *decoder) multiRead() []readOp {
 			d.write(zktree.OpCode(code))
 			late = errNotRead
 			if len(reads) > 0 {
-				d.err = errShort // reads and writes do not mix
+				d.err = errShort // reads and writes cannot be mixed
 			}
 		default:
 			d.err = errShort
@@ -324,8 +326,8 @@ func (e *encoder) replyHeader(xid int32, zxid int64, code zktree.Code) {
 	e.i32(int32(code))
 }
 
-// multiResults writes the body of a multi's reply. A failed one has an error
-// per operation. Containers and nodes with a TTL are answered as create2.
+// multiResults encodes the body of a multi's reply. A failed multi has an error for
+// each operation. Containers and TTL nodes are answered as create2.
 func (e *encoder) multiResults(r *zktree.Result) {
 	for i := range r.Ops {
 		op := &r.Ops[i]

@@ -17,12 +17,12 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// openWAL takes a directory and brings back the state it holds. It refuses,
-// saying what is wrong and what to do, a directory that another process uses
-// and one whose files were damaged after they had been acknowledged.
+// openWAL locks a directory and recovers the state in it. It returns an error, which
+// says what is wrong and what to do, if another process uses the directory, or if
+// acknowledged data in it is damaged.
 func openWAL(dir string, logger *slog.Logger, fail func(error)) (*wal, *zktree.Tree, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("zkserver: making the data directory: %w", err)
+		return nil, nil, fmt.Errorf("zkserver: creating the data directory: %w", err)
 	}
 	lock, err := lockDir(dir)
 	if err != nil {
@@ -52,8 +52,8 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// recover loads the newest snapshot and replays every log from its generation
-// on, the last of which may end in a block cut short.
+// recover loads the newest snapshot and replays every log from its generation on. The
+// last log may end in an incomplete block.
 func (w *wal) recover() (*zktree.Tree, error) {
 	logs, snapshots, err := w.generations()
 	if err != nil {
@@ -91,7 +91,7 @@ func (w *wal) missing(gen uint64) error {
 	return fmt.Errorf("zkserver: %s is missing from %s; restore the directory as a whole, or remove it to start empty", logName(gen), w.dir)
 }
 
-// begin makes the first log of an empty directory.
+// begin creates the first log of an empty directory.
 func (w *wal) begin() (*zktree.Tree, error) {
 	file, err := w.createLog(0, 0)
 	if err != nil {
@@ -101,8 +101,8 @@ func (w *wal) begin() (*zktree.Tree, error) {
 	return zktree.NewTree(), nil
 }
 
-// generations lists what is there, ascending, and removes files that were not
-// finished.
+// generations lists the generations of logs and snapshots, ascending, and removes
+// unfinished files.
 func (w *wal) generations() (logs, snapshots []uint64, err error) {
 	entries, err := os.ReadDir(w.dir)
 	if err != nil {
@@ -121,7 +121,7 @@ func (w *wal) generations() (logs, snapshots []uint64, err error) {
 		}
 		gen, err := strconv.ParseUint(digits, 16, 64)
 		if err != nil || len(digits) != 16 {
-			continue // not ours
+			continue // not one of our files
 		}
 		if kind == "log" {
 			logs = append(logs, gen)
@@ -129,21 +129,21 @@ func (w *wal) generations() (logs, snapshots []uint64, err error) {
 			snapshots = append(snapshots, gen)
 		}
 	}
-	return logs, snapshots, nil // names of equal length: ReadDir's order is theirs
+	return logs, snapshots, nil // ascending: ReadDir sorts, and all names are of one length
 }
 
 func (w *wal) removeBefore(from uint64, logs, snapshots []uint64) error {
 	for _, gen := range logs {
 		if gen < from {
 			if err := os.Remove(w.path(logName(gen))); err != nil {
-				return fmt.Errorf("zkserver: removing what a snapshot replaced: %w", err)
+				return fmt.Errorf("zkserver: removing a file that a snapshot replaced: %w", err)
 			}
 		}
 	}
 	for _, gen := range snapshots {
 		if gen < from {
 			if err := os.Remove(w.path(snapshotName(gen))); err != nil {
-				return fmt.Errorf("zkserver: removing what a snapshot replaced: %w", err)
+				return fmt.Errorf("zkserver: removing a file that a snapshot replaced: %w", err)
 			}
 		}
 	}
@@ -158,7 +158,7 @@ func (w *wal) loadSnapshot(gen uint64) (*zktree.Tree, error) {
 	}
 	tree, err := decodeSnapshot(b, gen)
 	if err != nil {
-		return nil, fmt.Errorf("zkserver: snapshot %s is damaged and the log before it is gone; restore the directory from a copy: %w", name, err)
+		return nil, fmt.Errorf("zkserver: loading snapshot %s, which is damaged and has no earlier log left to replace it: %w; restore the directory from a copy", name, err)
 	}
 	return tree, nil
 }
@@ -167,14 +167,14 @@ var errChecksum = errors.New("checksum does not match")
 
 func decodeSnapshot(b []byte, gen uint64) (*zktree.Tree, error) {
 	if len(b) < snapshotOverhead || string(b[:8]) != snapshotMagic {
-		return nil, errors.New("not a snapshot")
+		return nil, errors.New("it is not a snapshot file")
 	}
 	end := len(b) - 8
 	if xxhash.Sum64(b[:end]) != binary.BigEndian.Uint64(b[end:]) {
 		return nil, errChecksum
 	}
 	if got := binary.BigEndian.Uint64(b[8:]); got != gen {
-		return nil, fmt.Errorf("it is of generation %d", got)
+		return nil, fmt.Errorf("its generation is %d instead of that in its name", got)
 	}
 	img, err := decodeImage(b[16:end])
 	if err != nil {
@@ -183,8 +183,8 @@ func decodeSnapshot(b []byte, gen uint64) (*zktree.Tree, error) {
 	return zktree.Import(img)
 }
 
-// replay applies a log to the tree. The last one is left open for writing,
-// without what was cut short at its end.
+// replay applies a log to the tree. If it is the last one, it is opened for writing,
+// and an incomplete block at its end is removed.
 func (w *wal) replay(tree *zktree.Tree, gen uint64, last bool) error {
 	name := w.path(logName(gen))
 	b, err := os.ReadFile(name)
@@ -193,16 +193,16 @@ func (w *wal) replay(tree *zktree.Tree, gen uint64, last bool) error {
 	}
 	end, err := replayLog(tree, b, gen)
 	if err != nil {
-		return fmt.Errorf("zkserver: %s: %w; restore the directory from a copy, or remove it to start empty", name, err)
+		return fmt.Errorf("zkserver: replaying %s: %w; restore the directory from a copy, or remove it to start empty", name, err)
 	}
 	if end < len(b) && !last {
-		return fmt.Errorf("zkserver: %s is damaged at byte %d, and a later log follows; restore the directory from a copy, or remove it to start empty", name, end)
+		return fmt.Errorf("zkserver: replaying %s: it is damaged at byte %d, and a later log follows it; restore the directory from a copy, or remove it to start empty", name, end)
 	}
 	if !last {
 		return nil
 	}
 	if end < len(b) {
-		w.logger.Warn("log ends in a write that was cut short and never acknowledged; dropped", "file", name, "bytes", len(b)-end)
+		w.logger.Warn("dropped an incomplete write at the end of the log; it was never acknowledged", "file", name, "bytes", len(b)-end)
 	}
 	return w.resume(name, gen, int64(end))
 }
@@ -214,7 +214,7 @@ func (w *wal) resume(name string, gen uint64, end int64) error {
 	}
 	if err := file.Truncate(end); err != nil {
 		_ = file.Close() // the first error says more
-		return fmt.Errorf("zkserver: dropping the log's end: %w", err)
+		return fmt.Errorf("zkserver: removing the incomplete end of the log: %w", err)
 	}
 	if err := file.Sync(); err != nil {
 		_ = file.Close() // the first error says more
@@ -224,8 +224,9 @@ func (w *wal) resume(name string, gen uint64, end int64) error {
 	return nil
 }
 
-// replayLog applies every good block, and says where they end. A bad block
-// that cannot have been merely cut short is an error.
+// replayLog applies every good block and returns where they end. A bad block followed
+// by a good one is an error: it was acknowledged, so it cannot be a write that a
+// crash cut short.
 func replayLog(tree *zktree.Tree, b []byte, gen uint64) (end int, err error) {
 	if err := checkLogHeader(b, gen, tree.Zxid()); err != nil {
 		return 0, err
@@ -249,16 +250,16 @@ func replayLog(tree *zktree.Tree, b []byte, gen uint64) (end int, err error) {
 
 func checkLogHeader(b []byte, gen uint64, zxid int64) error {
 	if len(b) < logHeaderBytes || string(b[:8]) != logMagic {
-		return errors.New("not a log")
+		return errors.New("it is not a log file")
 	}
 	if xxhash.Sum64(b[:24]) != binary.BigEndian.Uint64(b[24:]) {
-		return fmt.Errorf("header is damaged: %w", errChecksum)
+		return fmt.Errorf("its header is damaged: %w", errChecksum)
 	}
 	if got := binary.BigEndian.Uint64(b[8:]); got != gen {
-		return fmt.Errorf("it is of generation %d", got)
+		return fmt.Errorf("its generation is %d instead of that in its name", got)
 	}
 	if got := int64(binary.BigEndian.Uint64(b[16:])); got != zxid {
-		return fmt.Errorf("it begins after zxid %#x, but what comes before it ends at %#x", got, zxid)
+		return fmt.Errorf("it begins after zxid %#x, but the files before it end at %#x", got, zxid)
 	}
 	return nil
 }
@@ -275,10 +276,10 @@ func replayBlock(tree *zktree.Tree, records []byte) error {
 			return err
 		}
 		if txn.Zxid != tree.Zxid()+1 {
-			return fmt.Errorf("zxid %#x after %#x", txn.Zxid, tree.Zxid())
+			return fmt.Errorf("zxid %#x follows zxid %#x", txn.Zxid, tree.Zxid())
 		}
 		if r := tree.Apply(&txn); r.Failed && txn.Code != opNothing {
-			return fmt.Errorf("transaction %#x was done and cannot be done again: %w", txn.Zxid, r.Err)
+			return fmt.Errorf("transaction %#x succeeded when it was written, but fails now: %w", txn.Zxid, r.Err)
 		}
 	}
 	return nil

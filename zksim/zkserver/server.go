@@ -13,10 +13,10 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// Options shape a server. The zero value of each field means its default.
+// Options configure a server. The zero value of each field means its default.
 type Options struct {
-	// Dir is where state is kept; it is made if it is missing. Empty: state is
-	// in memory only and ends with the server.
+	// Dir is the data directory, which is made if it is missing. If it is empty, the
+	// state is in memory only and ends with the server.
 	Dir string
 	// Tick is the unit of session timeouts; default 2 s.
 	Tick time.Duration
@@ -24,16 +24,17 @@ type Options struct {
 	// default 2 and 20 ticks.
 	MinSessionTimeout time.Duration
 	MaxSessionTimeout time.Duration
-	// MaxConnections is how many clients may be connected at once; more are
-	// closed silently. Default 1,024.
+	// MaxConnections is how many clients may be connected at once. Further
+	// connections are closed without an answer. Default 1,024.
 	MaxConnections int
-	// SnapshotBytes is how long the log may grow before a snapshot replaces
-	// it; default 64 MiB.
+	// SnapshotBytes is the length of the log at which a snapshot replaces it;
+	// default 64 MiB.
 	SnapshotBytes int64
-	// ContainerInterval is how often containers without children and nodes
-	// whose time to live is over are looked for and removed; default 60 s.
+	// ContainerInterval is how often empty containers and nodes past their time to
+	// live are removed; default 60 s.
 	ContainerInterval time.Duration
-	// Logger is told of starts, snapshots and refusals; default: nobody.
+	// Logger logs snapshots, expired sessions, refused clients and failures; default:
+	// no log.
 	Logger *slog.Logger
 }
 
@@ -64,16 +65,16 @@ func (o Options) withDefaults() Options {
 
 func (o *Options) validate() error {
 	if o.Tick < time.Millisecond {
-		return fmt.Errorf("zkserver: Tick is %v, must be a millisecond or more", o.Tick)
+		return fmt.Errorf("zkserver: invalid Options: Tick is %v, must be at least 1ms", o.Tick)
 	}
 	if o.MinSessionTimeout < 0 || o.MinSessionTimeout > o.MaxSessionTimeout {
-		return fmt.Errorf("zkserver: session timeouts from %v to %v", o.MinSessionTimeout, o.MaxSessionTimeout)
+		return fmt.Errorf("zkserver: invalid Options: MinSessionTimeout is %v, MaxSessionTimeout is %v: the minimum must be from 0 to the maximum", o.MinSessionTimeout, o.MaxSessionTimeout)
 	}
 	if o.MaxConnections < 1 || o.SnapshotBytes < 0 {
-		return fmt.Errorf("zkserver: MaxConnections is %d, SnapshotBytes is %d", o.MaxConnections, o.SnapshotBytes)
+		return fmt.Errorf("zkserver: invalid Options: MaxConnections is %d, SnapshotBytes is %d: must be at least 1 and 0", o.MaxConnections, o.SnapshotBytes)
 	}
 	if o.ContainerInterval < time.Millisecond {
-		return fmt.Errorf("zkserver: ContainerInterval is %v, must be a millisecond or more", o.ContainerInterval)
+		return fmt.Errorf("zkserver: invalid Options: ContainerInterval is %v, must be at least 1ms", o.ContainerInterval)
 	}
 	return nil
 }
@@ -81,7 +82,7 @@ func (o *Options) validate() error {
 // ErrClosed is what Serve returns after Close.
 var ErrClosed = errors.New("zkserver: server closed")
 
-// Server is a ZooKeeper server. Its methods may be called from any goroutine.
+// A Server is a ZooKeeper server. Its methods may be called from any goroutine.
 type Server struct {
 	opts    Options
 	began   time.Time
@@ -93,46 +94,47 @@ type Server struct {
 	closing  sync.Once
 	closeErr error
 
-	mu        sync.Mutex // taken last
-	err       error      // why it ended
+	mu        sync.Mutex // guards the fields below; never held while waiting for turn
+	err       error      // why the server ended; never changes once set
 	listeners map[net.Listener]struct{}
 	addr      net.Addr
 	open      map[*conn]struct{}
 	nextConn  int64
 
-	// turn is the right to what follows: who holds it owns the state.
+	// turn guards all the state below. A goroutine takes it to handle the requests
+	// that have arrived, and gives it back with finish.
 	turn     sync.Mutex
 	tree     *zktree.Tree
-	seen     *zktree.Tree // what clients are shown: tree, unless the server lags
+	shown    *zktree.Tree // the state that clients see: tree, unless the server lags
 	watches  *zktree.Watches
-	lag      *lag // nil: none
+	lag      *lag // nil unless the server lags
 	zxid     int64
 	sessions map[int64]*session
 	lastID   int64
-	byID     map[int64]*conn // connections that can be told events
+	byID     map[int64]*conn // connections that can receive events
 	dirty    []*conn
-	wal      *wal // nil: memory only
+	wal      *wal // nil if the state is in memory only
 	batch    batch
-	answered int // bytes of this turn's replies
+	answered int // bytes of replies in this turn
 	lastTick time.Time
 	total    traffic
 	faults   faults
 }
 
-// session is what the server keeps of a live session beside the tree.
+// session is what the server knows about a live session beyond the tree.
 type session struct {
 	id       int64
 	timeout  time.Duration
 	password [16]byte
-	conn     *conn // nil while the client is away
+	conn     *conn // nil while no client is connected
 	heard    time.Time
 }
 
-// maxTurn is how many requests of a connection share a turn.
+// maxTurn bounds the requests of a connection that share a turn.
 const maxTurn = 256
 
-// Open makes a server and, given a directory, finds again what an earlier one
-// left there: all sessions are alive, with their full timeouts from now.
+// Open makes a server. Given a directory, it recovers the state that an earlier
+// server left there; all sessions are live again, with their full timeouts.
 func Open(o Options) (*Server, error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
@@ -159,10 +161,10 @@ func Open(o Options) (*Server, error) {
 	return s, nil
 }
 
-// restore makes a tree the server's state.
+// restore makes tree the server's state.
 func (s *Server) restore(tree *zktree.Tree) {
 	s.lastTick = time.Now()
-	s.tree, s.seen, s.zxid = tree, tree, tree.Zxid()
+	s.tree, s.shown, s.zxid = tree, tree, tree.Zxid()
 	s.watches = zktree.NewWatches()
 	s.lastID = max(s.lastID, firstSessionID())
 	s.sessions = make(map[int64]*session)
@@ -172,15 +174,14 @@ func (s *Server) restore(tree *zktree.Tree) {
 	}
 }
 
-// firstSessionID starts where no earlier server of this state can have been:
-// the top byte is a server's number, then comes the time.
+// firstSessionID returns a number above those of earlier servers with this state, as
+// ZooKeeper does: the top byte is a server's number, the time follows.
 func firstSessionID() int64 {
 	return 1<<56 | time.Now().UnixMilli()<<24>>8&(1<<56-1)
 }
 
-// Serve takes connections until the listener fails or the server ends; then
-// it returns why (ErrClosed after Close). It may be called for several
-// listeners.
+// Serve accepts connections until the listener fails or the server ends, and returns
+// the reason: ErrClosed after Close. It may be called for several listeners.
 func (s *Server) Serve(l net.Listener) error {
 	s.mu.Lock()
 	if s.err != nil {
@@ -202,14 +203,14 @@ func (s *Server) Serve(l net.Listener) error {
 			s.admit(nc)
 		case errors.Is(err, net.ErrClosed) || failures == maxAcceptFailures:
 			return s.serveEnded(l, err)
-		default: // out of file descriptors, or the client has gone again
+		default: // out of file descriptors, or the client has hung up
 			failures++
 			time.Sleep(acceptPause)
 		}
 	}
 }
 
-// A listener that fails this often in a row is given up.
+// Serve gives up a listener that fails this often in a row.
 const (
 	maxAcceptFailures = 100
 	acceptPause       = 50 * time.Millisecond
@@ -247,10 +248,10 @@ func (s *Server) admit(nc net.Conn) {
 	}()
 }
 
-// connDone runs when a connection's reader ends.
+// connDone cleans up when a connection's reader has ended.
 func (s *Server) connDone(c *conn) {
 	if !s.begin() {
-		return // Close still sends what was answered
+		return // the server is closing and still sends the answers
 	}
 	s.forget(c)
 	s.finish(c)
@@ -260,23 +261,23 @@ func (s *Server) connDone(c *conn) {
 	s.mu.Unlock()
 }
 
-// Addr is the address of the first listener served, nil before Serve.
+// Addr returns the address of the first listener, nil before Serve.
 func (s *Server) Addr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.addr
 }
 
-// Close ends the server: nothing more is taken, what was taken is synced and
-// answered (a client that does not read is waited for a second), connections
-// are closed, the directory is let go. Sessions are kept there. It returns the
-// error that ended the server before, if one did. A second call waits for the
-// first and returns the same.
+// Close ends the server. It accepts nothing more, syncs and answers the requests
+// taken so far (waiting up to a second for a client that does not read), closes the
+// connections and unlocks the directory, where the sessions remain. It returns the
+// error that ended the server earlier, if any. A second call waits for the first
+// and returns the same.
 func (s *Server) Close() error {
 	s.end(ErrClosed)
 	s.closing.Do(func() {
 		s.clock.Wait()
-		s.turn.Lock() // the last one is over, and nobody begins another
+		s.turn.Lock() // the last turn is over, and none begins any more
 		s.setLag(0)
 		s.finish(nil)
 		if s.wal != nil {
@@ -284,14 +285,14 @@ func (s *Server) Close() error {
 		}
 		s.closeConns()
 		s.conns.Wait()
-		if s.err != ErrClosed { // set by end, and never changed after
+		if s.err != ErrClosed { // set by end
 			s.closeErr = s.err
 		}
 	})
 	return s.closeErr
 }
 
-// closeConns lets every connection end once its output is sent.
+// closeConns makes every connection end once its output is sent.
 func (s *Server) closeConns() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -300,9 +301,9 @@ func (s *Server) closeConns() {
 	}
 }
 
-// fail ends the server because of a fault; nothing is answered any more.
+// fail ends the server because of a fault. What was not answered never is.
 func (s *Server) fail(err error) {
-	s.opts.Logger.Error("zkserver stops", "error", err)
+	s.opts.Logger.Error("zkserver stopped after an error", "error", err)
 	s.end(err)
 }
 
@@ -326,7 +327,7 @@ func (s *Server) end(why error) {
 	}
 }
 
-// begin takes the turn; false, and not taken, when the server has ended.
+// begin takes the turn. It returns false, without the turn, if the server has ended.
 func (s *Server) begin() bool {
 	s.turn.Lock()
 	select {
@@ -338,10 +339,10 @@ func (s *Server) begin() bool {
 	}
 }
 
-// finish ends the turn. Its output is released after a sync of everything that
-// it and earlier turns wrote: nobody hears of what a crash could take back.
-// Without a log that is at once, and the caller sends it, outside the turn.
-// c is who had the turn, nil: nobody in particular.
+// finish ends the turn. Its output is released once everything that it and earlier
+// turns wrote is synced, so that no client learns of what a crash could undo.
+// Without a log it is released at once, and sent here, outside the turn. c is the
+// connection whose requests the turn handled, if any.
 func (s *Server) finish(c *conn) {
 	s.answered = 0
 	if s.wal != nil {
@@ -368,7 +369,7 @@ func (s *Server) finish(c *conn) {
 	}
 }
 
-// submit hands the turn's output to the log.
+// submit passes the turn's writes and its output to the log.
 func (s *Server) submit() {
 	for _, c := range s.dirty {
 		s.batch.outputs = append(s.batch.outputs, output{c, c.pending, c.requests, c.hangUp})
@@ -386,12 +387,12 @@ func (s *Server) submit() {
 	s.batch = batch{}
 }
 
-// full says that a turn has done enough to be ended.
+// full reports whether the turn has done enough and should end.
 func (s *Server) full() bool {
 	return len(s.batch.log) > turnBytes || s.answered > turnBytes
 }
 
-// call runs fn in a turn of its own; false when the server has ended.
+// call runs fn in a turn of its own. It returns false if the server has ended.
 func (s *Server) call(fn func()) bool {
 	if !s.begin() {
 		return false
@@ -401,7 +402,7 @@ func (s *Server) call(fn func()) bool {
 	return true
 }
 
-// keepTime ends sessions, containers and what has lived long enough.
+// keepTime expires sessions, and removes containers and TTL nodes.
 func (s *Server) keepTime() {
 	defer s.clock.Done()
 	tick := time.NewTicker(s.opts.Tick)
@@ -420,8 +421,9 @@ func (s *Server) keepTime() {
 	}
 }
 
-// onTick ends the sessions that were silent for their timeout, rounded up to a
-// tick. If the server itself was asleep, no session is blamed for it.
+// onTick expires the sessions that were silent for their timeout, rounded up to a
+// tick. If the server itself was suspended, that time does not count: the clients
+// could not be heard.
 func (s *Server) onTick(now time.Time) {
 	if asleep := now.Sub(s.lastTick) - s.opts.Tick; asleep > s.opts.Tick {
 		for _, sess := range s.sessions {
@@ -443,12 +445,12 @@ func (s *Server) expire(sess *session) {
 	c := sess.conn
 	r := s.commit(&txn)
 	if c != nil {
-		c.session = nil // nothing more is taken from it
+		c.session = nil // its further requests are ignored
 		s.after(c, r.Zxid, func() { s.hangUp(c) })
 	}
 }
 
-// onSweep removes what nobody ends but time.
+// onSweep removes the containers and TTL nodes that are due.
 func (s *Server) onSweep(now time.Time) {
 	for _, path := range s.tree.Due(now.UnixMilli()) {
 		txn := zktree.Txn{Trusted: true}
@@ -457,7 +459,7 @@ func (s *Server) onSweep(now time.Time) {
 	}
 }
 
-// output is what one turn tells one connection.
+// output is what one turn sends to one connection.
 type output struct {
 	conn     *conn
 	bytes    []byte
@@ -465,11 +467,11 @@ type output struct {
 	hangUp   bool
 }
 
-// batch is what one turn wrote and answered.
+// batch is what one turn wrote to the log, and its output.
 type batch struct {
 	log     []byte
 	outputs []output
-	rotate  *zktree.Image // begin a new log; this is the state at its start
+	rotate  *zktree.Image // if not nil, a new log begins after this batch, with this state
 }
 
 func (b *batch) release() {
@@ -482,9 +484,9 @@ func (b *batch) release() {
 }
 
 func newPassword() (p [16]byte) {
-	_, _ = rand.Read(p[:]) // never fails: it ends the program instead
+	_, _ = rand.Read(p[:]) // never returns an error: it crashes the program instead
 	if binary.BigEndian.Uint64(p[:]) == 0 {
-		p[0] = 1 // all zeros is how "expired" looks
+		p[0] = 1 // all zeros means "expired" to clients
 	}
 	return p
 }

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// requests are some that were answered together.
+// requests describes requests that were answered together.
 type requests struct {
 	count int
-	taken time.Time // the oldest
+	taken time.Time // when the oldest was read
 }
 
 func (r *requests) add(taken time.Time) {
@@ -18,17 +18,17 @@ func (r *requests) add(taken time.Time) {
 	r.count++
 }
 
-// opFailed stands for any write that failed.
+// opFailed is shown for any write that failed.
 const opFailed = -1
 
-// lastRequest is what cons shows of a connection.
+// lastRequest is what the word cons shows about a connection.
 type lastRequest struct {
 	began   time.Time // of the connection
 	op, xid int32
 	zxid    int64
 }
 
-// latency is how long requests took, from being read to being sent.
+// latency measures how long requests took, from reading to answering them.
 type latency struct {
 	count            int64
 	total            time.Duration
@@ -47,7 +47,7 @@ func (l *latency) add(took time.Duration, count int) {
 	l.at = time.Now()
 }
 
-// average is in milliseconds.
+// average returns the average in milliseconds.
 func (l *latency) average() float64 {
 	if l.count == 0 {
 		return 0
@@ -55,7 +55,7 @@ func (l *latency) average() float64 {
 	return float64(l.total) / float64(l.count) / float64(time.Millisecond)
 }
 
-// sharedLatency is one that connections add to side by side.
+// sharedLatency is a latency to which connections add concurrently.
 type sharedLatency struct {
 	mu sync.Mutex
 	latency

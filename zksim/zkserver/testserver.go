@@ -7,16 +7,16 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// TB is the part of testing.TB that NewTest uses, so that this package does not
-// bring package testing into a program.
+// TB is the part of testing.TB that NewTest uses. It keeps package testing out of
+// programs that import this package.
 type TB interface {
 	Helper()
 	Cleanup(func())
 	Fatalf(format string, args ...any)
 }
 
-// TestServer is a server in memory on a free loopback port, with hands for a
-// test to break it.
+// A TestServer is a server in memory on a free loopback port, with methods that
+// inject faults.
 type TestServer struct {
 	*Server
 	t    TB
@@ -24,18 +24,18 @@ type TestServer struct {
 	l    net.Listener
 }
 
-// TestTick is a TestServer's tick: sessions live 100 ms to 1 s.
+// TestTick is the tick of NewTest: session timeouts are from 100 ms to 1 s.
 const TestTick = 50 * time.Millisecond
 
-// NewTest starts a server that ends with the test.
+// NewTest starts a server that is closed at the end of the test.
 func NewTest(t TB) *TestServer { return NewTestWith(t, Options{Tick: TestTick}) }
 
-// NewTestWith is NewTest with options of the caller's.
+// NewTestWith is like NewTest, with options.
 func NewTestWith(t TB, o Options) *TestServer {
 	t.Helper()
 	s, err := Open(o)
 	if err != nil {
-		t.Fatalf("opening a ZooKeeper server: %v", err)
+		t.Fatalf("starting a ZooKeeper server for a test: %v", err)
 	}
 	ts := &TestServer{Server: s, t: t, addr: "127.0.0.1:0"}
 	ts.Up()
@@ -44,16 +44,17 @@ func NewTestWith(t TB, o Options) *TestServer {
 	return ts
 }
 
-// Address is host:port, the same over Down and Up.
+// Address returns host:port. Down and Up do not change it.
 func (ts *TestServer) Address() string { return ts.addr }
 
-// Down closes every connection and takes no more. Sessions age meanwhile.
+// Down closes every connection and accepts no more until Up. Sessions can expire
+// meanwhile.
 func (ts *TestServer) Down() {
 	_ = ts.l.Close()
 	ts.DropConnections()
 }
 
-// Up takes connections again, on the same address.
+// Up accepts connections again, at the same address.
 func (ts *TestServer) Up() {
 	ts.t.Helper()
 	l, err := net.Listen("tcp", ts.addr)
@@ -61,10 +62,10 @@ func (ts *TestServer) Up() {
 		ts.t.Fatalf("listening for ZooKeeper clients: %v", err)
 	}
 	ts.l = l
-	go func() { _ = ts.Serve(l) }() // ends with Down or Close, both of which the test asked for
+	go func() { _ = ts.Serve(l) }() // its error only says that Down or Close was called
 }
 
-// DropConnections breaks every connection; sessions live on.
+// DropConnections breaks every connection. Sessions stay live.
 func (ts *TestServer) DropConnections() {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -73,8 +74,8 @@ func (ts *TestServer) DropConnections() {
 	}
 }
 
-// DropNextWrite breaks the connection of the next write: before it is done, or
-// afterwards instead of the reply.
+// DropNextWrite breaks the connection at the next write: instead of the reply if
+// afterEffect is set, otherwise before the write is done.
 func (ts *TestServer) DropNextWrite(afterEffect bool) {
 	ts.call(func() {
 		if afterEffect {
@@ -85,19 +86,18 @@ func (ts *TestServer) DropNextWrite(afterEffect bool) {
 	})
 }
 
-// Lag makes the server show everything by later than it happens, as a follower
-// that is far behind: reads and watches tell of the state before that, writes
-// (of sessions too) happen at once and are answered when they are shown, and a
-// client that has seen more elsewhere is refused. 0 ends it: what is held back
-// is shown at once.
+// Lag makes the server show everything later by the given time, like a follower far
+// behind its leader. Reads and watches use the old state; writes, and the beginning
+// of sessions, are done at once and answered when they are shown; a client that has
+// seen a later state is refused. 0 ends the lag: everything is shown at once.
 func (ts *TestServer) Lag(by time.Duration) {
 	ts.call(func() { ts.setLag(by) })
 }
 
-// DelayWatches makes every watch event come by later than it happens, in order,
-// while reads and replies do not wait for it: a client then reads what changed
-// before it is told, as one may whose library hands out events and answers by
-// different ways. 0 ends it: what is held back is told at once.
+// DelayWatches delays every watch event by the given time, in order, but not reads and
+// replies. So a client reads a change before its event, as happens with a library
+// that delivers events and answers by different paths. 0 ends the delay: events held
+// back are sent at once.
 func (ts *TestServer) DelayWatches(by time.Duration) {
 	ts.call(func() {
 		ts.faults.delayWatches = max(0, by)
@@ -110,13 +110,13 @@ func (ts *TestServer) DelayWatches(by time.Duration) {
 	})
 }
 
-// Wipe makes the server lose its state, sessions included, as one whose disk
-// was replaced: connections break, and clients that have seen more than is left
-// are refused. It is for servers in memory, and ends a lag.
+// Wipe makes the server lose its state, including its sessions, as if its disk had
+// been replaced. Connections break, and clients that have seen a later state are
+// refused. It ends a lag. It is for servers in memory only.
 func (ts *TestServer) Wipe() {
 	ts.t.Helper()
 	if ts.wal != nil {
-		ts.t.Fatalf("Wipe is for a ZooKeeper server in memory; close this one and remove %s", ts.opts.Dir)
+		ts.t.Fatalf("Wipe of a ZooKeeper server with a data directory: close the server and remove %s instead", ts.opts.Dir)
 	}
 	ts.call(func() {
 		for _, c := range ts.byID {
@@ -127,8 +127,8 @@ func (ts *TestServer) Wipe() {
 	})
 }
 
-// HoldHandshakes makes the server take connections and answer nothing on them,
-// until it is called with false; what was held stays unanswered.
+// HoldHandshakes makes the server accept connections without answering on them, until
+// it is called with false. Handshakes that were held are never answered.
 func (ts *TestServer) HoldHandshakes(hold bool) {
 	ts.call(func() { ts.faults.holdHandshakes = hold })
 }

@@ -85,7 +85,7 @@ func TestLagHoldsSessionsAndSyncs(t *testing.T) {
 		t.Errorf("a write took %v, and the lag is over", took)
 	}
 	var same bool
-	s.call(func() { same = s.seen == s.tree })
+	s.call(func() { same = s.shown == s.tree })
 	want(t, "one tree again", same, true)
 }
 
@@ -131,7 +131,7 @@ func TestLagEndsInTheSameState(t *testing.T) {
 	var happened, shown zktree.Image
 	s.call(func() {
 		s.show(len(s.lag.queue))
-		happened, shown = s.tree.Export(), s.seen.Export()
+		happened, shown = s.tree.Export(), s.shown.Export()
 	})
 	if !reflect.DeepEqual(happened, shown) {
 		t.Errorf("happened %+v\nshown %+v", happened, shown)

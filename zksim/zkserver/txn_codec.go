@@ -7,13 +7,13 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// opNothing stands in the log for a transaction that failed: it takes its zxid
-// and changes nothing.
+// opNothing replaces a failed transaction in the log: it takes the zxid and changes
+// nothing.
 const opNothing zktree.OpCode = 0
 
-var errUnknownRecord = errors.New("zkserver: record of an unknown kind")
+var errUnknownRecord = errors.New("zkserver: decoding a record: its kind is unknown or it has bytes left over")
 
-// appendTxn adds one record, its length before it.
+// appendTxn appends one record, preceded by its length.
 func appendTxn(b []byte, txn *zktree.Txn) []byte {
 	e := encoder{b}
 	mark := e.begin()
@@ -54,10 +54,10 @@ func (e *encoder) loggedOp(op *zktree.Op) {
 	}
 }
 
-// decodeTxn reads one record, without the length before it.
+// decodeTxn decodes one record, without the length that precedes it.
 func decodeTxn(record []byte) (zktree.Txn, error) {
 	d := decoder{b: record}
-	txn := zktree.Txn{Trusted: true} // it was held against the access lists once
+	txn := zktree.Txn{Trusted: true} // it passed the access lists when it was first applied
 	txn.Zxid, txn.Time, txn.Session = d.i64(), d.i64(), d.i64()
 	txn.Code = zktree.OpCode(d.i32())
 	switch txn.Code {
@@ -102,13 +102,13 @@ func (d *decoder) loggedOp(code zktree.OpCode) zktree.Op {
 
 func (d *decoder) loggedACL() []zktree.ACL {
 	if len(d.b) >= 4 && d.b[0] == 0xff {
-		d.i32() // -1: the open one
+		d.i32() // -1 stands for OpenACL
 		return nil
 	}
 	return d.acl()
 }
 
-// encodeImage is a snapshot's body.
+// encodeImage returns the body of a snapshot.
 func encodeImage(img *zktree.Image) []byte {
 	var e encoder
 	e.i64(img.Zxid)
@@ -130,7 +130,7 @@ func encodeImage(img *zktree.Image) []byte {
 	return e.b
 }
 
-// The least an image's elements take.
+// The least bytes that each element of an image takes.
 const (
 	sessionImageBytes = 8 + 8 + 4 + 16
 	nodeImageBytes    = 4 + 4 + 4 + 68

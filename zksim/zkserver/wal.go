@@ -16,19 +16,20 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// The log, in files of its directory:
+// The data directory holds these files:
 //
-//	log-<g>       transactions of generation g
-//	snapshot-<g>  the state at the start of log-<g>; there is none for g = 0
+//	log-<g>       the transactions of generation g
+//	snapshot-<g>  the state at the start of log-<g>; none for g = 0
 //
-// A log file is a header and then blocks. A block is what one sync covers, and
-// is written only after the block before it has been synced. So a bad block
-// with a good one behind it was acknowledged, and its loss is refused; a bad
-// block with nothing good behind it is a write cut short, and is dropped.
+// A log file is a header followed by blocks. A block is what one sync covers, and is
+// written only after the block before it has been synced. So a bad block with a good
+// one after it was synced and may have been acknowledged: recovery refuses to lose
+// it. A bad block with no good one after it may be a write that a crash cut short:
+// recovery drops it.
 //
-// When a log has grown, the next generation's log is begun, and its snapshot is
-// written beside the work; then the older generation is removed. Recovery takes
-// the newest snapshot and all logs from its generation on.
+// When a log has grown, the log of the next generation begins, and the snapshot that
+// it needs is written in the background; then the older generation is removed.
+// Recovery loads the newest snapshot and replays all logs from its generation on.
 
 const (
 	logMagic      = "dkvzkl01"
@@ -37,10 +38,10 @@ const (
 
 	logHeaderBytes   = 8 + 8 + 8 + 8 // magic, generation, zxid before, checksum
 	blockHeaderBytes = 4 + 4 + 8     // magic, length, checksum
-	maxBlockBytes    = 64 << 20      // of a block's records
-	groupBytes       = 8 << 20       // a sync takes no more turns beyond this
+	maxBlockBytes    = 64 << 20      // bound of a block's records
+	groupBytes       = 8 << 20       // a sync covers no further turn once it has this
 	turnBytes        = 4 << 20       // a turn ends when it has written this
-	maxGroups        = 16            // turns waiting for the sync
+	maxGroups        = 16            // turns that may wait for the sync
 	snapshotOverhead = 8 + 8 + 8     // magic, generation, checksum
 )
 
@@ -52,17 +53,17 @@ type wal struct {
 
 	submitted chan batch
 	running   sync.WaitGroup
-	broken    atomic.Bool // an error was told; nothing more is written or released
+	broken    atomic.Bool // it failed; nothing more is written or released
 	busy      atomic.Bool // a snapshot is being written
 
-	size int64 // of the current log, as the owner counts it
+	size int64 // of the current log; guarded by the turn
 
-	// The syncing goroutine's.
+	// Used by the syncing goroutine only, but for syncs.
 	file   *os.File
 	gen    uint64
 	offset int64
 	block  []byte
-	syncs  atomic.Int64 // made so far
+	syncs  atomic.Int64 // number of them so far
 }
 
 func logName(gen uint64) string      { return fmt.Sprintf("log-%016x", gen) }
@@ -70,22 +71,23 @@ func snapshotName(gen uint64) string { return fmt.Sprintf("snapshot-%016x", gen)
 
 func (w *wal) path(name string) string { return filepath.Join(w.dir, name) }
 
-// grown is the log's length once n more bytes are in it.
+// grown returns the length of the log once n more bytes are in it.
 func (w *wal) grown(n int) int64 { return w.size + int64(n) }
 
 func (w *wal) snapshotting() bool { return w.busy.Load() }
 
-// submit hands a turn to the syncing goroutine, which releases its output.
+// submit passes a turn to the syncing goroutine, which releases its output once it is
+// durable.
 func (w *wal) submit(b batch) {
 	w.size += int64(len(b.log))
 	if b.rotate != nil {
 		w.size = 0
 		w.busy.Store(true)
 	}
-	w.submitted <- b // taken in any case, even when the log is broken
+	w.submitted <- b // never blocks for ever: a broken log is still emptied
 }
 
-// run syncs turns in their order, as many at once as are waiting.
+// run syncs turns in their order. One sync covers all that wait.
 func (w *wal) run() {
 	defer w.running.Done()
 	for b := range w.submitted {
@@ -108,7 +110,8 @@ func (w *wal) run() {
 	}
 }
 
-// gather is the turns that share a sync. A turn that ends a log is the last.
+// gather returns the turns that share a sync. A turn that ends a log is the last of
+// its group.
 func (w *wal) gather(first batch) []batch {
 	group := []batch{first}
 	size := len(first.log)
@@ -132,8 +135,8 @@ func (w *wal) giveUp(err error) {
 	w.fail(err)
 }
 
-// sync makes a group durable, as one block. Nothing written: nothing synced,
-// since what these turns saw has been synced before.
+// sync makes a group durable as one block. A group that wrote nothing needs no sync,
+// since everything that its turns saw has been synced before.
 func (w *wal) sync(group []batch) error {
 	w.block = append(w.block[:0], make([]byte, blockHeaderBytes)...)
 	for i := range group {
@@ -157,8 +160,8 @@ func (w *wal) sync(group []batch) error {
 	return nil
 }
 
-// sealBlock fills in a block's header. The checksum covers where the block
-// stands, so that bytes from elsewhere are not taken for it.
+// sealBlock fills in a block's header. The checksum covers the generation and the
+// offset, so that a block from another place is not mistaken for it.
 func sealBlock(block []byte, gen uint64, offset int64) {
 	records := block[blockHeaderBytes:]
 	copy(block, blockMagic)
@@ -177,7 +180,8 @@ func blockSum(records []byte, gen uint64, offset int64) uint64 {
 	return d.Sum64()
 }
 
-// blockAt is the records of the block at offset, ok when there is a good one.
+// blockAt returns the records of the block at offset; ok is false if there is no good
+// block.
 func blockAt(log []byte, gen uint64, offset int) (records []byte, ok bool) {
 	rest := log[offset:]
 	if len(rest) < blockHeaderBytes || string(rest[:4]) != blockMagic {
@@ -191,7 +195,7 @@ func blockAt(log []byte, gen uint64, offset int) (records []byte, ok bool) {
 	return records, binary.BigEndian.Uint64(rest[8:]) == blockSum(records, gen, int64(offset))
 }
 
-// goodBlockAfter looks for any good block behind a bad one.
+// goodBlockAfter reports whether any good block follows a bad one.
 func goodBlockAfter(log []byte, gen uint64, bad int) bool {
 	for at := bad + 1; at < len(log); {
 		next := bytes.Index(log[at:], []byte(blockMagic))
@@ -206,8 +210,8 @@ func goodBlockAfter(log []byte, gen uint64, bad int) bool {
 	return false
 }
 
-// rotate begins the next generation's log and has its snapshot written beside
-// the work.
+// rotate begins the log of the next generation and writes its snapshot in the
+// background.
 func (w *wal) rotate(img *zktree.Image) error {
 	next := w.gen + 1
 	file, err := w.createLog(next, img.Zxid)
@@ -245,7 +249,7 @@ func (w *wal) writeSnapshot(gen uint64, img *zktree.Image) error {
 	}
 	for _, name := range []string{logName(gen - 1), snapshotName(gen - 1)} {
 		if err := os.Remove(w.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("zkserver: removing what a snapshot replaced: %w", err)
+			return fmt.Errorf("zkserver: removing a file that a snapshot replaced: %w", err)
 		}
 	}
 	return syncDir(w.dir)
@@ -266,14 +270,13 @@ func (w *wal) createLog(gen uint64, zxid int64) (*os.File, error) {
 	return file, nil
 }
 
-// install puts a whole file in place: after a crash it is there whole or not
-// at all.
+// install creates a file atomically: after a crash it is complete or missing.
 func (w *wal) install(name string, content []byte) error {
 	if err := writeSynced(w.path(name+".tmp"), content); err != nil {
 		return fmt.Errorf("zkserver: writing %s: %w", name, err)
 	}
 	if err := os.Rename(w.path(name+".tmp"), w.path(name)); err != nil {
-		return fmt.Errorf("zkserver: putting %s in place: %w", name, err)
+		return fmt.Errorf("zkserver: renaming %s into place: %w", name, err)
 	}
 	return syncDir(w.dir)
 }
@@ -297,19 +300,19 @@ func writeSynced(path string, content []byte) error {
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("zkserver: opening the directory: %w", err)
+		return fmt.Errorf("zkserver: opening the data directory: %w", err)
 	}
 	err = d.Sync()
 	if closeErr := d.Close(); err == nil {
 		err = closeErr
 	}
 	if err != nil {
-		return fmt.Errorf("zkserver: syncing the directory: %w", err)
+		return fmt.Errorf("zkserver: syncing the data directory: %w", err)
 	}
 	return nil
 }
 
-// close syncs what was submitted and lets the directory go.
+// close syncs what was submitted and unlocks the directory.
 func (w *wal) close() error {
 	close(w.submitted)
 	w.running.Wait()

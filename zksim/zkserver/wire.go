@@ -7,7 +7,8 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// decoder reads jute, big-endian. After the first error it gives zero values.
+// decoder decodes jute, which is big-endian. After the first error it returns zero
+// values.
 type decoder struct {
 	b   []byte
 	err error
@@ -42,7 +43,7 @@ func (d *decoder) boolean() bool {
 	return b != nil && b[0] != 0
 }
 
-// buffer is nil for the length -1. It shares the frame's memory.
+// buffer returns nil for the length -1. The slice shares the frame's memory.
 func (d *decoder) buffer() []byte {
 	n := d.i32()
 	if n == -1 {
@@ -51,10 +52,10 @@ func (d *decoder) buffer() []byte {
 	return d.take(int(n))
 }
 
-// str is a string; one of length -1 is empty.
+// str decodes a string. The length -1 gives an empty one.
 func (d *decoder) str() string { return string(d.buffer()) }
 
-// path is a string where there has to be one.
+// path decodes a string. The length -1 is an error.
 func (d *decoder) path() string {
 	b := d.buffer()
 	if b == nil && d.err == nil {
@@ -63,8 +64,9 @@ func (d *decoder) path() string {
 	return string(b)
 }
 
-// count reads a vector's length. Each element takes at least elementBytes, so
-// a greater count than the rest can hold is refused before anything is made.
+// count decodes a vector's length. Each element takes at least elementBytes, so a
+// count that the rest of the frame cannot hold is refused before anything is
+// allocated.
 func (d *decoder) count(elementBytes int) int {
 	n := int(d.i32())
 	if n == -1 {
@@ -89,7 +91,7 @@ func (d *decoder) strings() []string {
 	return list
 }
 
-// paths are strings, none of which may be missing.
+// paths decodes a vector of paths.
 func (d *decoder) paths() []string {
 	n := d.count(4)
 	list := make([]string, 0, n)
@@ -99,7 +101,8 @@ func (d *decoder) paths() []string {
 	return list
 }
 
-// acl is empty, not nil, for an empty vector: the tree refuses that one.
+// acl returns an empty list, not nil, for an empty vector: the tree refuses an empty
+// list, while nil means OpenACL.
 func (d *decoder) acl() []zktree.ACL {
 	n := d.count(12)
 	list := make([]zktree.ACL, 0, n)
@@ -139,7 +142,7 @@ func (e *encoder) str(v string) {
 	e.b = append(e.b, v...)
 }
 
-// path is a string, or the absence of one.
+// path encodes a string, or null if none is set.
 func (e *encoder) path(v string, none bool) {
 	if none {
 		e.i32(-1)
@@ -178,7 +181,7 @@ func (e *encoder) acl(list []zktree.ACL) {
 	}
 }
 
-// identities are shown without the hash of a digest's password.
+// identities encodes identities without the hashes of their passwords.
 func (e *encoder) identities(list []zktree.Identity) {
 	e.i32(int32(len(list)))
 	for _, id := range list {
@@ -191,7 +194,7 @@ func (e *encoder) identities(list []zktree.Identity) {
 	}
 }
 
-// begin leaves room for a frame's length, which end fills in.
+// begin reserves space for a frame's length, which end fills in.
 func (e *encoder) begin() (mark int) {
 	mark = len(e.b)
 	e.b = append(e.b, 0, 0, 0, 0)

@@ -13,12 +13,13 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// version is what four-letter words show: the ZooKeeper whose behaviour this
-// server has. The date is in the form that go-zookeeper parses, which is not
-// that of 3.8.
+// version is what four-letter words show: the version of ZooKeeper that this server
+// behaves like. The date has the form that go-zookeeper parses, which 3.8 does not
+// use.
 const version = "3.8.0-dkv, built on 01/01/2024 00:00 UTC"
 
-// words are the four-letter words, with what each one answers in a turn.
+// words maps each four-letter word to the function that computes its answer, in a
+// turn.
 var words = map[string]func(*Server) string{
 	"ruok": func(*Server) string { return "imok" },
 	"isro": func(*Server) string { return "rw" },
@@ -31,7 +32,7 @@ var words = map[string]func(*Server) string{
 	"dump": (*Server).sessionsText,
 }
 
-// fourLetterWord is the command that a connection opens with, or "".
+// fourLetterWord returns the word that a connection begins with, or "".
 func fourLetterWord(first []byte) string {
 	if words[string(first)] == nil {
 		return ""
@@ -45,18 +46,18 @@ func (s *Server) clientsText() string {
 	return s.versionLine() + "Clients:\n" + s.connectionLines(false) + "\n" + s.statusText()
 }
 
-// statusText counts as ZooKeeper does: the root has two names there, and who
-// asks is connected too.
+// statusText counts as ZooKeeper does: the root counts twice, because it has two
+// paths there, and the connection that asks counts too.
 func (s *Server) statusText() string {
 	l := s.latency.get()
 	var b strings.Builder
 	fmt.Fprintf(&b, "Latency min/avg/max: %d/%s/%d\n", l.least.Milliseconds(), millis(l.average()), l.most.Milliseconds())
 	fmt.Fprintf(&b, "Received: %d\nSent: %d\nConnections: %d\nOutstanding: %d\n", s.total.received, s.total.sent, len(s.connected()), s.outstanding())
-	fmt.Fprintf(&b, "Zxid: %#x\nMode: standalone\nNode count: %d\n", s.seen.Zxid(), s.seen.Len()+1)
+	fmt.Fprintf(&b, "Zxid: %#x\nMode: standalone\nNode count: %d\n", s.shown.Zxid(), s.shown.Len()+1)
 	return b.String()
 }
 
-// millis is a number with at most four decimals, at least one.
+// millis formats a number with one to four decimals.
 func millis(v float64) string {
 	text := strings.TrimRight(strconv.FormatFloat(v, 'f', 4, 64), "0")
 	if strings.HasSuffix(text, ".") {
@@ -65,14 +66,14 @@ func millis(v float64) string {
 	return text
 }
 
-// connected are all connections, by their numbers.
+// connected returns all connections, by their numbers.
 func (s *Server) connected() []*conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.SortedFunc(maps.Keys(s.open), func(a, b *conn) int { return int(a.id - b.id) })
 }
 
-// outstanding is how many requests were taken and not yet answered.
+// outstanding returns how many requests were read and not yet answered.
 func (s *Server) outstanding() int64 {
 	total := int64(0)
 	for _, c := range s.byID {
@@ -90,7 +91,7 @@ func (c *conn) outstanding() int64 {
 func (s *Server) connectionLines(all bool) string {
 	var b strings.Builder
 	for _, c := range s.connected() {
-		interested := 0 // ZooKeeper's selector waits for the next request of one that has a session
+		interested := 0 // ZooKeeper shows 1 while its selector waits for a request
 		if c.session != nil {
 			interested = 1
 		}
@@ -103,7 +104,7 @@ func (s *Server) connectionLines(all bool) string {
 	return b.String()
 }
 
-// sessionFields are what cons adds for a connection that has a session.
+// sessionFields returns what cons adds for a connection with a session.
 func (s *Server) sessionFields(c *conn) string {
 	c.mu.Lock()
 	l := c.latency
@@ -122,7 +123,7 @@ func (s *Server) sessionFields(c *conn) string {
 	return b.String()
 }
 
-// operationName is ZooKeeper's abbreviation.
+// operationName returns ZooKeeper's abbreviation.
 func operationName(op int32) string {
 	names := map[int32]string{
 		0: "SESS", int32(zktree.OpCreate): "CREA", int32(zktree.OpCreate2): "CREA", int32(zktree.OpContainer): "CREA",
@@ -147,11 +148,11 @@ func (s *Server) monitorText() string {
 		name  string
 		value any
 	}{
-		{"ephemerals_count", s.seen.EphemeralCount()},
+		{"ephemerals_count", s.shown.EphemeralCount()},
 		{"num_alive_connections", len(s.connected())},
 		{"avg_latency", millis(l.average())},
 		{"outstanding_requests", s.outstanding()},
-		{"znode_count", s.seen.Len() + 1},
+		{"znode_count", s.shown.Len() + 1},
 		{"global_sessions", len(s.sessions)},
 		{"packets_sent", s.total.sent},
 		{"packets_received", s.total.received},
@@ -184,13 +185,13 @@ func (s *Server) configText() string {
 }
 
 func environmentText() string {
-	host, _ := os.Hostname() // the line stays empty without a name
-	dir, _ := os.Getwd()     // and so does this one
+	host, _ := os.Hostname() // without a name the line stays empty
+	dir, _ := os.Getwd()     // likewise
 	return fmt.Sprintf("Environment:\nzookeeper.version=%s\nhost.name=%s\ngo.version=%s\nos.name=%s\nos.arch=%s\nuser.dir=%s\n",
 		version, host, runtime.Version(), runtime.GOOS, runtime.GOARCH, dir)
 }
 
-// sessionsText is what dump tells: the sessions, and whose ephemerals are where.
+// sessionsText is the answer to dump: the sessions and their ephemerals.
 func (s *Server) sessionsText() string {
 	var b strings.Builder
 	b.WriteString("SessionTracker dump:\n")
@@ -199,13 +200,13 @@ func (s *Server) sessionsText() string {
 	owners := 0
 	for _, id := range ids {
 		fmt.Fprintf(&b, "%#x\t%dms\n", id, s.sessions[id].timeout.Milliseconds())
-		if len(s.seen.Ephemerals(id)) > 0 {
+		if len(s.shown.Ephemerals(id)) > 0 {
 			owners++
 		}
 	}
 	fmt.Fprintf(&b, "ephemeral nodes dump:\nSessions with Ephemerals (%d):\n", owners)
 	for _, id := range ids {
-		paths := s.seen.Ephemerals(id)
+		paths := s.shown.Ephemerals(id)
 		if len(paths) == 0 {
 			continue
 		}
