@@ -14,12 +14,12 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
-// The benchmarks compare this server in memory with a real one that does not
-// sync either: one go-zookeeper client each, one call at a time, both in turns
-// so that a busy machine slows both. ratio is how many times as fast ours is;
-// without Java only ours is measured.
+// The benchmarks compare this server in memory with a real one that does not sync
+// either: one go-zookeeper client each, one call at a time, both in turns so that a
+// busy machine slows both. The metric ratio says how many times as fast this server
+// is. Without Java only this server is measured.
 
-// callsInRow is how many calls one server gets before it is the other's turn.
+// callsInRow is how many calls one server gets before the other's turn.
 const callsInRow = 50
 
 type benchCall func(c *zk.Conn) error
@@ -33,7 +33,7 @@ func BenchmarkGet(b *testing.B) {
 	benchmarkSideBySide(b, func(c *zk.Conn) error { _, _, err := c.Get("/bench"); return err })
 }
 
-// BenchmarkSetDurable is bound by the disk: each call waits for its sync.
+// BenchmarkSetDurable measures the disk above all: each call waits for its sync.
 func BenchmarkSetDurable(b *testing.B) {
 	c := benchmarkClient(b, NewTestWith(b, Options{Tick: time.Second, Dir: b.TempDir()}).Address())
 	data := make([]byte, 100)
@@ -92,8 +92,8 @@ func benchmarkClient(b *testing.B, addr string) *zk.Conn {
 	return c
 }
 
-// benchmarkZK is the address of a real server that does not sync and is
-// compiled as well as Java can; "" without one.
+// benchmarkZK returns the address of a real server that does not sync, with Java's
+// best compiler; "" without Java or ZooKeeper.
 func benchmarkZK(b *testing.B) string {
 	b.Helper()
 	java, err := exec.LookPath("java")
@@ -127,7 +127,7 @@ func benchmarkZK(b *testing.B) string {
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	for end := time.Now().Add(30 * time.Second); !strings.Contains(quickWord(addr, "srvr"), "Mode:"); {
 		if time.Now().After(end) {
-			b.Fatal("a real ZooKeeper does not serve after 30 s")
+			b.Fatal("ZooKeeper does not serve after 30 s")
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -11,7 +11,7 @@ import (
 	"dkv/zksim/zkserver"
 )
 
-// A server of one's own, in memory.
+// A server in memory, without package testing.
 func ExampleServer_Serve() {
 	s, err := zkserver.Open(zkserver.Options{Tick: 100 * time.Millisecond})
 	if err != nil {
@@ -40,7 +40,7 @@ func ExampleServer_Serve() {
 	// <nil> zkserver: server closed
 }
 
-// In a test: a server that ends with it, and hands to break it.
+// A server for one test, with faults.
 func ExampleNewTest() {
 	_ = func(t *testing.T) {
 		s := zkserver.NewTest(t)
@@ -49,7 +49,7 @@ func ExampleNewTest() {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		s.DropNextWrite(true) // the reply is lost, the write is done
+		s.DropNextWrite(true) // the write is done, but its reply is lost
 		_, err = c.Create("/x", nil, 0, zk.WorldACL(zk.PermAll))
 		t.Log("outcome unknown:", err)
 		s.ExpireSession(c.SessionID())

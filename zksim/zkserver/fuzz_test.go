@@ -14,7 +14,7 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// seedRequests are one good frame of each kind.
+// seedRequests returns one valid frame of each kind.
 func seedRequests() [][]byte {
 	frame := func(op int32, body func(e *encoder)) []byte {
 		var e encoder
@@ -76,8 +76,8 @@ func seedRequests() [][]byte {
 	}...)
 }
 
-// FuzzRequest decodes anything, and serves what decodes: no panic, and nothing
-// made that is larger than its frame could ask for.
+// FuzzRequest decodes any bytes and serves what can be decoded: it must not panic, nor
+// allocate more than the frame's length allows.
 func FuzzRequest(f *testing.F) {
 	for _, b := range seedRequests() {
 		f.Add(b)
@@ -86,7 +86,7 @@ func FuzzRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		req, header, err := decodeRequest(frame)
 		if err == nil && !header {
-			t.Fatal("good without a header")
+			t.Fatal("a frame without a header was decoded")
 		}
 		if n := len(req.ops); n > len(frame)/9 {
 			t.Fatalf("%d operations from %d bytes", n, len(frame))
@@ -111,12 +111,12 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// checkFrames asserts that output is whole frames with whole headers.
+// checkFrames checks that output consists of complete frames with complete headers.
 func checkFrames(t *testing.T, b []byte) {
 	t.Helper()
 	for len(b) > 0 {
 		if len(b) < 4 || int(binary.BigEndian.Uint32(b)) > len(b)-4 || binary.BigEndian.Uint32(b) < 16 {
-			t.Fatalf("output %x", b)
+			t.Fatalf("output with an incomplete frame: %x", b)
 		}
 		b = b[4+binary.BigEndian.Uint32(b):]
 	}
@@ -137,12 +137,12 @@ func FuzzConnect(f *testing.F) {
 	f.Add(append(make([]byte, 24), 0, 0, 0, 16, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 1))
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		if _, err := decodeConnect(frame); err == nil && len(frame) < 28 {
-			t.Fatalf("%d bytes were enough", len(frame))
+			t.Fatalf("a handshake of %d bytes was decoded", len(frame))
 		}
 	})
 }
 
-// FuzzTxn: what decodes encodes to the same bytes.
+// FuzzTxn checks that what can be decoded survives encoding and decoding.
 func FuzzTxn(f *testing.F) {
 	for _, txn := range []zktree.Txn{
 		{Zxid: 1, Time: 2, Session: 3, Op: opCreate("/a")},
@@ -187,7 +187,7 @@ func FuzzImage(f *testing.F) {
 	})
 }
 
-// FuzzLog replays damaged logs: an error or a prefix, never a panic.
+// FuzzLog replays damaged logs: each gives an error or a prefix, never a panic.
 func FuzzLog(f *testing.F) {
 	var log []byte
 	log = append(log, logMagic...)
@@ -201,12 +201,12 @@ func FuzzLog(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		tree := zktree.NewTree()
 		if end, err := replayLog(tree, b, 0); err == nil && end > len(b) {
-			t.Fatalf("good to %d of %d", end, len(b))
+			t.Fatalf("replayed up to byte %d of %d", end, len(b))
 		}
 	})
 }
 
-// FuzzStream throws bytes at a listening server as they are; it has to live.
+// FuzzStream sends raw bytes to a listening server, which must survive.
 func FuzzStream(f *testing.F) {
 	s := NewTest(f)
 	var e encoder
@@ -233,9 +233,9 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
-// FuzzConversation gives a fresh server a session and frames that are whole, cut
-// from the input: each length is two bytes. Every request is answered or ends
-// the connection, every answer is a whole frame, and the server lives.
+// FuzzConversation sends frames cut from the input, each with a length of two bytes,
+// over a session of a new server. Every request must be answered or end the
+// connection, every answer must be a complete frame, and the server must survive.
 func FuzzConversation(f *testing.F) {
 	var all []byte
 	for _, frame := range seedRequests() {
@@ -274,7 +274,7 @@ func FuzzConversation(f *testing.F) {
 				break
 			}
 			if len(d.b) < 16 {
-				t.Fatalf("answer %x", d.b)
+				t.Fatalf("an incomplete answer: %x", d.b)
 			}
 			if d.i32() == xidPing && len(d.b) == 12 {
 				break
@@ -283,7 +283,7 @@ func FuzzConversation(f *testing.F) {
 		c.nc.Close()
 		<-sent
 		if other := newSession(t, s.Address(), time.Hour); other.exists("/", false).Err != zktree.OK {
-			t.Fatal("the server does not serve any more")
+			t.Fatal("the server no longer serves")
 		}
 	})
 }

@@ -30,7 +30,7 @@ func dialZK(t *testing.T, timeout time.Duration, addrs ...string) (*zk.Conn, <-c
 				return c, events
 			}
 		case <-deadline:
-			t.Fatalf("no session with %v after 10 s", addrs)
+			t.Fatalf("got no session from %v in 10 s", addrs)
 		}
 	}
 }
@@ -122,7 +122,7 @@ func TestGoZookeeperKeepsItsSessionOverABrokenConnection(t *testing.T) {
 		return err == nil && ok
 	})
 	if c.SessionID() != id {
-		t.Fatal("another session")
+		t.Fatal("it got another session")
 	}
 	_, err = c.Set("/e", []byte("x"), -1)
 	must(t, err)
@@ -143,16 +143,16 @@ func waitFor(t *testing.T, what string, done func() bool) {
 			return
 		}
 	}
-	t.Fatalf("waited 30 s in vain for %s", what)
+	t.Fatalf("waited 30 s for %s, which did not happen", what)
 }
 
-func TestGoZookeeperHearsOfExpiry(t *testing.T) {
+func TestGoZookeeperLearnsOfExpiry(t *testing.T) {
 	s := NewTest(t)
 	c, events := dialZK(t, time.Second, s.Address())
 	_, err := c.Create("/e", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
 	must(t, err)
 	if !s.ExpireSession(c.SessionID()) {
-		t.Fatal("no such session")
+		t.Fatal("ExpireSession did not find the session")
 	}
 	waitFor(t, "Expired", func() bool {
 		select {
@@ -176,7 +176,7 @@ func TestConnectionDroppedAroundAWrite(t *testing.T) {
 		if _, err := c.Create("/x", nil, 0, zk.WorldACL(zk.PermAll)); !errors.Is(err, zk.ErrConnectionClosed) {
 			t.Fatalf("after=%v: %v", after, err)
 		}
-		waitFor(t, "an answer", func() bool {
+		waitFor(t, "go-zookeeper to connect again", func() bool {
 			ok, _, err := c.Exists("/x")
 			if err == nil && ok != after {
 				t.Fatalf("after=%v, done=%v", after, ok)
@@ -190,10 +190,10 @@ func TestFourLetterWords(t *testing.T) {
 	s := NewTest(t)
 	c, _ := dialZK(t, time.Second, s.Address())
 	if ok := zk.FLWRuok([]string{s.Address()}, time.Second); !ok[0] {
-		t.Error("not ok")
+		t.Error("ruok was not answered with imok")
 	}
 	var stats []*zk.ServerStats
-	waitFor(t, "the connection of the first word to be gone", func() bool {
+	waitFor(t, "the connection of the first word to end", func() bool {
 		var ok bool
 		stats, ok = zk.FLWSrvr([]string{s.Address()}, time.Second)
 		return !ok || stats[0].Connections == 2
@@ -206,7 +206,7 @@ func TestFourLetterWords(t *testing.T) {
 	}
 	for word, want := range map[string]string{"stat": "recved=2", "mntr": "zk_ephemerals_count\t1\n"} {
 		if got := askWord(t, s.Address(), word); !bytes.Contains(got, []byte(want)) {
-			t.Errorf("%s: %q does not hold %q", word, got, want)
+			t.Errorf("%s: %q does not contain %q", word, got, want)
 		}
 	}
 }
@@ -217,7 +217,7 @@ func TestCloseTwice(t *testing.T) {
 	must(t, s.Close())
 	must(t, s.Close())
 	if _, err := Open(Options{Tick: time.Microsecond}); err == nil {
-		t.Error("a tick of a microsecond is taken")
+		t.Error("a tick of a microsecond was accepted")
 	}
 }
 
@@ -231,7 +231,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		t.Error("a fourth connection was served")
 	}
 	kept[0].close()
-	waitFor(t, "room for another", func() bool {
+	waitFor(t, "a free place for another connection", func() bool {
 		_, err := hello(t, s.Address(), time.Minute, 0, [16]byte{}, 0)
 		return err == nil
 	})
@@ -247,7 +247,7 @@ func TestHeldHandshakesAreNotAnswered(t *testing.T) {
 	}()
 	select {
 	case <-answered:
-		t.Fatal("answered")
+		t.Fatal("a held handshake was answered")
 	case <-time.After(100 * time.Millisecond):
 	}
 	s.HoldHandshakes(false)
@@ -261,7 +261,7 @@ func TestDownAndUpKeepTheSession(t *testing.T) {
 	must(t, err)
 	s.Down()
 	if _, err := net.DialTimeout("tcp", s.Address(), time.Second); err == nil {
-		t.Error("down, and takes connections")
+		t.Error("a server that is down accepted a connection")
 	}
 	s.Up()
 	waitFor(t, "the session again", func() bool {

@@ -16,21 +16,28 @@ import (
 )
 
 var (
-	lockstepSteps = flag.Int("lockstep.steps", 2000, "operations to compare with a real ZooKeeper, about")
-	lockstepSeed  = flag.Uint64("lockstep.seed", 0, "what the operations are drawn from; 0: the time")
+	lockstepSteps = flag.Int("lockstep.steps", 2000, "about how many operations to compare with a real ZooKeeper")
+	lockstepSeed  = flag.Uint64("lockstep.seed", 0, "seed of the operations; 0 takes the time")
 )
 
-// stepsOfRun is how many operations a run has, about. Each run has a node and
-// sessions of its own.
+// stepsOfRun is about how many operations a run has. Each run has a node and sessions
+// of its own.
 const stepsOfRun = 100
 
-// TestLockstepWithRealZooKeeper draws operations of three sessions and asks both
-// servers: every reply, stat, zxid, error and event agrees. Of a run in which
-// they do not, the shortest that was found is shown.
+// No session of the lockstep test may expire: its clients send no pings, and on a
+// busy machine one may wait for seconds. 20 ticks are the longest timeout.
+const (
+	lockstepTick    = 3 * time.Second
+	lockstepTimeout = 20 * lockstepTick
+)
+
+// TestLockstepWithRealZooKeeper draws operations of three sessions and sends them to
+// both servers: every reply, stat, zxid, error and event must agree. It shows the
+// shortest run that it found in which they differ.
 func TestLockstepWithRealZooKeeper(t *testing.T) {
 	t.Parallel()
-	theirs := startRealZK(t).addr
-	ours := NewTestWith(t, Options{Tick: realTick, ContainerInterval: sweepsNever}).Address()
+	theirs := startZK(t, lockstepTick, sweepsNever).addr
+	ours := NewTestWith(t, Options{Tick: lockstepTick, ContainerInterval: sweepsNever}).Address()
 	seed := *lockstepSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
@@ -55,23 +62,23 @@ func TestLockstepWithRealZooKeeper(t *testing.T) {
 			want, got := real.take(t, &st), our.take(t, &st)
 			if !slices.Equal(want, got) {
 				t.Logf("-lockstep.seed=%d -lockstep.steps=%d, %v\nZooKeeper: %q\n     ours: %q", seed, *lockstepSteps, st, want, got)
-				t.Fatal("the two servers differ") // in the same words each time, or rapid would not shorten the run
+				t.Fatal("the two servers differ") // always the same text, or rapid would not shrink the run
 			}
 		}})
 	})
-	t.Logf("seed %d: %d steps in %d runs agree, %v; %v", seed, steps, runs, time.Since(began).Round(time.Millisecond), kinds)
+	t.Logf("seed %d: %d steps in %d runs agree, in %v; %v", seed, steps, runs, time.Since(began).Round(time.Millisecond), kinds)
 }
 
-// side is one of two servers that are asked the same things.
+// side is one of two servers that get the same operations.
 type side struct {
 	addr    string
 	clients [3]*wireClient
-	names   map[int64]string        // sessions by the order of their making
+	names   map[int64]string        // of sessions, by the order in which they began
 	base    int64                   // zxid before the first operation
 	asked   map[string][]zktree.ACL // by path: the list last asked for, before its expansion
 }
 
-// newSide has a session of nobody, one of u and one of v.
+// newSide begins a session without identity, one of u and one of v.
 func newSide(t *rapid.T, addr, root string) *side {
 	s := &side{addr: addr, names: map[int64]string{0: "none"}, asked: map[string][]zktree.ACL{}}
 	for i := range s.clients {
@@ -85,7 +92,7 @@ func newSide(t *rapid.T, addr, root string) *side {
 }
 
 func (s *side) connect(t *rapid.T, i int) {
-	s.clients[i] = newSession(t, s.addr, 4*time.Second)
+	s.clients[i] = newSession(t, s.addr, lockstepTimeout)
 	s.names[s.clients[i].session] = fmt.Sprintf("session %d", len(s.names))
 	s.identify(i)
 }
@@ -96,25 +103,25 @@ func (s *side) identify(i int) {
 	}
 }
 
-// reconnect gives a session another connection.
+// reconnect moves a session to a new connection.
 func (s *side) reconnect(t *rapid.T, i int) {
 	c := s.clients[i]
-	again, err := hello(t, s.addr, 4*time.Second, c.session, c.password, c.lastZxid)
+	again, err := hello(t, s.addr, lockstepTimeout, c.session, c.password, c.lastZxid)
 	if err != nil || again.session != c.session {
-		t.Fatalf("reattach: %v", err)
+		t.Fatalf("reattaching session %d: %v", i, err)
 	}
 	if !c.closedByServer() {
-		t.Fatal("the old connection is not closed")
+		t.Fatal("the old connection was not closed")
 	}
-	again.events = c.events // what was told at the end of the old one
+	again.events = c.events // those that came before the old connection was closed
 	s.clients[i] = again
 	s.identify(i)
 }
 
-// view is an outcome without what must differ between two servers: times, where
-// zxids began, how sessions are numbered, the order of children.
+// view returns an outcome as text, without what differs between any two servers:
+// times, the first zxid, the numbers of sessions, the order of children.
 func (s *side) view(o outcome) string {
-	if o.Zxid > 0 { // that of auth is 0
+	if o.Zxid > 0 { // the answer to auth has 0
 		o.Zxid -= s.base
 	}
 	slices.Sort(o.Names)
@@ -138,8 +145,8 @@ func (s *side) normalize(st *zktree.Stat) {
 	st.Ctime, st.Mtime, st.EphemeralOwner = 0, 0, 0
 }
 
-// take does the step and shows all that came of it, events to all sessions
-// included.
+// take does a step and returns everything that came of it, including the events to all
+// sessions.
 func (s *side) take(t *rapid.T, st *step) (shown []string) {
 	t.Helper()
 	c := s.clients[st.client]
@@ -149,9 +156,9 @@ func (s *side) take(t *rapid.T, st *step) (shown []string) {
 	case stepEnd:
 		c.close()
 		if !c.closedByServer() {
-			t.Fatal("not closed")
+			t.Fatal("the connection was not closed after the session's end")
 		}
-		shown = append(shown, fmt.Sprintf("told at the end: %v", st.inOrder(c.keptEvents())))
+		shown = append(shown, fmt.Sprintf("events at the end: %v", st.inOrder(c.keptEvents())))
 		s.connect(t, st.client)
 	case stepBadAuth:
 		o := c.auth("nonsense", "x")
@@ -164,12 +171,12 @@ func (s *side) take(t *rapid.T, st *step) (shown []string) {
 		shown = append(shown, s.view(o))
 	}
 	for i, c := range s.clients {
-		shown = append(shown, fmt.Sprintf("told client %d: %v", i, st.inOrder(c.takeEvents())))
+		shown = append(shown, fmt.Sprintf("events of client %d: %v", i, st.inOrder(c.takeEvents())))
 	}
 	return shown
 }
 
-// remember keeps the access lists that a step asked for and got.
+// remember records the access lists that a successful step asked for.
 func (s *side) remember(st *step, o outcome) {
 	if o.Err != zktree.OK {
 		return
@@ -179,7 +186,7 @@ func (s *side) remember(st *step, o outcome) {
 		s.rememberOp(&st.op, o.Path)
 	case stepMulti:
 		for i := range o.Ops {
-			if o.Ops[i].Code != -1 { // that of an operation that was not done
+			if o.Ops[i].Code != -1 { // the code of an operation that failed
 				s.rememberOp(&st.ops[i], o.Ops[i].Path)
 			}
 		}
@@ -244,7 +251,7 @@ func TestSortExpanded(t *testing.T) {
 	}
 }
 
-// ask is a step of one request.
+// ask does a step of one request.
 func (c *wireClient) ask(st *step) outcome {
 	switch st.kind {
 	case stepWrite:
@@ -277,11 +284,11 @@ func (c *wireClient) ask(st *step) outcome {
 		r := c.auth("digest", st.path)
 		return outcome{Zxid: r.Zxid, Err: r.Err}
 	}
-	panic("a step of no kind: " + st.kind)
+	panic("a step of an unknown kind: " + st.kind)
 }
 
-// inOrder leaves events as they came, but for those of a session's end: in which
-// order its ephemerals go is nowhere specified.
+// inOrder sorts the events of a session's end, since the order in which its ephemerals
+// are removed is not specified. It leaves all others as they came.
 func (st *step) inOrder(events []zktree.Event) []zktree.Event {
 	if st.kind == stepEnd {
 		slices.SortFunc(events, func(a, b zktree.Event) int {
@@ -291,7 +298,7 @@ func (st *step) inOrder(events []zktree.Event) []zktree.Event {
 	return events
 }
 
-// step is one drawn thing to do, the same on both sides.
+// step is one operation, the same on both sides.
 type step struct {
 	client  int
 	kind    stepKind
@@ -299,13 +306,13 @@ type step struct {
 	ops     []zktree.Op
 	reads   []partRead
 	path    string
-	number  int32 // which read, mode of watch or kind of watcher
+	number  int32 // the kind of read, mode of watch or kind of watcher
 	watch   bool
-	since   int64 // before the present zxid
+	since   int64 // how far before the present zxid
 	watches watchLists
 }
 
-// String leaves out what the kind of step does not use.
+// String returns the step without the fields that its kind does not use.
 func (st step) String() string {
 	head := fmt.Sprintf("client %d: %s", st.client, st.kind)
 	switch st.kind {
@@ -323,7 +330,7 @@ func (st step) String() string {
 	return fmt.Sprintf("%s %q number %d watch %v", head, st.path, st.number, st.watch)
 }
 
-// GoString is how rapid shows it.
+// GoString is what rapid prints.
 func (st step) GoString() string { return st.String() }
 
 type stepKind string
@@ -348,10 +355,10 @@ const (
 	stepEnd           stepKind = "end of session"
 )
 
-// lockstepUsers are who sessions 1 and 2 are.
+// lockstepUsers are the users of sessions 1 and 2.
 var lockstepUsers = [...]string{"u", "v"}
 
-// stepWeights are how often each kind is drawn.
+// stepWeights says how often each kind is drawn.
 var stepWeights = []struct {
 	kind   stepKind
 	weight int
@@ -361,12 +368,12 @@ var stepWeights = []struct {
 	{stepBadAuth, 1}, {stepReconnect, 3}, {stepEnd, 2},
 }
 
-// dice throws evenly: rapid's own numbers lean to the small.
+// dice draws uniformly: rapid's own integers favour small ones.
 type dice struct{ t *rapid.T }
 
 var coin = rapid.Bool()
 
-// below is a number from 0 to n-1.
+// below draws a number from 0 to n-1.
 func (d dice) below(n int) int {
 	throw := 0
 	for range bits.Len(uint(n-1)) + 3 {
@@ -447,7 +454,7 @@ func drawReadPath(d dice, root string) string {
 	return drawPath(d, root)
 }
 
-// drawPart is a write, or a check, which there is in a multi only.
+// drawPart draws an operation of a multi: a write or a check.
 func drawPart(d dice, root string) zktree.Op {
 	op := drawWrite(d, root)
 	if op.Code == zktree.OpSetACL {
@@ -484,7 +491,7 @@ func drawWrite(d dice, root string) zktree.Op {
 	return op
 }
 
-// drawKindOfNode mostly takes flags that go with the operation.
+// drawKindOfNode draws flags, which mostly suit the operation.
 func drawKindOfNode(d dice, op *zktree.Op) {
 	op.Flags = zktree.CreateFlags(d.below(4))
 	if d.below(8) == 0 {
@@ -503,7 +510,7 @@ func drawKindOfNode(d dice, op *zktree.Op) {
 	}
 }
 
-// drawACL is the open list but once in often.
+// drawACL draws a list other than the open one in one of often cases.
 func drawACL(d dice, often int) []zktree.ACL {
 	if d.below(often) > 0 {
 		return nil

@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// zookeeperJar is where Debian's package zookeeper puts it. Its manifest names
-// all it needs, so that it is the whole class path.
+// zookeeperJar is installed by Debian's package zookeeper. Its manifest names all its
+// dependencies, so it is the whole class path.
 const zookeeperJar = "/usr/share/java/zookeeper.jar"
 
-// realTick is a real server's tick in these tests: sessions live 0.4 to 4 s.
+// realTick is a real server's tick in these tests: session timeouts are from 0.4 to 4 s.
 const realTick = 200 * time.Millisecond
 
 // realZK is a running process of Apache ZooKeeper.
@@ -30,14 +30,14 @@ type realZK struct {
 	done chan struct{}
 }
 
-// Sweeps of containers and TTL nodes: as often as a test can wait for them, or
-// never in the time of a test.
+// Intervals between sweeps of containers and TTL nodes: short enough for a test to wait
+// for, or longer than any test.
 const (
 	sweepsOften = 200 * time.Millisecond
 	sweepsNever = 24 * time.Hour
 )
 
-// realOrSkip skips the test without Java or the jar, or fails it where CI=true.
+// realOrSkip skips the test if Java or the jar is missing; with CI=true it fails it.
 func realOrSkip(t *testing.T) {
 	t.Helper()
 	_, jarErr := os.Stat(zookeeperJar)
@@ -51,7 +51,7 @@ func realOrSkip(t *testing.T) {
 	}
 }
 
-// twice starts something that fails now and then on a busy machine.
+// twice tries again to start something that can fail on a busy machine.
 func twice[T any](t *testing.T, start func(*testing.T) (T, error)) T {
 	t.Helper()
 	realOrSkip(t)
@@ -59,7 +59,7 @@ func twice[T any](t *testing.T, start func(*testing.T) (T, error)) T {
 	if err == nil {
 		return first
 	}
-	t.Logf("starting once more: %v", err)
+	t.Logf("starting again: %v", err)
 	second, err := start(t)
 	if err != nil {
 		t.Fatal(err)
@@ -67,13 +67,18 @@ func twice[T any](t *testing.T, start func(*testing.T) (T, error)) T {
 	return second
 }
 
-// startRealZK starts a standalone server that ends with the test.
+// startRealZK starts a standalone server, which is stopped at the end of the test.
 func startRealZK(t *testing.T) *realZK { return startSweepingZK(t, sweepsNever) }
 
 func startSweepingZK(t *testing.T, sweeps time.Duration) *realZK {
 	t.Helper()
+	return startZK(t, realTick, sweeps)
+}
+
+func startZK(t *testing.T, tick, sweeps time.Duration) *realZK {
+	t.Helper()
 	return twice(t, func(t *testing.T) (*realZK, error) {
-		z, err := launchZK(t, t.TempDir(), freeLowPort(t), sweeps, "")
+		z, err := launchZK(t, t.TempDir(), freeLowPort(t), tick, sweeps, "")
 		if err == nil {
 			_, err = z.awaitServing()
 		}
@@ -81,12 +86,12 @@ func startSweepingZK(t *testing.T, sweeps time.Duration) *realZK {
 	})
 }
 
-// realEnsemble is three servers that elected a leader.
+// realEnsemble is three servers with a leader.
 type realEnsemble struct {
 	leader, follower string // addresses
 }
 
-// startRealEnsemble starts three servers that end with the test.
+// startRealEnsemble starts three servers, which are stopped at the end of the test.
 func startRealEnsemble(t *testing.T) realEnsemble {
 	t.Helper()
 	return twice(t, tryRealEnsemble)
@@ -104,7 +109,7 @@ func tryRealEnsemble(t *testing.T) (realEnsemble, error) {
 		if err := os.WriteFile(filepath.Join(dir, "myid"), fmt.Append(nil, n), 0o600); err != nil {
 			return e, err
 		}
-		z, err := launchZK(t, dir, freeLowPort(t), sweepsOften, members)
+		z, err := launchZK(t, dir, freeLowPort(t), realTick, sweepsOften, members)
 		if err != nil {
 			return e, err
 		}
@@ -122,16 +127,16 @@ func tryRealEnsemble(t *testing.T) (realEnsemble, error) {
 		}
 	}
 	if e.leader == "" || e.follower == "" {
-		return e, fmt.Errorf("an ensemble without a leader or a follower: %+v", e)
+		return e, fmt.Errorf("the ensemble has no leader or no follower: %+v", e)
 	}
 	return e, nil
 }
 
-// launchZK starts one process; members is the part of the configuration that
-// makes it one of an ensemble.
-func launchZK(t *testing.T, dir string, port int, sweeps time.Duration, members string) (*realZK, error) {
+// launchZK starts one process. members is the part of the configuration that makes it a
+// member of an ensemble.
+func launchZK(t *testing.T, dir string, port int, tick, sweeps time.Duration, members string) (*realZK, error) {
 	config := fmt.Sprintf("tickTime=%d\ninitLimit=50\nsyncLimit=25\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\n4lw.commands.whitelist=*\n%s",
-		realTick.Milliseconds(), dir, port, members)
+		tick.Milliseconds(), dir, port, members)
 	file := filepath.Join(dir, "zoo.cfg")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
@@ -156,8 +161,8 @@ func launchZK(t *testing.T, dir string, port int, sweeps time.Duration, members 
 	return z, nil
 }
 
-// run holds the thread that started the process for as long as it lives: the
-// signal at the parent's death is bound to the thread.
+// run keeps the thread that started the process until the process ends, because the
+// signal at the parent's death is bound to that thread.
 func (z *realZK) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer close(z.done)
@@ -173,8 +178,8 @@ func (z *realZK) stop() {
 	<-z.done
 }
 
-// awaitServing polls srvr for the mode (imok comes before sessions work) and
-// returns its text.
+// awaitServing polls srvr until it shows a mode, and returns its text. (ruok is answered
+// before sessions work.)
 func (z *realZK) awaitServing() (string, error) {
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		select {
@@ -206,7 +211,7 @@ func quickWord(addr, word string) string {
 	return b.String()
 }
 
-// freeLowPort is below the range from which outgoing connections take theirs.
+// freeLowPort returns a free port below the range of outgoing connections.
 func freeLowPort(t *testing.T) int {
 	t.Helper()
 	for range 100 {
@@ -217,6 +222,6 @@ func freeLowPort(t *testing.T) int {
 			return port
 		}
 	}
-	t.Fatal("no free port below 32768")
+	t.Fatal("found no free port below 32768")
 	return 0
 }

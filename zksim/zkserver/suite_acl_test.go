@@ -11,7 +11,7 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// digestID is the identity that the password "p" proves.
+// digestID returns the ID that the password "p" proves.
 func digestID(user string) string {
 	sum := sha1.Sum([]byte(user + ":p"))
 	return user + ":" + base64.StdEncoding.EncodeToString(sum[:])
@@ -31,7 +31,7 @@ func aclIP(perms int32, id string) zktree.ACL {
 	return zktree.ACL{Perms: perms, Scheme: "ip", ID: id}
 }
 
-// as gives a session an identity.
+// as begins a session with an identity.
 func as(t *testing.T, at target, user string) *wireClient {
 	t.Helper()
 	c := newSession(t, at.addr, 4*time.Second)
@@ -43,8 +43,8 @@ func opCreateWith(path string, acl ...zktree.ACL) zktree.Op {
 	return zktree.Op{Code: zktree.OpCreate, Path: path, ACL: append([]zktree.ACL{}, acl...)}
 }
 
-// suiteACLOrders asks for what is forbidden and also wrong otherwise: the place
-// of the access list among the checks shows.
+// suiteACLOrders makes requests that are forbidden and also wrong in another way: the
+// code shows where the access list stands among the checks.
 func suiteACLOrders(t *testing.T, at target) {
 	c, root := place(t, at)
 	owner := as(t, at, "u")
@@ -58,9 +58,9 @@ func suiteACLOrders(t *testing.T, at target) {
 		return zktree.Op{Code: zktree.OpSetACL, Path: path, Version: version, ACL: append([]zktree.ACL{}, acl...)}
 	}
 	for _, x := range []struct {
-		story string
-		op    zktree.Op
-		want  zktree.Code
+		name string
+		op   zktree.Op
+		want zktree.Code
 	}{
 		{"create: an empty list before the parent's", opCreateWith(closed + "/x"), zktree.ErrInvalidACL},
 		{"create: the parent's list", opCreate(closed + "/x"), zktree.ErrNoAuth},
@@ -69,9 +69,9 @@ func suiteACLOrders(t *testing.T, at target) {
 		{"create: the parent's list before its kind", opCreate(root + "/e/x"), zktree.ErrNoAuth},
 		{"delete: the parent's list", opDelete(closed + "/c"), zktree.ErrNoAuth},
 		{"delete: the parent's list before the node", opDelete(closed + "/no"), zktree.ErrNoAuth},
-		{"delete: the node's own list has no say", opDelete(closed), zktree.ErrNotEmpty},
+		{"delete: not the node's own list", opDelete(closed), zktree.ErrNotEmpty},
 		{"set: the list before the version", zktree.Op{Code: zktree.OpSetData, Path: closed, Version: 9}, zktree.ErrNoAuth},
-		{"set: the node's own list only", opSet(closed + "/c"), zktree.OK},
+		{"set: not the parent's list", opSet(closed + "/c"), zktree.OK},
 		{"setACL: the path first", setACL(closed+"/", -1), zktree.ErrBadArguments},
 		{"setACL: the new list before the node", setACL(root+"/no", -1), zktree.ErrInvalidACL},
 		{"setACL: the node", setACL(root+"/no", -1, aclWorld(1)), zktree.ErrNoNode},
@@ -79,17 +79,18 @@ func suiteACLOrders(t *testing.T, at target) {
 		{"setACL: the version", setACL(closed+"/c", 9, aclWorld(1)), zktree.ErrBadVersion},
 		{"setACL: version -2", setACL(closed+"/c", -2, aclWorld(1)), zktree.ErrBadVersion},
 	} {
-		want(t, x.story, c.write(x.op).Err, x.want)
+		want(t, x.name, c.write(x.op).Err, x.want)
 	}
-	want(t, "check needs to read", errs(c.multi(opCheck(closed, 0))), []zktree.Code{zktree.ErrNoAuth})
-	want(t, "before the version", errs(c.multi(opCheck(closed, 9))), []zktree.Code{zktree.ErrNoAuth})
-	want(t, "exists is free", c.exists(closed, false).Err, zktree.OK)
-	want(t, "sync is free", c.call(wireSync, func(e *encoder) { e.str(closed) }).Err, zktree.OK)
-	want(t, "a node without permission is not a missing one", c.read(opGetData, closed+"/no", false).Err, zktree.ErrNoNode)
-	want(t, "the owner may", owner.write(opDelete(closed+"/c")).Err, zktree.OK)
+	want(t, "check without READ", errs(c.multi(opCheck(closed, 0))), []zktree.Code{zktree.ErrNoAuth})
+	want(t, "check without READ, of a wrong version", errs(c.multi(opCheck(closed, 9))), []zktree.Code{zktree.ErrNoAuth})
+	want(t, "exists without permission", c.exists(closed, false).Err, zktree.OK)
+	want(t, "sync without permission", c.call(wireSync, func(e *encoder) { e.str(closed) }).Err, zktree.OK)
+	want(t, "a missing node below one without permission", c.read(opGetData, closed+"/no", false).Err, zktree.ErrNoNode)
+	want(t, "delete by the owner", owner.write(opDelete(closed+"/c")).Err, zktree.OK)
 }
 
-// suiteACLPermissions gives one permission at a time, and none, and tries all.
+// suiteACLPermissions grants each permission alone, and none, and tries every
+// operation.
 func suiteACLPermissions(t *testing.T, at target) {
 	c, root := place(t, at)
 	owner := as(t, at, "u")
@@ -98,7 +99,7 @@ func suiteACLPermissions(t *testing.T, at target) {
 		want(t, "set-up", owner.write(opCreateWith(n, aclWorld(perm), aclFor(zktree.PermAll, "u"))).Err, zktree.OK)
 		want(t, "set-up", owner.create(n+"/c", "", 0).Err, zktree.OK)
 		for _, x := range []struct {
-			story string
+			name  string
 			needs int32
 			got   func() zktree.Code
 		}{
@@ -119,7 +120,7 @@ func suiteACLPermissions(t *testing.T, at target) {
 			if x.needs&perm == 0 && x.needs < 32 {
 				wanted = zktree.ErrNoAuth
 			}
-			want(t, fmt.Sprintf("%s with permission %d", x.story, perm), x.got(), wanted)
+			want(t, fmt.Sprintf("%s with permission %d", x.name, perm), x.got(), wanted)
 		}
 	}
 }
@@ -133,23 +134,23 @@ func suiteSetACL(t *testing.T, at target) {
 	want(t, "code", o.Err, zktree.OK)
 	after := before
 	after.Aversion = 1
-	want(t, "only the aversion moves", o.Stat, after)
-	want(t, "as seen later", c.exists(root, false).Stat, after)
-	want(t, "no watch fires", c.takeEvents(), nil)
+	want(t, "the stat in the answer", o.Stat, after)
+	want(t, "the stat afterwards", c.exists(root, false).Stat, after)
+	want(t, "events of setACL", c.takeEvents(), nil)
 	got := c.aclOf(root)
 	want(t, "the list", got.ACL, []zktree.ACL{aclWorld(zktree.PermAll), aclFor(permRead, "u")})
 	want(t, "its stat", got.Stat, after)
 	want(t, "an old aversion", c.setACL(root, 0, aclWorld(1)).Err, zktree.ErrBadVersion)
-	want(t, "the aversion is not the version", c.set(root, "x", 0).Stat.Aversion, 1)
-	want(t, "and back", c.setACL(root, 1, aclWorld(zktree.PermAll)).Stat.Aversion, 2)
-	want(t, "without a list", c.aclOf(root+"/no").Err, zktree.ErrNoNode)
+	want(t, "the aversion after a set", c.set(root, "x", 0).Stat.Aversion, 1)
+	want(t, "the aversion after another setACL", c.setACL(root, 1, aclWorld(zktree.PermAll)).Stat.Aversion, 2)
+	want(t, "getACL of a missing node", c.aclOf(root+"/no").Err, zktree.ErrNoNode)
 	dup := c.write(opCreateWith(root+"/dup", aclWorld(permRead), aclFor(3, "u"), aclWorld(permRead), aclWorld(permAdmin)))
-	want(t, "duplicates", dup.Err, zktree.OK)
-	want(t, "go", c.aclOf(root+"/dup").ACL, []zktree.ACL{aclWorld(permRead), aclFor(3, "u"), aclWorld(permAdmin)})
-	want(t, "recreated nodes have none of it", c.write(opDelete(root+"/dup")).Err, zktree.OK)
+	want(t, "create with repeated entries", dup.Err, zktree.OK)
+	want(t, "the list without repeated entries", c.aclOf(root+"/dup").ACL, []zktree.ACL{aclWorld(permRead), aclFor(3, "u"), aclWorld(permAdmin)})
+	want(t, "delete", c.write(opDelete(root+"/dup")).Err, zktree.OK)
 	c.create(root+"/dup", "", 0)
-	want(t, "but their own", c.aclOf(root+"/dup").ACL, zktree.OpenACL)
-	want(t, "nor an aversion", c.exists(root+"/dup", false).Stat.Aversion, 0)
+	want(t, "the list of a node created again", c.aclOf(root+"/dup").ACL, zktree.OpenACL)
+	want(t, "the aversion of a node created again", c.exists(root+"/dup", false).Stat.Aversion, 0)
 }
 
 func suiteACLValidity(t *testing.T, at target) {
@@ -180,23 +181,23 @@ func suiteACLValidity(t *testing.T, at target) {
 		{ip("10.1.2.256"), zktree.ErrInvalidACL},
 		{ip("here"), zktree.ErrInvalidACL},
 		{ip(""), zktree.ErrInvalidACL},
-		{aclAuth(31), zktree.ErrInvalidACL}, // nobody in particular asks
+		{aclAuth(31), zktree.ErrInvalidACL}, // the client has proved no identity
 		{aclWorld(0), zktree.OK},
 		{aclWorld(64), zktree.OK},
 		{aclWorld(-1), zktree.OK},
 	} {
 		path := fmt.Sprintf("%s/n%d", root, i)
-		story := fmt.Sprintf("%+v", x.acl)
-		want(t, story, c.write(opCreateWith(path, aclWorld(1), x.acl)).Err, x.want)
+		name := fmt.Sprintf("%+v", x.acl)
+		want(t, name, c.write(opCreateWith(path, aclWorld(1), x.acl)).Err, x.want)
 		if x.want == zktree.OK {
-			want(t, story+" is kept", c.aclOf(path).ACL[1].ID, hidden(x.acl))
+			want(t, name+" is kept", c.aclOf(path).ACL[1].ID, hidden(x.acl))
 		}
-		want(t, story+" in setACL", c.setACL(root, -1, aclWorld(31), x.acl).Err, x.want)
+		want(t, name+" in setACL", c.setACL(root, -1, aclWorld(31), x.acl).Err, x.want)
 	}
 }
 
-// hidden is the ID of an entry as one without the permission to change it sees
-// it: a digest's password is not shown.
+// hidden returns the ID of an entry as a client without ADMIN sees it: without the
+// hash of a digest.
 func hidden(a zktree.ACL) string {
 	if a.Scheme != "digest" {
 		return a.ID
@@ -228,30 +229,30 @@ func suiteIdentities(t *testing.T, at target) {
 		return list
 	}
 	want(t, "auth at create", c.write(opCreateWith(root+"/a", aclAuth(permRead|permAdmin))).Err, zktree.OK)
-	want(t, "stands for all identities", byID(c.aclOf(root+"/a").ACL), both)
+	want(t, "the list made of scheme auth", byID(c.aclOf(root+"/a").ACL), both)
 	want(t, "auth in a multi", errs(c.multi(opCreateWith(root+"/m", zktree.ACL{Perms: permRead | permAdmin, Scheme: "auth", ID: "ignored"}))), []zktree.Code{0})
-	want(t, "does too", byID(c.aclOf(root+"/m").ACL), both)
+	want(t, "the list made in a multi", byID(c.aclOf(root+"/m").ACL), both)
 	want(t, "auth in setACL", c.setACL(root+"/a", -1, aclWorld(permWrite), aclAuth(permRead|permAdmin)).Err, zktree.OK)
-	want(t, "does too", byID(c.aclOf(root + "/a").ACL[1:]), both)
-	want(t, "its first entry", c.aclOf(root + "/a").ACL[0], aclWorld(permWrite))
+	want(t, "the list that setACL made", byID(c.aclOf(root + "/a").ACL[1:]), both)
+	want(t, "the first entry of that list", c.aclOf(root + "/a").ACL[0], aclWorld(permWrite))
 
 	stranger := newSession(t, at.addr, 4*time.Second)
-	want(t, "a stranger", stranger.read(opGetData, root+"/a", false).Err, zktree.ErrNoAuth)
-	want(t, "may what the world may", stranger.set(root+"/a", "x", -1).Err, zktree.OK)
-	want(t, "v alone", as(t, at, "v").read(opGetData, root+"/a", false).Err, zktree.OK)
+	want(t, "a read by a client without the identities", stranger.read(opGetData, root+"/a", false).Err, zktree.ErrNoAuth)
+	want(t, "a write that everyone may do", stranger.set(root+"/a", "x", -1).Err, zktree.OK)
+	want(t, "a read with one of the identities", as(t, at, "v").read(opGetData, root+"/a", false).Err, zktree.OK)
 	wrong := newSession(t, at.addr, 4*time.Second)
-	want(t, "any password does", wrong.auth("digest", "u:other").Err, zktree.OK)
-	want(t, "but is another identity", wrong.read(opGetData, root+"/a", false).Err, zktree.ErrNoAuth)
+	want(t, "proving u with another password", wrong.auth("digest", "u:other").Err, zktree.OK)
+	want(t, "a read with that identity", wrong.read(opGetData, root+"/a", false).Err, zktree.ErrNoAuth)
 
 	again, err := hello(t, at.addr, 4*time.Second, c.session, c.password, c.lastZxid)
 	if err != nil || again.session != c.session {
 		t.Fatalf("reattach: %v", err)
 	}
-	want(t, "identities are the connection's, not the session's", again.read(opGetData, root+"/a", false).Err, zktree.ErrNoAuth)
-	want(t, "and can be proved again", again.auth("digest", "u:p").Err, zktree.OK)
-	want(t, "with effect", again.read(opGetData, root+"/a", false).Err, zktree.OK)
-	want(t, "an address proves nothing more", again.auth("ip", "").Err, zktree.OK)
-	want(t, "than it did", again.whoAmI().IDs, ids{{Scheme: "digest", ID: "u"}, local})
+	want(t, "a read over a new connection of the session", again.read(opGetData, root+"/a", false).Err, zktree.ErrNoAuth)
+	want(t, "proving the identity again", again.auth("digest", "u:p").Err, zktree.OK)
+	want(t, "a read after that", again.read(opGetData, root+"/a", false).Err, zktree.OK)
+	want(t, "proof of scheme ip", again.auth("ip", "").Err, zktree.OK)
+	want(t, "whoAmI after it", again.whoAmI().IDs, ids{{Scheme: "digest", ID: "u"}, local})
 }
 
 func suiteAddresses(t *testing.T, at target) {
@@ -270,35 +271,37 @@ func suiteAddresses(t *testing.T, at target) {
 	}
 }
 
-// suiteGetACL: passwords are shown to those who may change them.
+// suiteGetACL checks that the hashes of digests are shown only to clients that may
+// change the list.
 func suiteGetACL(t *testing.T, at target) {
 	c, root := place(t, at)
 	owner := as(t, at, "u")
 	list := []zktree.ACL{aclWorld(permRead), aclFor(zktree.PermAll, "u"), aclFor(permRead, "v"), aclIP(permWrite, "10.0.0.1")}
 	want(t, "set-up", owner.write(opCreateWith(root+"/n", list...)).Err, zktree.OK)
-	want(t, "to the owner", owner.aclOf(root+"/n").ACL, list)
+	want(t, "the list shown to the owner", owner.aclOf(root+"/n").ACL, list)
 	shown := slices.Clone(list)
 	shown[1].ID, shown[2].ID = "u:x", "v:x"
-	want(t, "to a reader", c.aclOf(root+"/n").ACL, shown)
-	want(t, "to another reader", as(t, at, "v").aclOf(root+"/n").ACL, shown)
-	want(t, "to an admin", owner.setACL(root+"/n", -1, aclWorld(permAdmin), list[1]).Err, zktree.OK)
-	want(t, "who may not read", c.aclOf(root+"/n").ACL, []zktree.ACL{aclWorld(permAdmin), list[1]})
+	want(t, "the list shown to a reader", c.aclOf(root+"/n").ACL, shown)
+	want(t, "the list shown to another reader", as(t, at, "v").aclOf(root+"/n").ACL, shown)
+	want(t, "setACL", owner.setACL(root+"/n", -1, aclWorld(permAdmin), list[1]).Err, zktree.OK)
+	want(t, "the list shown to a client with ADMIN only", c.aclOf(root+"/n").ACL, []zktree.ACL{aclWorld(permAdmin), list[1]})
 }
 
 func suiteAuth(t *testing.T, at target) {
 	c, root := place(t, at)
 	r := c.auth("digest", "u:p")
 	want(t, "digest", r.Err, zktree.OK)
-	want(t, "its zxid", r.Zxid, 0)
-	want(t, "and on", c.exists(root, false).Err, zktree.OK)
+	want(t, "the zxid of its answer", r.Zxid, 0)
+	want(t, "a read after it", c.exists(root, false).Err, zktree.OK)
 	for _, scheme := range []string{"nonsense", "world", "auth", ""} {
 		d := newSession(t, at.addr, 4*time.Second)
 		want(t, fmt.Sprintf("scheme %q", scheme), d.auth(scheme, "u:p").Err, zktree.ErrAuthFailed)
-		want(t, "closes", d.closedByServer(), true)
+		want(t, "connection closed", d.closedByServer(), true)
 	}
 }
 
-// suiteProtectedEvents: what a watcher may not read it is not told of.
+// suiteProtectedEvents checks that a watcher gets no events of nodes that it may not
+// read.
 func suiteProtectedEvents(t *testing.T, at target) {
 	c, root := place(t, at)
 	owner := as(t, at, "u")
@@ -312,10 +315,10 @@ func suiteProtectedEvents(t *testing.T, at target) {
 	want(t, "created", owner.write(opCreateWith(secret, aclFor(zktree.PermAll, "u"))).Err, zktree.OK)
 	want(t, "child", owner.create(secret+"/open", "", 0).Err, zktree.OK)
 	want(t, "set", owner.set(secret, "x", -1).Err, zktree.OK)
-	want(t, "child gone", owner.delete(secret+"/open", -1).Err, zktree.OK)
+	want(t, "child deleted", owner.delete(secret+"/open", -1).Err, zktree.OK)
 	want(t, "deleted", owner.delete(secret, -1).Err, zktree.OK)
 	all := []zktree.Event{{Type: zktree.EventCreated, Path: secret}, {Type: zktree.EventCreated, Path: secret + "/open"},
 		{Type: zktree.EventDataChanged, Path: secret}, {Type: zktree.EventDeleted, Path: secret + "/open"}, {Type: zktree.EventDeleted, Path: secret}}
-	want(t, "who may read", reads.takeEvents(), all)
-	want(t, "who may not", c.takeEvents(), []zktree.Event{all[1], all[3]})
+	want(t, "events of the watcher that may read", reads.takeEvents(), all)
+	want(t, "events of the watcher that may not", c.takeEvents(), []zktree.Event{all[1], all[3]})
 }

@@ -11,7 +11,7 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// The suite below knows nothing but an address and a tick. It runs against this
+// The suite below knows a server's address and tick only. It runs against this
 // server and against a real ZooKeeper, and both must pass all of it.
 
 type target struct {
@@ -19,8 +19,8 @@ type target struct {
 	other string // another server of the same ensemble, if there is one
 	tick  time.Duration
 	real  bool // Apache ZooKeeper
-	// An ensemble's leader hears through a follower only now and then, at most
-	// this much later, who is alive.
+	// The followers of an ensemble report live sessions to the leader with a delay
+	// of at most this.
 	hearsay time.Duration
 }
 
@@ -35,7 +35,8 @@ func TestSuiteDurable(t *testing.T) {
 	runSuite(t, target{addr: s.Address(), tick: realTick})
 }
 
-// As a follower that shows everything a while later.
+// TestSuiteLagging runs the suite on a server that shows everything a while later,
+// as a follower does.
 func TestSuiteLagging(t *testing.T) {
 	t.Parallel()
 	s := NewTestWith(t, Options{Tick: realTick, ContainerInterval: sweepsOften})
@@ -48,7 +49,8 @@ func TestSuiteOnRealZooKeeper(t *testing.T) {
 	runSuite(t, target{addr: startSweepingZK(t, sweepsOften).addr, tick: realTick, real: true})
 }
 
-// One after the other: some parts count zxids.
+// TestSuiteOnRealEnsemble runs the suite on a follower and then on the leader, not
+// in parallel, since some parts count zxids.
 func TestSuiteOnRealEnsemble(t *testing.T) {
 	t.Parallel()
 	e := startRealEnsemble(t)
@@ -114,7 +116,7 @@ func runSuite(t *testing.T, at target) {
 	}
 }
 
-// place makes a node of the test's own and a session.
+// place begins a session and creates a node for the test alone.
 func place(t *testing.T, at target) (*wireClient, string) {
 	t.Helper()
 	c := newSession(t, at.addr, 4*time.Second)
@@ -125,10 +127,10 @@ func place(t *testing.T, at target) (*wireClient, string) {
 	return c, root
 }
 
-func want[T any](t *testing.T, story string, got, wanted T) {
+func want[T any](t *testing.T, name string, got, wanted T) {
 	t.Helper()
 	if !reflect.DeepEqual(got, wanted) {
-		t.Errorf("%s: got %v, want %v", story, got, wanted)
+		t.Errorf("%s: got %v, want %v", name, got, wanted)
 	}
 }
 
@@ -153,9 +155,9 @@ func suiteCheckOrders(t *testing.T, at target) {
 	type create = zktree.Op
 	noACL := []zktree.ACL{}
 	for _, x := range []struct {
-		story string
-		op    zktree.Op
-		want  zktree.Code
+		name string
+		op   zktree.Op
+		want zktree.Code
 	}{
 		{"empty ACL before missing parent", create{Code: zktree.OpCreate, Path: root + "/no/x", ACL: noACL}, zktree.ErrInvalidACL},
 		{"missing parent before bad path", opCreate(root + "/no/x\x01"), zktree.ErrNoNode},
@@ -167,8 +169,8 @@ func suiteCheckOrders(t *testing.T, at target) {
 		{"empty path", opCreate(""), zktree.ErrBadArguments},
 		{"unknown kind", create{Code: zktree.OpCreate, Path: root + "/k", Flags: 9}, zktree.ErrBadArguments},
 		{"delete the root", opDelete("/"), zktree.ErrBadArguments},
-		{"delete ZooKeeper's own", opDelete("/zookeeper"), zktree.ErrBadArguments},
-		{"delete ZooKeeper's quota", opDelete("/zookeeper/quota"), zktree.ErrBadArguments},
+		{"delete a built-in node", opDelete("/zookeeper"), zktree.ErrBadArguments},
+		{"delete the built-in quota", opDelete("/zookeeper/quota"), zktree.ErrBadArguments},
 		{"delete below nothing", opDelete(root + "/no/x"), zktree.ErrNoNode},
 		{"delete with a trailing slash", opDelete(root + "/p/"), zktree.ErrNoNode},
 		{"delete nothing", opDelete(root + "/no"), zktree.ErrNoNode},
@@ -179,9 +181,9 @@ func suiteCheckOrders(t *testing.T, at target) {
 		{"set a wrong version", zktree.Op{Code: zktree.OpSetData, Path: root + "/p", Version: 1}, zktree.ErrBadVersion},
 		{"set version -2", zktree.Op{Code: zktree.OpSetData, Path: root + "/p", Version: -2}, zktree.ErrBadVersion},
 	} {
-		want(t, x.story, c.write(x.op).Err, x.want)
+		want(t, x.name, c.write(x.op).Err, x.want)
 	}
-	want(t, "a session goes on after all that", c.set(root+"/p", "x", 0).Err, zktree.OK)
+	want(t, "a write after all these failures", c.set(root+"/p", "x", 0).Err, zktree.OK)
 }
 
 func suiteStat(t *testing.T, at target) {
@@ -197,7 +199,7 @@ func suiteStat(t *testing.T, at target) {
 	want(t, "created", s, expect)
 	o := c.set(n, "abc", 0)
 	expect.Mzxid, expect.Version, expect.Mtime = o.Zxid, 1, o.Stat.Mtime
-	want(t, "set to the same, as told", o.Stat, expect)
+	want(t, "the answer of a set to the same data", o.Stat, expect)
 	o = c.create(n+"/c", "", 0)
 	expect.Pzxid, expect.Cversion, expect.NumChildren = o.Zxid, 1, 1
 	want(t, "child created", c.exists(n, false).Stat, expect)
@@ -223,7 +225,7 @@ func suiteFreshNodes(t *testing.T, at target) {
 	want(t, "/zookeeper", s, zktree.Stat{Cversion: -2, NumChildren: 2})
 	names := c.read(opChildren2, "/zookeeper", false).Names
 	slices.Sort(names)
-	want(t, "its children", names, []string{"config", "quota"})
+	want(t, "the children of /zookeeper", names, []string{"config", "quota"})
 	want(t, "the root's czxid", c.exists("/", false).Stat.Czxid, 0)
 }
 
@@ -236,11 +238,12 @@ func suitePaths(t *testing.T, at target) {
 		want(t, fmt.Sprintf("%q", name), c.create(root+"/"+name, "", zktree.Ephemeral).Err, badPathCode(name))
 	}
 	want(t, "sequential with a trailing slash", c.create(root+"/", "", zktree.Sequential).Path, root+"/0000000008")
-	want(t, "exists of an impossible name", c.exists(root+"/a//b", false).Err, zktree.ErrNoNode)
+	want(t, "exists of an invalid path", c.exists(root+"/a//b", false).Err, zktree.ErrNoNode)
 	want(t, "exists with NUL", c.exists(root+"/\x00", false).Err, zktree.ErrBadArguments)
 }
 
-// badPathCode: a name with a slash in it asks for its parent first.
+// badPathCode returns the expected code: of a name with a slash, the parent is checked
+// first.
 func badPathCode(name string) zktree.Code {
 	if strings.Contains(name, "/") {
 		return zktree.ErrNoNode
@@ -257,11 +260,11 @@ func suiteSequences(t *testing.T, at target) {
 	c.delete(root+"/plain", -1)
 	c.create(root+"/no/x", "", 0)
 	c.multi(zktree.Op{Code: zktree.OpCreate, Path: root + "/m", Flags: zktree.Sequential}, opCheck(root, 99))
-	want(t, "plain creates count, deletes and failures do not", seq("a-").Path, root+"/a-0000000003")
+	want(t, "the number after a plain create, a delete and failures", seq("a-").Path, root+"/a-0000000003")
 	c.create(root+"/c-0000000005", "", 0) // number 4
-	want(t, "a name made by hand", seq("c-").Err, zktree.ErrNodeExists)
-	want(t, "blocks its prefix only", seq("d-").Path, root+"/d-0000000005")
-	want(t, "until another create", seq("c-").Path, root+"/c-0000000006")
+	want(t, "a sequential name that a plain create took", seq("c-").Err, zktree.ErrNodeExists)
+	want(t, "another prefix", seq("d-").Path, root+"/d-0000000005")
+	want(t, "the same prefix after another create", seq("c-").Path, root+"/c-0000000006")
 	o := c.multi(zktree.Op{Code: zktree.OpCreate, Path: root + "/m", Flags: zktree.Sequential}, zktree.Op{Code: zktree.OpCreate, Path: root + "/m", Flags: zktree.Sequential})
 	want(t, "in a multi", o.Ops[1].Path, root+"/m0000000008")
 }
@@ -275,10 +278,10 @@ func suiteEphemerals(t *testing.T, at target) {
 	want(t, "set by another", c.set(root+"/1", "x", 0).Err, zktree.OK)
 	want(t, "delete by another", c.delete(root+"/3", -1).Err, zktree.OK)
 	swap := zktree.Op{Code: zktree.OpCreate, Path: root + "/2", Flags: zktree.Ephemeral}
-	want(t, "replace in a multi", len(c.multi(opDelete(root+"/2"), swap).Ops), 2)
+	want(t, "replacing one in a multi: operations", len(c.multi(opDelete(root+"/2"), swap).Ops), 2)
 	owner.close()
-	want(t, "gone with the reply to close", c.exists(root+"/1", false).Err, zktree.ErrNoNode)
-	want(t, "a foreign one stays", c.exists(root+"/2", false).Stat.EphemeralOwner, c.session)
+	want(t, "an ephemeral after the reply to close", c.exists(root+"/1", false).Err, zktree.ErrNoNode)
+	want(t, "the owner of another session's ephemeral", c.exists(root+"/2", false).Stat.EphemeralOwner, c.session)
 	want(t, "one zxid", c.exists(root, false).Stat.Pzxid, owner.lastZxid)
 }
 
@@ -289,15 +292,15 @@ func suiteMulti(t *testing.T, at target) {
 	want(t, "empty has no results", len(o.Ops), 0)
 	o = c.multi(opCreate(root+"/a"), zktree.Op{Code: zktree.OpCreate2, Path: root + "/a/b"}, opSet(root+"/a"), opCheck(root+"/a", 1), opDelete(root+"/a/b"))
 	want(t, "codes", codes(o), []zktree.OpCode{1, 1, 5, 13, 2})
-	asSet := c.exists(root+"/a", false).Stat // as it is, but before the delete at the end
+	asSet := c.exists(root+"/a", false).Stat // the present one, but for the delete at the end
 	asSet.Cversion, asSet.NumChildren = 1, 1
 	want(t, "set's stat", o.Ops[2].Stat, asSet)
 	want(t, "one zxid", o.Ops[2].Stat.Czxid, o.Zxid)
 	o = c.multi(opCreate(root+"/x"), opSet(root+"/a"), opCheck(root+"/a", 9), opDelete(root+"/a"), opCreate(root+"/no/no"))
 	want(t, "header of a failed multi", o.Err, zktree.OK)
 	want(t, "errors", errs(o), []zktree.Code{0, 0, zktree.ErrBadVersion, zktree.ErrRuntimeInconsistency, zktree.ErrRuntimeInconsistency})
-	want(t, "nothing was done", c.exists(root+"/x", false).Err, zktree.ErrNoNode)
-	want(t, "nothing was set", c.exists(root+"/a", false).Stat.Version, 1)
+	want(t, "a create in the failed multi", c.exists(root+"/x", false).Err, zktree.ErrNoNode)
+	want(t, "the version after the failed multi", c.exists(root+"/a", false).Stat.Version, 1)
 	want(t, "only a check", errs(c.multi(opCheck(root+"/a", 1))), []zktree.Code{0})
 	want(t, "only a failing check", errs(c.multi(opCheck(root+"/a", 0))), []zktree.Code{zktree.ErrBadVersion})
 	want(t, "check of a missing node", errs(c.multi(opCheck(root+"/no", -1))), []zktree.Code{zktree.ErrNoNode})
@@ -322,26 +325,26 @@ func suiteWatches(t *testing.T, at target) {
 	const created, deleted, changed, children = zktree.EventCreated, zktree.EventDeleted, zktree.EventDataChanged, zktree.EventChildrenChanged
 	type told = []zktree.Event
 	for i, x := range []struct {
-		story       string
+		name        string
 		arm         func(c *wireClient, r string)
 		do          func(r string) []zktree.Op
 		want        func(r string) told
 		inOneMulti  bool
 		fromAnother bool
 	}{
-		{story: "exists arms an absent node", arm: func(c *wireClient, r string) { c.exists(r+"/n", true) },
+		{name: "exists sets a watch on a missing node", arm: func(c *wireClient, r string) { c.exists(r+"/n", true) },
 			do:   func(r string) []zktree.Op { return ops(opCreate(r+"/n"), opSet(r+"/n")) },
 			want: func(r string) told { return told{{Type: created, Path: r + "/n"}} }},
-		{story: "get of a missing node arms nothing", arm: func(c *wireClient, r string) { c.read(opGetData, r+"/n", true); c.read(opChildren2, r+"/n", true) },
+		{name: "get of a missing node sets no watch", arm: func(c *wireClient, r string) { c.read(opGetData, r+"/n", true); c.read(opChildren2, r+"/n", true) },
 			do:   func(r string) []zktree.Op { return ops(opCreate(r + "/n")) },
 			want: func(r string) told { return nil }},
-		{story: "changed, once", arm: func(c *wireClient, r string) { c.read(opGetData, r, true); c.exists(r, true) },
+		{name: "changed, once", arm: func(c *wireClient, r string) { c.read(opGetData, r, true); c.exists(r, true) },
 			do:   func(r string) []zktree.Op { return ops(opSet(r), opSet(r)) },
 			want: func(r string) told { return told{{Type: changed, Path: r}} }},
-		{story: "child created: node's event, then the parent's", arm: func(c *wireClient, r string) { c.exists(r+"/n", true); c.read(opChildren2, r, true) },
+		{name: "child created: node's event, then the parent's", arm: func(c *wireClient, r string) { c.exists(r+"/n", true); c.read(opChildren2, r, true) },
 			do:   func(r string) []zktree.Op { return ops(opCreate(r + "/n")) },
 			want: func(r string) told { return told{{Type: created, Path: r + "/n"}, {Type: children, Path: r}} }},
-		{story: "deleted is told once", arm: func(c *wireClient, r string) {
+		{name: "a delete fires one event for both tables", arm: func(c *wireClient, r string) {
 			c.create(r+"/n", "", 0)
 			c.read(opGetData, r+"/n", true)
 			c.read(opChildren2, r+"/n", true)
@@ -349,18 +352,18 @@ func suiteWatches(t *testing.T, at target) {
 		},
 			do:   func(r string) []zktree.Op { return ops(opDelete(r + "/n")) },
 			want: func(r string) told { return told{{Type: deleted, Path: r + "/n"}, {Type: children, Path: r}} }},
-		{story: "children are not data, data is not children", arm: func(c *wireClient, r string) { c.create(r+"/n", "", 0); c.read(opGetData, r, true) },
+		{name: "a child's change does not fire a data watch", arm: func(c *wireClient, r string) { c.create(r+"/n", "", 0); c.read(opGetData, r, true) },
 			do:   func(r string) []zktree.Op { return ops(opCreate(r+"/m"), opSet(r+"/n")) },
 			want: func(r string) told { return nil }},
-		{story: "a child's data is not children", arm: func(c *wireClient, r string) { c.create(r+"/n", "", 0); c.read(opChildren2, r, true) },
+		{name: "a change of data does not fire a child watch", arm: func(c *wireClient, r string) { c.create(r+"/n", "", 0); c.read(opChildren2, r, true) },
 			do:   func(r string) []zktree.Op { return ops(opSet(r+"/n"), opSet(r)) },
 			want: func(r string) told { return nil }},
-		{story: "failures fire nothing", arm: func(c *wireClient, r string) { c.read(opGetData, r, true); c.read(opChildren2, r, true) },
+		{name: "failed writes fire nothing", arm: func(c *wireClient, r string) { c.read(opGetData, r, true); c.read(opChildren2, r, true) },
 			do: func(r string) []zktree.Op {
 				return ops(opCreate(r+"/no/x"), zktree.Op{Code: zktree.OpSetData, Path: r, Version: 7})
 			},
 			want: func(r string) told { return nil }},
-		{story: "a multi's events in its order", inOneMulti: true, arm: func(c *wireClient, r string) {
+		{name: "a multi fires events in the order of its operations", inOneMulti: true, arm: func(c *wireClient, r string) {
 			c.exists(r+"/n", true)
 			c.read(opGetData, r, true)
 			c.read(opChildren2, r, true)
@@ -369,7 +372,7 @@ func suiteWatches(t *testing.T, at target) {
 			want: func(r string) told {
 				return told{{Type: changed, Path: r}, {Type: created, Path: r + "/n"}, {Type: children, Path: r}}
 			}},
-		{story: "from another session", fromAnother: true, arm: func(c *wireClient, r string) { c.exists(r+"/n", true); c.read(opGetData, r, true) },
+		{name: "writes of another session", fromAnother: true, arm: func(c *wireClient, r string) { c.exists(r+"/n", true); c.read(opGetData, r, true) },
 			do:   func(r string) []zktree.Op { return ops(opSet(r), opCreate(r+"/n")) },
 			want: func(r string) told { return told{{Type: changed, Path: r}, {Type: created, Path: r + "/n"}} }},
 	} {
@@ -389,7 +392,7 @@ func suiteWatches(t *testing.T, at target) {
 			}
 		}
 		if got := c.takeEvents(); !slices.Equal(got, x.want(r)) {
-			t.Errorf("%s: %v, want %v", x.story, got, x.want(r))
+			t.Errorf("%s: %v, want %v", x.name, got, x.want(r))
 		}
 	}
 }
@@ -399,14 +402,14 @@ func suiteEventOrder(t *testing.T, at target) {
 	other := newSession(t, at.addr, 4*time.Second)
 	c.exists(root, true)
 	other.set(root, "x", -1)
-	want(t, "the change is seen", string(c.read(opGetData, root, true).Data), "x")
-	want(t, "and was told before", len(c.events), 1)
+	want(t, "the data after the change", string(c.read(opGetData, root, true).Data), "x")
+	want(t, "events before that answer", len(c.events), 1)
 	c.events = nil
 	xid := c.send(int32(zktree.OpSetData), func(e *encoder) { op := opSet(root); encodeOp(e, &op) })
 	if _, err := c.receive(xid); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "one's own write is told before its reply", len(c.events), 1)
+	want(t, "events before the reply to one's own write", len(c.events), 1)
 }
 
 func suiteSetWatches(t *testing.T, at target) {
@@ -426,7 +429,7 @@ func suiteSetWatches(t *testing.T, at target) {
 		Exist: []string{root + "/new", root + "/brief"},
 		Child: []string{root + "/kids", root + "/gone", root + "/back"},
 	})
-	want(t, "told at once", d.takeEvents(), []zktree.Event{
+	want(t, "events told at once", d.takeEvents(), []zktree.Event{
 		{Type: zktree.EventDataChanged, Path: root + "/set"}, {Type: zktree.EventDeleted, Path: root + "/del"},
 		{Type: zktree.EventDataChanged, Path: root + "/again"}, {Type: zktree.EventCreated, Path: root + "/new"},
 		{Type: zktree.EventChildrenChanged, Path: root + "/kids"}, {Type: zktree.EventDeleted, Path: root + "/gone"},
@@ -434,7 +437,7 @@ func suiteSetWatches(t *testing.T, at target) {
 	})
 	c.create(root+"/brief", "", 0)
 	c.set(root+"/plain", "x", -1)
-	want(t, "armed", d.takeEvents(), []zktree.Event{{Type: zktree.EventCreated, Path: root + "/brief"}, {Type: zktree.EventDataChanged, Path: root + "/plain"}})
+	want(t, "events of the watches restored", d.takeEvents(), []zktree.Event{{Type: zktree.EventCreated, Path: root + "/brief"}, {Type: zktree.EventDataChanged, Path: root + "/plain"}})
 }
 
 func suiteZxids(t *testing.T, at target) {
@@ -449,9 +452,9 @@ func suiteZxids(t *testing.T, at target) {
 	want(t, "a bad path takes one", c.create(root+"/.", "", 0).Zxid, z+5)
 	want(t, "sync takes none", c.call(opSync, func(e *encoder) { e.str(root) }).Zxid, z+5)
 	d := newSession(t, at.addr, 4*time.Second)
-	want(t, "a session takes one", d.exists(root, false).Zxid, z+6)
+	want(t, "the zxid after a new session", d.exists(root, false).Zxid, z+6)
 	d.close()
-	want(t, "its end takes one", c.exists(root, false).Zxid, z+7)
+	want(t, "the zxid after the session's end", c.exists(root, false).Zxid, z+7)
 }
 
 func suiteReads(t *testing.T, at target) {
@@ -469,8 +472,8 @@ func suiteReads(t *testing.T, at target) {
 		want(t, fmt.Sprint("missing, operation ", op), c.read(op, root+"/no", false).Err, zktree.ErrNoNode)
 	}
 	r := c.call(opSync, func(e *encoder) { e.str(root + "/no") })
-	want(t, "sync does not look", r.Err, zktree.OK)
-	want(t, "sync gives the path back", r.body.str(), root+"/no")
+	want(t, "sync of a missing node", r.Err, zktree.OK)
+	want(t, "the path in the answer to sync", r.body.str(), root+"/no")
 	r = c.call(opGetACL, func(e *encoder) { e.str(root) })
 	want(t, "ACL", r.body.acl(), zktree.OpenACL)
 }
@@ -480,16 +483,16 @@ func suiteSizes(t *testing.T, at target) {
 	op := opSet(root)
 	op.Data = nil
 	op.Data = make([]byte, zktree.MaxRequest-zktree.RequestBytes(&op, nil))
-	want(t, "the greatest request", c.write(op).Err, zktree.OK)
-	want(t, "its reply is longer than a request may be", len(c.read(opGetData, root, false).Data), len(op.Data))
+	want(t, "the longest request", c.write(op).Err, zktree.OK)
+	want(t, "data in a reply longer than a request may be", len(c.read(opGetData, root, false).Data), len(op.Data))
 	op.Data = append(op.Data, 0)
 	c.send(int32(zktree.OpSetData), func(e *encoder) { encodeOp(e, &op) })
-	want(t, "one byte more closes", c.closedByServer(), true)
+	want(t, "connection closed after a request one byte longer", c.closedByServer(), true)
 	again, err := hello(t, at.addr, 4*time.Second, c.session, c.password, c.lastZxid)
 	if err != nil || again.session != c.session {
-		t.Fatalf("the session lives: %v %+v", err, again)
+		t.Fatalf("reattaching the session: %v %+v", err, again)
 	}
-	want(t, "unchanged", again.exists(root, false).Stat.Version, 1)
+	want(t, "the version after it", again.exists(root, false).Stat.Version, 1)
 }
 
 func suiteHandshake(t *testing.T, at target) {
@@ -501,11 +504,11 @@ func suiteHandshake(t *testing.T, at target) {
 	c := newSession(t, at.addr, 4*time.Second)
 	gone, err := hello(t, at.addr, 4*time.Second, 12345, [16]byte{1}, 0)
 	if err != nil || gone.session != 0 || gone.timeout != 0 || gone.password != [16]byte{} {
-		t.Errorf("no such session: %v %+v", err, gone)
+		t.Errorf("reattaching a session that never existed: %v %+v", err, gone)
 	}
-	want(t, "and then closed", gone.closedByServer(), true)
+	want(t, "connection closed after it", gone.closedByServer(), true)
 	if _, err := hello(t, at.addr, 4*time.Second, 0, [16]byte{}, 1<<60); err == nil {
-		t.Error("a client from the future was taken")
+		t.Error("a client that has seen a later state was accepted")
 	}
 	c.call(opPing, nil)
 }
@@ -513,7 +516,7 @@ func suiteHandshake(t *testing.T, at target) {
 func suiteExpiry(t *testing.T, at target) {
 	c, root := place(t, at)
 	var silent *wireClient
-	// A busy machine may be late, but not each time.
+	// A busy machine may be late, but not every time.
 	for attempt := 1; ; attempt++ {
 		silent = newSession(t, at.addr, 3*at.tick)
 		silent.create(root+"/e", "", zktree.Ephemeral)
@@ -523,20 +526,20 @@ func suiteExpiry(t *testing.T, at target) {
 		}
 		took := time.Since(began)
 		if took < 3*at.tick-20*time.Millisecond {
-			t.Errorf("gone after %v, before its timeout of %v", took, 3*at.tick)
+			t.Errorf("the session ended after %v, before its timeout of %v", took, 3*at.tick)
 		}
 		if took <= 4*at.tick+at.hearsay+100*time.Millisecond {
 			break
 		}
 		if attempt == 4 {
-			t.Errorf("gone after %v, want %v to %v", took, 3*at.tick, 4*at.tick)
+			t.Errorf("the session ended after %v, want %v to %v", took, 3*at.tick, 4*at.tick)
 			break
 		}
 	}
-	want(t, "the connection is closed", silent.closedByServer(), true)
+	want(t, "connection of the expired session closed", silent.closedByServer(), true)
 	back, err := hello(t, at.addr, 3*at.tick, silent.session, silent.password, silent.lastZxid)
 	if err != nil || back.session != 0 {
-		t.Errorf("an expired session came back: %v %+v", err, back)
+		t.Errorf("an expired session was accepted: %v %+v", err, back)
 	}
 	pinging := newSession(t, at.addr, 3*at.tick)
 	pinging.create(root+"/p", "", zktree.Ephemeral)
@@ -544,7 +547,7 @@ func suiteExpiry(t *testing.T, at target) {
 		time.Sleep(at.tick / 2)
 		pinging.call(opPing, nil)
 	}
-	want(t, "pings keep it", c.exists(root+"/p", false).Err, zktree.OK)
+	want(t, "the ephemeral of a session that pings", c.exists(root+"/p", false).Err, zktree.OK)
 }
 
 func suiteReattach(t *testing.T, at target) {
@@ -554,18 +557,18 @@ func suiteReattach(t *testing.T, at target) {
 	if err != nil || again.session != c.session || again.password != c.password {
 		t.Fatalf("%v %+v", err, again)
 	}
-	want(t, "the old connection is closed", c.closedByServer(), true)
-	want(t, "and may write", again.set(root+"/e", "x", 0).Err, zktree.OK)
+	want(t, "old connection closed", c.closedByServer(), true)
+	want(t, "a write over the new connection", again.set(root+"/e", "x", 0).Err, zktree.OK)
 	bad, err := hello(t, at.addr, 2*time.Second, c.session, [16]byte{1, 2, 3}, 0)
 	if err != nil || bad.session != 0 {
-		t.Errorf("a wrong password: %v %+v", err, bad)
+		t.Errorf("a wrong password was accepted: %v %+v", err, bad)
 	}
-	want(t, "it cuts the rightful connection", again.closedByServer(), true)
+	want(t, "connection closed by an attempt with a wrong password", again.closedByServer(), true)
 	third, err := hello(t, at.addr, 2*time.Second, c.session, c.password, c.lastZxid)
 	if err != nil || third.session != c.session {
-		t.Fatalf("the session is lost: %v", err)
+		t.Fatalf("reattaching the session: %v", err)
 	}
-	want(t, "its ephemeral lives", third.exists(root+"/e", false).Err, zktree.OK)
+	want(t, "the session's ephemeral", third.exists(root+"/e", false).Err, zktree.OK)
 }
 
 func suiteClose(t *testing.T, at target) {
@@ -577,14 +580,14 @@ func suiteClose(t *testing.T, at target) {
 		t.Fatal(err)
 	}
 	if at.real {
-		want(t, "closed", d.endsAsApache(), true)
+		want(t, "connection closed", d.endsAsApache(), true)
 	} else {
-		want(t, "closed without an answer", d.closedByServer(), true)
+		want(t, "connection closed without an answer", d.closedByServer(), true)
 	}
-	want(t, "what came after is ignored", c.exists(root+"/late", false).Err, zktree.ErrNoNode)
+	want(t, "the create sent after close", c.exists(root+"/late", false).Err, zktree.ErrNoNode)
 	back, err := hello(t, at.addr, 4*time.Second, d.session, d.password, 0)
 	if err != nil || back.session != 0 {
-		t.Errorf("a closed session came back: %v %+v", err, back)
+		t.Errorf("a closed session was accepted: %v %+v", err, back)
 	}
 }
 
@@ -594,17 +597,17 @@ func suiteBadFrames(t *testing.T, at target) {
 	want(t, "a create cut short", r.Err, zktree.ErrMarshalling)
 	r = c.call(int32(zktree.OpMulti), func(e *encoder) { e.multiHeader(1, false, -1); e.i32(-7) })
 	want(t, "a multi cut short", r.Err, zktree.ErrMarshalling)
-	want(t, "the connection lives", c.exists(root, false).Err, zktree.OK)
+	want(t, "a read over the same connection", c.exists(root, false).Err, zktree.OK)
 	for _, raw := range [][]byte{{0xff, 0xff, 0xff, 0xff}, {0x7f, 0xff, 0xff, 0xff}, {0, 0, 0, 2, 1, 1}} {
 		d := newSession(t, at.addr, 4*time.Second)
 		d.sendRaw(raw)
 		want(t, fmt.Sprintf("frame %x", raw), d.closedByServer(), true)
 	}
-	want(t, "the server lives", c.exists(root, false).Err, zktree.OK)
+	want(t, "a read over another connection", c.exists(root, false).Err, zktree.OK)
 }
 
-// suitePipeline sends many requests before it reads: replies come in order and
-// each read shows the writes before it.
+// suitePipeline sends many requests before it reads: the replies must come in order,
+// and each read must show the writes before it.
 func suitePipeline(t *testing.T, at target) {
 	c, root := place(t, at)
 	var xids []int32

@@ -8,7 +8,7 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// told makes an event of a line like "created /a".
+// told makes events of lines like "created /a".
 func told(root string, lines ...string) []zktree.Event {
 	var list []zktree.Event
 	for _, line := range lines {
@@ -21,16 +21,16 @@ func told(root string, lines ...string) []zktree.Event {
 	return list
 }
 
-// suiteLastingWatches tells the same story to a watcher of each kind. A lasting
-// watch stands in the table of data watches and in that of child watches, a
-// recursive one too; a later watch of another kind on the same path changes the
-// kind in the tables that it goes to. An exists on a lasting watch so makes its
-// data half one-shot, and what the child half goes on to tell looks odd.
+// suiteLastingWatches shows the same changes to a watcher of each kind. A lasting
+// watch is in the table of data watches and in that of child watches. A later watch
+// of another kind on the same path changes the kind in the tables that it belongs to:
+// after an exists, the data half of a lasting watch is one-shot, and the events of its
+// child half look odd.
 func suiteLastingWatches(t *testing.T, at target) {
 	for _, x := range []struct {
-		story string
-		arm   func(c *wireClient, n string)
-		want  []string
+		name string
+		arm  func(c *wireClient, n string)
+		want []string
 	}{
 		{"persistent", func(c *wireClient, n string) { c.addWatch(n, watchPersistent) },
 			[]string{"created /n", "changed /n", "children /n", "children /n", "deleted /n", "created /n", "changed /n", "deleted /n"}},
@@ -63,41 +63,41 @@ func suiteLastingWatches(t *testing.T, at target) {
 		by := newSession(t, at.addr, 4*time.Second)
 		for _, op := range ops(opCreate(n), opSet(n), opCreate(n+"/c"), opSet(n+"/c"), opCreate(n+"/c/d"), opDelete(n+"/c/d"),
 			opDelete(n+"/c"), opDelete(n), opCreate(n), opSet(n), opDelete(n)) {
-			want(t, x.story+" "+op.Path, by.write(op).Err, zktree.OK)
+			want(t, x.name+" "+op.Path, by.write(op).Err, zktree.OK)
 		}
-		want(t, x.story, c.takeEvents(), told(root, x.want...))
+		want(t, x.name, c.takeEvents(), told(root, x.want...))
 	}
 }
 
 func suiteAddWatch(t *testing.T, at target) {
 	c, root := place(t, at)
 	o := c.addWatch(root+"/no", watchPersistent)
-	want(t, "on nothing", o.Err, zktree.OK)
-	want(t, "its answer", o.Count, 0)
-	want(t, "it takes no zxid", o.Zxid, c.exists(root, false).Zxid)
+	want(t, "addWatch on a missing node", o.Err, zktree.OK)
+	want(t, "the body of its answer", o.Count, 0)
+	want(t, "the zxid of its answer", o.Zxid, c.exists(root, false).Zxid)
 	want(t, "an unknown mode", c.addWatch(root, 2).Err, zktree.ErrMarshalling)
 	want(t, "a negative mode", c.addWatch(root, -1).Err, zktree.ErrMarshalling)
-	want(t, "the connection lives", c.exists(root, false).Err, zktree.OK)
+	want(t, "a read over the same connection", c.exists(root, false).Err, zktree.OK)
 	c.set(root, "x", -1)
-	want(t, "nothing was armed", c.takeEvents(), nil)
+	want(t, "events after invalid modes", c.takeEvents(), nil)
 	c.create(root+"/no", "", 0)
-	want(t, "told before the reply to one's own", len(c.events), 1)
+	want(t, "events before the reply to one's own write", len(c.events), 1)
 	c.takeEvents()
 	again, err := hello(t, at.addr, 4*time.Second, c.session, c.password, c.lastZxid)
 	if err != nil || again.session != c.session {
 		t.Fatalf("reattach: %v", err)
 	}
 	again.set(root+"/no", "x", -1)
-	want(t, "watches are the connection's", again.takeEvents(), nil)
+	want(t, "events over a new connection of the session", again.takeEvents(), nil)
 }
 
-// suiteCheckWatches arms one kind, and asks for each. Whose watch it is that
-// checkWatches finds it does not look at; removeWatches does.
+// suiteCheckWatches sets a watch of one kind and asks for every kind. checkWatches
+// finds the watches of any connection, removeWatches only those of its own.
 func suiteCheckWatches(t *testing.T, at target) {
 	for i, x := range []struct {
-		story string
-		arm   func(c *wireClient, n string)
-		has   [3]bool // of children, data, either
+		name string
+		arm  func(c *wireClient, n string)
+		has  [3]bool // of children, data, either
 	}{
 		{"none", func(c *wireClient, n string) {}, [3]bool{}},
 		{"data", func(c *wireClient, n string) { c.read(opGetData, n, true) }, [3]bool{false, true, true}},
@@ -117,22 +117,22 @@ func suiteCheckWatches(t *testing.T, at target) {
 			if x.has[k] {
 				wanted = zktree.OK
 			}
-			story := fmt.Sprintf("%s, kind %d", x.story, kind)
+			name := fmt.Sprintf("%s, kind %d", x.name, kind)
 			stranger := newSession(t, at.addr, 4*time.Second)
-			want(t, story+": asked by another", stranger.onWatcher(wireCheckWatches, n, kind).Err, wanted)
-			want(t, story+": removed by another", stranger.onWatcher(wireRemoveWatches, n, kind).Err, wireErrNoWatcher)
-			want(t, story+": there", c.onWatcher(wireCheckWatches, n, kind).Err, wanted)
-			want(t, story+": removed", c.onWatcher(wireRemoveWatches, n, kind).Err, wanted)
-			want(t, story+": gone", c.onWatcher(wireCheckWatches, n, kind).Err, wireErrNoWatcher)
-			want(t, story+": removed again", c.onWatcher(wireRemoveWatches, n, kind).Err, wireErrNoWatcher)
+			want(t, name+": asked by another", stranger.onWatcher(wireCheckWatches, n, kind).Err, wanted)
+			want(t, name+": removed by another", stranger.onWatcher(wireRemoveWatches, n, kind).Err, wireErrNoWatcher)
+			want(t, name+": asked by its own connection", c.onWatcher(wireCheckWatches, n, kind).Err, wanted)
+			want(t, name+": removed", c.onWatcher(wireRemoveWatches, n, kind).Err, wanted)
+			want(t, name+": asked after the removal", c.onWatcher(wireCheckWatches, n, kind).Err, wireErrNoWatcher)
+			want(t, name+": removed again", c.onWatcher(wireRemoveWatches, n, kind).Err, wireErrNoWatcher)
 		}
 	}
 	c, root := place(t, at)
 	for _, op := range []int32{wireCheckWatches, wireRemoveWatches} {
 		want(t, "an unknown kind", c.onWatcher(op, root, 9).Err, zktree.ErrMarshalling)
-		want(t, "nothing there", c.onWatcher(op, root+"/no", wireOfEither).Err, wireErrNoWatcher)
+		want(t, "a missing node", c.onWatcher(op, root+"/no", wireOfEither).Err, wireErrNoWatcher)
 	}
-	want(t, "the connection lives", c.exists(root, false).Err, zktree.OK)
+	want(t, "a read over the same connection", c.exists(root, false).Err, zktree.OK)
 }
 
 func cutLast(path string) (parent, name string, found bool) {
@@ -144,10 +144,10 @@ func cutLast(path string) (parent, name string, found bool) {
 	return "/", path, false
 }
 
-// suiteRemoveWatches: the rest of what was armed stays armed.
+// suiteRemoveWatches checks that removing a part of a watch leaves the rest.
 func suiteRemoveWatches(t *testing.T, at target) {
 	for _, x := range []struct {
-		story  string
+		name   string
 		arm    func(c *wireClient, n string)
 		remove int32
 		want   []string
@@ -175,15 +175,15 @@ func suiteRemoveWatches(t *testing.T, at target) {
 		n := root + "/n"
 		c.create(n, "", 0)
 		x.arm(c, n)
-		want(t, x.story, c.onWatcher(wireRemoveWatches, n, x.remove).Err, zktree.OK)
+		want(t, x.name, c.onWatcher(wireRemoveWatches, n, x.remove).Err, zktree.OK)
 		for _, op := range ops(opSet(n), opCreate(n+"/c"), opDelete(n+"/c"), opDelete(n)) {
-			want(t, x.story+" "+op.Path, c.write(op).Err, zktree.OK)
+			want(t, x.name+" "+op.Path, c.write(op).Err, zktree.OK)
 		}
-		want(t, x.story, c.takeEvents(), told(root, x.want...))
+		want(t, x.name, c.takeEvents(), told(root, x.want...))
 	}
 }
 
-// suiteSetWatches2: lasting watches come back without a word of what was missed.
+// suiteSetWatches2 checks that restored lasting watches do not report what was missed.
 func suiteSetWatches2(t *testing.T, at target) {
 	c, root := place(t, at)
 	for _, n := range []string{"/p", "/r", "/one", "/gone"} {
@@ -196,11 +196,11 @@ func suiteSetWatches2(t *testing.T, at target) {
 	d := newSession(t, at.addr, 4*time.Second)
 	o := d.setWatches2(since, watchLists{Data: []string{root + "/one"}, Persistent: []string{root + "/p", root + "/gone"}, Recursive: []string{root + "/r"}})
 	want(t, "code", o.Err, zktree.OK)
-	want(t, "only the one-shot catches up", d.takeEvents(), told(root, "changed /one"))
+	want(t, "events told at once", d.takeEvents(), told(root, "changed /one"))
 	for _, op := range ops(opSet(root+"/p"), opCreate(root+"/p/x"), opSet(root+"/p"), opSet(root+"/r/x"), opCreate(root+"/r/x/y"), opCreate(root+"/gone"),
 		opSet(root+"/one")) {
 		want(t, op.Path, c.write(op).Err, zktree.OK)
 	}
-	want(t, "armed", d.takeEvents(), told(root, "changed /p", "children /p", "changed /p", "changed /r/x", "created /r/x/y", "created /gone"))
+	want(t, "events of the restored watches", d.takeEvents(), told(root, "changed /p", "children /p", "changed /p", "changed /r/x", "created /r/x/y", "created /gone"))
 	want(t, "with empty lists", d.setWatches2(0, watchLists{}).Err, zktree.OK)
 }

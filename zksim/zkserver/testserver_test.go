@@ -12,15 +12,15 @@ import (
 
 const testLag = 300 * time.Millisecond
 
-// slowly says that something was answered after the lag, not at once.
-func slowly(t *testing.T, story string, began time.Time) {
+// slowly checks that something was answered after the lag, not at once.
+func slowly(t *testing.T, name string, began time.Time) {
 	t.Helper()
 	if took := time.Since(began); took < testLag {
-		t.Errorf("%s was answered after %v, the server lags %v", story, took, testLag)
+		t.Errorf("%s was answered after %v by a server that lags %v", name, took, testLag)
 	}
 }
 
-func TestLagShowsThePastToEverybody(t *testing.T) {
+func TestLagShowsAllClientsAnOldState(t *testing.T) {
 	s := NewTestWith(t, Options{Tick: time.Second})
 	writer, reader := newSession(t, s.Address(), 20*time.Second), newSession(t, s.Address(), 20*time.Second)
 	writer.create("/a", "old", 0)
@@ -31,29 +31,29 @@ func TestLagShowsThePastToEverybody(t *testing.T) {
 	created := opCreate("/b")
 	second := writer.send(int32(created.Code), func(e *encoder) { encodeOp(e, &created) })
 	exists := writer.send(opExists, func(e *encoder) { e.str("/b"); e.boolean(false) })
-	waitFor(t, "the write to happen", func() bool {
+	waitFor(t, "the write to be done", func() bool {
 		var data []byte
 		s.call(func() { data, _, _ = s.tree.Get("/a") })
 		return string(data) == "s"
 	})
 	for range 5 {
 		o := reader.read(opGetData, "/a", false)
-		want(t, "what others read", string(o.Data), "old")
+		want(t, "data read by another client", string(o.Data), "old")
 		want(t, "its zxid", o.Zxid, o.Stat.Czxid)
 	}
-	want(t, "no event yet", len(reader.takeEvents()), 0)
+	want(t, "events before the change is shown", len(reader.takeEvents()), 0)
 	s.Lag(0)
 	r, err := writer.receive(xid)
 	must(t, err)
 	want(t, "the write's outcome", r.Err, zktree.OK)
 	if r, err = writer.receive(second); err != nil || r.Err != zktree.OK {
-		t.Errorf("a write behind it: %v %v", err, r.Err)
+		t.Errorf("a write after it: %v %v", err, r.Err)
 	}
 	if r, err = writer.receive(exists); err != nil || r.Err != zktree.OK {
-		t.Errorf("a read behind it does not see it: %v %v", err, r.Err)
+		t.Errorf("a read after it does not show it: %v %v", err, r.Err)
 	}
-	want(t, "what others read then", string(reader.read(opGetData, "/a", false).Data), "s")
-	want(t, "told before", len(reader.events), 1)
+	want(t, "data read by another client afterwards", string(reader.read(opGetData, "/a", false).Data), "s")
+	want(t, "events before that answer", len(reader.events), 1)
 	s.Lag(testLag)
 	began := time.Now()
 	writer.set("/a", "late", -1)
@@ -67,11 +67,11 @@ func TestLagHoldsSessionsAndSyncs(t *testing.T) {
 	began := time.Now()
 	set := opCreate("/a")
 	a.send(int32(set.Code), func(e *encoder) { encodeOp(e, &set) })
-	waitFor(t, "the write to happen", func() bool { return treeHas(s, "/a") })
+	waitFor(t, "the write to be done", func() bool { return treeHas(s, "/a") })
 	b.call(opPing, nil)
 	b.call(opSync, func(e *encoder) { e.str("/") })
 	slowly(t, "sync", began)
-	want(t, "after the sync", b.exists("/a", false).Err, zktree.OK)
+	want(t, "exists after the sync", b.exists("/a", false).Err, zktree.OK)
 	began = time.Now()
 	c := newSession(t, s.Address(), 20*time.Second)
 	slowly(t, "a handshake", began)
@@ -82,11 +82,11 @@ func TestLagHoldsSessionsAndSyncs(t *testing.T) {
 	began = time.Now()
 	b.set("/a", "x", -1)
 	if took := time.Since(began); took >= testLag {
-		t.Errorf("a write took %v, and the lag is over", took)
+		t.Errorf("a write took %v after the lag ended", took)
 	}
 	var same bool
 	s.call(func() { same = s.shown == s.tree })
-	want(t, "one tree again", same, true)
+	want(t, "the server uses one tree again", same, true)
 }
 
 func treeHas(s *TestServer, path string) (has bool) {
@@ -94,28 +94,28 @@ func treeHas(s *TestServer, path string) (has bool) {
 	return has
 }
 
-func TestLagRefusesWhoHasSeenMore(t *testing.T) {
+func TestLagRefusesClientsThatHaveSeenMore(t *testing.T) {
 	s := NewTestWith(t, Options{Tick: time.Second})
 	a := newSession(t, s.Address(), 20*time.Second)
 	a.exists("/", false)
 	s.Lag(time.Minute)
 	set := opCreate("/a")
 	a.send(int32(set.Code), func(e *encoder) { encodeOp(e, &set) })
-	waitFor(t, "the write to happen", func() bool { return treeHas(s, "/a") })
+	waitFor(t, "the write to be done", func() bool { return treeHas(s, "/a") })
 	if _, err := hello(t, s.Address(), 20*time.Second, a.session, a.password, a.lastZxid+1); err == nil {
-		t.Error("a client was taken that has seen what this server does not show yet")
+		t.Error("a client was accepted that has seen what this server does not show yet")
 	}
 	back, err := hello(t, s.Address(), 20*time.Second, a.session, a.password, a.lastZxid)
 	if err != nil || back.session != a.session {
 		t.Fatalf("%v %+v", err, back)
 	}
-	want(t, "not shown", back.exists("/a", false).Err, zktree.ErrNoNode)
+	want(t, "exists before the change is shown", back.exists("/a", false).Err, zktree.ErrNoNode)
 	s.Lag(0)
-	want(t, "shown", back.exists("/a", false).Err, zktree.OK)
+	want(t, "exists after the change is shown", back.exists("/a", false).Err, zktree.OK)
 }
 
-// TestLagEndsInTheSameState: what a lagging server shows in the end is what
-// happened, whatever was done meanwhile.
+// TestLagEndsInTheSameState checks that a lagging server finally shows the state that
+// the writes produced, whatever their kinds.
 func TestLagEndsInTheSameState(t *testing.T) {
 	s := NewTestWith(t, Options{Tick: time.Second, ContainerInterval: 5 * time.Millisecond})
 	a := newSession(t, s.Address(), 20*time.Second)
@@ -125,8 +125,8 @@ func TestLagEndsInTheSameState(t *testing.T) {
 		a.send(int32(op.Code), func(e *encoder) { encodeWrite(e, &op) })
 	}
 	gone := newSessionLater(t, s, 20*time.Second)
-	waitFor(t, "all of it", func() bool { return treeHas(s, "/end") })
-	waitFor(t, "the sweep", func() bool { return !treeHas(s, "/short") })
+	waitFor(t, "the last write to be done", func() bool { return treeHas(s, "/end") })
+	waitFor(t, "the sweep to be done", func() bool { return !treeHas(s, "/short") })
 	s.ExpireSession(a.session)
 	var happened, shown zktree.Image
 	s.call(func() {
@@ -134,12 +134,12 @@ func TestLagEndsInTheSameState(t *testing.T) {
 		happened, shown = s.tree.Export(), s.shown.Export()
 	})
 	if !reflect.DeepEqual(happened, shown) {
-		t.Errorf("happened %+v\nshown %+v", happened, shown)
+		t.Errorf("committed %+v\nshown %+v", happened, shown)
 	}
 	<-gone
 }
 
-// newSessionLater begins one whose handshake is held back.
+// newSessionLater begins a session whose handshake is answered later.
 func newSessionLater(t *testing.T, s *TestServer, timeout time.Duration) <-chan error {
 	begun := make(chan error, 1)
 	before := len(s.Sessions())
@@ -151,7 +151,7 @@ func newSessionLater(t *testing.T, s *TestServer, timeout time.Duration) <-chan 
 	return begun
 }
 
-// encodeWrite writes an operation of any kind as a request's body.
+// encodeWrite encodes an operation of any kind as the body of a request.
 func encodeWrite(e *encoder, op *zktree.Op) {
 	acl := op.ACL
 	if acl == nil {
@@ -177,7 +177,7 @@ func encodeWrite(e *encoder, op *zktree.Op) {
 	}
 }
 
-// everyKindOfWrite ends with a create of /end.
+// everyKindOfWrite returns writes of all kinds; the last one creates /end.
 func everyKindOfWrite() []zktree.Op {
 	mine := []zktree.ACL{{Perms: zktree.PermAll, Scheme: "auth"}}
 	return []zktree.Op{
@@ -200,25 +200,25 @@ func everyKindOfWrite() []zktree.Op {
 	}
 }
 
-func TestWipedServerRefusesWhoHasSeenMore(t *testing.T) {
+func TestWipedServerRefusesClientsThatHaveSeenMore(t *testing.T) {
 	s := NewTest(t)
 	c := newSession(t, s.Address(), time.Second)
 	c.create("/a", "", 0)
 	s.Wipe()
-	want(t, "connections break", c.closedByServer(), true)
+	want(t, "connection closed", c.closedByServer(), true)
 	if _, err := hello(t, s.Address(), time.Second, c.session, c.password, c.lastZxid); err == nil {
-		t.Error("a client from before was taken")
+		t.Error("a client from before the wipe was accepted")
 	}
 	lost, err := hello(t, s.Address(), time.Second, c.session, c.password, 0)
 	if err != nil || lost.session != 0 {
-		t.Errorf("its session is still there: %v %+v", err, lost)
+		t.Errorf("its session still exists: %v %+v", err, lost)
 	}
 	d := newSession(t, s.Address(), time.Second)
-	want(t, "nothing is left", d.exists("/a", false).Err, zktree.ErrNoNode)
+	want(t, "exists after the wipe", d.exists("/a", false).Err, zktree.ErrNoNode)
 	want(t, "the first zxid", d.lastZxid, 1)
 }
 
-// TestNewTestIsQuick: the median, since a busy machine may stop any one.
+// TestNewTestIsQuick checks the median, since a busy machine may delay any one.
 func TestNewTestIsQuick(t *testing.T) {
 	var took []time.Duration
 	for range 51 {
@@ -230,11 +230,11 @@ func TestNewTestIsQuick(t *testing.T) {
 	median := took[len(took)/2]
 	t.Logf("median %v, longest %v", median, took[len(took)-1])
 	if median > 5*time.Millisecond {
-		t.Errorf("the median is %v", median)
+		t.Errorf("starting and closing a server took %v in the median", median)
 	}
 }
 
-func TestContainersAndTTLNodesGo(t *testing.T) {
+func TestContainersAndTTLNodesAreRemoved(t *testing.T) {
 	s := NewTestWith(t, Options{Tick: time.Second, ContainerInterval: 10 * time.Millisecond})
 	c := newSession(t, s.Address(), 20*time.Second)
 	for _, op := range []zktree.Op{
@@ -247,14 +247,14 @@ func TestContainersAndTTLNodesGo(t *testing.T) {
 		want(t, op.Path, c.call(int32(op.Code), func(e *encoder) { encodeWrite(e, &op) }).Err, zktree.OK)
 	}
 	c.exists("/box", true)
-	waitFor(t, "the TTL node's end", func() bool { return c.exists("/short", false).Err == zktree.ErrNoNode })
+	waitFor(t, "the removal of the TTL node", func() bool { return c.exists("/short", false).Err == zktree.ErrNoNode })
 	for _, path := range []string{"/box", "/fresh", "/long"} {
 		want(t, path, c.exists(path, false).Err, zktree.OK)
 	}
 	z := c.delete("/box/a", -1).Zxid
-	waitFor(t, "the container's end", func() bool { return c.exists("/box", false).Err == zktree.ErrNoNode })
-	want(t, "its zxid", c.exists("/", false).Stat.Pzxid, z+1)
-	want(t, "its event", fmt.Sprint(c.takeEvents()), fmt.Sprint([]zktree.Event{{Type: zktree.EventDeleted, Path: "/box"}}))
+	waitFor(t, "the removal of the container", func() bool { return c.exists("/box", false).Err == zktree.ErrNoNode })
+	want(t, "the zxid of the removal", c.exists("/", false).Stat.Pzxid, z+1)
+	want(t, "the event of the removal", fmt.Sprint(c.takeEvents()), fmt.Sprint([]zktree.Event{{Type: zktree.EventDeleted, Path: "/box"}}))
 }
 
 func TestDelayedWatchesComeLateAndInOrder(t *testing.T) {
@@ -266,10 +266,10 @@ func TestDelayedWatchesComeLateAndInOrder(t *testing.T) {
 	s.DelayWatches(time.Hour) // until the test has looked
 	c.set("/a", "new", -1)
 	c.create("/b", "", 0)
-	want(t, "told with the replies", len(c.takeEvents()), 0)
-	want(t, "what is read meanwhile", string(c.read(opGetData, "/a", true).Data), "new")
+	want(t, "events before the delay is over", len(c.takeEvents()), 0)
+	want(t, "data read meanwhile", string(c.read(opGetData, "/a", true).Data), "new")
 	s.DelayWatches(0)
-	want(t, "their order when the delay ends", c.takeEvents(), []zktree.Event{
+	want(t, "events when the delay ends", c.takeEvents(), []zktree.Event{
 		{Type: zktree.EventDataChanged, Path: "/a"}, {Type: zktree.EventCreated, Path: "/b"},
 	})
 	s.DelayWatches(testLag)

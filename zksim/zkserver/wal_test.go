@@ -18,7 +18,7 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// durable opens a server on a directory and serves it; done closes it.
+// durable opens a server with a directory and makes it serve; done closes it.
 func durable(t *testing.T, dir string, snapshotBytes int64) (s *Server, addr string, done func()) {
 	t.Helper()
 	s, err := Open(Options{Dir: dir, Tick: TestTick, MinSessionTimeout: 500 * time.Millisecond, MaxSessionTimeout: 10 * time.Second, SnapshotBytes: snapshotBytes})
@@ -47,7 +47,7 @@ func imageOf(s *Server) (img zktree.Image) {
 	return img
 }
 
-func TestRestartFindsEverythingAgain(t *testing.T) {
+func TestRestartRecoversEverything(t *testing.T) {
 	dir := t.TempDir()
 	s, addr, done := durable(t, dir, 0)
 	c := newSession(t, addr, 5*time.Second)
@@ -71,16 +71,17 @@ func TestRestartFindsEverythingAgain(t *testing.T) {
 	}
 	again, err := hello(t, addr, 5*time.Second, c.session, c.password, c.lastZxid)
 	if err != nil || again.session != c.session {
-		t.Fatalf("the session is lost: %v", err)
+		t.Fatalf("reattaching the session after the restart: %v", err)
 	}
-	want(t, "zxids go on", again.set("/a", "three", 1).Zxid, before.Zxid+1)
+	want(t, "the zxid after the restart", again.set("/a", "three", 1).Zxid, before.Zxid+1)
 	if fresh := newSession(t, addr, 5*time.Second); fresh.session == c.session || fresh.session == d.session {
 		t.Error("a session id was used twice")
 	}
 }
 
-// TestEveryKindOfWriteIsReplayed: access lists with who asked, containers, TTL
-// nodes and what the server does of itself, from the log and from a snapshot.
+// TestEveryKindOfWriteIsReplayed covers access lists that depend on identities,
+// containers, TTL nodes and the server's own transactions, from the log and from a
+// snapshot.
 func TestEveryKindOfWriteIsReplayed(t *testing.T) {
 	for _, snapshotBytes := range []int64{0, 200} {
 		dir := t.TempDir()
@@ -103,7 +104,7 @@ func TestEveryKindOfWriteIsReplayed(t *testing.T) {
 		s.call(func() { s.onSweep(time.Now()) })
 		before := imageOf(s)
 		if treeHasPath(before, "/short") || !treeHasPath(before, "/end") || !treeHasPath(before, "/owned/box") {
-			t.Fatalf("not what was to be tested: %+v", before)
+			t.Fatalf("the state to be tested was not reached: %+v", before)
 		}
 		done()
 		s, _, done = durable(t, dir, snapshotBytes)
@@ -118,9 +119,9 @@ func treeHasPath(img zktree.Image, path string) bool {
 	return slices.ContainsFunc(img.Nodes, func(n zktree.NodeImage) bool { return n.Path == path })
 }
 
-// TestCloseAnswersWhatWasTaken: every request that changed something before
-// Close is answered, and there after a restart.
-func TestCloseAnswersWhatWasTaken(t *testing.T) {
+// TestCloseAnswersWhatWasDone checks that every write done before Close is answered,
+// and still there after a restart.
+func TestCloseAnswersWhatWasDone(t *testing.T) {
 	dir := t.TempDir()
 	s, addr, done := durable(t, dir, 0)
 	c := newSession(t, addr, 10*time.Second)
@@ -130,7 +131,7 @@ func TestCloseAnswersWhatWasTaken(t *testing.T) {
 	for range requests {
 		xids = append(xids, c.send(int32(zktree.OpSetData), func(e *encoder) { op := opSet("/a"); encodeOp(e, &op) }))
 	}
-	waitFor(t, "some to be taken", func() bool {
+	waitFor(t, "some writes to be done", func() bool {
 		taken := int64(0)
 		s.call(func() { taken = s.zxid })
 		return taken > 50
@@ -142,13 +143,13 @@ func TestCloseAnswersWhatWasTaken(t *testing.T) {
 		if err != nil {
 			break
 		}
-		want(t, "its outcome", r.Err, zktree.OK)
+		want(t, "the outcome of a write", r.Err, zktree.OK)
 		answered++
 	}
 	s, _, done = durable(t, dir, 0)
 	defer done()
 	_, stat, _ := s.tree.Get("/a")
-	want(t, "what was done", stat.Version, answered)
+	want(t, "the version after the restart", stat.Version, answered)
 	t.Logf("%d of %d requests were taken", answered, requests)
 }
 
@@ -162,8 +163,8 @@ func TestSessionsHaveTheirFullTimeoutAfterARestart(t *testing.T) {
 	_, addr, done = durable(t, dir, 0)
 	defer done()
 	d := newSession(t, addr, 5*time.Second)
-	want(t, "alive at first", d.exists("/e", false).Err, zktree.OK)
-	waitFor(t, "its expiry", func() bool { return d.exists("/e", false).Err == zktree.ErrNoNode })
+	want(t, "the ephemeral at first", d.exists("/e", false).Err, zktree.OK)
+	waitFor(t, "the expiry of the session", func() bool { return d.exists("/e", false).Err == zktree.ErrNoNode })
 }
 
 func TestSnapshotReplacesTheLog(t *testing.T) {
@@ -179,10 +180,10 @@ func TestSnapshotReplacesTheLog(t *testing.T) {
 	done()
 	files, err := filepath.Glob(filepath.Join(dir, "*-*"))
 	if err != nil || len(files) > 4 {
-		t.Fatalf("%v: old generations are kept: %v", err, files)
+		t.Fatalf("%v: old generations still exist: %v", err, files)
 	}
 	if s.wal.gen < 2 {
-		t.Fatalf("generation %d: no log was ever replaced", s.wal.gen)
+		t.Fatalf("generation %d: no snapshot ever replaced a log", s.wal.gen)
 	}
 	s, _, done = durable(t, dir, 10_000)
 	defer done()
@@ -202,7 +203,7 @@ func TestDirectoryInUseIsRefused(t *testing.T) {
 	done()
 }
 
-// makeLog is a log of several blocks, and the tree's zxid after each length.
+// makeLog returns a log of several blocks, and the tree's zxid by the length replayed.
 func makeLog(t *testing.T, blocks int) (log []byte, zxidAt map[int]int64) {
 	t.Helper()
 	dir := t.TempDir()
@@ -245,7 +246,7 @@ func TestLogCutAnywhereKeepsEveryWholeBlock(t *testing.T) {
 			t.Fatalf("cut at %d: zxid %d, want %d", end, tree.Zxid(), newest)
 		}
 		if got > end {
-			t.Fatalf("cut at %d: good to %d", end, got)
+			t.Fatalf("cut at %d: replayed up to %d", end, got)
 		}
 	}
 }
@@ -286,7 +287,7 @@ func TestDamageInTheMiddleIsRefused(t *testing.T) {
 		bad := append([]byte(nil), log...)
 		bad[at] ^= 0x10
 		if _, err := replayLog(zktree.NewTree(), bad, 0); err == nil {
-			t.Fatalf("a flipped bit at byte %d of %d went unnoticed", at, len(log))
+			t.Fatalf("a flipped bit at byte %d of %d was not noticed", at, len(log))
 		}
 	}
 	dir := t.TempDir()
@@ -296,7 +297,7 @@ func TestDamageInTheMiddleIsRefused(t *testing.T) {
 	}
 	_, err := Open(Options{Dir: dir})
 	if err == nil || !strings.Contains(err.Error(), "acknowledged transactions") || !strings.Contains(err.Error(), "restore") {
-		t.Errorf("the refusal does not say what to do: %v", err)
+		t.Errorf("the error does not say what to do: %v", err)
 	}
 }
 
@@ -314,12 +315,12 @@ func TestDamagedOrMissingFilesAreRefused(t *testing.T) {
 	newest := func(t *testing.T, dir, kind string) string {
 		files, err := filepath.Glob(filepath.Join(dir, kind+"-*"))
 		if err != nil || len(files) == 0 {
-			t.Fatalf("no %s: %v", kind, err)
+			t.Fatalf("found no file %s: %v", kind, err)
 		}
 		return files[len(files)-1]
 	}
 	for _, x := range []struct {
-		story  string
+		name   string
 		damage func(t *testing.T, dir string) error
 		says   string
 	}{
@@ -333,7 +334,7 @@ func TestDamagedOrMissingFilesAreRefused(t *testing.T) {
 			return os.WriteFile(filepath.Join(dir, logName(99)), must1(os.ReadFile(name)), 0o600)
 		}, "is missing"},
 	} {
-		t.Run(x.story, func(t *testing.T) {
+		t.Run(x.name, func(t *testing.T) {
 			dir := make(t)
 			if err := x.damage(t, dir); err != nil {
 				t.Fatal(err)
@@ -343,7 +344,7 @@ func TestDamagedOrMissingFilesAreRefused(t *testing.T) {
 				s.Close()
 			}
 			if err == nil || !strings.Contains(err.Error(), x.says) {
-				t.Errorf("%v, want a sentence with %q", err, x.says)
+				t.Errorf("got %v, want an error with %q", err, x.says)
 			}
 		})
 	}
@@ -365,8 +366,7 @@ func flip(name string, at int) error {
 	return os.WriteFile(name, b, 0o600)
 }
 
-// TestMain runs a server of its own when the test below starts this binary as
-// a child.
+// TestMain runs a server when the test below starts this binary as a child.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("ZKSERVER_TEST_CHILD_DIR"); dir != "" {
 		serveAsChild(dir)
@@ -420,8 +420,8 @@ func startChild(t *testing.T, dir string) (addr string, kill func()) {
 	return strings.TrimSpace(line), kill
 }
 
-// TestKillLosesNothing kills a server under four writers, over and over: every
-// write that was answered is there afterwards, and every session too.
+// TestKillLosesNothing kills a server under four writers again and again: every write
+// that was answered must be there afterwards, and every session too.
 func TestKillLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	acked := make(map[string]int32) // path to its last acknowledged version
@@ -465,7 +465,7 @@ func TestKillLosesNothing(t *testing.T) {
 		for _, c := range clients {
 			back, err := hello(t, addr, 10*time.Second, c.session, c.password, c.lastZxid)
 			if err != nil || back.session != c.session {
-				t.Fatalf("round %d: a session is lost: %v", round, err)
+				t.Fatalf("round %d: reattaching a session: %v", round, err)
 			}
 		}
 		for path, version := range acked {
@@ -480,13 +480,13 @@ func TestKillLosesNothing(t *testing.T) {
 		total += v
 	}
 	if total < 50 {
-		t.Fatalf("only %d writes were acknowledged: nothing was tested", total)
+		t.Fatalf("only %d writes were acknowledged: too few to test anything", total)
 	}
 	t.Logf("%d acknowledged writes survived 8 kills", total)
 }
 
-// TestFailedWriteAnswersNothing: when the log cannot be written, nobody hears of
-// what is not in it, and the server ends and says why.
+// TestFailedWriteAnswersNothing checks that, when the log cannot be written, no client
+// learns of what is not in it, and the server ends with the reason.
 func TestFailedWriteAnswersNothing(t *testing.T) {
 	s, err := Open(Options{Dir: t.TempDir()})
 	must(t, err)
@@ -498,16 +498,16 @@ func TestFailedWriteAnswersNothing(t *testing.T) {
 	s.wal.file.Close()
 	xid := c.send(int32(zktree.OpCreate), func(e *encoder) { op := opCreate("/a"); encodeOp(e, &op) })
 	if r, err := c.receive(xid); err == nil {
-		t.Errorf("answered: %+v", r)
+		t.Errorf("a write that is not in the log was answered: %+v", r)
 	}
 	for _, err := range []error{<-served, s.Close()} {
 		if err == nil || !strings.Contains(err.Error(), "writing") {
-			t.Errorf("ended with %v", err)
+			t.Errorf("the server ended with %v", err)
 		}
 	}
 }
 
-// TestManyWritersShareSyncs: a sync is for all that wait.
+// TestManyWritersShareSyncs checks that one sync serves all writers that wait.
 func TestManyWritersShareSyncs(t *testing.T) {
 	s, addr, done := durable(t, t.TempDir(), 0)
 	defer done()
@@ -539,8 +539,8 @@ func TestManyWritersShareSyncs(t *testing.T) {
 	}
 }
 
-// TestFirstLogsAreRead opens a directory that a server wrote before there were
-// access lists, containers and TTL nodes.
+// TestFirstLogsAreRead opens a directory that a server wrote before access lists,
+// containers and TTL nodes existed.
 func TestFirstLogsAreRead(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.CopyFS(dir, os.DirFS("testdata/first")))
@@ -548,7 +548,7 @@ func TestFirstLogsAreRead(t *testing.T) {
 	defer done()
 	want(t, "sessions", len(s.Sessions()), 1)
 	c := newSession(t, addr, 5*time.Second)
-	want(t, "22 zxids, and the session's", c.exists("/", false).Zxid, 23)
+	want(t, "the zxid after 22 transactions and a new session", c.exists("/", false).Zxid, 23)
 	want(t, "data", string(c.read(opGetData, "/a", false).Data), "11"+strings.Repeat("x", 40))
 	names := c.read(opChildren2, "/a", false).Names
 	want(t, "children", names, []string{"e", "s-0000000001"})

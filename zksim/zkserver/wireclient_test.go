@@ -12,8 +12,8 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// What the operations below are called on the wire. The client has its own
-// numbers, so that one mistaken in the server is not mistaken here too.
+// The numbers of operations on the wire. The client has its own, so that an error in
+// the server's is not repeated here.
 const (
 	wireGetACL        = 6
 	wireSync          = 9
@@ -41,10 +41,10 @@ const (
 	permCreate        = 4
 	permDelete        = 8
 	permAdmin         = 16
-	noTTL             = -time.Millisecond // what a client without a TTL sends
+	noTTL             = -time.Millisecond // sent by a client that sets no TTL
 )
 
-// failer is what the client needs of a test; rapid's tests have it too.
+// failer is the part of testing.TB that the client uses; rapid.T has it too.
 type failer interface {
 	Helper()
 	Cleanup(func())
@@ -53,8 +53,8 @@ type failer interface {
 	Fatalf(format string, args ...any)
 }
 
-// wireClient speaks the protocol by hand, one call at a time, so that tests see
-// each field as it was sent.
+// wireClient speaks the protocol without a library, one call at a time, so that tests
+// see each field as it was sent.
 type wireClient struct {
 	t        failer
 	nc       net.Conn
@@ -67,13 +67,13 @@ type wireClient struct {
 	lax      bool // an error may have a body
 }
 
-// wireEvent is a notification and how many replies had come before it.
+// wireEvent is a notification and the number of replies that came before it.
 type wireEvent struct {
 	zktree.Event
 	Replies int32
 }
 
-// wireReply is one reply, its body not yet decoded.
+// wireReply is one reply with its body still encoded.
 type wireReply struct {
 	Zxid int64
 	Err  zktree.Code
@@ -98,7 +98,7 @@ func askWord(t testing.TB, addr, word string) []byte {
 	return text
 }
 
-// hello connects: a new session for session 0, else that one.
+// hello connects to the given session, or to a new one if it is 0.
 func hello(t failer, addr string, timeout time.Duration, session int64, password [16]byte, lastZxid int64) (*wireClient, error) {
 	t.Helper()
 	nc, err := net.DialTimeout("tcp", addr, 5*time.Second)
@@ -130,8 +130,8 @@ func hello(t failer, addr string, timeout time.Duration, session int64, password
 	return c, nil
 }
 
-// leave ends the session at the end of a test, if this connection still has it:
-// left alone it would expire in the midst of a later test.
+// leave ends the session at the end of a test, if this connection still has it.
+// Otherwise it would expire during a later test, and take a zxid there.
 func (c *wireClient) leave() {
 	if c.session != 0 {
 		_ = c.nc.SetDeadline(time.Now().Add(time.Second))
@@ -151,7 +151,7 @@ func newSession(t failer, addr string, timeout time.Duration) *wireClient {
 	t.Helper()
 	c, err := hello(t, addr, timeout, 0, [16]byte{}, 0)
 	if err != nil || c.session == 0 {
-		t.Fatalf("no session: %v", err)
+		t.Fatalf("beginning a session: %v", err)
 	}
 	return c
 }
@@ -160,7 +160,7 @@ func (c *wireClient) sendRaw(b []byte) {
 	c.t.Helper()
 	_ = c.nc.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := c.nc.Write(b); err != nil && !errors.Is(err, net.ErrClosed) {
-		c.t.Logf("writing: %v", err) // the read that follows tells
+		c.t.Logf("writing: %v", err) // the read that follows fails
 	}
 }
 
@@ -190,7 +190,7 @@ func (c *wireClient) send(op int32, body func(e *encoder)) int32 {
 	return xid
 }
 
-// receive reads frames up to the reply of xid; events before it are kept.
+// receive reads frames up to the reply to xid, and keeps the events before it.
 func (c *wireClient) receive(xid int32) (wireReply, error) {
 	c.t.Helper()
 	for {
@@ -236,14 +236,14 @@ func (c *wireClient) call(op int32, body func(e *encoder)) wireReply {
 	return r
 }
 
-// takeEvents gives the events so far, after a round trip that flushes them.
+// takeEvents returns the events so far, after a round trip that flushes them.
 func (c *wireClient) takeEvents() []zktree.Event {
 	c.t.Helper()
 	c.call(opPing, nil)
 	return c.keptEvents()
 }
 
-// keptEvents gives the events that came before the last reply.
+// keptEvents returns the events that came before the last reply.
 func (c *wireClient) keptEvents() []zktree.Event {
 	var list []zktree.Event
 	for _, ev := range c.events {
@@ -253,7 +253,7 @@ func (c *wireClient) keptEvents() []zktree.Event {
 	return list
 }
 
-// closedByServer says whether the connection ends without another reply.
+// closedByServer reports whether the connection ends without another reply.
 func (c *wireClient) closedByServer() bool {
 	for {
 		d, err := c.frame()
@@ -267,9 +267,9 @@ func (c *wireClient) closedByServer() bool {
 	}
 }
 
-// endsAsApache is closedByServer for Apache ZooKeeper and a request behind its
-// session's close. It mostly drops that, but about one time in three it answers
-// first, with session expired (-112) or unknown session (-12).
+// endsAsApache is closedByServer for Apache ZooKeeper and a request sent after the
+// close of its session. The server mostly drops that request, but about one time in
+// three it answers first, with session expired (-112) or unknown session (-12).
 func (c *wireClient) endsAsApache() bool {
 	const unknownSession = -12
 	for {
@@ -315,7 +315,7 @@ func orOpen(acl []zktree.ACL) []zktree.ACL {
 	return acl
 }
 
-// outcome is everything a reply says, for comparison.
+// outcome is everything that a reply says, for comparison.
 type outcome struct {
 	Zxid  int64
 	Err   zktree.Code
@@ -378,7 +378,7 @@ func (c *wireClient) multi(ops ...zktree.Op) outcome {
 		case -1:
 			op.Err = zktree.Code(r.body.i32())
 			if int32(op.Err) != code2 {
-				c.t.Fatalf("multi says %d and %d", op.Err, code2)
+				c.t.Fatalf("a multi gives the error of one operation as %d and as %d", op.Err, code2)
 			}
 		case zktree.OpCreate:
 			op.Path = r.body.str()
@@ -500,7 +500,7 @@ func (c *wireClient) countAll(path string) outcome {
 	return o
 }
 
-// addWatch arms a watch of mode watchPersistent or watchRecursive.
+// addWatch sets a watch of mode watchPersistent or watchRecursive.
 func (c *wireClient) addWatch(path string, mode int32) outcome {
 	c.t.Helper()
 	r := c.call(wireAddWatch, func(e *encoder) { e.str(path); e.i32(mode) })
@@ -512,7 +512,7 @@ func (c *wireClient) addWatch(path string, mode int32) outcome {
 	return o
 }
 
-// onWatcher asks for or removes (op) a watch of one of the wireOf kinds.
+// onWatcher asks for or removes, depending on op, a watch of one of the wireOf kinds.
 func (c *wireClient) onWatcher(op int32, path string, kind int32) outcome {
 	c.t.Helper()
 	r := c.call(op, func(e *encoder) { e.str(path); e.i32(kind) })
@@ -558,7 +558,7 @@ func (c *wireClient) multiRead(reads ...partRead) outcome {
 			c.t.Fatalf("multiRead answers kind %d", code)
 		}
 		if int32(part.Err) != code2 {
-			c.t.Fatalf("multiRead says %d and %d", part.Err, code2)
+			c.t.Fatalf("a multiRead gives the error of one operation as %d and as %d", part.Err, code2)
 		}
 		o.Reads = append(o.Reads, part)
 	}
@@ -566,8 +566,8 @@ func (c *wireClient) multiRead(reads ...partRead) outcome {
 	return o
 }
 
-// watchLists are what SetWatches and SetWatches2 carry; the last two are of
-// SetWatches2 only.
+// watchLists are the paths in setWatches and setWatches2; the last two lists are in
+// setWatches2 only.
 type watchLists struct {
 	Data, Exist, Child, Persistent, Recursive []string
 }

@@ -10,9 +10,9 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// What differs between two servers with the same history: the version, ports,
-// sessions' numbers, times, and how much was asked of the server as a whole (a
-// real one is asked until it serves).
+// These patterns match what differs between two servers with the same history: the
+// version, ports, numbers of sessions, times, and the number of requests to the server
+// as a whole (a real one gets requests until it serves).
 var wordMasks = []struct {
 	pattern *regexp.Regexp
 	with    string
@@ -39,8 +39,8 @@ func maskWord(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// busyFor gives a fresh server a history: a session with an ephemeral node, a
-// watch and four answers.
+// busyFor gives a new server a history: a session with an ephemeral node, a watch and
+// four answers.
 func busyFor(t *testing.T, addr string) *wireClient {
 	c := newSession(t, addr, 2*time.Second)
 	want(t, "create", c.create("/e", "", zktree.Ephemeral).Err, zktree.OK)
@@ -66,7 +66,7 @@ func TestWordsReadLikeARealServers(t *testing.T) {
 	dump := string(askWord(t, ours, "dump"))
 	for _, line := range []string{"SessionTracker dump:", "Sessions with Ephemerals (1):", "\t/e"} {
 		if !strings.Contains(dump, line+"\n") || !strings.Contains(string(askWord(t, theirs, "dump")), line+"\n") {
-			t.Errorf("dump without %q: %s", line, dump)
+			t.Errorf("dump does not contain %q: %s", line, dump)
 		}
 	}
 	if text := string(askWord(t, ours, "envi")); !strings.HasPrefix(text, "Environment:\nzookeeper.version=") {
@@ -74,8 +74,8 @@ func TestWordsReadLikeARealServers(t *testing.T) {
 	}
 }
 
-// compareRows wants each of our rows among theirs, with the same value unless
-// it is one of those that have to differ.
+// compareRows checks that ZooKeeper has each of our rows, with the same value except
+// for the rows that differ.
 func compareRows(t *testing.T, word, between, theirs, ours string, differ ...string) {
 	t.Helper()
 	rows := make(map[string]string)
@@ -102,7 +102,7 @@ func compareRows(t *testing.T, word, between, theirs, ours string, differ ...str
 	}
 }
 
-// TestLatencyAndOutstandingAreMeasured holds an answer back and asks.
+// TestLatencyAndOutstandingAreMeasured asks while answers are held back.
 func TestLatencyAndOutstandingAreMeasured(t *testing.T) {
 	s := NewTestWith(t, Options{Tick: time.Second})
 	c := newSession(t, s.Address(), 20*time.Second)
@@ -111,16 +111,16 @@ func TestLatencyAndOutstandingAreMeasured(t *testing.T) {
 		c.send(int32(zktree.OpCreate), func(e *encoder) { op := opCreate("/a"); encodeOp(e, &op) })
 	}
 	var text string
-	waitFor(t, "three that wait", func() bool {
+	waitFor(t, "three outstanding requests", func() bool {
 		text = string(askWord(t, s.Address(), "srvr"))
 		return strings.Contains(text, "Outstanding: 3\n")
 	})
 	if !strings.Contains(text, "Latency min/avg/max: 0/0.0/0\n") {
-		t.Errorf("nothing was answered yet: %s", text)
+		t.Errorf("latency is shown before any request was answered: %s", text)
 	}
 	time.Sleep(30 * time.Millisecond)
 	s.Lag(0)
-	waitFor(t, "none", func() bool {
+	waitFor(t, "no outstanding request", func() bool {
 		text = string(askWord(t, s.Address(), "srvr"))
 		return strings.Contains(text, "Outstanding: 0\n")
 	})

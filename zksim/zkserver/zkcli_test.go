@@ -15,7 +15,7 @@ import (
 // zkCli is the command line client of Debian's package zookeeper.
 const zkCli = "/usr/share/zookeeper/bin/zkCli.sh"
 
-// cliScript is one session at the command line, with what goes wrong as well.
+// cliScript is one session at the command line, including failures.
 const cliScript = `
 version
 ls /
@@ -123,8 +123,8 @@ ls /
 quit
 `
 
-// TestZKCliSeesNoDifference gives the same script to zkCli.sh before a real
-// server and before this one, both fresh: it prints the same.
+// TestZKCliSeesNoDifference runs the same script with zkCli.sh against a real server and
+// this one, both new: it must print the same.
 func TestZKCliSeesNoDifference(t *testing.T) {
 	theirs := startRealZK(t).addr
 	if _, err := os.Stat(zkCli); err != nil {
@@ -151,14 +151,14 @@ func compareLines(t *testing.T, what string, got, wanted []string) {
 	t.Helper()
 	for i := range max(len(got), len(wanted)) {
 		if i >= len(got) || i >= len(wanted) || got[i] != wanted[i] {
-			t.Errorf("%s differ from line %d on:\nZooKeeper:\n%s\nours:\n%s", what, i,
+			t.Errorf("%s differ from line %d:\nZooKeeper:\n%s\nours:\n%s", what, i,
 				strings.Join(around(wanted, i), "\n"), strings.Join(around(got, i), "\n"))
 			return
 		}
 	}
 }
 
-// around is a few lines up to the one that differs, and what follows.
+// around returns a few lines before and after the one that differs.
 func around(lines []string, at int) []string {
 	return lines[min(len(lines), max(0, at-4)):min(len(lines), at+6)]
 }
@@ -183,11 +183,10 @@ var (
 	cliSession = regexp.MustCompile(`0x1[0-9a-f]{13,15}\b`)
 )
 
-// plainCLI leaves out what must differ: the times of nodes, the numbers of
-// sessions, the server's address. Events come from a thread of their own, which
-// may print between any two lines of the commands: they are a list beside it.
-// The one that tells of the close is printed only if the program is still there.
-// What whoami lists is in no order.
+// plainCLI removes what differs between any two servers: the times of nodes, the numbers
+// of sessions, the address. Events are returned apart, since their own thread prints
+// them between any two lines of the commands; the event of the close is removed, since
+// the program may end before it prints it. What whoami lists is sorted.
 func plainCLI(out []byte) (lines, events []string) {
 	for line := range strings.Lines(string(out)) {
 		line = strings.TrimRight(line, "\n")

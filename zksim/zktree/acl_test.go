@@ -24,7 +24,7 @@ func TestDigestIdentity(t *testing.T) {
 	if got := DigestIdentity("super:admin"); got != (Identity{"digest", "super:xQJmxLMiHGwaqBvst5y6rkB6HQs="}) {
 		t.Errorf("%+v", got)
 	}
-	if got := DigestIdentity("nobody").ID; got[:7] != "nobody:" {
+	if got := DigestIdentity("alone").ID; got[:6] != "alone:" {
 		t.Errorf("%q", got)
 	}
 }
