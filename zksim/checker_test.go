@@ -207,7 +207,7 @@ func TestHistoryIsBounded(t *testing.T) {
 		t.Error("a state beyond the bound is still known")
 	}
 	if now, known := c.at("/a", zxid); !known || now.version != 2*maxStates {
-		t.Errorf("%+v, %v", now, known)
+		t.Errorf("the latest state of /a is %+v, known: %v", now, known)
 	}
 	for i := range maxDeleted + 10 {
 		path := fmt.Sprintf("/d%d", i)
@@ -218,6 +218,6 @@ func TestHistoryIsBounded(t *testing.T) {
 		t.Errorf("%d paths are remembered", len(c.paths))
 	}
 	if was, known := c.latest(fmt.Sprintf("/d%d", maxDeleted)); !known || was.exists {
-		t.Errorf("%+v, %v", was, known)
+		t.Errorf("the latest state of the last deleted path is %+v, known: %v", was, known)
 	}
 }

@@ -97,7 +97,7 @@ func TestWipedFollowerRefusesUntilItHasCaughtUp(t *testing.T) {
 	}
 	g.await("the session", func() bool { return reader.last() == HasSession })
 	if r := reader.get("/a", false); string(r.data) != "x" {
-		t.Errorf("read %q, %v", r.data, r.err)
+		t.Errorf("read %q, %v from the server after it has caught up", r.data, r.err)
 	}
 	if !sameTree(g.s.servers[follower].tree, g.s.leader.tree) {
 		t.Error("the wiped server differs from the leader after it has caught up")
@@ -114,7 +114,7 @@ func TestWipedServiceSilentlyRefusesItsOldClients(t *testing.T) {
 	g.s.WipeAll()
 	g.w.pass(time.Minute)
 	if a.last() != Disconnected || g.counted("zxid-ahead-refused") == 0 || g.counted("rolled-back") != 1 {
-		t.Errorf("states %v, %v", a.states, g.s.Counters())
+		t.Errorf("after WipeAll the client had the states %v; counters %v", a.states, g.s.Counters())
 	}
 	b := g.client("n2", 4*time.Second)
 	if r := b.get("/a", false); r.err != zktree.ErrNoNode {
@@ -135,12 +135,12 @@ func TestSequencesStickAtTheirMaximum(t *testing.T) {
 	}
 	for _, want := range []string{"/q/a-2147483646", "/q/a-2147483647"} {
 		if r := a.create("/q/a-", "", zktree.Sequential); r.path != want {
-			t.Errorf("%q, %v", r.path, r.err)
+			t.Errorf("created %q, %v", r.path, r.err)
 		}
 	}
 	for range 2 {
 		if r := a.create("/q/a-", "", zktree.Sequential); r.err != zktree.ErrNodeExists {
-			t.Errorf("%q, %v", r.path, r.err)
+			t.Errorf("at the maximum: created %q, %v", r.path, r.err)
 		}
 	}
 	if r := a.create("/q/b-", "", zktree.Sequential); r.path != "/q/b-2147483647" {
@@ -153,7 +153,7 @@ func TestSequencesStickAtTheirMaximum(t *testing.T) {
 		}
 	}
 	if g.counted("sequence-stuck") != 2 {
-		t.Errorf("%v", g.s.Counters())
+		t.Errorf("sequence-stuck should count 2: %v", g.s.Counters())
 	}
 }
 
@@ -182,10 +182,10 @@ func TestSupersededConnectionReadsUntilItWrites(t *testing.T) {
 	}
 	g.w.pass(10 * time.Second)
 	if r := old.get("/a", false); r.err != nil || r.stat.EphemeralOwner != old.cl.Session() || len(old.states) != 1 {
-		t.Errorf("%+v, states %v", r, old.states)
+		t.Errorf("a read over the superseded connection: %+v, states %v", r, old.states)
 	}
 	if g.counted("superseded-connection-read") != 1 || g.counted("superseded-connection-ping") == 0 {
-		t.Errorf("%v", g.s.Counters())
+		t.Errorf("reads and pings over the superseded connection are not counted: %v", g.s.Counters())
 	}
 	if r := old.set("/a", "y", -1); r.err != zktree.ErrConnectionLoss || g.counted("session-moved") != 1 {
 		t.Errorf("a write over the superseded connection: %v", r.err)
@@ -252,7 +252,7 @@ func TestChangeIsNotReportedWithALateZxid(t *testing.T) {
 	g.await("the session again", func() bool { return a.last() == HasSession })
 	g.w.pass(time.Second)
 	if len(a.events) != 0 || g.counted("catch-up-lost") != 1 {
-		t.Errorf("events %v", a.events)
+		t.Errorf("the change was reported, or not counted as lost: events %v", a.events)
 	}
 	b.set("/a", "2", -1)
 	g.await("the next change", func() bool { return len(a.events) == 1 })
@@ -279,7 +279,7 @@ func TestPersistentWatchIsRestoredAtAReconnect(t *testing.T) {
 	g.await("a third event", func() bool { return len(a.events) == 3 })
 	want := []zktree.Event{{Type: zktree.EventCreated, Path: "/a/b"}, {Type: zktree.EventDataChanged, Path: "/a"}, {Type: zktree.EventCreated, Path: "/a/c"}}
 	if !slices.Equal(a.events, want) {
-		t.Errorf("%v", a.events)
+		t.Errorf("events %v, want %v", a.events, want)
 	}
 }
 

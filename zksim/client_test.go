@@ -26,7 +26,7 @@ func TestEveryCall(t *testing.T) {
 	}
 	g.await("the watch", func() bool { return len(a.events) == 1 })
 	if a.events[0] != (zktree.Event{Type: zktree.EventDataChanged, Path: "/a"}) {
-		t.Fatalf("events %v", a.events)
+		t.Fatalf("the watch fired with the events %v", a.events)
 	}
 	if r := b.create("/a/e", "", zktree.Ephemeral); r.err != nil || r.stat.EphemeralOwner != 0 && r.stat.EphemeralOwner != b.cl.Session() {
 		t.Fatalf("ephemeral: %+v", r)

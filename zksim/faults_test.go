@@ -37,7 +37,7 @@ func TestPingsKeepAnIdleSession(t *testing.T) {
 	a := g.client("n1", 500*time.Millisecond)
 	g.w.pass(time.Minute)
 	if !g.s.SessionAlive(a.cl.Session()) || len(a.states) != 1 {
-		t.Errorf("states %v", a.states)
+		t.Errorf("an idle client had the states %v", a.states)
 	}
 }
 
@@ -93,7 +93,7 @@ func TestCutHostIsDisconnectedAndComesBackWithItsSession(t *testing.T) {
 	g.await("the session again", func() bool { return a.last() == HasSession })
 	g.await("the watch", func() bool { return len(a.events) == 1 })
 	if r := a.get("/e", false); r.err != nil || string(r.data) != "x" || r.stat.EphemeralOwner != a.cl.Session() {
-		t.Errorf("%+v", r)
+		t.Errorf("read its ephemeral after the cut: %+v", r)
 	}
 	if g.counted("host-cut") == 0 {
 		t.Error("the fault was not counted")
@@ -127,7 +127,7 @@ func TestShortCutOnlyDelays(t *testing.T) {
 	g.s.HealHost("n1")
 	g.await("the call", func() bool { return done })
 	if len(a.states) != 1 {
-		t.Errorf("states %v", a.states)
+		t.Errorf("a client that was cut off shortly had the states %v", a.states)
 	}
 }
 
@@ -137,7 +137,7 @@ func TestReplyLost(t *testing.T) {
 		a := g.client("n1", 4*time.Second)
 		g.s.LoseNextWrite("n1", after)
 		if r := a.create("/q-", "", zktree.Sequential); r.err != zktree.ErrConnectionLoss {
-			t.Fatalf("%+v", r)
+			t.Fatalf("the write whose reply is lost: %+v", r)
 		}
 		g.await("the session again", func() bool { return a.last() == HasSession })
 		names, _ := g.s.PeekChildren("/")
@@ -161,7 +161,7 @@ func TestWriteIsDoneAfterItsClientWasToldUnknown(t *testing.T) {
 		a := g.client("n1", 4*time.Second)
 		g.s.DelayNextWrite("n1")
 		if r := a.create("/a", "", 0); r.err != zktree.ErrConnectionLoss {
-			t.Fatalf("%+v", r)
+			t.Fatalf("the delayed write: %+v", r)
 		}
 		if _, _, code := g.s.Peek("/a"); code != zktree.ErrNoNode {
 			t.Fatal("the write was done at once")
@@ -238,7 +238,7 @@ func TestNothingExpiresWithoutAQuorum(t *testing.T) {
 	a.cl.Get("/", false, func(_ []byte, _ zktree.Stat, err error) { failed = err })
 	g.w.pass(time.Minute)
 	if a.last() != Disconnected || !g.s.SessionAlive(a.cl.Session()) {
-		t.Fatalf("%v, alive %v", a.last(), g.s.SessionAlive(a.cl.Session()))
+		t.Fatalf("without a quorum the client is %v, its session alive: %v", a.last(), g.s.SessionAlive(a.cl.Session()))
 	}
 	if failed != zktree.ErrConnectionLoss && failed != zktree.ErrNoServer {
 		t.Errorf("a call ended with %v", failed)
@@ -277,7 +277,7 @@ func TestLaggingFollower(t *testing.T) {
 	g.s.SetLag(follower, Range{500 * time.Millisecond, 500 * time.Millisecond})
 	writer.set("/a", "new", -1)
 	if r := reader.get("/a", false); string(r.data) != "old" {
-		t.Fatalf("read %q", r.data)
+		t.Fatalf("read %q from the lagging server, want the old data", r.data)
 	}
 	if len(reader.events) != 0 {
 		t.Fatal("an event arrived before its change could be read")
@@ -294,7 +294,7 @@ func TestLaggingFollower(t *testing.T) {
 		t.Errorf("read %q after sync, events %v", r.data, reader.events)
 	}
 	if g.counted("watch-late") == 0 || g.counted("follower-lag") == 0 {
-		t.Errorf("%v", g.s.Counters())
+		t.Errorf("the late event or the lag was not counted: %v", g.s.Counters())
 	}
 	g.s.SetLag(follower, Range{0, 0})
 	if r := reader.set("/a", "own", -1); r.err != nil {
@@ -421,7 +421,7 @@ func TestOversizedRequestBreaksItsConnection(t *testing.T) {
 		t.Fatal(r.err)
 	}
 	if r := a.set("/a", string(fits)+"x", -1); r.err != zktree.ErrConnectionLoss {
-		t.Errorf("%v", r.err)
+		t.Errorf("a request one byte too long: %v", r.err)
 	}
 	g.await("the session again", func() bool { return a.last() == HasSession })
 	if g.counted("oversized-request") != 1 {
@@ -464,11 +464,11 @@ func TestClientCopiesItsCallersData(t *testing.T) {
 	g.await("create", func() bool { return created })
 	got := a.get("/a", false)
 	if string(got.data) != "one" {
-		t.Fatalf("%q", got.data)
+		t.Fatalf("changing the data after the call of Create changed the node: %q", got.data)
 	}
 	copy(got.data, "bad")
 	if d, _, _ := g.s.Peek("/a"); string(d) != "one" {
-		t.Errorf("%q", d)
+		t.Errorf("changing the data that Get returned changed the node: %q", d)
 	}
 }
 
@@ -522,7 +522,7 @@ func TestLoseWatchAndReadFirst(t *testing.T) {
 	g.await("the session again", func() bool { return a.last() == HasSession })
 	g.w.pass(5 * time.Second)
 	if len(a.events) != 0 || g.counted("watch-lost") != 1 {
-		t.Errorf("events %v, %v", a.events, g.s.Counters())
+		t.Errorf("the lost watch reported the events %v; counters %v", a.events, g.s.Counters())
 	}
 }
 
@@ -548,7 +548,7 @@ func TestEveryKindOfWatchIsRestored(t *testing.T) {
 	want := []zktree.Event{{Type: zktree.EventDataChanged, Path: "/get"}, {Type: zktree.EventDataChanged, Path: "/there"}, {Type: zktree.EventCreated, Path: "/absent"}, {Type: zktree.EventChildrenChanged, Path: "/kids"}}
 	g.await("the events", func() bool { return len(a.events) == len(want) })
 	if !slices.Equal(a.events, want) {
-		t.Errorf("%v", a.events)
+		t.Errorf("events %v, want %v", a.events, want)
 	}
 	b.set("/quiet", "x", -1)
 	g.await("the watch still armed", func() bool { return len(a.events) == len(want)+1 })

@@ -49,7 +49,7 @@ func TestGoZookeeper(t *testing.T) {
 	path, err := c.Create("/a", []byte("one"), 0, acl)
 	must(t, err)
 	if path != "/a" {
-		t.Fatal(path)
+		t.Fatalf("created %q", path)
 	}
 	if _, err := c.Create("/a", nil, 0, acl); err != zk.ErrNodeExists {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestGoZookeeper(t *testing.T) {
 	stat, err = c.Set("/a", []byte("two"), 0)
 	must(t, err)
 	if e := <-ch; e.Type != zk.EventNodeDataChanged || e.Path != "/a" {
-		t.Fatal(e)
+		t.Fatalf("event of the set: %+v", e)
 	}
 	if _, err := c.Set("/a", nil, 0); err != zk.ErrBadVersion {
 		t.Fatal(err)
@@ -74,23 +74,23 @@ func TestGoZookeeper(t *testing.T) {
 	path, err = c.Create("/a/s-", nil, zk.FlagSequence|zk.FlagEphemeral, acl)
 	must(t, err)
 	if path != "/a/s-0000000000" {
-		t.Fatal(path)
+		t.Fatalf("created %q", path)
 	}
 	if e := <-kids; e.Type != zk.EventNodeChildrenChanged {
-		t.Fatal(e)
+		t.Fatalf("event of the child: %+v", e)
 	}
 	res, err := c.Multi(&zk.CheckVersionRequest{Path: "/a", Version: stat.Version}, &zk.CreateRequest{Path: "/b", Acl: acl},
 		&zk.SetDataRequest{Path: "/b", Data: []byte("x"), Version: -1}, &zk.DeleteRequest{Path: path, Version: -1})
 	must(t, err)
 	if len(res) != 4 || res[1].String != "/b" || res[2].Stat.Version != 1 {
-		t.Fatalf("%+v", res)
+		t.Fatalf("results of the multi: %+v", res)
 	}
 	if e := <-there; e.Type != zk.EventNodeCreated {
-		t.Fatal(e)
+		t.Fatalf("event of the create: %+v", e)
 	}
 	res, err = c.Multi(&zk.CreateRequest{Path: "/c", Acl: acl}, &zk.CheckVersionRequest{Path: "/a", Version: 9}, &zk.DeleteRequest{Path: "/b", Version: -1})
 	if err != zk.ErrBadVersion || len(res) != 3 || res[0].Error != nil || res[1].Error != zk.ErrBadVersion || res[2].Error == nil {
-		t.Fatalf("%v %+v", err, res)
+		t.Fatalf("the failing multi: %v, results %+v", err, res)
 	}
 	if _, err := c.Sync("/"); err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestGoZookeeper(t *testing.T) {
 	acls, _, err := c.GetACL("/a")
 	must(t, err)
 	if len(acls) != 1 || acls[0] != acl[0] {
-		t.Fatal(acls)
+		t.Fatalf("the access list is %v", acls)
 	}
 	must(t, c.AddAuth("digest", []byte("u:p")))
 	must(t, c.Delete("/b", 1))
@@ -129,7 +129,7 @@ func TestGoZookeeperKeepsItsSessionOverABrokenConnection(t *testing.T) {
 	select {
 	case e := <-ch:
 		if e.Type != zk.EventNodeDataChanged {
-			t.Fatal(e)
+			t.Fatalf("event of the restored watch: %+v", e)
 		}
 	case <-time.After(5 * time.Second):
 		t.Fatal("the watch was not restored")

@@ -20,7 +20,7 @@ func suiteMoved(t *testing.T, at target) {
 	c.create(root+"/e", "", zktree.Ephemeral)
 	moved := c.moveTo(t, at.other, c.lastZxid)
 	want(t, "a write over the new connection", moved.set(root+"/e", "moved", 0).Err, zktree.OK)
-	if at.hearsay > 0 {
+	if at.reportDelay > 0 {
 		c.call(opPing, nil)
 		want(t, "a read over the old connection", c.exists(root, false).Err, zktree.OK)
 	}

@@ -21,7 +21,7 @@ type target struct {
 	real  bool // Apache ZooKeeper
 	// The followers of an ensemble report live sessions to the leader with a delay
 	// of at most this.
-	hearsay time.Duration
+	reportDelay time.Duration
 }
 
 func TestSuite(t *testing.T) {
@@ -55,7 +55,7 @@ func TestSuiteOnRealEnsemble(t *testing.T) {
 	t.Parallel()
 	e := startRealEnsemble(t)
 	t.Run("follower", func(t *testing.T) {
-		runSuite(t, target{addr: e.follower, other: e.leader, tick: realTick, real: true, hearsay: realTick})
+		runSuite(t, target{addr: e.follower, other: e.leader, tick: realTick, real: true, reportDelay: realTick})
 	})
 	t.Run("leader", func(t *testing.T) {
 		runSuite(t, target{addr: e.leader, other: e.follower, tick: realTick, real: true})
@@ -528,7 +528,7 @@ func suiteExpiry(t *testing.T, at target) {
 		if took < 3*at.tick-20*time.Millisecond {
 			t.Errorf("the session ended after %v, before its timeout of %v", took, 3*at.tick)
 		}
-		if took <= 4*at.tick+at.hearsay+100*time.Millisecond {
+		if took <= 4*at.tick+at.reportDelay+100*time.Millisecond {
 			break
 		}
 		if attempt == 4 {
@@ -555,7 +555,7 @@ func suiteReattach(t *testing.T, at target) {
 	c.create(root+"/e", "", zktree.Ephemeral)
 	again, err := hello(t, at.addr, 2*time.Second, c.session, c.password, c.lastZxid)
 	if err != nil || again.session != c.session || again.password != c.password {
-		t.Fatalf("%v %+v", err, again)
+		t.Fatalf("reattaching the session: %v %+v", err, again)
 	}
 	want(t, "old connection closed", c.closedByServer(), true)
 	want(t, "a write over the new connection", again.set(root+"/e", "x", 0).Err, zktree.OK)

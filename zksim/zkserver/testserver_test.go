@@ -107,7 +107,7 @@ func TestLagRefusesClientsThatHaveSeenMore(t *testing.T) {
 	}
 	back, err := hello(t, s.Address(), 20*time.Second, a.session, a.password, a.lastZxid)
 	if err != nil || back.session != a.session {
-		t.Fatalf("%v %+v", err, back)
+		t.Fatalf("reattaching the session: %v %+v", err, back)
 	}
 	want(t, "exists before the change is shown", back.exists("/a", false).Err, zktree.ErrNoNode)
 	s.Lag(0)

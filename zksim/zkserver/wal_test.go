@@ -196,7 +196,7 @@ func TestDirectoryInUseIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	_, _, done := durable(t, dir, 0)
 	if _, err := Open(Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "in use by another process") {
-		t.Errorf("%v", err)
+		t.Errorf("opening a directory in use: %v", err)
 	}
 	done()
 	_, _, done = durable(t, dir, 0)

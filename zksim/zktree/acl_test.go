@@ -22,10 +22,10 @@ func (b *treeTest) as(op Op, auth ...Identity) Result {
 func TestDigestIdentity(t *testing.T) {
 	// The example in ZooKeeper's documentation.
 	if got := DigestIdentity("super:admin"); got != (Identity{"digest", "super:xQJmxLMiHGwaqBvst5y6rkB6HQs="}) {
-		t.Errorf("%+v", got)
+		t.Errorf("the identity of super:admin is %+v", got)
 	}
 	if got := DigestIdentity("alone").ID; got[:6] != "alone:" {
-		t.Errorf("%q", got)
+		t.Errorf("the identity of a user without a password is %q", got)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestSetACL(t *testing.T) {
 		t.Fatalf("%+v, want %+v and no changes", r, before)
 	}
 	if acl, _, _ := b.tree.ACLOf("/n"); !slices.Equal(acl, []ACL{only(PermAll, ann)}) {
-		t.Errorf("%v", acl)
+		t.Errorf("the node's list is %v", acl)
 	}
 	if r := b.as(setACL("/n", OpenACL...), ben); r.Err != ErrNoAuth {
 		t.Errorf("set by a client without ADMIN: %v", r.Err)
@@ -189,7 +189,7 @@ func TestTrustedListsAreStoredAsTheyAre(t *testing.T) {
 		t.Fatal(r.Err)
 	}
 	if acl, _, _ := b.tree.ACLOf("/n"); !slices.Equal(acl, twice) {
-		t.Errorf("%v", acl)
+		t.Errorf("the list of a trusted create is %v", acl)
 	}
 }
 
@@ -219,7 +219,7 @@ func TestACLForHidesWhatMustNotBeSeen(t *testing.T) {
 		t.Errorf("ACLFor changed the node's own list: %v", kept)
 	}
 	if _, _, code := b.tree.ACLFor("/no", nil); code != ErrNoNode {
-		t.Error(code)
+		t.Errorf("a missing node: %v", code)
 	}
 }
 

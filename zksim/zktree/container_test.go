@@ -115,7 +115,7 @@ func TestContainersGoAfterTheirLastChild(t *testing.T) {
 	pzxid := b.stat("/").Pzxid
 	r := collect("/c", OK)
 	if want := []Change{{Kind: Deleted, Path: "/c"}}; !slices.Equal(r.Changes, want) {
-		t.Errorf("%v", r.Changes)
+		t.Errorf("the removal made the changes %v", r.Changes)
 	}
 	if got := b.stat("/").Pzxid; got != r.Zxid || got == pzxid {
 		t.Error("the parent's pzxid did not change")
@@ -141,7 +141,7 @@ func TestTTLNodesGoWhenNothingHappens(t *testing.T) {
 	b.must(withTTL("/t", 5*time.Second)) // at 3 s
 	mtime := b.stat("/t").Mtime
 	if mtime != 3000 {
-		t.Fatal(mtime)
+		t.Fatalf("mtime is %d, want 3000", mtime)
 	}
 	for now, want := range map[int64]int{mtime: 0, mtime + 5000: 0, mtime + 5001: 1} {
 		if got := len(b.tree.Due(now)); got != want {
@@ -163,10 +163,10 @@ func TestTTLNodesGoWhenNothingHappens(t *testing.T) {
 	}
 	b.must(withTTL("/long", MaxTTL))
 	if got := b.tree.Due(1000*b.zxid + MaxTTL.Milliseconds()); len(got) != 0 {
-		t.Errorf("%q", got)
+		t.Errorf("due exactly at the end of its time to live: %q", got)
 	}
 	if got := b.tree.Due(1000*b.zxid + MaxTTL.Milliseconds() + 1); len(got) != 1 {
-		t.Errorf("%q", got)
+		t.Errorf("a millisecond later only these are due: %q", got)
 	}
 }
 
@@ -180,7 +180,7 @@ func TestFailedMultiAndContainers(t *testing.T) {
 		t.Fatal("a multi with an invalid operation succeeded")
 	}
 	if got := b.tree.Due(1 << 40); !slices.Equal(got, []string{"/c", "/t"}) {
-		t.Errorf("%q", got)
+		t.Errorf("due: %q", got)
 	}
 	copied, err := Import(b.tree.Export())
 	if err != nil {
@@ -216,6 +216,6 @@ func TestAllChildrenNumber(t *testing.T) {
 		}
 	}
 	if _, code := b.tree.AllChildrenNumber("/no"); code != ErrNoNode {
-		t.Error(code)
+		t.Errorf("a missing node: %v", code)
 	}
 }

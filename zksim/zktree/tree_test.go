@@ -220,7 +220,7 @@ func TestNilAndEmptyDataDiffer(t *testing.T) {
 	b := newTreeTest(t)
 	b.must(create("/nil"), Op{Code: OpCreate, Path: "/empty", Data: []byte{}})
 	if d, _, _ := b.tree.Get("/nil"); d != nil {
-		t.Errorf("nil became %v", d)
+		t.Errorf("nil data became %v", d)
 	}
 	if d, _, _ := b.tree.Get("/empty"); d == nil {
 		t.Error("empty became nil")
@@ -233,7 +233,7 @@ func TestSequences(t *testing.T) {
 	next := func(op Op, want string) {
 		t.Helper()
 		if r := b.do(op); r.Err != OK || r.Path != want {
-			t.Fatalf("%v %q, want %q", r.Err, r.Path, want)
+			t.Fatalf("%v, created %q, want %q", r.Err, r.Path, want)
 		}
 	}
 	next(sequential("/q/a-"), "/q/a-0000000000")
@@ -270,7 +270,7 @@ func TestSequenceSticks(t *testing.T) {
 	}
 	pzxid := b.stat("/q").Pzxid
 	if r := b.do(sequential("/q/a")); r.Err != ErrNodeExists {
-		t.Fatalf("%v %s", r.Err, r.Path)
+		t.Fatalf("at the maximum: %v, created %q", r.Err, r.Path)
 	}
 	if r := b.do(sequential("/q/b")); r.Path != "/q/b2147483647" {
 		t.Fatal(r.Path)
@@ -284,7 +284,7 @@ func TestEphemerals(t *testing.T) {
 	b := newTreeTest(t)
 	b.must(create("/d"), ephemeral("/d/1"), ephemeral("/d/2"), ephemeral("/x"))
 	if got := b.stat("/d/1").EphemeralOwner; got != alice {
-		t.Fatalf("owner %x", got)
+		t.Fatalf("the owner is session %x", got)
 	}
 	// Other sessions may set and delete them.
 	if r := b.apply(Txn{Session: bob, Op: set("/d/1", "bob")}); r.Err != OK {
@@ -296,7 +296,7 @@ func TestEphemerals(t *testing.T) {
 	// Bob replaces one in a multi: Alice's end does not touch his.
 	r := b.apply(Txn{Session: bob, Op: Op{Code: OpMulti}, Ops: []Op{remove("/d/2"), ephemeral("/d/2")}})
 	if r.Failed {
-		t.Fatalf("%+v", r.Ops)
+		t.Fatalf("the multi failed: %+v", r.Ops)
 	}
 	b.must(ephemeral("/z"))
 	r = b.end(alice)
@@ -326,7 +326,7 @@ func TestFailedMultiLeavesNothing(t *testing.T) {
 		create("/never"),
 	)
 	if r.Err != OK || !r.Failed || len(r.Changes) > 0 {
-		t.Fatalf("%+v", r)
+		t.Fatalf("the failing multi: %+v", r)
 	}
 	for i, op := range r.Ops {
 		want := OK
@@ -344,7 +344,7 @@ func TestFailedMultiLeavesNothing(t *testing.T) {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 	if got := b.tree.Ephemerals(alice); !slices.Equal(got, []string{"/p/e"}) {
-		t.Errorf("ephemerals %v", got)
+		t.Errorf("the session owns %v after the multi", got)
 	}
 }
 
@@ -352,14 +352,14 @@ func TestMulti(t *testing.T) {
 	b := newTreeTest(t)
 	r := b.multi(create("/a"), create("/a/b"), set("/a", "x"), Op{Code: OpCheck, Path: "/a", Version: 1}, set("/a", "y"))
 	if r.Failed {
-		t.Fatalf("%+v", r.Ops)
+		t.Fatalf("the multi failed: %+v", r.Ops)
 	}
 	want := []Change{{Kind: Created, Path: "/a"}, {Kind: Created, Path: "/a/b"}, {Kind: DataSet, Path: "/a"}, {Kind: DataSet, Path: "/a"}}
 	if !slices.Equal(r.Changes, want) {
-		t.Errorf("changes %v", r.Changes)
+		t.Errorf("changes %v, want %v", r.Changes, want)
 	}
 	if s := b.stat("/a"); s.Czxid != r.Zxid || s.Mzxid != r.Zxid || s.Pzxid != r.Zxid || s.Version != 2 || r.Ops[4].Stat.Version != 2 {
-		t.Errorf("%+v", s)
+		t.Errorf("the stat after the multi is %+v", s)
 	}
 	if r := b.multi(); r.Failed || len(r.Ops) != 0 {
 		t.Errorf("empty: %+v", r)
@@ -370,7 +370,7 @@ func TestRequestBytes(t *testing.T) {
 	op := Op{Code: OpSetData, Path: "/a"}
 	op.Data = make([]byte, MaxRequest-RequestBytes(&op, nil))
 	if n := RequestBytes(&op, nil); n != MaxRequest {
-		t.Fatalf("%d", n)
+		t.Fatalf("a request filled up to MaxRequest has %d bytes", n)
 	}
 	c := create("/ab")
 	if n := RequestBytes(&c, nil); n != 8+4+3+4+4+4+4+5+4+6+4 {
@@ -450,7 +450,7 @@ func TestWatchersAreToldInOrder(t *testing.T) {
 	var got []int64
 	w.Fire([]Change{{Kind: DataSet, Path: "/a"}}, func(id int64, e Event) { got = append(got, id) })
 	if !slices.Equal(got, []int64{1, 5, 9}) {
-		t.Errorf("%v", got)
+		t.Errorf("the watchers were told in the order %v", got)
 	}
 }
 

@@ -100,10 +100,10 @@ func TestRestoreOfWatchesThatStayTellsNothing(t *testing.T) {
 	b := newTreeTest(t)
 	b.must(create("/p"), set("/p", "x"))
 	w := NewWatches()
-	w.Restore(b.tree, 0, WatchSet{Persistent: []string{"/p"}, Recursive: []string{"/no"}}, 1, func(e Event) { t.Errorf("told %+v", e) })
+	w.Restore(b.tree, 0, WatchSet{Persistent: []string{"/p"}, Recursive: []string{"/no"}}, 1, func(e Event) { t.Errorf("restoring reported %+v", e) })
 	got := b.told(w, set("/p", "y"), create("/no"), create("/no/x"))
 	if want := []string{"1: 3 /p", "1: 1 /no", "1: 1 /no/x"}; !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
+		t.Errorf("events %q, want %q", got, want)
 	}
 }
 
