@@ -242,7 +242,7 @@ func TestAnomalies(t *testing.T) {
 			if len(r.Violations) > 0 && r.Violations[0].Sentence != a.sentence {
 				t.Errorf("sentence\n%s\nwant\n%s", r.Violations[0].Sentence, a.sentence)
 			}
-			if plain, err := CheckPlain(Register, a.history, 0); err != nil || plain != a.verdict {
+			if plain, err := CheckWithPorcupine(Register, a.history, 0); err != nil || plain != a.verdict {
 				t.Errorf("plain Porcupine: %v, %v", plain, err)
 			}
 		})

@@ -43,13 +43,13 @@ const (
 	// ByPlainSearch: values do not name their writes (two puts share one, or
 	// there are appends or conditions on values), so that less can be pruned, and
 	// a search that supposes nothing of them went through the possible orders.
-	ByPlainSearch
+	ByGeneralSearch
 )
 
-var methodNames = [...]string{ByIndex: "order by log index", BySearch: "pruned search", ByPlainSearch: "plain search"}
+var methodNames = [...]string{ByIndex: "order by log index", BySearch: "pruned search", ByGeneralSearch: "plain search"}
 
 func (m Method) String() string {
-	if m <= ByPlainSearch {
+	if m <= ByGeneralSearch {
 		return methodNames[m]
 	}
 	return fmt.Sprintf("Method(%d)", uint8(m))
@@ -122,7 +122,7 @@ type KeyResult struct {
 	Asked         bool
 	// Differ: Porcupine said the opposite of the other check. One of them is
 	// wrong, and the verdict is Undecided.
-	Differ bool
+	Disagree bool
 	// Contradiction is there if the verdict is Illegal, unless VerdictOnly.
 	Contradiction *Contradiction
 }
@@ -251,14 +251,14 @@ type decision struct {
 func reduceTo(m Model, ops []*Operation) decision {
 	f, c := gatherFacts(m, ops)
 	d := decision{method: BySearch, facts: f, clash: c}
-	if f.plain {
-		d.method = ByPlainSearch
+	if f.ambiguous {
+		d.method = ByGeneralSearch
 	}
 	switch {
 	case c != nil:
 		d.verdict = Illegal
-	case f.plain:
-		d.kept = prunePlain(f)
+	case f.ambiguous:
+		d.kept = pruneAmbiguous(f)
 	default:
 		d.kept = prune(f)
 	}
@@ -270,8 +270,8 @@ func decide(m Model, ops []*Operation, budget int) decision {
 	d := reduceTo(m, ops)
 	switch {
 	case d.clash != nil:
-	case d.method == ByPlainSearch:
-		s := newPlainSearch(d.facts, d.kept, budget)
+	case d.method == ByGeneralSearch:
+		s := newGeneralSearch(d.facts, d.kept, budget)
 		d.verdict, d.steps = s.run(), s.steps
 	default:
 		s := newSearch(d.facts, d.kept, budget)
@@ -287,7 +287,7 @@ func checkKey(k keyHistory, o Options) (KeyResult, []Violation) {
 	case holds && o.NoSecondOpinion:
 		return r, nil
 	case holds && !slices.ContainsFunc(k.ops, (*Operation).mayTakeEffect):
-		ops, closes := plainOperations(k.ops) // nothing can be pruned
+		ops, closes := unprunedOperations(k.ops) // nothing can be pruned
 		r.askAbout(o.Model, ops, closes)
 		return r, nil
 	case holds:
@@ -324,7 +324,7 @@ func (r *KeyResult) ask(d *decision) {
 	if d.clash == nil {
 		ops, closes = keptOperations(d), keptCloses(d)
 	} else {
-		ops, closes = plainOperations(ops)
+		ops, closes = unprunedOperations(ops)
 	}
 	r.askAbout(d.facts.model, ops, closes)
 }
@@ -332,10 +332,10 @@ func (r *KeyResult) ask(d *decision) {
 func (r *KeyResult) askAbout(m Model, ops []*Operation, closes []Stamp) {
 	r.Asked, r.SecondOpinion = true, Undecided
 	if budget := secondOpinionBudget(len(ops)); budget > 0 {
-		r.SecondOpinion, _ = askPorcupine(m, ops, closes, budget)
+		r.SecondOpinion, _ = runPorcupine(m, ops, closes, budget)
 	}
 	if r.SecondOpinion != Undecided && r.Verdict != Undecided && r.SecondOpinion != r.Verdict {
-		r.Verdict, r.Differ = Undecided, true
+		r.Verdict, r.Disagree = Undecided, true
 	}
 }
 
@@ -347,7 +347,7 @@ func (r *KeyResult) askAboutContradiction() {
 	}
 	r.SecondOpinion, r.Asked = r.Contradiction.confirmed, true
 	if r.SecondOpinion == Linearizable {
-		r.Verdict, r.Differ = Undecided, true
+		r.Verdict, r.Disagree = Undecided, true
 	}
 }
 

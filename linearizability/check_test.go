@@ -25,8 +25,8 @@ func TestCheckersThatDifferDecideNothing(t *testing.T) {
 		d := reduceTo(Register, byKey(test.history)[0].ops)
 		r := KeyResult{Verdict: test.claimed}
 		r.ask(&d)
-		if r.Verdict != test.want || r.Differ != test.differ || !r.Asked || r.SecondOpinion != test.says {
-			t.Errorf("%s: %v (differ: %v, Porcupine %v), want %v", test.name, r.Verdict, r.Differ, r.SecondOpinion, test.want)
+		if r.Verdict != test.want || r.Disagree != test.differ || !r.Asked || r.SecondOpinion != test.says {
+			t.Errorf("%s: %v (differ: %v, Porcupine %v), want %v", test.name, r.Verdict, r.Disagree, r.SecondOpinion, test.want)
 		}
 	}
 

@@ -48,11 +48,11 @@ func contradict(k keyHistory, d *decision, budget int) *Contradiction {
 	if last.clash == nil {
 		for _, k := range last.kept {
 			op := last.facts.ops[k.at]
-			if origin := originOf[op]; !op.answered() && c.helpsOrMayHelp(origin, k.closes) {
+			if origin := originOf[op]; !op.answered() && c.isContext(origin, k.closes) {
 				c.Context = append(c.Context, origin)
 			}
 		}
-		c.confirmed, _ = askPorcupine(d.facts.model, keptOperations(&last), keptCloses(&last), confirmationBudget)
+		c.confirmed, _ = runPorcupine(d.facts.model, keptOperations(&last), keptCloses(&last), confirmationBudget)
 		c.asked = true
 	}
 	c.Sentence = explain(c.Core, d.facts)
@@ -61,7 +61,7 @@ func contradict(k keyHistory, d *decision, budget int) *Contradiction {
 
 // helpsOrMayHelp: the core met the value of this write, or it is of unknown
 // outcome and was called before the core had returned.
-func (c *Contradiction) helpsOrMayHelp(op *Operation, closes Stamp) bool {
+func (c *Contradiction) isContext(op *Operation, closes Stamp) bool {
 	if closes != never {
 		return true
 	}

@@ -16,8 +16,8 @@
 //	facts.go             which write each answer names; contradictions in plain sight
 //	prune.go             drops the unknown writes that cannot matter
 //	search.go            decides the rest within a budget of steps
-//	plain.go             the same where values do not name their writes,
-//	plainsearch.go       and a search that supposes nothing of them
+//	ambiguous.go         the same where values do not name their writes,
+//	generalsearch.go     and a search that supposes nothing of them
 //	porcupine.go         the second opinion: Porcupine over the same model
 //	porcupinedrawing.go  Porcupine's own picture of a key
 //	modelcheck.go        CheckModel: that search over a model of the user's own
@@ -25,8 +25,8 @@
 //	sentence.go          the contradiction in one sentence
 //	violation.go         refused values that were seen, acknowledged writes that were lost
 //	report.go            verdicts and a timeline as text
-//	scene.go             what else happened, for reports: nodes, faults, events
-//	annotation.go        the same as lines of the file format
+//	annotations.go       what else happened, for reports: nodes, faults, events
+//	annotationlines.go   the same as lines of the file format
 //
 // Package jepsen reads Jepsen's histories, and package report writes a result as
 // an HTML page.

@@ -11,15 +11,15 @@ type facts struct {
 	ops     []*Operation // by call; without refused operations and unanswered gets
 	putOf   map[string]int32
 	version []Version         // of ops[i], if it is a known put; else 0
-	teller  []int32           // the operation that told version[i]
+	witness []int32           // the operation that told version[i]
 	known   map[Version]int32 // the put that has it
 
 	// plain: a value does not name its write, because two puts share one, or
 	// something is appended, or a value was there at first. Version, teller and
 	// known are empty then, and putOf names but one put of each value.
-	plain   bool
-	appends int
-	writers map[string]int // how many puts write a value; only if plain
+	ambiguous bool
+	appends   int
+	writers   map[string]int // how many puts write a value; only if plain
 }
 
 // A clash is a contradiction in plain sight: operations that cannot all be true
@@ -34,11 +34,11 @@ type clash struct {
 // first clash it sees, or nil; one over a refused value before any other.
 func gatherFacts(m Model, all []*Operation) (*facts, *clash) {
 	f := &facts{
-		model: m,
-		plain: m == Text,
-		ops:   make([]*Operation, 0, len(all)),
-		putOf: make(map[string]int32, len(all)/2),
-		known: make(map[Version]int32, len(all)/2),
+		model:     m,
+		ambiguous: m == Text,
+		ops:       make([]*Operation, 0, len(all)),
+		putOf:     make(map[string]int32, len(all)/2),
+		known:     make(map[Version]int32, len(all)/2),
 	}
 	var refused map[string]*Operation
 	for _, op := range all {
@@ -57,12 +57,12 @@ func gatherFacts(m Model, all []*Operation) (*facts, *clash) {
 	if c := f.refusedSeen(refused); c != nil {
 		return f, c
 	}
-	if f.plain {
-		return f, f.plainClash()
+	if f.ambiguous {
+		return f, f.ambiguousClash()
 	}
 	f.version = make([]Version, len(f.ops))
-	f.teller = make([]int32, len(f.ops))
-	return f, f.learn()
+	f.witness = make([]int32, len(f.ops))
+	return f, f.learnVersions()
 }
 
 func (f *facts) add(op *Operation) {
@@ -70,15 +70,15 @@ func (f *facts) add(op *Operation) {
 	case op.Answer.ConditionFailed:
 	case op.Kind == Put:
 		if _, twice := f.putOf[op.Value]; twice {
-			f.plain = true
+			f.ambiguous = true
 		}
 		f.putOf[op.Value] = int32(len(f.ops))
 	case op.Kind == Append:
-		f.plain = true
+		f.ambiguous = true
 		f.appends++
 	}
 	if op.HasIfValue {
-		f.plain = true
+		f.ambiguous = true
 	}
 	f.ops = append(f.ops, op)
 }
@@ -105,7 +105,7 @@ func (f *facts) initially(value string) bool { return f.model == Text && value =
 
 // plainClash counts the writers of each value, and finds an answer that is wrong
 // in every state, or has a value that nobody can have written by then.
-func (f *facts) plainClash() *clash {
+func (f *facts) ambiguousClash() *clash {
 	f.writers = make(map[string]int, len(f.putOf))
 	first := make(map[string]*Operation, len(f.putOf)) // the first called of those that write a value
 	for _, op := range f.ops {
@@ -139,13 +139,13 @@ func (f *facts) plainClash() *clash {
 
 // learn collects the known versions: of acknowledged puts first, then of puts
 // whose value was read together with its version.
-func (f *facts) learn() *clash {
+func (f *facts) learnVersions() *clash {
 	for i, op := range f.ops {
 		if c := selfClash(op); c != nil {
 			return c
 		}
 		if op.effective() && op.Kind == Put {
-			if c := f.tell(int32(i), op.Answer.Version, int32(i)); c != nil {
+			if c := f.recordVersion(int32(i), op.Answer.Version, int32(i)); c != nil {
 				return c
 			}
 		}
@@ -162,7 +162,7 @@ func (f *facts) learn() *clash {
 		if op.Return < f.ops[put].Call {
 			return &clash{NotLinearizable, []*Operation{op, f.ops[put]}, "the value was seen before its put was called"}
 		}
-		if c := f.tell(put, a.Version, int32(i)); c != nil {
+		if c := f.recordVersion(put, a.Version, int32(i)); c != nil {
 			return c
 		}
 	}
@@ -170,17 +170,17 @@ func (f *facts) learn() *clash {
 }
 
 // tell notes that operation by says put has this version.
-func (f *facts) tell(put int32, version Version, by int32) *clash {
+func (f *facts) recordVersion(put int32, version Version, by int32) *clash {
 	if version == 0 || f.version[put] == version {
 		return nil
 	}
 	if f.version[put] != 0 {
-		return &clash{NotLinearizable, f.distinct(f.teller[put], by), "one value cannot have two versions"}
+		return &clash{NotLinearizable, f.distinct(f.witness[put], by), "one value cannot have two versions"}
 	}
 	if other, taken := f.known[version]; taken {
-		return &clash{NotLinearizable, f.distinct(f.teller[other], by), "two writes cannot have one version"}
+		return &clash{NotLinearizable, f.distinct(f.witness[other], by), "two writes cannot have one version"}
 	}
-	f.version[put], f.teller[put], f.known[version] = version, by, put
+	f.version[put], f.witness[put], f.known[version] = version, by, put
 	return nil
 }
 
@@ -199,7 +199,7 @@ func selfClash(op *Operation) *clash {
 	a := &op.Answer
 	alone := func(reason string) *clash { return &clash{NotLinearizable, []*Operation{op}, reason} }
 	switch {
-	case op.IfAbsent && a.ConditionFailed && op.metNothing():
+	case op.IfAbsent && a.ConditionFailed && op.foundAbsent():
 		return alone("the condition that the key be absent failed, though it was absent")
 	case a.ConditionFailed && op.IfMatch != 0 && a.Version == op.IfMatch:
 		return alone("the condition failed, though the version met is the one asked for")

@@ -213,7 +213,7 @@ func (w *world) leaveOut(op *Operation, a Answer) Answer {
 		a.Index = 0
 	}
 	if a.ConditionFailed && w.percent(w.bare) && w.rng.IntN(2) == 0 {
-		return Answer{ConditionFailed: true, Untold: true, Index: a.Index}
+		return Answer{ConditionFailed: true, Unreported: true, Index: a.Index}
 	}
 	if w.percent(w.bare) {
 		a.Version = 0
@@ -256,7 +256,7 @@ func mutateOne(rng *rand.Rand, history []Operation, op *Operation) {
 		}
 	case 2: // found or not, the other way round
 		if op.Observes() {
-			*a = Answer{Found: !a.Found && !a.Untold, ConditionFailed: a.ConditionFailed, Index: a.Index}
+			*a = Answer{Found: !a.Found && !a.Unreported, ConditionFailed: a.ConditionFailed, Index: a.Index}
 		}
 	case 3: // refused, though perhaps seen
 		if op.Return != 0 {

@@ -82,7 +82,7 @@ type Answer struct {
 	ConditionFailed bool
 	// Untold: the condition failed, and the store did not say what it met, not even
 	// whether there was anything.
-	Untold bool
+	Unreported bool
 	// HasValue: Value holds what the operation met. Never set for a successful
 	// put or append, and only with Found.
 	HasValue bool
@@ -136,7 +136,9 @@ func (op *Operation) Writes() bool { return op.Kind == Put || op.Kind == Append 
 func (op *Operation) answered() bool { return op.Outcome == OK }
 
 // metNothing: an answer that says that the key was absent.
-func (op *Operation) metNothing() bool { return op.Observes() && !op.Answer.Found && !op.Answer.Untold }
+func (op *Operation) foundAbsent() bool {
+	return op.Observes() && !op.Answer.Found && !op.Answer.Unreported
+}
 
 // effective: an answered write that took effect.
 func (op *Operation) effective() bool {
@@ -224,7 +226,7 @@ func (op *Operation) validateReturn() error {
 		return errors.New("a condition failed, but there was none")
 	case op.Writes() && !a.ConditionFailed && (a.Found || a.HasValue):
 		return fmt.Errorf("a successful %s tells its version only, not what it met", op.Kind)
-	case a.Untold && (!a.ConditionFailed || a.Found):
+	case a.Unreported && (!a.ConditionFailed || a.Found):
 		return errors.New("only a failed condition may leave untold what it met, and then it tells nothing")
 	case op.Observes() && !a.Found && (a.Version != 0 || a.HasValue):
 		return errors.New("found nothing, yet carries a version or a value")

@@ -85,7 +85,7 @@ func appendReturn(b []byte, op *Operation) []byte {
 	b = append(b, '"')
 	a := &op.Answer
 	b = appendFlag(b, "condition_failed", a.ConditionFailed)
-	if op.Observes() && !a.Untold {
+	if op.Observes() && !a.Unreported {
 		b = append(b, `,"found":`...)
 		b = strconv.AppendBool(b, a.Found)
 	}
@@ -164,13 +164,13 @@ func beginsAsJSON(head []byte) bool {
 
 // readJSONLines reads a history in the file format, and the annotations in it.
 func readJSONLines(in *Source) (*Recording, error) {
-	h := historyReader{Source: in, open: make(map[Stamp]int), scene: &Scene{}}
+	h := historyReader{Source: in, open: make(map[Stamp]int), annotations: &Annotations{}}
 	if err := in.EachLine(h.line); err != nil {
 		return nil, err
 	}
 	recording := &Recording{Operations: h.ops}
-	if !h.scene.empty() {
-		recording.Scene = h.scene
+	if !h.annotations.empty() {
+		recording.Annotations = h.annotations
 	}
 	return recording, nil
 }
@@ -178,11 +178,11 @@ func readJSONLines(in *Source) (*Recording, error) {
 // historyReader puts calls and returns together.
 type historyReader struct {
 	*Source
-	ops   []Operation
-	open  map[Stamp]int // operations not yet returned, by call
-	last  Stamp
-	event event // the line at hand
-	scene *Scene
+	ops         []Operation
+	open        map[Stamp]int // operations not yet returned, by call
+	last        Stamp
+	event       event // the line at hand
+	annotations *Annotations
 }
 
 func (h *historyReader) line(number int, line []byte) error {
@@ -234,13 +234,13 @@ func (h *historyReader) returned(e *event) (column int, err error) {
 	op := &h.ops[at]
 	op.Return, op.ReturnTime, op.Outcome = e.stamp, e.time, e.outcome
 	op.Answer = Answer{
-		Found: e.found, ConditionFailed: e.conditionFailed, Untold: e.conditionFailed && !e.has(fieldFound), Version: Version(e.version),
+		Found: e.found, ConditionFailed: e.conditionFailed, Unreported: e.conditionFailed && !e.has(fieldFound), Version: Version(e.version),
 		HasValue: e.has(fieldValue) || e.has(fieldValueBase64), Value: e.value, Index: Index(e.index),
 	}
 	if err := op.validateReturn(); err != nil {
 		return 0, err
 	}
-	if (op.Observes() && !op.Answer.Untold) != e.has(fieldFound) {
+	if (op.Observes() && !op.Answer.Unreported) != e.has(fieldFound) {
 		if op.Observes() {
 			return 0, fmt.Errorf("the answer to this %s has to say whether the key was found", op.Kind)
 		}

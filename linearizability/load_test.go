@@ -72,7 +72,7 @@ func TestPlantedStaleReadIsFound(t *testing.T) {
 // What the pruning and the facts are for: Porcupine alone does not answer.
 func TestPlainPorcupineDoesNotAnswer(t *testing.T) {
 	history, _ := stalePlanted(400, 30, false)
-	if v, err := CheckPlain(Register, history, 200_000); v != Undecided || err != nil {
+	if v, err := CheckWithPorcupine(Register, history, 200_000); v != Undecided || err != nil {
 		t.Errorf("%v, %v: the comparison in the README is no longer true", v, err)
 	}
 }

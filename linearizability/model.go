@@ -172,7 +172,7 @@ func (s state) written(op *Operation, version Version) state {
 }
 
 func stepConditionFailed(s state, op *Operation) (state, bool) {
-	if a := &op.Answer; !a.Untold {
+	if a := &op.Answer; !a.Unreported {
 		var ok bool
 		if s, ok = s.meets(a.Found, a.Version, a.Value, a.HasValue); !ok {
 			return s, false

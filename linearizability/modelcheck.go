@@ -67,8 +67,8 @@ func checkPartition(model *porcupine.Model, ops []porcupine.Operation, budget in
 	for i := range ops {
 		calls[i], closes[i] = Stamp(ops[i].Call), Stamp(ops[i].Return)
 	}
-	s := &plainSearch[any]{
-		lineup: newLineup(calls, closes), rules: &modelRules{model, ops}, ops: make([]plainOp, len(ops)),
+	s := &generalSearch[any]{
+		eventList: newEventList(calls, closes), rules: &modelRules{model, ops}, ops: make([]generalOp, len(ops)),
 		state: model.Init(), budget: budget,
 	}
 	return PartitionResult{Verdict: s.run(), Operations: ops, Steps: s.steps}

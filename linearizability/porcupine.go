@@ -37,7 +37,7 @@ func porcupineModel(m Model, steps *int, budget int) porcupine.Model {
 }
 
 // askPorcupine decides one key by Porcupine. closes[i] is when ops[i] returns.
-func askPorcupine(m Model, ops []*Operation, closes []Stamp, budget int) (Verdict, int) {
+func runPorcupine(m Model, ops []*Operation, closes []Stamp, budget int) (Verdict, int) {
 	steps := 0
 	history := make([]porcupine.Operation, len(ops))
 	for i, op := range ops {
@@ -55,12 +55,12 @@ func askPorcupine(m Model, ops []*Operation, closes []Stamp, budget int) (Verdic
 
 // askPorcupinePlain decides one key by Porcupine without pruning: every unknown
 // write is open, and may come anywhere after its call.
-func askPorcupinePlain(m Model, all []*Operation, budget int) (Verdict, int) {
-	ops, closes := plainOperations(all)
-	return askPorcupine(m, ops, closes, budget)
+func runPorcupineUnpruned(m Model, all []*Operation, budget int) (Verdict, int) {
+	ops, closes := unprunedOperations(all)
+	return runPorcupine(m, ops, closes, budget)
 }
 
-func plainOperations(all []*Operation) (ops []*Operation, closes []Stamp) {
+func unprunedOperations(all []*Operation) (ops []*Operation, closes []Stamp) {
 	ops, closes = make([]*Operation, 0, len(all)), make([]Stamp, 0, len(all))
 	for _, op := range all {
 		switch {
@@ -78,7 +78,7 @@ func plainOperations(all []*Operation) (ops []*Operation, closes []Stamp) {
 // measured against: equal where it answers, but with many writes of unknown
 // outcome it does not answer within any budget. stepBudget is per key; 0 means
 // DefaultStepBudget.
-func CheckPlain(m Model, history []Operation, stepBudget int) (Verdict, error) {
+func CheckWithPorcupine(m Model, history []Operation, stepBudget int) (Verdict, error) {
 	if err := Validate(history); err != nil {
 		return Undecided, err
 	}
@@ -87,7 +87,7 @@ func CheckPlain(m Model, history []Operation, stepBudget int) (Verdict, error) {
 	}
 	worst := Linearizable
 	for _, key := range byKey(history) {
-		v, _ := askPorcupinePlain(m, key.ops, stepBudget)
+		v, _ := runPorcupineUnpruned(m, key.ops, stepBudget)
 		worst = max(worst, v)
 	}
 	return worst, nil

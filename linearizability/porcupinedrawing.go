@@ -59,7 +59,7 @@ func operationsToDraw(d *decision) ([]*Operation, []Stamp) {
 	if d.kept != nil {
 		return keptOperations(d), keptCloses(d)
 	}
-	return plainOperations(d.facts.ops)
+	return unprunedOperations(d.facts.ops)
 }
 
 // weakenedTo is the history in which only the core tells what it was answered,

@@ -47,7 +47,7 @@ func TestCheckAgreesWithPlainPorcupine(t *testing.T) {
 	var illegal, byIndex, byIndexIllegal, pruned int
 	for seed := range uint64(seeds) {
 		history, pure := randomHistory(seed)
-		want, err := CheckPlain(Register, history, 5_000_000)
+		want, err := CheckWithPorcupine(Register, history, 5_000_000)
 		if err != nil || want == Undecided {
 			t.Fatalf("seed %d: %v, %v", seed, want, err)
 		}
@@ -104,7 +104,7 @@ func plainConfig(rng *rand.Rand) worldConfig {
 
 // The same where values repeat, are appended to and compared with: what the
 // plain search spares loses no order, and what is pruned before it matters not.
-func TestPlainSearchAgreesWithPlainPorcupine(t *testing.T) {
+func TestGeneralSearchAgreesWithPlainPorcupine(t *testing.T) {
 	const seeds = 20_000
 	var illegal, searched, pruned, classes, withAppends, withConditions int
 	for seed := range uint64(seeds) {
@@ -119,7 +119,7 @@ func TestPlainSearchAgreesWithPlainPorcupine(t *testing.T) {
 				mutate(rng, history)
 			}
 		}
-		want, err := CheckPlain(config.model, history, 5_000_000)
+		want, err := CheckWithPorcupine(config.model, history, 5_000_000)
 		if err != nil || want == Undecided || pure && want != Linearizable {
 			t.Fatalf("seed %d: %v, %v (as the store made it: %v):\n%s", seed, want, err, pure, dump(t, history))
 		}
@@ -135,14 +135,14 @@ func TestPlainSearchAgreesWithPlainPorcupine(t *testing.T) {
 		}
 		for _, k := range byKey(history) {
 			d := decide(config.model, k.ops, DefaultStepBudget)
-			if d.clash != nil || d.method != ByPlainSearch {
+			if d.clash != nil || d.method != ByGeneralSearch {
 				continue
 			}
 			searched++
 			if len(d.kept) < len(d.facts.ops) {
 				pruned++
 			}
-			if s := newPlainSearch(d.facts, d.kept, 1); len(s.classes) > 0 {
+			if s := newGeneralSearch(d.facts, d.kept, 1); len(s.classes) > 0 {
 				classes++
 			}
 			if d.facts.appends > 0 {
@@ -179,7 +179,7 @@ func TestLongerHistoriesAgreeWherePorcupineAnswers(t *testing.T) {
 		if err != nil || r.Verdict == Undecided {
 			t.Fatalf("seed %d: %v, %v:\n%s", seed, r.Verdict, err, dump(t, history))
 		}
-		want, err := CheckPlain(Register, history, 50_000)
+		want, err := CheckWithPorcupine(Register, history, 50_000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +214,7 @@ func TestOrderByIndexProvesIndexedHistories(t *testing.T) {
 }
 
 // A contradiction is illegal by itself, whatever the way it was found in.
-func TestContradictionsAreConfirmedByPlainSearch(t *testing.T) {
+func TestContradictionsAreConfirmedByGeneralSearch(t *testing.T) {
 	found := 0
 	for seed := range uint64(3_000) {
 		history, _ := randomHistory(seed)
@@ -263,7 +263,7 @@ func TestViolationsAreIllegal(t *testing.T) {
 					ops = append(ops, op)
 				}
 			}
-			if verdict, _ := CheckPlain(Register, ops, 0); verdict != Illegal {
+			if verdict, _ := CheckWithPorcupine(Register, ops, 0); verdict != Illegal {
 				t.Fatalf("seed %d: %v, but Porcupine says %v:\n%s", seed, v, verdict, dump(t, history))
 			}
 		}

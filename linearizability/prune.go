@@ -106,12 +106,12 @@ func (f *facts) saysAbsent(op *Operation) bool {
 	if !op.answered() {
 		return op.IfAbsent
 	}
-	return op.metNothing() || op.Answer.Untold || op.IfAbsent && !op.Answer.ConditionFailed
+	return op.foundAbsent() || op.Answer.Unreported || op.IfAbsent && !op.Answer.ConditionFailed
 }
 
 func (f *facts) saysOther(op *Operation) bool {
 	a := &op.Answer
-	if a.Untold {
+	if a.Unreported {
 		return true
 	}
 	if op.Observes() && a.Found {

@@ -30,7 +30,7 @@ type Recording struct {
 	Model Model
 	// Scene is what the file's annotations tell, for reports; of the formats
 	// only JSONLines has any. nil: there are none.
-	Scene *Scene
+	Annotations *Annotations
 }
 
 // ReadRecording reads a history. It streams: beside the operations, which it

@@ -41,14 +41,14 @@ const (
 // each key that failed what contradicts what, with a timeline of it.
 func (r *Result) WriteText(w io.Writer) error {
 	var b strings.Builder
-	methods := [ByPlainSearch + 1]int{}
+	methods := [ByGeneralSearch + 1]int{}
 	failed, agreed, unanswered := 0, 0, 0
 	for i := range r.Keys {
 		k := &r.Keys[i]
 		switch {
 		case k.Asked && k.SecondOpinion == Undecided:
 			unanswered++
-		case k.Asked && !k.Differ:
+		case k.Asked && !k.Disagree:
 			agreed++
 		}
 		methods[r.Keys[i].Method]++
@@ -88,7 +88,7 @@ func (r *Result) WriteText(w io.Writer) error {
 func (r *Result) reportKey(b *strings.Builder, k *KeyResult) {
 	fmt.Fprintf(b, "\nkey %s: %s (%d operations, %d that matter, %d steps)\n", Quote(k.Key), k.Verdict, k.Operations, k.Kept, k.Steps)
 	if k.Verdict == Undecided {
-		if k.Differ {
+		if k.Disagree {
 			fmt.Fprintf(b, "  the checkers differ: Porcupine says %s; this is a bug in one of them\n", k.SecondOpinion)
 		} else {
 			b.WriteString("  the budget of steps was spent; a larger one may decide it\n")
@@ -239,7 +239,7 @@ func rowAnswer(op *Operation) string {
 	s := " ->"
 	if a.ConditionFailed {
 		s += " failed"
-		if a.Untold {
+		if a.Unreported {
 			return s
 		}
 		s += ","

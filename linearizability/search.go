@@ -83,7 +83,7 @@ type frame struct {
 }
 
 type search struct {
-	lineup
+	eventList
 	ops     []searchOp
 	known   []Version
 	classes []openClass
@@ -125,7 +125,7 @@ func newSearch(f *facts, kept []keptOp, budget int) *search {
 	}
 	slices.Sort(s.known)
 	s.known = append(s.known, math.MaxUint64) // so that known[rank] always exists
-	s.lineup = newLineup(calls, closes)
+	s.eventList = newEventList(calls, closes)
 	return s
 }
 
@@ -134,7 +134,7 @@ func (f *facts) required(op *Operation) requirement {
 	a := &op.Answer
 	r := requirement{write: noWrite}
 	if op.Observes() {
-		r.absent, r.present = op.metNothing(), a.Found
+		r.absent, r.present = op.foundAbsent(), a.Found
 		if a.HasValue {
 			r.mustMeetWrite(f.putOf[a.Value])
 		}

@@ -37,7 +37,7 @@ func claim(op *Operation) string {
 	if op.Node != "" {
 		b.WriteString(" at " + op.Node)
 	}
-	fmt.Fprintf(&b, " (%s) %s", when(op), told(op))
+	fmt.Fprintf(&b, " (%s) %s", when(op), answerClause(op))
 	return b.String()
 }
 
@@ -57,7 +57,7 @@ func when(op *Operation) string {
 
 func roughly(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 
-func told(op *Operation) string {
+func answerClause(op *Operation) string {
 	a := &op.Answer
 	switch {
 	case op.Outcome == Unknown:
@@ -65,8 +65,8 @@ func told(op *Operation) string {
 	case op.Outcome == Refused:
 		return "was refused"
 	case a.ConditionFailed && a.Found:
-		return "failed its condition and met " + metWords(a)
-	case a.Untold:
+		return "failed its condition and met " + foundWords(a)
+	case a.Unreported:
 		return "failed its condition"
 	case a.ConditionFailed:
 		return "failed its condition and met no value"
@@ -77,12 +77,12 @@ func told(op *Operation) string {
 	case !a.Found:
 		return "found the key absent"
 	case op.Kind == Delete:
-		return "removed " + metWords(a)
+		return "removed " + foundWords(a)
 	}
-	return "read " + metWords(a)
+	return "read " + foundWords(a)
 }
 
-func metWords(a *Answer) string {
+func foundWords(a *Answer) string {
 	switch {
 	case a.HasValue && a.Version != 0:
 		return fmt.Sprintf("%s, version %d", Quote(a.Value), a.Version)
@@ -232,7 +232,7 @@ func needsAbsent(op *Operation) bool {
 	if op.effective() {
 		return op.IfAbsent
 	}
-	return op.metNothing()
+	return op.foundAbsent()
 }
 
 // versionMet is the version of what an operation met, if that is known.

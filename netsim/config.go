@@ -47,7 +47,7 @@ type Latency struct {
 }
 
 // Span is a range of durations, both ends included, from which one is drawn.
-type Span struct {
+type Range struct {
 	Min, Max time.Duration
 }
 
@@ -89,21 +89,21 @@ type Config struct {
 	Rates Rates
 
 	// Spike is what Rates.Delay adds; default 50 ms to 1 s.
-	Spike Span
+	Spike Range
 	// Reorder is by how much Rates.Reorder holds a datagram back; default 1 to
 	// 20 ms.
-	Reorder Span
+	Reorder Range
 	// Duplicate is how long after the first copy the second comes; default
 	// 1 ms to 1 s.
-	Duplicate Span
+	Duplicate Range
 
 	// Connect is how long it takes to open a connection, the first time and
 	// again, and to learn that it cannot be opened; default 1 to 100 ms.
-	Connect Span
+	Connect Range
 	// GiveUp is how long the sender on a connection waits for a peer that
 	// acknowledges nothing before it holds the connection for lost; default
 	// 300 ms to 3 s.
-	GiveUp Span
+	GiveUp Range
 	// Retransmit is what a frame lost in a stream costs, and the most that a
 	// held stream takes to flow again after a cut was healed; default 200 ms.
 	Retransmit time.Duration
@@ -129,11 +129,11 @@ func (c Config) withDefaults() Config {
 	if c.Latency.Min == 0 && c.Latency.Mean == 0 {
 		c.Latency.Min, c.Latency.Mean = 200*time.Microsecond, time.Millisecond
 	}
-	setSpan(&c.Spike, 50*time.Millisecond, time.Second)
-	setSpan(&c.Reorder, time.Millisecond, 20*time.Millisecond)
-	setSpan(&c.Duplicate, time.Millisecond, time.Second)
-	setSpan(&c.Connect, time.Millisecond, 100*time.Millisecond)
-	setSpan(&c.GiveUp, 300*time.Millisecond, 3*time.Second)
+	setRange(&c.Spike, 50*time.Millisecond, time.Second)
+	setRange(&c.Reorder, time.Millisecond, 20*time.Millisecond)
+	setRange(&c.Duplicate, time.Millisecond, time.Second)
+	setRange(&c.Connect, time.Millisecond, 100*time.Millisecond)
+	setRange(&c.GiveUp, 300*time.Millisecond, 3*time.Second)
 	if c.Retransmit == 0 {
 		c.Retransmit = 200 * time.Millisecond
 	}
@@ -143,9 +143,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func setSpan(s *Span, from, to time.Duration) {
-	if *s == (Span{}) {
-		*s = Span{Min: from, Max: to}
+func setRange(s *Range, from, to time.Duration) {
+	if *s == (Range{}) {
+		*s = Range{Min: from, Max: to}
 	}
 }
 
@@ -171,10 +171,10 @@ func (c Config) Validate() error {
 	}
 	for _, f := range []struct {
 		name string
-		span Span
+		span Range
 	}{
 		{"Spike", c.Spike}, {"Reorder", c.Reorder}, {"Duplicate", c.Duplicate},
-		{"Connect", c.Connect}, {"GiveUp", c.GiveUp}, {"Retransmit", Span{0, c.Retransmit}},
+		{"Connect", c.Connect}, {"GiveUp", c.GiveUp}, {"Retransmit", Range{0, c.Retransmit}},
 	} {
 		if f.span.Min < 0 || f.span.Max < f.span.Min {
 			return fmt.Errorf("netsim: %s: want 0 <= Min <= Max, have %v and %v", f.name, f.span.Min, f.span.Max)

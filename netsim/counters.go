@@ -45,7 +45,7 @@ func (c Cause) String() string {
 }
 
 // Counter says how often one kind of fault took effect.
-type Counter struct {
+type Count struct {
 	Name  string
 	Count uint64
 }
@@ -59,10 +59,10 @@ type Counter struct {
 // the connections broken, hint-loss the ends not told. The others count frames:
 // clog, delay, slow and a stream's loss those that came later than they would
 // have, reorder those overtaken, duplicate second copies delivered.
-func (n *Network) Counters() []Counter {
-	all := make([]Counter, numFaults)
+func (n *Network) Counters() []Count {
+	all := make([]Count, numFaults)
 	for c := range all {
-		all[c] = Counter{Name: causeNames[c], Count: n.counts[c]}
+		all[c] = Count{Name: causeNames[c], Count: n.counts[c]}
 	}
 	return all
 }

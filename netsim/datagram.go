@@ -114,7 +114,7 @@ func (n *Network) arrive(d *datagram) {
 	} else {
 		n.freeDatagram(d)
 	}
-	l.hand(&p)
+	l.deliver(&p)
 }
 
 // onUnclogged lets out the datagrams that arrived at a clogged link, in the

@@ -62,7 +62,7 @@ func TestDatagramDuplicateThatNeverArrivesCountsNothing(t *testing.T) {
 	w, h := newWorld(t, 1, Config{
 		Mode:      Datagram,
 		Rates:     Rates{Duplicate: 1},
-		Duplicate: Span{time.Second, time.Second},
+		Duplicate: Range{time.Second, time.Second},
 	}, 2)
 	w.send(0, 1, 3)
 	w.clock.run(500 * time.Millisecond)

@@ -64,17 +64,17 @@ func (f *Fault) transmission(size int) time.Duration {
 // the other direction is not touched: think of a firewall in front of a port.
 // A datagram is lost.
 func (n *Network) CutOneWay(from, to HostID) *Fault {
-	return n.strike(&Fault{cause: CauseCutOneWay}, n.link(from, to))
+	return n.start(&Fault{cause: CauseCutOneWay}, n.link(from, to))
 }
 
 // CutTwoWay is CutOneWay in both directions.
 func (n *Network) CutTwoWay(a, b HostID) *Fault {
-	return n.strike(&Fault{cause: CauseCutTwoWay}, n.link(a, b), n.link(b, a))
+	return n.start(&Fault{cause: CauseCutTwoWay}, n.link(a, b), n.link(b, a))
 }
 
 // Split cuts each host of a from each host of b, both ways.
 func (n *Network) Split(a, b []HostID) *Fault {
-	return n.strike(&Fault{cause: CauseCutTwoWay}, n.between(a, b)...)
+	return n.start(&Fault{cause: CauseCutTwoWay}, n.between(a, b)...)
 }
 
 // Isolate cuts a host from all others, both ways, those named later included.
@@ -93,7 +93,7 @@ func (n *Network) Isolate(id HostID) *Fault {
 			}
 		}
 	}
-	return n.strike(f, links...)
+	return n.start(f, links...)
 }
 
 // Bridge splits the other hosts into two halves, in the order given, which
@@ -101,7 +101,7 @@ func (n *Network) Isolate(id HostID) *Fault {
 func (n *Network) Bridge(middle HostID, others ...HostID) *Fault {
 	others = slices.DeleteFunc(slices.Clone(others), func(id HostID) bool { return id == middle })
 	half := len(others) / 2
-	return n.strike(&Fault{cause: CauseBridge}, n.between(others[:half], others[half:])...)
+	return n.start(&Fault{cause: CauseBridge}, n.between(others[:half], others[half:])...)
 }
 
 // MajoritiesRing lets each host hear a majority of the hosts, itself included,
@@ -118,13 +118,13 @@ func (n *Network) MajoritiesRing(hosts ...HostID) *Fault {
 			links = append(links, n.link(hosts[(first+k)%count], to))
 		}
 	}
-	return n.strike(&Fault{cause: CauseRing}, links...)
+	return n.start(&Fault{cause: CauseRing}, links...)
 }
 
 // Clog holds all frames from one host to another until it is healed; then they
 // come. What exceeds the bound on frames in flight is dropped.
 func (n *Network) Clog(from, to HostID) *Fault {
-	return n.strike(&Fault{cause: CauseClog}, n.link(from, to))
+	return n.start(&Fault{cause: CauseClog}, n.link(from, to))
 }
 
 // Slow makes frames from one host to another pass one after the other at this
@@ -136,7 +136,7 @@ func (n *Network) Slow(from, to HostID, bytesPerSecond int64) *Fault {
 		panic(fmt.Sprintf("netsim: Slow with %d bytes per second", bytesPerSecond))
 	}
 	bytesPerSecond = min(bytesPerSecond, 1<<40) // beyond a byte per nanosecond nothing is slow
-	return n.strike(&Fault{cause: CauseSlow, bytesPerSecond: bytesPerSecond}, n.link(from, to))
+	return n.start(&Fault{cause: CauseSlow, bytesPerSecond: bytesPerSecond}, n.link(from, to))
 }
 
 // Delay adds a positive time to the latency from one host to another. Of several such faults on
@@ -146,7 +146,7 @@ func (n *Network) Delay(from, to HostID, extra time.Duration) *Fault {
 	if extra <= 0 {
 		panic(fmt.Sprintf("netsim: Delay by %v", extra))
 	}
-	return n.strike(&Fault{cause: CauseDelay, extra: extra}, n.link(from, to))
+	return n.start(&Fault{cause: CauseDelay, extra: extra}, n.link(from, to))
 }
 
 // Reset breaks the connection from one host to another: an unknown prefix of
@@ -218,7 +218,7 @@ func (n *Network) HealAll() {
 	}
 }
 
-func (n *Network) strike(f *Fault, links ...*link) *Fault {
+func (n *Network) start(f *Fault, links ...*link) *Fault {
 	f.net = n
 	for _, l := range links {
 		l.addFault(f)
@@ -261,7 +261,7 @@ func (l *link) setFaults(faults []*Fault) {
 	}
 	streaming := l.net.cfg.Mode == Stream
 	if slow != nil && l.slow == nil || delay != nil && l.delay == nil {
-		l.hasten()
+		l.expedite()
 	}
 	if streaming && cut == nil && l.cut != nil {
 		l.onCut()
@@ -270,7 +270,7 @@ func (l *link) setFaults(faults []*Fault) {
 		l.disarm()
 	}
 	if streaming && cut != nil && l.cut == nil {
-		l.onMended(cut)
+		l.onCutHealed(cut)
 	}
 	if clog != nil && l.clog == nil {
 		if streaming {

@@ -260,8 +260,8 @@ func TestConfigAndRatesSayWhatIsWrong(t *testing.T) {
 		"Mode":           {Mode: 7},
 		"Latency.Shape":  {Latency: Latency{Shape: 7}},
 		"Latency: want":  {Latency: Latency{Min: 2, Mean: 1}},
-		"GiveUp":         {GiveUp: Span{2, 1}},
-		"Spike":          {Spike: Span{-1, 1}},
+		"GiveUp":         {GiveUp: Range{2, 1}},
+		"Spike":          {Spike: Range{-1, 1}},
 		"Retransmit":     {Retransmit: -1},
 		"QueueFrames":    {QueueFrames: -1},
 		"rate Loss":      {Rates: Rates{Loss: 1.5}},
@@ -402,7 +402,7 @@ func TestDelayHiddenByAnOlderFrameIsNotCounted(t *testing.T) {
 	const seeds = 20
 	shown := 0
 	for seed := range uint64(seeds) {
-		w, h := newWorld(t, seed, Config{Spike: Span{1, 1}}, 2)
+		w, h := newWorld(t, seed, Config{Spike: Range{1, 1}}, 2)
 		w.connected(h)
 		w.send(0, 1, 1)
 		w.net.SetLinkRates(0, 1, Rates{Delay: 1})

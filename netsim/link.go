@@ -175,7 +175,7 @@ func (l *link) hit(c chance, purpose purpose, sequence uint64) bool {
 	return chance(l.draw(purpose, sequence)) < c
 }
 
-func (l *link) within(s Span, purpose purpose, sequence uint64) time.Duration {
+func (l *link) within(s Range, purpose purpose, sequence uint64) time.Duration {
 	if s.Min == s.Max {
 		return s.Min
 	}
@@ -189,7 +189,7 @@ func (l *link) latency(purpose purpose, sequence uint64) time.Duration {
 		return c.Min
 	}
 	if c.Shape == Uniform {
-		return l.within(Span{c.Min, c.Mean + spread}, purpose, sequence)
+		return l.within(Range{c.Min, c.Mean + spread}, purpose, sequence)
 	}
 	u := float64(l.draw(purpose, sequence)>>11+1) / (1 << 53) // (0, 1]
 	return c.Min + time.Duration(-math.Log(u)*float64(spread))
@@ -247,7 +247,7 @@ func (l *link) transmit(size int, start time.Duration) time.Duration {
 
 // hasten makes packets that were late because of a fault, now healed, come as
 // if they had been sent just now.
-func (l *link) hasten() {
+func (l *link) expedite() {
 	now := l.net.scheduler.Now()
 	l.freeAt = now
 	soon := max(now, l.openAt) + l.net.cfg.Latency.Mean
@@ -264,7 +264,7 @@ func (l *link) hasten() {
 }
 
 // hand counts what happened to a packet on its way, and delivers it.
-func (l *link) hand(p *packet) {
+func (l *link) deliver(p *packet) {
 	n := l.net
 	n.stats.Delivered++
 	n.stats.Bytes += uint64(len(p.frame))

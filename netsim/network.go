@@ -82,12 +82,12 @@ type Network struct {
 }
 
 type host struct {
-	id         HostID
-	name       string
-	handler    Handler // nil while not attached
-	life       uint64  // grows with each end of a life
-	isolations []*Fault
-	out        []*link // by destination; nil until used
+	id          HostID
+	name        string
+	handler     Handler // nil while not attached
+	incarnation uint64  // grows with each end of a life
+	isolations  []*Fault
+	out         []*link // by destination; nil until used
 }
 
 // New makes a network without hosts. It fails if the configuration makes no
@@ -168,7 +168,7 @@ func (n *Network) end(id HostID, silent bool) {
 		return
 	}
 	h.handler = nil
-	h.life++
+	h.incarnation++
 	if n.cfg.Mode == Datagram {
 		return // each datagram finds out as it arrives
 	}

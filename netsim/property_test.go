@@ -313,7 +313,7 @@ func TestDeterminism(t *testing.T) {
 		mode := rapid.SampledFrom([]Mode{Stream, Datagram}).Draw(t, "mode")
 		seed := rapid.Uint64().Draw(t, "seed")
 		script := drawScript(t, 3)
-		play := func() ([]string, []Counter, Stats) {
+		play := func() ([]string, []Count, Stats) {
 			s := newStage(t, seed, Config{Mode: mode}, 3)
 			s.rates = hardRates
 			s.run(script)

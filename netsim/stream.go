@@ -18,28 +18,28 @@ const (
 	idle    connectionState = iota // none; the next frame opens one
 	dialing                        // frames wait for it to open
 	open
-	deaf // broken, and the sender does not know: what it sends is lost
+	severed // broken, and the sender does not know: what it sends is lost
 )
 
 // stream is the part of a link that only stream mode uses.
 type stream struct {
-	state    connectionState
-	deafFrom Cause         // why it is deaf
-	patient  bool          // its sender will learn only when its patience ends
-	openAt   time.Duration // when it opens, or did
-	dials    uint64        // sequence of the draws of a connection
-	breaks   uint64        // sequence of the draws of a break
-	holds    uint64        // sequence of the draws of a cut that held frames
-	queue    packetQueue
-	delivery alarm // of the head
-	timer    alarm // end of dialing, of patience, or of ignorance
+	state     connectionState
+	severedBy Cause         // why it is deaf
+	patient   bool          // its sender will learn only when its patience ends
+	openAt    time.Duration // when it opens, or did
+	dials     uint64        // sequence of the draws of a connection
+	breaks    uint64        // sequence of the draws of a break
+	holds     uint64        // sequence of the draws of a cut that held frames
+	queue     packetQueue
+	delivery  alarm // of the head
+	timer     alarm // end of dialing, of patience, or of ignorance
 
 	onDue, onTimer func() // made once, for the scheduler
 }
 
 func (l *link) sendStream(frame []byte) {
-	if l.state == deaf {
-		l.sendDeaf(frame)
+	if l.state == severed {
+		l.sendSevered(frame)
 		return
 	}
 	n := l.net
@@ -139,19 +139,19 @@ func (l *link) deliverHead() {
 	p := l.queue.pop()
 	if p.marks&markFarewell != 0 {
 		l.arm()
-		l.tell(l.to, l.from.id)
+		l.notify(l.to, l.from.id)
 		return
 	}
 	l.release(len(p.frame))
 	l.arm()
-	l.hand(&p)
+	l.deliver(&p)
 }
 
 // onCut stops delivery. What is left of a broken connection will not be sent
 // again.
 func (l *link) onCut() {
 	l.disarm()
-	if l.state == idle || l.state == deaf {
+	if l.state == idle || l.state == severed {
 		l.dropQueue(l.cut.cause, l.cut)
 		return
 	}
@@ -160,12 +160,12 @@ func (l *link) onCut() {
 
 // onMended lets a held stream flow again, after the pause that retransmission
 // with backoff makes.
-func (l *link) onMended(ended *Fault) {
+func (l *link) onCutHealed(ended *Fault) {
 	if l.state == open {
 		l.stopTheTimer()
 	}
 	l.holds++
-	l.resume(ended, l.within(Span{0, l.net.cfg.Retransmit}, drawResume, l.holds))
+	l.resume(ended, l.within(Range{0, l.net.cfg.Retransmit}, drawResume, l.holds))
 }
 
 // resume counts the frames that a fault held beyond their time, and delivers
@@ -192,23 +192,23 @@ func (l *link) resume(ended *Fault, pause time.Duration) {
 func (l *link) onGaveUp() {
 	l.enter(idle)
 	l.dropQueue(l.cut.cause, l.cut)
-	l.tellSender()
+	l.notifySender()
 }
 
 // reset breaks an open connection and tells both ends, as far as can be.
 func (l *link) reset() {
 	l.net.counts[CauseReset]++
 	l.breakOff(CauseReset, true)
-	l.enter(deaf)
-	l.deafFrom = CauseReset
+	l.enter(severed)
+	l.severedBy = CauseReset
 	l.learn(true)
 }
 
 // halfOpen makes the receiver forget an open connection, and tells nobody.
 func (l *link) halfOpen() {
 	l.breakOff(CauseHalfOpen, false)
-	l.enter(deaf)
-	l.deafFrom = CauseHalfOpen
+	l.enter(severed)
+	l.severedBy = CauseHalfOpen
 }
 
 // breakOff keeps an unknown prefix of what is in flight and loses the rest. If
@@ -231,14 +231,14 @@ func (l *link) breakOff(cause Cause, announce bool) {
 
 // sendDeaf loses a frame in a broken connection. Sending is how a sender finds
 // out.
-func (l *link) sendDeaf(frame []byte) {
-	if l.deafFrom == CauseHalfOpen {
+func (l *link) sendSevered(frame []byte) {
+	if l.severedBy == CauseHalfOpen {
 		l.net.counts[CauseHalfOpen]++
 	}
-	l.net.lose(l, frame, l.deafFrom)
+	l.net.lose(l, frame, l.severedBy)
 	if !l.timer.set {
 		// A peer that has restarted answers with a reset.
-		l.learn(l.deafFrom == CauseDown && l.to.handler != nil)
+		l.learn(l.severedBy == CauseDown && l.to.handler != nil)
 	}
 }
 
@@ -255,19 +255,19 @@ func (l *link) learn(soon bool) {
 
 func (l *link) onLearned() {
 	l.enter(idle)
-	l.tellSender()
+	l.notifySender()
 }
 
 // learnNow ends a sender's ignorance as part of a heal.
 func (l *link) learnNow() {
-	if l.state != deaf {
+	if l.state != severed {
 		return
 	}
 	l.enter(idle)
-	life := l.from.life
+	life := l.from.incarnation
 	l.post(0, func() {
-		if l.from.life == life {
-			l.tellSender()
+		if l.from.incarnation == life {
+			l.notifySender()
 		}
 	})
 }
@@ -280,8 +280,8 @@ func (l *link) onReceiverDown(silent bool) {
 		l.enter(idle)
 	case open:
 		l.breaks++
-		l.enter(deaf)
-		l.deafFrom = CauseDown
+		l.enter(severed)
+		l.severedBy = CauseDown
 		if !silent {
 			l.learn(true)
 		}
@@ -303,18 +303,18 @@ func (l *link) onSenderDown(silent bool) {
 // onPeerUp: who waits in vain for a host that vanished will hear of it from the
 // host's new life, at the next frame.
 func (l *link) onPeerUp() {
-	if l.state == deaf && l.deafFrom == CauseDown && l.patient {
+	if l.state == severed && l.severedBy == CauseDown && l.patient {
 		l.stopTheTimer()
 	}
 }
 
-func (l *link) tellSender() {
+func (l *link) notifySender() {
 	if !l.hintLost(drawSenderHint) {
-		l.tell(l.from, l.to.id)
+		l.notify(l.from, l.to.id)
 	}
 }
 
-func (l *link) tell(h *host, peer HostID) {
+func (l *link) notify(h *host, peer HostID) {
 	if h.handler != nil {
 		h.handler.OnPeerLost(peer)
 	}
@@ -347,7 +347,7 @@ func (l *link) timerFired() {
 		l.onDialed()
 	case open:
 		l.onGaveUp()
-	case deaf:
+	case severed:
 		l.onLearned()
 	}
 }

@@ -22,7 +22,7 @@ func TestStreamDeliversInOrder(t *testing.T) {
 func TestStreamConnectsFirst(t *testing.T) {
 	w, h := newWorld(t, 1, Config{
 		Latency: Latency{Min: time.Millisecond, Mean: time.Millisecond},
-		Connect: Span{40 * time.Millisecond, 40 * time.Millisecond},
+		Connect: Range{40 * time.Millisecond, 40 * time.Millisecond},
 	}, 2)
 	w.send(0, 1, 1)
 	w.clock.run(41*time.Millisecond - 1)
@@ -35,7 +35,7 @@ func TestStreamConnectsFirst(t *testing.T) {
 }
 
 func TestStreamCutHoldsFramesAndAHealReleasesThem(t *testing.T) {
-	w, h := newWorld(t, 1, Config{GiveUp: Span{time.Second, time.Second}}, 2)
+	w, h := newWorld(t, 1, Config{GiveUp: Range{time.Second, time.Second}}, 2)
 	w.connected(h)
 	cut := w.net.CutOneWay(0, 1)
 	w.send(0, 1, 5)
@@ -54,7 +54,7 @@ func TestStreamCutHoldsFramesAndAHealReleasesThem(t *testing.T) {
 }
 
 func TestStreamCutBreaksTheConnectionInTheEnd(t *testing.T) {
-	w, h := newWorld(t, 1, Config{GiveUp: Span{time.Second, time.Second}}, 2)
+	w, h := newWorld(t, 1, Config{GiveUp: Range{time.Second, time.Second}}, 2)
 	w.connected(h)
 	cut := w.net.CutTwoWay(0, 1)
 	w.clock.run(5 * time.Second)
@@ -132,7 +132,7 @@ func TestStreamResetNeedsAConnection(t *testing.T) {
 }
 
 func TestStreamHalfOpen(t *testing.T) {
-	w, h := newWorld(t, 1, Config{GiveUp: Span{time.Second, time.Second}}, 2)
+	w, h := newWorld(t, 1, Config{GiveUp: Range{time.Second, time.Second}}, 2)
 	w.connected(h)
 	if !w.net.HalfOpen(0, 1) {
 		t.Fatal("there was no connection")
@@ -198,7 +198,7 @@ func TestStreamDetach(t *testing.T) {
 }
 
 func TestStreamVanish(t *testing.T) {
-	cfg := Config{GiveUp: Span{time.Second, time.Second}}
+	cfg := Config{GiveUp: Range{time.Second, time.Second}}
 	w, h := newWorld(t, 1, cfg, 2)
 	w.connected(h)
 	w.net.Vanish(1)
@@ -354,7 +354,7 @@ func TestStreamResumesAfterAPause(t *testing.T) {
 }
 
 func TestStreamHealDoesNotOpenAConnectionSooner(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Latency: constant, Connect: Span{time.Second, time.Second}}, 2)
+	w, h := newWorld(t, 1, Config{Latency: constant, Connect: Range{time.Second, time.Second}}, 2)
 	slow := w.net.Slow(0, 1, 1)
 	w.send(0, 1, 1)
 	slow.Heal()
@@ -398,7 +398,7 @@ func TestStreamBreaksWhileCut(t *testing.T) {
 func TestStreamLostFramesHoldUpNobody(t *testing.T) {
 	lost := 0
 	for seed := range uint64(10) {
-		w, h := newWorld(t, seed, Config{Spike: Span{time.Hour, time.Hour}}, 2)
+		w, h := newWorld(t, seed, Config{Spike: Range{time.Hour, time.Hour}}, 2)
 		w.connected(h)
 		w.net.SetLinkRates(0, 1, Rates{Delay: 1})
 		w.send(0, 1, 1)

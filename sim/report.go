@@ -52,9 +52,9 @@ func writeReport(dir string, r *Result, run runner) (Report, error) {
 	return rep, writePage(rep, r, &scene.scene)
 }
 
-func writeHistory(path string, history []linearizability.Operation, scene *linearizability.Scene) error {
+func writeHistory(path string, history []linearizability.Operation, scene *linearizability.Annotations) error {
 	var b bytes.Buffer
-	if err := linearizability.WriteScene(&b, scene); err != nil {
+	if err := linearizability.WriteAnnotations(&b, scene); err != nil {
 		return err
 	}
 	if err := linearizability.Write(&b, history); err != nil {
@@ -70,7 +70,7 @@ func writeHistory(path string, history []linearizability.Operation, scene *linea
 const maxViolationsOnPage = 8
 
 // writePage needs a history that could be checked; without one there is no page.
-func writePage(rep Report, r *Result, scene *linearizability.Scene) error {
+func writePage(rep Report, r *Result, scene *linearizability.Annotations) error {
 	if r.Check == nil {
 		return nil
 	}

@@ -52,10 +52,10 @@ func TestReportShowsTheRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	recording, err := linearizability.ReadRecordingFile(report.History, linearizability.ReadOptions{})
-	if err != nil || recording.Scene == nil {
+	if err != nil || recording.Annotations == nil {
 		t.Fatalf("the run's history has no annotations: %v", err)
 	}
-	history, scene := recording.Operations, recording.Scene
+	history, scene := recording.Operations, recording.Annotations
 	if len(history) != len(r.History) {
 		t.Errorf("the file has %d operations of %d", len(history), len(r.History))
 	}
@@ -79,7 +79,7 @@ func TestReportShowsTheRun(t *testing.T) {
 	if kinds[linearizability.BandFault] == 0 || kinds[bandPhase] != 3 {
 		t.Errorf("bands: %v", kinds)
 	}
-	if scene.Places[planted.Key] == "" {
+	if scene.Partitions[planted.Key] == "" {
 		t.Errorf("nobody says of which partition key %q is", planted.Key)
 	}
 	if text := Failure(r, Profiles()[0], report); !strings.Contains(text, "its report:      "+opener()+" "+report.Page+"\n") {

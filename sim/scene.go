@@ -21,7 +21,7 @@ const (
 // sceneRecorder gathers what a report shows around a history. Only the second
 // run of a failed schedule has one; its methods do nothing on nil.
 type sceneRecorder struct {
-	scene  linearizability.Scene
+	scene  linearizability.Annotations
 	reigns map[reign]int // those that have begun and not ended, in scene.Spans
 	faults []int         // bands that nothing has taken back yet
 }
@@ -33,7 +33,7 @@ type reign struct {
 
 func newSceneRecorder(s *Setup) *sceneRecorder {
 	r := &sceneRecorder{reigns: map[reign]int{}}
-	r.scene.Places = map[string]string{}
+	r.scene.Partitions = map[string]string{}
 	for host := range s.Nodes {
 		r.span(linearizability.Span{Lane: HostName(host), State: linearizability.Down, Label: "not started yet"})
 	}
@@ -44,8 +44,8 @@ func newSceneRecorder(s *Setup) *sceneRecorder {
 func (r *sceneRecorder) place(history []linearizability.Operation, partitions int) {
 	for i := range history {
 		key := history[i].Key
-		if _, known := r.scene.Places[key]; !known {
-			r.scene.Places[key] = strconv.Itoa(ring.PartitionOf([]byte(key), partitions))
+		if _, known := r.scene.Partitions[key]; !known {
+			r.scene.Partitions[key] = strconv.Itoa(ring.PartitionOf([]byte(key), partitions))
 		}
 	}
 }

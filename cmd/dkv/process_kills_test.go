@@ -263,10 +263,10 @@ func (k *killsCluster) checkWithPage(w *workload, p programs) {
 		t.Errorf("dkvsim check: %v\n%s", err, output)
 	}
 	recording, err := linearizability.ReadRecordingFile(w.file.Name(), linearizability.ReadOptions{})
-	if err != nil || recording.Scene == nil {
+	if err != nil || recording.Annotations == nil {
 		t.Fatalf("the history's file has no annotations: %v", err)
 	}
-	if downs := len(recording.Scene.Bands); downs < k.kills+k.pauses+1 {
+	if downs := len(recording.Annotations.Bands); downs < k.kills+k.pauses+1 {
 		t.Errorf("the history's file tells of %d faults, of %d kills, %d pauses and one of ZooKeeper", downs, k.kills, k.pauses)
 	}
 	text, err := os.ReadFile(page)

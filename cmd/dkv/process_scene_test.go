@@ -13,7 +13,7 @@ import (
 // clusterScene is what was done to a cluster and its ZooKeeper while a history
 // was recorded, by the history's clock, so that dkvsim check --html shows it.
 type clusterScene struct {
-	scene linearizability.Scene
+	scene linearizability.Annotations
 	now   func() time.Duration
 	names map[uint32]string // of members, as far as they are known
 	open  map[string]int    // the band of a lane that is down or paused

@@ -85,9 +85,9 @@ func (w *workload) now() time.Duration { return time.Since(w.began) }
 
 // close writes the rest of the history to its file, and what was done to the
 // cluster meanwhile.
-func (w *workload) close(scene *linearizability.Scene) {
+func (w *workload) close(scene *linearizability.Annotations) {
 	w.t.Helper()
-	if err := errors.Join(w.recorder.Flush(), linearizability.WriteScene(w.file, scene), w.file.Close()); err != nil {
+	if err := errors.Join(w.recorder.Flush(), linearizability.WriteAnnotations(w.file, scene), w.file.Close()); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -19,7 +19,7 @@ func writeResultPage(page, file string, h *linearizability.Recording, r *lineari
 		return fmt.Errorf("writing the page: %w", err)
 	}
 	return writePage(page, func(w *bufio.Writer) error {
-		return report.WriteHTML(w, r, h.Operations, h.Scene, report.Options{
+		return report.WriteHTML(w, r, h.Operations, h.Annotations, report.Options{
 			Title:    filepath.Base(file),
 			Facts:    []report.Fact{{Name: "history", Value: absolute}},
 			Commands: []report.Command{{What: "check it again", Line: "dkvsim check " + absolute}},

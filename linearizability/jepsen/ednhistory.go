@@ -12,9 +12,9 @@ import (
 
 // readJepsenEDN reads a Jepsen history of maps, one behind the other or in one
 // vector or list.
-func readJepsenEDN(in *linearizability.Source) (*linearizability.Recording, error) {
-	j := newJepsenReader(in)
-	h := jepsenEDNReader{jepsenReader: &j, edn: ednReader{in: in.Reader, texts: in, line: 1, column: 1}, index: -1}
+func readEDN(in *linearizability.Source) (*linearizability.Recording, error) {
+	j := newReader(in)
+	h := ednHistoryReader{reader: &j, edn: ednReader{in: in.Reader, texts: in, line: 1, column: 1}, index: -1}
 	for {
 		ended, err := h.next()
 		if err != nil {
@@ -26,8 +26,8 @@ func readJepsenEDN(in *linearizability.Source) (*linearizability.Recording, erro
 	}
 }
 
-type jepsenEDNReader struct {
-	*jepsenReader
+type ednHistoryReader struct {
+	*reader
 	edn     ednReader
 	wrapper ednElement // the vector or list around all maps; ednNone: there is none
 	closing byte       // of it
@@ -37,12 +37,12 @@ type jepsenEDNReader struct {
 }
 
 // next reads the next map. Ended: there is none.
-func (h *jepsenEDNReader) next() (ended bool, err error) {
+func (h *ednHistoryReader) next() (ended bool, err error) {
 	r := &h.edn
 	c, err := r.skip()
 	if err == io.EOF {
 		if h.closing != 0 && !h.closed {
-			return false, r.cut(&h.wrapper, "the history", err)
+			return false, r.truncated(&h.wrapper, "the history", err)
 		}
 		return true, nil
 	}
@@ -59,7 +59,7 @@ func (h *jepsenEDNReader) next() (ended bool, err error) {
 		h.closed = true
 		return false, nil
 	case (c == '[' || c == '(') && h.closing == 0 && h.stamp == 0:
-		h.wrapper.place = at
+		h.wrapper.position = at
 		h.closing = map[byte]byte{'[': ']', '(': ')'}[c]
 		return false, nil
 	case c == '#':
@@ -69,15 +69,15 @@ func (h *jepsenEDNReader) next() (ended bool, err error) {
 }
 
 // tag reads a tag before a map, as of a record, or an element that is discarded.
-func (h *jepsenEDNReader) tag(at place) error {
+func (h *ednHistoryReader) tag(at position) error {
 	r := &h.edn
-	e := ednElement{place: at}
+	e := ednElement{position: at}
 	c, err := r.read()
 	if err != nil {
-		return r.cut(&e, "an element", err)
+		return r.truncated(&e, "an element", err)
 	}
 	if c == '_' {
-		return r.required(&e, 0)
+		return r.skipRequired(&e, 0)
 	}
 	if isEDNDelimiter(c) || c == '#' {
 		return at.fail(errors.New("expected a map of an operation, found #"))
@@ -87,26 +87,26 @@ func (h *jepsenEDNReader) tag(at place) error {
 
 // jepsenFields are the keys of a map that mean something here; the first ones
 // have to be there.
-var jepsenFields = []string{"process", "type", "f", "value", "key", "time", "index", "error"}
+var fieldNames = []string{"process", "type", "f", "value", "key", "time", "index", "error"}
 
 const requiredFields = 3
 
 // operation reads one map behind its opening brace.
-func (h *jepsenEDNReader) operation() error {
+func (h *ednHistoryReader) operation() error {
 	r := &h.edn
-	whole := ednElement{place: r.last()}
-	e := jepsenEvent{line: r.line}
+	whole := ednElement{position: r.last()}
+	e := event{line: r.line}
 	var seen uint
 	client := true
 	for {
 		c, err := r.skip()
 		if err != nil {
-			return r.cut(&whole, "an operation", err)
+			return r.truncated(&whole, "an operation", err)
 		}
 		if c == '}' {
 			break
 		}
-		name, err := r.begun(c, 1, true)
+		name, err := r.elementFrom(c, 1, true)
 		if err != nil {
 			return err
 		}
@@ -118,9 +118,9 @@ func (h *jepsenEDNReader) operation() error {
 		case err != nil:
 			return err
 		case value.kind == ednNone:
-			return r.cut(&whole, "an operation", io.EOF)
+			return r.truncated(&whole, "an operation", io.EOF)
 		}
-		field := slices.Index(jepsenFields, name.text)
+		field := slices.Index(fieldNames, name.text)
 		switch {
 		case field < 0 || name.kind != ednKeyword:
 			continue // nothing that is known here
@@ -139,7 +139,7 @@ func (h *jepsenEDNReader) operation() error {
 	if !client {
 		return nil
 	}
-	for field, must := range jepsenFields[:requiredFields] {
+	for field, must := range fieldNames[:requiredFields] {
 		if seen&(1<<field) == 0 {
 			return whole.fail(fmt.Errorf(":%s is missing", must))
 		}
@@ -148,28 +148,28 @@ func (h *jepsenEDNReader) operation() error {
 }
 
 // field takes the value of one key of the map.
-func (h *jepsenEDNReader) field(e *jepsenEvent, name string, value *ednElement) (err error) {
+func (h *ednHistoryReader) field(e *event, name string, value *ednElement) (err error) {
 	r := &h.edn
 	switch name {
 	case "process":
-		e.at.process = value.place
+		e.at.process = value.position
 		e.process, err = processOf(value, r)
 	case "type", "f":
 		if value.kind != ednKeyword {
 			return value.fail(fmt.Errorf(":%s has to be a keyword", name))
 		}
 		if name == "f" {
-			e.f, e.at.f = value.text, value.place
+			e.f, e.at.f = value.text, value.position
 		} else {
-			e.kind, e.at.kind = value.text, value.place
+			e.kind, e.at.kind = value.text, value.position
 		}
 	case "key":
 		if value.kind != ednText {
 			return value.fail(errors.New(":key has to be a text or a number"))
 		}
-		e.key, e.hasKey, e.at.key = h.Name([]byte(value.text)), true, value.place
+		e.key, e.hasKey, e.at.key = h.Name([]byte(value.text)), true, value.position
 	case "value":
-		e.value, e.at.value = *value, value.place
+		e.value, e.at.value = *value, value.position
 	case "error":
 		e.failure = value.kind != ednNil
 	case "time", "index":
@@ -177,13 +177,13 @@ func (h *jepsenEDNReader) field(e *jepsenEvent, name string, value *ednElement) 
 		if err != nil || !value.number {
 			return value.fail(fmt.Errorf(":%s has to be a whole number", name))
 		}
-		return h.moment(e, name, n, value)
+		return h.checkOrder(e, name, n, value)
 	}
 	return err
 }
 
 // moment takes a time or an index, which do not go back.
-func (h *jepsenEDNReader) moment(e *jepsenEvent, name string, n int64, at *ednElement) error {
+func (h *ednHistoryReader) checkOrder(e *event, name string, n int64, at *ednElement) error {
 	if name == "index" {
 		if n <= h.index {
 			return at.fail(fmt.Errorf(":index %d is not greater than %d before it: time runs backwards", n, h.index))

@@ -30,7 +30,7 @@ const (
 
 // An ednElement is an element that was read, and where it began.
 type ednElement struct {
-	place
+	position
 	kind   ednKind
 	number bool // an ednText that is one
 	text   string
@@ -38,10 +38,10 @@ type ednElement struct {
 }
 
 // A place is one in what is read, both from 1.
-type place struct{ line, column int }
+type position struct{ line, column int }
 
 // fail is the error of what is wrong there.
-func (p place) fail(err error) error {
+func (p position) fail(err error) error {
 	return &linearizability.FormatError{Line: p.line, Column: p.column, Err: err}
 }
 
@@ -59,8 +59,8 @@ type ednReader struct {
 }
 
 // last is where the last byte was read, unless it ended a line; next is behind it.
-func (r *ednReader) last() place { return place{r.line, r.before} }
-func (r *ednReader) next() place { return place{r.line, r.column} }
+func (r *ednReader) last() position { return position{r.line, r.before} }
+func (r *ednReader) next() position { return position{r.line, r.column} }
 
 // read returns the next byte, or io.EOF.
 func (r *ednReader) read() (byte, error) {
@@ -111,7 +111,7 @@ func (r *ednReader) element(depth int, keep bool) (ednElement, error) {
 		if err != nil {
 			return ednElement{}, err
 		}
-		e, err := r.begun(c, depth, keep)
+		e, err := r.elementFrom(c, depth, keep)
 		if err != nil || e.kind != ednNone {
 			return e, err
 		}
@@ -119,8 +119,8 @@ func (r *ednReader) element(depth int, keep bool) (ednElement, error) {
 }
 
 // begun reads the element that begins with c; of kind ednNone if it is discarded.
-func (r *ednReader) begun(c byte, depth int, keep bool) (e ednElement, err error) {
-	e.place = r.last()
+func (r *ednReader) elementFrom(c byte, depth int, keep bool) (e ednElement, err error) {
+	e.position = r.last()
 	if depth > maxEDNDepth {
 		return e, e.fail(fmt.Errorf("malformed EDN: nested more than %d deep", maxEDNDepth))
 	}
@@ -146,7 +146,7 @@ func (r *ednReader) begun(c byte, depth int, keep bool) (e ednElement, err error
 }
 
 // cut is the error of an element that the end of what there is to read cuts off.
-func (r *ednReader) cut(e *ednElement, what string, err error) error {
+func (r *ednReader) truncated(e *ednElement, what string, err error) error {
 	if err != io.EOF {
 		return err
 	}
@@ -161,12 +161,12 @@ func (r *ednReader) items(e *ednElement, closing byte, depth int, keep bool) err
 	for {
 		c, err := r.skip()
 		if err != nil {
-			return r.cut(e, fmt.Sprintf("what %q was to close,", closing), err)
+			return r.truncated(e, fmt.Sprintf("what %q was to close,", closing), err)
 		}
 		if c == closing {
 			return nil
 		}
-		item, err := r.begun(c, depth+1, keep)
+		item, err := r.elementFrom(c, depth+1, keep)
 		if err != nil {
 			return err
 		}
@@ -185,7 +185,7 @@ func (r *ednReader) dispatch(e *ednElement, depth int) error {
 	e.kind = ednOther
 	c, err := r.read()
 	if err != nil {
-		return r.cut(e, "an element", err)
+		return r.truncated(e, "an element", err)
 	}
 	switch {
 	case c == '{':
@@ -195,7 +195,7 @@ func (r *ednReader) dispatch(e *ednElement, depth int) error {
 		e.kind = ednOther
 		return err
 	case c == '_':
-		if err := r.required(e, depth); err != nil {
+		if err := r.skipRequired(e, depth); err != nil {
 			return err
 		}
 		e.kind = ednNone
@@ -211,14 +211,14 @@ func (r *ednReader) dispatch(e *ednElement, depth int) error {
 		return err
 	}
 	e.kind, e.text = ednOther, ""
-	return r.required(e, depth)
+	return r.skipRequired(e, depth)
 }
 
 // required skips the element that has to follow.
-func (r *ednReader) required(e *ednElement, depth int) error {
+func (r *ednReader) skipRequired(e *ednElement, depth int) error {
 	of, err := r.element(depth+1, false)
 	if err == nil && of.kind == ednNone {
-		err = r.cut(e, "a tagged element", io.EOF)
+		err = r.truncated(e, "a tagged element", io.EOF)
 	}
 	return err
 }
@@ -227,7 +227,7 @@ func (r *ednReader) required(e *ednElement, depth int) error {
 func (r *ednReader) character(e *ednElement) error {
 	c, err := r.read()
 	if err != nil {
-		return r.cut(e, "a character", err)
+		return r.truncated(e, "a character", err)
 	}
 	if c == '\n' {
 		return e.fail(errors.New("malformed EDN: a line ends inside a character"))
@@ -288,7 +288,7 @@ func (r *ednReader) word(e *ednElement, c byte) error {
 // keyword returns one of those that a history means something by without
 // holding it again.
 func (r *ednReader) keyword(name []byte) string {
-	for _, known := range jepsenWords {
+	for _, known := range knownWords {
 		if string(name) == known {
 			return known
 		}
@@ -303,7 +303,7 @@ func (r *ednReader) text(e *ednElement, keep bool) error {
 	for {
 		c, err := r.read()
 		if err != nil {
-			return r.cut(e, "a string", err)
+			return r.truncated(e, "a string", err)
 		}
 		switch c {
 		case '"':
@@ -329,7 +329,7 @@ func (r *ednReader) escape(e *ednElement) error {
 	at := r.last()
 	c, err := r.read()
 	if err != nil {
-		return r.cut(e, "a string", err)
+		return r.truncated(e, "a string", err)
 	}
 	switch c {
 	case '"', '\\':
@@ -354,12 +354,12 @@ func (r *ednReader) escape(e *ednElement) error {
 
 // codePoint reads the four digits after \u; the half of a pair that came before it
 // is made whole.
-func (r *ednReader) codePoint(e *ednElement, at place) error {
+func (r *ednReader) codePoint(e *ednElement, at position) error {
 	var n rune
 	for range 4 {
 		c, err := r.read()
 		if err != nil {
-			return r.cut(e, "a string", err)
+			return r.truncated(e, "a string", err)
 		}
 		switch {
 		case c >= '0' && c <= '9':

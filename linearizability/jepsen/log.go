@@ -10,9 +10,9 @@ import (
 )
 
 // readJepsenLog reads the operations in the log of a Jepsen test.
-func readJepsenLog(in *linearizability.Source) (*linearizability.Recording, error) {
-	j := newJepsenReader(in)
-	l := jepsenLogReader{jepsenReader: &j, scan: bytes.NewReader(nil)}
+func readLog(in *linearizability.Source) (*linearizability.Recording, error) {
+	j := newReader(in)
+	l := logReader{reader: &j, scan: bytes.NewReader(nil)}
 	l.edn = ednReader{in: l.scan, texts: in}
 	if err := in.EachLine(l.line); err != nil {
 		return nil, err
@@ -20,23 +20,23 @@ func readJepsenLog(in *linearizability.Source) (*linearizability.Recording, erro
 	return &linearizability.Recording{Operations: j.ops, Model: j.model}, nil
 }
 
-type jepsenLogReader struct {
-	*jepsenReader
+type logReader struct {
+	*reader
 	scan *bytes.Reader
 	edn  ednReader
 	last time.Duration // of the last line that has a date
 	base time.Duration // of the first
 }
 
-func (l *jepsenLogReader) line(number int, line []byte) error {
-	at := bytes.Index(line, []byte(jepsenLogger))
+func (l *logReader) line(number int, line []byte) error {
+	at := bytes.Index(line, []byte(logger))
 	if at < 0 {
 		if ofAnotherLogger(line) {
 			return nil
 		}
-		return &linearizability.FormatError{Line: number, Column: 1, Err: fmt.Errorf("neither a line of %s nor one of another logger", jepsenLogger)}
+		return &linearizability.FormatError{Line: number, Column: 1, Err: fmt.Errorf("neither a line of %s nor one of another logger", logger)}
 	}
-	e := jepsenEvent{line: number}
+	e := event{line: number}
 	if moment, dated := timeOf(line); dated {
 		if l.base == 0 {
 			l.base = moment
@@ -47,10 +47,10 @@ func (l *jepsenLogReader) line(number int, line []byte) error {
 		l.last = moment
 		e.time = moment - l.base
 	}
-	at += len(jepsenLogger)
+	at += len(logger)
 	rest := bytes.TrimLeft(line[at:], " \t")
 	if len(rest) == 0 || rest[0] != '-' && rest[0] != ':' {
-		return &linearizability.FormatError{Line: number, Column: at + 1, Err: fmt.Errorf("no operation behind %s", jepsenLogger)}
+		return &linearizability.FormatError{Line: number, Column: at + 1, Err: fmt.Errorf("no operation behind %s", logger)}
 	}
 	at = len(line) - len(rest) + 1
 	l.scan.Reset(line[at:])
@@ -78,7 +78,7 @@ func ofAnotherLogger(line []byte) bool {
 }
 
 // fields reads process, type, function and value, and whether an error follows.
-func (l *jepsenLogReader) fields(e *jepsenEvent) (nemesis bool, err error) {
+func (l *logReader) fields(e *event) (nemesis bool, err error) {
 	process, err := l.edn.element(0, true)
 	if err != nil {
 		return false, err
@@ -98,11 +98,11 @@ func (l *jepsenLogReader) fields(e *jepsenEvent) (nemesis bool, err error) {
 		return false, err
 	}
 	e.kind, e.f = kind.text, f.text
-	e.at.process, e.at.kind, e.at.f = process.place, kind.place, f.place
+	e.at.process, e.at.kind, e.at.f = process.position, kind.position, f.position
 	if e.value, err = l.edn.element(0, true); err != nil {
 		return false, err
 	}
-	if e.at.value = e.value.place; e.value.kind == ednNone {
+	if e.at.value = e.value.position; e.value.kind == ednNone {
 		return false, l.edn.next().fail(errors.New("the value is missing"))
 	}
 	if e.kind == "invoke" {
@@ -119,7 +119,7 @@ func (l *jepsenLogReader) fields(e *jepsenEvent) (nemesis bool, err error) {
 	return false, nil
 }
 
-func (l *jepsenLogReader) word(what string) (ednElement, error) {
+func (l *logReader) word(what string) (ednElement, error) {
 	e, err := l.edn.element(0, true)
 	switch {
 	case err != nil:

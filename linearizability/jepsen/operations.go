@@ -26,7 +26,7 @@ import (
 // A number is the text of its digits, so that 3 and "3" are the same value.
 
 // jepsenLogger is whose lines are operations in a Jepsen log.
-const jepsenLogger = "jepsen.util"
+const logger = "jepsen.util"
 
 // JepsenLog is the log of a Jepsen test: the lines of jepsen.util, such as
 // "INFO  jepsen.util - 0 :invoke :cas [3 1]". Lines of other loggers and of
@@ -35,7 +35,7 @@ var Log = linearizability.Format{
 	Name:      "jepsen-log",
 	About:     `the log of a Jepsen test: "INFO  jepsen.util - 0 :invoke :read nil"`,
 	Recognize: beginsAsLog,
-	Read:      readJepsenLog,
+	Read:      readLog,
 }
 
 // JepsenEDN is a Jepsen history: a map for each invocation and completion,
@@ -44,14 +44,14 @@ var EDN = linearizability.Format{
 	Name:      "jepsen-edn",
 	About:     "a Jepsen history: {:process 0, :type :invoke, :f :append, …}",
 	Recognize: beginsAsEDN,
-	Read:      readJepsenEDN,
+	Read:      readEDN,
 }
 
 const ednSpace = " \t\r\n,"
 
 func beginsAsLog(head []byte) bool {
 	text := bytes.TrimLeft(head, ednSpace)
-	return len(text) > 0 && text[0] != '{' && bytes.Contains(head, []byte(jepsenLogger))
+	return len(text) > 0 && text[0] != '{' && bytes.Contains(head, []byte(logger))
 }
 
 func beginsAsEDN(head []byte) bool {
@@ -66,11 +66,11 @@ func beginsAsEDN(head []byte) bool {
 	return bytes.IndexByte([]byte("[(#;"), text[0]) >= 0
 }
 
-var jepsenWords = []string{"process", "type", "f", "value", "time", "index", "key", "error", "nemesis",
+var knownWords = []string{"process", "type", "f", "value", "time", "index", "key", "error", "nemesis",
 	"invoke", "ok", "fail", "info", "read", "write", "cas", "get", "put", "append"}
 
 // A jepsenEvent is one line of a log or one map.
-type jepsenEvent struct {
+type event struct {
 	line    int
 	process int
 	kind    string // invoke, ok, fail or info
@@ -80,11 +80,11 @@ type jepsenEvent struct {
 	hasKey  bool
 	failure bool // it says why it failed
 	time    time.Duration
-	at      struct{ process, kind, f, value, key place }
+	at      struct{ process, kind, f, value, key position }
 }
 
 // A jepsenProcess is what a process did last.
-type jepsenProcess struct {
+type process struct {
 	op       int // in ops
 	f        string
 	value    ednElement
@@ -94,23 +94,23 @@ type jepsenProcess struct {
 }
 
 // jepsenReader puts invocations and completions together.
-type jepsenReader struct {
+type reader struct {
 	*linearizability.Source
-	ops       []linearizability.Operation
-	processes map[int]*jepsenProcess
-	stamp     linearizability.Stamp
-	model     linearizability.Model
-	told      bool // the model is known
+	ops        []linearizability.Operation
+	processes  map[int]*process
+	stamp      linearizability.Stamp
+	model      linearizability.Model
+	modelKnown bool // the model is known
 }
 
-func newJepsenReader(in *linearizability.Source) jepsenReader {
-	return jepsenReader{Source: in, processes: make(map[int]*jepsenProcess)}
+func newReader(in *linearizability.Source) reader {
+	return reader{Source: in, processes: make(map[int]*process)}
 }
 
 // event takes the next event of the history.
-func (j *jepsenReader) event(e *jepsenEvent) error {
+func (j *reader) event(e *event) error {
 	j.stamp++
-	var at place
+	var at position
 	var err error
 	switch e.kind {
 	case "invoke":
@@ -123,16 +123,16 @@ func (j *jepsenReader) event(e *jepsenEvent) error {
 	switch {
 	case err == nil:
 		return nil
-	case at == place{}:
+	case at == position{}:
 		return &linearizability.FormatError{Line: e.line, Err: err}
 	}
 	return at.fail(err)
 }
 
-func (j *jepsenReader) invoked(e *jepsenEvent) (at place, err error) {
+func (j *reader) invoked(e *event) (at position, err error) {
 	p := j.processes[e.process]
 	if p == nil {
-		p = &jepsenProcess{}
+		p = &process{}
 		j.processes[e.process] = p
 	}
 	if p.open {
@@ -140,24 +140,24 @@ func (j *jepsenReader) invoked(e *jepsenEvent) (at place, err error) {
 	}
 	op := linearizability.Operation{Client: e.process, Call: j.stamp, CallTime: e.time, Key: e.key}
 	value := &e.value
-	if key, inner := independent(value, e.f); key != nil {
+	if key, inner := splitKey(value, e.f); key != nil {
 		op.Key = j.Name([]byte(key.text))
 		value = inner
 	}
-	if err := j.knows(e.f); err != nil {
+	if err := j.learnModel(e.f); err != nil {
 		return e.at.f, err
 	}
-	if err := ask(&op, e.f, value); err != nil {
+	if err := fillRequest(&op, e.f, value); err != nil {
 		return e.at.value, err
 	}
-	*p = jepsenProcess{op: len(j.ops), f: e.f, value: *value, open: true, called: e.line}
+	*p = process{op: len(j.ops), f: e.f, value: *value, open: true, called: e.line}
 	j.ops = append(j.Grow(j.ops), op)
-	return place{}, nil
+	return position{}, nil
 }
 
 // knows says what is wrong with the function of an invocation, if anything. The
 // first one tells which of Jepsen's two workloads this is.
-func (j *jepsenReader) knows(f string) error {
+func (j *reader) learnModel(f string) error {
 	var model linearizability.Model
 	switch f {
 	case "read", "write", "cas":
@@ -167,16 +167,16 @@ func (j *jepsenReader) knows(f string) error {
 	default:
 		return fmt.Errorf("%s is none of :read, :write, :cas (of a register), :get, :put, :append (of a key-value store)", linearizability.Quote(":"+f))
 	}
-	if j.told && model != j.model {
+	if j.modelKnown && model != j.model {
 		return fmt.Errorf(":%s is of another workload than what was invoked before: :read, :write and :cas are those of a register, "+
 			":get, :put and :append those of a key-value store, where what was never written is empty", f)
 	}
-	j.model, j.told = model, true
+	j.model, j.modelKnown = model, true
 	return nil
 }
 
 // ask fills in what an invocation asks for.
-func ask(op *linearizability.Operation, f string, value *ednElement) error {
+func fillRequest(op *linearizability.Operation, f string, value *ednElement) error {
 	switch f {
 	case "read", "get":
 		op.Kind = linearizability.Get
@@ -211,7 +211,7 @@ func ask(op *linearizability.Operation, f string, value *ednElement) error {
 
 // independent takes apart the pair of a key and a value by which Jepsen tests
 // many registers at once. key is nil where there is none.
-func independent(value *ednElement, f string) (key, inner *ednElement) {
+func splitKey(value *ednElement, f string) (key, inner *ednElement) {
 	if value.kind != ednVector || len(value.items) != 2 || value.items[0].kind != ednText {
 		return nil, nil
 	}
@@ -221,7 +221,7 @@ func independent(value *ednElement, f string) (key, inner *ednElement) {
 	return &value.items[0], &value.items[1]
 }
 
-func (j *jepsenReader) completed(e *jepsenEvent) (at place, err error) {
+func (j *reader) completed(e *event) (at position, err error) {
 	p := j.processes[e.process]
 	switch {
 	case p == nil:
@@ -233,7 +233,7 @@ func (j *jepsenReader) completed(e *jepsenEvent) (at place, err error) {
 	}
 	op := &j.ops[p.op]
 	value := &e.value
-	if key, inner := independent(value, e.f); key != nil {
+	if key, inner := splitKey(value, e.f); key != nil {
 		if key.text != op.Key {
 			return e.at.value, fmt.Errorf("returns with key %s, but was invoked with %s at line %d", linearizability.Quote(key.text), linearizability.Quote(op.Key), p.called)
 		}
@@ -244,26 +244,26 @@ func (j *jepsenReader) completed(e *jepsenEvent) (at place, err error) {
 	}
 	p.open, p.returned = false, e.line
 	if e.kind == "info" {
-		return place{}, nil // it stays open
+		return position{}, nil // it stays open
 	}
 	op.Return, op.ReturnTime = j.stamp, e.time
 	if e.kind == "fail" && !(e.f == "cas" && !e.failure && sameValue(value, &p.value)) {
 		op.Outcome = linearizability.Refused
-		return place{}, nil
+		return position{}, nil
 	}
 	op.Outcome = linearizability.OK
-	if err := answer(op, e, value, p); err != nil {
+	if err := fillAnswer(op, e, value, p); err != nil {
 		return e.at.value, err
 	}
-	return place{}, op.Validate()
+	return position{}, op.Validate()
 }
 
 // answer fills in what a completion tells.
-func answer(op *linearizability.Operation, e *jepsenEvent, value *ednElement, p *jepsenProcess) error {
+func fillAnswer(op *linearizability.Operation, e *event, value *ednElement, p *process) error {
 	a := &op.Answer
 	switch {
 	case e.kind == "fail":
-		a.ConditionFailed, a.Untold = true, true
+		a.ConditionFailed, a.Unreported = true, true
 	case op.Kind != linearizability.Get:
 		if value.kind != ednNone && value.kind != ednNil && !sameValue(value, &p.value) {
 			return fmt.Errorf("returns with another value than it was invoked with at line %d", p.called)

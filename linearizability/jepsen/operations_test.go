@@ -82,7 +82,7 @@ func TestJepsenEventsMeanWhatTheySay(t *testing.T) {
 			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :ok :f :cas :value [3 1]}", []linearizability.Operation{cas(op(2, linearizability.Put, 1, 2), "3", "1")}},
 		{"a cas that met another value", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1]\n",
 			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :fail :f :cas :value [3 1]}",
-			[]linearizability.Operation{met(cas(op(2, linearizability.Put, 1, 2), "3", "1"), linearizability.Answer{ConditionFailed: true, Untold: true})}},
+			[]linearizability.Operation{met(cas(op(2, linearizability.Put, 1, 2), "3", "1"), linearizability.Answer{ConditionFailed: true, Unreported: true})}},
 		{"a cas that failed for another reason", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1] :no-leader\n",
 			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :fail :f :cas :value [3 1] :error \"no leader\"}",
 			[]linearizability.Operation{cas(asRefused(op(2, linearizability.Put, 1, 2)), "3", "1")}},

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// track is the part of a scene on which one open span gives way to the next.
+// track is the part of annotations on which one open span gives way to the next.
 type track struct{ name, partition string }
 
 // closedSpans returns the spans by their beginnings, each with its end.
-func closedSpans(s *linearizability.Scene, end time.Duration) []linearizability.Span {
+func closedSpans(s *linearizability.Annotations, end time.Duration) []linearizability.Span {
 	spans := slices.Clone(s.Spans)
 	slices.SortStableFunc(spans, func(a, b linearizability.Span) int { return cmp.Compare(a.From, b.From) })
 	next := make(map[track]time.Duration) // the beginning of the one after
@@ -40,7 +40,7 @@ func closedSpans(s *linearizability.Scene, end time.Duration) []linearizability.
 }
 
 // closedBands returns the bands by their beginnings, each with its end.
-func closedBands(s *linearizability.Scene, end time.Duration) []linearizability.Band {
+func closedBands(s *linearizability.Annotations, end time.Duration) []linearizability.Band {
 	bands := slices.Clone(s.Bands)
 	slices.SortStableFunc(bands, func(a, b linearizability.Band) int { return cmp.Compare(a.From, b.From) })
 	for i := range bands {
@@ -51,8 +51,8 @@ func closedBands(s *linearizability.Scene, end time.Duration) []linearizability.
 	return bands
 }
 
-// lastMoment is the latest moment that the scene names.
-func lastMoment(s *linearizability.Scene) (last time.Duration) {
+// lastMoment is the latest moment that the annotations names.
+func lastMoment(s *linearizability.Annotations) (last time.Duration) {
 	for i := range s.Spans {
 		last = max(last, s.Spans[i].From, s.Spans[i].To)
 	}
@@ -62,8 +62,8 @@ func lastMoment(s *linearizability.Scene) (last time.Duration) {
 	return last
 }
 
-// firstMoment is the earliest moment that the scene names, or the given one.
-func firstMoment(s *linearizability.Scene, first time.Duration) time.Duration {
+// firstMoment is the earliest moment that the annotations names, or the given one.
+func firstMoment(s *linearizability.Annotations, first time.Duration) time.Duration {
 	for i := range s.Spans {
 		first = min(first, s.Spans[i].From)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestOpenSpansGiveWay(t *testing.T) {
-	s := linearizability.Scene{Spans: []linearizability.Span{
+	s := linearizability.Annotations{Spans: []linearizability.Span{
 		{Lane: "n1", State: linearizability.Up, From: 0},
 		{Lane: "n1", State: linearizability.Primary, Partition: "3", Epoch: 1, From: 2},
 		{Lane: "n1", State: linearizability.Primary, Partition: "4", Epoch: 1, From: 3},
@@ -28,19 +28,19 @@ func TestOpenSpansGiveWay(t *testing.T) {
 	if strings.Join(got, " ") != want {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, " "), want)
 	}
-	bands := closedBands(&linearizability.Scene{Bands: []linearizability.Band{{From: 5}, {From: 1, To: 2}, {From: 50}}}, 20)
+	bands := closedBands(&linearizability.Annotations{Bands: []linearizability.Band{{From: 5}, {From: 1, To: 2}, {From: 50}}}, 20)
 	if bands[0].To != 2 || bands[1].To != 20 || bands[2].To != 50 {
 		t.Errorf("%+v", bands)
 	}
 }
 
 // A place on the axis is told from the history's first moment on.
-func TestSceneOfAnAbsoluteClock(t *testing.T) {
+func TestAnnotationsOfAnAbsoluteClock(t *testing.T) {
 	const base = 1_764_000_000 * time.Second
 	history := []linearizability.Operation{{Key: "k", Kind: linearizability.Get, Call: 1, Return: 2, Outcome: linearizability.OK, CallTime: base + 10, ReturnTime: base + 20}}
-	text, _ := writePage(t, history, &linearizability.Scene{Spans: []linearizability.Span{{Lane: "n1", State: linearizability.Up, From: base}}, Bands: []linearizability.Band{{Kind: "x", From: base + 5, To: base + 5}}}, Options{})
+	text, _ := writePage(t, history, &linearizability.Annotations{Spans: []linearizability.Span{{Lane: "n1", State: linearizability.Up, From: base}}, Bands: []linearizability.Band{{Kind: "x", From: base + 5, To: base + 5}}}, Options{})
 	p := contentOf(t, text)
-	if p.Scene.Spans[0][4] != 0.0 || p.Scene.Spans[0][5] != 20.0 || p.Scene.Bands[0][2] != 5.0 {
-		t.Errorf("%+v", p.Scene)
+	if p.Annotations.Spans[0][4] != 0.0 || p.Annotations.Spans[0][5] != 20.0 || p.Annotations.Bands[0][2] != 5.0 {
+		t.Errorf("%+v", p.Annotations)
 	}
 }

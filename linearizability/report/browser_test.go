@@ -90,8 +90,8 @@ func openInBrowser(t *testing.T, w browserWork) browserMeasures {
 func openHistory(t *testing.T, operations int, o Options) browserMeasures {
 	t.Helper()
 	needBrowser(t)
-	history, scene := bigHistory(t, operations)
-	text, r := writePage(t, history, scene, o)
+	history, annotations := bigHistory(t, operations)
+	text, r := writePage(t, history, annotations, o)
 	page := filepath.Join(t.TempDir(), "report.html")
 	if err := os.WriteFile(page, []byte(text), 0o644); err != nil {
 		t.Fatal(err)

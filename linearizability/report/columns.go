@@ -114,9 +114,9 @@ func shownText(s string) string {
 }
 
 // encodeHistory writes operations, which are by call, into columns.
-func encodeHistory(ops []*linearizability.Operation, scene *linearizability.Scene) *pageHistory {
+func encodeHistory(ops []*linearizability.Operation, annotations *linearizability.Annotations) *pageHistory {
 	h := &pageHistory{Count: len(ops), ops: ops, Kinds: kinds(), Outcomes: outcomes(), Columns: map[string]string{}}
-	stampBase := h.setBases(scene)
+	stampBase := h.setBases(annotations)
 	clients := make(map[int]int)
 	for _, op := range ops {
 		clients[op.Client] = 0
@@ -186,7 +186,7 @@ func optional(t *textTable, s string, there bool) uint64 {
 
 func pageFlags(op *linearizability.Operation) uint64 {
 	flags := uint64(op.Outcome)
-	for bit, set := range []bool{op.Answer.Found, op.Answer.ConditionFailed, op.IfAbsent, op.Observes(), op.Answer.Untold} {
+	for bit, set := range []bool{op.Answer.Found, op.Answer.ConditionFailed, op.IfAbsent, op.Observes(), op.Answer.Unreported} {
 		if set {
 			flags |= 4 << bit
 		}
@@ -196,7 +196,7 @@ func pageFlags(op *linearizability.Operation) uint64 {
 
 // setBases finds whether there are times, and keeps numbers small enough for a
 // browser: stamps and times may be nanoseconds since 1970.
-func (h *pageHistory) setBases(scene *linearizability.Scene) (stampBase linearizability.Stamp) {
+func (h *pageHistory) setBases(annotations *linearizability.Annotations) (stampBase linearizability.Stamp) {
 	const small = 1 << 50 // as nanoseconds thirteen days
 	first := time.Duration(math.MaxInt64)
 	for _, op := range h.ops {
@@ -206,15 +206,15 @@ func (h *pageHistory) setBases(scene *linearizability.Scene) (stampBase lineariz
 	if len(h.ops) > 0 && h.ops[len(h.ops)-1].Call > small {
 		stampBase = h.ops[0].Call - 1
 	}
-	if first = firstMoment(scene, first); h.HasTimes && (first < 0 || first > small) && first != math.MaxInt64 {
+	if first = firstMoment(annotations, first); h.HasTimes && (first < 0 || first > small) && first != math.MaxInt64 {
 		h.timeBase = first
 	}
 	h.StampBase, h.TimeBase = strconv.FormatInt(int64(stampBase), 10), strconv.FormatInt(int64(h.timeBase), 10)
 	return stampBase
 }
 
-// encodeScene puts a scene beside a history.
-func encodeScene(s *linearizability.Scene, h *pageHistory) pageScene {
+// encodeAnnotations puts annotations beside a history.
+func encodeAnnotations(s *linearizability.Annotations, h *pageHistory) pageAnnotations {
 	base := h.timeBase
 	if !h.HasTimes {
 		stamp, err := strconv.ParseInt(h.StampBase, 10, 64)
@@ -232,7 +232,7 @@ func encodeScene(s *linearizability.Scene, h *pageHistory) pageScene {
 		}
 	}
 	spans, bands := closedSpans(s, end), closedBands(s, end)
-	p := pageScene{Lanes: laneNames(spans), Spans: [][]any{}, Bands: [][]any{}, Places: map[string]string{}}
+	p := pageAnnotations{Lanes: laneNames(spans), Spans: [][]any{}, Bands: [][]any{}, Places: map[string]string{}}
 	p.Left = max(0, len(spans)-maxPageSpans) + max(0, len(bands)-maxPageBands)
 	for _, x := range spans[:min(len(spans), maxPageSpans)] {
 		at, _ := slices.BinarySearchFunc(p.Lanes, shownText(x.Lane), compareNames)
@@ -242,7 +242,7 @@ func encodeScene(s *linearizability.Scene, h *pageHistory) pageScene {
 		p.Bands = append(p.Bands, []any{shownText(x.Kind), shownText(x.Label), x.From - base, x.To - base})
 	}
 	for key, n := range h.keyNumber { // order-free: a map is made of a map
-		if partition, known := s.Places[key]; known && len(p.Places) < maxPagePlaces {
+		if partition, known := s.Partitions[key]; known && len(p.Places) < maxPagePlaces {
 			p.Places[strconv.Itoa(n)] = shownText(partition)
 		}
 	}

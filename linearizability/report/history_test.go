@@ -67,7 +67,7 @@ func drawHistory(rng *rand.Rand, shape historyShape) []linearizability.Operation
 func sayLess(rng *rand.Rand, a linearizability.Answer) linearizability.Answer {
 	switch {
 	case a.ConditionFailed && rng.IntN(2) == 0:
-		return linearizability.Answer{ConditionFailed: true, Untold: true, Index: a.Index}
+		return linearizability.Answer{ConditionFailed: true, Unreported: true, Index: a.Index}
 	case a.ConditionFailed && rng.IntN(2) == 0:
 		a.HasValue, a.Value = false, ""
 	default:

@@ -46,20 +46,20 @@ var pageFiles embed.FS
 var pageScripts = []string{"data.js", "layout.js", "chart.js", "drawing.js", "contradiction.js", "details.js", "filters.js", "main.js"}
 
 // WriteHTML writes the result as one page for a browser: the verdict, what
-// contradicts what, and the whole history to look around in, with the scene
-// around it. The history is the one that was checked; scene may be nil. The
+// contradicts what, and the whole history to look around in, with the annotations
+// around it. The history is the one that was checked; annotations may be nil. The
 // page needs no network and no other file.
-func WriteHTML(w io.Writer, r *linearizability.Result, history []linearizability.Operation, scene *linearizability.Scene, o Options) error {
+func WriteHTML(w io.Writer, r *linearizability.Result, history []linearizability.Operation, annotations *linearizability.Annotations, o Options) error {
 	if o.Title == "" {
 		o.Title = "Linearizability report"
 	}
 	if o.MaxOperations <= 0 {
 		o.MaxOperations = defaultPageOperations
 	}
-	if scene == nil {
-		scene = &linearizability.Scene{}
+	if annotations == nil {
+		annotations = &linearizability.Annotations{}
 	}
-	content, err := json.Marshal(newPage(r, history, scene, o)) // which leaves no "<" in it
+	content, err := json.Marshal(newPage(r, history, annotations, o)) // which leaves no "<" in it
 	if err != nil {
 		return fmt.Errorf("encoding the page: %w", err)
 	}
@@ -101,21 +101,21 @@ func pageFile(name string) string {
 
 // page is the content of a page as its script reads it.
 type page struct {
-	Title      string        `json:"title"`
-	Verdict    string        `json:"verdict"`
-	Why        string        `json:"why"`
-	Operations int           `json:"operations"`
-	Facts      []Fact        `json:"facts"`
-	Commands   []Command     `json:"commands"`
-	History    *pageHistory  `json:"history"`
-	Failures   []pageFailure `json:"failures"`
-	FailedKeys int           `json:"failedKeys"`
-	Scene      pageScene     `json:"scene"`
+	Title       string          `json:"title"`
+	Verdict     string          `json:"verdict"`
+	Why         string          `json:"why"`
+	Operations  int             `json:"operations"`
+	Facts       []Fact          `json:"facts"`
+	Commands    []Command       `json:"commands"`
+	History     *pageHistory    `json:"history"`
+	Failures    []pageFailure   `json:"failures"`
+	FailedKeys  int             `json:"failedKeys"`
+	Annotations pageAnnotations `json:"scene"`
 }
 
-// pageScene has the scene as rows of numbers and texts. Moments are since the
+// pageAnnotations has the annotations as rows of numbers and texts. Moments are since the
 // history's first.
-type pageScene struct {
+type pageAnnotations struct {
 	Lanes  []string          `json:"lanes"`
 	Spans  [][]any           `json:"spans"` // lane, state, partition, epoch, from, to, label
 	Bands  [][]any           `json:"bands"` // kind, label, from, to
@@ -148,13 +148,13 @@ var classWords = map[linearizability.Class]string{
 	linearizability.WriteLost:       "an acknowledged write was lost",
 }
 
-func newPage(r *linearizability.Result, history []linearizability.Operation, scene *linearizability.Scene, o Options) *page {
+func newPage(r *linearizability.Result, history []linearizability.Operation, annotations *linearizability.Annotations, o Options) *page {
 	p := &page{
 		Title: o.Title, Verdict: r.Verdict.String(), Why: why(r), Operations: len(history),
 		Facts: slices.Concat(o.Facts, factsOf(r)), Commands: append([]Command{}, o.Commands...),
 		Failures: []pageFailure{},
 	}
-	p.History = encodeHistory(choosePageOperations(r, history, o.MaxOperations), scene)
+	p.History = encodeHistory(choosePageOperations(r, history, o.MaxOperations), annotations)
 	byName := make(map[string][]*linearizability.Operation)
 	for i := range r.Keys {
 		k := &r.Keys[i]
@@ -176,7 +176,7 @@ func newPage(r *linearizability.Result, history []linearizability.Operation, sce
 			p.Failures = append(p.Failures, p.failure(r, k, byName[k.Key]))
 		}
 	}
-	p.Scene = encodeScene(scene, p.History)
+	p.Annotations = encodeAnnotations(annotations, p.History)
 	return p
 }
 
@@ -193,7 +193,7 @@ func why(r *linearizability.Result) string {
 
 // factsOf returns the facts of the result itself.
 func factsOf(r *linearizability.Result) []Fact {
-	var methods [linearizability.ByPlainSearch + 1]int
+	var methods [linearizability.ByGeneralSearch + 1]int
 	for i := range r.Keys {
 		methods[r.Keys[i].Method]++
 	}
@@ -231,7 +231,7 @@ func (p *page) failure(r *linearizability.Result, k *linearizability.KeyResult, 
 				f.Sentences = append(f.Sentences, pageSentence{string(v.Class), classWords[v.Class], v.Sentence})
 			}
 		}
-	case k.Differ:
+	case k.Disagree:
 		f.Sentences = append(f.Sentences, pageSentence{"", "the checkers differ", "Porcupine says " + k.SecondOpinion.String() + "; this is a bug in one of them"})
 	default:
 		f.Sentences = append(f.Sentences, pageSentence{"", "undecided", "the budget of steps was spent; a larger one may decide it"})

@@ -17,9 +17,9 @@ import (
 	"time"
 )
 
-// sceneUntil is a scene of five nodes around a history that ends at a moment.
-func sceneUntil(end time.Duration, keys []string) *linearizability.Scene {
-	s := &linearizability.Scene{Places: map[string]string{}}
+// annotationsUntil is annotations of five nodes around a history that ends at a moment.
+func annotationsUntil(end time.Duration, keys []string) *linearizability.Annotations {
+	s := &linearizability.Annotations{Partitions: map[string]string{}}
 	at := func(share float64) time.Duration { return time.Duration(share * float64(end)) }
 	for n := 1; n <= 5; n++ {
 		s.Spans = append(s.Spans, linearizability.Span{Lane: fmt.Sprintf("n%d", n), State: linearizability.Up, From: 0})
@@ -50,7 +50,7 @@ func sceneUntil(end time.Duration, keys []string) *linearizability.Scene {
 		}
 	}
 	for i, key := range keys {
-		s.Places[key] = fmt.Sprint(i % 8)
+		s.Partitions[key] = fmt.Sprint(i % 8)
 	}
 	return s
 }
@@ -94,21 +94,21 @@ func staged(t testing.TB, history []linearizability.Operation) (planted *lineari
 }
 
 // bigHistory has so many operations of 64 clients, and a violation.
-func bigHistory(t testing.TB, operations int) ([]linearizability.Operation, *linearizability.Scene) {
+func bigHistory(t testing.TB, operations int) ([]linearizability.Operation, *linearizability.Annotations) {
 	rng := rand.New(rand.NewPCG(4, 4))
 	history := drawHistory(rng, historyShape{clients: 64, keys: max(4, operations/50), operations: operations, unknown: 2, refused: 3, indexed: true})
 	_, keys := staged(t, history)
-	return history, sceneUntil(history[len(history)-1].CallTime, keys)
+	return history, annotationsUntil(history[len(history)-1].CallTime, keys)
 }
 
-func writePage(t testing.TB, history []linearizability.Operation, scene *linearizability.Scene, o Options) (page string, r *linearizability.Result) {
+func writePage(t testing.TB, history []linearizability.Operation, annotations *linearizability.Annotations, o Options) (page string, r *linearizability.Result) {
 	t.Helper()
 	r, err := linearizability.Check(history, linearizability.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := WriteHTML(&b, r, history, scene, o); err != nil {
+	if err := WriteHTML(&b, r, history, annotations, o); err != nil {
 		t.Fatal(err)
 	}
 	return b.String(), r
@@ -211,7 +211,7 @@ func (d *pageDecoder) history() []linearizability.Operation {
 		op.Answer.Version, op.Answer.Index = linearizability.Version(d.sparse("version")), linearizability.Index(d.sparse("index"))
 		op.IfMatch = linearizability.Version(d.sparse("ifMatch"))
 		ifValue := d.next("ifValue")
-		op.IfValue, op.HasIfValue, op.Answer.Untold = textOf(h.Values, ifValue), ifValue != 0, flags&64 != 0
+		op.IfValue, op.HasIfValue, op.Answer.Unreported = textOf(h.Values, ifValue), ifValue != 0, flags&64 != 0
 		if (flags&32 != 0) != op.Observes() {
 			d.t.Fatalf("operation %d: whether it observes is told wrongly", d.at)
 		}
@@ -266,9 +266,9 @@ func TestPageTellsTheWholeHistory(t *testing.T) {
 }
 
 func TestPageNamesTheContradiction(t *testing.T) {
-	history, scene := bigHistory(t, 400)
+	history, annotations := bigHistory(t, 400)
 	planted, _ := staged(t, history) // a second one
-	text, r := writePage(t, history, scene, Options{Title: "a <b> title", Facts: []Fact{{"seed", "7"}}, Commands: []Command{{"again", "go test"}}})
+	text, r := writePage(t, history, annotations, Options{Title: "a <b> title", Facts: []Fact{{"seed", "7"}}, Commands: []Command{{"again", "go test"}}})
 	p := contentOf(t, text)
 	if p.Verdict != "not linearizable" || len(p.Failures) == 0 || p.FailedKeys != len(p.Failures) {
 		t.Fatalf("%s, %d failures of %d", p.Verdict, len(p.Failures), p.FailedKeys)
@@ -313,8 +313,8 @@ func TestPageNamesTheContradiction(t *testing.T) {
 var loads = regexp.MustCompile(`(?i)(src|href)\s*=\s*["']?(https?:|//)|@import|url\(\s*["']?(https?:|//)|fetch\(|XMLHttpRequest|WebSocket`)
 
 func TestPageIsOneFile(t *testing.T) {
-	history, scene := bigHistory(t, 300)
-	text, _ := writePage(t, history, scene, Options{})
+	history, annotations := bigHistory(t, 300)
+	text, _ := writePage(t, history, annotations, Options{})
 	if found := loads.FindString(text); found != "" {
 		t.Errorf("the page loads something: %s", found)
 	}
@@ -330,7 +330,7 @@ func TestPageHoldsAnyText(t *testing.T) {
 		{Client: -3, Key: "</script><script>alert(1)</script>", Kind: linearizability.Put, Value: "<!--", Call: 1, Return: 2, Outcome: linearizability.OK},
 		{Client: 1 << 60, Key: "\xff\x00\u2028", Kind: linearizability.Put, Value: long, Call: 3},
 	}
-	text, _ := writePage(t, history, &linearizability.Scene{Bands: []linearizability.Band{{Kind: "</script>", Label: "<b>", To: 4}}}, Options{Title: "</title>"})
+	text, _ := writePage(t, history, &linearizability.Annotations{Bands: []linearizability.Band{{Kind: "</script>", Label: "<b>", To: 4}}}, Options{Title: "</title>"})
 	if strings.Contains(text, "<script>alert") || strings.Count(text, "</script>") != 2 || strings.Count(text, "</title>") != 1 {
 		t.Error("a text got out of its place")
 	}
@@ -351,8 +351,8 @@ func TestPageOfNothingAndOfTooMuch(t *testing.T) {
 	if p := contentOf(t, text); r.Verdict != linearizability.Linearizable || p.History.Count != 0 || len(p.Failures) != 0 {
 		t.Errorf("%+v", p)
 	}
-	history, scene := bigHistory(t, 2000)
-	text, r = writePage(t, history, scene, Options{MaxOperations: 100})
+	history, annotations := bigHistory(t, 2000)
+	text, r = writePage(t, history, annotations, Options{MaxOperations: 100})
 	p := contentOf(t, text)
 	if p.History.Count != 100 || p.Operations != 2000 {
 		t.Fatalf("%d operations of %d are on the page", p.History.Count, p.Operations)
@@ -366,14 +366,14 @@ func TestPageOfNothingAndOfTooMuch(t *testing.T) {
 
 // A page of 100,000 operations is a few megabytes.
 func TestPageOfAHundredThousandOperations(t *testing.T) {
-	history, scene := bigHistory(t, 100_000)
+	history, annotations := bigHistory(t, 100_000)
 	r, err := linearizability.Check(history, linearizability.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
 	began := time.Now()
-	if err := WriteHTML(&b, r, history, scene, Options{}); err != nil {
+	if err := WriteHTML(&b, r, history, annotations, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%.1f MB, written in %v", float64(b.Len())/1e6, time.Since(began).Round(time.Millisecond))

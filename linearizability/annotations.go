@@ -11,15 +11,17 @@ import (
 //
 // Its moments are on the axis of the operations' times. In a history whose
 // operations have none they are stamps.
-type Scene struct {
+type Annotations struct {
 	Spans []Span
 	Bands []Band
 	// Places tells of which partition a key is, so that a report can show who
 	// was its primary. Keys that are not in it belong to none that is known.
-	Places map[string]string
+	Partitions map[string]string
 }
 
-func (s *Scene) empty() bool { return len(s.Spans) == 0 && len(s.Bands) == 0 && len(s.Places) == 0 }
+func (s *Annotations) empty() bool {
+	return len(s.Spans) == 0 && len(s.Bands) == 0 && len(s.Partitions) == 0
+}
 
 // A SpanState is what a node was during a span.
 type SpanState uint8

@@ -12,7 +12,7 @@ import (
 //
 // Operations are numbered by call. Event 0 is the head, 2i+1 the call of
 // operation i, 2i+2 its return.
-type lineup struct {
+type eventList struct {
 	next, prev []int32
 	stamp      []Stamp  // of events
 	reach      []int32  // by operation: how many were called before it returned
@@ -26,8 +26,8 @@ func opOf(event int32) int32  { return (event - 1) / 2 }
 
 // newLineup links the operations that were called and closed at these stamps,
 // calls ascending. Of equal stamps calls come first: such operations overlap.
-func newLineup(calls, closes []Stamp) lineup {
-	l := lineup{
+func newEventList(calls, closes []Stamp) eventList {
+	l := eventList{
 		next:  make([]int32, 2*len(calls)+1),
 		prev:  make([]int32, 2*len(calls)+1),
 		stamp: make([]Stamp, 2*len(calls)+1),
@@ -64,21 +64,21 @@ func newLineup(calls, closes []Stamp) lineup {
 }
 
 // empty: everything is placed.
-func (l *lineup) empty() bool { return l.next[0] == end }
+func (l *eventList) empty() bool { return l.next[0] == end }
 
-func (l *lineup) take(i int32) {
+func (l *eventList) take(i int32) {
 	l.unlink(2*i + 1)
 	l.unlink(2*i + 2)
 	l.done[i/64] |= 1 << (i % 64)
 }
 
-func (l *lineup) putBack(i int32) {
+func (l *eventList) putBack(i int32) {
 	l.relink(2*i + 2)
 	l.relink(2*i + 1)
 	l.done[i/64] &^= 1 << (i % 64)
 }
 
-func (l *lineup) unlink(event int32) {
+func (l *eventList) unlink(event int32) {
 	prev, next := l.prev[event], l.next[event]
 	l.next[prev] = next
 	if next != end {
@@ -86,7 +86,7 @@ func (l *lineup) unlink(event int32) {
 	}
 }
 
-func (l *lineup) relink(event int32) {
+func (l *eventList) relink(event int32) {
 	prev, next := l.prev[event], l.next[event]
 	l.next[prev] = event
 	if next != end {
@@ -97,7 +97,7 @@ func (l *lineup) relink(event int32) {
 // appendPlaced appends to key which operations are placed; some are not. All
 // before the first that is not are, and none is that was called after that one
 // returned: the words between say which.
-func (l *lineup) appendPlaced(key []byte) []byte {
+func (l *eventList) appendPlaced(key []byte) []byte {
 	first := opOf(l.next[0])
 	key = binary.AppendUvarint(key, uint64(first))
 	for w := first / 64; w <= (l.reach[first]-1)/64; w++ {

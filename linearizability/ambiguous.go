@@ -26,7 +26,7 @@ func (f *facts) evidenceOf(op *Operation, until Stamp) (all [2]evidence) {
 	met := &all[0]
 	met.until = until
 	switch {
-	case a.Untold:
+	case a.Unreported:
 		met.vague = true
 	case op.Observes():
 		f.pin(met, a.Found, a.HasValue, a.Value)
@@ -89,7 +89,7 @@ func (f *facts) mayExplain(op *Operation, e *evidence) bool {
 //
 // An unknown put is closed at the first return of evidence that has its value,
 // if nothing else can have made that.
-func prunePlain(f *facts) []keptOp {
+func pruneAmbiguous(f *facts) []keptOp {
 	closes := f.earliestOfUnique()
 	keep := make([]bool, len(f.ops))
 	var said []evidence
@@ -233,10 +233,10 @@ func (s *state) hash() uint64 {
 }
 
 // newPlainSearch prepares to place the kept operations of a key.
-func newPlainSearch(f *facts, kept []keptOp, budget int) *plainSearch[state] {
+func newGeneralSearch(f *facts, kept []keptOp, budget int) *generalSearch[state] {
 	r := &keyRules{appends: f.appends > 0}
 	r.gather(f.ops)
-	s := &plainSearch[state]{rules: r, budget: budget, state: f.model.initial()}
+	s := &generalSearch[state]{rules: r, budget: budget, state: f.model.initial()}
 	var calls, closes []Stamp
 	var open []*Operation
 	for _, k := range kept {
@@ -247,9 +247,9 @@ func newPlainSearch(f *facts, kept []keptOp, budget int) *plainSearch[state] {
 		}
 		r.ops = append(r.ops, op)
 		calls, closes = append(calls, k.call), append(closes, k.closes)
-		s.ops = append(s.ops, plainOp{quiet: op.answered() && !op.effective(), replaces: replaces(op)})
+		s.ops = append(s.ops, generalOp{quiet: op.answered() && !op.effective(), replaces: replaces(op)})
 	}
-	s.lineup = newLineup(calls, closes)
+	s.eventList = newEventList(calls, closes)
 	type ask struct {
 		kind    Kind
 		value   string
@@ -269,7 +269,7 @@ func newPlainSearch(f *facts, kept []keptOp, budget int) *plainSearch[state] {
 		if !known {
 			n = len(s.classes)
 			classOf[key] = n
-			s.classes = append(s.classes, plainClass{op: int32(len(r.ops)), replaces: replaces(op)})
+			s.classes = append(s.classes, generalClass{op: int32(len(r.ops)), replaces: replaces(op)})
 			r.ops = append(r.ops, op)
 		}
 		s.classes[n].calls = append(s.classes[n].calls, op.Call)
@@ -292,7 +292,7 @@ func replaces(op *Operation) bool {
 // does not begin with that of the state, and nothing but appends can come before
 // it. Without this every order of concurrent appends would be tried before the
 // next read told the right one.
-func deadEnd(s *plainSearch[state], r *keyRules, after state) (dead bool, steps int) {
+func deadEnd(s *generalSearch[state], r *keyRules, after state) (dead bool, steps int) {
 	for event := s.next[0]; event != end; event = s.next[event] {
 		steps++
 		op := r.ops[opOf(event)]
@@ -326,7 +326,7 @@ func pinnedValue(op *Operation) (value string, pinned bool) {
 	switch {
 	case op.Observes() && a.HasValue:
 		return a.Value, true
-	case op.metNothing():
+	case op.foundAbsent():
 		return "", true
 	case op.effective() && op.HasIfValue:
 		return op.IfValue, true

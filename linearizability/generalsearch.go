@@ -17,17 +17,17 @@ import "encoding/binary"
 //     nothing else, the one that used fewer is as good.
 //   - An open operation is not followed by one that replaces all it left before
 //     anybody saw it: the same comes of not using it.
-type plainSearch[S any] struct {
-	lineup
+type generalSearch[S any] struct {
+	eventList
 	rules   rules[S]
-	ops     []plainOp
-	classes []plainClass
+	ops     []generalOp
+	classes []generalClass
 	// deadEnd sees from the operations that are left that a state leads nowhere,
 	// and says how many steps it took to look. nil: it never does.
 	deadEnd func(S) (dead bool, steps int)
 	state   S
 	trail   []int32 // operations placed, and complements of classes used
-	frames  []plainFrame[S]
+	frames  []generalFrame[S]
 	seen    map[string][]configuration[S]
 	scratch []byte
 	steps   int
@@ -46,7 +46,7 @@ type rules[S any] interface {
 }
 
 // A plainOp is what the search has to know of a closed operation.
-type plainOp struct {
+type generalOp struct {
 	// quiet: with its answer it has no effect in any state.
 	quiet bool
 	// replaces: it can take effect in every state, and all that matters of the
@@ -55,7 +55,7 @@ type plainOp struct {
 }
 
 // A plainClass is a set of open operations of unknown outcome that are alike.
-type plainClass struct {
+type generalClass struct {
 	op       int32 // how the rules know each of them
 	replaces bool
 	calls    []Stamp // ascending
@@ -67,7 +67,7 @@ type configuration[S any] struct {
 	used  []int32 // of each class
 }
 
-type plainFrame[S any] struct {
+type generalFrame[S any] struct {
 	state S
 	trail int
 	event int32 // the next call in the list to try
@@ -75,7 +75,7 @@ type plainFrame[S any] struct {
 	idle  bool  // an open operation came last, and nobody saw what it left
 }
 
-func (s *plainSearch[S]) run() Verdict {
+func (s *generalSearch[S]) run() Verdict {
 	s.seen = make(map[string][]configuration[S])
 	s.settle()
 	if s.empty() {
@@ -105,12 +105,12 @@ func (s *plainSearch[S]) run() Verdict {
 	return Illegal
 }
 
-func (s *plainSearch[S]) push(idle bool) {
-	s.frames = append(s.frames, plainFrame[S]{state: s.state, trail: len(s.trail), event: s.next[0], idle: idle})
+func (s *generalSearch[S]) push(idle bool) {
+	s.frames = append(s.frames, generalFrame[S]{state: s.state, trail: len(s.trail), event: s.next[0], idle: idle})
 }
 
 // settle places every quiet operation that is true of the state.
-func (s *plainSearch[S]) settle() (any bool) {
+func (s *generalSearch[S]) settle() (any bool) {
 	for event := s.next[0]; event != end && isCall(event); event = s.next[event] {
 		s.steps++
 		i := opOf(event)
@@ -127,7 +127,7 @@ func (s *plainSearch[S]) settle() (any bool) {
 
 // advance places the next candidate of a configuration, if one is left. Open: it
 // was one of a class.
-func (s *plainSearch[S]) advance(f *plainFrame[S]) (placed, open bool) {
+func (s *generalSearch[S]) advance(f *generalFrame[S]) (placed, open bool) {
 	for f.event != end && isCall(f.event) {
 		i := opOf(f.event)
 		f.event = s.next[f.event]
@@ -169,7 +169,7 @@ func (s *plainSearch[S]) advance(f *plainFrame[S]) (placed, open bool) {
 }
 
 // enter makes a state the current one, unless it leads nowhere.
-func (s *plainSearch[S]) enter(after S) bool {
+func (s *generalSearch[S]) enter(after S) bool {
 	s.steps += s.rules.weight(after)
 	if s.deadEnd != nil {
 		dead, steps := s.deadEnd(after)
@@ -182,13 +182,13 @@ func (s *plainSearch[S]) enter(after S) bool {
 	return true
 }
 
-func (s *plainSearch[S]) place(i int32) {
+func (s *generalSearch[S]) place(i int32) {
 	s.take(i)
 	s.trail = append(s.trail, i)
 }
 
 // undo takes back what was placed since the trail had this length, last first.
-func (s *plainSearch[S]) undo(length int) {
+func (s *generalSearch[S]) undo(length int) {
 	for len(s.trail) > length {
 		i := s.trail[len(s.trail)-1]
 		s.trail = s.trail[:len(s.trail)-1]
@@ -202,7 +202,7 @@ func (s *plainSearch[S]) undo(length int) {
 
 // remember notes the configuration; false if it, or one that is as good, was met
 // before.
-func (s *plainSearch[S]) remember() bool {
+func (s *generalSearch[S]) remember() bool {
 	key := binary.LittleEndian.AppendUint64(s.scratch[:0], s.rules.hash(s.state))
 	key = s.appendPlaced(key)
 	s.scratch = key
@@ -225,7 +225,7 @@ func (s *plainSearch[S]) remember() bool {
 	return true
 }
 
-func (s *plainSearch[S]) usedAtLeast(others []int32) bool {
+func (s *generalSearch[S]) usedAtLeast(others []int32) bool {
 	for i, used := range others {
 		if int32(s.classes[i].used) < used {
 			return false

@@ -10,27 +10,27 @@ import (
 	"testing"
 )
 
-func TestScenesAreReadAsTheyWereWritten(t *testing.T) {
+func TestAnnotationsAreReadAsTheyWereWritten(t *testing.T) {
 	history := load(200, 4, true)
-	scene := &Scene{
+	annotations := &Annotations{
 		Spans: []Span{
 			{Lane: "n1", State: Up}, {Lane: "n2", State: Down, From: 3, To: 9},
 			{Lane: "n2", State: Primary, Partition: "3", Epoch: 7, From: 9}, {Lane: "n3", State: Paused, From: 2},
 		},
-		Bands:  []Band{{Kind: BandFault, Label: "crash n2", From: 3, To: 9}},
-		Places: map[string]string{"k1": "3", "k2": "0"},
+		Bands:      []Band{{Kind: BandFault, Label: "crash n2", From: 3, To: 9}},
+		Partitions: map[string]string{"k1": "3", "k2": "0"},
 	}
-	scene.Spans[0].Label = `a "label" with \ and ä`
-	scene.Bands = append(scene.Bands, Band{Kind: "operator", From: -5})
-	scene.Places["\xff\x00"] = "3"
-	var events, annotations bytes.Buffer
-	if err := errors.Join(Write(&events, history), WriteScene(&annotations, scene)); err != nil {
+	annotations.Spans[0].Label = `a "label" with \ and ä`
+	annotations.Bands = append(annotations.Bands, Band{Kind: "operator", From: -5})
+	annotations.Partitions["\xff\x00"] = "3"
+	var events, lines bytes.Buffer
+	if err := errors.Join(Write(&events, history), WriteAnnotations(&lines, annotations)); err != nil {
 		t.Fatal(err)
 	}
 	// Annotations may stand anywhere.
 	rng := rand.New(rand.NewPCG(1, 2))
 	var mixed bytes.Buffer
-	left := annotations.Bytes()
+	left := lines.Bytes()
 	for line := range bytes.Lines(events.Bytes()) {
 		for rng.IntN(2) == 0 && len(left) > 0 {
 			end := bytes.IndexByte(left, '\n') + 1
@@ -40,29 +40,29 @@ func TestScenesAreReadAsTheyWereWritten(t *testing.T) {
 		mixed.Write(line)
 	}
 	mixed.Write(left)
-	gotHistory, gotScene, err := readWithScene(bytes.NewReader(mixed.Bytes()))
+	gotHistory, gotAnnotations, err := readAnnotated(bytes.NewReader(mixed.Bytes()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(gotHistory, history) || !reflect.DeepEqual(gotScene, scene) {
-		t.Errorf("%d operations and %+v\nbecame %d and %+v", len(history), scene, len(gotHistory), gotScene)
+	if !reflect.DeepEqual(gotHistory, history) || !reflect.DeepEqual(gotAnnotations, annotations) {
+		t.Errorf("%d operations and %+v\nbecame %d and %+v", len(history), annotations, len(gotHistory), gotAnnotations)
 	}
 	if plain, err := Read(&mixed); err != nil || !reflect.DeepEqual(plain, history) {
-		t.Errorf("a reader that wants no scene: %d operations, %v", len(plain), err)
+		t.Errorf("a reader that wants no annotations: %d operations, %v", len(plain), err)
 	}
 }
 
-// readWithScene reads a history that may have annotations; without any the
-// scene is empty.
-func readWithScene(r io.Reader) ([]Operation, *Scene, error) {
+// readAnnotated reads a history that may have annotations; without any the
+// annotations is empty.
+func readAnnotated(r io.Reader) ([]Operation, *Annotations, error) {
 	recording, err := ReadRecording(r, ReadOptions{})
 	if err != nil {
 		return nil, nil, err
 	}
-	if recording.Scene == nil {
-		recording.Scene = &Scene{}
+	if recording.Annotations == nil {
+		recording.Annotations = &Annotations{}
 	}
-	return recording.Operations, recording.Scene, nil
+	return recording.Operations, recording.Annotations, nil
 }
 
 func TestAnnotationsInAnyOrderOfFields(t *testing.T) {
@@ -71,13 +71,13 @@ func TestAnnotationsInAnyOrderOfFields(t *testing.T) {
 		` { "to" : 5 , "from" : 2 , "kind" : "x" , "event" : "band" } `,
 		`{"partition":"event","key":"event","event":"place"}`,
 	} {
-		if _, s, err := readWithScene(strings.NewReader(line)); err != nil || len(s.Spans)+len(s.Bands)+len(s.Places) != 1 {
+		if _, s, err := readAnnotated(strings.NewReader(line)); err != nil || len(s.Spans)+len(s.Bands)+len(s.Partitions) != 1 {
 			t.Errorf("%s: %+v, %v", line, s, err)
 		}
 	}
 	// A call is no annotation, whatever its value is.
 	call := `{"stamp":1,"value":"\"event\":\"span\"","client":1,"kind":"put","key":"event","event":"call"}`
-	if h, s, err := readWithScene(strings.NewReader(call)); err != nil || len(h) != 1 || len(s.Spans) != 0 {
+	if h, s, err := readAnnotated(strings.NewReader(call)); err != nil || len(h) != 1 || len(s.Spans) != 0 {
 		t.Errorf("%+v, %+v, %v", h, s, err)
 	}
 }
@@ -103,33 +103,33 @@ func TestBadAnnotationsNameLineAndColumn(t *testing.T) {
 		text := `{"event":"call","stamp":1,"client":1,"kind":"get","key":"k"}` + "\n" + c.line + "\n"
 		for _, read := range []func() error{
 			func() error { _, err := Read(strings.NewReader(text)); return err },
-			func() error { _, _, err := readWithScene(strings.NewReader(text)); return err },
+			func() error { _, _, err := readAnnotated(strings.NewReader(text)); return err },
 		} {
 			if err := read(); err == nil || err.Error() != c.want {
 				t.Errorf("%s\n got %v\nwant %s", c.line, err, c.want)
 			}
 		}
 	}
-	if err := WriteScene(&bytes.Buffer{}, &Scene{Spans: []Span{{Lane: "n1", From: 1}}}); err == nil || !strings.Contains(err.Error(), "span 0: state is none of") {
+	if err := WriteAnnotations(&bytes.Buffer{}, &Annotations{Spans: []Span{{Lane: "n1", From: 1}}}); err == nil || !strings.Contains(err.Error(), "span 0: state is none of") {
 		t.Errorf("writing what nobody can read: %v", err)
 	}
 }
 
-func FuzzReadScene(f *testing.F) {
+func FuzzReadAnnotations(f *testing.F) {
 	f.Add([]byte(`{"event":"span","lane":"n1","state":"primary","partition":"3","epoch":7,"from":1,"to":2,"label":"x"}`))
 	f.Add([]byte(`{"kind":"fault","event":"band","from":1}`))
 	f.Add([]byte(`{"event":"place","key_base64":"/w==","partition":"3"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		_, scene, err := readWithScene(bytes.NewReader(text))
+		_, annotations, err := readAnnotated(bytes.NewReader(text))
 		if err != nil {
 			return
 		}
 		var b bytes.Buffer
-		if err := WriteScene(&b, scene); err != nil {
+		if err := WriteAnnotations(&b, annotations); err != nil {
 			t.Fatal(err)
 		}
-		if _, again, err := readWithScene(&b); err != nil || !reflect.DeepEqual(again, scene) {
-			t.Errorf("%+v became %+v, %v", scene, again, err)
+		if _, again, err := readAnnotated(&b); err != nil || !reflect.DeepEqual(again, annotations) {
+			t.Errorf("%+v became %+v, %v", annotations, again, err)
 		}
 	})
 }

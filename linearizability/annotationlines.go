@@ -17,10 +17,10 @@ import (
 // Annotations are the lines of a history's file that are no operations: spans,
 // bands and places, which make up its Scene. They may stand anywhere in it.
 
-// WriteScene writes a scene as annotations, which belong before, between or
-// behind the lines of its history. A scene with a span or a band that could not
+// WriteAnnotations writes annotations as lines, which belong before, between or
+// behind the lines of its history. A annotations with a span or a band that could not
 // be read again is an error.
-func WriteScene(w io.Writer, s *Scene) error {
+func WriteAnnotations(w io.Writer, s *Annotations) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	var line []byte
 	for i := range s.Spans {
@@ -41,13 +41,13 @@ func WriteScene(w io.Writer, s *Scene) error {
 		line = appendLabel(line, band.Label)
 		_, _ = out.Write(line)
 	}
-	for _, key := range slices.Sorted(maps.Keys(s.Places)) {
+	for _, key := range slices.Sorted(maps.Keys(s.Partitions)) {
 		line = appendText(append(line[:0], `{"event":"place"`...), "key", key)
-		line = appendText(line, "partition", s.Places[key])
+		line = appendText(line, "partition", s.Partitions[key])
 		_, _ = out.Write(append(line, '}', '\n'))
 	}
 	if err := out.Flush(); err != nil {
-		return fmt.Errorf("writing the scene: %w", err)
+		return fmt.Errorf("writing the annotations: %w", err)
 	}
 	return nil
 }
@@ -78,7 +78,7 @@ func appendLabel(b []byte, label string) []byte {
 	return append(b, '}', '\n')
 }
 
-// An annotation is one line of a scene; the event says which.
+// An annotation is one of the lines; the event says which.
 type annotation struct {
 	event   string
 	span    Span
@@ -97,7 +97,7 @@ var annotationEvents = map[string]struct{ may, must []string }{
 	"place": {[]string{"key", "key_base64"}, []string{"partition"}},
 }
 
-// isAnnotation says of a line that its "event" is one of a scene. The usual
+// isAnnotation says of a line that its "event" is one of annotations. The usual
 // line, which begins with its event, costs a look at a few bytes.
 func isAnnotation(line []byte) bool {
 	p := lineParser{line: line}
@@ -130,7 +130,7 @@ func isAnnotation(line []byte) bool {
 	}
 }
 
-// annotate takes an annotation into the scene.
+// annotate takes an annotation into the annotations.
 func (h *historyReader) annotate(number int, line []byte) error {
 	a := annotation{columns: make(map[string]int, 8)}
 	column, err := a.parse(line)
@@ -140,14 +140,14 @@ func (h *historyReader) annotate(number int, line []byte) error {
 	switch a.event {
 	case "span":
 		a.span.Lane, a.span.Partition = h.pool.name([]byte(a.span.Lane)), h.pool.name([]byte(a.span.Partition))
-		h.scene.Spans = append(h.scene.Spans, a.span)
+		h.annotations.Spans = append(h.annotations.Spans, a.span)
 	case "band":
-		h.scene.Bands = append(h.scene.Bands, a.band)
+		h.annotations.Bands = append(h.annotations.Bands, a.band)
 	default:
-		if h.scene.Places == nil {
-			h.scene.Places = make(map[string]string)
+		if h.annotations.Partitions == nil {
+			h.annotations.Partitions = make(map[string]string)
 		}
-		h.scene.Places[h.pool.name([]byte(a.key))] = h.pool.name([]byte(a.span.Partition))
+		h.annotations.Partitions[h.pool.name([]byte(a.key))] = h.pool.name([]byte(a.span.Partition))
 	}
 	return nil
 }
