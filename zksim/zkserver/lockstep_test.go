@@ -54,7 +54,7 @@ func TestLockstepWithRealZooKeeper(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		runs++
 		root := fmt.Sprintf("/run%d", runs)
-		real, our := newSide(t, theirs, root), newSide(t, ours, root)
+		real, our := newSide(t, "ZooKeeper", theirs, root), newSide(t, "zkserver", ours, root)
 		t.Repeat(map[string]func(*rapid.T){"step": func(t *rapid.T) {
 			st := rapid.Custom(func(t *rapid.T) step { return drawStep(dice{t}, root) }).Draw(t, "step")
 			steps++
@@ -71,6 +71,7 @@ func TestLockstepWithRealZooKeeper(t *testing.T) {
 
 // side is one of two servers that get the same operations.
 type side struct {
+	name    string
 	addr    string
 	clients [3]*wireClient
 	names   map[int64]string        // of sessions, by the order in which they began
@@ -79,8 +80,8 @@ type side struct {
 }
 
 // newSide begins a session without identity, one of u and one of v.
-func newSide(t *rapid.T, addr, root string) *side {
-	s := &side{addr: addr, names: map[int64]string{0: "none"}, asked: map[string][]zktree.ACL{}}
+func newSide(t *rapid.T, name, addr, root string) *side {
+	s := &side{name: name, addr: addr, names: map[int64]string{0: "none"}, asked: map[string][]zktree.ACL{}}
 	for i := range s.clients {
 		s.connect(t, i)
 	}
@@ -108,10 +109,10 @@ func (s *side) reconnect(t *rapid.T, i int) {
 	c := s.clients[i]
 	again, err := hello(t, s.addr, lockstepTimeout, c.session, c.password, c.lastZxid)
 	if err != nil || again.session != c.session {
-		t.Fatalf("reattaching session %d: %v", i, err)
+		t.Fatalf("reattaching session %d to %s: %v", i, s.name, err)
 	}
-	if !c.closedByServer() {
-		t.Fatal("the old connection was not closed")
+	if err := c.awaitClose(); err != nil {
+		t.Fatalf("waiting for %s to close the old connection of session %d: %v", s.name, i, err)
 	}
 	again.events = c.events // those that came before the old connection was closed
 	s.clients[i] = again
@@ -155,8 +156,8 @@ func (s *side) take(t *rapid.T, st *step) (shown []string) {
 		s.reconnect(t, st.client)
 	case stepEnd:
 		c.close()
-		if !c.closedByServer() {
-			t.Fatal("the connection was not closed after the session's end")
+		if err := c.awaitClose(); err != nil {
+			t.Fatalf("waiting for %s to close the connection after the end of session %d: %v", s.name, st.client, err)
 		}
 		shown = append(shown, fmt.Sprintf("events at the end: %v", st.inOrder(c.keptEvents())))
 		s.connect(t, st.client)

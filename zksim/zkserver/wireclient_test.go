@@ -3,6 +3,7 @@ package zkserver
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -254,15 +255,22 @@ func (c *wireClient) keptEvents() []zktree.Event {
 }
 
 // closedByServer reports whether the connection ends without another reply.
-func (c *wireClient) closedByServer() bool {
+func (c *wireClient) closedByServer() bool { return c.awaitClose() == nil }
+
+// awaitClose waits until the server closes the connection. It returns an error if
+// a reply comes instead, or nothing in time.
+func (c *wireClient) awaitClose() error {
 	for {
 		d, err := c.frame()
 		if err != nil {
 			var timeout net.Error
-			return !(errors.As(err, &timeout) && timeout.Timeout())
+			if errors.As(err, &timeout) && timeout.Timeout() {
+				return err
+			}
+			return nil
 		}
-		if d.i32() != xidEvent {
-			return false
+		if xid := d.i32(); xid != xidEvent {
+			return fmt.Errorf("got a reply to request %d instead", xid)
 		}
 	}
 }
