@@ -111,7 +111,7 @@ func (c *coreCheck) imports(file *source) {
 			}
 		}
 		first, _, _ := strings.Cut(p, "/")
-		if strings.Contains(first, ".") && !slices.ContainsFunc(coreModules, func(m ban) bool {
+		if strings.Contains(first, ".") && !within(p, []string{c.module}) && !slices.ContainsFunc(coreModules, func(m ban) bool {
 			return within(p, []string{m.path}) && (m.but == "" || m.but == c.dir.path)
 		}) {
 			c.addf(spec.Pos(), "the core does not import %s: its goroutines, clocks and randomness are beyond our control", p)

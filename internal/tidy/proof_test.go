@@ -202,6 +202,8 @@ func TestCoreImportsCanFail(t *testing.T) {
 		{"others may", one("linearizability/x.go", importing("sync", "os")), nil},
 		{"a specified hash", one("netsim/x.go", importing("github.com/cespare/xxhash/v2")), nil},
 		{"sim writes reports", one("sim/x.go", importing("os")), nil},
+		{"our own packages, wherever the module is hosted", map[string]string{"go.mod": "module example.com/our\n", "sim/x.go": importing("example.com/our/netsim")},
+			[]string{"sim does not compile"}},
 		{"a third-party package", one("sim/x.go", importing("pgregory.net/rapid")), []string{"sim does not compile", "sim/x.go:2: sim: the core does not import pgregory.net/rapid"}},
 		{"Pebble beside the door", one("node/x.go", importing("github.com/cockroachdb/pebble/v2/vfs")), []string{"the core does not import github.com/cockroachdb/pebble/v2/vfs"}},
 	}
