@@ -9,6 +9,7 @@ import (
 	"dkv/linearizability"
 	"dkv/node"
 	"dkv/node/door"
+	"dkv/sim/schedule"
 )
 
 // scriptClient is the first of the clients that a schedule's steps ask through.
@@ -17,16 +18,16 @@ const scriptClient = 400
 // ask lets a client ask, once, for the key that stands for a partition, or put
 // one that nobody else asks for. What it hears is in the history, as everybody's
 // is.
-func (r *run) ask(host int, do Verb, p node.PartitionID) {
+func (r *run) ask(host int, do schedule.Verb, p node.PartitionID) {
 	l := r.load
 	l.asks++
 	number := l.asks
 	key := keyIn(p, r.setup.Partitions)
 	switch do {
-	case AskPutNew:
+	case schedule.AskPutNew:
 		key = newKeyIn(p, r.setup.Partitions, number)
 		l.newKeys = append(l.newKeys, key)
-	case AskPutLarge:
+	case schedule.AskPutLarge:
 		key = longKeyIn(p, r.setup.Partitions)
 		if !slices.Contains(l.newKeys, key) {
 			l.newKeys = append(l.newKeys, key)
@@ -34,37 +35,37 @@ func (r *run) ask(host int, do Verb, p node.PartitionID) {
 	}
 	op := linearizability.Operation{Client: scriptClient + number - 1, Key: key, Kind: linearizability.Get}
 	request := door.Request{Kind: door.RequestGet, Key: []byte(key), Timeout: r.setup.Workload.Timeout}
-	if do != AskGet {
+	if do != schedule.AskGet {
 		op.Kind, request.Kind = linearizability.Put, door.RequestPut
 		op.Value = "s" + strconv.Itoa(number)
-		if do == AskPutLarge {
+		if do == schedule.AskPutLarge {
 			op.Value += strings.Repeat(".", node.MaxValueBytes-len(op.Value))
 		}
 		request.Value = []byte(op.Value)
 	}
-	r.note("client %d asks %s: %s", number, HostName(host), askWords(do, op.Value, p))
+	r.note("client %d asks %s: %s", number, schedule.HostName(host), askWords(do, op.Value, p))
 	l.submit(host, op, request, func(resp door.Response, outcome linearizability.Outcome) {
 		r.note("client %d hears of %s: %s", number, askWords(do, op.Value, p), answerWords(do, resp, outcome))
 	})
 }
 
-func askWords(do Verb, value string, p node.PartitionID) string {
+func askWords(do schedule.Verb, value string, p node.PartitionID) string {
 	switch do {
-	case AskPut:
+	case schedule.AskPut:
 		return fmt.Sprintf("put %s in partition %d", value, p)
-	case AskPutNew:
+	case schedule.AskPutNew:
 		return fmt.Sprintf("put %s under a new key in partition %d", value, p)
-	case AskPutLarge:
+	case schedule.AskPutLarge:
 		return fmt.Sprintf("put %d bytes under the longest key in partition %d", len(value), p)
 	}
 	return fmt.Sprintf("get of partition %d", p)
 }
 
-func answerWords(do Verb, resp door.Response, outcome linearizability.Outcome) string {
+func answerWords(do schedule.Verb, resp door.Response, outcome linearizability.Outcome) string {
 	switch {
 	case outcome != linearizability.OK && resp.Reason != "":
 		return outcome.String() + " (" + resp.Reason + ")"
-	case outcome != linearizability.OK || do != AskGet:
+	case outcome != linearizability.OK || do != schedule.AskGet:
 		return outcome.String()
 	case !resp.Found:
 		return "nothing is there"

@@ -1,7 +1,7 @@
 package sim
 
 import (
-	"fmt"
+	"dkv/sim/schedule"
 	"syscall"
 	"testing"
 	"time"
@@ -41,7 +41,7 @@ func BenchmarkSeeds(b *testing.B) {
 }
 
 // fiveNodes draws schedules of the seeds that follow until one has five nodes.
-func fiveNodes(b *testing.B, seed *uint64) *Schedule {
+func fiveNodes(b *testing.B, seed *uint64) *schedule.Schedule {
 	for {
 		*seed++
 		s, err := Draw(*seed, "default")
@@ -51,28 +51,6 @@ func fiveNodes(b *testing.B, seed *uint64) *Schedule {
 		if s.Setup.Nodes == 5 {
 			return s
 		}
-	}
-}
-
-// BenchmarkNodes is a formed cluster of so many nodes, each with two clients
-// and without faults; an operation is an event.
-func BenchmarkNodes(b *testing.B) {
-	for _, nodes := range []int{5, 15, 50} {
-		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
-			cfg := Config{Seed: 1, Hosts: nodes}
-			cfg.Node.Partitions = 64
-			cfg.Node.RetainEntries = 64 // the most that a drawn run keeps
-			w := cluster(b, cfg)
-			defer w.Close()
-			busy(w, 2*nodes)
-			b.ReportAllocs()
-			b.ResetTimer()
-			for end := w.Events() + uint64(b.N); w.Events() < end; {
-				w.Step()
-			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-			b.ReportMetric(megabytes(), "MB-of-process")
-		})
 	}
 }
 

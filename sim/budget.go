@@ -1,27 +1,12 @@
 package sim
 
-// Budget says how much of the cluster a schedule's steps may take away at once.
-type Budget string
-
-const (
-	// NoBudget lets every step strike.
-	NoBudget Budget = "none"
-	// KeepMajority lets a step strike only if then there still is a node that
-	// can lead: one that runs and reaches, both ways, so many others that run
-	// that they are a majority with it. A partition, which has fewer replicas
-	// than there are nodes, may lose its own majority all the same. Not judged
-	// are steps that strike no certain node, as a power loss; those that take
-	// nobody away, as slow disks and ZooKeeper's faults; and a crash for less than a
-	// quarter of suspect-after, which is a restart: the node is as good as back.
-	// Nor is it foreseen whom a disk's fault stops after it is over.
-	KeepMajority Budget = "majority"
-)
+import "dkv/sim/schedule"
 
 // ledger counts what the steps in force keep from one another.
 type ledger struct {
 	nodes int
 	// blocked counts the steps that stop frames from the first host to the second.
-	blocked [maxNodes][maxNodes]int
+	blocked [schedule.MaxNodes][schedule.MaxNodes]int
 	heals   int // how often all of them were taken back at once
 }
 
@@ -48,14 +33,14 @@ func (l *ledger) add(cuts [][2]int, by int) {
 }
 
 func (l *ledger) heal() {
-	l.blocked = [maxNodes][maxNodes]int{}
+	l.blocked = [schedule.MaxNodes][schedule.MaxNodes]int{}
 	l.heals++
 }
 
 // afford enters a step into the ledger, unless the budget forbids it. What it
 // returns takes the entry back.
-func (f *faultPlayer) afford(s *Step, hosts []int) (release func(), ok bool) {
-	if f.schedule.Setup.Budget != KeepMajority {
+func (f *faultPlayer) afford(s *schedule.Step, hosts []int) (release func(), ok bool) {
+	if f.schedule.Setup.Budget != schedule.KeepMajority {
 		return func() {}, true
 	}
 	l := &f.ledger
@@ -76,52 +61,43 @@ func (f *faultPlayer) afford(s *Step, hosts []int) (release func(), ok bool) {
 // away are the hosts that are not to be counted on, as bits.
 func (f *faultPlayer) away() uint {
 	set := uint(0)
-	for i, h := range f.world.hosts {
-		if h.away() {
+	for i := range f.world.Hosts() {
+		if f.world.Away(i) {
 			set |= 1 << i
 		}
 	}
 	return set
 }
 
-// away says whether a host's process does not run, or is about to end. One that
-// boots is as good as back.
-func (h *host) away() bool {
-	if h.state == Down || h.state == Paused || h.state == Stopping {
-		return true
-	}
-	return h.life != nil && h.life.trap == armed || h.disk.ails()
-}
-
 // takenBy are the hosts, as bits, that a step stops or is bound to stop.
-func (f *faultPlayer) takenBy(s *Step, hosts []int) uint {
-	if s.Do == Crash && s.For > 0 && s.For < f.schedule.Setup.SuspectAfter/4 {
+func (f *faultPlayer) takenBy(s *schedule.Step, hosts []int) uint {
+	if s.Do == schedule.Crash && s.For > 0 && s.For < f.schedule.Setup.SuspectAfter/4 {
 		return 0
 	}
 	switch s.Do {
-	case Crash, CrashInTurn, Stop, Pause, Suspend,
-		DiskFailSync, DiskIO, DiskFull, DiskRot, DiskFlipEntry, DiskFlipTable, DiskFlipLog:
+	case schedule.Crash, schedule.CrashInTurn, schedule.Stop, schedule.Pause, schedule.Suspend,
+		schedule.DiskFailSync, schedule.DiskIO, schedule.DiskFull, schedule.DiskRot, schedule.DiskFlipEntry, schedule.DiskFlipTable, schedule.DiskFlipLog:
 		return 1 << hosts[0]
 	}
 	return 0
 }
 
 // cutsOf lists from whom to whom a step stops frames.
-func (f *faultPlayer) cutsOf(s *Step, hosts []int) [][2]int {
+func (f *faultPlayer) cutsOf(s *schedule.Step, hosts []int) [][2]int {
 	switch s.Do {
-	case CutOneWay:
+	case schedule.CutOneWay:
 		if len(hosts) > 1 {
 			return [][2]int{{hosts[0], hosts[1]}}
 		}
-	case CutTwoWay:
+	case schedule.CutTwoWay:
 		return bothWays(hosts[:1], hosts[1:])
-	case Isolate, Clog:
+	case schedule.Isolate, schedule.Clog:
 		return bothWays(hosts[:1], f.others(hosts))
-	case Split:
+	case schedule.Split:
 		return bothWays(hosts, f.others(hosts))
-	case Cordon:
+	case schedule.Cordon:
 		return bothWays(hosts[:1], f.others(hosts))
-	case Bridge:
+	case schedule.Bridge:
 		return bothWays(f.halves(hosts[0]))
 	}
 	return nil

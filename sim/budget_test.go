@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 	"reflect"
 	"slices"
 	"testing"
@@ -37,7 +39,7 @@ func TestBudgetSparesWhatLeavesNoMajority(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			for _, budget := range []string{"budget majority\n", ""} {
-				s, err := ParseSchedule(budget + "partitions 2\nphases faults=9s\n" + c.text)
+				s, err := schedule.Parse(budget + "partitions 2\nphases faults=9s\n" + c.text)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -67,13 +69,13 @@ func TestBudgetHoldsThroughoutARun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Steps = slices.DeleteFunc(s.Steps, func(step Step) bool {
-			return slices.Contains([]Verb{PowerLoss, DiskFull, DiskIO, DiskRot}, step.Do)
+		s.Steps = slices.DeleteFunc(s.Steps, func(step schedule.Step) bool {
+			return slices.Contains([]schedule.Verb{schedule.PowerLoss, schedule.DiskFull, schedule.DiskIO, schedule.DiskRot}, step.Do)
 		})
 		s.Setup.Phases.Core, s.Setup.Phases.Converge = 0, 0
 		var r *run
 		next, led := time.Second, time.Second
-		r = newRun(s, RunOptions{Pause: func(w *World) bool {
+		r = newRun(s, RunOptions{Pause: func(w *world.World) bool {
 			if w.Now() >= next && !r.faults.over {
 				next = w.Now() + time.Millisecond
 				moments++
@@ -106,7 +108,7 @@ func TestFreezeLeavesNoBudget(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Setup.Order.Mode == PCT {
+		if s.Setup.Order.Mode == schedule.PCT {
 			continue // a step less is a step less to put in order
 		}
 		s.Setup.Phases.Core, s.Setup.Phases.Converge = 0, 0
@@ -114,8 +116,8 @@ func TestFreezeLeavesNoBudget(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		without := &Schedule{Setup: s.Setup, Steps: slices.Clone(s.Steps)}
-		without.spare(r.Spared)
+		without := &schedule.Schedule{Setup: s.Setup, Steps: slices.Clone(s.Steps)}
+		without.Spare(r.Spared)
 		again, err := Run(without, RunOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -123,7 +125,7 @@ func TestFreezeLeavesNoBudget(t *testing.T) {
 		if !reflect.DeepEqual(again.History, r.History) || again.Probes != r.Probes || len(again.Spared) > 0 {
 			t.Errorf("seed %d: without the budget, and what it forbade, it is another run", seed)
 		}
-		if frozen := Freeze(r); frozen.Setup.Budget != NoBudget || len(frozen.Steps) != len(without.Steps) {
+		if frozen := Freeze(r); frozen.Setup.Budget != schedule.NoBudget || len(frozen.Steps) != len(without.Steps) {
 			t.Errorf("seed %d: frozen, it has budget %s and %d steps, want %d", seed, frozen.Setup.Budget, len(frozen.Steps), len(without.Steps))
 		}
 		seen += len(r.Spared)

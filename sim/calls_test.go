@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"dkv/linearizability"
+	"dkv/sim/schedule"
 )
 
 func TestListedCallsAreAllThatClientsAsk(t *testing.T) {
-	s, err := ParseSchedule(`
+	s, err := schedule.Parse(`
 seed 3
 nodes 3
 workload calls=listed
@@ -37,7 +38,7 @@ at 9s client 1 get a at n2
 	}
 	for i := range r.History {
 		op, call := &r.History[i], &s.Calls[i]
-		if op.CallTime != call.At || op.Client != call.Client || op.Node != HostName(call.Host) || op.Outcome != linearizability.OK {
+		if op.CallTime != call.At || op.Client != call.Client || op.Node != schedule.HostName(call.Host) || op.Outcome != linearizability.OK {
 			t.Errorf("operation %d: %+v, want %v", i, op, call)
 		}
 	}
@@ -59,7 +60,7 @@ func TestFreezeKeepsTheRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Setup.Order.Mode == PCT {
+		if s.Setup.Order.Mode == schedule.PCT {
 			continue
 		}
 		s.Setup.Phases.Core, s.Setup.Phases.Converge = 0, 0

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"dkv/node"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 )
 
 // Campaign sums up many runs. It is not safe for concurrent use.
@@ -21,7 +24,7 @@ type Campaign struct {
 	events   uint64
 	virtual  time.Duration
 	wall     time.Duration // summed over runs
-	counters []Counter
+	counters []world.Counter
 	inRuns   []int // runs in which the counter was above 0
 	probes   [node.EventKinds]uint64
 	probedIn [node.EventKinds]int
@@ -33,7 +36,7 @@ type Campaign struct {
 	unknown       int
 	fewest        int   // operations of a run
 	changes       []int // runs by their changes of primary
-	nodes         [maxNodes + 1]int
+	nodes         [schedule.MaxNodes + 1]int
 }
 
 // NewCampaign is a campaign without runs.
@@ -51,7 +54,7 @@ func (c *Campaign) Fired() []Class { return firedOf(c.byClass[:]) }
 // Add takes a run into account, and the time it took on one core.
 func (c *Campaign) Add(r *Result, wall time.Duration) {
 	c.runs++
-	c.raw = c.raw || r.Schedule.Setup.Store == PebbleRaw
+	c.raw = c.raw || r.Schedule.Setup.Store == schedule.PebbleRaw
 	if len(r.Classes) > 0 {
 		c.failed++
 	}
@@ -75,7 +78,7 @@ func (c *Campaign) Add(r *Result, wall time.Duration) {
 
 func (c *Campaign) addCounters(r *Result) {
 	if c.counters == nil {
-		c.counters = make([]Counter, len(r.Counters))
+		c.counters = make([]world.Counter, len(r.Counters))
 		c.inRuns = make([]int, len(r.Counters))
 	}
 	for i, k := range r.Counters {
@@ -166,7 +169,7 @@ func (c *Campaign) Err() error {
 		all = append(all, fmt.Errorf("never: %s", zero))
 	}
 	large := 0
-	for n := 5; n <= maxNodes; n++ {
+	for n := 5; n <= schedule.MaxNodes; n++ {
 		large += c.nodes[n]
 	}
 	for _, f := range []struct {
@@ -324,12 +327,13 @@ func ParseSeeds(text string) (Seeds, error) {
 	if !found {
 		from, to = "1", text
 	}
-	var a, b uintValue
-	if err := errors.Join(a.Set(from), b.Set(to)); err != nil {
+	a, err := strconv.ParseUint(from, 10, 64)
+	b, err2 := strconv.ParseUint(to, 10, 64)
+	if err := errors.Join(err, err2); err != nil {
 		return s, fmt.Errorf("seeds %q: want N or A-B: %w", text, err)
 	}
 	if a > b {
 		return s, fmt.Errorf("seeds %q: %d is above %d", text, a, b)
 	}
-	return Seeds{uint64(a), uint64(b)}, nil
+	return Seeds{a, b}, nil
 }

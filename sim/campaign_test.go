@@ -7,13 +7,15 @@ import (
 
 	"dkv/linearizability"
 	"dkv/node"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 )
 
 // good is a run that reached everything.
 func good() *Result {
-	r := &Result{Schedule: &Schedule{Setup: defaultSetup()}, Events: 1000, PrimaryChanges: 3, Called: 100, Done: 70, Refused: 20, Unknown: 10, UnknownSeen: 1}
+	r := &Result{Schedule: &schedule.Schedule{Setup: schedule.DefaultSetup()}, Events: 1000, PrimaryChanges: 3, Called: 100, Done: 70, Refused: 20, Unknown: 10, UnknownSeen: 1}
 	for _, name := range drawnFaults {
-		r.Counters = append(r.Counters, Counter{name, 1})
+		r.Counters = append(r.Counters, world.Counter{Name: name, Count: 1})
 	}
 	for k := range r.Probes {
 		r.Probes[k] = 1

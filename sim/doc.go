@@ -1,25 +1,24 @@
-// Package sim is the stage on which a whole cluster runs inside one goroutine,
-// in virtual time, under faults that a seed decides, and is checked.
+// Package sim runs whole clusters of real nodes on one goroutine, in virtual
+// time, under faults that a seed decides, and checks every run.
 //
-// It never starts a goroutine, takes a lock, or asks for the time of day. All
-// that happens is an entry in one heap, ordered by (time, sequence), and every
-// draw is keyed by the seed and by what it is for; so the same seed gives the
-// same run to the last step, and the trace hash shows it.
+// A run is a schedule (package sim/schedule) carried out in a simulated world
+// (package sim/world). Equal schedules give equal runs on the same build, to the
+// last step. This package never starts a goroutine, takes a lock or asks for the
+// time of day.
 //
-// The world, from the ground up:
+// Start reading at run.go, which takes a schedule through its phases to a verdict.
+// Then:
 //
-//   - scheduler.go, random.go, trace.go: time, chance, and the running hash.
-//   - tree.go, disk.go: a disk of which a prefix is durable, and what a crash
-//     leaves of the rest.
-//   - clock.go, host.go: a machine with a clock that drifts, and the one process
-//     on it: its turns, its pauses, its end, after which nothing of it runs.
-//   - netdoor.go, zkdoor.go: the node's doors to netsim and zksim.
-//   - client.go: a client's path to a node, which may break.
-//   - operator.go: an outside hand on the layout.
-//   - world.go: all of it together, and the hands of a schedule.
-//
-// What happens on the stage is the rest of the package: schedule.go and swarm.go
-// say what befalls the world, workload.go what clients do, invariants.go what
-// must hold at each step, campaign.go runs seeds. system.go puts another program
-// than DKV on it; package sim/examples/counter is one.
+//   - swarm.go and patterns.go draw a schedule from a seed.
+//   - faults.go, moments.go and budget.go carry out its steps; workload.go, ask.go
+//     and calls.go are its clients.
+//   - check_*.go are the checks: what must hold at every step, in the viable core,
+//     after everything has healed, and of the layouts; verdict.go collects what
+//     they find. What clients were told is judged by package linearizability.
+//   - report.go, timeline.go and regression.go write what a person needs to
+//     understand a failure; shrink.go and shrinksetup.go make its schedule small.
+//   - campaign.go and tally.go add up many runs; enumerate.go runs every execution
+//     of a tiny cluster within bounds; repeat.go compares two runs of a schedule.
+//   - system.go does all this to a program that is not DKV. Package
+//     sim/examples/counter is one.
 package sim

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 	"fmt"
 	"strings"
 	"testing"
@@ -19,7 +21,7 @@ func TestDumpChangesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		dumps, calls, seen := 0, 0, map[string]int{}
-		dumped, err := Run(s, RunOptions{Pause: func(w *World) bool {
+		dumped, err := Run(s, RunOptions{Pause: func(w *world.World) bool {
 			if calls++; calls%97 != 0 {
 				return true
 			}
@@ -50,14 +52,14 @@ func TestDumpChangesNothing(t *testing.T) {
 }
 
 // checkDump: the head names the moment, and each host has its paragraph.
-func checkDump(t *testing.T, w *World, text string, seen map[string]int) {
+func checkDump(t *testing.T, w *world.World, text string, seen map[string]int) {
 	t.Helper()
 	if want := fmt.Sprintf("== step %d at %v\n", w.Steps(), w.Now()); !strings.HasPrefix(text, want) {
 		t.Fatalf("a dump at %q begins with %.80q", want, text)
 	}
 	for host := range w.Hosts() {
-		if !strings.Contains(text, fmt.Sprintf("\n%s %v, life %d", HostName(host), w.State(host), w.Incarnation(host))) {
-			t.Fatalf("nothing about %s in\n%s", HostName(host), text)
+		if !strings.Contains(text, fmt.Sprintf("\n%s %v, life %d", schedule.HostName(host), w.State(host), w.Incarnation(host))) {
+			t.Fatalf("nothing about %s in\n%s", schedule.HostName(host), text)
 		}
 	}
 	for _, part := range []string{
@@ -75,7 +77,7 @@ func TestPauseEndsARun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Run(s, RunOptions{Pause: func(w *World) bool { return w.Steps() < 500 }})
+	r, err := Run(s, RunOptions{Pause: func(w *world.World) bool { return w.Steps() < 500 }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,7 +29,7 @@ import (
 // orders differ in nothing that a node sees, but by a shift in time below the
 // window. Timing is otherwise that of the seed.
 type Enumeration struct {
-	Base            *Schedule
+	Base            *schedule.Schedule
 	From            time.Duration
 	Window          time.Duration
 	Choices         int
@@ -71,7 +73,7 @@ at 1.501s get backup:0 0
 
 // Tiny is an enumeration of TinySchedule.
 func Tiny() *Enumeration {
-	s, err := ParseSchedule(TinySchedule)
+	s, err := schedule.Parse(TinySchedule)
 	if err != nil {
 		panic("sim: " + err.Error())
 	}
@@ -86,10 +88,9 @@ func Tiny() *Enumeration {
 
 // losesAll says whether the first crash of each disk that has something to lose
 // loses all of it.
-func losesAll(s *Schedule) bool {
+func losesAll(s *schedule.Schedule) bool {
 	for host := range s.Setup.Nodes {
-		d := newDisk(nil, NewRandom(s.Setup.Seed), DiskProfile{}, host)
-		if d.surviving(1000) != 0 {
+		if !world.FirstCrashLosesAll(s.Setup.Seed, host) {
 			return false
 		}
 	}
@@ -98,10 +99,10 @@ func losesAll(s *Schedule) bool {
 
 // execution names one of an enumeration's.
 type execution struct {
-	picks Picks
+	picks schedule.Picks
 	last  int // choice of the last pick; -1 without one
 	spent int // deviations
-	crash CrashPoint
+	crash schedule.CrashPoint
 }
 
 // Run explores. It asks more before each execution, if that is not nil, with the
@@ -116,7 +117,7 @@ func (e *Enumeration) Run(more func(runs int) bool) (*Enumerated, error) {
 		}
 		x := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		t := &trail{}
+		t := &world.Trail{}
 		r, err := Run(e.schedule(x), RunOptions{trail: t})
 		if err != nil {
 			return nil, err
@@ -124,7 +125,7 @@ func (e *Enumeration) Run(more func(runs int) bool) (*Enumerated, error) {
 		found.Runs++
 		traces[r.Trace] = struct{}{}
 		found.Traces = len(traces)
-		found.Most = max(found.Most, len(t.choices))
+		found.Most = max(found.Most, len(t.Choices))
 		if len(r.Classes) > 0 {
 			found.Failed = r
 			return found, nil
@@ -139,10 +140,10 @@ func (e *Enumeration) Run(more func(runs int) bool) (*Enumerated, error) {
 }
 
 // schedule is an execution as a schedule, to run and to keep.
-func (e *Enumeration) schedule(x execution) *Schedule {
-	s := &Schedule{Setup: e.Base.Setup, Steps: slices.Clone(e.Base.Steps)}
-	s.Setup.Order = Order{
-		Mode: Steered, Depth: s.Setup.Order.Depth, Span: s.Setup.Order.Span,
+func (e *Enumeration) schedule(x execution) *schedule.Schedule {
+	s := &schedule.Schedule{Setup: e.Base.Setup, Steps: slices.Clone(e.Base.Steps)}
+	s.Setup.Order = schedule.Order{
+		Mode: schedule.Steered, Depth: s.Setup.Order.Depth, Span: s.Setup.Order.Span,
 		Window: e.Window, From: e.From, Picks: x.picks, Crash: x.crash,
 	}
 	return s
@@ -150,30 +151,30 @@ func (e *Enumeration) schedule(x execution) *Schedule {
 
 // deviate adds the executions that differ from x in one more choice after its
 // last pick.
-func (e *Enumeration) deviate(stack []execution, x execution, t *trail, found *Enumerated) []execution {
+func (e *Enumeration) deviate(stack []execution, x execution, t *world.Trail, found *Enumerated) []execution {
 	budget := e.Deviations
 	if x.crash.Step > 0 {
 		budget = e.CrashDeviations
 	}
-	for choice := x.last + 1; choice < min(e.Choices, len(t.choices)); choice++ {
-		receivers := t.choices[choice]
+	for choice := x.last + 1; choice < min(e.Choices, len(t.Choices)); choice++ {
+		receivers := t.Choices[choice]
 		for i := 1; i < len(receivers) && x.spent+i <= budget; i++ {
 			if !slices.Contains(receivers[:i], receivers[i]) {
 				found.LeftOut++
 				continue
 			}
-			stack = append(stack, execution{x.picks.with(choice, i), choice, x.spent + i, x.crash})
+			stack = append(stack, execution{x.picks.With(choice, i), choice, x.spent + i, x.crash})
 		}
 	}
 	return stack
 }
 
 // strike adds the executions in which one node crashes.
-func (e *Enumeration) strike(stack []execution, x execution, t *trail) []execution {
-	for host, steps := range t.steps {
+func (e *Enumeration) strike(stack []execution, x execution, t *world.Trail) []execution {
+	for host, steps := range t.Steps {
 		for step := 1; step <= min(e.CrashSteps, steps); step++ {
 			for _, restart := range e.Restarts {
-				stack = append(stack, execution{last: -1, crash: CrashPoint{host, step, restart}})
+				stack = append(stack, execution{last: -1, crash: schedule.CrashPoint{Host: host, Step: step, Restart: restart}})
 			}
 		}
 	}
@@ -204,8 +205,7 @@ func (f *Enumerated) String() string {
 func EnumerationFailure(r *Result, rep Report) string {
 	var b strings.Builder
 	o := &r.Schedule.Setup.Order
-	fmt.Fprintf(&b, "FAIL class %s, picks %v, crash %v, trace %016x\n",
-		joinClasses(r.Classes), (*picksValue)(&o.Picks), (*crashValue)(&o.Crash), r.Trace)
+	fmt.Fprintf(&b, "FAIL class %s, %s, trace %016x\n", joinClasses(r.Classes), o.Steering(), r.Trace)
 	for _, v := range r.Violations {
 		fmt.Fprintf(&b, "  %v\n", v)
 	}

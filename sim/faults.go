@@ -6,15 +6,17 @@ import (
 
 	"dkv/netsim"
 	"dkv/node"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 	"dkv/zksim"
 )
 
 // faultPlayer takes the steps of a schedule at their times.
 type faultPlayer struct {
-	world    *World
-	schedule *Schedule
+	world    *world.World
+	schedule *schedule.Schedule
 	over     bool // the fault phase: what was to come does not
-	waiting  []*Step
+	waiting  []*schedule.Step
 	// starters are the last two hosts that began to act as primary, the later
 	// one first, by partition.
 	starters [][2]int
@@ -23,13 +25,13 @@ type faultPlayer struct {
 	ledger   ledger
 	spared   []int // steps, by their places in the schedule, that the budget forbade
 	// ask lets a client ask for a key of a partition at a host.
-	ask func(host int, do Verb, p node.PartitionID)
+	ask func(host int, do schedule.Verb, p node.PartitionID)
 }
 
-func newFaultPlayer(w *World, s *Schedule) *faultPlayer {
+func newFaultPlayer(w *world.World, s *schedule.Schedule) *faultPlayer {
 	f := &faultPlayer{world: w, schedule: s, starters: make([][2]int, s.Setup.Partitions), ledger: ledger{nodes: s.Setup.Nodes}}
 	for p := range f.starters {
-		f.starters[p] = [2]int{NoHost, NoHost}
+		f.starters[p] = [2]int{world.NoHost, world.NoHost}
 	}
 	for i := range s.Steps {
 		step := &s.Steps[i]
@@ -43,8 +45,8 @@ func newFaultPlayer(w *World, s *Schedule) *faultPlayer {
 }
 
 // take takes a step whose time has come, or lets it wait for its moment.
-func (f *faultPlayer) take(s *Step) {
-	if s.Once != AtOnce {
+func (f *faultPlayer) take(s *schedule.Step) {
+	if s.Once != schedule.AtOnce {
 		f.await(s)
 		return
 	}
@@ -52,7 +54,7 @@ func (f *faultPlayer) take(s *Step) {
 }
 
 // aim finds out who is struck, and takes the step, now or later.
-func (f *faultPlayer) aim(s *Step) {
+func (f *faultPlayer) aim(s *schedule.Step) {
 	hosts := f.resolve(s.Targets)
 	if len(hosts) == 0 && len(s.Targets) > 0 {
 		f.note("nobody has the role: %v", s)
@@ -70,11 +72,11 @@ func (f *faultPlayer) aim(s *Step) {
 }
 
 // act takes a step, if the budget has it, and sees to its end.
-func (f *faultPlayer) act(s *Step, hosts []int) {
+func (f *faultPlayer) act(s *schedule.Step, hosts []int) {
 	release, ok := f.afford(s, hosts)
 	if !ok {
 		f.note("spared, for the sake of a majority: %v: %v", s, hostNames(hosts))
-		f.world.count(faultSpared)
+		f.world.Count(world.FaultSpared)
 		f.spared = append(f.spared, f.place(s))
 		return
 	}
@@ -95,7 +97,7 @@ func (f *faultPlayer) act(s *Step, hosts []int) {
 }
 
 // place is where in the schedule a step stands.
-func (f *faultPlayer) place(s *Step) int {
+func (f *faultPlayer) place(s *schedule.Step) int {
 	for i := range f.schedule.Steps {
 		if &f.schedule.Steps[i] == s {
 			return i
@@ -106,50 +108,50 @@ func (f *faultPlayer) place(s *Step) int {
 
 // begin does what a step says, and returns what takes it back; nil if nothing
 // does.
-func (f *faultPlayer) begin(s *Step, hosts []int) (end func()) {
+func (f *faultPlayer) begin(s *schedule.Step, hosts []int) (end func()) {
 	w := f.world
 	switch s.Do {
-	case Crash:
+	case schedule.Crash:
 		w.Crash(hosts[0])
 		return func() { w.Restart(hosts[0]) }
-	case Restart:
+	case schedule.Restart:
 		w.Restart(hosts[0])
-	case PowerLoss:
+	case schedule.PowerLoss:
 		w.PowerLoss()
 		return f.restartAll
-	case Stop:
+	case schedule.Stop:
 		w.Stop(hosts[0])
 		return func() {
-			if w.State(hosts[0]) == Stopping {
+			if w.State(hosts[0]) == world.Stopping {
 				w.Crash(hosts[0]) // who has waited for so long kills it
 			}
 			w.Restart(hosts[0])
 		}
-	case Slow:
-		w.SlowHost(hosts[0], Range{0, s.Lag})
-		return func() { w.SlowHost(hosts[0], Range{}) }
-	case Suspend:
+	case schedule.Slow:
+		w.SlowHost(hosts[0], between(0, s.Lag))
+		return func() { w.SlowHost(hosts[0], world.Range{}) }
+	case schedule.Suspend:
 		return w.Suspend(hosts[0], s.For)
-	case Pause:
+	case schedule.Pause:
 		w.Pause(hosts[0])
 		return func() { w.Resume(hosts[0]) }
-	case Resume:
+	case schedule.Resume:
 		w.Resume(hosts[0])
-	case DiskStall, DiskSlow, DiskFailSync, DiskIO, DiskFull, DiskRot, DiskFlipEntry, DiskFlipTable, DiskFlipLog:
+	case schedule.DiskStall, schedule.DiskSlow, schedule.DiskFailSync, schedule.DiskIO, schedule.DiskFull, schedule.DiskRot, schedule.DiskFlipEntry, schedule.DiskFlipTable, schedule.DiskFlipLog:
 		return f.beginDisk(s, hosts[0])
-	case Move:
-		w.Move(s.Partition, f.members(hosts), nil)
-	case Cancel:
-		w.Cancel(s.Partition, nil)
-	case CrashInTurn:
+	case schedule.Move:
+		w.Move(node.PartitionID(s.Partition), f.members(hosts), nil)
+	case schedule.Cancel:
+		w.Cancel(node.PartitionID(s.Partition), nil)
+	case schedule.CrashInTurn:
 		w.CrashInTurn(hosts[0])
 		return func() {
-			w.hosts[hosts[0]].disarm()
+			w.Disarm(hosts[0])
 			w.Restart(hosts[0])
 		}
-	case AskPut, AskGet, AskPutNew, AskPutLarge:
-		f.ask(hosts[0], s.Do, s.Partition)
-	case CutOneWay, CutTwoWay, Isolate, Split, Cordon, Bridge, Delay, Throttle, Clog, Heal, SetRates:
+	case schedule.AskPut, schedule.AskGet, schedule.AskPutNew, schedule.AskPutLarge:
+		f.ask(hosts[0], s.Do, node.PartitionID(s.Partition))
+	case schedule.CutOneWay, schedule.CutTwoWay, schedule.Isolate, schedule.Split, schedule.Cordon, schedule.Bridge, schedule.Delay, schedule.Throttle, schedule.Clog, schedule.Heal, schedule.SetRates:
 		return f.beginNetwork(s, hosts)
 	default:
 		return f.beginZooKeeper(s, hosts)
@@ -157,27 +159,27 @@ func (f *faultPlayer) begin(s *Step, hosts []int) (end func()) {
 	return nil
 }
 
-func (f *faultPlayer) beginDisk(s *Step, host int) (end func()) {
+func (f *faultPlayer) beginDisk(s *schedule.Step, host int) (end func()) {
 	w := f.world
 	switch s.Do {
-	case DiskStall:
+	case schedule.DiskStall:
 		w.StallDisk(host, max(s.For, time.Millisecond))
-	case DiskSlow:
-		w.SlowDisk(host, Range{0, s.Lag})
-		return func() { w.SlowDisk(host, Range{}) }
-	case DiskFailSync:
+	case schedule.DiskSlow:
+		w.SlowDisk(host, between(0, s.Lag))
+		return func() { w.SlowDisk(host, world.Range{}) }
+	case schedule.DiskFailSync:
 		w.FailSync(host)
-	case DiskIO:
+	case schedule.DiskIO:
 		w.BreakDisk(host, true)
 		return func() { w.BreakDisk(host, false) }
-	case DiskFull:
+	case schedule.DiskFull:
 		w.FillDisk(host, true)
 		return func() { w.FillDisk(host, false) }
-	case DiskRot, DiskFlipEntry:
-		return w.RotDisk(host, s.Do == DiskFlipEntry)
-	case DiskFlipTable, DiskFlipLog:
+	case schedule.DiskRot, schedule.DiskFlipEntry:
+		return w.RotDisk(host, s.Do == schedule.DiskFlipEntry)
+	case schedule.DiskFlipTable, schedule.DiskFlipLog:
 		flip := w.FlipTable
-		if s.Do == DiskFlipLog {
+		if s.Do == schedule.DiskFlipLog {
 			flip = w.FlipLog
 		}
 		if !flip(host) {
@@ -194,39 +196,39 @@ func (f *faultPlayer) restartAll() {
 	}
 }
 
-func (f *faultPlayer) beginNetwork(s *Step, hosts []int) (end func()) {
+func (f *faultPlayer) beginNetwork(s *schedule.Step, hosts []int) (end func()) {
 	n := f.world.Network()
 	ids := f.netIDs(hosts)
 	switch s.Do {
-	case CutOneWay, CutTwoWay, Delay, Throttle:
+	case schedule.CutOneWay, schedule.CutTwoWay, schedule.Delay, schedule.Throttle:
 		if len(ids) < 2 {
 			return nil // both roles are one node's
 		}
 		switch s.Do {
-		case CutOneWay:
+		case schedule.CutOneWay:
 			return n.CutOneWay(ids[0], ids[1]).Heal
-		case CutTwoWay:
+		case schedule.CutTwoWay:
 			return n.CutTwoWay(ids[0], ids[1]).Heal
-		case Throttle:
+		case schedule.Throttle:
 			return n.Slow(ids[0], ids[1], int64(s.Rate)).Heal
 		}
 		return n.Delay(ids[0], ids[1], s.Lag).Heal
-	case Isolate:
+	case schedule.Isolate:
 		return n.Isolate(ids[0]).Heal
-	case Split:
+	case schedule.Split:
 		return n.Split(ids, f.netIDs(f.others(hosts))).Heal
-	case Cordon:
+	case schedule.Cordon:
 		return n.Split(ids[:1], f.netIDs(f.others(hosts))).Heal
-	case Bridge:
+	case schedule.Bridge:
 		one, other := f.halves(hosts[0])
 		return n.Bridge(ids[0], f.netIDs(slices.Concat(one, other))...).Heal
-	case Clog:
+	case schedule.Clog:
 		return f.clog(ids[0])
-	case Heal:
+	case schedule.Heal:
 		n.HealAll()
 		f.ledger.heal()
 		f.setRates(f.schedule.Setup.Rates)
-	case SetRates:
+	case schedule.SetRates:
 		f.setRates(s.Rates)
 		return func() { f.setRates(f.schedule.Setup.Rates) }
 	}
@@ -255,35 +257,35 @@ func (f *faultPlayer) setRates(r netsim.Rates) {
 	}
 }
 
-func (f *faultPlayer) beginZooKeeper(s *Step, hosts []int) (end func()) {
+func (f *faultPlayer) beginZooKeeper(s *schedule.Step, hosts []int) (end func()) {
 	w, zk := f.world, f.world.ZooKeeper()
 	switch s.Do {
-	case ZKExpire:
+	case schedule.ZKExpire:
 		w.ExpireSession(hosts[0])
-	case ZKCut:
+	case schedule.ZKCut:
 		w.CutZooKeeper(hosts[0])
 		return func() { w.HealZooKeeper(hosts[0]) }
-	case ZKHeal:
+	case schedule.ZKHeal:
 		w.HealZooKeeper(hosts[0])
-	case ZKDown:
+	case schedule.ZKDown:
 		zk.Down()
 		return func() { zk.Up() }
-	case ZKUp:
+	case schedule.ZKUp:
 		zk.Up()
-	case ZKLeader:
-		zk.ChangeLeader(w.random.Below(2, "run deposed leader", uint64(s.At), 0) == 0)
-	case ZKLag:
+	case schedule.ZKLeader:
+		zk.ChangeLeader(w.Random().Below(2, "run deposed leader", uint64(s.At), 0) == 0)
+	case schedule.ZKLag:
 		zk.SetLag(s.Server, zksim.Range{Min: s.Lag / 2, Max: s.Lag})
 		return func() { zk.ResetLag(s.Server) }
-	case ZKLoseBefore, ZKLoseAfter:
-		zk.LoseNextWrite(HostName(hosts[0]), s.Do == ZKLoseAfter)
-	case ZKLate:
-		zk.DelayNextWrite(HostName(hosts[0]))
-	case ZKIsolate:
+	case schedule.ZKLoseBefore, schedule.ZKLoseAfter:
+		zk.LoseNextWrite(schedule.HostName(hosts[0]), s.Do == schedule.ZKLoseAfter)
+	case schedule.ZKLate:
+		zk.DelayNextWrite(schedule.HostName(hosts[0]))
+	case schedule.ZKIsolate:
 		zk.Isolate(s.Server, max(s.For, time.Millisecond))
-	case ZKWipe:
+	case schedule.ZKWipe:
 		zk.WipeServer(s.Server, max(s.For, time.Millisecond))
-	case ZKLoseAll:
+	case schedule.ZKLoseAll:
 		zk.WipeAll()
 	}
 	return nil
@@ -291,11 +293,11 @@ func (f *faultPlayer) beginZooKeeper(s *Step, hosts []int) (end func()) {
 
 // resolve finds the hosts of targets, each once; roles that nobody has drop
 // out.
-func (f *faultPlayer) resolve(targets []Target) []int {
+func (f *faultPlayer) resolve(targets []schedule.Target) []int {
 	var hosts []int
 	for _, t := range targets {
 		host := f.hostOf(t)
-		known := host == NoHost
+		known := host == world.NoHost
 		for _, h := range hosts {
 			known = known || h == host
 		}
@@ -306,17 +308,17 @@ func (f *faultPlayer) resolve(targets []Target) []int {
 	return hosts
 }
 
-func (f *faultPlayer) hostOf(t Target) int {
-	if t.Role == ByNumber {
+func (f *faultPlayer) hostOf(t schedule.Target) int {
+	if t.Role == schedule.ByNumber {
 		return t.Node - 1
 	}
 	l := f.world.Layout()
 	if l == nil {
-		return f.world.guestOf(t.Role)
+		return f.world.ProgramIn(t.Role)
 	}
-	p, ok := l.Partition(t.Partition)
+	p, ok := l.Partition(node.PartitionID(t.Partition))
 	if !ok {
-		return NoHost
+		return world.NoHost
 	}
 	primary := f.world.HostOf(p.Primary)
 	former := f.starters[t.Partition][0]
@@ -325,21 +327,21 @@ func (f *faultPlayer) hostOf(t Target) int {
 	}
 	var backups []int
 	for _, m := range p.Replicas {
-		if host := f.world.HostOf(m); m != p.Primary && (t.Role != Other || host != former) {
+		if host := f.world.HostOf(m); m != p.Primary && (t.Role != schedule.Other || host != former) {
 			backups = append(backups, host)
 		}
 	}
 	switch {
-	case t.Role == Primary:
+	case t.Role == schedule.Primary:
 		return primary
-	case t.Role == Former:
+	case t.Role == schedule.Former:
 		return former
-	case t.Role == Second && len(backups) > 1:
+	case t.Role == schedule.Second && len(backups) > 1:
 		return backups[1]
-	case t.Role != Second && len(backups) > 0:
+	case t.Role != schedule.Second && len(backups) > 0:
 		return backups[0]
 	}
-	return NoHost
+	return world.NoHost
 }
 
 func (f *faultPlayer) members(hosts []int) []node.MemberNumber {

@@ -2,10 +2,10 @@ package sim
 
 import (
 	"testing"
-	"time"
 
 	"dkv/linearizability"
 	"dkv/node"
+	"dkv/sim/schedule"
 )
 
 // Each of these steps, and lines of the header, is the only fault of a calm run,
@@ -23,7 +23,7 @@ func TestStepsTakeEffect(t *testing.T) {
 	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
-			s, err := ParseSchedule("seed 5\nphases faults=9s\n" + text)
+			s, err := schedule.Parse("seed 5\nphases faults=9s\n" + text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -41,7 +41,7 @@ func TestStoppedNodeComesBack(t *testing.T) {
 		"phases faults=8s core=0s converge=0s\nat 3s stop n1 for 2s", "phases faults=8s core=0s converge=0s\nat 3s stop n1 for 1ms",
 		"phases faults=6s\nat 5.9s stop n1 for 1h", "phases faults=6s\nat 5.999s stop n1",
 	} {
-		s, err := ParseSchedule("nodes 3\nreplication 3\n" + step)
+		s, err := schedule.Parse("nodes 3\nreplication 3\n" + step)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,34 +56,10 @@ func TestStoppedNodeComesBack(t *testing.T) {
 	}
 }
 
-// A suspended machine says nothing, hears nothing and writes nothing, and its
-// clock goes on.
-func TestSuspendedMachineStandsStill(t *testing.T) {
-	w := cluster(t, Config{Seed: 2, Hosts: 3})
-	busy(w, 6)
-	w.RunUntil(w.Now() + time.Second)
-	clock := w.hosts[0].clock.read(w.Now())
-	wake := w.Suspend(0, 3*time.Second)
-	w.RunUntil(w.Now() + 500*time.Millisecond) // what was under way is over
-	still := w.hosts[0].life.head
-	w.RunUntil(w.Now() + 2500*time.Millisecond)
-	if w.hosts[0].life.head != still || w.State(0) != Paused {
-		t.Error("its process ran")
-	}
-	wake()
-	if leapt := w.hosts[0].clock.read(w.Now()) - clock; leapt < 2900*time.Millisecond {
-		t.Errorf("its clock went on by %v", leapt)
-	}
-	w.RunUntil(w.Now() + 5*time.Second)
-	if ok, why := w.Node(0).Ready(); !ok {
-		t.Errorf("it does not serve again: %s", why)
-	}
-}
-
 // The longest value under the longest key is written, copied to who comes late,
 // and read in the end.
 func TestLargeValuesAreKept(t *testing.T) {
-	s, err := ParseSchedule("nodes 3\npartitions 1\nretain entries=2\nsnapshot chunk=65536\nphases faults=12s\n" +
+	s, err := schedule.Parse("nodes 3\npartitions 1\nretain entries=2\nsnapshot chunk=65536\nphases faults=12s\n" +
 		"at 3s crash backup:0 for 4s\nat 4s put-large primary:0 0\nat 5s put-large primary:0 0\nat 8s stop primary:0 for 1s\n")
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +87,7 @@ func TestLargeValuesAreKept(t *testing.T) {
 
 // A node that came back before its stop was to be over is left alone.
 func TestEndOfAStopKillsNobodyElse(t *testing.T) {
-	s, err := ParseSchedule("nodes 3\nrecovery 50ms\nphases faults=9s core=0s converge=0s\nat 3s stop n1 for 4s\nat 5s restart n1\n")
+	s, err := schedule.Parse("nodes 3\nrecovery 50ms\nphases faults=9s core=0s converge=0s\nat 3s stop n1 for 4s\nat 5s restart n1\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +106,7 @@ func TestHeaderSetsDriftAndRecovery(t *testing.T) {
 		{"clock-drift 0\nrecovery 60ms", false, true},
 		{"clock-drift 500\nrecovery 24h", true, false},
 	} {
-		s, err := ParseSchedule("nodes 5\nphases faults=6s core=0s converge=0s\n" + c.text + "\nat 3s power-loss for 1s")
+		s, err := schedule.Parse("nodes 5\nphases faults=6s core=0s converge=0s\n" + c.text + "\nat 3s power-loss for 1s")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +116,7 @@ func TestHeaderSetsDriftAndRecovery(t *testing.T) {
 		}
 		drifts, fast := false, true
 		for h := range s.Setup.Nodes {
-			drifts = drifts || r.world.hosts[h].clock.ppm != 0
+			drifts = drifts || r.world.Drift(h) != 0
 			fast = fast && r.world.Incarnation(h) == 2
 		}
 		if drifts != c.drifts || fast != c.fast {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 )
 
 // Of the sessions that end while the cluster forms, some have to end between the
@@ -17,14 +19,14 @@ func TestFormingMeetsItsMoment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := &swarm{random: NewRandom(seed), profile: profiles[0], setup: s.Setup}
+		d := &swarm{random: world.NewRandom(seed), profile: profiles[0], setup: s.Setup}
 		if d.drawForming(); len(d.steps) == 0 {
 			continue
 		}
 		drawn++
 		s.Steps = d.steps
 		s.Setup.Workload.Operations = 0
-		s.Setup.Phases = Phases{Faults: 2 * time.Second}
+		s.Setup.Phases = schedule.Phases{Faults: 2 * time.Second}
 		if r := runBehind(t, s.String(), viceDoor{}); len(r.Violations) > 0 {
 			t.Fatalf("seed %d: %v", seed, r.Violations)
 		}
@@ -46,7 +48,7 @@ func TestLostRegistrationIsFoundMade(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Setup.Phases.Faults = 12 * time.Second
-		d := &swarm{random: NewRandom(seed), setup: s.Setup}
+		d := &swarm{random: world.NewRandom(seed), setup: s.Setup}
 		s.Steps = lostRegistration(&registering[0], d, 1, 5*time.Second)
 		r, err := Run(s, RunOptions{})
 		if err != nil {

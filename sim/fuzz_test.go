@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dkv/netsim"
+	"dkv/sim/schedule"
 
 	"pgregory.net/rapid"
 )
@@ -28,8 +29,8 @@ func FuzzSchedules(f *testing.F) {
 
 // drawShortSchedule makes a cluster that a run is quick with, and steps among
 // which the clients' operations are.
-func drawShortSchedule(t *rapid.T) *Schedule {
-	s := &Schedule{Setup: defaultSetup()}
+func drawShortSchedule(t *rapid.T) *schedule.Schedule {
+	s := &schedule.Schedule{Setup: schedule.DefaultSetup()}
 	p := &s.Setup
 	p.Seed = rapid.Uint64().Draw(t, "seed")
 	p.Nodes = rapid.IntRange(3, 5).Draw(t, "nodes")
@@ -38,14 +39,14 @@ func drawShortSchedule(t *rapid.T) *Schedule {
 	p.RetainEntries = rapid.IntRange(2, 16).Draw(t, "retain")
 	p.SessionTimeout = time.Duration(rapid.IntRange(1000, 4000).Draw(t, "session")) * time.Millisecond
 	p.Workload.Operations, p.Workload.Clients = 60, 3
-	p.Phases = Phases{Faults: 8 * time.Second, Core: 40 * time.Second, Converge: 40 * time.Second}
+	p.Phases = schedule.Phases{Faults: 8 * time.Second, Core: 40 * time.Second, Converge: 40 * time.Second}
 	if rapid.Bool().Draw(t, "pct") {
-		p.Order = Order{Mode: PCT, Depth: rapid.IntRange(1, 4).Draw(t, "depth"), Span: 300, Window: 2 * time.Millisecond}
+		p.Order = schedule.Order{Mode: schedule.PCT, Depth: rapid.IntRange(1, 4).Draw(t, "depth"), Span: 300, Window: 2 * time.Millisecond}
 	}
 	at := time.Second
 	for range rapid.IntRange(0, 14).Draw(t, "steps") {
 		at += time.Duration(rapid.IntRange(0, 800).Draw(t, "gap")) * time.Millisecond
-		if step := drawStep(t, p, at); survivable(&step, p) {
+		if step := schedule.Generate(p, at, func(what string, low, high int) int { return rapid.IntRange(low, high).Draw(t, what) }); survivable(&step, p) {
 			soften(&step.Rates)
 			s.Steps = append(s.Steps, step)
 		}
@@ -56,27 +57,27 @@ func drawShortSchedule(t *rapid.T) *Schedule {
 // survivable says whether a cluster owes its promises after a step: not once
 // ZooKeeper has forgotten everything, nor once an outside hand has moved a
 // partition to fewer nodes than it has to have.
-func survivable(s *Step, p *Setup) bool {
-	if s.Do != Move {
-		return s.Do != ZKLoseAll
+func survivable(s *schedule.Step, p *schedule.Setup) bool {
+	if s.Do != schedule.Move {
+		return s.Do != schedule.ZKLoseAll
 	}
-	certain := slices.IndexFunc(s.Targets, func(t Target) bool { return t.Role != ByNumber }) < 0
+	certain := slices.IndexFunc(s.Targets, func(t schedule.Target) bool { return t.Role != schedule.ByNumber }) < 0
 	return certain && len(s.Targets) == p.Replication
 }
 
 func TestFuzzedMovesKeepTheReplication(t *testing.T) {
-	three := []Target{{Node: 1}, {Node: 2}, {Node: 3}}
+	three := []schedule.Target{{Node: 1}, {Node: 2}, {Node: 3}}
 	for _, c := range []struct {
-		step Step
+		step schedule.Step
 		want bool
 	}{
-		{Step{Do: Move, Targets: three}, true},
-		{Step{Do: Move, Targets: three[:1]}, false},
-		{Step{Do: Move, Targets: []Target{{Node: 1}, {Node: 2}, {Role: Primary}}}, false}, // n1 may lead
-		{Step{Do: ZKLoseAll}, false},
-		{Step{Do: Crash, Targets: three[:1]}, true},
+		{schedule.Step{Do: schedule.Move, Targets: three}, true},
+		{schedule.Step{Do: schedule.Move, Targets: three[:1]}, false},
+		{schedule.Step{Do: schedule.Move, Targets: []schedule.Target{{Node: 1}, {Node: 2}, {Role: schedule.Primary}}}, false}, // n1 may lead
+		{schedule.Step{Do: schedule.ZKLoseAll}, false},
+		{schedule.Step{Do: schedule.Crash, Targets: three[:1]}, true},
 	} {
-		if got := survivable(&c.step, &Setup{Replication: 3}); got != c.want {
+		if got := survivable(&c.step, &schedule.Setup{Replication: 3}); got != c.want {
 			t.Errorf("%v: %t, want %t", &c.step, got, c.want)
 		}
 	}
@@ -84,7 +85,7 @@ func TestFuzzedMovesKeepTheReplication(t *testing.T) {
 
 // soften keeps rates from those at which a run is all retries, and slow.
 func soften(r *netsim.Rates) {
-	for _, f := range rateFields(r) {
-		*f.rate = min(*f.rate, 0.2)
+	for _, rate := range []*float64{&r.Loss, &r.Duplicate, &r.Reorder, &r.Delay, &r.Corrupt, &r.Reset, &r.HalfOpen, &r.HintLoss} {
+		*rate = min(*rate, 0.2)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"dkv/linearizability"
 	"dkv/node"
 	"dkv/node/door"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 )
 
 // Processes of other kinds than nodes, each with its own vice: the harness is
@@ -80,12 +82,12 @@ func runQuacks(t *testing.T, private bool, with func(p *quack, starts int)) *Res
 
 func runQuacksWith(t *testing.T, o RunOptions, private bool, with func(p *quack, starts int)) *Result {
 	t.Helper()
-	s, err := ParseSchedule(quackSchedule)
+	s, err := schedule.Parse(quackSchedule)
 	if err != nil {
 		t.Fatal(err)
 	}
 	shared, index, starts := make(map[string]quackValue), door.Index(0), 0
-	r, err := runProcesses(s, o, func(int, node.Config, node.Env) (Process, error) {
+	r, err := runProcesses(s, o, func(int, node.Config, node.Env) (world.Process, error) {
 		p := &quack{values: shared, index: &index, answer: func(r door.Response) door.Response { return r }}
 		if private {
 			p.values = make(map[string]quackValue)
@@ -222,17 +224,17 @@ func (s viceSession) Multi(ops []door.Op, done func(error)) {
 }
 
 // runBehind runs a schedule over nodes that reach ZooKeeper through a door.
-func runBehind(t *testing.T, schedule string, door viceDoor) *Result {
+func runBehind(t *testing.T, text string, door viceDoor) *Result {
 	t.Helper()
-	s, err := ParseSchedule(schedule)
+	s, err := schedule.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := runProcesses(s, RunOptions{}, func(host int, cfg node.Config, env node.Env) (Process, error) {
+	r, err := runProcesses(s, RunOptions{}, func(host int, cfg node.Config, env node.Env) (world.Process, error) {
 		own := door
 		own.Coordinator = env.Coordinator
 		env.Coordinator = own
-		return newNode(host, cfg, env)
+		return world.NewNode(host, cfg, env)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -241,7 +243,7 @@ func runBehind(t *testing.T, schedule string, door viceDoor) *Result {
 }
 
 func TestHarnessSeesThatNobodyRegistersAgain(t *testing.T) {
-	const schedule = `
+	const s = `
 seed 1
 nodes 3
 partitions 1
@@ -251,10 +253,10 @@ at 2s zk-expire n1
 at 2s zk-expire n2
 at 2s zk-expire n3
 `
-	if r := runBehind(t, schedule, viceDoor{}); len(r.Violations) > 0 {
+	if r := runBehind(t, s, viceDoor{}); len(r.Violations) > 0 {
 		t.Errorf("nodes that register again: %v", r.Violations)
 	}
-	r := runBehind(t, schedule, viceDoor{hides: true})
+	r := runBehind(t, s, viceDoor{hides: true})
 	wantClass(t, r, Progress)
 	for _, v := range r.Violations {
 		if !strings.Contains(v.What, "did not register") {
@@ -267,12 +269,12 @@ at 2s zk-expire n3
 func TestHarnessSeesAClusterFormedWithOneThatIsGone(t *testing.T) {
 	seen := 0
 	for at := 5; at <= 350; at += 5 {
-		schedule := fmt.Sprintf("seed 1\nnodes 3\npartitions 1\nworkload operations=0\n"+
+		s := fmt.Sprintf("seed 1\nnodes 3\npartitions 1\nworkload operations=0\n"+
 			"phases faults=2s core=0s converge=0s\nat %dms zk-expire n1\n", at)
-		if r := runBehind(t, schedule, viceDoor{}); len(r.Violations) > 0 {
+		if r := runBehind(t, s, viceDoor{}); len(r.Violations) > 0 {
 			t.Fatalf("session ended at %dms: %v", at, r.Violations)
 		}
-		if r := runBehind(t, schedule, viceDoor{unchecked: true}); len(r.Classes) > 0 {
+		if r := runBehind(t, s, viceDoor{unchecked: true}); len(r.Classes) > 0 {
 			wantClass(t, r, Invariant)
 			seen++
 		}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"dkv/sim/schedule"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,7 +12,7 @@ import (
 // strikes who has the role then; one whose moment does not come does not come.
 func TestStepsWaitForTheirMoment(t *testing.T) {
 	const setup = "seed 5\nnodes 3\npartitions 2\nworkload operations=0\nphases faults=12s\n"
-	s, err := ParseSchedule(setup + `
+	s, err := schedule.Parse(setup + `
 at 4s pause primary:1 for 4s
 at 4s get primary:1 1 once started:1
 at 4s get former:1 1 once started:1 after 10ms
@@ -72,7 +73,7 @@ at 11s get n1 1 once started:1
 // A key that a schedule puts anew is read at the end, as all others are, and no
 // two of them are one.
 func TestNewKeysAreReadAtTheEnd(t *testing.T) {
-	s, err := ParseSchedule("seed 6\nnodes 3\npartitions 2\nworkload operations=0\nphases faults=5s\n" +
+	s, err := schedule.Parse("seed 6\nnodes 3\npartitions 2\nworkload operations=0\nphases faults=5s\n" +
 		"at 4s put-new n1 1\nat 4s put-new n2 1")
 	if err != nil {
 		t.Fatal(err)

@@ -1,43 +1,42 @@
 package sim
 
 import (
+	"dkv/sim/schedule"
 	"time"
-
-	"dkv/node"
 )
 
 // patterns are faults that come as a figure: several steps that mean something
 // only together. Others of them, older ones, stand among the sources: bridge,
 // flapping, leapfrog, exile, rolling restart, power loss.
 var patterns = []source{
-	{"pattern swizzle clog", 12, Range{12 * time.Second, 40 * time.Second}, swizzleClog},
-	{"pattern isolate primary", 30, Range{6 * time.Second, 24 * time.Second}, isolatePrimary},
-	{"pattern majorities ring", 10, Range{12 * time.Second, 40 * time.Second}, majoritiesRing},
-	{"pattern expire during failover", 12, Range{10 * time.Second, 35 * time.Second}, expireDuringFailover},
-	{"pattern pause beyond session", 10, Range{12 * time.Second, 40 * time.Second}, pauseBeyondSession},
-	{"pattern crash in turn", 20, Range{4 * time.Second, 25 * time.Second}, crashInTurn},
-	{"pattern stranded entries", 75, Range{5 * time.Second, 18 * time.Second}, strandedEntries},
-	{"pattern deposed while asleep", 40, Range{6 * time.Second, 24 * time.Second}, deposedWhileAsleep},
-	{"pattern two primaries", 75, Range{5 * time.Second, 18 * time.Second}, twoPrimaries},
-	{"pattern stalled replicas", 15, Range{8 * time.Second, 30 * time.Second}, stalledReplicas},
-	{"pattern cut while joint", 50, Range{6 * time.Second, 25 * time.Second}, cutWhileJoint},
+	{"pattern swizzle clog", 12, between(12*time.Second, 40*time.Second), swizzleClog},
+	{"pattern isolate primary", 30, between(6*time.Second, 24*time.Second), isolatePrimary},
+	{"pattern majorities ring", 10, between(12*time.Second, 40*time.Second), majoritiesRing},
+	{"pattern expire during failover", 12, between(10*time.Second, 35*time.Second), expireDuringFailover},
+	{"pattern pause beyond session", 10, between(12*time.Second, 40*time.Second), pauseBeyondSession},
+	{"pattern crash in turn", 20, between(4*time.Second, 25*time.Second), crashInTurn},
+	{"pattern stranded entries", 75, between(5*time.Second, 18*time.Second), strandedEntries},
+	{"pattern deposed while asleep", 40, between(6*time.Second, 24*time.Second), deposedWhileAsleep},
+	{"pattern two primaries", 75, between(5*time.Second, 18*time.Second), twoPrimaries},
+	{"pattern stalled replicas", 15, between(8*time.Second, 30*time.Second), stalledReplicas},
+	{"pattern cut while joint", 50, between(6*time.Second, 25*time.Second), cutWhileJoint},
 }
 
 // majorityLost is the source of the profile that means to lose it.
-var majorityLost = source{"majority lost", 100, Range{5 * time.Second, 12 * time.Second}, loseMajority}
+var majorityLost = source{"majority lost", 100, between(5*time.Second, 12*time.Second), loseMajority}
 
 // swizzleClog clogs some nodes one after the other, and frees them one after
 // the other in another order, so that old frames meet new ones.
-func swizzleClog(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func swizzleClog(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	nodes := f.some(d, 2+f.draw(d, max(1, d.setup.Nodes-2), n, 0), n)
 	pace := d.setup.SuspectAfter * time.Duration(10+f.draw(d, 80, n, 1)) / 100
 	all := pace * time.Duration(len(nodes))
-	var steps []Step
+	var steps []schedule.Step
 	for i, target := range nodes {
 		begin := pace * time.Duration(i)
 		end := all + time.Duration(f.draw(d, int(all/time.Millisecond)+1, n, 30+i))*time.Millisecond
-		steps = append(steps, Step{
-			At: (at + begin).Round(time.Millisecond), Do: Clog, Targets: []Target{target},
+		steps = append(steps, schedule.Step{
+			At: (at + begin).Round(time.Millisecond), Do: schedule.Clog, Targets: []schedule.Target{target},
 			For: max(time.Millisecond, (end - begin).Round(time.Millisecond)),
 		})
 	}
@@ -46,34 +45,34 @@ func swizzleClog(f *source, d *swarm, n uint64, at time.Duration) []Step {
 
 // isolatePrimary cuts a primary off from the other nodes, not from ZooKeeper,
 // and lets clients ask it and one of its successors meanwhile.
-func isolatePrimary(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
-	primary := []Target{{Role: Primary, Partition: p}}
+func isolatePrimary(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	p := f.draw(d, d.setup.Partitions, n, 0)
+	primary := []schedule.Target{{Role: schedule.Primary, Partition: p}}
 	lasts := (d.setup.SuspectAfter * time.Duration(100+f.draw(d, 400, n, 1)) / 100).Round(time.Millisecond)
 	later := func(k int) time.Duration {
 		return max(time.Millisecond, (lasts * time.Duration(1+f.draw(d, 99, n, k)) / 100).Round(time.Millisecond))
 	}
-	return []Step{
-		{At: at, Do: Isolate, Targets: primary, For: lasts},
-		{At: at, Do: AskPut, Targets: primary, Partition: p, After: later(2)},
-		{At: at, Do: AskGet, Targets: primary, Partition: p, After: later(3)},
-		{At: at, Do: AskGet, Targets: primary, Partition: p, After: later(4)},
-		{At: at, Do: AskPut, Targets: []Target{{Node: 1 + f.draw(d, d.setup.Nodes, n, 5)}}, Partition: p, After: later(6)},
+	return []schedule.Step{
+		{At: at, Do: schedule.Isolate, Targets: primary, For: lasts},
+		{At: at, Do: schedule.AskPut, Targets: primary, Partition: p, After: later(2)},
+		{At: at, Do: schedule.AskGet, Targets: primary, Partition: p, After: later(3)},
+		{At: at, Do: schedule.AskGet, Targets: primary, Partition: p, After: later(4)},
+		{At: at, Do: schedule.AskPut, Targets: []schedule.Target{{Node: 1 + f.draw(d, d.setup.Nodes, n, 5)}}, Partition: p, After: later(6)},
 	}
 }
 
 // majoritiesRing lets every node reach a majority, and no two nodes the same
 // one: each reaches only its neighbours in a drawn ring. Three nodes make a line.
-func majoritiesRing(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func majoritiesRing(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	size := d.setup.Nodes
 	ring := f.some(d, size, n)
 	reach := (size/2 + 1) / 2 // on either side; with itself a majority
-	lasts := f.lasting(d, Range{500 * time.Millisecond, 6 * time.Second}, n)
-	var steps []Step
+	lasts := f.lasting(d, between(500*time.Millisecond, 6*time.Second), n)
+	var steps []schedule.Step
 	for i := range size {
 		for j := i + 1; j < size; j++ {
 			if apart := min(j-i, size-(j-i)); apart > reach || size == 3 && j-i == 2 {
-				steps = append(steps, Step{At: at, Do: CutTwoWay, Targets: []Target{ring[i], ring[j]}, For: lasts})
+				steps = append(steps, schedule.Step{At: at, Do: schedule.CutTwoWay, Targets: []schedule.Target{ring[i], ring[j]}, For: lasts})
 			}
 		}
 	}
@@ -82,45 +81,45 @@ func majoritiesRing(f *source, d *swarm, n uint64, at time.Duration) []Step {
 
 // expireDuringFailover strikes a primary, and ends the session of the node that
 // takes over while it does.
-func expireDuringFailover(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
-	verb := [...]Verb{Crash, Isolate, Pause}[f.draw(d, 3, n, 1)]
+func expireDuringFailover(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	p := f.draw(d, d.setup.Partitions, n, 0)
+	verb := [...]schedule.Verb{schedule.Crash, schedule.Isolate, schedule.Pause}[f.draw(d, 3, n, 1)]
 	after := (d.setup.SuspectAfter * time.Duration(80+f.draw(d, 120, n, 2)) / 100).Round(time.Millisecond)
-	next := [...]Role{Backup, Backup, Second}[f.draw(d, 3, n, 3)]
-	return []Step{
-		{At: at, Do: ZKExpire, Targets: []Target{{Role: next, Partition: p}}, After: after},
-		{At: at, Do: verb, Targets: []Target{{Role: Primary, Partition: p}}, For: f.lasting(d, Range{time.Second, 5 * time.Second}, n)},
+	next := [...]schedule.Role{schedule.Backup, schedule.Backup, schedule.Second}[f.draw(d, 3, n, 3)]
+	return []schedule.Step{
+		{At: at, Do: schedule.ZKExpire, Targets: []schedule.Target{{Role: next, Partition: p}}, After: after},
+		{At: at, Do: verb, Targets: []schedule.Target{{Role: schedule.Primary, Partition: p}}, For: f.lasting(d, between(time.Second, 5*time.Second), n)},
 	}
 }
 
 // pauseBeyondSession lets a node stand still for longer than its session lives:
 // when it goes on, it was declared dead.
-func pauseBeyondSession(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func pauseBeyondSession(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	lasts := d.setup.SessionTimeout * time.Duration(105+f.draw(d, 100, n, 3)) / 100
-	return []Step{{At: at, Do: Pause, Targets: []Target{f.target(d, n)}, For: lasts.Round(time.Millisecond)}}
+	return []schedule.Step{{At: at, Do: schedule.Pause, Targets: []schedule.Target{f.target(d, n)}, For: lasts.Round(time.Millisecond)}}
 }
 
 // crashInTurn kills a node between what it writes and what it says.
-func crashInTurn(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	return []Step{{At: at, Do: CrashInTurn, Targets: []Target{f.target(d, n)}, For: f.lasting(d, Range{time.Second, 4 * time.Second}, n)}}
+func crashInTurn(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	return []schedule.Step{{At: at, Do: schedule.CrashInTurn, Targets: []schedule.Target{f.target(d, n)}, For: f.lasting(d, between(time.Second, 4*time.Second), n)}}
 }
 
 // loseMajority takes a majority of all nodes away for a while, in one way for
 // all of them. Nobody is owed an answer then; whoever asks those that are left
 // must not get a wrong one.
-func loseMajority(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func loseMajority(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	nodes := f.some(d, d.setup.Nodes, n)
 	lost, left := nodes[:d.setup.Nodes/2+1], nodes[d.setup.Nodes/2+1:]
-	verb := [...]Verb{Crash, Pause, Isolate, Clog}[f.draw(d, 4, n, 0)]
-	lasts := f.lasting(d, Range{2 * time.Second, 8 * time.Second}, n)
-	var steps []Step
+	verb := [...]schedule.Verb{schedule.Crash, schedule.Pause, schedule.Isolate, schedule.Clog}[f.draw(d, 4, n, 0)]
+	lasts := f.lasting(d, between(2*time.Second, 8*time.Second), n)
+	var steps []schedule.Step
 	for _, target := range lost {
-		steps = append(steps, Step{At: at, Do: verb, Targets: []Target{target}, For: lasts})
+		steps = append(steps, schedule.Step{At: at, Do: verb, Targets: []schedule.Target{target}, For: lasts})
 	}
 	for i, target := range left {
-		p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 40+i))
-		ask := [...]Verb{AskPut, AskGet}[f.draw(d, 2, n, 50+i)]
-		steps = append(steps, Step{At: at, Do: ask, Targets: []Target{target}, Partition: p, After: lasts / 2})
+		p := f.draw(d, d.setup.Partitions, n, 40+i)
+		ask := [...]schedule.Verb{schedule.AskPut, schedule.AskGet}[f.draw(d, 2, n, 50+i)]
+		steps = append(steps, schedule.Step{At: at, Do: ask, Targets: []schedule.Target{target}, Partition: p, After: lasts / 2})
 	}
 	return steps
 }
@@ -137,34 +136,34 @@ func (f *source) suspects(d *swarm, least, span int, n uint64, k int) time.Durat
 // before the second is back; the fourth is asked for the same again. It is
 // figure 8 of the Raft paper. Or the next one dies after it has begun, and the
 // first is back, with what it alone has, when the third asks for promises.
-func strandedEntries(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
-	primary := []Target{{Role: Primary, Partition: p}}
-	ask := func(do Verb, once Moment, later time.Duration) Step {
-		return Step{At: at + later, Do: do, Targets: primary, Partition: p, Once: once, Of: p}
+func strandedEntries(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	p := f.draw(d, d.setup.Partitions, n, 0)
+	primary := []schedule.Target{{Role: schedule.Primary, Partition: p}}
+	ask := func(do schedule.Verb, once schedule.Moment, later time.Duration) schedule.Step {
+		return schedule.Step{At: at + later, Do: do, Targets: primary, Partition: p, Once: once, Of: p}
 	}
 	cut := f.suspects(d, 120, 150, n, 1)
-	steps := []Step{
-		{At: at, Do: Isolate, Targets: primary, For: cut},
-		{At: at, Do: AskPut, Targets: primary, Partition: p, After: f.suspects(d, 1, 40, n, 2)},
-		{At: at, Do: AskPutNew, Targets: primary, Partition: p, After: f.suspects(d, 1, 40, n, 10)},
-		ask(AskPutNew, Started, 0),
-		ask(AskGet, Active, 0),
+	steps := []schedule.Step{
+		{At: at, Do: schedule.Isolate, Targets: primary, For: cut},
+		{At: at, Do: schedule.AskPut, Targets: primary, Partition: p, After: f.suspects(d, 1, 40, n, 2)},
+		{At: at, Do: schedule.AskPutNew, Targets: primary, Partition: p, After: f.suspects(d, 1, 40, n, 10)},
+		ask(schedule.AskPutNew, schedule.Started, 0),
+		ask(schedule.AskGet, schedule.Active, 0),
 	}
 	away := f.suspects(d, 250, 200, n, 3)
-	second := Step{At: at, Do: CrashInTurn, Targets: primary, Once: Started, Of: p, For: away}
+	second := schedule.Step{At: at, Do: schedule.CrashInTurn, Targets: primary, Once: schedule.Started, Of: p, For: away}
 	switch choice := f.draw(d, 8, n, 4); {
 	case choice > 4: // as late as the other replicas know what it has committed
-		second.Do, second.Once, second.After = [...]Verb{Crash, Isolate, Pause}[choice-5], Active, f.suspects(d, 10, 60, n, 5)
-		return append(steps, second, ask(AskGet, Started, f.suspects(d, 150, 60, n, 6)))
+		second.Do, second.Once, second.After = [...]schedule.Verb{schedule.Crash, schedule.Isolate, schedule.Pause}[choice-5], schedule.Active, f.suspects(d, 10, 60, n, 5)
+		return append(steps, second, ask(schedule.AskGet, schedule.Started, f.suspects(d, 150, 60, n, 6)))
 	case choice > 2:
-		second.Do, second.After = [...]Verb{Crash, Isolate}[choice-3], f.roundTrips(d, n, 5)
+		second.Do, second.After = [...]schedule.Verb{schedule.Crash, schedule.Isolate}[choice-3], f.roundTrips(d, n, 5)
 	}
-	third := Step{
-		At: at, Do: [...]Verb{Crash, Crash, Isolate}[f.draw(d, 3, n, 6)], Targets: primary, Once: Active, Of: p,
+	third := schedule.Step{
+		At: at, Do: [...]schedule.Verb{schedule.Crash, schedule.Crash, schedule.Isolate}[f.draw(d, 3, n, 6)], Targets: primary, Once: schedule.Active, Of: p,
 		After: f.suspects(d, 5, 60, n, 7), For: f.suspects(d, 250, 250, n, 8),
 	}
-	return append(steps, second, third, ask(AskGet, Active, away+f.suspects(d, 100, 1, n, 9)))
+	return append(steps, second, third, ask(schedule.AskGet, schedule.Active, away+f.suspects(d, 100, 1, n, 9)))
 }
 
 // roundTrips is a time in which frames go to and fro a few times.
@@ -176,50 +175,50 @@ func (f *source) roundTrips(d *swarm, n uint64, k int) time.Duration {
 // deposedWhileAsleep lets a primary stand still, and wake up cut off from those
 // who have another one by now: from all of them, or from all but one. Clients
 // ask it then, after the new one has answered.
-func deposedWhileAsleep(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
-	primary, middle := Target{Role: Primary, Partition: p}, Target{Role: [...]Role{Backup, Second}[f.draw(d, 2, n, 1)], Partition: p}
+func deposedWhileAsleep(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	p := f.draw(d, d.setup.Partitions, n, 0)
+	primary, middle := schedule.Target{Role: schedule.Primary, Partition: p}, schedule.Target{Role: [...]schedule.Role{schedule.Backup, schedule.Second}[f.draw(d, 2, n, 1)], Partition: p}
 	asleep, cut := f.suspects(d, 140, 250, n, 2), f.suspects(d, 10, 60, n, 3)
 	long := asleep + f.suspects(d, 50, 150, n, 4)
-	asks := func(do Verb, k int) Step {
-		return Step{At: at, Do: do, Targets: []Target{primary}, Partition: p, After: asleep + f.suspects(d, 1, 70, n, k)}
+	asks := func(do schedule.Verb, k int) schedule.Step {
+		return schedule.Step{At: at, Do: do, Targets: []schedule.Target{primary}, Partition: p, After: asleep + f.suspects(d, 1, 70, n, k)}
 	}
-	steps := []Step{
-		{At: at, Do: Pause, Targets: []Target{primary}, For: asleep},
-		{At: at, Do: ZKCut, Targets: []Target{primary}, For: long},
-		{At: at, Do: AskPut, Targets: []Target{primary}, Partition: p, Once: Active, Of: p},
-		asks(AskGet, 5), asks(AskPut, 6), asks(AskGet, 7),
+	steps := []schedule.Step{
+		{At: at, Do: schedule.Pause, Targets: []schedule.Target{primary}, For: asleep},
+		{At: at, Do: schedule.ZKCut, Targets: []schedule.Target{primary}, For: long},
+		{At: at, Do: schedule.AskPut, Targets: []schedule.Target{primary}, Partition: p, Once: schedule.Active, Of: p},
+		asks(schedule.AskGet, 5), asks(schedule.AskPut, 6), asks(schedule.AskGet, 7),
 	}
 	if f.draw(d, 2, n, 8) == 0 || d.setup.Replication < 3 {
-		return append(steps, Step{At: at, Do: Isolate, Targets: []Target{primary}, After: cut, For: long - cut})
+		return append(steps, schedule.Step{At: at, Do: schedule.Isolate, Targets: []schedule.Target{primary}, After: cut, For: long - cut})
 	}
 	return append(steps,
-		Step{At: at, Do: Cordon, Targets: []Target{primary, middle}, After: cut, For: long - cut},
-		Step{At: at, Do: CutTwoWay, Targets: []Target{primary, middle}, After: cut, For: asleep - cut})
+		schedule.Step{At: at, Do: schedule.Cordon, Targets: []schedule.Target{primary, middle}, After: cut, For: long - cut},
+		schedule.Step{At: at, Do: schedule.CutTwoWay, Targets: []schedule.Target{primary, middle}, After: cut, For: asleep - cut})
 }
 
 // twoPrimaries wakes a primary that stood still, with one replica to talk to,
 // between the promise that this one gave to another primary and what it gets of
 // it, which is slow to come. The replica may crash before: has it kept its
 // promise?
-func twoPrimaries(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
-	primary, former, other := Target{Role: Primary, Partition: p}, Target{Role: Former, Partition: p}, Target{Role: Other, Partition: p}
-	middle := Target{Role: [...]Role{Backup, Second}[f.draw(d, 2, n, 1)], Partition: p}
+func twoPrimaries(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	p := f.draw(d, d.setup.Partitions, n, 0)
+	primary, former, other := schedule.Target{Role: schedule.Primary, Partition: p}, schedule.Target{Role: schedule.Former, Partition: p}, schedule.Target{Role: schedule.Other, Partition: p}
+	middle := schedule.Target{Role: [...]schedule.Role{schedule.Backup, schedule.Second}[f.draw(d, 2, n, 1)], Partition: p}
 	long, lag := f.suspects(d, 250, 250, n, 2), f.suspects(d, 30, 90, n, 3)
 	promised := f.roundTrips(d, n, 4)
 	wakes := promised + 20*time.Millisecond + (lag * time.Duration(1+f.draw(d, 80, n, 5)) / 100).Round(time.Millisecond)
-	steps := []Step{
-		{At: at, Do: Pause, Targets: []Target{primary}, For: long},
-		{At: at, Do: ZKCut, Targets: []Target{primary}, For: 2 * long},
-		{At: at, Do: Cordon, Targets: []Target{primary, middle}, For: long},
-		{At: at, Do: Delay, Targets: []Target{primary, other}, Lag: lag, Once: Started, Of: p, For: 4 * lag},
-		{At: at, Do: AskPut, Targets: []Target{former}, Partition: p, Once: Started, Of: p, After: wakes - time.Millisecond},
-		{At: at, Do: Resume, Targets: []Target{former}, Once: Started, Of: p, After: wakes},
-		{At: at, Do: AskGet, Targets: []Target{primary}, Partition: p, Once: Active, Of: p},
+	steps := []schedule.Step{
+		{At: at, Do: schedule.Pause, Targets: []schedule.Target{primary}, For: long},
+		{At: at, Do: schedule.ZKCut, Targets: []schedule.Target{primary}, For: 2 * long},
+		{At: at, Do: schedule.Cordon, Targets: []schedule.Target{primary, middle}, For: long},
+		{At: at, Do: schedule.Delay, Targets: []schedule.Target{primary, other}, Lag: lag, Once: schedule.Started, Of: p, For: 4 * lag},
+		{At: at, Do: schedule.AskPut, Targets: []schedule.Target{former}, Partition: p, Once: schedule.Started, Of: p, After: wakes - time.Millisecond},
+		{At: at, Do: schedule.Resume, Targets: []schedule.Target{former}, Once: schedule.Started, Of: p, After: wakes},
+		{At: at, Do: schedule.AskGet, Targets: []schedule.Target{primary}, Partition: p, Once: schedule.Active, Of: p},
 	}
 	if f.draw(d, 4, n, 6) > 0 {
-		crash := Step{At: at, Do: Crash, Targets: []Target{other}, Once: Started, Of: p, After: promised, For: 20 * time.Millisecond}
+		crash := schedule.Step{At: at, Do: schedule.Crash, Targets: []schedule.Target{other}, Once: schedule.Started, Of: p, After: promised, For: 20 * time.Millisecond}
 		steps = append(steps, crash)
 	}
 	return steps
@@ -227,49 +226,49 @@ func twoPrimaries(f *source, d *swarm, n uint64, at time.Duration) []Step {
 
 // stalledReplicas lets the disks of a partition's replicas stand still, or fail,
 // while clients ask, and then all of them lose what they had not synced.
-func stalledReplicas(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
-	primary := []Target{{Role: Primary, Partition: p}}
-	verb := [...]Verb{DiskStall, DiskStall, DiskFailSync}[f.draw(d, 3, n, 1)]
+func stalledReplicas(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	p := f.draw(d, d.setup.Partitions, n, 0)
+	primary := []schedule.Target{{Role: schedule.Primary, Partition: p}}
+	verb := [...]schedule.Verb{schedule.DiskStall, schedule.DiskStall, schedule.DiskFailSync}[f.draw(d, 3, n, 1)]
 	least := f.draw(d, 2, n, 2) // the primary's as well, or not
 	lasts := time.Duration(50+f.draw(d, 1000, n, 3)) * time.Millisecond
-	var steps []Step
-	for _, role := range []Role{Primary, Backup, Second}[least:min(3, d.setup.Replication)] {
-		step := Step{At: at, Do: verb, Targets: []Target{{Role: role, Partition: p}}}
-		if verb == DiskStall {
+	var steps []schedule.Step
+	for _, role := range []schedule.Role{schedule.Primary, schedule.Backup, schedule.Second}[least:min(3, d.setup.Replication)] {
+		step := schedule.Step{At: at, Do: verb, Targets: []schedule.Target{{Role: role, Partition: p}}}
+		if verb == schedule.DiskStall {
 			step.For = lasts
 		}
 		steps = append(steps, step)
 	}
-	ask := func(do Verb, k int) Step {
+	ask := func(do schedule.Verb, k int) schedule.Step {
 		after := (lasts * time.Duration(2+f.draw(d, 80, n, k)) / 100).Round(time.Millisecond)
-		return Step{At: at, Do: do, Targets: primary, Partition: p, After: after}
+		return schedule.Step{At: at, Do: do, Targets: primary, Partition: p, After: after}
 	}
-	return append(steps, ask(AskPut, 4), ask(AskGet, 5), ask(AskGet, 6), Step{
-		At: at, Do: PowerLoss, After: lasts - time.Millisecond, For: f.lasting(d, Range{10 * time.Millisecond, time.Second}, n),
+	return append(steps, ask(schedule.AskPut, 4), ask(schedule.AskGet, 5), ask(schedule.AskGet, 6), schedule.Step{
+		At: at, Do: schedule.PowerLoss, After: lasts - time.Millisecond, For: f.lasting(d, between(10*time.Millisecond, time.Second), n),
 	})
 }
 
 // cutWhileJoint begins a move and strikes its primary while both sets of
 // replicas count: mostly it keeps the new ones, loses the old ones and
 // ZooKeeper, and is asked to write.
-func cutWhileJoint(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func cutWhileJoint(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	steps := movePartition(f, d, n, at)
 	p := steps[0].Partition
-	primary := Target{Role: Primary, Partition: p}
+	primary := schedule.Target{Role: schedule.Primary, Partition: p}
 	lasts := f.suspects(d, 100, 400, n, 1)
-	strike := func(do Verb, targets ...Target) {
-		steps = append(steps, Step{At: at, Do: do, Targets: targets, Once: Joint, Of: p, For: lasts})
+	strike := func(do schedule.Verb, targets ...schedule.Target) {
+		steps = append(steps, schedule.Step{At: at, Do: do, Targets: targets, Once: schedule.Joint, Of: p, For: lasts})
 	}
 	switch choice := f.draw(d, 6, n, 2); choice {
 	case 0, 1, 2:
-		strike(ZKCut, primary)
-		strike(CutTwoWay, primary, Target{Role: Backup, Partition: p})
-		strike(CutTwoWay, primary, Target{Role: Second, Partition: p})
+		strike(schedule.ZKCut, primary)
+		strike(schedule.CutTwoWay, primary, schedule.Target{Role: schedule.Backup, Partition: p})
+		strike(schedule.CutTwoWay, primary, schedule.Target{Role: schedule.Second, Partition: p})
 	default:
-		strike([...]Verb{Crash, Isolate, CrashInTurn}[choice-3], primary)
+		strike([...]schedule.Verb{schedule.Crash, schedule.Isolate, schedule.CrashInTurn}[choice-3], primary)
 	}
-	return append(steps, Step{
-		At: at, Do: AskPut, Targets: []Target{primary}, Partition: p, Once: Joint, Of: p, After: f.suspects(d, 1, 50, n, 3),
+	return append(steps, schedule.Step{
+		At: at, Do: schedule.AskPut, Targets: []schedule.Target{primary}, Partition: p, Once: schedule.Joint, Of: p, After: f.suspects(d, 1, 50, n, 3),
 	})
 }

@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"dkv/linearizability"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 )
 
 // The majorities ring is what it says: every node reaches a majority, and no
 // two nodes reach the same nodes, but for three nodes, which make a line.
 func TestMajoritiesRing(t *testing.T) {
-	for size := 3; size <= maxNodes; size++ {
-		d := &swarm{random: NewRandom(uint64(size))}
+	for size := 3; size <= schedule.MaxNodes; size++ {
+		d := &swarm{random: world.NewRandom(uint64(size))}
 		d.setup.Nodes = size
 		cut := make(map[[2]int]bool)
 		for _, s := range majoritiesRing(&source{name: "ring"}, d, 0, time.Second) {
@@ -24,7 +26,7 @@ func TestMajoritiesRing(t *testing.T) {
 			var reached []string
 			for b := 1; b <= size; b++ {
 				if !cut[[2]int{a, b}] {
-					reached = append(reached, HostName(b-1))
+					reached = append(reached, schedule.HostName(b-1))
 				}
 			}
 			if len(reached) <= size/2 {
@@ -59,13 +61,13 @@ func TestPatternsTakeEffect(t *testing.T) {
 }
 
 // onlyPattern is a calm seed's schedule with one pattern in its middle.
-func onlyPattern(t *testing.T, name string, seed uint64) *Schedule {
+func onlyPattern(t *testing.T, name string, seed uint64) *schedule.Schedule {
 	s, err := Draw(seed, "calm")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Setup.Phases.Faults = 16 * time.Second
-	d := &swarm{random: NewRandom(seed), setup: s.Setup}
+	d := &swarm{random: world.NewRandom(seed), setup: s.Setup}
 	for i := range patterns {
 		if f := &patterns[i]; f.name == name {
 			s.Steps = f.make(f, d, 1, 5*time.Second)
@@ -76,7 +78,7 @@ func onlyPattern(t *testing.T, name string, seed uint64) *Schedule {
 	return nil
 }
 
-func count(t *testing.T, s *Schedule, counter string) uint64 {
+func count(t *testing.T, s *schedule.Schedule, counter string) uint64 {
 	r, err := Run(s, RunOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +101,7 @@ func count(t *testing.T, s *Schedule, counter string) uint64 {
 func TestMajorityLostIsRefused(t *testing.T) {
 	asked := 0
 	for _, how := range []string{"crash", "pause", "isolate", "clog"} {
-		s, err := ParseSchedule("seed 11\nnodes 3\npartitions 1\nworkload operations=0\nphases faults=14s\n" +
+		s, err := schedule.Parse("seed 11\nnodes 3\npartitions 1\nworkload operations=0\nphases faults=14s\n" +
 			"at 4s put primary:0 0\nat 5s " + how + " backup:0 for 8s\nat 5s " + how + " second:0 for 8s\n" +
 			"at 5.05s put primary:0 0\nat 5.05s get primary:0 0\nat 8s put primary:0 0\nat 8s get primary:0 0\nat 8s get backup:0 0\n")
 		if err != nil {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"dkv/sim/schedule"
 	"fmt"
 	"strings"
 )
@@ -8,17 +9,8 @@ import (
 // shortSchedule is how many lines of a schedule a failure shows in full.
 const shortSchedule = 40
 
-// FileText is the schedule as it is best kept in a file: brief if its calls are
-// listed, so that a person reads all of it, else with every field.
-func (s *Schedule) FileText() string {
-	if s.Setup.Workload.Source == Listed {
-		return s.Brief()
-	}
-	return s.String()
-}
-
 // inline is the schedule with a margin, if it is short; else "".
-func (s *Schedule) inline(margin string) string {
+func inline(s *schedule.Schedule, margin string) string {
 	text := strings.TrimSuffix(s.FileText(), "\n")
 	if strings.Count(text, "\n") >= shortSchedule {
 		return ""

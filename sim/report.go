@@ -13,6 +13,7 @@ import (
 	"dkv/internal/version"
 	"dkv/linearizability"
 	"dkv/linearizability/report"
+	"dkv/sim/schedule"
 )
 
 // Report is where the files of a failed run stand.
@@ -173,7 +174,7 @@ func writeFailure(b *strings.Builder, r *Result, from string) {
 			}
 		}
 	}
-	if text := r.Schedule.inline("    "); text != "" {
+	if text := inline(r.Schedule, "    "); text != "" {
 		b.WriteString("  its schedule:\n" + text)
 	}
 }
@@ -194,8 +195,8 @@ func opener() string {
 }
 
 // storeFlag is needed where the store is not the default.
-func storeFlag(s Store) string {
-	if s == ModelStore {
+func storeFlag(s schedule.Store) string {
+	if s == schedule.ModelStore {
 		return ""
 	}
 	return " -store=" + string(s)

@@ -10,6 +10,8 @@ import (
 	"dkv/linearizability"
 	"dkv/netsim"
 	"dkv/node"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 	"dkv/zksim"
 	"dkv/zksim/zktree"
 )
@@ -24,18 +26,18 @@ type RunOptions struct {
 	// Pause, if not nil, is asked before each step that the scheduler takes. It
 	// may look at the world and must not change it; if it says no, the run ends
 	// there.
-	Pause func(w *World) (goOn bool)
+	Pause func(w *world.World) (goOn bool)
 
 	scene *sceneRecorder // of a report; nil: nobody wants one
-	trail *trail         // of a steered run; nil: nobody wants it
+	trail *world.Trail   // of a steered run; nil: nobody wants it
 }
 
 // Result is what a run was and what it showed.
 type Result struct {
-	Schedule *Schedule
+	Schedule *schedule.Schedule
 	// Origin is the schedule that Shrink made this one of; nil of a run that
 	// nobody minimised.
-	Origin     *Schedule
+	Origin     *schedule.Schedule
 	Violations []Violation // in the order found
 	Classes    []Class     // that fired; empty: the run passed
 
@@ -44,7 +46,7 @@ type Result struct {
 	Virtual time.Duration
 	Trace   uint64 // hash of every step
 
-	Counters []Counter               // how often faults took effect
+	Counters []world.Counter         // how often faults took effect
 	Spared   []int                   // steps, by their places in the schedule, that its budget forbade
 	Probes   [node.EventKinds]uint64 // events of the nodes, by kind
 	// UnknownSeen is how many writes of unknown outcome were read later.
@@ -65,22 +67,22 @@ type Result struct {
 // viable core of nodes is healed, the rest stays broken, and the core has to
 // answer everything. Then all is healed and the replicas have to become
 // identical. Then ZooKeeper goes away in some runs, and every key is read.
-func Run(s *Schedule, o RunOptions) (*Result, error) {
+func Run(s *schedule.Schedule, o RunOptions) (*Result, error) {
 	return runProcesses(s, o, nil)
 }
 
 // runProcesses runs a schedule over processes of another kind than nodes, if
 // newProcess is not nil.
-func runProcesses(s *Schedule, o RunOptions, newProcess func(int, node.Config, node.Env) (Process, error)) (*Result, error) {
+func runProcesses(s *schedule.Schedule, o RunOptions, newProcess func(int, node.Config, node.Env) (world.Process, error)) (*Result, error) {
 	r := newRun(s, o)
 	r.newProcess = newProcess
 	return r.play()
 }
 
 // runner is Run, or that of a System.
-type runner func(s *Schedule, o RunOptions) (*Result, error)
+type runner func(s *schedule.Schedule, o RunOptions) (*Result, error)
 
-func newRun(s *Schedule, o RunOptions) *run {
+func newRun(s *schedule.Schedule, o RunOptions) *run {
 	r := &run{schedule: s, setup: &s.Setup, options: o}
 	r.verdict = &verdict{where: r.where}
 	return r
@@ -90,21 +92,21 @@ func (r *run) play() (*Result, error) {
 	s, o := r.schedule, r.options
 	r.invariants = newInvariants(r.verdict, s.Setup.Nodes, s.Setup.Partitions)
 	r.handBacks = newHandBacks(s.Setup.Nodes, s.Setup.Partitions)
-	if random := NewRandom(s.Setup.Seed); random.Below(8, "run ring", 0, 0) == 0 {
+	if random := world.NewRandom(s.Setup.Seed); random.Below(8, "run ring", 0, 0) == 0 {
 		r.invariants.ringPartitions = 1 << (6 + random.Below(6, "run ring size", 0, 0))
 	}
-	world, err := New(r.config())
+	w, err := world.New(r.config())
 	if err != nil {
 		return nil, err
 	}
-	defer world.Close()
-	r.world = world
-	if s.Setup.Order.Mode == Steered {
-		world.scheduler.order = newSteered(world, s.Setup.Order, o.trail)
+	defer w.Close()
+	r.world = w
+	if s.Setup.Order.Mode == schedule.Steered {
+		w.Steer(o.trail)
 	}
-	r.load = newWorkload(world, r.setup)
+	r.load = newWorkload(w, r.setup)
 	r.load.ended = r.onOperation
-	r.scripts = newZKScripts(world, s.Setup.ZKScripts, r.note)
+	r.scripts = world.NewZKScripts(w, s.Setup.ZKScripts, r.note)
 	r.begin()
 	for _, phase := range r.phases() {
 		if phase(); r.aborted {
@@ -130,30 +132,24 @@ func (r *run) phases() []func() {
 
 // run is one run under way.
 type run struct {
-	schedule   *Schedule
-	setup      *Setup
+	schedule   *schedule.Schedule
+	setup      *schedule.Setup
 	options    RunOptions
-	newProcess func(int, node.Config, node.Env) (Process, error)
+	newProcess func(int, node.Config, node.Env) (world.Process, error)
 	system     *System // nil: DKV
-	world      *World
+	world      *world.World
 	verdict    *verdict
 	invariants *invariants
 	handBacks  *handBacks
 	load       *workload
 	faults     *faultPlayer
-	scripts    *zkScripts
+	scripts    *world.ZKScripts
 
 	panics  int
 	aborted bool // by a panic of the harness, or because it does not end
 
 	called, done, refused, unknown int
 }
-
-// Bounds of a run, far above what any takes.
-const (
-	maxRunSteps  = 30_000_000
-	maxRunPanics = 16
-)
 
 func (r *run) where() (time.Duration, uint64) {
 	if r.world == nil {
@@ -170,9 +166,9 @@ func (r *run) note(format string, args ...any) {
 
 const clusterName = "sim"
 
-func (r *run) config() Config {
+func (r *run) config() world.Config {
 	s := r.setup
-	return Config{
+	return world.Config{
 		Seed:  s.Seed,
 		Hosts: s.Nodes,
 		Node: node.Config{
@@ -198,9 +194,9 @@ func (r *run) config() Config {
 		Door:           s.Door,
 		NewProcess:     r.newProcess,
 		SessionTimeout: s.SessionTimeout,
-		Recovery:       Range{leastRecovery, s.Recovery},
-		Disk:           DiskProfile{Sync: Range{s.Sync.Min, s.Sync.Max}, Store: s.Store},
-		Turns:          TurnProfile{Most: s.Turn, Delay: Range{0, 200 * time.Microsecond}},
+		Recovery:       between(schedule.LeastRecovery, s.Recovery),
+		Disk:           world.DiskProfile{Sync: between(s.Sync.Min, s.Sync.Max), Store: s.Store},
+		Turns:          world.TurnProfile{Most: s.Turn, Delay: between(0, 200*time.Microsecond)},
 		Order:          s.Order,
 		DriftPPM:       s.Drift,
 		OnEvent:        r.onEvent,
@@ -213,7 +209,7 @@ func (r *run) config() Config {
 // pauseRate is zksim's word for a chance, in which 0 stands for the default.
 func pauseRate(chance float64) float64 {
 	switch chance {
-	case evenPause:
+	case schedule.EvenPause:
 		return 0
 	case 0:
 		return -1
@@ -227,8 +223,8 @@ func (r *run) auditZooKeeper() {
 	if r.aborted {
 		return
 	}
-	r.world.zookeeper.Audit()
-	for _, what := range r.scripts.audit() {
+	r.world.ZooKeeper().Audit()
+	for _, what := range r.scripts.Audit() {
 		r.verdict.broken(Invariant, "ZooKeeper: %s", what)
 	}
 }
@@ -242,7 +238,7 @@ func (r *run) onEvent(host int, ev node.Event) {
 		r.handBacks.onTakeOver(host, r.world.Incarnation(host), ev.Partition)
 	}
 	if r.options.Note != nil {
-		r.note("%s: %s", HostName(host), eventWords(&ev))
+		r.note("%s: %s", schedule.HostName(host), world.EventWords(&ev))
 	}
 	r.options.scene.onEvent(r.world.Now(), host, &ev)
 	r.faults.onEvent(host, &ev)
@@ -251,10 +247,10 @@ func (r *run) onEvent(host int, ev node.Event) {
 // checkRegistration: a node that says it is registered owns live/<id>, unless
 // that has gone meanwhile.
 func (r *run) checkRegistration(host int) {
-	own, holder := r.world.hosts[host].sessionID(), r.registeredBy(host)
+	own, holder := r.world.SessionID(host), r.registeredBy(host)
 	if holder != 0 && holder != own {
 		r.verdict.broken(Invariant, "%s takes itself for registered by session %x, but live/%s belongs to session %x",
-			HostName(host), own, HostName(host), holder)
+			schedule.HostName(host), own, schedule.HostName(host), holder)
 	}
 }
 
@@ -262,7 +258,7 @@ func livePath(name string) string { return "/dkv/" + clusterName + "/live/" + na
 
 // registeredBy is the session that holds a host's live/<id>; 0: there is none.
 func (r *run) registeredBy(host int) int64 {
-	_, stat, code := r.world.zookeeper.Peek(livePath(HostName(host)))
+	_, stat, code := r.world.ZooKeeper().Peek(livePath(schedule.HostName(host)))
 	if code != zktree.OK {
 		return 0
 	}
@@ -277,7 +273,7 @@ func (r *run) checkFormed() {
 		return // which the invariants have seen
 	}
 	for _, m := range l.Members() {
-		data, _, code := r.world.zookeeper.Peek(livePath(string(m.Node)))
+		data, _, code := r.world.ZooKeeper().Peek(livePath(string(m.Node)))
 		switch {
 		case code != zktree.OK:
 			r.verdict.broken(Invariant, "the cluster was formed with %s, which was not registered at that instant", m.Node)
@@ -288,17 +284,17 @@ func (r *run) checkFormed() {
 }
 
 // onHost: a node fails only because its disk did, and comes back.
-func (r *run) onHost(host int, change HostChange) {
-	r.note("%s %v", HostName(host), change)
+func (r *run) onHost(host int, change world.HostChange) {
+	r.note("%s %v", schedule.HostName(host), change)
 	r.options.scene.onHost(r.world.Now(), host, change)
-	if change == HostStopped && r.faults.over {
+	if change == world.HostStopped && r.faults.over {
 		r.restartSoon(host) // the step that was to start it again is not in force any more
 	}
-	if change != HostFailed {
+	if change != world.HostFailed {
 		return
 	}
 	if !r.world.Excused(host) {
-		r.verdict.broken(Assertion, "%s failed: %v", HostName(host), r.world.Failure(host))
+		r.verdict.broken(Assertion, "%s failed: %v", schedule.HostName(host), r.world.Failure(host))
 	}
 	r.restartSoon(host)
 }
@@ -328,7 +324,7 @@ func (r *run) onZKOp(op *zktree.Op, version int32) {
 	switch op.Code {
 	case zktree.OpCreate, zktree.OpCreate2, zktree.OpSetData:
 		r.note("layout %d: %s", version, op.Data)
-		r.invariants.onLayout(op.Data, version, func(id node.NodeID) int { return r.world.hostNamed(string(id)) })
+		r.invariants.onLayout(op.Data, version, func(id node.NodeID) int { return r.world.HostNamed(string(id)) })
 		if op.Code != zktree.OpSetData {
 			r.checkFormed()
 		}
@@ -355,18 +351,18 @@ func (r *run) onOperation(op linearizability.Operation, outcome linearizability.
 // begin lets the nodes start within a short while of one another.
 func (r *run) begin() {
 	for host := range r.setup.Nodes {
-		r.world.After(starting(r.world.random, host), func() {
-			if r.world.State(host) == Down {
+		r.world.After(starting(r.world.Random(), host), func() {
+			if r.world.State(host) == world.Down {
 				r.world.Start(host)
 			}
 		})
 	}
-	if r.setup.Workload.Source == Listed {
+	if r.setup.Workload.Source == schedule.Listed {
 		r.load.list(r.schedule.Calls)
 	} else {
 		r.world.After(time.Second, r.load.start)
 	}
-	r.scripts.begin()
+	r.scripts.Begin()
 	r.faults = newFaultPlayer(r.world, r.schedule)
 	r.faults.note = r.note
 	r.faults.scene = r.options.scene
@@ -376,7 +372,7 @@ func (r *run) begin() {
 func (r *run) faultPhase() {
 	r.until(r.setup.Phases.Faults, nil)
 	r.faults.over = true
-	r.scripts.end()
+	r.scripts.End()
 }
 
 // until runs to a point of virtual time, or until finished says so, which is
@@ -409,11 +405,11 @@ func (r *run) advance(t time.Duration) (arrived bool) {
 		}
 	}()
 	for {
-		at, ok := r.world.scheduler.next()
+		at, ok := r.world.NextStep()
 		if !ok || at > t {
 			return r.world.RunUntil(t)
 		}
-		if r.world.Steps() > maxRunSteps {
+		if r.world.Steps() > schedule.MaxRunSteps {
 			r.verdict.broken(Progress, "the run does not end: %d steps", r.world.Steps())
 			r.aborted = true
 			return true
@@ -427,16 +423,16 @@ func (r *run) advance(t time.Duration) (arrived bool) {
 }
 
 func (r *run) onPanic(what any) {
-	host := r.world.doing.host
-	if host == NoHost || r.panics == maxRunPanics {
+	host := r.world.DoingHost()
+	if host == world.NoHost || r.panics == maxRunPanics {
 		r.verdict.broken(Assertion, "panic outside the nodes at %s: %v\n%s", r.world.Doing(), what, debug.Stack())
 		r.aborted = true
 		return
 	}
 	r.panics++
 	r.verdict.broken(Assertion, "panic at %s: %v%s", r.world.Doing(), what, panicPlace(what))
-	r.note("%s panics: %v", HostName(host), what)
-	r.options.scene.moment(r.world.Now(), linearizability.BandFault, "%s panics: %v", HostName(host), what)
+	r.note("%s panics: %v", schedule.HostName(host), what)
+	r.options.scene.moment(r.world.Now(), linearizability.BandFault, "%s panics: %v", schedule.HostName(host), what)
 	r.world.Crash(host)
 	r.restartSoon(host)
 }
@@ -525,3 +521,6 @@ func (r *Result) Line(wall time.Duration) string {
 		r.Schedule.Setup.Seed, word, joinClasses(r.Classes), r.Events, r.Virtual.Round(time.Millisecond),
 		wall.Round(time.Millisecond), r.Trace)
 }
+
+// maxRunPanics bounds how many panics a run survives.
+const maxRunPanics = 16

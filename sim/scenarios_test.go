@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/sim/schedule"
 )
 
 var flagUpdate = goflag.Bool("update", false, "rewrite what the scenarios are to show")
@@ -35,7 +36,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-func checkScenario(t *testing.T, s *Schedule, golden string) {
+func checkScenario(t *testing.T, s *schedule.Schedule, golden string) {
 	var b strings.Builder
 	r, err := Run(s, RunOptions{Note: func(at time.Duration, what string) {
 		if notable(what) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dkv/linearizability"
+	"dkv/sim/schedule"
 )
 
 // ShrinkOptions say how Shrink may work, and who hears of it.
@@ -15,7 +16,7 @@ type ShrinkOptions struct {
 	More func(ShrinkProgress) bool
 	// RunAll runs schedules that do not depend on one another, and returns a
 	// result for each, in their order. nil: they are run here, one after another.
-	RunAll func([]*Schedule) []*Result
+	RunAll func([]*schedule.Schedule) []*Result
 	// Jobs is how many schedules RunAll gets at most. It changes how long Shrink
 	// takes, never what it finds in so many steps. Default 1.
 	Jobs int
@@ -42,7 +43,7 @@ func Shrink(failed *Result, o ShrinkOptions) *Result {
 		s.options.Jobs = 1
 	}
 	if s.options.RunAll == nil {
-		s.options.RunAll = func(all []*Schedule) []*Result { return runInTurn(all, Run) }
+		s.options.RunAll = func(all []*schedule.Schedule) []*Result { return runInTurn(all, Run) }
 	}
 	s.freeze()
 	s.focus()
@@ -72,11 +73,11 @@ func (s *shrinker) short() bool {
 	return len(best.Steps) <= shortFaults && len(best.Calls) <= shortCalls
 }
 
-func runInTurn(all []*Schedule, run runner) []*Result {
+func runInTurn(all []*schedule.Schedule, run runner) []*Result {
 	results := make([]*Result, len(all))
-	for i, schedule := range all {
+	for i, s := range all {
 		// A schedule of which no world can be made fails in no class.
-		results[i], _ = run(schedule, RunOptions{})
+		results[i], _ = run(s, RunOptions{})
 	}
 	return results
 }
@@ -106,17 +107,17 @@ func (s *shrinker) pass() bool {
 	return s.settings() || gained
 }
 
-func (s *shrinker) copy() *Schedule {
+func (s *shrinker) copy() *schedule.Schedule {
 	was := s.best.Schedule
-	return &Schedule{Setup: was.Setup, Steps: slices.Clone(was.Steps), Calls: slices.Clone(was.Calls)}
+	return &schedule.Schedule{Setup: was.Setup, Steps: slices.Clone(was.Steps), Calls: slices.Clone(was.Calls)}
 }
 
 // first runs candidate(0), candidate(1) and so on, some of them at once, until
 // one fails in the class that counts: it becomes the best, and its number is
 // returned. It is -1 if there is none before candidate returns nil.
-func (s *shrinker) first(candidate func(i int) *Schedule) int {
+func (s *shrinker) first(candidate func(i int) *schedule.Schedule) int {
 	for from, more := 0, true; more && s.goOn(); from += s.options.Jobs {
-		var lot []*Schedule
+		var lot []*schedule.Schedule
 		var numbers []int
 		for i := from; i < from+s.options.Jobs && more; i++ {
 			c := candidate(i)
@@ -125,7 +126,7 @@ func (s *shrinker) first(candidate func(i int) *Schedule) int {
 				continue
 			}
 			// The text is what a person runs, so it is what is tried.
-			if read, err := ParseSchedule(c.Brief()); err == nil {
+			if read, err := schedule.Parse(c.Brief()); err == nil {
 				lot, numbers = append(lot, read), append(numbers, i)
 			}
 		}
@@ -153,8 +154,8 @@ func (s *shrinker) goOn() bool {
 }
 
 // try runs one candidate, and says whether it failed as it has to.
-func (s *shrinker) try(c *Schedule) bool {
-	return s.first(func(i int) *Schedule {
+func (s *shrinker) try(c *schedule.Schedule) bool {
+	return s.first(func(i int) *schedule.Schedule {
 		if i > 0 {
 			return nil
 		}
@@ -163,8 +164,8 @@ func (s *shrinker) try(c *Schedule) bool {
 }
 
 // anyOf tries candidates in their order, until one fails.
-func (s *shrinker) anyOf(candidates ...*Schedule) bool {
-	return s.first(func(i int) *Schedule {
+func (s *shrinker) anyOf(candidates ...*schedule.Schedule) bool {
+	return s.first(func(i int) *schedule.Schedule {
 		if i >= len(candidates) {
 			return nil
 		}
@@ -174,12 +175,12 @@ func (s *shrinker) anyOf(candidates ...*Schedule) bool {
 
 // sweep takes away items from a list, long runs of them first: without makes a
 // candidate that lacks the items from, from+1, … to-1 of those there are now.
-func (s *shrinker) sweep(count func() int, without func(from, to int) *Schedule) bool {
+func (s *shrinker) sweep(count func() int, without func(from, to int) *schedule.Schedule) bool {
 	gained := false
 	for size := count(); size >= 1 && !s.over; size /= 2 {
 		for at := 0; at < count() && !s.over; {
 			n := count()
-			i := s.first(func(i int) *Schedule {
+			i := s.first(func(i int) *schedule.Schedule {
 				if at+i*size >= n {
 					return nil
 				}
@@ -197,7 +198,7 @@ func (s *shrinker) sweep(count func() int, without func(from, to int) *Schedule)
 
 func (s *shrinker) calls() bool {
 	s.doing = "operations"
-	return s.sweep(func() int { return len(s.best.Schedule.Calls) }, func(from, to int) *Schedule {
+	return s.sweep(func() int { return len(s.best.Schedule.Calls) }, func(from, to int) *schedule.Schedule {
 		c := s.copy()
 		c.Calls = slices.Delete(c.Calls, from, to)
 		return c
@@ -206,7 +207,7 @@ func (s *shrinker) calls() bool {
 
 func (s *shrinker) steps() bool {
 	s.doing = "faults"
-	return s.sweep(func() int { return len(s.best.Schedule.Steps) }, func(from, to int) *Schedule {
+	return s.sweep(func() int { return len(s.best.Schedule.Steps) }, func(from, to int) *schedule.Schedule {
 		c := s.copy()
 		c.Steps = slices.Delete(c.Steps, from, to)
 		return c
@@ -218,19 +219,19 @@ func (s *shrinker) steps() bool {
 func (s *shrinker) reseed(tries int) bool {
 	s.doing = "other seeds"
 	steps, calls := len(s.best.Schedule.Steps), len(s.best.Schedule.Calls)
-	if s.reseedWithout(steps, tries, func(c *Schedule, from, to int) { c.Steps = slices.Delete(c.Steps, from, to) }) {
+	if s.reseedWithout(steps, tries, func(c *schedule.Schedule, from, to int) { c.Steps = slices.Delete(c.Steps, from, to) }) {
 		return true
 	}
 	return calls > shortCalls &&
-		s.reseedWithout(calls, tries, func(c *Schedule, from, to int) { c.Calls = slices.Delete(c.Calls, from, to) })
+		s.reseedWithout(calls, tries, func(c *schedule.Schedule, from, to int) { c.Calls = slices.Delete(c.Calls, from, to) })
 }
 
 // reseedWithout tries so many seeds for each lot of lines, large lots first,
 // until one fails.
-func (s *shrinker) reseedWithout(count, tries int, drop func(c *Schedule, from, to int)) bool {
+func (s *shrinker) reseedWithout(count, tries int, drop func(c *schedule.Schedule, from, to int)) bool {
 	for size := (count + 1) / 2; size >= 1; size /= 2 {
 		for at := 0; at < count && s.goOn(); at += size {
-			found := s.first(func(k int) *Schedule {
+			found := s.first(func(k int) *schedule.Schedule {
 				if k == tries {
 					return nil
 				}
@@ -250,7 +251,7 @@ func (s *shrinker) reseedWithout(count, tries int, drop func(c *Schedule, from, 
 // freeze writes the operations down, if the promise is broken then too.
 func (s *shrinker) freeze() {
 	s.doing = "writing down the operations"
-	if s.best.Schedule.Setup.Workload.Source == Listed {
+	if s.best.Schedule.Setup.Workload.Source == schedule.Listed {
 		return
 	}
 	if !s.try(Freeze(s.best)) {
@@ -260,10 +261,10 @@ func (s *shrinker) freeze() {
 
 // drawn makes a workload smaller that could not be written down.
 func (s *shrinker) drawn() {
-	for _, reduce := range []func(*Workload) bool{
-		func(w *Workload) bool { return halve(&w.Operations, 1) },
-		func(w *Workload) bool { return halve(&w.Clients, 1) },
-		func(w *Workload) bool { return halve(&w.Keys, 1) },
+	for _, reduce := range []func(*schedule.Workload) bool{
+		func(w *schedule.Workload) bool { return halve(&w.Operations, 1) },
+		func(w *schedule.Workload) bool { return halve(&w.Clients, 1) },
+		func(w *schedule.Workload) bool { return halve(&w.Keys, 1) },
 	} {
 		for c := s.copy(); reduce(&c.Setup.Workload) && s.try(c); c = s.copy() {
 		}
@@ -288,25 +289,25 @@ func (s *shrinker) focus() {
 	if len(named.keys) == 0 {
 		return
 	}
-	only := func(keep func(*Call) bool) *Schedule {
+	only := func(keep func(*schedule.Call) bool) *schedule.Schedule {
 		c := s.copy()
-		c.Calls = slices.DeleteFunc(c.Calls, func(call Call) bool { return !keep(&call) })
+		c.Calls = slices.DeleteFunc(c.Calls, func(call schedule.Call) bool { return !keep(&call) })
 		return c
 	}
 	s.anyOf(
 		only(named.call),
-		only(func(call *Call) bool { return slices.Contains(named.keys, call.Key) }))
+		only(func(call *schedule.Call) bool { return slices.Contains(named.keys, call.Key) }))
 }
 
 // evidence is what a verdict speaks of.
 type evidence struct {
 	at    time.Duration // when all of it had happened
 	keys  []string
-	calls []Call // of which only At, Client and Key count
+	calls []schedule.Call // of which only At, Client and Key count
 }
 
-func (e *evidence) call(c *Call) bool {
-	return slices.ContainsFunc(e.calls, func(named Call) bool {
+func (e *evidence) call(c *schedule.Call) bool {
+	return slices.ContainsFunc(e.calls, func(named schedule.Call) bool {
 		return named.At == c.At && named.Client == c.Client && named.Key == c.Key
 	})
 }
@@ -338,7 +339,7 @@ func namedBy(r *Result, class Class) evidence {
 func (e *evidence) take(operations []*linearizability.Operation) {
 	for _, op := range operations {
 		e.at = max(e.at, op.CallTime, op.ReturnTime)
-		e.calls = append(e.calls, Call{At: op.CallTime, Client: op.Client, Key: op.Key})
+		e.calls = append(e.calls, schedule.Call{At: op.CallTime, Client: op.Client, Key: op.Key})
 	}
 }
 
@@ -347,29 +348,29 @@ func (s *shrinker) ends() bool {
 	s.doing = "the end"
 	was := s.best.Schedule.Setup.Phases
 	at := namedBy(s.best, s.class).at.Truncate(10*time.Millisecond) + 20*time.Millisecond
-	var candidates []*Schedule
-	offer := func(p Phases) {
+	var candidates []*schedule.Schedule
+	offer := func(p schedule.Phases) {
 		if p != was {
 			c := s.copy()
 			c.Setup.Phases = p
-			c.cut()
+			c.Cut()
 			candidates = append(candidates, c)
 		}
 	}
-	calm := defaultSetup().Phases
+	calm := schedule.DefaultSetup().Phases
 	if at < was.Faults {
-		offer(Phases{Faults: at})
+		offer(schedule.Phases{Faults: at})
 	}
 	if at <= was.Faults {
-		offer(Phases{Faults: was.Faults})
+		offer(schedule.Phases{Faults: was.Faults})
 	}
 	last := s.lastEvent()
 	for _, faults := range []time.Duration{last + 100*time.Millisecond, last + time.Second, was.Faults * 3 / 4, was.Faults} {
 		faults = faults.Round(10 * time.Millisecond)
 		if faults <= was.Faults && (was.Core > 0 || was.Converge > 0) {
-			offer(Phases{Faults: faults, Converge: min(was.Converge, calm.Converge)})
-			offer(Phases{Faults: faults, Core: min(was.Core, calm.Core), Converge: min(was.Converge, calm.Converge)})
-			offer(Phases{Faults: faults, Core: min(was.Core, calm.Core)})
+			offer(schedule.Phases{Faults: faults, Converge: min(was.Converge, calm.Converge)})
+			offer(schedule.Phases{Faults: faults, Core: min(was.Core, calm.Core), Converge: min(was.Converge, calm.Converge)})
+			offer(schedule.Phases{Faults: faults, Core: min(was.Core, calm.Core)})
 		}
 	}
 	return s.anyOf(candidates...)
@@ -386,13 +387,4 @@ func (s *shrinker) lastEvent() time.Duration {
 		last = max(last, s.best.Schedule.Calls[i].At)
 	}
 	return last
-}
-
-// cut drops the lines that the run does not reach any more.
-func (s *Schedule) cut() {
-	end := s.Setup.Phases.Faults
-	s.Steps = slices.DeleteFunc(s.Steps, func(step Step) bool { return step.At >= end })
-	if s.Setup.Phases.Core == 0 && s.Setup.Phases.Converge == 0 {
-		s.Calls = slices.DeleteFunc(s.Calls, func(call Call) bool { return call.At >= end })
-	}
 }

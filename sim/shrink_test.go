@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"dkv/sim/schedule"
 	"fmt"
 	"runtime"
 	"sync"
@@ -31,7 +32,7 @@ func shrinkFailure(t *testing.T, r *Result) *Result {
 	return small
 }
 
-func runAtOnce(all []*Schedule) []*Result {
+func runAtOnce(all []*schedule.Schedule) []*Result {
 	results := make([]*Result, len(all))
 	var done sync.WaitGroup
 	for i, s := range all {

@@ -9,17 +9,19 @@ import (
 	"dkv/linearizability"
 	"dkv/node"
 	"dkv/node/door"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 )
 
 // shrinkOf minimises a drawn run whose verdict is fails's, without running
 // anything: what counts is what Shrink tries and keeps.
-func shrinkOf(t *testing.T, jobs int, fails func(s *Schedule) []Class) (small *Result, runs int) {
+func shrinkOf(t *testing.T, jobs int, fails func(s *schedule.Schedule) []Class) (small *Result, runs int) {
 	t.Helper()
 	s, err := Draw(10, Profiles()[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	judge := func(s *Schedule) *Result {
+	judge := func(s *schedule.Schedule) *Result {
 		r := &Result{Schedule: s, Classes: fails(s)}
 		for _, c := range r.Classes {
 			r.Violations = append(r.Violations, Violation{Class: c, At: s.Setup.Phases.Faults / 2})
@@ -29,7 +31,7 @@ func shrinkOf(t *testing.T, jobs int, fails func(s *Schedule) []Class) (small *R
 	first := judge(s)
 	for i := range 300 { // what the clients asked, as far as it matters
 		first.History = append(first.History, linearizability.Operation{
-			Client: i % 7, Key: []string{"a", "b", "c"}[i%3], Kind: linearizability.Put, Node: HostName(i % 3),
+			Client: i % 7, Key: []string{"a", "b", "c"}[i%3], Kind: linearizability.Put, Node: schedule.HostName(i % 3),
 			CallTime: time.Second + time.Duration(i)*7_654_321*time.Nanosecond,
 		})
 	}
@@ -38,7 +40,7 @@ func shrinkOf(t *testing.T, jobs int, fails func(s *Schedule) []Class) (small *R
 	}
 	small = Shrink(first, ShrinkOptions{
 		Jobs: jobs,
-		RunAll: func(all []*Schedule) []*Result {
+		RunAll: func(all []*schedule.Schedule) []*Result {
 			if len(all) > jobs {
 				t.Errorf("%d schedules at once, %d are the most", len(all), jobs)
 			}
@@ -55,15 +57,15 @@ func shrinkOf(t *testing.T, jobs int, fails func(s *Schedule) []Class) (small *R
 
 // needed fails with L if the schedule has two crashes, a call of client 4 after
 // a second and a half, and four nodes; with A if it has a crash.
-func needed(s *Schedule) []Class {
+func needed(s *schedule.Schedule) []Class {
 	crashes := 0
 	for i := range s.Steps {
-		if s.Steps[i].Do == Crash {
+		if s.Steps[i].Do == schedule.Crash {
 			crashes++
 		}
 	}
-	listed := s.Setup.Workload.Source == Listed
-	put := !listed || slices.ContainsFunc(s.Calls, func(c Call) bool { return c.Client == 4 && c.At > 1500*time.Millisecond })
+	listed := s.Setup.Workload.Source == schedule.Listed
+	put := !listed || slices.ContainsFunc(s.Calls, func(c schedule.Call) bool { return c.Client == 4 && c.At > 1500*time.Millisecond })
 	var classes []Class
 	if crashes >= 2 && put && s.Setup.Nodes >= 4 {
 		classes = append(classes, Linearizability)
@@ -80,7 +82,7 @@ func TestShrinkKeepsWhatIsNeededAndNothingElse(t *testing.T) {
 	if !slices.Contains(small.Classes, Linearizability) {
 		t.Errorf("the worst class is lost: %v", small.Classes)
 	}
-	if len(s.Steps) != 2 || s.Steps[0].Do != Crash || s.Steps[1].Do != Crash || len(s.Calls) != 1 || s.Setup.Nodes != 4 || s.Setup.Partitions != 1 {
+	if len(s.Steps) != 2 || s.Steps[0].Do != schedule.Crash || s.Steps[1].Do != schedule.Crash || len(s.Calls) != 1 || s.Setup.Nodes != 4 || s.Setup.Partitions != 1 {
 		t.Errorf("two crashes, one call, four nodes and one partition are needed; after %d runs there is left\n%s", runs, s.Brief())
 	}
 	// Nothing unusual remains but what is needed and the run's end.
@@ -119,7 +121,7 @@ func TestShrinkEndsWhenItIsTold(t *testing.T) {
 	failed := &Result{Schedule: s, Classes: []Class{Invariant}}
 	asked := 0
 	small := Shrink(failed, ShrinkOptions{
-		RunAll: func(all []*Schedule) []*Result {
+		RunAll: func(all []*schedule.Schedule) []*Result {
 			return []*Result{{Schedule: all[0]}}
 		},
 		More: func(ShrinkProgress) bool { asked++; return asked <= 5 },
@@ -132,9 +134,9 @@ func TestShrinkEndsWhenItIsTold(t *testing.T) {
 // TestShrinkOfARealRun minimises a run of a store that does not replicate: a
 // write at one node and a look at another are enough, without any fault.
 func TestShrinkOfARealRun(t *testing.T) {
-	run := func(s *Schedule) *Result {
+	run := func(s *schedule.Schedule) *Result {
 		index := door.Index(0)
-		r, err := runProcesses(s, RunOptions{}, func(int, node.Config, node.Env) (Process, error) {
+		r, err := runProcesses(s, RunOptions{}, func(int, node.Config, node.Env) (world.Process, error) {
 			return &quack{values: map[string]quackValue{}, index: &index, answer: func(r door.Response) door.Response { return r }}, nil
 		})
 		if err != nil {
@@ -142,14 +144,14 @@ func TestShrinkOfARealRun(t *testing.T) {
 		}
 		return r
 	}
-	s, err := ParseSchedule(quackSchedule)
+	s, err := schedule.Parse(quackSchedule)
 	if err != nil {
 		t.Fatal(err)
 	}
 	failed := run(s)
 	wantClass(t, failed, Linearizability)
 	small := Shrink(failed, ShrinkOptions{
-		RunAll: func(all []*Schedule) []*Result {
+		RunAll: func(all []*schedule.Schedule) []*Result {
 			var results []*Result
 			for _, s := range all {
 				results = append(results, run(s))
@@ -173,7 +175,7 @@ func TestShrinkOfARealRun(t *testing.T) {
 	if again := run(small.Schedule); again.Trace != small.Trace {
 		t.Errorf("the schedule that is left runs to trace %016x, the result says %016x", again.Trace, small.Trace)
 	}
-	if text := Failure(small, Profiles()[0], Report{Dir: "d", Schedule: "d/schedule.txt"}); !strings.Contains(text, small.Schedule.inline("    ")) {
+	if text := Failure(small, Profiles()[0], Report{Dir: "d", Schedule: "d/schedule.txt"}); !strings.Contains(text, inline(small.Schedule, "    ")) {
 		t.Errorf("a failure shows a short schedule in full:\n%s", text)
 	}
 }

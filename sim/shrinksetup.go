@@ -1,48 +1,35 @@
 package sim
 
 import (
+	"dkv/sim/schedule"
 	"slices"
 	"strconv"
 	"time"
-
-	"dkv/node"
 )
 
 // settings makes what is unusual in the setup usual, many fields at once
 // first. A brief text leaves out what is usual.
 func (s *shrinker) settings() bool {
 	s.doing = "settings"
-	return s.sweep(func() int { return len(unusual(&s.best.Schedule.Setup)) }, func(from, to int) *Schedule {
-		c, calm := s.copy(), defaultSetup()
+	return s.sweep(func() int { return len(unusual(&s.best.Schedule.Setup)) }, func(from, to int) *schedule.Schedule {
+		c := s.copy()
 		for _, f := range unusual(&c.Setup)[from:to] {
-			// A default is a word that its own field takes.
-			_ = f.of(&c.Setup).Set(f.of(&calm).String())
+			f.Reset(&c.Setup)
 		}
-		c.fitMoves()
+		c.FitMoves()
 		return c
 	})
 }
 
-// fitMoves lets no move name more nodes than a partition has replicas: more would
-// be a failure of the schedule's own.
-func (s *Schedule) fitMoves() {
-	for i := range s.Steps {
-		if step := &s.Steps[i]; step.Do == Move && len(step.Targets) > s.Setup.Replication {
-			step.Targets = slices.Clone(step.Targets[:s.Setup.Replication])
-		}
-	}
-}
-
 // unusual lists the fields that are not as a header leaves them, but for those
 // that have reductions of their own.
-func unusual(s *Setup) []headerField {
-	calm := defaultSetup()
-	var list []headerField
-	for _, f := range header {
+func unusual(s *schedule.Setup) []schedule.Field {
+	var list []schedule.Field
+	for _, f := range schedule.Fields() {
 		switch {
-		case f.line == "seed", f.line == "nodes", f.line == "partitions", f.line == "phases", f.key == "calls":
-		case s.Workload.Source == Drawn && (f.line == "workload" || f.line == "mix"):
-		case f.of(s).String() != f.of(&calm).String():
+		case f.Line == "seed", f.Line == "nodes", f.Line == "partitions", f.Line == "phases", f.Key == "calls":
+		case s.Workload.Source == schedule.Drawn && (f.Line == "workload" || f.Line == "mix"):
+		case f.Unusual(s):
 			list = append(list, f)
 		}
 	}
@@ -68,45 +55,15 @@ func (s *shrinker) sizes(seeds int) bool {
 
 // shrunkTo tries a cluster of so many partitions and nodes.
 func (s *shrinker) shrunkTo(partitions, nodes, seeds int) bool {
-	return s.first(func(k int) *Schedule {
+	return s.first(func(k int) *schedule.Schedule {
 		if k > seeds {
 			return nil
 		}
 		c := s.copy()
-		c.fold(partitions, nodes)
+		c.Fold(partitions, nodes)
 		c.Setup.Seed += uint64(k)
 		return c
 	}) >= 0
-}
-
-// fold leaves a schedule so many partitions and nodes, and lets its lines mean
-// some of them. A move that would name no node any more, or one twice, goes.
-func (s *Schedule) fold(partitions, nodes int) {
-	s.Setup.Partitions, s.Setup.Nodes = partitions, nodes
-	for i := range s.Calls {
-		s.Calls[i].Host %= nodes
-	}
-	for i := range s.Steps {
-		step := &s.Steps[i]
-		step.Partition %= node.PartitionID(partitions)
-		step.Of %= node.PartitionID(partitions)
-		var targets []Target
-		for _, t := range step.Targets {
-			t.Partition %= node.PartitionID(partitions)
-			if t.Role == ByNumber {
-				t.Node = 1 + (t.Node-1)%nodes
-			}
-			if !slices.Contains(targets, t) {
-				targets = append(targets, t)
-			}
-		}
-		step.Targets = targets
-	}
-	s.Steps = slices.DeleteFunc(s.Steps, func(step Step) bool {
-		args := verbForms[step.Do].args
-		two := args == arrow || args == arrowAndLag || args == twoTargets
-		return two && len(step.Targets) < 2 || step.Do == Move && len(step.Targets) < s.Setup.Replication
-	})
 }
 
 // tidy makes what is left easy to read: an early beginning, round times, and
@@ -145,11 +102,11 @@ func (s *shrinker) names() {
 // soon after the line before.
 func (s *shrinker) gaps() {
 	for i := 0; !s.over; i++ {
-		times := s.best.Schedule.times()
+		times := s.best.Schedule.Times()
 		if i >= len(times) {
 			return
 		}
-		var candidates []*Schedule
+		var candidates []*schedule.Schedule
 		before := time.Duration(0)
 		if i > 0 {
 			before = times[i-1]
@@ -163,21 +120,8 @@ func (s *shrinker) gaps() {
 	}
 }
 
-// times are those at which a schedule's lines come, each once, in order.
-func (s *Schedule) times() []time.Duration {
-	var times []time.Duration
-	for i := range s.Steps {
-		times = append(times, s.Steps[i].At)
-	}
-	for i := range s.Calls {
-		times = append(times, s.Calls[i].At)
-	}
-	slices.Sort(times)
-	return slices.Compact(times)
-}
-
 // earlier moves all lines from a time on.
-func (s *shrinker) earlier(from, by time.Duration) *Schedule {
+func (s *shrinker) earlier(from, by time.Duration) *schedule.Schedule {
 	c := s.copy()
 	for i := range c.Steps {
 		if c.Steps[i].At >= from {
@@ -200,22 +144,22 @@ var roundTo = []time.Duration{time.Second, 500 * time.Millisecond, 100 * time.Mi
 // rounding rounds all durations at once as far as that goes, and then each one
 // further.
 func (s *shrinker) rounding() {
-	s.first(func(i int) *Schedule {
+	s.first(func(i int) *schedule.Schedule {
 		if i >= len(roundTo) {
 			return nil
 		}
 		c := s.copy()
-		for _, d := range c.durations() {
+		for _, d := range c.Durations() {
 			*d = roundUp(*d, roundTo[i])
 		}
 		return c
 	})
-	n := len(s.copy().durations())
+	n := len(s.copy().Durations())
 	for k := 0; k < n && !s.over; k++ {
-		var candidates []*Schedule
+		var candidates []*schedule.Schedule
 		for _, unit := range roundTo {
 			c := s.copy()
-			d := c.durations()[k]
+			d := c.Durations()[k]
 			if *d%unit == 0 {
 				break
 			}
@@ -229,21 +173,4 @@ func (s *shrinker) rounding() {
 // roundUp keeps small durations from becoming none.
 func roundUp(d, unit time.Duration) time.Duration {
 	return max(d.Round(unit), unit)
-}
-
-// durations are the end of the faults and all that the lines name, for changing.
-func (s *Schedule) durations() []*time.Duration {
-	all := []*time.Duration{&s.Setup.Phases.Faults}
-	for i := range s.Steps {
-		step := &s.Steps[i]
-		for _, d := range []*time.Duration{&step.At, &step.After, &step.For, &step.Lag} {
-			if *d > 0 {
-				all = append(all, d)
-			}
-		}
-	}
-	for i := range s.Calls {
-		all = append(all, &s.Calls[i].At)
-	}
-	return all
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bufio"
+	"dkv/sim/schedule"
 	"errors"
 	goflag "flag"
 	"fmt"
@@ -27,7 +28,7 @@ var (
 	flagSteps    = goflag.Bool("steps", false, "print each step of the run (with -seed or -schedule)")
 	flagReport   = goflag.String("report", "", "write the files of failed runs below this `directory`; default: a new temporary one")
 	flagStopAt   = goflag.String("stop-at", "", "stop at the first seed where one of these `classes` fires, such as D,L, and report nothing else")
-	flagStore    = goflag.String("store", string(Stores()[0]), "what holds the contents of disks: "+strings.Join(storeNames(), ", ")+"; default with -schedule: what it says")
+	flagStore    = goflag.String("store", string(schedule.Stores()[0]), "what holds the contents of disks: "+strings.Join(schedule.StoreNames(), ", ")+"; default with -schedule: what it says")
 	flagTwice    = goflag.Bool("twice", false, "run each seed of a campaign twice, and fail where the two runs differ")
 	flagShrink   = goflag.Bool("shrink", false, "minimise the schedule of the first run that fails")
 )
@@ -51,7 +52,7 @@ func TestMain(m *testing.M) {
 
 // TestCampaign runs what the flags ask for.
 func TestCampaign(t *testing.T) {
-	store, err := ParseStore(*flagStore)
+	store, err := schedule.ParseStore(*flagStore)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +80,7 @@ func TestCampaign(t *testing.T) {
 }
 
 // readSchedule tries a relative path from the module's root, then from here.
-func readSchedule(path string) (*Schedule, error) {
+func readSchedule(path string) (*schedule.Schedule, error) {
 	text, err := os.ReadFile(rooted(path))
 	if errors.Is(err, os.ErrNotExist) && !filepath.IsAbs(path) {
 		text, err = os.ReadFile(path)
@@ -87,7 +88,7 @@ func readSchedule(path string) (*Schedule, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ParseSchedule(string(text))
+	return schedule.Parse(string(text))
 }
 
 // rooted is a path as seen from the module's root; tests run one level below.
@@ -99,7 +100,7 @@ func rooted(path string) string {
 }
 
 // runOne runs one schedule, and says all there is to say about it.
-func runOne(t *testing.T, s *Schedule) {
+func runOne(t *testing.T, s *schedule.Schedule) {
 	options := RunOptions{}
 	if *flagSteps {
 		out := bufio.NewWriterSize(os.Stdout, 1<<16)
@@ -152,7 +153,7 @@ func reportFailure(t *testing.T, r *Result) {
 // campaign is the seeds of one go test command on all cores.
 type campaign struct {
 	t        *testing.T
-	store    Store
+	store    schedule.Store
 	seeds    Seeds
 	until    time.Time // when no further seed is begun
 	stopAt   []Class
@@ -168,7 +169,7 @@ type campaign struct {
 // maxReported bounds the failures that are described in full.
 const maxReported = 5
 
-func runCampaign(t *testing.T, store Store) {
+func runCampaign(t *testing.T, store schedule.Store) {
 	c := &campaign{t: t, store: store, seeds: Seeds{1, 1<<63 - 1}, sum: NewCampaign(*flagProfile)}
 	var err error
 	if *flagSeeds != "" {
@@ -238,7 +239,7 @@ func (c *campaign) work() {
 	}
 }
 
-func runCampaignSeed(s *Schedule) (*Result, error) {
+func runCampaignSeed(s *schedule.Schedule) (*Result, error) {
 	if *flagTwice {
 		return RunTwice(s)
 	}
@@ -336,7 +337,7 @@ func TestRegressions(t *testing.T) {
 	}
 }
 
-func passAndRepeat(t *testing.T, s *Schedule) {
+func passAndRepeat(t *testing.T, s *schedule.Schedule) {
 	r, err := RunTwice(s)
 	if err != nil {
 		t.Fatal(err)

@@ -7,8 +7,9 @@ import (
 	"time"
 
 	"dkv/linearizability"
-	"dkv/node"
 	"dkv/node/door"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 )
 
 // What a verdict of the harness rests on: that all is recorded, that faults
@@ -78,6 +79,27 @@ func TestUndecidedIsAFailure(t *testing.T) {
 	}
 }
 
+// beacon is a Program that sends a frame to every other host ten times a second,
+// and counts what it hears of each.
+type beacon struct {
+	world.Doors
+	heard [5]int
+}
+
+func (p *beacon) Start() {
+	for host := range p.Hosts {
+		if host != p.Host {
+			p.Network.Send(host, []byte("here"))
+		}
+	}
+	p.Clock.After(100*time.Millisecond, p.Start)
+}
+
+func (p *beacon) OnFrame(from int, _ []byte)                { p.heard[from]++ }
+func (*beacon) OnRequest(door.Request, func(door.Response)) {}
+func (*beacon) EndTurn()                                    {}
+func (*beacon) Leads() bool                                 { return false }
+
 // Each way of parting nodes stops the frames between those that it names, and no
 // others, until it is over.
 func TestCutsPartWhomTheyName(t *testing.T) {
@@ -103,22 +125,31 @@ func TestCutsPartWhomTheyName(t *testing.T) {
 		"suspend n2":   between([]int{2}, []int{1, 3, 4, 5}),
 	} {
 		t.Run(step, func(t *testing.T) {
-			s, err := ParseSchedule("seed 3\nnodes 5\nat 1s " + step + " for 2s\n")
+			s, err := schedule.Parse("seed 3\nnodes 5\nat 1s " + step + " for 2s\n")
 			if err != nil {
 				t.Fatal(err)
 			}
-			w, toys := toyWorld(t, Config{Seed: 3, Hosts: 5})
-			startAll(w)
-			s.Setup.Budget = KeepMajority
+			beacons := make([]*beacon, 5)
+			w, err := world.New(world.Config{Seed: 3, Hosts: 5, NewProcess: world.Programs(func(d world.Doors) world.Program {
+				beacons[d.Host] = &beacon{Doors: d}
+				return beacons[d.Host]
+			})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for host := range w.Hosts() {
+				w.Start(host)
+			}
+			s.Setup.Budget = schedule.KeepMajority
 			player := newFaultPlayer(w, s)
 			player.note = func(string, ...any) {}
-			frames := func(from, to time.Duration) (heard [5][16]int) {
+			frames := func(from, to time.Duration) (heard [5][5]int) {
 				w.RunUntil(from)
-				for i, p := range toys {
+				for i, p := range beacons {
 					heard[i] = p.heard
 				}
 				w.RunUntil(to)
-				for i, p := range toys {
+				for i, p := range beacons {
 					for j := range p.heard {
 						heard[i][j] = p.heard[j] - heard[i][j]
 					}
@@ -128,121 +159,24 @@ func TestCutsPartWhomTheyName(t *testing.T) {
 			var counted ledger
 			w.After(2*time.Second, func() { counted = player.ledger })
 			during, after := frames(1500*time.Millisecond, 2500*time.Millisecond), frames(5*time.Second, 6*time.Second)
-			for to := range toys {
-				for from := range toys {
+			for to := range beacons {
+				for from := range beacons {
 					if from == to {
 						continue
 					}
 					if passes := during[to][from] > 0; passes == parted(from+1, to+1) {
-						t.Errorf("from %s to %s: %d frames during it", HostName(from), HostName(to), during[to][from])
+						t.Errorf("from %s to %s: %d frames during it", schedule.HostName(from), schedule.HostName(to), during[to][from])
 					}
 					// A machine that stands still counts as away, not as cut off.
 					if cut := counted.blocked[from][to] > 0; cut != parted(from+1, to+1) && !strings.HasPrefix(step, "suspend") {
-						t.Errorf("the budget takes the way from %s to %s for cut: %t", HostName(from), HostName(to), cut)
+						t.Errorf("the budget takes the way from %s to %s for cut: %t", schedule.HostName(from), schedule.HostName(to), cut)
 					}
 					if after[to][from] == 0 {
-						t.Errorf("from %s to %s: no frames after it", HostName(from), HostName(to))
+						t.Errorf("from %s to %s: no frames after it", schedule.HostName(from), schedule.HostName(to))
 					}
 				}
 			}
 		})
-	}
-}
-
-// A fault counts when it takes effect. Of those that find nobody to strike, and
-// of those that are over before anything met them, none does.
-func TestFaultsWithoutEffectAreNotCounted(t *testing.T) {
-	strike := func(w *World) (heal func()) {
-		for host := range w.Hosts() {
-			w.CutZooKeeper(host)
-			w.SlowHost(host, Range{time.Millisecond, time.Millisecond})
-			w.SlowDisk(host, Range{time.Millisecond, time.Millisecond})
-			w.StallDisk(host, time.Nanosecond)
-			w.BreakDisk(host, true)
-			w.FillDisk(host, true)
-			w.CrashInTurn(host)
-			w.Network().Isolate(w.NetID(host))
-			w.Network().Clog(w.NetID(host), w.NetID((host+1)%w.Hosts()))
-			w.Network().CutTwoWay(w.NetID(host), w.NetID((host+1)%w.Hosts()))
-		}
-		return w.HealAll
-	}
-	t.Run("nobody is there", func(t *testing.T) {
-		w, _ := toyWorld(t, Config{Seed: 5, ZooKeeper: quickZK()})
-		heal := strike(w)
-		for host := range w.Hosts() {
-			for what, done := range map[string]bool{
-				"crash": w.Crash(host), "stop": w.Stop(host), "pause": w.Pause(host), "resume": w.Resume(host),
-				"expiry": w.ExpireSession(host), "crash in a turn": w.CrashInTurn(host),
-			} {
-				if done {
-					t.Errorf("%s of a host without a process says that it struck", what)
-				}
-			}
-			w.FailSync(host)
-			w.Wipe(host)
-			w.ZooKeeper().LoseNextWrite(HostName(host), true)
-			w.ZooKeeper().DelayNextWrite(HostName(host))
-		}
-		w.PowerLoss()
-		w.Move(0, []node.MemberNumber{1}, nil)
-		w.Cancel(0, nil)
-		w.RunUntil(20 * time.Second)
-		heal()
-		w.RunUntil(40 * time.Second)
-		wantNoEffects(t, w, nil)
-	})
-	t.Run("over at once", func(t *testing.T) {
-		w, _ := toyWorld(t, Config{Seed: 5, ZooKeeper: quickZK()})
-		startAll(w)
-		for at := 100 * time.Millisecond; at < 3*time.Second; at += 100 * time.Millisecond {
-			w.RunUntil(at)
-			before := counters(w)
-			strike(w)()
-			for host := range w.Hosts() {
-				w.Pause(host)
-				w.Resume(host)
-			}
-			wantNoEffects(t, w, before)
-		}
-	})
-}
-
-// wantNoEffects fails for each counter that is above what it was.
-func wantNoEffects(t *testing.T, w *World, before map[string]uint64) {
-	t.Helper()
-	for _, c := range w.Counters() {
-		if c.Count != before[c.Name] {
-			t.Errorf("%s counts %d, and was %d", c.Name, c.Count, before[c.Name])
-		}
-	}
-}
-
-// The same key gives the same word whatever was drawn before: only so does a
-// fault that is taken out leave all the others where they were.
-func TestADrawDependsOnItsKeyAlone(t *testing.T) {
-	draw := func(r Random) [5]uint64 {
-		return [5]uint64{
-			r.Draw("a", 1, 2), uint64(r.Between(Range{0, time.Hour}, "b", 3, 4)),
-			uint64(r.Below(1<<30, "c", 5, 6)), uint64(1e9 * r.Float("d", 7, 8)), uint64(1e9 * r.LogScale(1, 9, "e", 9, 0)),
-		}
-	}
-	alone := draw(NewRandom(42))
-	r := NewRandom(42)
-	for i := range uint64(5) {
-		r.Draw("another", i, i)
-		if got := draw(r); got != alone {
-			t.Fatalf("after %d other draws %v, alone %v", i+1, got, alone)
-		}
-	}
-	words := map[uint64]bool{}
-	for _, word := range []uint64{
-		r.Draw("a", 1, 2), r.Draw("b", 1, 2), r.Draw("a", 2, 2), r.Draw("a", 1, 3), r.Draw("a", 2, 1), NewRandom(43).Draw("a", 1, 2),
-	} {
-		words[word] = true
-	}
-	if len(words) != 6 {
-		t.Errorf("%d different words of 6 keys", len(words))
 	}
 }
 
@@ -254,7 +188,7 @@ func TestStopAtCountsTheLowestSeed(t *testing.T) {
 		seed  uint64
 		class Class
 	}{{6, Progress}, {9, Durability}, {4, Progress}, {7, Linearizability}, {8, Durability}} {
-		r := &Result{Schedule: &Schedule{Setup: Setup{Seed: ended.seed}}, Classes: []Class{ended.class}}
+		r := &Result{Schedule: &schedule.Schedule{Setup: schedule.Setup{Seed: ended.seed}}, Classes: []Class{ended.class}}
 		r.Violations = []Violation{{Class: ended.class, What: "wrong"}}
 		c.add(r, 0)
 	}
@@ -262,7 +196,7 @@ func TestStopAtCountsTheLowestSeed(t *testing.T) {
 		t.Errorf("%s, want %s", c.stopLine(), want)
 	}
 	c = &campaign{stopAt: []Class{Durability}, sum: NewCampaign("default")}
-	c.add(&Result{Schedule: &Schedule{}, Classes: []Class{Progress}}, 0)
+	c.add(&Result{Schedule: &schedule.Schedule{}, Classes: []Class{Progress}}, 0)
 	if want := `not-stopped runs=1 class=V`; c.stopLine() != want || c.stopped.Load() {
 		t.Errorf("%s, want %s", c.stopLine(), want)
 	}

@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"dkv/netsim"
-	"dkv/node"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 	"dkv/zksim"
 )
 
@@ -52,40 +53,40 @@ func Profiles() []string {
 // Draw makes the schedule of a seed: the seed decides which faults are on at
 // all, how often they come, and what cluster and clients they meet. Draws are
 // keyed, so that one fault's do not move another's.
-func Draw(seed uint64, profileName string) (*Schedule, error) {
-	return DrawOn(seed, profileName, ModelStore)
+func Draw(seed uint64, profileName string) (*schedule.Schedule, error) {
+	return DrawOn(seed, profileName, schedule.ModelStore)
 }
 
 // DrawOn is Draw for a cluster on another kind of disk, with the faults that
 // only such disks have.
-func DrawOn(seed uint64, profileName string, store Store) (*Schedule, error) {
+func DrawOn(seed uint64, profileName string, store schedule.Store) (*schedule.Schedule, error) {
 	i := slices.IndexFunc(profiles, func(p profile) bool { return p.name == profileName })
 	if i < 0 {
 		return nil, fmt.Errorf("profile %q is none of %s", profileName, strings.Join(Profiles(), ", "))
 	}
-	d := &swarm{random: NewRandom(seed), profile: profiles[i]}
-	d.setup = defaultSetup()
+	d := &swarm{random: world.NewRandom(seed), profile: profiles[i]}
+	d.setup = schedule.DefaultSetup()
 	d.setup.Seed, d.setup.Store = seed, store
 	d.drawCluster()
 	d.drawWorkload()
 	if d.profile.intensity > 0 {
 		d.lean = d.on("") && d.share(35, "lean")
 		if !slices.Contains(d.profile.families, majorityFamily) {
-			d.setup.Budget = KeepMajority
+			d.setup.Budget = schedule.KeepMajority
 		}
 		d.drawRates()
 		d.drawOrder()
 		d.drawSteps()
 	}
-	return &Schedule{Setup: d.setup, Steps: d.steps}, nil
+	return &schedule.Schedule{Setup: d.setup, Steps: d.steps}, nil
 }
 
 // swarm draws one schedule.
 type swarm struct {
-	random  Random
+	random  world.Random
 	profile profile
-	setup   Setup
-	steps   []Step
+	setup   schedule.Setup
+	steps   []schedule.Step
 	// lean: few kinds of fault, and patterns mostly, so that what takes several
 	// steps is not cut short by all that else goes on.
 	lean bool
@@ -168,15 +169,15 @@ func (d *swarm) drawCluster() {
 	s.SessionTimeout = d.span(time.Second, 6*time.Second, "session timeout", 0)
 	s.Drift = [4]int{0, 50, 200, 200}[d.below(4, "clock drift")]
 	s.Turn = d.number(1, 64, "turn")
-	s.Outside = [8]Outside{
-		OutsideMixed, OutsideMixed, OutsideMixed, OutsideDown, OutsideIsolated, OutsideDeaf, OutsideMute, OutsideAsTheyAre,
+	s.Outside = [8]schedule.Outside{
+		schedule.OutsideMixed, schedule.OutsideMixed, schedule.OutsideMixed, schedule.OutsideDown, schedule.OutsideIsolated, schedule.OutsideDeaf, schedule.OutsideMute, schedule.OutsideAsTheyAre,
 	}[d.below(8, "outside")]
-	s.Phases = Phases{Faults: 36 * time.Second, Core: 40 * time.Second, Converge: 40 * time.Second}
+	s.Phases = schedule.Phases{Faults: 36 * time.Second, Core: 40 * time.Second, Converge: 40 * time.Second}
 }
 
 func (d *swarm) drawWorkload() {
 	w := &d.setup.Workload
-	w.Shape = [10]Shape{Uniform, Uniform, Uniform, Uniform, Hot, Hot, Hot, Boundary, Boundary, Boundary}[d.below(10, "shape")]
+	w.Shape = [10]schedule.Shape{schedule.Uniform, schedule.Uniform, schedule.Uniform, schedule.Uniform, schedule.Hot, schedule.Hot, schedule.Hot, schedule.Boundary, schedule.Boundary, schedule.Boundary}[d.below(10, "shape")]
 	mix := [6][4]int{ // get, put, delete, conditional
 		{40, 40, 8, 12}, {40, 40, 8, 12}, {75, 18, 2, 5}, {25, 25, 10, 40}, {20, 70, 5, 5}, {50, 50, 0, 0},
 	}[d.below(6, "mix")]
@@ -215,17 +216,17 @@ func (d *swarm) drawRates() {
 			Stall:      d.rate(20, 0.02, 0.2, "zk stall"),
 			LateZxid:   d.rate(30, 0.02, 0.5, "zk late zxid"),
 		}
-		d.setup.ZKPause = [4]float64{evenPause, evenPause, 0, 1}[d.below(4, "zk pause")]
+		d.setup.ZKPause = [4]float64{schedule.EvenPause, schedule.EvenPause, 0, 1}[d.below(4, "zk pause")]
 	}
 	if d.on("zookeeper scripts") {
-		d.setup.ZKScripts = 1 + d.below(maxZKScripts, "zk scripts")
+		d.setup.ZKScripts = 1 + d.below(schedule.MaxZKScripts, "zk scripts")
 	}
 	d.drawDoor()
 }
 
 // drawDoor takes each habit of the real adapter in most runs.
 func (d *swarm) drawDoor() {
-	d.setup.Door = DoorView{
+	d.setup.Door = schedule.DoorView{
 		OneAtATime: d.share(70, "door one at a time"),
 		Deadlines:  d.share(70, "door deadlines"),
 		Coalesce:   d.share(70, "door coalesce"),
@@ -240,8 +241,8 @@ func (d *swarm) drawOrder() {
 	if !d.share(30, "order on") {
 		return
 	}
-	d.setup.Order = Order{
-		Mode: PCT, Depth: 1 + d.below(5, "order depth"), Span: d.number(30, 10_000, "order span"),
+	d.setup.Order = schedule.Order{
+		Mode: schedule.PCT, Depth: 1 + d.below(5, "order depth"), Span: d.number(30, 10_000, "order span"),
 		Window: d.span(20*time.Microsecond, 20*time.Millisecond, "order window", 0),
 	}
 }
@@ -251,68 +252,68 @@ type source struct {
 	name    string // family first
 	percent int    // of runs that have it
 	// gap is the range of the mean time between two of it.
-	gap  Range
-	make func(f *source, d *swarm, n uint64, at time.Duration) []Step
+	gap  world.Range
+	make func(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step
 }
 
 // sources are all kinds of fault that a seed may draw.
 var sources = []source{
-	{"process crash", 60, Range{3 * time.Second, 20 * time.Second}, oneNode(Crash, Range{100 * time.Millisecond, 5 * time.Second})},
-	{"process crash loop", 15, Range{12 * time.Second, 40 * time.Second}, crashLoop},
-	{"process crash together", 25, Range{10 * time.Second, 40 * time.Second}, crashTogether},
-	{"process rolling restart", 10, Range{15 * time.Second, 50 * time.Second}, rollingRestart},
-	{"process power loss", 25, Range{10 * time.Second, 50 * time.Second}, powerLoss},
-	{"process stop", 30, Range{4 * time.Second, 30 * time.Second}, oneNode(Stop, Range{500 * time.Millisecond, 5 * time.Second})},
-	{"process slow", 20, Range{5 * time.Second, 30 * time.Second}, slowNode},
-	{"process suspend", 20, Range{6 * time.Second, 40 * time.Second}, oneNode(Suspend, Range{200 * time.Millisecond, 10 * time.Second})},
-	{"process pause", 35, Range{4 * time.Second, 30 * time.Second}, oneNode(Pause, Range{50 * time.Millisecond, 6 * time.Second})},
-	{"process disk stall", 30, Range{3 * time.Second, 25 * time.Second}, oneNode(DiskStall, Range{20 * time.Millisecond, 3 * time.Second})},
-	{"network cut one way", 35, Range{3 * time.Second, 25 * time.Second}, cutNodes(CutOneWay)},
-	{"network cut two ways", 35, Range{3 * time.Second, 25 * time.Second}, cutNodes(CutTwoWay)},
-	{"network isolate", 45, Range{4 * time.Second, 25 * time.Second}, oneNode(Isolate, Range{100 * time.Millisecond, 6 * time.Second})},
-	{"network split", 30, Range{5 * time.Second, 30 * time.Second}, splitNodes},
-	{"network bridge", 15, Range{8 * time.Second, 40 * time.Second}, oneNode(Bridge, Range{500 * time.Millisecond, 6 * time.Second})},
-	{"network throttle", 15, Range{5 * time.Second, 30 * time.Second}, throttle},
-	{"network flapping", 15, Range{10 * time.Second, 40 * time.Second}, flapping},
-	{"network rough", 25, Range{5 * time.Second, 30 * time.Second}, roughNetwork},
-	{"zookeeper expire", 40, Range{4 * time.Second, 30 * time.Second}, oneNode(ZKExpire, Range{})},
-	{"zookeeper cut", 35, Range{5 * time.Second, 30 * time.Second}, oneNode(ZKCut, Range{200 * time.Millisecond, 10 * time.Second})},
-	{"zookeeper down", 20, Range{15 * time.Second, 60 * time.Second}, zookeeperDown},
-	{"zookeeper leader", 30, Range{6 * time.Second, 40 * time.Second}, plain(ZKLeader)},
-	{"zookeeper lag", 40, Range{4 * time.Second, 30 * time.Second}, zookeeperLag},
-	{"zookeeper lose before", 35, Range{3 * time.Second, 20 * time.Second}, oneNode(ZKLoseBefore, Range{})},
-	{"zookeeper lose after", 35, Range{3 * time.Second, 20 * time.Second}, oneNode(ZKLoseAfter, Range{})},
-	{"pattern leapfrog", 55, Range{4 * time.Second, 20 * time.Second}, leapfrog},
-	{"pattern exile", 50, Range{3 * time.Second, 15 * time.Second}, exile},
-	{"pattern bridge", 40, Range{5 * time.Second, 20 * time.Second}, bridge},
-	{"layout move", 60, Range{2 * time.Second, 12 * time.Second}, movePartition},
-	{"layout move and crash", 45, Range{5 * time.Second, 24 * time.Second}, moveAndCrash},
-	{"layout move and crash of the new", 30, Range{4 * time.Second, 16 * time.Second}, crashWhileLoading},
-	{"zookeeper late", 15, Range{4 * time.Second, 30 * time.Second}, oneNode(ZKLate, Range{})},
-	{"zookeeper isolate", 20, Range{6 * time.Second, 40 * time.Second}, zookeeperServer(ZKIsolate, Range{200 * time.Millisecond, 8 * time.Second})},
-	{"zookeeper wipe", 15, Range{8 * time.Second, 40 * time.Second}, zookeeperServer(ZKWipe, Range{200 * time.Millisecond, 6 * time.Second})},
-	{"client large", 8, Range{6 * time.Second, 30 * time.Second}, putLarge},
-	{"layout cancel", 30, Range{4 * time.Second, 30 * time.Second}, cancelMove},
-	{"disk slow", 20, Range{4 * time.Second, 25 * time.Second}, slowDisk},
-	{"disk fail sync", 30, Range{5 * time.Second, 30 * time.Second}, failSync},
-	{"disk eio", 15, Range{8 * time.Second, 40 * time.Second}, oneNode(DiskIO, Range{50 * time.Millisecond, 3 * time.Second})},
-	{"disk full", 20, Range{8 * time.Second, 40 * time.Second}, oneNode(DiskFull, Range{200 * time.Millisecond, 5 * time.Second})},
-	{"disk rot", 15, Range{5 * time.Second, 30 * time.Second}, rotAndCrash(DiskRot)},
-	{"disk flip entry", 45, Range{5 * time.Second, 30 * time.Second}, rotAndCrash(DiskFlipEntry)},
+	{"process crash", 60, between(3*time.Second, 20*time.Second), oneNode(schedule.Crash, between(100*time.Millisecond, 5*time.Second))},
+	{"process crash loop", 15, between(12*time.Second, 40*time.Second), crashLoop},
+	{"process crash together", 25, between(10*time.Second, 40*time.Second), crashTogether},
+	{"process rolling restart", 10, between(15*time.Second, 50*time.Second), rollingRestart},
+	{"process power loss", 25, between(10*time.Second, 50*time.Second), powerLoss},
+	{"process stop", 30, between(4*time.Second, 30*time.Second), oneNode(schedule.Stop, between(500*time.Millisecond, 5*time.Second))},
+	{"process slow", 20, between(5*time.Second, 30*time.Second), slowNode},
+	{"process suspend", 20, between(6*time.Second, 40*time.Second), oneNode(schedule.Suspend, between(200*time.Millisecond, 10*time.Second))},
+	{"process pause", 35, between(4*time.Second, 30*time.Second), oneNode(schedule.Pause, between(50*time.Millisecond, 6*time.Second))},
+	{"process disk stall", 30, between(3*time.Second, 25*time.Second), oneNode(schedule.DiskStall, between(20*time.Millisecond, 3*time.Second))},
+	{"network cut one way", 35, between(3*time.Second, 25*time.Second), cutNodes(schedule.CutOneWay)},
+	{"network cut two ways", 35, between(3*time.Second, 25*time.Second), cutNodes(schedule.CutTwoWay)},
+	{"network isolate", 45, between(4*time.Second, 25*time.Second), oneNode(schedule.Isolate, between(100*time.Millisecond, 6*time.Second))},
+	{"network split", 30, between(5*time.Second, 30*time.Second), splitNodes},
+	{"network bridge", 15, between(8*time.Second, 40*time.Second), oneNode(schedule.Bridge, between(500*time.Millisecond, 6*time.Second))},
+	{"network throttle", 15, between(5*time.Second, 30*time.Second), throttle},
+	{"network flapping", 15, between(10*time.Second, 40*time.Second), flapping},
+	{"network rough", 25, between(5*time.Second, 30*time.Second), roughNetwork},
+	{"zookeeper expire", 40, between(4*time.Second, 30*time.Second), oneNode(schedule.ZKExpire, world.Range{})},
+	{"zookeeper cut", 35, between(5*time.Second, 30*time.Second), oneNode(schedule.ZKCut, between(200*time.Millisecond, 10*time.Second))},
+	{"zookeeper down", 20, between(15*time.Second, 60*time.Second), zookeeperDown},
+	{"zookeeper leader", 30, between(6*time.Second, 40*time.Second), plain(schedule.ZKLeader)},
+	{"zookeeper lag", 40, between(4*time.Second, 30*time.Second), zookeeperLag},
+	{"zookeeper lose before", 35, between(3*time.Second, 20*time.Second), oneNode(schedule.ZKLoseBefore, world.Range{})},
+	{"zookeeper lose after", 35, between(3*time.Second, 20*time.Second), oneNode(schedule.ZKLoseAfter, world.Range{})},
+	{"pattern leapfrog", 55, between(4*time.Second, 20*time.Second), leapfrog},
+	{"pattern exile", 50, between(3*time.Second, 15*time.Second), exile},
+	{"pattern bridge", 40, between(5*time.Second, 20*time.Second), bridge},
+	{"layout move", 60, between(2*time.Second, 12*time.Second), movePartition},
+	{"layout move and crash", 45, between(5*time.Second, 24*time.Second), moveAndCrash},
+	{"layout move and crash of the new", 30, between(4*time.Second, 16*time.Second), crashWhileLoading},
+	{"zookeeper late", 15, between(4*time.Second, 30*time.Second), oneNode(schedule.ZKLate, world.Range{})},
+	{"zookeeper isolate", 20, between(6*time.Second, 40*time.Second), zookeeperServer(schedule.ZKIsolate, between(200*time.Millisecond, 8*time.Second))},
+	{"zookeeper wipe", 15, between(8*time.Second, 40*time.Second), zookeeperServer(schedule.ZKWipe, between(200*time.Millisecond, 6*time.Second))},
+	{"client large", 8, between(6*time.Second, 30*time.Second), putLarge},
+	{"layout cancel", 30, between(4*time.Second, 30*time.Second), cancelMove},
+	{"disk slow", 20, between(4*time.Second, 25*time.Second), slowDisk},
+	{"disk fail sync", 30, between(5*time.Second, 30*time.Second), failSync},
+	{"disk eio", 15, between(8*time.Second, 40*time.Second), oneNode(schedule.DiskIO, between(50*time.Millisecond, 3*time.Second))},
+	{"disk full", 20, between(8*time.Second, 40*time.Second), oneNode(schedule.DiskFull, between(200*time.Millisecond, 5*time.Second))},
+	{"disk rot", 15, between(5*time.Second, 30*time.Second), rotAndCrash(schedule.DiskRot)},
+	{"disk flip entry", 45, between(5*time.Second, 30*time.Second), rotAndCrash(schedule.DiskFlipEntry)},
 }
 
 // rawSources are what only disks with Pebble's own files on them have. A node
 // whose disk was struck stays down, so it happens once or twice in a run.
 var rawSources = []source{
-	{"disk flip table", 50, Range{8 * time.Second, 40 * time.Second}, oneNode(DiskFlipTable, Range{100 * time.Millisecond, 3 * time.Second})},
-	{"disk flip wal", 50, Range{8 * time.Second, 40 * time.Second}, oneNode(DiskFlipLog, Range{100 * time.Millisecond, 3 * time.Second})},
+	{"disk flip table", 50, between(8*time.Second, 40*time.Second), oneNode(schedule.DiskFlipTable, between(100*time.Millisecond, 3*time.Second))},
+	{"disk flip wal", 50, between(8*time.Second, 40*time.Second), oneNode(schedule.DiskFlipLog, between(100*time.Millisecond, 3*time.Second))},
 }
 
 // drawSteps lets each source that is on run through the fault phase.
 func (d *swarm) drawSteps() {
 	early := d.share(15, "early") // faults while the cluster forms
 	all := slices.Concat(sources, patterns, registering)
-	if d.setup.Store == PebbleRaw {
+	if d.setup.Store == schedule.PebbleRaw {
 		all = append(all, rawSources...)
 	}
 	if slices.Contains(d.profile.families, majorityFamily) {
@@ -332,7 +333,7 @@ func (d *swarm) drawSteps() {
 		if early {
 			at = 50 * time.Millisecond
 		}
-		for n := uint64(0); len(d.steps) < maxSteps/2; n++ {
+		for n := uint64(0); len(d.steps) < schedule.MaxSteps/2; n++ {
 			u := d.random.Float("swarm "+f.name+" gap", 0, n)
 			at += time.Duration(-math.Log(1-u) * mean / d.profile.intensity)
 			if at >= d.setup.Phases.Faults {
@@ -342,7 +343,7 @@ func (d *swarm) drawSteps() {
 		}
 	}
 	d.drawForming()
-	slices.SortStableFunc(d.steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
+	slices.SortStableFunc(d.steps, func(a, b schedule.Step) int { return cmp.Compare(a.At, b.At) })
 }
 
 // draw is a number below n, the k-th that the n-th fault of this source needs.
@@ -350,158 +351,160 @@ func (f *source) draw(d *swarm, below int, n uint64, k int) int {
 	return d.random.Below(below, "swarm "+f.name, uint64(k)+1, n)
 }
 
-func (f *source) lasting(d *swarm, span Range, n uint64) time.Duration {
-	if span == (Range{}) {
+func (f *source) lasting(d *swarm, span world.Range, n uint64) time.Duration {
+	if span == (world.Range{}) {
 		return 0
 	}
 	return d.span(span.Min, span.Max, f.name+" lasts", n)
 }
 
 // target is some node: by number, or one that matters to a partition now.
-func (f *source) target(d *swarm, n uint64) Target {
-	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
+func (f *source) target(d *swarm, n uint64) schedule.Target {
+	p := f.draw(d, d.setup.Partitions, n, 0)
 	switch choice := f.draw(d, 10, n, 1); {
 	case choice < 4:
-		return Target{Role: Primary, Partition: p}
+		return schedule.Target{Role: schedule.Primary, Partition: p}
 	case choice < 6 && d.setup.Replication > 1:
-		return Target{Role: Backup, Partition: p}
+		return schedule.Target{Role: schedule.Backup, Partition: p}
 	}
-	return Target{Node: 1 + f.draw(d, d.setup.Nodes, n, 2)}
+	return schedule.Target{Node: 1 + f.draw(d, d.setup.Nodes, n, 2)}
 }
 
 // some draws count different nodes.
-func (f *source) some(d *swarm, count int, n uint64) []Target {
+func (f *source) some(d *swarm, count int, n uint64) []schedule.Target {
 	left := make([]int, d.setup.Nodes)
 	for i := range left {
 		left[i] = i + 1
 	}
-	chosen := make([]Target, 0, count)
+	chosen := make([]schedule.Target, 0, count)
 	for k := range count {
 		i := f.draw(d, len(left), n, 10+k)
-		chosen = append(chosen, Target{Node: left[i]})
+		chosen = append(chosen, schedule.Target{Node: left[i]})
 		left = slices.Delete(left, i, i+1)
 	}
 	return chosen
 }
 
-type maker = func(f *source, d *swarm, n uint64, at time.Duration) []Step
+type maker = func(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step
 
-func plain(verb Verb) maker {
-	return func(_ *source, _ *swarm, _ uint64, at time.Duration) []Step { return []Step{{At: at, Do: verb}} }
+func plain(verb schedule.Verb) maker {
+	return func(_ *source, _ *swarm, _ uint64, at time.Duration) []schedule.Step {
+		return []schedule.Step{{At: at, Do: verb}}
+	}
 }
 
-func oneNode(verb Verb, lasts Range) maker {
-	return func(f *source, d *swarm, n uint64, at time.Duration) []Step {
-		return []Step{{At: at, Do: verb, Targets: []Target{f.target(d, n)}, For: f.lasting(d, lasts, n)}}
+func oneNode(verb schedule.Verb, lasts world.Range) maker {
+	return func(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+		return []schedule.Step{{At: at, Do: verb, Targets: []schedule.Target{f.target(d, n)}, For: f.lasting(d, lasts, n)}}
 	}
 }
 
 // crashLoop crashes one node again and again, each time soon after its start.
-func crashLoop(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func crashLoop(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	t := f.target(d, n)
-	var steps []Step
+	var steps []schedule.Step
 	for k := range 2 + f.draw(d, 3, n, 3) {
-		steps = append(steps, Step{At: at, Do: Crash, Targets: []Target{t}, For: 100 * time.Millisecond})
+		steps = append(steps, schedule.Step{At: at, Do: schedule.Crash, Targets: []schedule.Target{t}, For: 100 * time.Millisecond})
 		at += time.Duration(300+f.draw(d, 3000, n, 20+k)) * time.Millisecond
 	}
 	return steps
 }
 
-func slowNode(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	return []Step{{
-		At: at, Do: Slow, Targets: []Target{f.target(d, n)}, For: f.lasting(d, Range{time.Second, 8 * time.Second}, n),
+func slowNode(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	return []schedule.Step{{
+		At: at, Do: schedule.Slow, Targets: []schedule.Target{f.target(d, n)}, For: f.lasting(d, between(time.Second, 8*time.Second), n),
 		Lag: time.Duration(2+f.draw(d, 150, n, 3)) * time.Millisecond,
 	}}
 }
 
 // throttle leaves little room on a link: heartbeats alone take some thousand
 // bytes a second.
-func throttle(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func throttle(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	rate := d.random.LogScale(500, 200_000, "swarm "+f.name+" rate", 0, n)
-	return []Step{{
-		At: at, Do: Throttle, Targets: f.some(d, 2, n), Rate: int(rate),
-		For: f.lasting(d, Range{500 * time.Millisecond, 8 * time.Second}, n),
+	return []schedule.Step{{
+		At: at, Do: schedule.Throttle, Targets: f.some(d, 2, n), Rate: int(rate),
+		For: f.lasting(d, between(500*time.Millisecond, 8*time.Second), n),
 	}}
 }
 
 // putLarge writes as much as a client may at once, and sometimes strikes the
 // primary while that is on its way. A run has few of them: each is held by every
 // replica, and by the history.
-func putLarge(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func putLarge(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	const few = 3
 	if n >= few {
 		return nil
 	}
 	d.setup.ChunkBytes = max(d.setup.ChunkBytes, 64<<10) // or its snapshots are thousands of frames
-	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
-	primary := []Target{{Role: Primary, Partition: p}}
-	steps := []Step{{At: at, Do: AskPutLarge, Targets: primary, Partition: p}}
+	p := f.draw(d, d.setup.Partitions, n, 0)
+	primary := []schedule.Target{{Role: schedule.Primary, Partition: p}}
+	steps := []schedule.Step{{At: at, Do: schedule.AskPutLarge, Targets: primary, Partition: p}}
 	if f.draw(d, 2, n, 1) == 0 {
-		steps = append(steps, Step{
-			At: at, Do: [...]Verb{Crash, Isolate, Stop}[f.draw(d, 3, n, 2)], Targets: primary,
+		steps = append(steps, schedule.Step{
+			At: at, Do: [...]schedule.Verb{schedule.Crash, schedule.Isolate, schedule.Stop}[f.draw(d, 3, n, 2)], Targets: primary,
 			After: time.Duration(1+f.draw(d, 100, n, 3)) * time.Millisecond,
-			For:   f.lasting(d, Range{200 * time.Millisecond, 3 * time.Second}, n),
+			For:   f.lasting(d, between(200*time.Millisecond, 3*time.Second), n),
 		})
 	}
 	return steps
 }
 
-func slowDisk(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	return []Step{{
-		At: at, Do: DiskSlow, Targets: []Target{f.target(d, n)}, For: f.lasting(d, Range{time.Second, 8 * time.Second}, n),
+func slowDisk(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	return []schedule.Step{{
+		At: at, Do: schedule.DiskSlow, Targets: []schedule.Target{f.target(d, n)}, For: f.lasting(d, between(time.Second, 8*time.Second), n),
 		Lag: time.Duration(5+f.draw(d, 200, n, 3)) * time.Millisecond,
 	}}
 }
 
 // failSync lets a sync fail. A node that goes on all the same is found out when
 // it crashes, so there mostly is such a crash.
-func failSync(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	struck := []Target{f.target(d, n)}
-	steps := []Step{{At: at, Do: DiskFailSync, Targets: struck}}
+func failSync(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	struck := []schedule.Target{f.target(d, n)}
+	steps := []schedule.Step{{At: at, Do: schedule.DiskFailSync, Targets: struck}}
 	if f.draw(d, 3, n, 3) > 0 {
 		at += time.Duration(20+f.draw(d, 1000, n, 4)) * time.Millisecond
-		steps = append(steps, Step{At: at, Do: Crash, Targets: struck, For: time.Duration(20+f.draw(d, 300, n, 5)) * time.Millisecond})
+		steps = append(steps, schedule.Step{At: at, Do: schedule.Crash, Targets: struck, For: time.Duration(20+f.draw(d, 300, n, 5)) * time.Millisecond})
 	}
 	return steps
 }
 
 // rotAndCrash damages a disk for a while. What stands in a log is read by a
 // process that starts, so there mostly is one.
-func rotAndCrash(verb Verb) maker {
-	return func(f *source, d *swarm, n uint64, at time.Duration) []Step {
-		struck := []Target{f.target(d, n)}
-		steps := []Step{{At: at, Do: verb, Targets: struck, For: f.lasting(d, Range{time.Second, 6 * time.Second}, n)}}
+func rotAndCrash(verb schedule.Verb) maker {
+	return func(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+		struck := []schedule.Target{f.target(d, n)}
+		steps := []schedule.Step{{At: at, Do: verb, Targets: struck, For: f.lasting(d, between(time.Second, 6*time.Second), n)}}
 		if f.draw(d, 4, n, 3) > 0 {
 			down := time.Duration(20+f.draw(d, 300, n, 4)) * time.Millisecond
-			steps = append(steps, Step{At: at, Do: Crash, Targets: struck, For: down})
+			steps = append(steps, schedule.Step{At: at, Do: schedule.Crash, Targets: struck, For: down})
 		}
 		return steps
 	}
 }
 
 // crashTogether crashes a primary and one of its backups at one instant.
-func crashTogether(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
-	lasts := f.lasting(d, Range{100 * time.Millisecond, 3 * time.Second}, n)
-	return []Step{
-		{At: at, Do: Crash, Targets: []Target{{Role: Backup, Partition: p}}, For: lasts},
-		{At: at, Do: Crash, Targets: []Target{{Role: Primary, Partition: p}}, For: lasts + time.Duration(f.draw(d, 2000, n, 3))*time.Millisecond},
+func crashTogether(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	p := f.draw(d, d.setup.Partitions, n, 0)
+	lasts := f.lasting(d, between(100*time.Millisecond, 3*time.Second), n)
+	return []schedule.Step{
+		{At: at, Do: schedule.Crash, Targets: []schedule.Target{{Role: schedule.Backup, Partition: p}}, For: lasts},
+		{At: at, Do: schedule.Crash, Targets: []schedule.Target{{Role: schedule.Primary, Partition: p}}, For: lasts + time.Duration(f.draw(d, 2000, n, 3))*time.Millisecond},
 	}
 }
 
 // leapfrog deposes the primary of one partition, then the next one about when
 // the first returns, and so on: elections in a row among logs that differ.
-func leapfrog(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
-	var steps []Step
+func leapfrog(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	p := f.draw(d, d.setup.Partitions, n, 0)
+	var steps []schedule.Step
 	for k := range 2 + f.draw(d, 4, n, 1) {
-		verb := [...]Verb{Isolate, Isolate, Crash, Pause}[f.draw(d, 4, n, 50+k)]
+		verb := [...]schedule.Verb{schedule.Isolate, schedule.Isolate, schedule.Crash, schedule.Pause}[f.draw(d, 4, n, 50+k)]
 		// An election takes a little more than one suspect-after.
 		lasts := d.setup.SuspectAfter * time.Duration(100+f.draw(d, 250, n, 60+k)) / 100
-		deposed := []Target{{Role: Primary, Partition: p}}
-		steps = append(steps, Step{At: at, Do: verb, Targets: deposed, For: lasts.Round(time.Millisecond)})
-		if verb == Isolate && f.draw(d, 2, n, 80+k) == 0 {
-			steps = append(steps, Step{At: at, Do: ZKCut, Targets: deposed, For: lasts.Round(time.Millisecond)})
+		deposed := []schedule.Target{{Role: schedule.Primary, Partition: p}}
+		steps = append(steps, schedule.Step{At: at, Do: verb, Targets: deposed, For: lasts.Round(time.Millisecond)})
+		if verb == schedule.Isolate && f.draw(d, 2, n, 80+k) == 0 {
+			steps = append(steps, schedule.Step{At: at, Do: schedule.ZKCut, Targets: deposed, For: lasts.Round(time.Millisecond)})
 		}
 		at += lasts + time.Duration(f.draw(d, 300, n, 70+k)-100)*time.Millisecond
 		at = at.Round(time.Millisecond)
@@ -511,10 +514,10 @@ func leapfrog(f *source, d *swarm, n uint64, at time.Duration) []Step {
 
 // exile cuts a node off from the others and from ZooKeeper, so that a primary
 // is deposed and nobody tells it, while clients still reach it.
-func exile(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func exile(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	lasts := (d.setup.SuspectAfter * time.Duration(100+f.draw(d, 300, n, 3)) / 100).Round(time.Millisecond)
-	who := []Target{f.target(d, n)}
-	return []Step{{At: at, Do: Isolate, Targets: who, For: lasts}, {At: at, Do: ZKCut, Targets: who, For: lasts}}
+	who := []schedule.Target{f.target(d, n)}
+	return []schedule.Step{{At: at, Do: schedule.Isolate, Targets: who, For: lasts}, {At: at, Do: schedule.ZKCut, Targets: who, For: lasts}}
 }
 
 // bridge deposes a primary that does not hear of it: it is cut off from
@@ -522,9 +525,9 @@ func exile(f *source, d *swarm, n uint64, at time.Duration) []Step {
 // to follow another. That one may crash meanwhile, after its disk stood still, or
 // between its promise and the new primary's first entry, which is slow to come:
 // has it kept its promise?
-func bridge(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))
-	deposed, next, middle := Target{Role: Primary, Partition: p}, Target{Role: Backup, Partition: p}, Target{Role: Second, Partition: p}
+func bridge(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	p := f.draw(d, d.setup.Partitions, n, 0)
+	deposed, next, middle := schedule.Target{Role: schedule.Primary, Partition: p}, schedule.Target{Role: schedule.Backup, Partition: p}, schedule.Target{Role: schedule.Second, Partition: p}
 	suspects := func(least, span, k int) time.Duration {
 		return (d.setup.SuspectAfter * time.Duration(least+f.draw(d, span, n, k)) / 100).Round(time.Millisecond)
 	}
@@ -534,131 +537,134 @@ func bridge(f *source, d *swarm, n uint64, at time.Duration) []Step {
 		elected = suspects(110, 40, 1) + 2*lag + lag*time.Duration(f.draw(d, 100, n, 4))/100
 	}
 	long := elected + 4*time.Second
-	steps := []Step{
-		{At: at, Do: Cordon, Targets: []Target{deposed, middle}, For: long},
-		{At: at, Do: CutTwoWay, Targets: []Target{deposed, middle}, For: elected},
-		{At: at, Do: ZKCut, Targets: []Target{deposed}, For: long},
+	steps := []schedule.Step{
+		{At: at, Do: schedule.Cordon, Targets: []schedule.Target{deposed, middle}, For: long},
+		{At: at, Do: schedule.CutTwoWay, Targets: []schedule.Target{deposed, middle}, For: elected},
+		{At: at, Do: schedule.ZKCut, Targets: []schedule.Target{deposed}, For: long},
 	}
-	crash := Step{At: at, Do: Crash, Targets: []Target{middle}, After: elected, For: 20 * time.Millisecond}
+	crash := schedule.Step{At: at, Do: schedule.Crash, Targets: []schedule.Target{middle}, After: elected, For: 20 * time.Millisecond}
 	switch variant {
 	case 0:
 		return steps
 	case 1:
-		return append(steps, Step{At: at, Do: DiskStall, Targets: []Target{middle}, After: suspects(50, 50, 4), For: elected}, crash)
+		return append(steps, schedule.Step{At: at, Do: schedule.DiskStall, Targets: []schedule.Target{middle}, After: suspects(50, 50, 4), For: elected}, crash)
 	}
 	return append(steps,
-		Step{At: at, Do: Delay, Targets: []Target{next, middle}, Lag: lag, For: long},
-		Step{At: at, Do: ZKCut, Targets: []Target{middle}, For: elected},
+		schedule.Step{At: at, Do: schedule.Delay, Targets: []schedule.Target{next, middle}, Lag: lag, For: long},
+		schedule.Step{At: at, Do: schedule.ZKCut, Targets: []schedule.Target{middle}, For: elected},
 		crash)
 }
 
-func rollingRestart(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	pace := f.lasting(d, Range{500 * time.Millisecond, 3 * time.Second}, n)
-	verb := [...]Verb{Crash, Stop}[f.draw(d, 2, n, 0)]
-	var steps []Step
+func rollingRestart(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	pace := f.lasting(d, between(500*time.Millisecond, 3*time.Second), n)
+	verb := [...]schedule.Verb{schedule.Crash, schedule.Stop}[f.draw(d, 2, n, 0)]
+	var steps []schedule.Step
 	for i := range d.setup.Nodes {
-		steps = append(steps, Step{At: at, Do: verb, Targets: []Target{{Node: i + 1}}, For: pace / 4})
+		steps = append(steps, schedule.Step{At: at, Do: verb, Targets: []schedule.Target{{Node: i + 1}}, For: pace / 4})
 		at += pace
 	}
 	return steps
 }
 
-func powerLoss(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	return []Step{{At: at, Do: PowerLoss, For: f.lasting(d, Range{10 * time.Millisecond, time.Second}, n)}}
+func powerLoss(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	return []schedule.Step{{At: at, Do: schedule.PowerLoss, For: f.lasting(d, between(10*time.Millisecond, time.Second), n)}}
 }
 
 // cutNodes cuts a node from another one, or from a partition's primary.
-func cutNodes(verb Verb) maker {
-	return func(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func cutNodes(verb schedule.Verb) maker {
+	return func(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 		pair := f.some(d, 2, n)
-		switch p := node.PartitionID(f.draw(d, d.setup.Partitions, n, 0)); f.draw(d, 4, n, 1) {
+		switch p := f.draw(d, d.setup.Partitions, n, 0); f.draw(d, 4, n, 1) {
 		case 0:
-			pair = []Target{{Role: Primary, Partition: p}, {Role: Backup, Partition: p}}
+			pair = []schedule.Target{{Role: schedule.Primary, Partition: p}, {Role: schedule.Backup, Partition: p}}
 		case 1:
-			pair = []Target{{Role: Backup, Partition: p}, {Role: Primary, Partition: p}}
+			pair = []schedule.Target{{Role: schedule.Backup, Partition: p}, {Role: schedule.Primary, Partition: p}}
 		}
-		return []Step{{At: at, Do: verb, Targets: pair, For: f.lasting(d, Range{100 * time.Millisecond, 8 * time.Second}, n)}}
+		return []schedule.Step{{At: at, Do: verb, Targets: pair, For: f.lasting(d, between(100*time.Millisecond, 8*time.Second), n)}}
 	}
 }
 
 // splitNodes cuts a minority off from the others.
-func splitNodes(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func splitNodes(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	count := 1 + f.draw(d, max(1, (d.setup.Nodes-1)/2), n, 0)
-	return []Step{{At: at, Do: Split, Targets: f.some(d, count, n), For: f.lasting(d, Range{200 * time.Millisecond, 6 * time.Second}, n)}}
+	return []schedule.Step{{At: at, Do: schedule.Split, Targets: f.some(d, count, n), For: f.lasting(d, between(200*time.Millisecond, 6*time.Second), n)}}
 }
 
 // flapping cuts one pair of nodes again and again.
-func flapping(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func flapping(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	pair := f.some(d, 2, n)
-	var steps []Step
+	var steps []schedule.Step
 	for k := range 3 + f.draw(d, 5, n, 0) {
 		lasts := time.Duration(50+f.draw(d, 1000, n, 30+k)) * time.Millisecond
-		steps = append(steps, Step{At: at, Do: CutTwoWay, Targets: pair, For: lasts})
+		steps = append(steps, schedule.Step{At: at, Do: schedule.CutTwoWay, Targets: pair, For: lasts})
 		at += lasts + time.Duration(50+f.draw(d, 1000, n, 40+k))*time.Millisecond
 	}
 	return steps
 }
 
 // roughNetwork raises the rates for a while.
-func roughNetwork(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func roughNetwork(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	rates := d.setup.Rates
 	rates.Loss = float64(1+f.draw(d, 30, n, 0)) / 100
 	rates.Delay = float64(f.draw(d, 30, n, 1)) / 100
 	rates.Duplicate = max(rates.Duplicate, float64(f.draw(d, 30, n, 2))/100)
-	return []Step{{At: at, Do: SetRates, Rates: rates, For: f.lasting(d, Range{200 * time.Millisecond, 4 * time.Second}, n)}}
+	return []schedule.Step{{At: at, Do: schedule.SetRates, Rates: rates, For: f.lasting(d, between(200*time.Millisecond, 4*time.Second), n)}}
 }
 
-func zookeeperDown(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	return []Step{{At: at, Do: ZKDown, For: f.lasting(d, Range{200 * time.Millisecond, 8 * time.Second}, n)}}
+func zookeeperDown(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	return []schedule.Step{{At: at, Do: schedule.ZKDown, For: f.lasting(d, between(200*time.Millisecond, 8*time.Second), n)}}
 }
 
-func zookeeperLag(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	return []Step{{
-		At: at, Do: ZKLag, Server: f.draw(d, d.setup.ZKServers, n, 0),
-		Lag: f.lasting(d, Range{20 * time.Millisecond, 2 * time.Second}, n),
+func zookeeperLag(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	return []schedule.Step{{
+		At: at, Do: schedule.ZKLag, Server: f.draw(d, d.setup.ZKServers, n, 0),
+		Lag: f.lasting(d, between(20*time.Millisecond, 2*time.Second), n),
 		For: time.Duration(1+f.draw(d, 6, n, 1)) * time.Second,
 	}}
 }
 
-func zookeeperServer(verb Verb, lasts Range) maker {
-	return func(f *source, d *swarm, n uint64, at time.Duration) []Step {
-		return []Step{{At: at, Do: verb, Server: f.draw(d, d.setup.ZKServers, n, 0), For: f.lasting(d, lasts, n)}}
+func zookeeperServer(verb schedule.Verb, lasts world.Range) maker {
+	return func(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+		return []schedule.Step{{At: at, Do: verb, Server: f.draw(d, d.setup.ZKServers, n, 0), For: f.lasting(d, lasts, n)}}
 	}
 }
 
 // movePartition moves one partition to other nodes, as many as its replicas.
-func movePartition(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	return []Step{{
-		At: at, Do: Move, Partition: node.PartitionID(f.draw(d, d.setup.Partitions, n, 0)),
+func movePartition(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	return []schedule.Step{{
+		At: at, Do: schedule.Move, Partition: f.draw(d, d.setup.Partitions, n, 0),
 		Targets: f.some(d, d.setup.Replication, n),
 	}}
 }
 
 // moveAndCrash moves a partition and strikes its primary in the middle.
-func moveAndCrash(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func moveAndCrash(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	steps := movePartition(f, d, n, at)
-	verb := [...]Verb{Crash, Isolate, Pause}[f.draw(d, 3, n, 1)]
-	return append(steps, Step{
+	verb := [...]schedule.Verb{schedule.Crash, schedule.Isolate, schedule.Pause}[f.draw(d, 3, n, 1)]
+	return append(steps, schedule.Step{
 		At: at + time.Duration(f.draw(d, 300, n, 2))*time.Millisecond, Do: verb,
-		Targets: []Target{{Role: Primary, Partition: steps[0].Partition}},
-		For:     f.lasting(d, Range{100 * time.Millisecond, 4 * time.Second}, n),
+		Targets: []schedule.Target{{Role: schedule.Primary, Partition: steps[0].Partition}},
+		For:     f.lasting(d, between(100*time.Millisecond, 4*time.Second), n),
 	})
 }
 
 // crashWhileLoading moves a partition and restarts its new replicas, once or
 // twice each, while they load what it holds.
-func crashWhileLoading(f *source, d *swarm, n uint64, at time.Duration) []Step {
+func crashWhileLoading(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	steps := movePartition(f, d, n, at)
 	for i, target := range steps[0].Targets {
 		later := at
 		for k := range f.draw(d, 3, n, 20+i) {
 			later += time.Duration(2+f.draw(d, 200, n, 30+2*i+k)) * time.Millisecond
-			steps = append(steps, Step{At: later, Do: Crash, Targets: []Target{target}, For: 20 * time.Millisecond})
+			steps = append(steps, schedule.Step{At: later, Do: schedule.Crash, Targets: []schedule.Target{target}, For: 20 * time.Millisecond})
 		}
 	}
 	return steps
 }
 
-func cancelMove(f *source, d *swarm, n uint64, at time.Duration) []Step {
-	return []Step{{At: at, Do: Cancel, Partition: node.PartitionID(f.draw(d, d.setup.Partitions, n, 0))}}
+func cancelMove(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	return []schedule.Step{{At: at, Do: schedule.Cancel, Partition: f.draw(d, d.setup.Partitions, n, 0)}}
 }
+
+// between makes a range of times.
+func between(low, high time.Duration) world.Range { return world.Range{Min: low, Max: high} }

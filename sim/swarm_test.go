@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"dkv/netsim"
+	"dkv/sim/schedule"
 	"dkv/zksim"
 )
 
@@ -17,7 +18,7 @@ func TestDrawnSchedulesAreValidAndPrintable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			read, err := ParseSchedule(s.String())
+			read, err := schedule.Parse(s.String())
 			if err != nil {
 				t.Fatalf("profile %s seed %d: %v\n%s", name, seed, err, s)
 			}
@@ -32,16 +33,16 @@ func TestDrawnSchedulesAreValidAndPrintable(t *testing.T) {
 func TestDrawOnAddsTheFaultsOfTheStore(t *testing.T) {
 	added := 0
 	for seed := range uint64(100) {
-		model, _ := DrawOn(seed, "default", ModelStore)
-		pebble, _ := DrawOn(seed, "default", PebbleStore)
-		raw, _ := DrawOn(seed, "default", PebbleRaw)
-		if pebble.Setup.Store = ModelStore; !reflect.DeepEqual(model, pebble) {
+		model, _ := DrawOn(seed, "default", schedule.ModelStore)
+		pebble, _ := DrawOn(seed, "default", schedule.PebbleStore)
+		raw, _ := DrawOn(seed, "default", schedule.PebbleRaw)
+		if pebble.Setup.Store = schedule.ModelStore; !reflect.DeepEqual(model, pebble) {
 			t.Fatalf("seed %d: the model has\n%s\nand Pebble\n%s", seed, model, pebble)
 		}
 		all := len(raw.Steps)
-		raw.Steps = slices.DeleteFunc(raw.Steps, func(s Step) bool { return s.Do == DiskFlipTable || s.Do == DiskFlipLog })
+		raw.Steps = slices.DeleteFunc(raw.Steps, func(s schedule.Step) bool { return s.Do == schedule.DiskFlipTable || s.Do == schedule.DiskFlipLog })
 		added += all - len(raw.Steps)
-		if raw.Setup.Store = ModelStore; !reflect.DeepEqual(model, raw) {
+		if raw.Setup.Store = schedule.ModelStore; !reflect.DeepEqual(model, raw) {
 			t.Fatalf("seed %d: the model has\n%s\nand pebble-raw\n%s", seed, model, raw)
 		}
 	}
@@ -51,15 +52,15 @@ func TestDrawOnAddsTheFaultsOfTheStore(t *testing.T) {
 }
 
 func TestUseStoreRefusesWhatOnlyPebbleCanDo(t *testing.T) {
-	s, err := ParseSchedule("store pebble-raw\nat 1s disk-flip-table n1 for 1s")
+	s, err := schedule.Parse("store pebble-raw\nat 1s disk-flip-table n1 for 1s")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.UseStore(PebbleStore); err == nil || s.Setup.Store != PebbleRaw {
+	if err := s.UseStore(schedule.PebbleStore); err == nil || s.Setup.Store != schedule.PebbleRaw {
 		t.Fatalf("a flipped bit on store %s: %v", s.Setup.Store, err)
 	}
 	s.Steps = nil
-	if err := s.UseStore(PebbleStore); err != nil || s.Setup.Store != PebbleStore {
+	if err := s.UseStore(schedule.PebbleStore); err != nil || s.Setup.Store != schedule.PebbleStore {
 		t.Fatalf("store %s: %v", s.Setup.Store, err)
 	}
 }
@@ -89,11 +90,11 @@ func TestCalmProfileHasNoFaults(t *testing.T) {
 // A swarm is worth its name if each fault is on in some runs and off in others.
 func TestSwarmTurnsEveryVerbOnAndOff(t *testing.T) {
 	const runs = 400
-	var with [verbs]int
+	var with [schedule.NumVerbs]int
 	large := 0
 	for seed := range uint64(runs) {
-		s, _ := DrawOn(seed, "default", PebbleRaw)
-		var has [verbs]bool
+		s, _ := DrawOn(seed, "default", schedule.PebbleRaw)
+		var has [schedule.NumVerbs]bool
 		for i := range s.Steps {
 			has[s.Steps[i].Do] = true
 		}
@@ -106,11 +107,11 @@ func TestSwarmTurnsEveryVerbOnAndOff(t *testing.T) {
 			large++
 		}
 	}
-	for v := Crash; v < verbs; v++ {
+	for v := schedule.Crash; v < schedule.NumVerbs; v++ {
 		switch v {
-		case Restart, Resume, Heal, ZKHeal, ZKUp: // "for" does it
+		case schedule.Restart, schedule.Resume, schedule.Heal, schedule.ZKHeal, schedule.ZKUp: // "for" does it
 			continue
-		case ZKLoseAll: // after it nobody can keep a promise
+		case schedule.ZKLoseAll: // after it nobody can keep a promise
 			if with[v] > 0 {
 				t.Errorf("%v is drawn", v)
 			}
@@ -132,7 +133,7 @@ func TestSomeRunsAreLean(t *testing.T) {
 	count := func(profile string) (lean int, kinds, others float64) {
 		for seed := range uint64(runs) {
 			s, _ := Draw(seed, profile)
-			has := make(map[Verb]bool)
+			has := make(map[schedule.Verb]bool)
 			for i := range s.Steps {
 				has[s.Steps[i].Do] = true
 			}

@@ -6,15 +6,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"dkv/linearizability"
 	"dkv/node/door"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 )
 
 // crier cries its host's number to everybody, and writes down what it hears.
 type crier struct {
-	Doors
+	world.Doors
 	heard  *[]string
 	leads  int
 	answer func(p *crier, done func(door.Response))
@@ -43,11 +44,11 @@ func yes(_ *crier, done func(door.Response)) {
 func cry(t *testing.T, steps string, with func(*System), answer func(*crier, func(door.Response))) (*Result, []string) {
 	t.Helper()
 	var heard []string
-	system := &System{Boot: func(d Doors) Program { return &crier{Doors: d, heard: &heard, leads: 1, answer: answer} }}
+	system := &System{Boot: func(d world.Doors) world.Program { return &crier{Doors: d, heard: &heard, leads: 1, answer: answer} }}
 	if with != nil {
 		with(system)
 	}
-	s, err := ParseSchedule("nodes 3\npartitions 1\nworkload clients=2 keys=2 operations=20\nphases faults=3s core=4s converge=4s\noutside as-they-are\n" + steps)
+	s, err := schedule.Parse("nodes 3\npartitions 1\nworkload clients=2 keys=2 operations=20\nphases faults=3s core=4s converge=4s\noutside as-they-are\n" + steps)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,42 +74,22 @@ func TestSystemHearsWhatIsSent(t *testing.T) {
 	}
 }
 
-func TestSystemsFramesAreWhole(t *testing.T) {
-	var heard []string
-	w, err := New(Config{Hosts: 2, NewProcess: (&System{Boot: func(d Doors) Program {
-		return &crier{Doors: d, heard: &heard, answer: yes}
-	}}).boot})
-	if err != nil {
-		t.Fatal(err)
-	}
-	startAll(w)
-	w.RunUntil(time.Second)
-	heard = nil
-	for _, frame := range [][]byte{[]byte("short"), []byte("a frame that has no sum of its own")} {
-		w.Network().Send(w.NetID(0), w.NetID(1), frame)
-	}
-	w.RunUntil(2 * time.Second)
-	frameDoor{w.hosts[0].life}.Send(1, []byte("whole"))
-	w.RunUntil(3 * time.Second)
-	if want := []string{"1 from 0: whole"}; !slices.Equal(heard, want) {
-		t.Fatalf("heard %q, want %q", heard, want)
-	}
-}
-
 func TestSystemsLeaderIsThePrimary(t *testing.T) {
-	w, err := New(Config{Hosts: 3, NewProcess: (&System{Boot: func(d Doors) Program {
+	w, err := world.New(world.Config{Hosts: 3, NewProcess: world.Programs(func(d world.Doors) world.Program {
 		return &crier{Doors: d, heard: new([]string), leads: 1, answer: yes}
-	}}).boot})
+	})})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if host := w.guestOf(Primary); host != NoHost {
+	if host := w.ProgramIn(schedule.Primary); host != world.NoHost {
 		t.Errorf("host %d leads before any process runs", host)
 	}
-	startAll(w)
+	for host := range w.Hosts() {
+		w.Start(host)
+	}
 	f := &faultPlayer{world: w}
-	for role, want := range map[Role]int{Primary: 1, Backup: 0, Second: 2} {
-		if got := f.hostOf(Target{Role: role}); got != want {
+	for role, want := range map[schedule.Role]int{schedule.Primary: 1, schedule.Backup: 0, schedule.Second: 2} {
+		if got := f.hostOf(schedule.Target{Role: role}); got != want {
 			t.Errorf("role %d is host %d, want %d", role, got, want)
 		}
 	}
@@ -139,7 +120,7 @@ func TestHarnessSeesWhatASystemBreaks(t *testing.T) {
 }
 
 func TestAdaptMayNotTakeAwayWhatStepsName(t *testing.T) {
-	s := &System{Adapt: func(s *Setup) { s.Partitions = 1 }}
+	s := &System{Adapt: func(s *schedule.Setup) { s.Partitions = 1 }}
 	for seed := range uint64(20) {
 		if drawn, err := Draw(seed, "default"); err == nil && drawn.Setup.Partitions > 4 {
 			if _, err := s.Draw(seed, "default"); err == nil || !strings.Contains(err.Error(), "partition") {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/sim/world"
 )
 
 // Tally is what a campaign has added up, as data: it can be written down, read
@@ -120,7 +121,7 @@ func (c *Campaign) AddTally(t Tally) error {
 
 func (c *Campaign) addReached(t Tally) {
 	if c.counters == nil {
-		c.counters = make([]Counter, len(t.Faults))
+		c.counters = make([]world.Counter, len(t.Faults))
 		c.inRuns = make([]int, len(t.Faults))
 	}
 	for i, f := range t.Faults {

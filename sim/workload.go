@@ -11,6 +11,8 @@ import (
 	"dkv/node"
 	"dkv/node/door"
 	"dkv/node/ring"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -19,8 +21,8 @@ import (
 // waits for the end of it or loses patience, thinks, and goes on. All they ask
 // and hear goes into the history.
 type workload struct {
-	world    *World
-	setup    *Setup
+	world    *world.World
+	setup    *schedule.Setup
 	recorder *linearizability.Recorder
 	keys     []string
 	clients  []*client
@@ -47,7 +49,7 @@ type client struct {
 // clientPatience is how much longer a client waits than it told the node.
 const clientPatience = 200 * time.Millisecond
 
-func newWorkload(w *World, setup *Setup) *workload {
+func newWorkload(w *world.World, setup *schedule.Setup) *workload {
 	l := &workload{world: w, setup: setup}
 	l.recorder = linearizability.NewRecorder(linearizability.RecorderConfig{Now: w.Now})
 	l.ended = func(linearizability.Operation, linearizability.Outcome) {}
@@ -72,12 +74,12 @@ func (l *workload) start() {
 
 // chooseKeys names the keys. Those of the boundary shape are, out of many
 // names, the ones whose hashes lie closest to a partition's ends.
-func chooseKeys(w *Workload, partitions int) []string {
+func chooseKeys(w *schedule.Workload, partitions int) []string {
 	keys := make([]string, w.Keys)
 	for i := range keys {
 		keys[i] = "k" + strconv.Itoa(i)
 	}
-	if w.Shape != Boundary {
+	if w.Shape != schedule.Boundary {
 		return keys
 	}
 	const tries = 2000
@@ -126,7 +128,7 @@ func findKey(prefix string, p node.PartitionID, partitions int) string {
 
 func (c *client) below(n int, purpose string) int {
 	c.draws++
-	return c.work.world.random.Below(n, "client "+purpose, uint64(c.id), c.draws)
+	return c.work.world.Random().Below(n, "client "+purpose, uint64(c.id), c.draws)
 }
 
 // think is the time between two operations: exponential, and much shorter in
@@ -137,11 +139,11 @@ func (c *client) think() time.Duration {
 	mean := float64(c.work.setup.Phases.Faults) * float64(w.Clients) / float64(max(1, w.Operations))
 	second := uint64(c.work.world.Now() / time.Second)
 	mean *= 1.75
-	if c.work.world.random.Below(4, "client crowd", 0, second) == 0 {
+	if c.work.world.Random().Below(4, "client crowd", 0, second) == 0 {
 		mean /= 7
 	}
 	c.draws++
-	u := c.work.world.random.Float("client think", uint64(c.id), c.draws)
+	u := c.work.world.Random().Float("client think", uint64(c.id), c.draws)
 	return time.Duration(-math.Log(1-u) * mean)
 }
 
@@ -160,7 +162,7 @@ func (c *client) ask() {
 
 func (c *client) drawKey() int {
 	n := len(c.work.keys)
-	if c.work.setup.Workload.Shape == Hot && c.below(2, "hot") == 0 {
+	if c.work.setup.Workload.Shape == schedule.Hot && c.below(2, "hot") == 0 {
 		return 0
 	}
 	return c.below(n, "key")
@@ -252,7 +254,7 @@ func (c *client) onEnd(k int, resp door.Response, outcome linearizability.Outcom
 func (l *workload) submit(host int, op linearizability.Operation, r door.Request,
 	done func(resp door.Response, outcome linearizability.Outcome)) {
 	l.calls++
-	op.Node = HostName(host)
+	op.Node = schedule.HostName(host)
 	stamp := l.recorder.Call(op)
 	op.CallTime = l.world.Now()
 	over := false

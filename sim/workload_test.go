@@ -6,13 +6,14 @@ import (
 	"dkv/linearizability"
 	"dkv/node"
 	"dkv/node/ring"
+	"dkv/sim/schedule"
 
 	"github.com/cespare/xxhash/v2"
 )
 
 func TestBoundaryKeysLieNextToTheEnds(t *testing.T) {
 	const q = 5
-	keys := chooseKeys(&Workload{Shape: Boundary, Keys: 10}, q)
+	keys := chooseKeys(&schedule.Workload{Shape: schedule.Boundary, Keys: 10}, q)
 	for i, key := range keys {
 		p := i / 2 % q
 		hash := xxhash.Sum64String(key)

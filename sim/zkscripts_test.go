@@ -1,11 +1,11 @@
 package sim
 
 import (
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 	"strings"
 	"testing"
 	"time"
-
-	"dkv/zksim"
 )
 
 // scriptSchedule is a short run in which scripts do all they can.
@@ -26,7 +26,7 @@ at 30s zk-lag 2 1s for 5s
 `
 
 func TestScriptsUseWhatNodesDoNot(t *testing.T) {
-	s, err := ParseSchedule(scriptSchedule)
+	s, err := schedule.Parse(scriptSchedule)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,9 +38,9 @@ func TestScriptsUseWhatNodesDoNot(t *testing.T) {
 	if len(r.Violations) > 0 {
 		t.Errorf("%v", r.Violations)
 	}
-	for i := range zkActs {
-		if acts[zkActs[i].name] == 0 {
-			t.Errorf("no script %s", zkActs[i].name)
+	for _, name := range world.ZKActs() {
+		if acts[name] == 0 {
+			t.Errorf("no script %s", name)
 		}
 	}
 	counted := make(map[string]uint64)
@@ -57,37 +57,9 @@ func TestScriptsUseWhatNodesDoNot(t *testing.T) {
 	}
 }
 
-func TestWhatScriptsWereToldIsHeldAgainstTheEnd(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		lie  func(z *zkScripts)
-		want string
-	}{
-		{"nothing is wrong", func(*zkScripts) {}, ""},
-		{"a set that was answered is not there", func(z *zkScripts) { z.acked += 1000 }, "the ledger was set"},
-		{"a set came from nowhere", func(z *zkScripts) { z.acked, z.unknown = 0, 0 }, "the ledger was set"},
-		{"a queued node is gone", func(z *zkScripts) { z.queued["/scripts/queue/q-x"] = struct{}{} }, "it is gone"},
-	} {
-		w, err := New(Config{Seed: 9, ZooKeeper: zksim.Config{Servers: 3}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		z := newZKScripts(w, 2, func(string, ...any) {})
-		z.begin()
-		for z.acked < 3 && w.Step() {
-		}
-		z.end()
-		c.lie(z)
-		wrong := strings.Join(z.audit(), "; ")
-		if c.want == "" && wrong != "" || !strings.Contains(wrong, c.want) {
-			t.Errorf("%s: %q, want %q", c.name, wrong, c.want)
-		}
-	}
-}
-
 // A cluster whose ZooKeeper forgot everything serves on with what it knows.
 func TestLostZooKeeperIsSurvived(t *testing.T) {
-	s, err := ParseSchedule(`seed 3
+	s, err := schedule.Parse(`seed 3
 nodes 3
 partitions 2
 zk servers=3 session=1s

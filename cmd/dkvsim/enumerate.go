@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"dkv/sim"
+	"dkv/sim/schedule"
 
 	"github.com/spf13/cobra"
 )
 
 func enumerateCommand() *cobra.Command {
 	e := sim.Tiny()
-	var schedule, report string
+	var s, report string
 	var budget time.Duration
 	cmd := &cobra.Command{
 		Use:   "enumerate",
@@ -29,12 +30,12 @@ by the worst class that fired, as for run.`,
   dkvsim enumerate --deviations 2 --choices 40 --crash-steps 60 --crash-deviations 1`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if schedule != "" {
-				text, err := os.ReadFile(schedule)
+			if s != "" {
+				text, err := os.ReadFile(s)
 				if err != nil {
 					return err
 				}
-				if e.Base, err = sim.ParseSchedule(string(text)); err != nil {
+				if e.Base, err = schedule.Parse(string(text)); err != nil {
 					return err
 				}
 			}
@@ -42,7 +43,7 @@ by the worst class that fired, as for run.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&schedule, "schedule", "", "explore the schedule in this file (default: three nodes, one partition, a put and a get)")
+	f.StringVar(&s, "schedule", "", "explore the schedule in this file (default: three nodes, one partition, a put and a get)")
 	f.StringVar(&report, "report", "", "write the files of a failed execution below this directory (default: a new temporary one)")
 	f.DurationVar(&budget, "budget", 0, "end after this long (default: at the bounds)")
 	f.DurationVar(&e.From, "from", e.From, "the virtual time from which choices and steps count")

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"dkv/sim"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 
 	"github.com/spf13/cobra"
 )
@@ -41,11 +43,11 @@ network, and takes commands from the standard input:
   dkvsim replay --seed 42 --profile rough --until 20000`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			schedule, err := chosenSchedule(cmd, args, p.file, p.seed, p.profile, p.store)
+			s, err := chosenSchedule(cmd, args, p.file, p.seed, p.profile, p.store)
 			if err != nil {
 				return err
 			}
-			return p.run(schedule, cmd.Flags().Changed("until"))
+			return p.run(s, cmd.Flags().Changed("until"))
 		},
 	}
 	f := cmd.Flags()
@@ -59,7 +61,7 @@ network, and takes commands from the standard input:
 	return cmd
 }
 
-func (p *replaying) run(schedule *sim.Schedule, stops bool) error {
+func (p *replaying) run(s *schedule.Schedule, stops bool) error {
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
 	var options sim.RunOptions
 	var look *lookout
@@ -74,7 +76,7 @@ func (p *replaying) run(schedule *sim.Schedule, stops bool) error {
 		options.Note = func(at time.Duration, what string) { fmt.Fprintf(options.Steps, "%8s %14v %s\n", "", at, what) }
 	}
 	begun := time.Now()
-	r, err := sim.Run(schedule, options)
+	r, err := sim.Run(s, options)
 	if err != nil {
 		return err
 	}
@@ -140,7 +142,7 @@ func (l *lookout) Write(line []byte) (int, error) {
 const anyNode = "any"
 
 // pause is asked before each step.
-func (l *lookout) pause(w *sim.World) (goOn bool) {
+func (l *lookout) pause(w *world.World) (goOn bool) {
 	switch {
 	case l.free, l.node == "" && w.Steps() < l.until, l.node != "" && !l.met:
 		return true
@@ -165,7 +167,7 @@ func (l *lookout) pause(w *sim.World) (goOn bool) {
 }
 
 // command does what one line says: resume lets the run go on, quit ends it.
-func (l *lookout) command(w *sim.World, words []string) (resume, quit bool) {
+func (l *lookout) command(w *world.World, words []string) (resume, quit bool) {
 	l.node, l.met = "", false
 	name, argument := "", ""
 	if len(words) > 0 {
@@ -209,7 +211,7 @@ func (l *lookout) command(w *sim.World, words []string) (resume, quit bool) {
 }
 
 // show prints the state, or only what stands below one node's name.
-func (l *lookout) show(w *sim.World, node string) {
+func (l *lookout) show(w *world.World, node string) {
 	var all strings.Builder
 	if err := w.Dump(&all); err != nil {
 		fmt.Fprintln(l.out, err)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"dkv/sim"
+	"dkv/sim/schedule"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -143,11 +144,11 @@ func (c *campaign) prepare(one bool) error {
 	}
 	if c.simulate == nil {
 		c.simulate = func(seed uint64) (*sim.Result, error) {
-			schedule, err := sim.DrawOn(seed, c.profile, sim.Store(c.doc.Plan.Store))
+			s, err := sim.DrawOn(seed, c.profile, schedule.Store(c.doc.Plan.Store))
 			if err != nil {
 				return nil, err
 			}
-			return sim.Run(schedule, sim.RunOptions{})
+			return sim.Run(s, sim.RunOptions{})
 		}
 	}
 	c.begun = time.Now()
@@ -179,7 +180,7 @@ func (c *campaign) prepare(one bool) error {
 // plan turns the flags into a range of seeds.
 func (c *campaign) plan(one bool) error {
 	p := plan{Profile: c.profile, Store: cmp.Or(c.store, storeNames()[0]), From: 1, To: 1<<63 - 1}
-	if _, err := sim.ParseStore(p.Store); err != nil {
+	if _, err := schedule.ParseStore(p.Store); err != nil {
 		return err
 	}
 	if _, err := sim.Draw(0, p.Profile); err != nil {
@@ -475,7 +476,7 @@ func describeTo(out io.Writer, r *sim.Result, profile, dir string) (string, sim.
 
 func storeNames() []string {
 	var names []string
-	for _, s := range sim.Stores() {
+	for _, s := range schedule.Stores() {
 		names = append(names, string(s))
 	}
 	return names
@@ -485,22 +486,22 @@ func storeUsage() string {
 	return "what holds the contents of disks: " + strings.Join(storeNames(), ", ") + " (default: what the schedule says)"
 }
 
-func useStore(schedule *sim.Schedule, name string) error {
-	store, err := sim.ParseStore(name)
+func useStore(s *schedule.Schedule, name string) error {
+	store, err := schedule.ParseStore(name)
 	if err != nil {
 		return err
 	}
-	return schedule.UseStore(store)
+	return s.UseStore(store)
 }
 
-func readSchedule(file string) (*sim.Schedule, error) {
+func readSchedule(file string) (*schedule.Schedule, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	schedule, err := sim.ParseSchedule(string(text))
+	s, err := schedule.Parse(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return schedule, nil
+	return s, nil
 }

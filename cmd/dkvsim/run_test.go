@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"dkv/sim"
+	"dkv/sim/world"
 )
 
 // asProgram has the test binary be dkvsim, with the arguments after it; stuck
@@ -68,7 +69,7 @@ func shamResult(seed uint64, fired ...sim.Class) *sim.Result {
 	r := &sim.Result{
 		Schedule: s, Events: 1000 + seed, Virtual: time.Duration(seed) * time.Second, PrimaryChanges: int(seed % 5), Trace: seed,
 		Called: 100, Done: 60 + int(seed), Refused: 5, Unknown: 4, UnknownSeen: seed % 2, Classes: fired,
-		Counters: []sim.Counter{{Name: "crash", Count: seed % 3}, {Name: "restart", Count: seed}},
+		Counters: []world.Counter{{Name: "crash", Count: seed % 3}, {Name: "restart", Count: seed}},
 	}
 	for k := range r.Probes {
 		r.Probes[k] = (seed + uint64(k)) % 4

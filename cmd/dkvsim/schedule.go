@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"dkv/sim"
+	"dkv/sim/schedule"
 
 	"github.com/spf13/cobra"
 )
@@ -23,14 +24,14 @@ a seed it prints every line that a schedule may have, and what it does.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("seed") {
-				_, err := io.WriteString(cmd.OutOrStdout(), sim.Reference())
+				_, err := io.WriteString(cmd.OutOrStdout(), schedule.Reference())
 				return err
 			}
-			schedule, err := chosenSchedule(cmd, args, "", seed, profile, store)
+			s, err := chosenSchedule(cmd, args, "", seed, profile, store)
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), schedule)
+			_, err = fmt.Fprint(cmd.OutOrStdout(), s)
 			return err
 		},
 	}

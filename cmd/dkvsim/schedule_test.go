@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"dkv/sim"
+	"dkv/sim/schedule"
 )
 
 func TestScheduleCommand(t *testing.T) {
@@ -22,7 +23,7 @@ func TestScheduleCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := sim.ParseSchedule(text)
+	read, err := schedule.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dkv/sim"
+	"dkv/sim/schedule"
 
 	"github.com/spf13/cobra"
 )
@@ -40,11 +41,11 @@ commands to go on with, and a Go test to keep it as a regression.`,
   dkvsim shrink DIR/seed-42-…/schedule.txt`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			schedule, err := chosenSchedule(cmd, args, m.file, m.seed, m.profile, m.store)
+			s, err := chosenSchedule(cmd, args, m.file, m.seed, m.profile, m.store)
 			if err != nil {
 				return err
 			}
-			return m.run(schedule)
+			return m.run(s)
 		},
 	}
 	f := cmd.Flags()
@@ -60,7 +61,7 @@ commands to go on with, and a Go test to keep it as a regression.`,
 
 // chosenSchedule is the schedule of a file, named as an argument or by a flag,
 // or that of a seed, on the store that is named, if any.
-func chosenSchedule(cmd *cobra.Command, args []string, file string, seed uint64, profile, store string) (*sim.Schedule, error) {
+func chosenSchedule(cmd *cobra.Command, args []string, file string, seed uint64, profile, store string) (*schedule.Schedule, error) {
 	seeded := cmd.Flags().Changed("seed")
 	if len(args) == 1 && file == "" {
 		file = args[0]
@@ -71,7 +72,7 @@ func chosenSchedule(cmd *cobra.Command, args []string, file string, seed uint64,
 	case seeded && file != "":
 		return nil, errors.New("a file and a seed: leave out one")
 	case seeded:
-		on, err := sim.ParseStore(cmp.Or(store, storeNames()[0]))
+		on, err := schedule.ParseStore(cmp.Or(store, storeNames()[0]))
 		if err != nil {
 			return nil, err
 		}
@@ -79,18 +80,18 @@ func chosenSchedule(cmd *cobra.Command, args []string, file string, seed uint64,
 	case file == "":
 		return nil, errors.New("say what to run: a schedule's file, or --seed N")
 	}
-	schedule, err := readSchedule(file)
+	s, err := readSchedule(file)
 	if err == nil && store != "" {
-		err = useStore(schedule, store)
+		err = useStore(s, store)
 	}
-	return schedule, err
+	return s, err
 }
 
-func (m *minimisation) run(schedule *sim.Schedule) error {
+func (m *minimisation) run(s *schedule.Schedule) error {
 	if m.jobs < 1 {
 		return fmt.Errorf("--jobs %d: must be at least 1", m.jobs)
 	}
-	r, err := sim.Run(schedule, sim.RunOptions{})
+	r, err := sim.Run(s, sim.RunOptions{})
 	if err != nil {
 		return err
 	}
@@ -126,13 +127,13 @@ func (m *minimisation) run(schedule *sim.Schedule) error {
 }
 
 // runAll runs schedules at once, one on each core.
-func runAll(all []*sim.Schedule) []*sim.Result {
+func runAll(all []*schedule.Schedule) []*sim.Result {
 	results := make([]*sim.Result, len(all))
 	var done sync.WaitGroup
-	for i, schedule := range all {
+	for i, s := range all {
 		done.Go(func() {
 			// A schedule of which no world can be made fails in no class.
-			results[i], _ = sim.Run(schedule, sim.RunOptions{})
+			results[i], _ = sim.Run(s, sim.RunOptions{})
 		})
 	}
 	done.Wait()

@@ -21,7 +21,7 @@ import (
 // corePackages run in the simulator: with one goroutine, in virtual time, and the
 // same seed gives the same run. So do the examples of other systems. These rules
 // do not apply to their tests and to node/envtest, which only tests import.
-var corePackages = []string{"node", "node/door", "node/ring", "node/layout", "node/quorum", "sim", "netsim", "zksim", "zksim/zktree"}
+var corePackages = []string{"node", "node/door", "node/ring", "node/layout", "node/quorum", "sim", "sim/schedule", "sim/world", "netsim", "zksim", "zksim/zktree"}
 
 // examples is the directory of the examples of other systems.
 const examples = "sim/examples/"
@@ -51,7 +51,6 @@ var coreBans = []ban{
 // Pebble on its simulated disks.
 var coreModules = []ban{
 	{path: "github.com/cespare/xxhash/v2"},
-	{path: "github.com/cockroachdb/pebble/v2", but: "sim"},
 }
 
 // clockFuncs ask for the time of this machine, or wait for it.

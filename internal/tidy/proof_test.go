@@ -67,7 +67,7 @@ func TestImportsCanFail(t *testing.T) {
 			"node/real/x.go":          importing("our/node", "our/node/pebblestore", "our/node/real/loop"),
 			"node/real/x_test.go":     importing("our/zksim/zkserver", "our/node/envtest"),
 			"node/client/x_test.go":   importing("our/zksim/zkserver"),
-			"sim/x.go":                importing("our/node", "our/node/ring", "our/node/layout", "our/node/pebblestore", "our/netsim", "our/zksim", "our/zksim/zktree", "our/linearizability"),
+			"sim/x.go":                importing("our/node", "our/node/ring", "our/node/layout", "our/sim/world", "our/sim/schedule", "our/netsim", "our/zksim", "our/zksim/zktree", "our/linearizability"),
 			"cmd/dkvsim/main.go":      importing("our/sim", "our/linearizability"),
 			"internal/tidy/x_test.go": importing("testing"),
 		}, nil},

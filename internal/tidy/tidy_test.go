@@ -60,11 +60,15 @@ var mayImport = []importRule{
 	{"linearizability", nil, "it judges histories of any program"},
 	{"linearizability/jepsen", []string{"linearizability"}, "a reader produces histories and does not judge them"},
 	{"linearizability/report", []string{"linearizability"}, "a page shows what the checker found"},
-	{"sim", []string{"internal/version", "node", "node/door", "node/ring", "node/layout", "node/quorum", "node/pebblestore", "netsim", "zksim", "zksim/zktree", "linearizability", "linearizability/report"},
+	{"sim/schedule", []string{"netsim", "zksim", "linearizability"}, "a schedule is data: the language knows no world that runs it"},
+	{"sim/world", []string{"node", "node/door", "node/layout", "netsim", "zksim", "zksim/zktree", "sim/schedule", "sim/world/crashdisk"},
+		"the simulated machines know the faults that may strike them, not who decides or judges"},
+	{"sim/world/crashdisk", []string{"node/door", "node/pebblestore"}, "it runs the production store over files that can lose power"},
+	{"sim", []string{"internal/version", "node", "node/door", "node/ring", "node/layout", "node/quorum", "sim/schedule", "sim/world", "netsim", "zksim", "zksim/zktree", "linearizability", "linearizability/report"},
 		"the simulator runs the core itself, and nothing of the real world"},
-	{"sim/examples/counter", []string{"sim", "node/door", "linearizability"}, "an example shows how little another system needs"},
+	{"sim/examples/counter", []string{"sim", "sim/schedule", "sim/world", "node/door", "linearizability"}, "an example shows how little another system needs"},
 	{"cmd/dkv", []string{"internal/version", "node/real", "node/client", "linearizability", "zksim/zkserver"}, "the production binary carries no simulator"},
-	{"cmd/dkvsim", []string{"internal/version", "sim", "linearizability", "linearizability/jepsen", "linearizability/report"}, "the simulator's binary carries nothing of the real world"},
+	{"cmd/dkvsim", []string{"internal/version", "sim", "sim/schedule", "sim/world", "linearizability", "linearizability/jepsen", "linearizability/report"}, "the simulator's binary carries nothing of the real world"},
 	{"internal/tidy", nil, "it reads the sources and runs none of them"},
 	{"internal/version", []string{"node"}, "it knows the versions that the core declares, and nothing that runs"},
 }
@@ -73,6 +77,7 @@ var mayImport = []importRule{
 // their package. The package "" stands for every package.
 var testsMayImport = []importRule{
 	{pkg: "", may: []string{"node/envtest"}},
+	{pkg: "sim/world", may: []string{"node/quorum"}},
 	{pkg: "node/real", may: []string{"node/real/realtest", "zksim/zkserver"}},
 	{pkg: "node/real/loop", may: []string{"node/real/realtest"}},
 	{pkg: "node/real/peer", may: []string{"node/real/realtest"}},

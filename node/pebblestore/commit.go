@@ -188,13 +188,13 @@ func (s *Store) await(p pendingSync) error {
 	if p.err != nil {
 		return p.err
 	}
-	if err := s.failed(); err != nil || p.batch == nil {
+	if err := s.Err(); err != nil || p.batch == nil {
 		return err
 	}
 	if err := p.batch.SyncWait(); err != nil {
 		return s.fail(fmt.Errorf("syncing the log of the store in %s: %w", s.options.Dir, err))
 	}
-	if err := s.failed(); err != nil {
+	if err := s.Err(); err != nil {
 		return err
 	}
 	if err := p.batch.Close(); err != nil {

@@ -27,7 +27,7 @@ type disk struct {
 	ready *atomic.Bool
 }
 
-func (d disk) frozen() bool { return d.store.failed() != nil }
+func (d disk) frozen() bool { return d.store.Err() != nil }
 
 // report tells an error of a change. true says that the store has failed and
 // the caller goes on as if nothing had happened.

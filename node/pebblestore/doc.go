@@ -1,4 +1,4 @@
-// Package pebblestore is node.Store on Pebble: one instance a node, one
+// Package pebblestore is door.Store on Pebble: one instance a node, one
 // write-ahead log, group commit.
 //
 // A commit is applied on the caller's goroutine, the node's loop, which reads

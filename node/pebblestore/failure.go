@@ -27,8 +27,8 @@ func (s *Store) fail(err error) error {
 	return *s.failure.Load()
 }
 
-// failed returns the error that ended the store's use, or nil.
-func (s *Store) failed() error {
+// Err returns the error that ended the store's use, or nil.
+func (s *Store) Err() error {
 	if err := s.failure.Load(); err != nil {
 		return *err
 	}

@@ -32,8 +32,8 @@ func TestFatalfBelowACallIsItsError(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "table 7 is upside down") {
 		t.Fatalf("the call returned %v", err)
 	}
-	if s.failed() != err || told != 1 {
-		t.Fatalf("the store failed with %v, told %d times", s.failed(), told)
+	if s.Err() != err || told != 1 {
+		t.Fatalf("the store failed with %v, told %d times", s.Err(), told)
 	}
 	if _, _, err := s.Get([]byte("k")); err == nil {
 		t.Fatal("Get answered after a fatal error")
@@ -50,8 +50,8 @@ func TestFatalfInTheBackgroundNeverReturns(t *testing.T) {
 	}()
 	select {
 	case err := <-told:
-		if !strings.Contains(err.Error(), "manifest 7 is upside down") || s.failed() == nil {
-			t.Fatalf("told %v, failed with %v", err, s.failed())
+		if !strings.Contains(err.Error(), "manifest 7 is upside down") || s.Err() == nil {
+			t.Fatalf("told %v, failed with %v", err, s.Err())
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("nobody was told")

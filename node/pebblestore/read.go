@@ -135,7 +135,7 @@ func (v *view) usable() error {
 	if v.snapshot == nil {
 		return ErrClosed
 	}
-	return v.store.failed()
+	return v.store.Err()
 }
 
 // Close lets go of what the View pins. Closing it again does nothing.
@@ -146,7 +146,7 @@ func (v *view) Close() {
 	snapshot := v.snapshot
 	v.snapshot = nil
 	delete(v.store.views, v)
-	if v.store.failed() != nil {
+	if v.store.Err() != nil {
 		return // Pebble may hold its locks for ever
 	}
 	v.store.release(snapshot)

@@ -188,18 +188,18 @@ func (s *Store) Close() error {
 		<-s.syncs.ended
 		closed <- s.closePebble(snapshots)
 	}()
-	if s.failed() == nil {
+	if s.Err() == nil {
 		<-s.syncs.ended
 	}
-	if s.failed() != nil {
+	if s.Err() != nil {
 		select {
 		case <-closed:
 		case <-time.After(closeTime):
 		}
-		return s.failed()
+		return s.Err()
 	}
 	err := <-closed
-	if failure := s.failed(); failure != nil {
+	if failure := s.Err(); failure != nil {
 		return failure
 	}
 	return err
@@ -232,5 +232,18 @@ func (s *Store) usable() error {
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	return s.failed()
+	return s.Err()
+}
+
+// Rotate begins a new log and a new table in memory, and writes the former one
+// to the disk in the background.
+func (s *Store) Rotate() (err error) {
+	defer s.recovered(&err)
+	if err := s.usable(); err != nil {
+		return err
+	}
+	if _, err := s.db.AsyncFlush(); err != nil {
+		return s.fail(err)
+	}
+	return s.Err()
 }

@@ -10,6 +10,8 @@ import (
 	"dkv/linearizability"
 	"dkv/node/door"
 	"dkv/sim"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
 )
 
 // Flaw is a bug to plant, for the harness to find; "" is none.
@@ -23,14 +25,14 @@ const (
 	most = 1000                   // who wait for the next round
 )
 
-// System is the counter, for package sim to run.
+// System returns the counter, for package sim to run.
 func System(flaw Flaw) *sim.System {
 	return &sim.System{
-		Boot:  func(d sim.Doors) sim.Program { return &replica{Doors: d, flaw: flaw} },
+		Boot:  func(d world.Doors) world.Program { return &replica{Doors: d, flaw: flaw} },
 		Check: check,
-		Adapt: func(s *sim.Setup) {
+		Adapt: func(s *schedule.Setup) {
 			s.Workload.Get, s.Workload.Put, s.Workload.Delete, s.Workload.Conditional = 0, 100, 0, 0
-			s.Phases.Core = 0 // the leader may be outside it, where not all of it can reach him
+			s.Phases.Core = 0 // not all of the core may reach a leader outside it
 		},
 		Command: "go test ./sim/examples/counter -v -run=Schedule -flaw=" + string(flaw),
 	}
@@ -55,7 +57,7 @@ type frame struct {
 type state struct{ Promised, Token, Number uint64 }
 
 type replica struct {
-	sim.Doors
+	world.Doors
 	flaw    Flaw
 	state   state
 	durable []func() // to be done once the state is durable

@@ -9,9 +9,9 @@ import (
 )
 
 var (
-	flaw     = flag.String("flaw", "", "plant this flaw when the schedule runs")
-	schedule = flag.String("schedule", "testdata/unfenced.txt", "run the schedule in this `file`")
-	report   = flag.String("report", "", "keep the files of failed runs below this `directory`")
+	flaw         = flag.String("flaw", "", "plant this flaw when the schedule runs")
+	scheduleFile = flag.String("schedule", "testdata/unfenced.txt", "run the schedule in this `file`")
+	report       = flag.String("report", "", "keep the files of failed runs below this `directory`")
 )
 
 func TestCounterKeepsItsPromise(t *testing.T) {
@@ -40,7 +40,7 @@ func TestSchedule(t *testing.T) {
 	if r, err := System(Unfenced).RunFile("testdata/unfenced.txt"); err != nil || len(r.Classes) == 0 {
 		t.Error("the kept schedule does not show its flaw: ", err)
 	}
-	r, err := System(Flaw(*flaw)).RunFile(*schedule)
+	r, err := System(Flaw(*flaw)).RunFile(*scheduleFile)
 	if err != nil || len(r.Classes) > 0 {
 		t.Fatal(err, r.Violations)
 	}

@@ -1,8 +1,7 @@
-// Package counter is a system of another kind than DKV on the stage of package
-// sim: it gives every request the next number, and keeps that on a majority of
-// its hosts. A number may be skipped; it is never given twice.
-//
-// Who holds a lock in ZooKeeper leads, and the lock's czxid is its fencing token.
-// A leader that was paused or cut off does not know that its session is over and
-// another leads, so a host takes nothing from an older token than it has promised.
+// Package counter shows how package sim tests a program that is not DKV. The
+// counter gives every request the next number and keeps that number on a majority
+// of its hosts. A number may be skipped; it is never given twice. The host that
+// holds a lock in ZooKeeper leads, and the lock's czxid is its fencing token: a
+// leader that was paused or cut off may not know that another one leads, so a host
+// accepts nothing under an older token than the one it has promised.
 package counter

@@ -1,0 +1,84 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"dkv/node"
+	"dkv/node/layout"
+	"dkv/node/ring"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
+)
+
+// handBacks knows which primaries have a reason to keep what the ring prefers
+// elsewhere: whoever had to take a partition over gives it back only after a
+// while, which grows with each time.
+type handBacks struct {
+	took [][]uint64 // by host and partition: the process that took it over; 0: none did
+	// preferred is the ring's choice of a primary, by partition, for members.
+	preferred []node.MemberNumber
+	members   []layout.Member
+}
+
+func newHandBacks(hosts, partitions int) *handBacks {
+	h := &handBacks{took: make([][]uint64, hosts)}
+	for i := range h.took {
+		h.took[i] = make([]uint64, partitions)
+	}
+	return h
+}
+
+// onTakeOver notes that a process took a partition over.
+func (h *handBacks) onTakeOver(host int, incarnation uint64, p node.PartitionID) {
+	if int(p) < len(h.took[host]) {
+		h.took[host][p] = incarnation
+	}
+}
+
+// notHandedBack names a partition that is led by another than the ring prefers,
+// though the preferred one is a replica, runs, and gave its primary no reason to
+// keep it. Without a layout there is nothing to hand back.
+func (r *run) notHandedBack() error {
+	l := r.world.Layout()
+	if l == nil {
+		return nil
+	}
+	if err := r.handBacks.prefer(l); err != nil {
+		return err
+	}
+	for p, part := range l.Partitions() {
+		preferred := r.handBacks.preferred[p]
+		leads, waits := r.world.HostOf(part.Primary), r.world.HostOf(preferred)
+		switch {
+		case part.Primary == preferred, !layout.Contains(part.Replicas, preferred):
+		case leads == world.NoHost, waits == world.NoHost, r.world.Ruined(waits):
+		case r.handBacks.took[leads][p] == r.world.Incarnation(leads):
+		default:
+			return fmt.Errorf("%s did not hand partition %d over to %s, which the ring prefers", schedule.HostName(leads), p, schedule.HostName(waits))
+		}
+	}
+	return nil
+}
+
+// prefer asks the ring anew if the members have changed.
+func (h *handBacks) prefer(l *layout.Layout) error {
+	if slices.Equal(h.members, l.Members()) {
+		return nil
+	}
+	var members []ring.Member
+	for _, m := range l.Members() {
+		if m.State == layout.Active {
+			members = append(members, ring.Member{Number: uint64(m.Number), ID: string(m.Node), Weight: m.Weight, Zone: m.Zone})
+		}
+	}
+	targets, err := ring.Assign(l.Q(), l.Replication(), members)
+	if err != nil {
+		return err
+	}
+	h.members, h.preferred = l.Members(), make([]node.MemberNumber, len(targets))
+	for p := range targets {
+		h.preferred[p] = node.MemberNumber(targets[p].Primary)
+	}
+	return nil
+}

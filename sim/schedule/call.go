@@ -1,0 +1,119 @@
+package schedule
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dkv/linearizability"
+)
+
+// Call is one operation that a schedule lets a client ask, at its time. Its
+// line reads
+//
+//	at 3.2s client 2 put k1 if-absent at n3
+//
+// What a put writes is the run's to choose, so that each value names its write.
+type Call struct {
+	At     time.Duration
+	Client int
+	Kind   linearizability.Kind
+	Key    string
+	// IfAbsent makes a put conditional on there being nothing, IfMatch a put or
+	// a delete on the version that the client last met; one that met none asks
+	// without a condition. Not both.
+	IfAbsent, IfMatch bool
+	Host              int // that is asked, from 0
+}
+
+// Source says where the operations of a run's clients come from.
+type Source string
+
+// The sources of a workload.
+const (
+	Drawn  Source = "drawn"  // from the seed, by the figures of the header
+	Listed Source = "listed" // the schedule's calls, and none besides
+)
+
+const (
+	MaxCalls    = 20_000 // of a schedule
+	maxCallKey  = 128    // bytes
+	callWord    = "client"
+	wordAbsent  = "if-absent"
+	wordMatch   = "if-match"
+	wordCallsAt = "at"
+)
+
+// String is the call's line.
+func (c *Call) String() string {
+	words := []string{"at", c.At.String(), callWord, strconv.Itoa(c.Client), c.Kind.String(), c.Key}
+	if c.IfAbsent {
+		words = append(words, wordAbsent)
+	}
+	if c.IfMatch {
+		words = append(words, wordMatch)
+	}
+	return strings.Join(append(words, wordCallsAt, HostName(c.Host)), " ")
+}
+
+// parseCall reads a call's line after its "at".
+func parseCall(words []string, setup *Setup) (Call, error) {
+	var c Call
+	if len(words) < 7 || words[len(words)-2] != wordCallsAt {
+		return c, errors.New("a call is: at TIME client N get|put|delete KEY [if-absent|if-match] at nN")
+	}
+	err := errors.Join(
+		(&durationValue{&c.At, 0}).Set(words[0]),
+		(&intValue{&c.Client, 0, MaxClients - 1}).Set(words[2]))
+	if err != nil {
+		return c, err
+	}
+	kinds := []linearizability.Kind{linearizability.Get, linearizability.Put, linearizability.Delete}
+	i := slices.IndexFunc(kinds, func(k linearizability.Kind) bool { return k.String() == words[3] })
+	if i < 0 {
+		return c, fmt.Errorf("%q is none of get, put, delete", words[3])
+	}
+	c.Kind, c.Key = kinds[i], words[4]
+	if len(c.Key) > maxCallKey {
+		return c, fmt.Errorf("a key of %d bytes, %d are the most", len(c.Key), maxCallKey)
+	}
+	if err := c.parseCondition(words[5 : len(words)-2]); err != nil {
+		return c, err
+	}
+	target, err := parseTarget(words[len(words)-1], setup)
+	if err == nil && target.Role != ByNumber {
+		err = fmt.Errorf("%v: a client asks a certain node", target)
+	}
+	c.Host = target.Node - 1
+	return c, err
+}
+
+func (c *Call) parseCondition(words []string) error {
+	switch {
+	case len(words) == 0:
+	case len(words) == 1 && words[0] == wordAbsent && c.Kind == linearizability.Put:
+		c.IfAbsent = true
+	case len(words) == 1 && words[0] == wordMatch && c.Kind != linearizability.Get:
+		c.IfMatch = true
+	default:
+		return fmt.Errorf("%v takes no condition %q", c.Kind, strings.Join(words, " "))
+	}
+	return nil
+}
+
+// spare drops the steps that the budget forbade, at these places. No other one
+// needs it then.
+func (s *Schedule) Spare(places []int) {
+	at := 0
+	s.Steps = slices.DeleteFunc(s.Steps, func(Step) bool {
+		at++
+		return slices.Contains(places, at-1)
+	})
+	s.Setup.Budget = NoBudget
+}
+
+func ByCallTime(a, b Call) int { return cmp.Compare(a.At, b.At) }

@@ -1,0 +1,85 @@
+package schedule
+
+import (
+	"slices"
+	"time"
+)
+
+// cut drops the lines that the run does not reach any more.
+func (s *Schedule) Cut() {
+	end := s.Setup.Phases.Faults
+	s.Steps = slices.DeleteFunc(s.Steps, func(step Step) bool { return step.At >= end })
+	if s.Setup.Phases.Core == 0 && s.Setup.Phases.Converge == 0 {
+		s.Calls = slices.DeleteFunc(s.Calls, func(call Call) bool { return call.At >= end })
+	}
+}
+
+// fitMoves lets no move name more nodes than a partition has replicas: more would
+// be a failure of the schedule's own.
+func (s *Schedule) FitMoves() {
+	for i := range s.Steps {
+		if step := &s.Steps[i]; step.Do == Move && len(step.Targets) > s.Setup.Replication {
+			step.Targets = slices.Clone(step.Targets[:s.Setup.Replication])
+		}
+	}
+}
+
+// fold leaves a schedule so many partitions and nodes, and lets its lines mean
+// some of them. A move that would name no node any more, or one twice, goes.
+func (s *Schedule) Fold(partitions, nodes int) {
+	s.Setup.Partitions, s.Setup.Nodes = partitions, nodes
+	for i := range s.Calls {
+		s.Calls[i].Host %= nodes
+	}
+	for i := range s.Steps {
+		step := &s.Steps[i]
+		step.Partition %= partitions
+		step.Of %= partitions
+		var targets []Target
+		for _, t := range step.Targets {
+			t.Partition %= partitions
+			if t.Role == ByNumber {
+				t.Node = 1 + (t.Node-1)%nodes
+			}
+			if !slices.Contains(targets, t) {
+				targets = append(targets, t)
+			}
+		}
+		step.Targets = targets
+	}
+	s.Steps = slices.DeleteFunc(s.Steps, func(step Step) bool {
+		args := verbForms[step.Do].args
+		two := args == arrow || args == arrowAndLag || args == twoTargets
+		return two && len(step.Targets) < 2 || step.Do == Move && len(step.Targets) < s.Setup.Replication
+	})
+}
+
+// times are those at which a schedule's lines come, each once, in order.
+func (s *Schedule) Times() []time.Duration {
+	var times []time.Duration
+	for i := range s.Steps {
+		times = append(times, s.Steps[i].At)
+	}
+	for i := range s.Calls {
+		times = append(times, s.Calls[i].At)
+	}
+	slices.Sort(times)
+	return slices.Compact(times)
+}
+
+// durations are the end of the faults and all that the lines name, for changing.
+func (s *Schedule) Durations() []*time.Duration {
+	all := []*time.Duration{&s.Setup.Phases.Faults}
+	for i := range s.Steps {
+		step := &s.Steps[i]
+		for _, d := range []*time.Duration{&step.At, &step.After, &step.For, &step.Lag} {
+			if *d > 0 {
+				all = append(all, d)
+			}
+		}
+	}
+	for i := range s.Calls {
+		all = append(all, &s.Calls[i].At)
+	}
+	return all
+}

@@ -1,0 +1,180 @@
+package schedule
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Order says in which order steps run that are due at about one time. The zero
+// value is the order in which they were asked for.
+type Order struct {
+	Mode OrderMode
+	// Depth, of PCT, is how many orderings a bug may need to come to light:
+	// priorities change Depth-1 times in a span. 0 means 1.
+	Depth int
+	// Span, of PCT, is how many choices are made before all is drawn anew. 0
+	// means 1.
+	Span int
+	// Window is how far apart steps may be due and still change places: no step
+	// is late by more. With 0 only those of one instant do.
+	Window time.Duration
+
+	// Of Steered: the time from which choices count, which of them are not the
+	// first candidate, and a crash.
+	From  time.Duration
+	Picks Picks
+	Crash CrashPoint
+}
+
+// OrderMode names a way to order steps.
+type OrderMode string
+
+const (
+	// FIFO runs steps by time, and those of one instant in the order in which
+	// they were asked for.
+	FIFO OrderMode = "fifo"
+	// PCT runs, of the lanes that have a step due within the window, the one of
+	// the highest priority (Burckhardt and others, A Randomized Scheduler with
+	// Probabilistic Guarantees of Finding Bugs, ASPLOS 2010): with n lanes and k
+	// choices in a span, each bug that needs d orderings in that span shows with
+	// a chance of at least 1/(n·k^(d-1)).
+	PCT OrderMode = "pct"
+	// Steered lets certain deliveries overtake others, and a node crash after a
+	// certain step: it is how Enumerate writes down one execution.
+	Steered OrderMode = "steered"
+)
+
+// maxWindow bounds Order.Window: what is this late is a slow machine, which is
+// another fault.
+const maxWindow = time.Second
+
+func (o Order) Validate() error {
+	switch {
+	case o.Mode != "" && o.Mode != FIFO && o.Mode != PCT && o.Mode != Steered:
+		return fmt.Errorf("sim: Order.Mode is %q; want %s, %s or %s", o.Mode, FIFO, PCT, Steered)
+	case o.Window < 0 || o.Window > maxWindow:
+		return fmt.Errorf("sim: Order.Window is %v; want 0 to %v", o.Window, maxWindow)
+	case o.Depth < 0 || o.Span < 0:
+		return fmt.Errorf("sim: Order has depth %d and span %d; want none below 0", o.Depth, o.Span)
+	}
+	return nil
+}
+
+// Picks names the choices of a steered run in which not the first candidate was
+// taken: "3:1,9:2" takes the second one at the choice of number 3, the third at
+// that of number 9. Choices are numbered from 0 in the order of the run.
+type Picks string
+
+// maxPicks bounds how many choices differ.
+const maxPicks = 64
+
+// With adds a pick at a choice after all that are there.
+func (p Picks) With(choice, candidate int) Picks {
+	word := strconv.Itoa(choice) + ":" + strconv.Itoa(candidate)
+	if p == "" {
+		return Picks(word)
+	}
+	return p + "," + Picks(word)
+}
+
+// Pick is one of Picks: which candidate is taken at which choice.
+type Pick struct{ Choice, Candidate int }
+
+// List parses the picks. The error names the first that is wrong.
+func (p Picks) List() ([]Pick, error) {
+	if p == "" {
+		return nil, nil
+	}
+	var list []Pick
+	for _, word := range strings.Split(string(p), ",") {
+		choice, candidate, found := strings.Cut(word, ":")
+		c, err := strconv.Atoi(choice)
+		n, err2 := strconv.Atoi(candidate)
+		last := len(list) - 1
+		switch {
+		case !found || err != nil || err2 != nil || c < 0 || n < 1:
+			return nil, fmt.Errorf("%q is no pick, such as 3:1", word)
+		case last >= 0 && c <= list[last].Choice:
+			return nil, fmt.Errorf("pick %q does not come after %d:%d", word, list[last].Choice, list[last].Candidate)
+		case len(list) == maxPicks:
+			return nil, fmt.Errorf("more than %d picks", maxPicks)
+		}
+		list = append(list, Pick{c, n})
+	}
+	return list, nil
+}
+
+// CrashPoint is a crash of a steered run: of one host, after so many of its own
+// steps. The zero value is none.
+type CrashPoint struct {
+	Host    int
+	Step    int           // from 1; 0: no crash
+	Restart time.Duration // from the crash to the next process
+}
+
+func (c CrashPoint) String() string {
+	return fmt.Sprintf("%s:%d:%v", HostName(c.Host), c.Step, c.Restart)
+}
+
+// none stands for a value that is not there.
+const none = "none"
+
+type picksValue Picks
+
+func (v *picksValue) String() string {
+	if *v == "" {
+		return none
+	}
+	return string(*v)
+}
+
+func (v *picksValue) Set(word string) error {
+	if word == none {
+		*v = ""
+		return nil
+	}
+	if _, err := Picks(word).List(); err != nil {
+		return err
+	}
+	*v = picksValue(word)
+	return nil
+}
+
+type crashValue CrashPoint
+
+func (v *crashValue) String() string {
+	if v.Step == 0 {
+		return none
+	}
+	return CrashPoint(*v).String()
+}
+
+func (v *crashValue) Set(word string) error {
+	if word == none {
+		*v = crashValue{}
+		return nil
+	}
+	host, rest, _ := strings.Cut(word, ":")
+	step, restart, found := strings.Cut(rest, ":")
+	c := CrashPoint{}
+	number, named := strings.CutPrefix(host, "n")
+	if err := (&intValue{&c.Host, 1, MaxNodes}).Set(number); !found || !named || err != nil {
+		return fmt.Errorf("%q is no crash, such as n2:14:50ms", word)
+	}
+	c.Host--
+	if err := (&intValue{&c.Step, 1, MaxRunSteps}).Set(step); err != nil {
+		return err
+	}
+	if err := (&durationValue{&c.Restart, 0}).Set(restart); err != nil {
+		return err
+	}
+	*v = crashValue(c)
+	return nil
+}
+
+// Steering describes Picks and Crash in words, as a schedule's header does.
+func (o Order) Steering() string {
+	return fmt.Sprintf("picks %v, crash %v", (*picksValue)(&o.Picks), (*crashValue)(&o.Crash))
+}

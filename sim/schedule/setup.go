@@ -1,0 +1,386 @@
+package schedule
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"dkv/netsim"
+	"dkv/zksim"
+)
+
+// Setup is what a run is made of, apart from its timed steps. The header of a
+// schedule's text holds it, one line a group of fields.
+type Setup struct {
+	Seed uint64 // of every draw that the schedule leaves open
+
+	Nodes       int // 1 to 9, named n1, n2, …; all of them form the cluster
+	Partitions  int // Q
+	Replication int
+
+	SuspectAfter   time.Duration // the nodes' settings, as in node.Config
+	RequestTimeout time.Duration
+	MoveTimeout    time.Duration
+	SettleTime     time.Duration
+	RetainEntries  int
+	RetainBytes    int
+	ChunkBytes     int
+	ViewTime       time.Duration
+	// UncommittedBytes bounds what waits to be committed, of a partition and,
+	// four times as much, of a node.
+	UncommittedBytes int
+
+	Network     netsim.Mode
+	LatencyMin  time.Duration // of a frame
+	LatencyMean time.Duration
+	QueueFrames int          // in flight from one node to another; more are dropped
+	Rates       netsim.Rates // until a step changes them, and again after it
+
+	Recovery time.Duration // a process takes to start, at most; 50 ms at least
+	Sync     Disk
+	Store    Store // of the disks' contents
+
+	ZKServers      int
+	SessionTimeout time.Duration
+	ZKRates        zksim.Rates
+	// ZKPause is the chance, of each lost connection to ZooKeeper, that the
+	// library pauses a second before it tries another server.
+	ZKPause float64
+	// ZKScripts is how many sessions besides the nodes' use ZooKeeper, in ways
+	// that nodes don't.
+	ZKScripts int
+	Door      DoorView
+
+	Drift int // a node's clock is at most so much faster or slower, in millionths
+
+	Turn int // most events that a node handles before EndTurn; the size is drawn
+
+	Order Order
+
+	Workload Workload
+	Phases   Phases
+	Budget   Budget // of the steps
+	// Outside says what becomes of the nodes outside the viable core while the
+	// core must make progress.
+	Outside Outside
+}
+
+// Disk is how long the simulated disk takes to sync.
+type Disk struct {
+	Min, Max time.Duration
+}
+
+// Workload is what the clients ask.
+type Workload struct {
+	Source     Source
+	Shape      Shape
+	Clients    int // processes, each of which asks one thing at a time
+	Keys       int
+	Operations int // in the fault phase, about; the think time is made from it
+	Timeout    time.Duration
+	ValueBytes int // at least; a value also names its writer
+
+	// Of a hundred operations so many are of each kind.
+	Get, Put, Delete, Conditional int
+}
+
+// Phases are the lengths of the parts of a run, in virtual time.
+type Phases struct {
+	Faults time.Duration
+	// Core bounds how long the healed core may take until it answers
+	// everything. 0: this phase is left out.
+	Core time.Duration
+	// Converge bounds how long the healed cluster may take until its replicas
+	// are identical. 0: the run ends before that, and before its last reads.
+	Converge time.Duration
+}
+
+// Shape says how clients choose keys.
+type Shape string
+
+// The shapes of a workload.
+const (
+	Uniform  Shape = "uniform"
+	Hot      Shape = "hot"      // half of all operations on one key
+	Boundary Shape = "boundary" // keys whose hashes lie next to the partitions' ends
+)
+
+// Outside is the state of the nodes that are not in the core.
+type Outside string
+
+// What may become of nodes outside the core.
+const (
+	OutsideAsTheyAre Outside = "as-they-are"
+	OutsideDown      Outside = "down"     // crashed
+	OutsideIsolated  Outside = "isolated" // cut off from every node, not from ZooKeeper
+	OutsideDeaf      Outside = "deaf"     // heard by the core, without hearing it
+	OutsideMute      Outside = "mute"     // hear the core, without being heard
+	OutsideMixed     Outside = "mixed"    // each one of these
+)
+
+// DefaultSetup is what the lines of a header that are not there mean.
+func DefaultSetup() Setup {
+	return Setup{
+		Nodes: 5, Partitions: 4, Replication: 3,
+		SuspectAfter: 500 * time.Millisecond, RequestTimeout: 3 * time.Second,
+		MoveTimeout: 4 * time.Second, SettleTime: 2 * time.Second,
+		RetainEntries: 64, RetainBytes: 1 << 20, ChunkBytes: 4 << 10, ViewTime: 10 * time.Second,
+		UncommittedBytes: 4 << 20,
+		Network:          netsim.Stream, LatencyMin: 200 * time.Microsecond, LatencyMean: time.Millisecond, QueueFrames: 4096,
+		Recovery:  2 * time.Second,
+		Sync:      Disk{Min: 200 * time.Microsecond, Max: 5 * time.Millisecond},
+		Store:     ModelStore,
+		Drift:     200,
+		ZKServers: 3, SessionTimeout: 4 * time.Second, ZKPause: EvenPause,
+		Turn: 16, Order: Order{Mode: FIFO, Depth: 3, Span: 1000},
+		Workload: Workload{
+			Source: Drawn, Shape: Uniform, Clients: 6, Keys: 6, Operations: 400, Timeout: 2 * time.Second, ValueBytes: 8,
+			Get: 40, Put: 40, Delete: 10, Conditional: 10,
+		},
+		Phases:  Phases{Faults: 30 * time.Second, Core: 20 * time.Second, Converge: 20 * time.Second},
+		Budget:  NoBudget,
+		Outside: OutsideMixed,
+	}
+}
+
+// leastRecovery is the time that every start takes.
+const LeastRecovery = 50 * time.Millisecond
+
+// evenPause is the ZKPause of a header without one.
+const EvenPause = 0.5
+
+// A Field is one value of the header: a word of the line called Line, after
+// "Key=" if the line has several.
+type Field struct {
+	Line, Key string
+	of        func(*Setup) textValue
+}
+
+// Fields lists the header's values in the order in which they are printed.
+func Fields() []Field { return header }
+
+// Unusual reports whether the value differs from what a header without it means.
+func (f Field) Unusual(s *Setup) bool {
+	calm := DefaultSetup()
+	return f.of(s).String() != f.of(&calm).String()
+}
+
+// Reset gives the value what a header without it means.
+func (f Field) Reset(s *Setup) {
+	calm := DefaultSetup()
+	_ = f.of(s).Set(f.of(&calm).String()) // a default is a word that its own field takes
+}
+
+// textValue is a value that can be written as one word and read again.
+type textValue interface {
+	String() string
+	Set(word string) error
+}
+
+// header lists the fields in the order in which they are printed.
+var header = []Field{
+	{"seed", "", func(s *Setup) textValue { return (*uintValue)(&s.Seed) }},
+	{"nodes", "", func(s *Setup) textValue { return &intValue{&s.Nodes, 1, MaxNodes} }},
+	{"partitions", "", func(s *Setup) textValue { return &intValue{&s.Partitions, 1, 64} }},
+	{"replication", "", func(s *Setup) textValue { return &intValue{&s.Replication, 1, 7} }},
+	{"suspect-after", "", func(s *Setup) textValue { return &durationValue{&s.SuspectAfter, time.Millisecond} }},
+	{"request-timeout", "", func(s *Setup) textValue { return &durationValue{&s.RequestTimeout, time.Millisecond} }},
+	{"move-timeout", "", func(s *Setup) textValue { return &durationValue{&s.MoveTimeout, time.Millisecond} }},
+	{"settle-time", "", func(s *Setup) textValue { return &durationValue{&s.SettleTime, time.Millisecond} }},
+	{"retain", "entries", func(s *Setup) textValue { return &intValue{&s.RetainEntries, 1, 1 << 20} }},
+	{"retain", "bytes", func(s *Setup) textValue { return &intValue{&s.RetainBytes, 1, 1 << 30} }},
+	{"snapshot", "chunk", func(s *Setup) textValue { return &intValue{&s.ChunkBytes, 1, 2 << 20} }},
+	{"snapshot", "view", func(s *Setup) textValue { return &durationValue{&s.ViewTime, time.Millisecond} }},
+	{"uncommitted", "", func(s *Setup) textValue { return &intValue{&s.UncommittedBytes, 1, 1 << 30} }},
+	{"network", "mode", func(s *Setup) textValue { return (*modeValue)(&s.Network) }},
+	{"network", "min", func(s *Setup) textValue { return &durationValue{&s.LatencyMin, 0} }},
+	{"network", "mean", func(s *Setup) textValue { return &durationValue{&s.LatencyMean, 1} }},
+	{"network", "queue", func(s *Setup) textValue { return &intValue{&s.QueueFrames, 1, 1 << 20} }},
+	{"rates", "loss", func(s *Setup) textValue { return (*rateValue)(&s.Rates.Loss) }},
+	{"rates", "dup", func(s *Setup) textValue { return (*rateValue)(&s.Rates.Duplicate) }},
+	{"rates", "reorder", func(s *Setup) textValue { return (*rateValue)(&s.Rates.Reorder) }},
+	{"rates", "delay", func(s *Setup) textValue { return (*rateValue)(&s.Rates.Delay) }},
+	{"rates", "corrupt", func(s *Setup) textValue { return (*rateValue)(&s.Rates.Corrupt) }},
+	{"rates", "reset", func(s *Setup) textValue { return (*rateValue)(&s.Rates.Reset) }},
+	{"rates", "half-open", func(s *Setup) textValue { return (*rateValue)(&s.Rates.HalfOpen) }},
+	{"rates", "hint-loss", func(s *Setup) textValue { return (*rateValue)(&s.Rates.HintLoss) }},
+	{"recovery", "", func(s *Setup) textValue { return &durationValue{&s.Recovery, LeastRecovery} }},
+	{"sync", "min", func(s *Setup) textValue { return &durationValue{&s.Sync.Min, 0} }},
+	{"sync", "max", func(s *Setup) textValue { return &durationValue{&s.Sync.Max, 0} }},
+	{"store", "", func(s *Setup) textValue { return &wordValue{(*string)(&s.Store), StoreNames()} }},
+	{"zk", "servers", func(s *Setup) textValue { return &intValue{&s.ZKServers, 1, 5} }},
+	{"zk", "session", func(s *Setup) textValue { return &durationValue{&s.SessionTimeout, 100 * time.Millisecond} }},
+	{"zk-rates", "lose-before", func(s *Setup) textValue { return (*rateValue)(&s.ZKRates.LoseBefore) }},
+	{"zk-rates", "lose-after", func(s *Setup) textValue { return (*rateValue)(&s.ZKRates.LoseAfter) }},
+	{"zk-rates", "apply-late", func(s *Setup) textValue { return (*rateValue)(&s.ZKRates.ApplyLate) }},
+	{"zk-rates", "lose-watch", func(s *Setup) textValue { return (*rateValue)(&s.ZKRates.LoseWatch) }},
+	{"zk-rates", "read-first", func(s *Setup) textValue { return (*rateValue)(&s.ZKRates.ReadFirst) }},
+	{"zk-rates", "stall", func(s *Setup) textValue { return (*rateValue)(&s.ZKRates.Stall) }},
+	{"zk-rates", "late-zxid", func(s *Setup) textValue { return (*rateValue)(&s.ZKRates.LateZxid) }},
+	{"zk-pause", "", func(s *Setup) textValue { return (*rateValue)(&s.ZKPause) }},
+	{"zk-scripts", "", func(s *Setup) textValue { return &intValue{&s.ZKScripts, 0, MaxZKScripts} }},
+	{"zk-door", "one-at-a-time", func(s *Setup) textValue { return (*switchValue)(&s.Door.OneAtATime) }},
+	{"zk-door", "deadlines", func(s *Setup) textValue { return (*switchValue)(&s.Door.Deadlines) }},
+	{"zk-door", "coalesce", func(s *Setup) textValue { return (*switchValue)(&s.Door.Coalesce) }},
+	{"zk-door", "watchdog", func(s *Setup) textValue { return (*switchValue)(&s.Door.Watchdog) }},
+	{"zk-door", "rewatch", func(s *Setup) textValue { return (*rateValue)(&s.Door.Rewatch) }},
+	{"clock-drift", "", func(s *Setup) textValue { return &intValue{&s.Drift, 0, MaxDriftPPM} }},
+	{"turn", "", func(s *Setup) textValue { return &intValue{&s.Turn, 1, 256} }},
+	{"order", "mode", func(s *Setup) textValue {
+		return &wordValue{(*string)(&s.Order.Mode), []string{string(FIFO), string(PCT), string(Steered)}}
+	}},
+	{"order", "depth", func(s *Setup) textValue { return &intValue{&s.Order.Depth, 1, 100} }},
+	{"order", "span", func(s *Setup) textValue { return &intValue{&s.Order.Span, 1, 1_000_000} }},
+	{"order", "window", func(s *Setup) textValue { return &durationValue{&s.Order.Window, 0} }},
+	{"order", "from", func(s *Setup) textValue { return &durationValue{&s.Order.From, 0} }},
+	{"order", "picks", func(s *Setup) textValue { return (*picksValue)(&s.Order.Picks) }},
+	{"order", "crash", func(s *Setup) textValue { return (*crashValue)(&s.Order.Crash) }},
+	{"workload", "calls", func(s *Setup) textValue {
+		return &wordValue{(*string)(&s.Workload.Source), []string{string(Drawn), string(Listed)}}
+	}},
+	{"workload", "shape", func(s *Setup) textValue {
+		return &wordValue{(*string)(&s.Workload.Shape), []string{string(Uniform), string(Hot), string(Boundary)}}
+	}},
+	{"workload", "clients", func(s *Setup) textValue { return &intValue{&s.Workload.Clients, 1, 64} }},
+	{"workload", "keys", func(s *Setup) textValue { return &intValue{&s.Workload.Keys, 1, 256} }},
+	{"workload", "operations", func(s *Setup) textValue { return &intValue{&s.Workload.Operations, 0, 100_000} }},
+	{"workload", "timeout", func(s *Setup) textValue { return &durationValue{&s.Workload.Timeout, time.Millisecond} }},
+	{"workload", "value", func(s *Setup) textValue { return &intValue{&s.Workload.ValueBytes, 0, 1 << 16} }},
+	{"mix", "get", func(s *Setup) textValue { return &intValue{&s.Workload.Get, 0, 100} }},
+	{"mix", "put", func(s *Setup) textValue { return &intValue{&s.Workload.Put, 0, 100} }},
+	{"mix", "delete", func(s *Setup) textValue { return &intValue{&s.Workload.Delete, 0, 100} }},
+	{"mix", "conditional", func(s *Setup) textValue { return &intValue{&s.Workload.Conditional, 0, 100} }},
+	{"phases", "faults", func(s *Setup) textValue { return &durationValue{&s.Phases.Faults, 0} }},
+	{"phases", "core", func(s *Setup) textValue { return &durationValue{&s.Phases.Core, 0} }},
+	{"phases", "converge", func(s *Setup) textValue { return &durationValue{&s.Phases.Converge, 0} }},
+	{"budget", "", func(s *Setup) textValue {
+		return &wordValue{(*string)(&s.Budget), []string{string(NoBudget), string(KeepMajority)}}
+	}},
+	{"outside", "", func(s *Setup) textValue {
+		return &wordValue{(*string)(&s.Outside), []string{
+			string(OutsideAsTheyAre), string(OutsideDown), string(OutsideIsolated), string(OutsideDeaf), string(OutsideMute), string(OutsideMixed)}}
+	}},
+}
+
+// validate names the first thing about the whole that no run can be made of.
+func (s *Setup) validate() error {
+	w := &s.Workload
+	switch {
+	case s.Replication > s.Nodes:
+		return fmt.Errorf("replication %d with %d nodes", s.Replication, s.Nodes)
+	case s.LatencyMean < s.LatencyMin:
+		return fmt.Errorf("network mean=%v is below min=%v", s.LatencyMean, s.LatencyMin)
+	case s.Sync.Max < s.Sync.Min:
+		return fmt.Errorf("sync max=%v is below min=%v", s.Sync.Max, s.Sync.Min)
+	case w.Get+w.Put+w.Delete+w.Conditional != 100:
+		return fmt.Errorf("the mix adds up to %d, not to 100", w.Get+w.Put+w.Delete+w.Conditional)
+	}
+	if c := s.Order.Crash; c.Step > 0 && c.Host >= s.Nodes {
+		return fmt.Errorf("order crash=%v with %d nodes", c, s.Nodes)
+	}
+	return s.Order.Validate()
+}
+
+type uintValue uint64
+
+func (v *uintValue) String() string { return strconv.FormatUint(uint64(*v), 10) }
+func (v *uintValue) Set(word string) error {
+	n, err := strconv.ParseUint(word, 10, 64)
+	if err != nil {
+		return fmt.Errorf("%q is no number", word)
+	}
+	*v = uintValue(n)
+	return nil
+}
+
+type intValue struct {
+	v        *int
+	min, max int
+}
+
+func (v *intValue) String() string { return strconv.Itoa(*v.v) }
+func (v *intValue) Set(word string) error {
+	n, err := strconv.Atoi(word)
+	if err != nil || n < v.min || n > v.max {
+		return fmt.Errorf("%q is no number from %d to %d", word, v.min, v.max)
+	}
+	*v.v = n
+	return nil
+}
+
+// maxDuration bounds every duration of a schedule.
+const maxDuration = 24 * time.Hour
+
+type durationValue struct {
+	v   *time.Duration
+	min time.Duration
+}
+
+func (v *durationValue) String() string { return v.v.String() }
+func (v *durationValue) Set(word string) error {
+	d, err := time.ParseDuration(word)
+	if err != nil || d < v.min || d > maxDuration {
+		return fmt.Errorf("%q is no duration from %v to %v, such as 250ms", word, v.min, maxDuration)
+	}
+	*v.v = d
+	return nil
+}
+
+type rateValue float64
+
+func (v *rateValue) String() string { return strconv.FormatFloat(float64(*v), 'g', -1, 64) }
+func (v *rateValue) Set(word string) error {
+	f, err := strconv.ParseFloat(word, 64)
+	if err != nil || !(f >= 0 && f <= 1) {
+		return fmt.Errorf("%q is no probability from 0 to 1", word)
+	}
+	*v = rateValue(f)
+	return nil
+}
+
+type switchValue bool
+
+func (v *switchValue) String() string {
+	if *v {
+		return "on"
+	}
+	return "off"
+}
+
+func (v *switchValue) Set(word string) error {
+	if word != "on" && word != "off" {
+		return fmt.Errorf("%q is neither on nor off", word)
+	}
+	*v = word == "on"
+	return nil
+}
+
+type modeValue netsim.Mode
+
+func (v *modeValue) String() string { return netsim.Mode(*v).String() }
+func (v *modeValue) Set(word string) error {
+	for _, m := range []netsim.Mode{netsim.Stream, netsim.Datagram} {
+		if word == m.String() {
+			*v = modeValue(m)
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is neither stream nor datagram", word)
+}
+
+type wordValue struct {
+	v     *string
+	words []string
+}
+
+func (v *wordValue) String() string { return *v.v }
+func (v *wordValue) Set(word string) error {
+	for _, w := range v.words {
+		if w == word {
+			*v.v = w
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is none of %s", word, strings.Join(v.words, ", "))
+}

@@ -1,0 +1,39 @@
+package world
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+)
+
+// BenchmarkNodes is a formed cluster of so many nodes, each with two clients
+// and without faults; an operation is an event.
+func BenchmarkNodes(b *testing.B) {
+	for _, nodes := range []int{5, 15, 50} {
+		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
+			cfg := Config{Seed: 1, Hosts: nodes}
+			cfg.Node.Partitions = 64
+			cfg.Node.RetainEntries = 64 // the most that a drawn run keeps
+			w := cluster(b, cfg)
+			defer w.Close()
+			busy(w, 2*nodes)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for end := w.Events() + uint64(b.N); w.Events() < end; {
+				w.Step()
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(megabytesHere(), "MB-of-process")
+		})
+	}
+}
+
+// megabytes is the greatest resident set of the process so far, as Linux counts
+// it.
+func megabytesHere() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return float64(u.Maxrss) / (1 << 10)
+}

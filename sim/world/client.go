@@ -1,0 +1,166 @@
+package world
+
+import (
+	"dkv/node/door"
+	"fmt"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Submit sends a request from a client at a host to the node that runs there.
+// done runs once, as a step of its own: with the node's answer; or with broken
+// when the path broke before the answer came (the process died or ended), so
+// that nobody knows what became of the request. A host without a process, or
+// with one that is stopping, refuses the connection: done gets a response with
+// outcome Refused. A paused process answers when it runs again. The path loses
+// nothing and doubles nothing; the client's own patience is the caller's.
+func (w *World) Submit(host int, r door.Request, done func(resp door.Response, broken bool)) {
+	w.requests++
+	c := &call{world: w, host: w.hosts[host], number: w.requests, request: r, done: done}
+	h := c.host
+	if h.life == nil || h.state == Stopping {
+		c.finish(door.Response{Outcome: door.Refused, Reason: "connection refused"}, false)
+		return
+	}
+	c.life = h.life
+	h.life.calls.add(c)
+	w.scheduler.Schedule(c.latency("client.there"), h.index, KindClock, c.arrive)
+}
+
+// call is one request of a client, on its path to a process or back.
+type call struct {
+	world   *World
+	host    *host
+	life    *life // it is connected to, nil once the path is over
+	number  uint64
+	request door.Request
+	done    func(door.Response, bool)
+
+	answered       bool
+	previous, next *call // in the life's list
+}
+
+func (c *call) latency(purpose string) time.Duration {
+	return c.world.random.Between(c.world.cfg.ClientLatency, purpose, uint64(c.host.index), c.number)
+}
+
+func (c *call) arrive() {
+	if c.life == nil {
+		return
+	}
+	process := c.host.process
+	c.life.post(dispatch{
+		kind: KindRequest, payload: requestHash(&c.request),
+		fn: func() { process.OnRequest(c.request, c.answer) },
+	})
+}
+
+// answer is the node's. A node that answers twice is broken, and so is one
+// that answers after its end.
+func (c *call) answer(resp door.Response) {
+	if c.answered {
+		panic(fmt.Sprintf("sim: request %d at %s was answered twice", c.number, c.host.name))
+	}
+	c.answered = true
+	if resp.Outcome < door.Done || resp.Outcome > door.Unknown {
+		panic(fmt.Sprintf("sim: request %d at %s ended with outcome %d", c.number, c.host.name, resp.Outcome))
+	}
+	if c.life == nil {
+		return
+	}
+	c.world.scheduler.Schedule(c.latency("client.back"), c.host.index, KindClient, func() {
+		if c.life != nil {
+			c.life.calls.remove(c)
+			c.deliver(resp, false)
+		}
+	})
+}
+
+// breakPath tells the client, after a while, that the path is gone. An answer
+// on its way is lost.
+func (c *call) breakPath() {
+	c.life = nil
+	c.finish(door.Response{}, true)
+}
+
+func (c *call) finish(resp door.Response, broken bool) {
+	c.world.scheduler.Schedule(c.latency("client.break"), c.host.index, KindClient, func() { c.deliver(resp, broken) })
+}
+
+func (c *call) deliver(resp door.Response, broken bool) {
+	c.life = nil
+	w := c.world
+	w.trace.step(w.Now(), c.number, c.host.index, KindOutcome, responseHash(&resp, broken))
+	if w.trace.printing() {
+		w.trace.print(w.Now(), c.host.index, KindOutcome, responseWords(c, &resp, broken))
+	}
+	c.done(resp, broken)
+}
+
+// callList is the calls whose paths lead to one process, oldest first.
+type callList struct{ first, last *call }
+
+func (l *callList) add(c *call) {
+	c.previous = l.last
+	if l.last == nil {
+		l.first = c
+	} else {
+		l.last.next = c
+	}
+	l.last = c
+}
+
+func (l *callList) remove(c *call) {
+	if c.previous == nil {
+		l.first = c.next
+	} else {
+		c.previous.next = c.next
+	}
+	if c.next == nil {
+		l.last = c.previous
+	} else {
+		c.next.previous = c.previous
+	}
+	c.previous, c.next = nil, nil
+}
+
+func (l *callList) breakAll() {
+	for c := l.first; c != nil; {
+		next := c.next
+		c.previous, c.next = nil, nil
+		c.breakPath()
+		c = next
+	}
+	l.first, l.last = nil, nil
+}
+
+func requestHash(r *door.Request) uint64 {
+	h := mix(uint64(r.Kind)<<2 | flag(r.If.Absent)<<1 | flag(r.If.Present))
+	h = mix(h ^ uint64(r.If.Match))
+	h = mix(h ^ xxhash.Sum64(r.Key))
+	return mix(h ^ xxhash.Sum64(r.Value))
+}
+
+func responseHash(r *door.Response, broken bool) uint64 {
+	h := mix(uint64(r.Outcome)<<4 | flag(r.Busy)<<3 | flag(r.Found)<<2 | flag(r.Failed)<<1 | flag(broken))
+	h = mix(h ^ uint64(r.Version))
+	h = mix(h ^ uint64(r.Index))
+	h = mix(h ^ xxhash.Sum64String(r.Reason))
+	return mix(h ^ xxhash.Sum64(r.Value))
+}
+
+func flag(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func responseWords(c *call, r *door.Response, broken bool) string {
+	if broken {
+		return fmt.Sprintf("request %d: the path broke", c.number)
+	}
+	return fmt.Sprintf("request %d: %v %s found=%t failed=%t version=%d index=%d",
+		c.number, r.Outcome, r.Reason, r.Found, r.Failed, r.Version, r.Index)
+}

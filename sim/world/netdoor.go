@@ -1,0 +1,213 @@
+package world
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"dkv/netsim"
+	"dkv/node"
+	"dkv/node/door"
+	"dkv/sim/schedule"
+)
+
+const peerPort = ":8002"
+
+func PeerAddress(host int) string { return schedule.HostName(host) + peerPort }
+func httpAddress(host int) string { return schedule.HostName(host) + ":8000" }
+
+// hostAt is the host with this peer address; NoHost if there is none.
+func (w *World) hostAt(address string) int {
+	if host, ok := w.addresses[address]; ok {
+		return host
+	}
+	return NoHost
+}
+
+// greeter is a process that introduces itself on new connections, as
+// *node.Node does.
+type greeter interface {
+	Hello() (h node.Hello, ok bool)
+	OnHello(h node.Hello) error
+}
+
+// contact is what a process's transport knows of one other host.
+type contact struct {
+	member node.MemberNumber // last seen there; 0: none yet
+
+	// Of the connection to it.
+	greeted time.Duration // when this side said Hello
+	open    bool          // it did, and nothing has broken since
+	store   node.StoreID  // whom it meant
+
+	// Of the connection from it.
+	refused bool // its Hello did not fit: nothing that follows is taken
+}
+
+// greetAgain is how long a connection that may have been refused unheard goes
+// without a new Hello. A stream does not need it, datagrams do.
+const greetAgain = 2 * time.Second
+
+// reconnect is how long a refused side waits before it says Hello again.
+const reconnect = 200 * time.Millisecond
+
+// netDoor is the network as a process sends into it. Every message passes
+// through the codec.
+type netDoor struct{ life *life }
+
+func (n netDoor) Send(to door.Peer, m *node.Envelope) {
+	l := n.life
+	if l.ended {
+		return
+	}
+	w := l.world()
+	host := w.hostAt(to.Address)
+	if host == NoHost || l.trapped() {
+		return
+	}
+	c := &l.contacts[host]
+	c.member = to.Number
+	if !l.greet(host, c, to.Store) {
+		return
+	}
+	w.network.Send(l.host.netID, w.hosts[host].netID, l.host.encode(m))
+}
+
+// encode makes a frame. Frames are cut off one block after another, so that few
+// of them cost an allocation; one that does not fit into the rest of its block
+// has got an array of its own.
+func (h *host) encode(m *node.Envelope) []byte {
+	const block, least = 16 << 10, 1 << 10
+	if cap(h.block)-len(h.block) < least {
+		h.block = make([]byte, 0, block)
+	}
+	rest := h.block[len(h.block):]
+	frame := node.AppendFrame(rest, m)
+	if len(frame) <= cap(rest) {
+		h.block = h.block[:len(h.block)+len(frame)]
+	}
+	return frame[:len(frame):len(frame)]
+}
+
+// greet says Hello where a real transport would open a connection. It is false
+// while the process can't introduce itself.
+func (l *life) greet(host int, c *contact, store node.StoreID) bool {
+	g, ok := l.host.process.(greeter)
+	if !ok {
+		return true
+	}
+	w := l.world()
+	if c.open && c.store == store && w.Now()-c.greeted < greetAgain {
+		return true
+	}
+	if !c.open && c.greeted > 0 && w.Now()-c.greeted < reconnect {
+		return false
+	}
+	hello, ok := g.Hello()
+	if !ok {
+		return false
+	}
+	hello.MinVersion, hello.MaxVersion = node.ProtocolVersion, node.ProtocolVersion
+	hello.To = store
+	c.open, c.store, c.greeted = true, store, w.Now()
+	w.network.Send(l.host.netID, w.hosts[host].netID, node.AppendHello(nil, hello))
+	return true
+}
+
+// netHandler is a process's end of the network.
+type netHandler struct{ life *life }
+
+// handshake marks the frames that open or refuse a connection: their kinds
+// stand apart from those of messages.
+const handshake = 0x80
+
+func (n netHandler) OnFrame(from netsim.HostID, frame []byte) {
+	l := n.life
+	sender := int(from)
+	body, ok := unframe(frame)
+	switch {
+	case l.ended:
+	case !ok:
+		l.dropConnection(from)
+	case body[0]&handshake != 0:
+		l.onHandshake(sender, body)
+	default:
+		l.onMessage(from, body)
+	}
+}
+
+func (l *life) onMessage(from netsim.HostID, body []byte) {
+	m, err := l.host.decoder.Decode(body)
+	if err != nil {
+		l.dropConnection(from)
+		return
+	}
+	if m.From != 0 {
+		l.contacts[from].member = m.From
+	}
+	l.post(dispatch{kind: KindMessage, payload: frameHash(body), message: m, sender: int(from)})
+}
+
+// dropConnection is what a transport does with one whose bytes make no sense.
+func (l *life) dropConnection(from netsim.HostID) {
+	l.world().network.Reset(from, l.host.netID)
+}
+
+func (l *life) onHandshake(sender int, body []byte) {
+	hello, err := node.DecodeHello(body)
+	g, ok := l.host.process.(greeter)
+	if !ok {
+		return
+	}
+	if err != nil { // a refusal, or damage: the connection to it is of no use
+		l.contacts[sender].open = false
+		return
+	}
+	l.post(dispatch{kind: KindMessage, payload: frameHash(body), fn: func() { l.judge(g, sender, hello) }})
+}
+
+func (l *life) judge(g greeter, sender int, hello node.Hello) {
+	c := &l.contacts[sender]
+	err := g.OnHello(hello)
+	c.refused = err != nil
+	if err == nil {
+		if hello.Member != 0 {
+			c.member = hello.Member
+		}
+		return
+	}
+	w := l.world()
+	w.network.Send(l.host.netID, w.hosts[sender].netID, node.AppendRefusal(nil, node.HelloRefusal{Reason: err.Error()}))
+}
+
+// OnPeerLost passes the hint on, if it is known who was there.
+func (n netHandler) OnPeerLost(peer netsim.HostID) {
+	c := &n.life.contacts[peer]
+	c.open = false
+	if c.member == 0 {
+		return
+	}
+	l, member := n.life, c.member
+	l.post(dispatch{kind: KindPeerLost, payload: uint64(member), fn: func() { l.host.process.OnPeerLost(member) }})
+}
+
+// unframe checks a frame's length and takes it off.
+func unframe(frame []byte) (body []byte, ok bool) {
+	const lengthBytes = 4
+	if len(frame) <= lengthBytes || binary.BigEndian.Uint32(frame) != uint32(len(frame)-lengthBytes) {
+		return nil, false
+	}
+	return frame[lengthBytes:], true
+}
+
+// frameHash is the hash at a frame's end, which covers it.
+func frameHash(body []byte) uint64 {
+	if len(body) < 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(body[len(body)-8:])
+}
+
+func messageWords(m *node.Envelope) string {
+	return fmt.Sprintf("from %d: %+v", m.From, m.Body)
+}

@@ -1,0 +1,192 @@
+package world
+
+import (
+	"time"
+
+	"dkv/node"
+	"dkv/node/layout"
+	"dkv/zksim"
+	"dkv/zksim/zktree"
+)
+
+// operator is an outside hand: somebody with a ZooKeeper client of his own who
+// takes steps of the layout by compare-and-set, one wish after the other.
+type operator struct {
+	world  *World
+	path   string
+	client *zksim.Client
+	dead   bool // the session is over: the next wish needs another
+
+	wishes []wish
+	busy   bool
+	tries  int
+	until  time.Duration // when the wish in hand is given up
+	took   bool          // ZooKeeper made the step of the wish in hand
+
+	copy        *layout.Layout // of the znode, as peeked last
+	copyVersion int32
+	copyCzxid   int64
+}
+
+// wish is one step that somebody wants.
+type wish struct {
+	kind      layout.StepKind
+	partition node.PartitionID
+	next      []node.MemberNumber
+	done      func(taken bool)
+}
+
+const (
+	operatorName = "operator"
+	maxWishes    = 64
+	maxTries     = 10
+	patience     = 10 * time.Second
+	pauseOnError = 100 * time.Millisecond
+)
+
+func newOperator(w *World) *operator {
+	cluster := w.cfg.Node.Cluster
+	if cluster == "" {
+		cluster = "default"
+	}
+	return &operator{world: w, path: "/dkv/" + cluster + "/layout"}
+}
+
+// peek is the layout as the leader has it, decoded once a version.
+func (o *operator) peek() *layout.Layout {
+	data, stat, code := o.world.zookeeper.Peek(o.path)
+	if code != zktree.OK {
+		return nil
+	}
+	if o.copy == nil || stat.Version != o.copyVersion || stat.Czxid != o.copyCzxid {
+		l, err := layout.Decode(data)
+		if err != nil {
+			return nil
+		}
+		o.copy, o.copyVersion, o.copyCzxid = l, stat.Version, stat.Czxid
+	}
+	return o.copy
+}
+
+// ask takes a wish; beyond a bound it is refused.
+func (o *operator) ask(w wish) {
+	if w.done == nil {
+		w.done = func(bool) {}
+	}
+	if len(o.wishes) >= maxWishes {
+		o.world.After(0, func() { w.done(false) })
+		return
+	}
+	o.wishes = append(o.wishes, w)
+	if !o.busy {
+		o.busy = true
+		o.world.After(0, o.begin)
+	}
+}
+
+func (o *operator) begin() {
+	o.tries, o.took = 0, false
+	o.until = o.world.Now() + patience
+	o.try()
+}
+
+// try reads the layout, judges the step against it, and sets it.
+func (o *operator) try() {
+	o.tries++
+	if o.tries > maxTries || o.world.Now() >= o.until {
+		o.end()
+		return
+	}
+	if o.client == nil || o.dead {
+		o.dead = false
+		o.client = o.world.zookeeper.Connect(operatorName, o.world.cfg.SessionTimeout, o)
+	}
+	o.client.Get(o.path, false, o.onRead)
+}
+
+func (o *operator) onRead(data []byte, stat zktree.Stat, err error) {
+	if o.took { // the set before, whose answer was lost
+		o.end()
+		return
+	}
+	if err != nil {
+		o.again()
+		return
+	}
+	l, err := layout.Decode(data)
+	if err != nil {
+		o.end()
+		return
+	}
+	next, ok := o.wishes[0].judge(l)
+	if !ok {
+		o.end()
+		return
+	}
+	encoded, err := next.Encode()
+	if err != nil {
+		o.end()
+		return
+	}
+	o.client.Set(o.path, encoded, stat.Version, o.onSet)
+}
+
+// judge makes the layout in which the wish came true.
+func (w *wish) judge(l *layout.Layout) (*layout.Layout, bool) {
+	p, ok := l.Partition(w.partition)
+	if !ok {
+		return nil, false
+	}
+	step := layout.Step{Kind: w.kind, Partition: w.partition, Epoch: p.Epoch, Primary: p.Primary, Next: w.next}
+	if w.kind == layout.CancelMove && !layout.Contains(p.Replicas, p.Primary) {
+		step.Primary = p.Replicas[0]
+	}
+	applied := l.Apply([]layout.Step{step})
+	return applied.Layout, len(applied.Steps) == 1
+}
+
+func (o *operator) onSet(_ zktree.Stat, err error) {
+	if err == nil {
+		o.end()
+		return
+	}
+	o.again()
+}
+
+// again tries once more, after a pause.
+func (o *operator) again() { o.world.After(pauseOnError, o.try) }
+
+func (o *operator) end() {
+	w := o.wishes[0]
+	o.wishes = o.wishes[1:]
+	w.done(o.took)
+	if len(o.wishes) == 0 {
+		o.busy = false
+		return
+	}
+	o.world.After(0, o.begin)
+}
+
+// onCommit sees what ZooKeeper does, so that the operator knows what became of
+// a set whose answer it did not get.
+func (o *operator) onCommit(txn *zktree.Txn, r *zktree.Result) {
+	if o.client == nil || txn.Session != o.client.Session() || txn.Code != zktree.OpSetData || r.Err != zktree.OK {
+		return
+	}
+	o.took = true
+	f := faultMove
+	if o.wishes[0].kind == layout.CancelMove {
+		f = faultCancel
+	}
+	o.world.Count(f)
+}
+
+// SessionEvent makes operator a zksim.Handler.
+func (o *operator) SessionEvent(state zksim.SessionState) {
+	if state == zksim.Expired {
+		o.dead = true
+	}
+}
+
+// WatchEvent is never called: the operator watches nothing.
+func (o *operator) WatchEvent(zktree.Event) {}

@@ -1,0 +1,79 @@
+package world
+
+import (
+	"dkv/node/door"
+	"dkv/sim/world/crashdisk"
+)
+
+// rawMedium is Pebble as in production: every batch goes to its log at once,
+// and what is in the files when the power goes is as Pebble has left it. So it
+// does not ask what the disk has drawn to survive.
+type rawMedium struct {
+	disk     *crashdisk.CrashDisk
+	count    func(Fault)
+	percents draws
+}
+
+func newRawMedium(d *disk) *rawMedium {
+	return &rawMedium{
+		disk:     crashdisk.NewCrashDisk(true),
+		count:    func(f Fault) { d.count(f) },
+		percents: draws{random: d.survives.random, purpose: "disk.torn", entity: d.survives.entity},
+	}
+}
+
+func (m *rawMedium) get(key []byte) ([]byte, bool, error) {
+	store, err := m.disk.Store()
+	if err != nil {
+		return nil, false, err
+	}
+	return store.Get(key)
+}
+
+func (m *rawMedium) scan(from, to []byte, fn func(key, value []byte) bool) error {
+	store, err := m.disk.Store()
+	if err != nil {
+		return err
+	}
+	return store.Scan(from, to, fn)
+}
+
+func (m *rawMedium) view() (door.View, error) {
+	store, err := m.disk.Store()
+	if err != nil {
+		return nil, err
+	}
+	return store.View()
+}
+
+func (m *rawMedium) apply(b *door.Batch, synced bool) error { return m.disk.Commit(b, synced) }
+
+// harden waits for the rest, too: Pebble syncs all that it has.
+func (m *rawMedium) harden(_, _ []pending) error { return m.disk.Sync() }
+
+// crash keeps of what was written and not synced nothing, all, or some blocks.
+func (m *rawMedium) crash(_, _ []pending) bool {
+	word := m.percents.word()
+	percent := [...]int{0, 30, 70, 100}[word%4]
+	unsynced := m.disk.PowerLoss(percent, word)
+	if unsynced && percent > 0 && percent < 100 {
+		m.count(faultTorn)
+	}
+	return unsynced && percent == 0
+}
+
+func (m *rawMedium) shutDown(_ []pending) { _ = m.disk.Close() } // an error is met at the next start
+
+func (m *rawMedium) open() error {
+	_, err := m.disk.Store()
+	return err
+}
+
+func (m *rawMedium) flip(what Fault, word uint64) bool {
+	if what == faultFlipLog {
+		return m.disk.Flip(crashdisk.DamagedLog, word)
+	}
+	return m.disk.Flip(crashdisk.DamagedTable, word)
+}
+
+func (m *rawMedium) close() { _ = m.disk.Close() }

@@ -1,0 +1,114 @@
+package world
+
+import (
+	"bytes"
+	"dkv/node/door"
+	"fmt"
+)
+
+// rot is damage at one key of a disk, until it is repaired or written over.
+type rot struct {
+	key []byte
+	// silent rot hands out the value with this bit flipped, as a disk without
+	// checksums does; otherwise reading the key is an error.
+	silent bool
+	bit    uint64
+}
+
+// isWritten says whether a batch writes over the damage.
+func (r *rot) isWritten(b *door.Batch) bool {
+	for i := range b.Ops {
+		op := &b.Ops[i]
+		if op.Kind == door.BatchDeleteRange {
+			if bytes.Compare(op.Key, r.key) <= 0 && bytes.Compare(r.key, op.To) < 0 {
+				return true
+			}
+		} else if bytes.Equal(op.Key, r.key) {
+			return true
+		}
+	}
+	return false
+}
+
+// beginRot damages a drawn key. Silent rot strikes the entries of logs only:
+// they alone carry checksums of the core's own, and elsewhere the promise of a
+// Store is that it gives back what it was given. It is false if there is no
+// such key.
+func (d *disk) beginRot(silent bool) bool {
+	var keys [][]byte
+	err := d.medium.scan(nil, []byte{0xff}, func(key, value []byte) bool {
+		if !silent || isLogKey(key) && len(value) > 0 {
+			keys = append(keys, bytes.Clone(key))
+		}
+		return true
+	})
+	if err != nil || len(keys) == 0 {
+		return false
+	}
+	word := d.rots.word()
+	d.rot = &rot{key: keys[word%uint64(len(keys))], silent: silent, bit: word >> 16}
+	return true
+}
+
+// isLogKey knows the keys of package node (see its keys.go).
+func isLogKey(key []byte) bool {
+	return len(key) == 19 && bytes.HasPrefix(key, []byte("p/")) && bytes.Equal(key[6:11], []byte("/log/"))
+}
+
+// met is what becomes of reading a value at a damaged key.
+func (d *disk) met(value []byte) ([]byte, error) {
+	r := d.rot
+	if !r.silent {
+		return nil, d.strike(faultRot, fmt.Errorf("reading key %q: checksum mismatch", r.key))
+	}
+	d.hasFault = true
+	d.count(faultFlipEntry)
+	flipped := bytes.Clone(value)
+	flipped[r.bit/8%uint64(len(flipped))] ^= 1 << (r.bit % 8)
+	return flipped, nil
+}
+
+// get reads a key through the faults of the disk.
+func (d *disk) get(read func(key []byte) ([]byte, bool, error), key []byte) ([]byte, bool, error) {
+	value, ok, err := read(key)
+	if err != nil {
+		return nil, false, d.fail(err)
+	}
+	if ok && d.rot != nil && bytes.Equal(key, d.rot.key) {
+		value, err = d.met(value)
+	}
+	return value, ok && err == nil, err
+}
+
+// scan reads a range through the faults of the disk, and lends fn what does not
+// last.
+func (d *disk) scan(read func(from, to []byte, fn func(key, value []byte) bool) error, from, to []byte, fn func(key, value []byte) bool) error {
+	var scratch []byte
+	var damage error
+	err := read(from, to, func(key, value []byte) bool {
+		if d.rot != nil && bytes.Equal(key, d.rot.key) {
+			if value, damage = d.met(value); damage != nil {
+				return false
+			}
+		}
+		scratch = append(append(scratch[:0], key...), value...)
+		more := fn(scratch[:len(key):len(key)], scratch[len(key):len(scratch):len(scratch)])
+		for i := range scratch {
+			scratch[i] = 0xdb
+		}
+		return more
+	})
+	if err != nil {
+		return d.fail(err)
+	}
+	return damage
+}
+
+// ruin notes that an error came from below the disk. If a bit was flipped
+// there, it has been found.
+func (d *disk) ruin() {
+	if d.flipped != 0 && !d.hasFault && !d.ruined {
+		d.ruined = true
+		d.count(d.flipped)
+	}
+}

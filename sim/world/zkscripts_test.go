@@ -1,0 +1,36 @@
+package world
+
+import (
+	"strings"
+	"testing"
+
+	"dkv/zksim"
+)
+
+func TestWhatScriptsWereToldIsHeldAgainstTheEnd(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		lie  func(z *ZKScripts)
+		want string
+	}{
+		{"nothing is wrong", func(*ZKScripts) {}, ""},
+		{"a set that was answered is not there", func(z *ZKScripts) { z.acked += 1000 }, "the ledger was set"},
+		{"a set came from nowhere", func(z *ZKScripts) { z.acked, z.unknown = 0, 0 }, "the ledger was set"},
+		{"a queued node is gone", func(z *ZKScripts) { z.queued["/scripts/queue/q-x"] = struct{}{} }, "it is gone"},
+	} {
+		w, err := New(Config{Seed: 9, ZooKeeper: zksim.Config{Servers: 3}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		z := NewZKScripts(w, 2, func(string, ...any) {})
+		z.Begin()
+		for z.acked < 3 && w.Step() {
+		}
+		z.End()
+		c.lie(z)
+		wrong := strings.Join(z.Audit(), "; ")
+		if c.want == "" && wrong != "" || !strings.Contains(wrong, c.want) {
+			t.Errorf("%s: %q, want %q", c.name, wrong, c.want)
+		}
+	}
+}
