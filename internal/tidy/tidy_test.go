@@ -102,6 +102,7 @@ var dependencies = []dependency{
 	{"github.com/go-zookeeper/zk", "ZooKeeper's wire protocol on the client's side"},
 	{"github.com/prometheus/client_golang", "metrics in the format that is scraped everywhere"},
 	{"github.com/spf13/cobra", "commands, flags and their help"},
+	{"github.com/spf13/pflag", "cobra's flags, where a function takes a set of them"},
 	{"golang.org/x/sys", "CLOCK_BOOTTIME, locks on directories, the signal at the parent's death"},
 	{"pgregory.net/rapid", "property tests that shrink what they find"},
 }
