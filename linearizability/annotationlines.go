@@ -172,7 +172,7 @@ func (a *annotation) parse(line []byte) (column int, err error) {
 		return p.at + 1, err
 	}
 	if p.peek() != 0 || p.at < len(p.line) {
-		return p.at + 1, errors.New("more after the end of the object")
+		return p.at + 1, errors.New("text after the end of the object")
 	}
 	return a.check()
 }
@@ -187,7 +187,7 @@ func (a *annotation) member(p *lineParser) error {
 	name := string(raw)
 	if a.has(name) {
 		p.at = start
-		return fmt.Errorf("field %q is there twice", name)
+		return fmt.Errorf("duplicate field %q", name)
 	}
 	if err := p.expect(':'); err != nil {
 		return err
@@ -241,7 +241,7 @@ func (a *annotation) value(p *lineParser, name string) (known bool, err error) {
 	case "state":
 		a.span.State = SpanState(max(0, slices.Index(stateNames[:], text)))
 		if err == nil && a.span.State == 0 {
-			err = fmt.Errorf("%s is none of up, down, paused, primary", Quote(text))
+			err = fmt.Errorf("unknown state %s (want up, down, paused or primary)", Quote(text))
 		}
 	case "partition":
 		a.span.Partition = text
@@ -255,7 +255,7 @@ func (a *annotation) value(p *lineParser, name string) (known bool, err error) {
 		if err == nil {
 			var key []byte
 			if key, err = base64.StdEncoding.DecodeString(text); err != nil {
-				err = fmt.Errorf("no base64: %w", err)
+				err = fmt.Errorf("invalid base64: %w", err)
 			}
 			a.key = string(key)
 		}
@@ -282,9 +282,9 @@ func (a *annotation) check() (column int, err error) {
 	var field string
 	switch {
 	case a.event == "place" && a.has("key") == a.has("key_base64"):
-		field, err = "key", errors.New(`a place has either "key" or "key_base64"`)
+		field, err = "key", errors.New(`a place needs either "key" or "key_base64"`)
 	case a.has("to") && a.span.To == 0:
-		field, err = "to", errors.New("0 is no end: leave to out where it lasts")
+		field, err = "to", errors.New(`"to" cannot be 0: leave it out if the end is open`)
 	case a.event == "span":
 		field, err = a.span.validate()
 	case a.event == "band":
@@ -300,11 +300,11 @@ func (a *annotation) check() (column int, err error) {
 func (s *Span) validate() (field string, err error) {
 	switch {
 	case s.State < Up || s.State > Primary:
-		return "state", errors.New("state is none of up, down, paused, primary")
+		return "state", errors.New("the state is not set (want up, down, paused or primary)")
 	case s.To != 0 && s.To < s.From:
-		return "to", fmt.Errorf("ends at %d, before it begins at %d", s.To, s.From)
+		return "to", fmt.Errorf("ends at %d, before its beginning at %d", s.To, s.From)
 	case s.State != Primary && s.Partition != "":
-		return "partition", errors.New("only a primary is one of a partition")
+		return "partition", errors.New("only a primary has a partition")
 	case s.State != Primary && s.Epoch != 0:
 		return "epoch", errors.New("only a primary has an epoch")
 	}
@@ -313,7 +313,7 @@ func (s *Span) validate() (field string, err error) {
 
 func (b *Band) validate() (field string, err error) {
 	if b.To != 0 && b.To < b.From {
-		return "to", fmt.Errorf("ends at %d, before it begins at %d", b.To, b.From)
+		return "to", fmt.Errorf("ends at %d, before its beginning at %d", b.To, b.From)
 	}
 	return "", nil
 }

@@ -84,21 +84,21 @@ func TestAnnotationsInAnyOrderOfFields(t *testing.T) {
 
 func TestBadAnnotationsNameLineAndColumn(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
-		{`{"event":"span","lane":"n1","state":"asleep","from":1}`, `line 2, column 37: "state": "asleep" is none of up, down, paused, primary`},
+		{`{"event":"span","lane":"n1","state":"asleep","from":1}`, `line 2, column 37: "state": unknown state "asleep" (want up, down, paused or primary)`},
 		{`{"event":"span","lane":"n1","state":"up"}`, `line 2: "from" is missing`},
-		{`{"event":"span","lane":"n1","state":"up","from":5,"to":3}`, `line 2, column 56: ends at 3, before it begins at 5`},
-		{`{"event":"span","lane":"n1","state":"up","from":5,"to":0}`, `line 2, column 56: 0 is no end: leave to out where it lasts`},
+		{`{"event":"span","lane":"n1","state":"up","from":5,"to":3}`, `line 2, column 56: ends at 3, before its beginning at 5`},
+		{`{"event":"span","lane":"n1","state":"up","from":5,"to":0}`, `line 2, column 56: "to" cannot be 0: leave it out if the end is open`},
 		{`{"event":"span","lane":"n1","state":"up","from":5,"epoch":3}`, `line 2, column 59: only a primary has an epoch`},
-		{`{"event":"span","lane":"n1","state":"up","from":5,"partition":"3"}`, `line 2, column 63: only a primary is one of a partition`},
+		{`{"event":"span","lane":"n1","state":"up","from":5,"partition":"3"}`, `line 2, column 63: only a primary has a partition`},
 		{`{"event":"span","lane":"n1","state":"up","from":"5"}`, `line 2, column 49: "from": malformed JSON: expected a whole number, found '"'`},
 		{`{"event":"span","lane":7,"state":"up","from":5}`, `line 2, column 24: "lane": malformed JSON: expected a string, found '7'`},
-		{`{"event":"span","lane":"n1","lane":"n1","state":"up","from":5}`, `line 2, column 29: field "lane" is there twice`},
+		{`{"event":"span","lane":"n1","lane":"n1","state":"up","from":5}`, `line 2, column 29: duplicate field "lane"`},
 		{`{"event":"band","kind":"fault","from":5,"lane":"n1"}`, `line 2, column 48: "lane" does not belong to a band`},
 		{`{"event":"band","kind":"fault","from":5,"colour":"red"}`, `line 2, column 41: unknown field "colour"`},
 		{`{"event":"band","kind":"fault","from":5`, `line 2, column 40: malformed JSON: expected '}', but the line ends`},
-		{`{"event":"band","kind":"fault","from":5} x`, `line 2, column 42: more after the end of the object`},
-		{`{"event":"place","partition":"3"}`, `line 2: a place has either "key" or "key_base64"`},
-		{`{"event":"place","key_base64":"?","partition":"3"}`, `line 2, column 31: "key_base64": no base64: illegal base64 data at input byte 0`},
+		{`{"event":"band","kind":"fault","from":5} x`, `line 2, column 42: text after the end of the object`},
+		{`{"event":"place","partition":"3"}`, `line 2: a place needs either "key" or "key_base64"`},
+		{`{"event":"place","key_base64":"?","partition":"3"}`, `line 2, column 31: "key_base64": invalid base64: illegal base64 data at input byte 0`},
 	} {
 		text := `{"event":"call","stamp":1,"client":1,"kind":"get","key":"k"}` + "\n" + c.line + "\n"
 		for _, read := range []func() error{
@@ -110,7 +110,7 @@ func TestBadAnnotationsNameLineAndColumn(t *testing.T) {
 			}
 		}
 	}
-	if err := WriteAnnotations(&bytes.Buffer{}, &Annotations{Spans: []Span{{Lane: "n1", From: 1}}}); err == nil || !strings.Contains(err.Error(), "span 0: state is none of") {
+	if err := WriteAnnotations(&bytes.Buffer{}, &Annotations{Spans: []Span{{Lane: "n1", From: 1}}}); err == nil || !strings.Contains(err.Error(), "span 0: the state is not set") {
 		t.Errorf("writing what nobody can read: %v", err)
 	}
 }

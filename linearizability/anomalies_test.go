@@ -66,23 +66,23 @@ var anomalies = []struct {
 	{
 		name: "stale read", verdict: Illegal, classes: "D L",
 		history:  []Operation{put(1, 1, 2, "a", 4), put(2, 3, 4, "b", 7), get(3, 5, 6, "a", 4)},
-		sentence: `client 2's put of "b" (stamps 3-4) was acknowledged with version 7, yet at the end client 3's get (stamps 5-6) read "a", version 4`,
+		sentence: `client 2's put of "b" (stamps 3-4) was acknowledged with version 7, but at the end client 3's get (stamps 5-6) read "a", version 4`,
 	},
 	{
 		name: "stale read, healed later", verdict: Illegal, classes: "L",
 		history:  []Operation{put(1, 1, 2, "a", 4), put(2, 3, 4, "b", 7), get(3, 5, 6, "a", 4), get(3, 7, 8, "b", 7)},
-		sentence: `client 3's get (stamps 5-6) read "a", version 4, although before it was called client 2's put of "b" (stamps 3-4) was acknowledged with version 7`,
+		sentence: `client 3's get (stamps 5-6) read "a", version 4, but before that call client 2's put of "b" (stamps 3-4) was acknowledged with version 7`,
 	},
 	{
 		name: "stale read where no answer carries a version", verdict: Illegal, classes: "L",
 		history: []Operation{put(1, 1, 2, "a", 0), put(2, 3, 4, "b", 0), get(3, 5, 6, "a", 0), get(3, 7, 8, "b", 0)},
-		sentence: `client 3's get (stamps 5-6) read "a", although before it was called client 2's put of "b" (stamps 3-4) was acknowledged, ` +
-			`and every put of "a" had returned before that`,
+		sentence: `client 3's get (stamps 5-6) read "a", but before that call client 2's put of "b" (stamps 3-4) was acknowledged, ` +
+			`and every put of "a" had returned even earlier`,
 	},
 	{
 		name: "two reads go back in time", verdict: Illegal, classes: "L",
 		history:  []Operation{put(1, 1, 2, "a", 4), put(2, 3, 20, "b", 7), get(3, 5, 6, "b", 7), get(4, 7, 8, "a", 4), get(3, 21, 22, "b", 7)},
-		sentence: `client 4's get (stamps 7-8) read "a", version 4, although before it was called client 3's get (stamps 5-6) read "b", version 7`,
+		sentence: `client 4's get (stamps 7-8) read "a", version 4, but before that call client 3's get (stamps 5-6) read "b", version 7`,
 	},
 	{
 		name: "lost update", verdict: Illegal, classes: "L",
@@ -90,14 +90,14 @@ var anomalies = []struct {
 			put(1, 1, 2, "a", 4),
 			ifMatch(put(2, 3, 6, "b", 7), 4), ifMatch(put(3, 4, 5, "c", 8), 4),
 		},
-		sentence: `client 2's put of "b" under If-Match 4 (stamps 3-6) was acknowledged with version 7; ` +
-			`client 3's put of "c" under If-Match 4 (stamps 4-5) was acknowledged with version 8: both replaced version 4, and only one can have`,
+		sentence: `client 2's put of "b" with If-Match 4 (stamps 3-6) was acknowledged with version 7; ` +
+			`client 3's put of "c" with If-Match 4 (stamps 4-5) was acknowledged with version 8: both replaced version 4, but only one of them can have`,
 	},
 	{
 		name: "two creations", verdict: Illegal, classes: "L",
 		history: []Operation{ifAbsent(put(2, 3, 6, "b", 7)), ifAbsent(put(3, 4, 5, "c", 8))},
-		sentence: `client 2's put of "b" under If-None-Match (stamps 3-6) was acknowledged with version 7; ` +
-			`client 3's put of "c" under If-None-Match (stamps 4-5) was acknowledged with version 8: both created the key, and nothing can have deleted it in between`,
+		sentence: `client 2's put of "b" with If-None-Match (stamps 3-6) was acknowledged with version 7; ` +
+			`client 3's put of "c" with If-None-Match (stamps 4-5) was acknowledged with version 8: both created the key, and no delete can have taken effect in between`,
 	},
 	{
 		name:    "two creations with a delete of unknown outcome",
@@ -107,19 +107,19 @@ var anomalies = []struct {
 		name: "two deletes of one value", verdict: Illegal, classes: "L",
 		history: []Operation{put(1, 1, 2, "a", 4), erased(2, 3, 6, true), erased(3, 4, 5, true)},
 		sentence: `client 2's delete (stamps 3-6) removed an existing value; client 3's delete (stamps 4-5) removed an existing value: ` +
-			`both removed the key, and nothing can have written it in between`,
+			`both removed the key, and no write can have taken effect in between`,
 	},
 	{
 		name: "read of a deleted value", verdict: Illegal, classes: "L",
 		history: []Operation{put(1, 1, 2, "a", 4), erased(2, 3, 4, true), get(3, 5, 6, "a", 4)},
-		sentence: `client 3's get (stamps 5-6) read "a", version 4, although before it was called client 2's delete (stamps 3-4) ` +
-			`removed an existing value, and nothing can have written it in between`,
+		sentence: `client 3's get (stamps 5-6) read "a", version 4, but before that call client 2's delete (stamps 3-4) ` +
+			`removed an existing value, and no write can have taken effect in between`,
 	},
 	{
 		name: "acknowledged write lost", verdict: Illegal, classes: "D L",
 		history: []Operation{put(1, 1, 2, "a", 4), getAbsent(2, 3, 4)},
-		sentence: `client 1's put of "a" (stamps 1-2) was acknowledged with version 4, yet at the end client 2's get (stamps 3-4) ` +
-			`found the key absent, and nothing can have deleted it`,
+		sentence: `client 1's put of "a" (stamps 1-2) was acknowledged with version 4, but at the end client 2's get (stamps 3-4) ` +
+			`found no value, and no delete can have removed it`,
 	},
 	{
 		name:    "acknowledged write gone, a delete of unknown outcome may be why",
@@ -128,8 +128,8 @@ var anomalies = []struct {
 	{
 		name: "acknowledged write gone, and the delete was called too late", verdict: Illegal, classes: "L",
 		history: []Operation{put(1, 1, 2, "a", 4), getAbsent(2, 3, 4), unanswered(erased(3, 5, 0, true)), getAbsent(2, 6, 7)},
-		sentence: `client 2's get (stamps 3-4) found the key absent, although before it was called client 1's put of "a" (stamps 1-2) ` +
-			`was acknowledged with version 4, and nothing can have deleted it in between`,
+		sentence: `client 2's get (stamps 3-4) found no value, but before that call client 1's put of "a" (stamps 1-2) ` +
+			`was acknowledged with version 4, and no delete can have taken effect in between`,
 	},
 	{
 		name:    "unknown write seen later",
@@ -138,7 +138,7 @@ var anomalies = []struct {
 	{
 		name: "unknown write read and then lost", verdict: Illegal, classes: "L",
 		history: []Operation{put(1, 1, 2, "a", 4), unanswered(put(2, 3, 0, "b", 0)), get(3, 5, 6, "b", 9), get(4, 7, 8, "a", 4)},
-		sentence: `client 4's get (stamps 7-8) read "a", version 4, although before it was called client 3's get (stamps 5-6) ` +
+		sentence: `client 4's get (stamps 7-8) read "a", version 4, but before that call client 3's get (stamps 5-6) ` +
 			`read "b", version 9`,
 	},
 	{
@@ -148,13 +148,13 @@ var anomalies = []struct {
 	{
 		name: "delete of nothing", verdict: Illegal, classes: "L",
 		history:  []Operation{getAbsent(2, 2, 3), erased(2, 4, 5, true), unanswered(put(1, 6, 0, "a", 0))},
-		sentence: `client 2's delete (stamps 4-5) removed an existing value: no state of the key explains that`,
+		sentence: `client 2's delete (stamps 4-5) removed an existing value: no state of the key explains this answer`,
 	},
 	{
 		name: "refused value seen", verdict: Illegal, classes: "L R",
 		history: []Operation{refused(put(1, 1, 2, "a", 0)), get(2, 3, 4, "a", 4)},
 		sentence: `client 1's put of "a" (stamps 1-2) was refused; client 2's get (stamps 3-4) read "a", version 4: ` +
-			`a refused write must never be seen`,
+			`the value of a refused write must never be seen`,
 	},
 	{
 		name:    "refused value not seen",
@@ -186,19 +186,19 @@ var anomalies = []struct {
 	{
 		name: "versions against the order in time", verdict: Illegal, classes: "L",
 		history: []Operation{put(1, 1, 2, "a", 9), put(2, 3, 4, "b", 7)},
-		sentence: `client 2's put of "b" (stamps 3-4) was acknowledged with version 7, although before it was called ` +
+		sentence: `client 2's put of "b" (stamps 3-4) was acknowledged with version 7, but before that call ` +
 			`client 1's put of "a" (stamps 1-2) was acknowledged with version 9`,
 	},
 	{
 		name: "condition failed on the version asked for", verdict: Illegal, classes: "L",
 		history: []Operation{put(1, 1, 2, "a", 4), failed(ifMatch(put(2, 3, 4, "b", 0), 4), Answer{Found: true, Version: 4})},
-		sentence: `client 2's put of "b" under If-Match 4 (stamps 3-4) failed its condition and met version 4: ` +
-			`the condition failed, though the version met is the one asked for`,
+		sentence: `client 2's put of "b" with If-Match 4 (stamps 3-4) failed its condition and found version 4: ` +
+			`the condition failed, although the version found is the expected one`,
 	},
 	{
 		name: "condition failed on an old version", verdict: Illegal, classes: "L",
 		history: []Operation{put(1, 1, 2, "a", 4), put(1, 3, 4, "b", 6), failed(ifMatch(put(2, 5, 6, "c", 0), 6), Answer{Found: true, Version: 4})},
-		sentence: `client 2's put of "c" under If-Match 6 (stamps 5-6) failed its condition and met version 4, although before it was called ` +
+		sentence: `client 2's put of "c" with If-Match 6 (stamps 5-6) failed its condition and found version 4, but before that call ` +
 			`client 1's put of "b" (stamps 3-4) was acknowledged with version 6`,
 	},
 	{
@@ -210,8 +210,8 @@ var anomalies = []struct {
 		name: "the same, and then the old value is back", verdict: Illegal, classes: "L",
 		history: []Operation{put(1, 1, 2, "a", 4), unanswered(put(3, 3, 0, "b", 0)),
 			failed(ifMatch(put(2, 5, 6, "c", 0), 4), Answer{Found: true, Version: 9}), get(2, 7, 8, "a", 4), put(2, 9, 10, "d", 12)},
-		sentence: `client 2's get (stamps 7-8) read "a", version 4, although before it was called ` +
-			`client 2's put of "c" under If-Match 4 (stamps 5-6) failed its condition and met version 9`,
+		sentence: `client 2's get (stamps 7-8) read "a", version 4, but before that call ` +
+			`client 2's put of "c" with If-Match 4 (stamps 5-6) failed its condition and found version 9`,
 	},
 	{
 		name:    "deleting an absent key has no effect",
@@ -220,8 +220,8 @@ var anomalies = []struct {
 	{
 		name: "values that are not unique are decided without pruning", verdict: Illegal, classes: "L",
 		history: []Operation{put(1, 1, 2, "a", 0), put(2, 3, 4, "b", 0), getAbsent(2, 5, 6), put(1, 7, 8, "a", 0)},
-		sentence: `client 2's get (stamps 5-6) found the key absent, although before it was called client 1's put of "a" (stamps 1-2) ` +
-			`was acknowledged, and nothing can have deleted it in between`,
+		sentence: `client 2's get (stamps 5-6) found no value, but before that call client 1's put of "a" (stamps 1-2) ` +
+			`was acknowledged, and no delete can have taken effect in between`,
 	},
 }
 

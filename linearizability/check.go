@@ -46,7 +46,7 @@ const (
 	ByGeneralSearch
 )
 
-var methodNames = [...]string{ByIndex: "order by log index", BySearch: "pruned search", ByGeneralSearch: "plain search"}
+var methodNames = [...]string{ByIndex: "log index order", BySearch: "pruned search", ByGeneralSearch: "general search"}
 
 func (m Method) String() string {
 	if m <= ByGeneralSearch {

@@ -55,13 +55,13 @@ func ExampleRead() {
 	}
 	result.WriteText(os.Stdout)
 	// Output:
-	// not linearizable: 4 operations on 1 keys
-	//   decided by pruned search: 1 keys
-	//   confirmed by Porcupine: 1 keys
+	// not linearizable: 4 operations on 1 key
+	//   decided by pruned search: 1 key
+	//   confirmed by Porcupine: 1 key
 	//
-	// key "k": not linearizable (4 operations, 4 that matter, 6 steps)
-	//   D: client 1's put of "new" (stamps 3-5) was acknowledged with version 9, yet at the end client 3's get (stamps 7-8) read "old", version 4
-	//   L: client 3's get (stamps 7-8) read "old", version 4, although before it was called client 2's get (stamps 4-6) read "new", version 9
+	// key "k": not linearizable (4 operations, 4 after pruning, 6 steps)
+	//   D: client 1's put of "new" (stamps 3-5) was acknowledged with version 9, but at the end client 3's get (stamps 7-8) read "old", version 4
+	//   L: client 3's get (stamps 7-8) read "old", version 4, but before that call client 2's get (stamps 4-6) read "new", version 9
 	//   (confirmed by Porcupine)
 	//   client 1  |----|                               put "old" ok v4 [1,2]
 	//   client 1            |---------|                put "new" ok v9 [3,5]

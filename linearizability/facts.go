@@ -94,7 +94,7 @@ func (f *facts) refusedSeen(refused map[string]*Operation) *clash {
 		}
 		put := refused[op.Answer.Value]
 		if _, written := f.putOf[op.Answer.Value]; put != nil && !written && !f.initially(op.Answer.Value) {
-			return &clash{RefusedSeen, []*Operation{put, op}, "a refused write must never be seen"}
+			return &clash{RefusedSeen, []*Operation{put, op}, "the value of a refused write must never be seen"}
 		}
 	}
 	return nil
@@ -200,21 +200,21 @@ func selfClash(op *Operation) *clash {
 	alone := func(reason string) *clash { return &clash{NotLinearizable, []*Operation{op}, reason} }
 	switch {
 	case op.IfAbsent && a.ConditionFailed && op.foundAbsent():
-		return alone("the condition that the key be absent failed, though it was absent")
+		return alone("the condition that the key is absent failed, although the key was absent")
 	case a.ConditionFailed && op.IfMatch != 0 && a.Version == op.IfMatch:
-		return alone("the condition failed, though the version met is the one asked for")
+		return alone("the condition failed, although the version found is the expected one")
 	case a.ConditionFailed && op.HasIfValue && a.HasValue && a.Value == op.IfValue:
-		return alone("the condition failed, though the value met is the one asked for")
+		return alone("the condition failed, although the value found is the expected one")
 	case a.ConditionFailed:
 		return nil
 	case op.Writes() && op.IfMatch != 0 && a.Version != 0 && a.Version <= op.IfMatch:
-		return alone("a write cannot have a version that is not greater than the one it replaced")
+		return alone("the version of a write must be greater than the version that it replaced")
 	case op.Kind == Delete && op.IfAbsent && a.Found:
-		return alone("the key was removed under the condition that it be absent")
+		return alone("a delete on the condition that the key is absent cannot remove a value")
 	case op.Kind == Delete && op.IfMatch != 0 && a.Version != 0 && a.Version != op.IfMatch:
-		return alone("the condition held, though the version removed is not the one asked for")
+		return alone("the condition held, although the version removed is not the expected one")
 	case op.Kind == Delete && op.HasIfValue && a.HasValue && a.Value != op.IfValue:
-		return alone("the condition held, though the value removed is not the one asked for")
+		return alone("the condition held, although the value removed is not the expected one")
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func (s *Source) EachLine(read func(number int, line []byte) error) error {
 
 // cutOff adds to the error of a last line without an end what may have happened.
 func (e *FormatError) cutOff() {
-	e.Err = fmt.Errorf("the file ends in the middle of a line (it was cut off?): %w", e.Err)
+	e.Err = fmt.Errorf("the last line is incomplete (was the file cut off?): %w", e.Err)
 }
 
 var errLineTooLong = fmt.Errorf("longer than %d bytes", MaxLineBytes)

@@ -175,7 +175,7 @@ func Validate(history []Operation) error {
 	slices.Sort(stamps)
 	for i := 1; i < len(stamps); i++ {
 		if stamps[i] == stamps[i-1] {
-			return fmt.Errorf("two events share stamp %d; every call and every return needs its own", stamps[i])
+			return fmt.Errorf("two events have stamp %d; every call and every return needs a stamp of its own", stamps[i])
 		}
 	}
 	return nil
@@ -188,21 +188,21 @@ func (op *Operation) Validate() error { return errors.Join(op.validateCall(), op
 func (op *Operation) validateCall() error {
 	switch {
 	case op.Kind < Get || op.Kind > Append:
-		return fmt.Errorf("kind %d is none of get, put, delete, append", uint8(op.Kind))
+		return fmt.Errorf("invalid kind %d (want get, put, delete or append)", uint8(op.Kind))
 	case op.Call <= 0:
-		return fmt.Errorf("call stamp %d is not greater than 0", op.Call)
+		return fmt.Errorf("the call stamp is %d, but must be greater than 0", op.Call)
 	case op.Kind == Get && op.conditional():
-		return errors.New("a get has no condition")
+		return errors.New("a get cannot have a condition")
 	case op.IfMatch != 0 && op.IfAbsent:
-		return errors.New("both conditions at once: if-match and if-absent")
+		return errors.New("if_match and if_absent exclude each other")
 	case op.HasIfValue && (op.IfAbsent || op.IfMatch != 0):
-		return errors.New("two conditions at once: if-value and another")
+		return errors.New("if_value excludes other conditions")
 	case !op.HasIfValue && op.IfValue != "":
-		return errors.New("carries a value to compare with that it says it has not")
+		return errors.New("IfValue is set, but HasIfValue is not")
 	case op.IfMatch > maxVersion:
-		return errors.New("a version is greater than 2^63-1")
+		return errors.New("if_match is greater than 2^63-1")
 	case !op.Writes() && op.Value != "":
-		return fmt.Errorf("a %s writes no value", op.Kind)
+		return fmt.Errorf("a %s cannot have a value", op.Kind)
 	}
 	return nil
 }
@@ -211,27 +211,27 @@ func (op *Operation) validateReturn() error {
 	a := &op.Answer
 	switch {
 	case op.Outcome > Refused:
-		return fmt.Errorf("outcome %d is none of ok, refused, unknown", uint8(op.Outcome))
+		return fmt.Errorf("invalid outcome %d (want ok, refused or unknown)", uint8(op.Outcome))
 	case op.Return == 0 && op.Outcome != Unknown:
-		return fmt.Errorf("outcome %s without a return", op.Outcome)
+		return fmt.Errorf("the outcome is %s, but there is no return", op.Outcome)
 	case op.Return != 0 && op.Return <= op.Call:
-		return fmt.Errorf("returned at stamp %d, which is not after its call at stamp %d", op.Return, op.Call)
+		return fmt.Errorf("the return stamp is %d, but must be greater than the call stamp, %d", op.Return, op.Call)
 	case op.Outcome != OK && *a != Answer{}:
-		return fmt.Errorf("outcome %s carries an answer", op.Outcome)
+		return fmt.Errorf("an operation with outcome %s cannot have an answer", op.Outcome)
 	case op.Outcome != OK:
 		return nil
 	case a.Version > maxVersion || a.Index > maxVersion:
-		return errors.New("a version or an index is greater than 2^63-1")
+		return errors.New("the version or the index is greater than 2^63-1")
 	case a.ConditionFailed && !op.conditional():
-		return errors.New("a condition failed, but there was none")
+		return errors.New("condition_failed is set, but the operation has no condition")
 	case op.Writes() && !a.ConditionFailed && (a.Found || a.HasValue):
-		return fmt.Errorf("a successful %s tells its version only, not what it met", op.Kind)
+		return fmt.Errorf("a successful %s reports only its version, not what it found", op.Kind)
 	case a.Unreported && (!a.ConditionFailed || a.Found):
-		return errors.New("only a failed condition may leave untold what it met, and then it tells nothing")
+		return errors.New("only an answer with a failed condition may be Unreported, and then it cannot be Found")
 	case op.Observes() && !a.Found && (a.Version != 0 || a.HasValue):
-		return errors.New("found nothing, yet carries a version or a value")
+		return errors.New("the answer found no value, but has a version or a value")
 	case !a.HasValue && a.Value != "":
-		return errors.New("carries a value that it says it has not")
+		return errors.New("Value is set, but HasValue is not")
 	}
 	return nil
 }

@@ -138,7 +138,7 @@ func (p *lineParser) object(e *event) error {
 		return err
 	}
 	if p.peek() != 0 || p.at < len(p.line) {
-		return errors.New("more after the end of the object")
+		return errors.New("text after the end of the object")
 	}
 	return nil
 }
@@ -157,7 +157,7 @@ func (p *lineParser) member(e *event) error {
 	}
 	if e.has(f) {
 		p.at = start
-		return fmt.Errorf("field %q is there twice", fieldNames[f])
+		return fmt.Errorf("duplicate field %q", fieldNames[f])
 	}
 	if err := p.expect(':'); err != nil {
 		return err
@@ -216,14 +216,14 @@ func (p *lineParser) textField(e *event, f field) error {
 	switch f {
 	case fieldKeyBase64, fieldNodeBase64, fieldValueBase64, fieldIfValueBase64:
 		if text, err = base64.StdEncoding.AppendDecode(nil, text); err != nil {
-			return fmt.Errorf("no base64: %w", err)
+			return fmt.Errorf("invalid base64: %w", err)
 		}
 	}
 	switch f {
 	case fieldEvent:
 		e.isCall = string(text) == "call"
 		if !e.isCall && string(text) != "return" {
-			return fmt.Errorf("%s is neither call nor return", Quote(string(text)))
+			return fmt.Errorf("unknown event %s (want call, return, span, band or place)", Quote(string(text)))
 		}
 	case fieldKind:
 		e.kind, err = parseKind(text)
@@ -247,7 +247,7 @@ func parseKind(s []byte) (Kind, error) {
 			return k, nil
 		}
 	}
-	return 0, fmt.Errorf("%s is none of get, put, delete, append", Quote(string(s)))
+	return 0, fmt.Errorf("unknown kind %s (want get, put, delete or append)", Quote(string(s)))
 }
 
 func parseOutcome(s []byte) (Outcome, error) {
@@ -256,7 +256,7 @@ func parseOutcome(s []byte) (Outcome, error) {
 			return o, nil
 		}
 	}
-	return 0, fmt.Errorf("%s is none of ok, refused, unknown", Quote(string(s)))
+	return 0, fmt.Errorf("unknown outcome %s (want ok, refused or unknown)", Quote(string(s)))
 }
 
 // peek skips white space and returns the next byte, 0 at the end.
@@ -295,7 +295,7 @@ func (p *lineParser) text() ([]byte, error) {
 		return nil, err
 	}
 	if !utf8.Valid(raw) {
-		return nil, errors.New("malformed JSON: a string that is no UTF-8 (use the field's _base64 twin)")
+		return nil, errors.New("malformed JSON: the string is not valid UTF-8 (use the field that ends in _base64)")
 	}
 	if !escaped {
 		return raw, nil
@@ -353,7 +353,7 @@ func (p *lineParser) integer() (int64, error) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%s is no whole number of 64 bits", s)
+		return 0, fmt.Errorf("%s does not fit into a signed 64-bit integer", s)
 	}
 	return n, nil
 }
@@ -365,7 +365,7 @@ func (p *lineParser) natural() (uint64, error) {
 	}
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%s is no natural number of 64 bits", s)
+		return 0, fmt.Errorf("%s is not an unsigned 64-bit integer", s)
 	}
 	return n, nil
 }

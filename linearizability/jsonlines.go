@@ -195,7 +195,7 @@ func (h *historyReader) line(number int, line []byte) error {
 		column, err = e.check()
 	}
 	if err == nil && e.stamp <= h.last {
-		column, err = e.column(fieldStamp), fmt.Errorf("stamp %d is not greater than %d before it: time runs backwards", e.stamp, h.last)
+		column, err = e.column(fieldStamp), fmt.Errorf("stamp %d is not greater than the previous stamp, %d", e.stamp, h.last)
 	}
 	if err == nil {
 		h.last = e.stamp
@@ -242,9 +242,9 @@ func (h *historyReader) returned(e *event) (column int, err error) {
 	}
 	if (op.Observes() && !op.Answer.Unreported) != e.has(fieldFound) {
 		if op.Observes() {
-			return 0, fmt.Errorf("the answer to this %s has to say whether the key was found", op.Kind)
+			return 0, fmt.Errorf(`"found" is missing: the answer to a %s says whether the key was found`, op.Kind)
 		}
-		return e.column(fieldFound), errors.New(`"found" belongs to what met the key, not to this return`)
+		return e.column(fieldFound), errors.New(`"found" does not belong to the return of a successful write`)
 	}
 	delete(h.open, e.of)
 	return 0, nil
@@ -253,9 +253,9 @@ func (h *historyReader) returned(e *event) (column int, err error) {
 func (h *historyReader) notOpen(call Stamp) error {
 	at, found := slices.BinarySearchFunc(h.ops, call, func(op Operation, call Stamp) int { return int(op.Call - call) })
 	if !found {
-		return fmt.Errorf("return of an operation that was never called: no call has stamp %d", call)
+		return fmt.Errorf("return without a call: no call has stamp %d", call)
 	}
-	return fmt.Errorf("second return of the operation called at stamp %d: it returned at stamp %d", call, h.ops[at].Return)
+	return fmt.Errorf("the operation called at stamp %d has already returned, at stamp %d", call, h.ops[at].Return)
 }
 
 // check says whether the fields that are there belong together.
@@ -275,19 +275,19 @@ func (e *event) check() (column int, err error) {
 	text, encoded := e.has(fieldValue), e.has(fieldValueBase64)
 	switch {
 	case text && encoded:
-		return e.column(fieldValueBase64), errors.New("the value is there twice")
+		return e.column(fieldValueBase64), errors.New(`both "value" and "value_base64" are present`)
 	case e.has(fieldKey) && e.has(fieldKeyBase64):
-		return e.column(fieldKeyBase64), errors.New("the key is there twice")
+		return e.column(fieldKeyBase64), errors.New(`both "key" and "key_base64" are present`)
 	case e.isCall && !e.has(fieldKey) && !e.has(fieldKeyBase64):
 		return 0, errors.New(`"key" is missing`)
 	case e.has(fieldIfValue) && e.has(fieldIfValueBase64):
-		return e.column(fieldIfValueBase64), errors.New("the value to compare with is there twice")
+		return e.column(fieldIfValueBase64), errors.New(`both "if_value" and "if_value_base64" are present`)
 	case e.isCall && (e.kind == Put || e.kind == Append) && !text && !encoded:
-		return 0, errors.New(`"value" is missing: a put or an append writes one`)
+		return 0, errors.New(`"value" is missing: a put and an append need one`)
 	case e.isCall && e.kind != Put && e.kind != Append && (text || encoded):
-		return 0, fmt.Errorf("a %s writes no value", e.kind)
+		return 0, fmt.Errorf("a %s cannot have a value", e.kind)
 	case e.has(fieldIfMatch) && e.ifMatch == 0:
-		return e.column(fieldIfMatch), errors.New("version 0 is none: leave if_match out")
+		return e.column(fieldIfMatch), errors.New("if_match must be greater than 0: leave it out if there is no condition")
 	}
 	return 0, nil
 }

@@ -34,7 +34,7 @@ func ParseModel(name string) (Model, error) {
 			return Model(m), nil
 		}
 	}
-	return 0, fmt.Errorf("%s is no model: there are register and text", Quote(name))
+	return 0, fmt.Errorf("unknown model %s (want register or text)", Quote(name))
 }
 
 // initial is a key nobody has written to.
@@ -49,11 +49,11 @@ func (m Model) initial() state {
 func (m Model) admits(op *Operation) error {
 	switch {
 	case m > Text:
-		return fmt.Errorf("%s is neither register nor text", m)
+		return fmt.Errorf("unknown model %s (want register or text)", m)
 	case m == Text && op.Kind == Delete:
-		return errors.New("the model text knows no delete")
+		return errors.New("the text model has no delete")
 	case m == Text && op.IfAbsent:
-		return errors.New("the model text knows no condition on absence")
+		return errors.New("the text model has no condition on absence")
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func CheckModel(model porcupine.Model, history []porcupine.Operation, stepBudget
 	}
 	for i := range history {
 		if op := &history[i]; op.Return < op.Call {
-			return nil, fmt.Errorf("operation %d (client %d) returned at %d, before its call at %d: time runs backwards", i, op.ClientId, op.Return, op.Call)
+			return nil, fmt.Errorf("operation %d (client %d) returned at %d, before its call at %d", i, op.ClientId, op.Return, op.Call)
 		}
 	}
 	if stepBudget <= 0 {

@@ -19,9 +19,9 @@ type keptOp struct {
 //
 // Evidence is every answered operation and every kept unknown one. It says
 // *absent*: a get or delete that found nothing, a failed condition that met no
-// version, success under If-None-Match; for a kept unknown its If-None-Match.
+// version, success with If-None-Match; for a kept unknown its If-None-Match.
 // It says *other*: an answer that says merely "exists", a version that no known
-// write has, success under If-Match of such a version; for a kept unknown its
+// write has, success with If-Match of such a version; for a kept unknown its
 // If-Match of such a version. A failed condition that did not tell what it met
 // says both. A known write was acknowledged with its version, or its value was
 // read together with it.

@@ -123,8 +123,8 @@ func TestRecorderRefusesMisuse(t *testing.T) {
 	}{
 		{"no operation called at stamp 9 is open", func(r *Recorder, _ Stamp) { r.Return(9, OK, Answer{}) }},
 		{"no operation called at stamp 1 is open", func(r *Recorder, open Stamp) { r.Return(open, OK, Answer{}); r.Return(open, OK, Answer{}) }},
-		{"a get has no condition", func(r *Recorder, _ Stamp) { r.Call(Operation{Kind: Get, IfAbsent: true}) }},
-		{"found nothing, yet carries", func(r *Recorder, open Stamp) { r.Return(open, OK, Answer{Version: 3}) }},
+		{"a get cannot have a condition", func(r *Recorder, _ Stamp) { r.Call(Operation{Kind: Get, IfAbsent: true}) }},
+		{"the answer found no value, but has", func(r *Recorder, open Stamp) { r.Return(open, OK, Answer{Version: 3}) }},
 	}
 	for _, test := range tests {
 		func() {
@@ -159,17 +159,17 @@ func TestValidate(t *testing.T) {
 		history []Operation
 	}{
 		{"", []Operation{put(1, 5, 6, "a", 1), put(1, 1, 2, "b", 2)}},
-		{"two events share stamp 2", []Operation{put(1, 1, 2, "a", 1), put(1, 2, 3, "b", 2)}},
-		{"which is not after its call", []Operation{put(1, 3, 2, "a", 1)}},
-		{"outcome ok without a return", []Operation{put(1, 3, 0, "a", 1)}},
-		{"call stamp 0", []Operation{put(1, 0, 2, "a", 1)}},
-		{"kind 0 is none", []Operation{{Call: 1}}},
-		{"outcome 3 is none", []Operation{{Kind: Get, Call: 1, Return: 2, Outcome: 3}}},
-		{"outcome unknown carries an answer", []Operation{{Kind: Get, Call: 1, Return: 2, Answer: Answer{Found: true}}}},
-		{"a version is greater", []Operation{ifMatch(put(1, 1, 2, "a", 1), 1<<63)}},
-		{"a version or an index is greater", []Operation{put(1, 1, 2, "a", 1<<63)}},
-		{"tells its version only", []Operation{{Kind: Put, Call: 1, Return: 2, Outcome: OK, Answer: Answer{Found: true}}}},
-		{"a value that it says it has not", []Operation{{Kind: Get, Call: 1, Return: 2, Outcome: OK, Answer: Answer{Found: true, Value: "a"}}}},
+		{"two events have stamp 2", []Operation{put(1, 1, 2, "a", 1), put(1, 2, 3, "b", 2)}},
+		{"must be greater than the call stamp", []Operation{put(1, 3, 2, "a", 1)}},
+		{"the outcome is ok, but there is no return", []Operation{put(1, 3, 0, "a", 1)}},
+		{"the call stamp is 0", []Operation{put(1, 0, 2, "a", 1)}},
+		{"invalid kind 0", []Operation{{Call: 1}}},
+		{"invalid outcome 3", []Operation{{Kind: Get, Call: 1, Return: 2, Outcome: 3}}},
+		{"an operation with outcome unknown cannot have an answer", []Operation{{Kind: Get, Call: 1, Return: 2, Answer: Answer{Found: true}}}},
+		{"if_match is greater", []Operation{ifMatch(put(1, 1, 2, "a", 1), 1<<63)}},
+		{"the version or the index is greater", []Operation{put(1, 1, 2, "a", 1<<63)}},
+		{"reports only its version", []Operation{{Kind: Put, Call: 1, Return: 2, Outcome: OK, Answer: Answer{Found: true}}}},
+		{"but HasValue is not", []Operation{{Kind: Get, Call: 1, Return: 2, Outcome: OK, Answer: Answer{Found: true, Value: "a"}}}},
 	}
 	for _, test := range tests {
 		err := Validate(test.history)

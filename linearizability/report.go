@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ExitStatus is what a command that checked a history exits with.
+// ExitStatus is the exit status of a command that checks a history.
 type ExitStatus int
 
 // The exit statuses of a checking command.
@@ -15,10 +15,10 @@ const (
 	ExitLinearizable ExitStatus = 0
 	ExitIllegal      ExitStatus = 1
 	ExitUndecided    ExitStatus = 2
-	ExitBadInput     ExitStatus = 3 // the history could not be read, or is none
+	ExitBadInput     ExitStatus = 3 // the history is unreadable or invalid
 )
 
-// ExitStatus of a result: that of its verdict.
+// ExitStatus returns the exit status for the verdict.
 func (r *Result) ExitStatus() ExitStatus {
 	switch r.Verdict {
 	case Linearizable:
@@ -29,16 +29,16 @@ func (r *Result) ExitStatus() ExitStatus {
 	return ExitUndecided
 }
 
-// How much of a bad history a report shows.
+// Limits of what a report shows of a bad history.
 const (
 	maxKeysReported = 8
-	maxRows         = 40 // of a timeline
-	maxContextRows  = 12 // of them, operations that are not in the core
+	maxRows         = 40 // in a timeline
+	maxContextRows  = 12 // of those, operations outside the core
 )
 
-// WriteText reports a result in lines of at most 100 columns of ASCII, but for
-// the sentences, which are as long as they need to be: the verdict, and for
-// each key that failed what contradicts what, with a timeline of it.
+// WriteText writes the verdict and, for each key that failed, the contradiction as
+// a sentence and as a timeline. Lines are ASCII and have at most 100 columns,
+// except that sentences are as long as they need to be.
 func (r *Result) WriteText(w io.Writer) error {
 	var b strings.Builder
 	methods := [ByGeneralSearch + 1]int{}
@@ -56,17 +56,17 @@ func (r *Result) WriteText(w io.Writer) error {
 			failed++
 		}
 	}
-	fmt.Fprintf(&b, "%s: %d operations on %d keys\n", r.Verdict, r.Operations, len(r.Keys))
+	fmt.Fprintf(&b, "%s: %s on %s\n", r.Verdict, counted(r.Operations, "operation"), counted(len(r.Keys), "key"))
 	for m, keys := range methods {
 		if keys > 0 {
-			fmt.Fprintf(&b, "  decided by %s: %d keys\n", Method(m), keys)
+			fmt.Fprintf(&b, "  decided by %s: %s\n", Method(m), counted(keys, "key"))
 		}
 	}
 	if agreed > 0 {
-		fmt.Fprintf(&b, "  confirmed by Porcupine: %d keys\n", agreed)
+		fmt.Fprintf(&b, "  confirmed by Porcupine: %s\n", counted(agreed, "key"))
 	}
 	if unanswered > 0 {
-		fmt.Fprintf(&b, "  not answered by Porcupine within its budget: %d keys\n", unanswered)
+		fmt.Fprintf(&b, "  Porcupine ran out of its step budget: %s\n", counted(unanswered, "key"))
 	}
 	shown := 0
 	for i := range r.Keys {
@@ -75,7 +75,7 @@ func (r *Result) WriteText(w io.Writer) error {
 			continue
 		}
 		if shown == maxKeysReported {
-			fmt.Fprintf(&b, "\nnot shown: %d more keys that are not linearizable, or undecided\n", failed-shown)
+			fmt.Fprintf(&b, "\nnot shown: %s\n", counted(failed-shown, "failing key"))
 			break
 		}
 		shown++
@@ -85,13 +85,21 @@ func (r *Result) WriteText(w io.Writer) error {
 	return err
 }
 
+// counted returns "1 key" or "5 keys".
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 func (r *Result) reportKey(b *strings.Builder, k *KeyResult) {
-	fmt.Fprintf(b, "\nkey %s: %s (%d operations, %d that matter, %d steps)\n", Quote(k.Key), k.Verdict, k.Operations, k.Kept, k.Steps)
+	fmt.Fprintf(b, "\nkey %s: %s (%s, %d after pruning, %s)\n", Quote(k.Key), k.Verdict, counted(k.Operations, "operation"), k.Kept, counted(k.Steps, "step"))
 	if k.Verdict == Undecided {
 		if k.Disagree {
-			fmt.Fprintf(b, "  the checkers differ: Porcupine says %s; this is a bug in one of them\n", k.SecondOpinion)
+			fmt.Fprintf(b, "  the checkers disagree: Porcupine says %s; one of the two checkers has a bug\n", k.SecondOpinion)
 		} else {
-			b.WriteString("  the budget of steps was spent; a larger one may decide it\n")
+			b.WriteString("  the step budget ran out; a larger one may decide this key\n")
 		}
 		return
 	}
@@ -108,18 +116,18 @@ func (r *Result) reportKey(b *strings.Builder, k *KeyResult) {
 	}
 }
 
-// Widths of a timeline's columns; with two marks and three spaces 100 at most.
+// Widths of the columns of a timeline. With the mark and the spaces a line has at
+// most 100 columns.
 const (
 	clientColumns = 9
 	laneColumns   = 36
 	textColumns   = 50
 )
 
-// Timeline draws the contradiction: one line an operation, from its call to its
-// return, in lines of at most 100 columns of ASCII. Stamps are not to scale:
-// what counts is which operations overlap. A star marks the operations that
-// cannot all be true; an arrow's head marks one that may take effect at any
-// time after.
+// Timeline draws the contradiction in ASCII: one line for each operation, from its
+// call to its return, of at most 100 columns. It is not to scale, but shows which
+// operations overlap. A star marks the operations that no order explains together;
+// an arrowhead marks one that may take effect at any later time.
 func (c *Contradiction) Timeline() string {
 	rows, left := c.Rows()
 	var stamps []Stamp
@@ -150,8 +158,9 @@ func (c *Contradiction) Timeline() string {
 	return b.String()
 }
 
-// Rows returns the core and as much of the context as there is room for,
-// by call: first the puts whose values the core met, then the latest.
+// Rows returns the operations that a timeline shows, sorted by call, and how many it
+// leaves out. They are the core and as much of the context as there is room for:
+// first the puts whose values the core found, then the latest operations.
 func (c *Contradiction) Rows() (rows []*Operation, left int) {
 	context := slices.Clone(c.Context)
 	slices.SortFunc(context, func(a, b *Operation) int {
@@ -171,14 +180,14 @@ func (c *Contradiction) Rows() (rows []*Operation, left int) {
 	return rows, left
 }
 
-// meets: an operation of the core met the value of this put.
+// meets reports whether an operation of the core found the value of this put.
 func (c *Contradiction) meets(put *Operation) bool {
 	return put.Kind == Put && slices.ContainsFunc(c.Core, func(op *Operation) bool {
 		return op.Observes() && op.Answer.HasValue && op.Answer.Value == put.Value
 	})
 }
 
-// lane is the bar of one operation, laneColumns wide.
+// lane returns the bar of one operation, laneColumns wide.
 func lane(op *Operation, stamps []Stamp) string {
 	column := func(s Stamp) int {
 		i, _ := slices.BinarySearch(stamps, s)
@@ -200,7 +209,7 @@ func lane(op *Operation, stamps []Stamp) string {
 	return string(bar)
 }
 
-// rowText is what an operation was and was told, at most textColumns wide.
+// rowText returns an operation and its answer, at most textColumns wide.
 func rowText(op *Operation) string {
 	s := op.Kind.String()
 	if op.Writes() {

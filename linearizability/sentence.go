@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// maxClaims bounds the operations that one sentence names.
+// maxClaims limits the operations that one sentence names.
 const maxClaims = 6
 
-// quoted is a key or value as ASCII; of a long one its beginning and its end.
+// Quote returns a key or value in quotes, as ASCII; of a long one only its beginning
+// and its end.
 func Quote(s string) string {
 	const most, head, tail = 24, 10, 9
 	if len(s) > most {
@@ -19,7 +20,7 @@ func Quote(s string) string {
 	return strconv.QuoteToASCII(s)
 }
 
-// claim says in one clause what an operation was and what it was told.
+// claim returns one clause about what an operation asked and what it was answered.
 func claim(op *Operation) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "client %d's %s", op.Client, op.Kind)
@@ -30,12 +31,12 @@ func claim(op *Operation) string {
 	case op.HasIfValue:
 		b.WriteString(" if the value is " + Quote(op.IfValue))
 	case op.IfMatch != 0:
-		fmt.Fprintf(&b, " under If-Match %d", op.IfMatch)
+		fmt.Fprintf(&b, " with If-Match %d", op.IfMatch)
 	case op.IfAbsent:
-		b.WriteString(" under If-None-Match")
+		b.WriteString(" with If-None-Match")
 	}
 	if op.Node != "" {
-		b.WriteString(" at " + op.Node)
+		b.WriteString(" on " + op.Node)
 	}
 	fmt.Fprintf(&b, " (%s) %s", when(op), answerClause(op))
 	return b.String()
@@ -61,21 +62,21 @@ func answerClause(op *Operation) string {
 	a := &op.Answer
 	switch {
 	case op.Outcome == Unknown:
-		return "ended as unknown"
+		return "has an unknown outcome"
 	case op.Outcome == Refused:
 		return "was refused"
 	case a.ConditionFailed && a.Found:
-		return "failed its condition and met " + foundWords(a)
+		return "failed its condition and found " + foundWords(a)
 	case a.Unreported:
 		return "failed its condition"
 	case a.ConditionFailed:
-		return "failed its condition and met no value"
+		return "failed its condition and found no value"
 	case op.Writes() && a.Version != 0:
 		return fmt.Sprintf("was acknowledged with version %d", a.Version)
 	case op.Writes():
 		return "was acknowledged"
 	case !a.Found:
-		return "found the key absent"
+		return "found no value"
 	case op.Kind == Delete:
 		return "removed " + foundWords(a)
 	}
@@ -96,7 +97,7 @@ func foundWords(a *Answer) string {
 
 func clashSentence(c *clash) string { return explainAll(c.ops, c.reason) }
 
-// explainAll names every operation and then the reason.
+// explainAll lists the operations, then the reason.
 func explainAll(ops []*Operation, reason string) string {
 	claims := make([]string, 0, maxClaims)
 	for _, op := range ops[:min(len(ops), maxClaims)] {
@@ -109,12 +110,12 @@ func explainAll(ops []*Operation, reason string) string {
 	return s + ": " + reason
 }
 
-// explain says in one sentence why the operations of a core, by call, cannot
-// all be true. The facts are those of the whole key.
+// explain returns one sentence about why no order explains the operations of a
+// core, sorted by call. The facts are those of the whole key.
 func explain(core []*Operation, f *facts) string {
 	switch len(core) {
 	case 1:
-		return explainAll(core, "no state of the key explains that")
+		return explainAll(core, "no state of the key explains this answer")
 	case 2:
 		if s := explainPair(core[0], core[1], f); s != "" {
 			return s
@@ -126,39 +127,39 @@ func explain(core []*Operation, f *facts) string {
 	if s := explainGone(core, f); s != "" {
 		return s
 	}
-	return explainAll(core, fmt.Sprintf("no order of these %d explains them all", len(core)))
+	return explainAll(core, fmt.Sprintf("no order of these %d operations explains all of them", len(core)))
 }
 
-// explainPair finds words for two operations, the first of which was called
-// first. Since they contradict each other by themselves, whatever else may have
-// happened in between was taken into account.
+// explainPair returns a sentence about two operations, of which first was called
+// first, or "". The reduction proved that these two contradict each other whatever
+// else happened, so the sentence may say that nothing happened in between.
 func explainPair(first, second *Operation, f *facts) string {
 	before := first.Return < second.Call
 	switch {
 	case before && needsAbsent(second):
-		return although(second, first) + ", and nothing can have deleted it in between"
+		return butBefore(second, first) + ", and no delete can have taken effect in between"
 	case before && needsAbsent(first):
-		return although(second, first) + ", and nothing can have written it in between"
+		return butBefore(second, first) + ", and no write can have taken effect in between"
 	case before && first.effective() && first.Kind == Append && second.Observes() && second.Answer.HasValue && !strings.Contains(second.Answer.Value, first.Value):
-		return although(second, first) + ", and " + Quote(first.Value) + " is not in it"
+		return butBefore(second, first) + ", and " + Quote(first.Value) + " is missing from it"
 	case before && first.Kind == Delete && first.effective():
-		return although(second, first) + ", and nothing can have written it in between"
+		return butBefore(second, first) + ", and no write can have taken effect in between"
 	case before && f.versionMet(second) != 0 && f.versionMet(second) < f.versionLeft(first):
-		return although(second, first)
+		return butBefore(second, first)
 	case first.IfMatch != 0 && first.IfMatch == second.IfMatch && first.effective() && second.effective():
-		return explainAll([]*Operation{first, second}, fmt.Sprintf("both replaced version %d, and only one can have", first.IfMatch))
+		return explainAll([]*Operation{first, second}, fmt.Sprintf("both replaced version %d, but only one of them can have", first.IfMatch))
 	case first.IfAbsent && second.IfAbsent && first.effective() && second.effective():
-		return explainAll([]*Operation{first, second}, "both created the key, and nothing can have deleted it in between")
+		return explainAll([]*Operation{first, second}, "both created the key, and no delete can have taken effect in between")
 	case first.Kind == Delete && second.Kind == Delete && first.effective() && second.effective():
-		return explainAll([]*Operation{first, second}, "both removed the key, and nothing can have written it in between")
+		return explainAll([]*Operation{first, second}, "both removed the key, and no write can have taken effect in between")
 	case before:
-		return although(second, first)
+		return butBefore(second, first)
 	}
 	return ""
 }
 
-// explainOldest: among more than two operations, one that met something older
-// than what had been there before it was called.
+// explainOldest looks for an operation that found an older version than the one that
+// existed before it was called.
 func explainOldest(core []*Operation, f *facts) string {
 	for _, late := range core {
 		met := f.versionMet(late)
@@ -167,15 +168,16 @@ func explainOldest(core []*Operation, f *facts) string {
 		}
 		for _, early := range core {
 			if early.Return < late.Call && met < f.versionLeft(early) {
-				return although(late, early)
+				return butBefore(late, early)
 			}
 		}
 	}
 	return ""
 }
 
-// explainGone: an operation met a value that another had found or left replaced
-// by then, and whoever may have written it had returned before that.
+// explainGone looks for an operation that found a value although an earlier operation
+// had already found or left another one, and every put of that value had returned
+// before the earlier operation was called.
 func explainGone(core []*Operation, f *facts) string {
 	if f.appends > 0 {
 		return ""
@@ -197,14 +199,14 @@ func explainGone(core []*Operation, f *facts) string {
 				}
 			}
 			if gone {
-				return although(late, early) + ", and every put of " + Quote(met) + " had returned before that"
+				return butBefore(late, early) + ", and every put of " + Quote(met) + " had returned even earlier"
 			}
 		}
 	}
 	return ""
 }
 
-// valueMet is the value that an operation must have met, if it is known.
+// valueMet returns the value that an operation must have found, if it is known.
 func valueMet(op *Operation) (value string, known bool) {
 	switch {
 	case op.Observes() && op.Answer.HasValue:
@@ -215,7 +217,8 @@ func valueMet(op *Operation) (value string, known bool) {
 	return "", false
 }
 
-// valueLeft is the value that an operation left or found.
+// valueLeft returns the value that the key had when the operation took effect, after
+// a write its new value.
 func valueLeft(op *Operation) (value string, known bool) {
 	if op.effective() {
 		return op.Value, op.Kind == Put
@@ -223,11 +226,11 @@ func valueLeft(op *Operation) (value string, known bool) {
 	return valueMet(op)
 }
 
-func although(late, early *Operation) string {
-	return claim(late) + ", although before it was called " + claim(early)
+func butBefore(late, early *Operation) string {
+	return claim(late) + ", but before that call " + claim(early)
 }
 
-// needsAbsent: the operation met no value.
+// needsAbsent reports whether the operation can only take effect on an absent key.
 func needsAbsent(op *Operation) bool {
 	if op.effective() {
 		return op.IfAbsent
@@ -235,7 +238,7 @@ func needsAbsent(op *Operation) bool {
 	return op.foundAbsent()
 }
 
-// versionMet is the version of what an operation met, if that is known.
+// versionMet returns the version that an operation must have found, or 0.
 func (f *facts) versionMet(op *Operation) Version {
 	a := &op.Answer
 	switch {
@@ -251,7 +254,8 @@ func (f *facts) versionMet(op *Operation) Version {
 	return 0
 }
 
-// versionLeft is a version that had been taken when the operation returned.
+// versionLeft returns a version that had been assigned when the operation returned,
+// or 0.
 func (f *facts) versionLeft(op *Operation) Version {
 	if op.effective() && op.Writes() && op.Answer.Version != 0 {
 		return op.Answer.Version

@@ -76,9 +76,9 @@ func lostWrite(k keyHistory) *Violation {
 	if lost == nil {
 		return nil
 	}
-	sentence := claim(lost) + ", yet at the end " + claim(final)
+	sentence := claim(lost) + ", but at the end " + claim(final)
 	if !final.Answer.Found {
-		sentence += ", and nothing can have deleted it"
+		sentence += ", and no delete can have removed it"
 	}
 	return &Violation{WriteLost, k.key, sentence, []*Operation{lost, final}}
 }
@@ -196,7 +196,7 @@ func mayBeDeleted(ops []*Operation, put *Operation) bool {
 
 // violationsOf lists what is wrong with a key that is illegal.
 func violationsOf(k keyHistory, d *decision, c *Contradiction) []Violation {
-	l := Violation{Class: NotLinearizable, Key: k.key, Sentence: "no order of the operations explains their answers"}
+	l := Violation{Class: NotLinearizable, Key: k.key, Sentence: "no order of the operations explains all answers"}
 	switch {
 	case d.clash != nil:
 		l.Sentence, l.Operations = clashSentence(d.clash), d.clash.ops

@@ -13,14 +13,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// checkConfig is what the flags of check say.
+// checkConfig holds the flags of check.
 type checkConfig struct {
 	format string
 	model  string
 	steps  int
-	page   string // where the result goes as a page; "": nowhere
+	page   string // file for the HTML report; "": no report
 
-	// Progress goes to bar, if anybody looks at it; nil: nobody does.
+	// bar is where progress is drawn; nil if stderr is not a terminal.
 	bar io.Writer
 }
 
@@ -29,20 +29,23 @@ func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check HISTORY…",
 		Short: "Check recorded histories for linearizability",
-		Long: `check reads histories and says of each whether one register per key, taking
-effect at one instant inside each operation, explains all of its answers.
+		Long: `check reads recorded histories and decides for each one whether it is
+linearizable: whether all answers can be explained by operations that each take
+effect at one instant between call and return, one key at a time.
 
-Formats (--format), told from the content unless one is named:
+Formats (--format), by default recognized from the content:
 ` + describeFormats() + `
-Models (--model), told from the format unless one is named:
+Models (--model), by default chosen by the format:
   register    a key is absent at first; put, get, append, delete, and conditions
               on the version, on absence and on the value
-  text        every key holds a text, at first the empty one, and to be absent is
-              to hold that: Jepsen's :get, :put and :append
+  text        a key holds a text, which is empty at first; an absent key and an
+              empty text are the same: Jepsen's :get, :put and :append
 
-Exit status, the greatest of all files: 0 linearizable, 1 not linearizable,
-2 undecided within the budget of steps, 3 a file that is no history (the message
-names line and column), or a mistake in the command.`,
+Exit status, the greatest of all files:
+  0  linearizable
+  1  not linearizable
+  2  undecided within the step budget
+  3  an invalid history (the error names line and column) or an invalid command`,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			if isTerminal(os.Stderr) {
 				c.bar = os.Stderr
@@ -56,12 +59,12 @@ names line and column), or a mistake in the command.`,
 	})
 	cmd.Flags().StringVar(&c.format, "format", "auto", formatNames())
 	cmd.Flags().StringVar(&c.model, "model", "auto", "auto, register or text")
-	cmd.Flags().StringVar(&c.page, "html", "", "write the result to this file as a page for a browser")
-	cmd.Flags().IntVar(&c.steps, "steps", linearizability.DefaultStepBudget, "how many steps the search may take on one key")
+	cmd.Flags().StringVar(&c.page, "html", "", "write an HTML report to this file")
+	cmd.Flags().IntVar(&c.steps, "steps", linearizability.DefaultStepBudget, "step budget of the search for each key")
 	return cmd
 }
 
-// check checks every file and reports each to out, what went wrong to errs.
+// check checks every file. It writes results to out and errors to errs.
 func check(out, errs io.Writer, files []string, c checkConfig) error {
 	worst := linearizability.ExitLinearizable
 	formats, err := c.formats()
@@ -127,13 +130,13 @@ func (c *checkConfig) formats() ([]linearizability.Format, error) {
 
 func (c *checkConfig) validate(files []string) error {
 	if len(files) == 0 {
-		return errors.New("name at least one file")
+		return errors.New("no file to check: name at least one")
 	}
 	if c.page != "" && len(files) > 1 {
-		return errors.New("--html shows one history: name one file")
+		return errors.New("--html needs exactly one file")
 	}
 	if c.steps <= 0 {
-		return fmt.Errorf("--steps %d: a search needs at least one step", c.steps)
+		return fmt.Errorf("invalid --steps %d: want at least 1", c.steps)
 	}
 	if c.model != "auto" {
 		if _, err := linearizability.ParseModel(c.model); err != nil {
@@ -168,7 +171,7 @@ func (c *checkConfig) checkFile(file string, formats []linearizability.Format) (
 	return result, err
 }
 
-// sizeOf is how many bytes a file has; 0 if that is not known.
+// sizeOf returns the size of a file, or 0 if it is unknown.
 func sizeOf(file string) int64 {
 	stat, err := os.Stat(file)
 	if err != nil || !stat.Mode().IsRegular() {

@@ -58,7 +58,7 @@ const (
 `
 )
 
-// hardHistory is legal, and takes a search more than a few steps.
+// hardHistory is linearizable, but a search takes more than a few steps to prove it.
 func hardHistory() string {
 	var b strings.Builder
 	for i := range 40 {
@@ -80,23 +80,23 @@ func TestCheckExits(t *testing.T) {
 		status int
 		says   string // on either output
 	}{
-		{"linearizable", []string{good}, 0, "good: linearizable: 1 operations on 1 keys"},
-		{"not linearizable", []string{stale}, 1, `client 2's get (stamps 3-4) found the key absent, although before it was called`},
-		{"undecided", []string{"--steps=5", hard}, 2, "the budget of steps was spent"},
+		{"linearizable", []string{good}, 0, "good: linearizable: 1 operation on 1 key"},
+		{"not linearizable", []string{stale}, 1, `client 2's get (stamps 3-4) found no value, but before that call`},
+		{"undecided", []string{"--steps=5", hard}, 2, "the step budget ran out"},
 		{"decided with more steps", []string{hard}, 0, "hard: linearizable"},
 		{"bad input", []string{bad}, 3, `bad: line 3, column 1: "event" is missing`},
 		{"the greatest of all", []string{stale, bad, good}, 3, "good: linearizable"},
 		{"missing", []string{filepath.Join(t.TempDir(), "missing")}, 3, "opening the history"},
-		{"no file", []string{}, 3, "name at least one file"},
+		{"no file", []string{}, 3, "no file to check: name at least one"},
 		{"no step", []string{"--steps=0", good}, 3, "--steps 0"},
 		{"no such flag", []string{"--frmat=jsonl", good}, 3, "unknown flag"},
 		{"no such format", []string{"--format=xml", good}, 3, `unknown format "xml" (want auto, jsonl, jepsen-log or jepsen-edn)`},
-		{"no such model", []string{"--model=queue", good}, 3, `"queue" is no model`},
+		{"no such model", []string{"--model=queue", good}, 3, `unknown model "queue" (want register or text)`},
 		{"the format is named", []string{"--format=jsonl", good}, 0, "good: linearizable"},
 		{"another format is named", []string{"--format=jepsen-edn", good}, 3, "good: line 1, column 1: :process is missing"},
 		{"a register is absent at first", []string{empty}, 1, "no put of this key wrote that value"},
 		{"a text is empty at first", []string{"--model=text", empty}, 0, "empty: linearizable"},
-		{"a text has no delete", []string{"--model=text", historyFile(t, "delete", `{"event":"call","stamp":1,"client":1,"kind":"delete","key":"k"}`+"\n")}, 3, `: operation 0 (client 1, called at stamp 1): the model text knows no delete`},
+		{"a text has no delete", []string{"--model=text", historyFile(t, "delete", `{"event":"call","stamp":1,"client":1,"kind":"delete","key":"k"}`+"\n")}, 3, `: operation 0 (client 1, called at stamp 1): the text model has no delete`},
 	}
 	for _, test := range tests {
 		status, out, errs := runCheck(t, test.args...)
@@ -125,17 +125,17 @@ func TestProgressIsDrawnForLongWorkOnly(t *testing.T) {
 	newProgress(nil, "reading", 200).add(1) // nobody looks
 }
 
-// recordings returns the directory of the histories that come with Porcupine.
+// recordings returns the directory of Porcupine's module, with its histories.
 func recordings(t *testing.T) string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/anishathalye/porcupine").Output()
 	if err != nil {
-		t.Fatalf("where Porcupine's histories are: %v", err)
+		t.Fatalf("finding Porcupine's histories: %v", err)
 	}
 	return strings.TrimSpace(string(out))
 }
 
-// published are the verdicts that stand in Porcupine's own tests, by file.
+// published returns the verdicts in Porcupine's own tests, by file.
 func published(t *testing.T, dir string) map[string]bool {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "porcupine_test.go"))
@@ -152,16 +152,16 @@ func published(t *testing.T, dir string) map[string]bool {
 	return verdicts
 }
 
-// Jepsen's histories of etcd and of a key-value store get the verdicts that
-// Porcupine's own tests expect of them, and that Porcupine gives them here, over
-// a reader and a model that share nothing with the package.
+// The verdicts on Jepsen's histories of etcd and of a key-value store equal those
+// in Porcupine's own tests, and those of Porcupine here, with a reader and a model
+// that share no code with the package.
 func TestJepsensHistoriesGetPorcupinesVerdicts(t *testing.T) {
 	dir := recordings(t)
 	want := published(t, dir)
 	if len(want) != 102+6 {
-		t.Fatalf("found %d verdicts in Porcupine's tests, want 102 of etcd and 6 of the key-value store", len(want))
+		t.Fatalf("found %d verdicts in Porcupine's tests, want 102 for etcd and 6 for the key-value store", len(want))
 	}
-	// In this run etcd did not start, and there is no verdict on nothing.
+	// One history is empty, since etcd did not start in that run; it has no verdict.
 	files, err := filepath.Glob(filepath.Join(dir, "test_data", "*", "*.*"))
 	if err != nil || len(files) != len(want)+1 {
 		t.Fatalf("found %d histories, want %d and an empty one: %v", len(files), len(want), err)
@@ -218,13 +218,13 @@ func TestTheProgramExits(t *testing.T) {
 	}
 }
 
-// asked is an invocation as this test's own reader sees it.
+// asked is an invocation, as the reader of this test parses it.
 type asked struct {
 	f, key, value, from string
 }
 
-// porcupineSays is the verdict of Porcupine, key by key, with a model of strings:
-// a key is "" at first, and "nil" is how a register says so.
+// porcupineSays returns the verdict of Porcupine, key by key, with a model of
+// strings: a key is "" at first, which a register reports as "nil".
 func porcupineSays(t *testing.T, file string) bool {
 	t.Helper()
 	f, err := os.Open(file)

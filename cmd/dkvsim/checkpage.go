@@ -11,8 +11,7 @@ import (
 	"dkv/linearizability/report"
 )
 
-// writeResultPage writes what was found about a file, with the annotations in
-// it, as a page.
+// writeResultPage writes the HTML report about the history in a file.
 func writeResultPage(page, file string, h *linearizability.Recording, r *linearizability.Result) error {
 	absolute, err := filepath.Abs(file)
 	if err != nil {
@@ -22,7 +21,7 @@ func writeResultPage(page, file string, h *linearizability.Recording, r *lineari
 		return report.WriteHTML(w, r, h.Operations, h.Annotations, report.Options{
 			Title:    filepath.Base(file),
 			Facts:    []report.Fact{{Name: "history", Value: absolute}},
-			Commands: []report.Command{{What: "check it again", Line: "dkvsim check " + absolute}},
+			Commands: []report.Command{{What: "check this history again", Line: "dkvsim check " + absolute}},
 		})
 	})
 }

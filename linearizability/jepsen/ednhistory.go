@@ -52,7 +52,7 @@ func (h *ednHistoryReader) next() (ended bool, err error) {
 	at := r.last()
 	switch {
 	case h.closed:
-		return false, at.fail(errors.New("more after the end of the history"))
+		return false, at.fail(errors.New("text after the end of the history"))
 	case c == '{':
 		return false, h.operation()
 	case h.closing != 0 && c == h.closing:
@@ -65,7 +65,7 @@ func (h *ednHistoryReader) next() (ended bool, err error) {
 	case c == '#':
 		return false, h.tag(at)
 	}
-	return false, at.fail(fmt.Errorf("expected a map of an operation, such as {:process 0, :type :invoke, …}, found %q", c))
+	return false, at.fail(fmt.Errorf("expected the map of an operation, such as {:process 0, :type :invoke, …}, found %q", c))
 }
 
 // tag reads a tag before a map, as of a record, or an element that is discarded.
@@ -80,7 +80,7 @@ func (h *ednHistoryReader) tag(at position) error {
 		return r.skipRequired(&e, 0)
 	}
 	if isEDNDelimiter(c) || c == '#' {
-		return at.fail(errors.New("expected a map of an operation, found #"))
+		return at.fail(errors.New("expected the map of an operation, found #"))
 	}
 	return r.word(&e, c)
 }
@@ -125,7 +125,7 @@ func (h *ednHistoryReader) operation() error {
 		case field < 0 || name.kind != ednKeyword:
 			continue // nothing that is known here
 		case seen&(1<<field) != 0:
-			return name.fail(fmt.Errorf(":%s is there twice", name.text))
+			return name.fail(fmt.Errorf("duplicate key :%s", name.text))
 		}
 		seen |= 1 << field
 		if name.text == "process" && value.kind == ednKeyword {
@@ -156,7 +156,7 @@ func (h *ednHistoryReader) field(e *event, name string, value *ednElement) (err 
 		e.process, err = processOf(value, r)
 	case "type", "f":
 		if value.kind != ednKeyword {
-			return value.fail(fmt.Errorf(":%s has to be a keyword", name))
+			return value.fail(fmt.Errorf(":%s must be a keyword", name))
 		}
 		if name == "f" {
 			e.f, e.at.f = value.text, value.position
@@ -165,7 +165,7 @@ func (h *ednHistoryReader) field(e *event, name string, value *ednElement) (err 
 		}
 	case "key":
 		if value.kind != ednText {
-			return value.fail(errors.New(":key has to be a text or a number"))
+			return value.fail(errors.New(":key must be a string or a number"))
 		}
 		e.key, e.hasKey, e.at.key = h.Name([]byte(value.text)), true, value.position
 	case "value":
@@ -175,7 +175,7 @@ func (h *ednHistoryReader) field(e *event, name string, value *ednElement) (err 
 	case "time", "index":
 		n, err := strconv.ParseInt(value.text, 10, 64)
 		if err != nil || !value.number {
-			return value.fail(fmt.Errorf(":%s has to be a whole number", name))
+			return value.fail(fmt.Errorf(":%s must be a whole number", name))
 		}
 		return h.checkOrder(e, name, n, value)
 	}
@@ -186,13 +186,13 @@ func (h *ednHistoryReader) field(e *event, name string, value *ednElement) (err 
 func (h *ednHistoryReader) checkOrder(e *event, name string, n int64, at *ednElement) error {
 	if name == "index" {
 		if n <= h.index {
-			return at.fail(fmt.Errorf(":index %d is not greater than %d before it: time runs backwards", n, h.index))
+			return at.fail(fmt.Errorf(":index %d is not greater than the previous :index, %d", n, h.index))
 		}
 		h.index = n
 		return nil
 	}
 	if time.Duration(n) < h.time {
-		return at.fail(fmt.Errorf(":time %d is less than %d before it: time runs backwards", n, h.time))
+		return at.fail(fmt.Errorf(":time %d is less than the previous :time, %d", n, h.time))
 	}
 	e.time, h.time = time.Duration(n), time.Duration(n)
 	return nil

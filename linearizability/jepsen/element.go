@@ -122,7 +122,7 @@ func (r *ednReader) element(depth int, keep bool) (ednElement, error) {
 func (r *ednReader) elementFrom(c byte, depth int, keep bool) (e ednElement, err error) {
 	e.position = r.last()
 	if depth > maxEDNDepth {
-		return e, e.fail(fmt.Errorf("malformed EDN: nested more than %d deep", maxEDNDepth))
+		return e, e.fail(fmt.Errorf("malformed EDN: nested more than %d levels deep", maxEDNDepth))
 	}
 	switch c {
 	case '"':
@@ -138,7 +138,7 @@ func (r *ednReader) elementFrom(c byte, depth int, keep bool) (e ednElement, err
 	case '\\':
 		err = r.character(&e)
 	case ')', ']', '}':
-		err = e.fail(fmt.Errorf("malformed EDN: %q closes nothing", c))
+		err = e.fail(fmt.Errorf("malformed EDN: unmatched %q", c))
 	default:
 		err = r.word(&e, c)
 	}
@@ -150,8 +150,11 @@ func (r *ednReader) truncated(e *ednElement, what string, err error) error {
 	if err != io.EOF {
 		return err
 	}
-	return r.next().fail(fmt.Errorf("the file ends inside %s that began at line %d, column %d (it was cut off?)", what, e.line, e.column))
+	return r.next().fail(fmt.Errorf("the file ends inside %s that began at line %d, column %d (was the file cut off?)", what, e.line, e.column))
 }
+
+// collections names what each closing bracket closes.
+var collections = map[byte]string{']': "a vector", ')': "a list", '}': "a map or a set"}
 
 func (r *ednReader) items(e *ednElement, closing byte, depth int, keep bool) error {
 	e.kind = ednOther
@@ -161,7 +164,7 @@ func (r *ednReader) items(e *ednElement, closing byte, depth int, keep bool) err
 	for {
 		c, err := r.skip()
 		if err != nil {
-			return r.truncated(e, fmt.Sprintf("what %q was to close,", closing), err)
+			return r.truncated(e, collections[closing], err)
 		}
 		if c == closing {
 			return nil
@@ -205,7 +208,7 @@ func (r *ednReader) dispatch(e *ednElement, depth int) error {
 		e.kind = ednOther
 		return err
 	case isEDNDelimiter(c):
-		return e.fail(errors.New("malformed EDN: # with no tag behind it"))
+		return e.fail(errors.New("malformed EDN: # without a tag"))
 	}
 	if err := r.word(e, c); err != nil { // the tag
 		return err
@@ -230,7 +233,7 @@ func (r *ednReader) character(e *ednElement) error {
 		return r.truncated(e, "a character", err)
 	}
 	if c == '\n' {
-		return e.fail(errors.New("malformed EDN: a line ends inside a character"))
+		return e.fail(errors.New("malformed EDN: the line ends inside a character"))
 	}
 	err = r.word(e, c)
 	e.kind = ednOther
@@ -346,7 +349,7 @@ func (r *ednReader) escape(e *ednElement) error {
 	case 'u':
 		return r.codePoint(e, at)
 	default:
-		return at.fail(fmt.Errorf("malformed EDN: no string has the escape \\%c", c))
+		return at.fail(fmt.Errorf("malformed EDN: invalid escape \\%c in a string", c))
 	}
 	r.token = append(r.token, c)
 	return nil

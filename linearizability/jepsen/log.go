@@ -34,7 +34,7 @@ func (l *logReader) line(number int, line []byte) error {
 		if ofAnotherLogger(line) {
 			return nil
 		}
-		return &linearizability.FormatError{Line: number, Column: 1, Err: fmt.Errorf("neither a line of %s nor one of another logger", logger)}
+		return &linearizability.FormatError{Line: number, Column: 1, Err: fmt.Errorf("neither a line of %s nor a line of another logger", logger)}
 	}
 	e := event{line: number}
 	if moment, dated := timeOf(line); dated {
@@ -42,7 +42,7 @@ func (l *logReader) line(number int, line []byte) error {
 			l.base = moment
 		}
 		if moment < l.last {
-			return &linearizability.FormatError{Line: number, Column: 1, Err: errors.New("dated before a line above it: time runs backwards")}
+			return &linearizability.FormatError{Line: number, Column: 1, Err: errors.New("the date is before that of an earlier line")}
 		}
 		l.last = moment
 		e.time = moment - l.base
@@ -50,7 +50,7 @@ func (l *logReader) line(number int, line []byte) error {
 	at += len(logger)
 	rest := bytes.TrimLeft(line[at:], " \t")
 	if len(rest) == 0 || rest[0] != '-' && rest[0] != ':' {
-		return &linearizability.FormatError{Line: number, Column: at + 1, Err: fmt.Errorf("no operation behind %s", logger)}
+		return &linearizability.FormatError{Line: number, Column: at + 1, Err: fmt.Errorf("no operation after %s", logger)}
 	}
 	at = len(line) - len(rest) + 1
 	l.scan.Reset(line[at:])
@@ -108,7 +108,7 @@ func (l *logReader) fields(e *event) (nemesis bool, err error) {
 	if e.kind == "invoke" {
 		more, err := l.edn.element(0, false)
 		if err == nil && more.kind != ednNone {
-			err = more.fail(errors.New("more after the end of the operation"))
+			err = more.fail(errors.New("text after the end of the operation"))
 		}
 		return false, err
 	}
@@ -127,7 +127,7 @@ func (l *logReader) word(what string) (ednElement, error) {
 	case e.kind == ednNone:
 		return e, l.edn.next().fail(fmt.Errorf("%s is missing", what))
 	case e.kind != ednKeyword:
-		return e, e.fail(fmt.Errorf("%s has to be a keyword, such as :read", what))
+		return e, e.fail(fmt.Errorf("%s must be a keyword, such as :read", what))
 	}
 	return e, nil
 }
@@ -139,7 +139,7 @@ func processOf(e *ednElement, r *ednReader) (process int, err error) {
 	}
 	n, err := strconv.Atoi(e.text)
 	if err != nil || !e.number || n < 0 {
-		return 0, e.fail(errors.New("a process is a whole number, or a keyword such as :nemesis"))
+		return 0, e.fail(errors.New("a process must be a whole number or a keyword such as :nemesis"))
 	}
 	return n, nil
 }

@@ -118,7 +118,7 @@ func (j *reader) event(e *event) error {
 	case "ok", "fail", "info":
 		at, err = j.completed(e)
 	default:
-		at, err = e.at.kind, fmt.Errorf("%s is none of :invoke, :ok, :fail, :info", linearizability.Quote(":"+e.kind))
+		at, err = e.at.kind, fmt.Errorf("unknown type %s (want :invoke, :ok, :fail or :info)", linearizability.Quote(":"+e.kind))
 	}
 	switch {
 	case err == nil:
@@ -136,7 +136,7 @@ func (j *reader) invoked(e *event) (at position, err error) {
 		j.processes[e.process] = p
 	}
 	if p.open {
-		return e.at.process, fmt.Errorf("process %d invokes something before what it invoked at line %d has returned", e.process, p.called)
+		return e.at.process, fmt.Errorf("process %d invokes an operation before the one that it invoked at line %d has returned", e.process, p.called)
 	}
 	op := linearizability.Operation{Client: e.process, Call: j.stamp, CallTime: e.time, Key: e.key}
 	value := &e.value
@@ -165,11 +165,11 @@ func (j *reader) learnModel(f string) error {
 	case "get", "put", "append":
 		model = linearizability.Text
 	default:
-		return fmt.Errorf("%s is none of :read, :write, :cas (of a register), :get, :put, :append (of a key-value store)", linearizability.Quote(":"+f))
+		return fmt.Errorf("unknown function %s (want :read, :write or :cas for a register, :get, :put or :append for a key-value store)", linearizability.Quote(":"+f))
 	}
 	if j.modelKnown && model != j.model {
-		return fmt.Errorf(":%s is of another workload than what was invoked before: :read, :write and :cas are those of a register, "+
-			":get, :put and :append those of a key-value store, where what was never written is empty", f)
+		return fmt.Errorf(":%s does not belong to the workload of the earlier operations: a register has :read, :write and :cas, "+
+			"a key-value store has :get, :put and :append", f)
 	}
 	j.model, j.modelKnown = model, true
 	return nil
@@ -183,18 +183,18 @@ func fillRequest(op *linearizability.Operation, f string, value *ednElement) err
 		if value.kind == ednNone || value.kind == ednNil {
 			return nil
 		}
-		return errors.New("what is read is not known when it is invoked: nil belongs here")
+		return errors.New("the value of an invoked read must be nil")
 	case "cas":
 		op.Kind = linearizability.Put
 		if value.kind != ednVector || len(value.items) != 2 {
-			return errors.New("a :cas needs a vector of the value expected and the new one")
+			return errors.New("a :cas needs a vector of the expected value and the new value")
 		}
 		if from := &value.items[0]; from.kind == ednNil {
 			op.IfAbsent = true
 		} else if from.kind == ednText {
 			op.HasIfValue, op.IfValue = true, from.text
 		} else {
-			return errors.New("the value that a :cas expects is no text, number or nil")
+			return errors.New("the expected value of a :cas must be a string, a number or nil")
 		}
 		value = &value.items[1]
 	case "append":
@@ -203,7 +203,7 @@ func fillRequest(op *linearizability.Operation, f string, value *ednElement) err
 		op.Kind = linearizability.Put
 	}
 	if value.kind != ednText {
-		return fmt.Errorf("a :%s needs a text or a number to write", f)
+		return fmt.Errorf("a :%s needs a string or a number as its value", f)
 	}
 	op.Value = value.text
 	return nil
@@ -225,22 +225,22 @@ func (j *reader) completed(e *event) (at position, err error) {
 	p := j.processes[e.process]
 	switch {
 	case p == nil:
-		return e.at.process, fmt.Errorf("return without a call: process %d has invoked nothing", e.process)
+		return e.at.process, fmt.Errorf("completion without an invocation: process %d has no open operation", e.process)
 	case !p.open:
-		return e.at.process, fmt.Errorf("second return of what process %d invoked at line %d: it returned at line %d", e.process, p.called, p.returned)
+		return e.at.process, fmt.Errorf("the operation that process %d invoked at line %d has already completed, at line %d", e.process, p.called, p.returned)
 	case e.f != p.f:
-		return e.at.f, fmt.Errorf("process %d returns from :%s, but what it invoked at line %d is :%s", e.process, e.f, p.called, p.f)
+		return e.at.f, fmt.Errorf("process %d completes :%s, but at line %d it invoked :%s", e.process, e.f, p.called, p.f)
 	}
 	op := &j.ops[p.op]
 	value := &e.value
 	if key, inner := splitKey(value, e.f); key != nil {
 		if key.text != op.Key {
-			return e.at.value, fmt.Errorf("returns with key %s, but was invoked with %s at line %d", linearizability.Quote(key.text), linearizability.Quote(op.Key), p.called)
+			return e.at.value, fmt.Errorf("the key is %s, but the operation was invoked with %s at line %d", linearizability.Quote(key.text), linearizability.Quote(op.Key), p.called)
 		}
 		value = inner
 	}
 	if e.hasKey && e.key != op.Key {
-		return e.at.key, fmt.Errorf("returns with key %s, but was invoked with %s at line %d", linearizability.Quote(e.key), linearizability.Quote(op.Key), p.called)
+		return e.at.key, fmt.Errorf("the key is %s, but the operation was invoked with %s at line %d", linearizability.Quote(e.key), linearizability.Quote(op.Key), p.called)
 	}
 	p.open, p.returned = false, e.line
 	if e.kind == "info" {
@@ -266,7 +266,7 @@ func fillAnswer(op *linearizability.Operation, e *event, value *ednElement, p *p
 		a.ConditionFailed, a.Unreported = true, true
 	case op.Kind != linearizability.Get:
 		if value.kind != ednNone && value.kind != ednNil && !sameValue(value, &p.value) {
-			return fmt.Errorf("returns with another value than it was invoked with at line %d", p.called)
+			return fmt.Errorf("the value differs from that of the invocation at line %d", p.called)
 		}
 	case value.kind == ednNil && e.f == "read": // there was none
 	case value.kind == ednNil:
@@ -274,9 +274,9 @@ func fillAnswer(op *linearizability.Operation, e *event, value *ednElement, p *p
 	case value.kind == ednText:
 		a.Found, a.HasValue, a.Value = true, true, value.text
 	case value.kind == ednNone:
-		return fmt.Errorf("an :ok of a :%s tells what was read, or nil", e.f)
+		return fmt.Errorf("the :ok of a :%s needs the value that was read, or nil", e.f)
 	default:
-		return fmt.Errorf("what a :%s returns is no text, number or nil", e.f)
+		return fmt.Errorf("the value of the :ok of a :%s must be a string, a number or nil", e.f)
 	}
 	return nil
 }

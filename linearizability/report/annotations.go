@@ -7,14 +7,17 @@ import (
 	"time"
 )
 
-// track is the part of annotations on which one open span gives way to the next.
+// A track is the sequence of spans in which an open span ends where the next one
+// begins: those of a lane, or those of one partition's primaries in a lane.
 type track struct{ name, partition string }
 
-// closedSpans returns the spans by their beginnings, each with its end.
+// closedSpans returns the spans sorted by their beginnings, with their ends filled
+// in. A later span ends an open one of its track, and a Down span ends all open
+// Primary spans of its lane.
 func closedSpans(s *linearizability.Annotations, end time.Duration) []linearizability.Span {
 	spans := slices.Clone(s.Spans)
 	slices.SortStableFunc(spans, func(a, b linearizability.Span) int { return cmp.Compare(a.From, b.From) })
-	next := make(map[track]time.Duration) // the beginning of the one after
+	next := make(map[track]time.Duration) // where the next span of the track begins
 	down := make(map[string]time.Duration)
 	for i, span := range slices.Backward(spans) {
 		at := track{span.Lane, ""}
@@ -39,7 +42,8 @@ func closedSpans(s *linearizability.Annotations, end time.Duration) []linearizab
 	return spans
 }
 
-// closedBands returns the bands by their beginnings, each with its end.
+// closedBands returns the bands sorted by their beginnings, with their ends filled
+// in.
 func closedBands(s *linearizability.Annotations, end time.Duration) []linearizability.Band {
 	bands := slices.Clone(s.Bands)
 	slices.SortStableFunc(bands, func(a, b linearizability.Band) int { return cmp.Compare(a.From, b.From) })
@@ -51,7 +55,7 @@ func closedBands(s *linearizability.Annotations, end time.Duration) []linearizab
 	return bands
 }
 
-// lastMoment is the latest moment that the annotations names.
+// lastMoment returns the latest time in the annotations.
 func lastMoment(s *linearizability.Annotations) (last time.Duration) {
 	for i := range s.Spans {
 		last = max(last, s.Spans[i].From, s.Spans[i].To)
@@ -62,7 +66,8 @@ func lastMoment(s *linearizability.Annotations) (last time.Duration) {
 	return last
 }
 
-// firstMoment is the earliest moment that the annotations names, or the given one.
+// firstMoment returns the earliest time in the annotations, or the given one if
+// that is earlier.
 func firstMoment(s *linearizability.Annotations, first time.Duration) time.Duration {
 	for i := range s.Spans {
 		first = min(first, s.Spans[i].From)

@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// browserDriver is what opens a page in Chromium; scripts/browser.sh installs
-// what it needs.
+// browserDriver opens a page in Chromium. scripts/browser.sh installs what it
+// needs.
 const browserDriver = "testdata/browser/report.mjs"
 
-// browserWork is what report.mjs is told.
+// browserWork is the input of report.mjs.
 type browserWork struct {
 	Page     string `json:"page"`
 	Key      string `json:"key"`
 	Client   int    `json:"client"`
 	Value    string `json:"value"`
 	Searched int    `json:"searched"` // operations of the key
-	Shots    string `json:"shots"`    // directory for pictures; "": none
+	Shots    string `json:"shots"`    // directory for screenshots; "": no screenshots
 }
 
-// browserMeasures is what it answers.
+// browserMeasures is its output.
 type browserMeasures struct {
 	LoadMs       float64 `json:"loadMs"`
 	Drawings     int     `json:"drawings"`
@@ -33,7 +33,8 @@ type browserMeasures struct {
 	Porcupine    bool    `json:"porcupine"`
 }
 
-// needBrowser skips the test where there is no browser, or fails with CI=true.
+// needBrowser skips the test if no browser is installed, or, with CI=true, fails
+// it.
 func needBrowser(t *testing.T) (chromium string) {
 	t.Helper()
 	chromium, err := exec.LookPath("chromium")
@@ -53,8 +54,8 @@ func needBrowser(t *testing.T) (chromium string) {
 	return chromium
 }
 
-// openInBrowser reads a page as a person would. DKV_TEST_SHOTS names a directory
-// for pictures of it.
+// openInBrowser uses a page as a reader would. DKV_TEST_SHOTS names a directory
+// for screenshots.
 func openInBrowser(t *testing.T, w browserWork) browserMeasures {
 	t.Helper()
 	chromium := needBrowser(t)
@@ -86,7 +87,7 @@ func openInBrowser(t *testing.T, w browserWork) browserMeasures {
 	return m
 }
 
-// openHistory writes a history's page, and opens it.
+// openHistory writes the page of a history and opens it.
 func openHistory(t *testing.T, operations int, o Options) browserMeasures {
 	t.Helper()
 	needBrowser(t)

@@ -14,14 +14,14 @@ import (
 	"unicode/utf8"
 )
 
-// pageHistory has the operations of a page, by call, in columns: each is one
-// number an operation as a varint, all of them base64. Texts stand once, in
-// tables. A number that a browser's numbers cannot hold stands in Exact.
+// pageHistory encodes the operations of a page, by call, as columns: one varint
+// for each operation, in base64. Texts are stored once, in tables. Exact holds
+// the numbers that exceed what a JavaScript number can hold.
 type pageHistory struct {
 	Count     int               `json:"count"`
 	HasTimes  bool              `json:"hasTimes"`
-	StampBase string            `json:"stampBase"` // what is added to every stamp
-	TimeBase  string            `json:"timeBase"`  // and to every time
+	StampBase string            `json:"stampBase"` // added to every stamp
+	TimeBase  string            `json:"timeBase"`  // added to every time
 	Kinds     []string          `json:"kinds"`
 	Outcomes  []string          `json:"outcomes"`
 	Clients   []int             `json:"clients"`
@@ -36,15 +36,15 @@ type pageHistory struct {
 	timeBase  time.Duration
 }
 
-// number is the place of an operation on the page.
+// number returns the place of an operation on the page.
 func (h *pageHistory) number(op *linearizability.Operation) (at int, shown bool) {
 	return slices.BinarySearchFunc(h.ops, op.Call, func(o *linearizability.Operation, call linearizability.Stamp) int { return cmp.Compare(o.Call, call) })
 }
 
-// maxPageNumber is what a float64 holds exactly.
+// maxPageNumber is the greatest integer up to which a float64 is exact.
 const maxPageNumber = 1<<53 - 1
 
-// columnWriter writes numbers by column.
+// A columnWriter writes numbers by column.
 type columnWriter struct {
 	columns map[string][]byte
 	last    map[string]int64
@@ -56,13 +56,13 @@ func (w *columnWriter) put(column string, n uint64) {
 	w.columns[column] = binary.AppendUvarint(w.columns[column], min(n, maxPageNumber))
 }
 
-// signed writes small numbers of either sign in few bytes.
+// signed uses the zigzag encoding, so that small negative numbers stay short.
 func (w *columnWriter) signed(column string, n int64) {
 	n = min(max(n, -maxPageNumber/2), maxPageNumber/2)
 	w.put(column, uint64(n)<<1^uint64(n>>63))
 }
 
-// sparse writes a number that is often 0, and else near to the one before.
+// sparse writes a number that is often 0 and otherwise close to the previous one.
 func (w *columnWriter) sparse(column string, n uint64) {
 	if n == 0 {
 		w.put(column, 0)
@@ -77,7 +77,7 @@ func (w *columnWriter) sparse(column string, n uint64) {
 	w.put(column, (uint64(delta)<<1^uint64(delta>>63))+1)
 }
 
-// textTable numbers texts, and holds each as it can be shown.
+// A textTable numbers texts and holds each in a form that can be displayed.
 type textTable struct {
 	numbers map[string]int
 	shown   []string
@@ -95,7 +95,7 @@ func (t *textTable) number(s string) int {
 	return n
 }
 
-// shownText is a text of bounded length that stands in any line.
+// shownText returns a text of limited length without control characters.
 func shownText(s string) string {
 	cut := ""
 	if len(s) > maxPageText {
@@ -113,7 +113,7 @@ func shownText(s string) string {
 	return s + cut
 }
 
-// encodeHistory writes operations, which are by call, into columns.
+// encodeHistory writes operations, which must be sorted by call, into columns.
 func encodeHistory(ops []*linearizability.Operation, annotations *linearizability.Annotations) *pageHistory {
 	h := &pageHistory{Count: len(ops), ops: ops, Kinds: kinds(), Outcomes: outcomes(), Columns: map[string]string{}}
 	stampBase := h.setBases(annotations)
@@ -176,7 +176,7 @@ func outcomes() []string {
 	return names
 }
 
-// optional is the number of a text plus 1; 0 is no text.
+// optional returns the number of a text plus 1, or 0 if there is no text.
 func optional(t *textTable, s string, there bool) uint64 {
 	if !there {
 		return 0
@@ -194,10 +194,11 @@ func pageFlags(op *linearizability.Operation) uint64 {
 	return flags
 }
 
-// setBases finds whether there are times, and keeps numbers small enough for a
-// browser: stamps and times may be nanoseconds since 1970.
+// setBases determines whether operations have times. It moves stamps and times that
+// are nanoseconds since 1970 to a base of their own, so that a JavaScript number
+// can hold them.
 func (h *pageHistory) setBases(annotations *linearizability.Annotations) (stampBase linearizability.Stamp) {
-	const small = 1 << 50 // as nanoseconds thirteen days
+	const small = 1 << 50 // in nanoseconds, thirteen days
 	first := time.Duration(math.MaxInt64)
 	for _, op := range h.ops {
 		h.HasTimes = h.HasTimes || op.CallTime != 0 || op.ReturnTime != 0
@@ -213,7 +214,7 @@ func (h *pageHistory) setBases(annotations *linearizability.Annotations) (stampB
 	return stampBase
 }
 
-// encodeAnnotations puts annotations beside a history.
+// encodeAnnotations encodes annotations relative to the bases of a history.
 func encodeAnnotations(s *linearizability.Annotations, h *pageHistory) pageAnnotations {
 	base := h.timeBase
 	if !h.HasTimes {
@@ -241,7 +242,7 @@ func encodeAnnotations(s *linearizability.Annotations, h *pageHistory) pageAnnot
 	for _, x := range bands[:min(len(bands), maxPageBands)] {
 		p.Bands = append(p.Bands, []any{shownText(x.Kind), shownText(x.Label), x.From - base, x.To - base})
 	}
-	for key, n := range h.keyNumber { // order-free: a map is made of a map
+	for key, n := range h.keyNumber { // the order does not matter: this fills a map
 		if partition, known := s.Partitions[key]; known && len(p.Places) < maxPagePlaces {
 			p.Places[strconv.Itoa(n)] = shownText(partition)
 		}
@@ -262,7 +263,7 @@ func laneNames(spans []linearizability.Span) []string {
 	return names
 }
 
-// compareNames has n2 before n10.
+// compareNames sorts n2 before n10.
 func compareNames(a, b string) int {
 	stem := func(s string) string { return strings.TrimRight(s, "0123456789") }
 	if x, y := stem(a), stem(b); x == y && len(a) != len(b) {

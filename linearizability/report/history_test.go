@@ -23,8 +23,8 @@ type storedValue struct {
 	version linearizability.Version
 }
 
-// drawHistory returns a history that is linearizable by construction: of the
-// operations that run at a time each takes effect when it returns.
+// drawHistory returns a history that is linearizable by construction: each
+// operation takes effect when it returns.
 func drawHistory(rng *rand.Rand, shape historyShape) []linearizability.Operation {
 	var history []linearizability.Operation
 	store := map[string]storedValue{}
@@ -63,7 +63,7 @@ func drawHistory(rng *rand.Rand, shape historyShape) []linearizability.Operation
 	return history
 }
 
-// sayLess leaves out of an answer what a store need not say.
+// sayLess removes from an answer what a store need not report.
 func sayLess(rng *rand.Rand, a linearizability.Answer) linearizability.Answer {
 	switch {
 	case a.ConditionFailed && rng.IntN(2) == 0:

@@ -12,43 +12,43 @@ import (
 	"strings"
 )
 
-// Bounds of a page, so that any browser opens it.
+// Limits of a page, so that any browser can open it.
 const (
 	defaultPageOperations = 200_000
-	maxPageFailures       = 20 // keys that are described
+	maxPageFailures       = 20 // failing keys that are described
 	maxPageSpans          = 50_000
 	maxPageBands          = 10_000
 	maxPagePlaces         = 50_000
 	maxPageText           = 120 // bytes of a key, a value or a label
 )
 
-// PageOptions are what a page says beside the result. The zero value is fine.
+// Options say what a page shows beside the result. The zero value is valid.
 type Options struct {
 	Title    string // "" is "Linearizability report"
 	Facts    []Fact // in this order
 	Commands []Command
-	// MaxOperations bounds the operations on the page; 0 means 200,000. Beyond
-	// it those of the failing keys come first, then those called nearest to a
-	// contradiction, and the page says how many are missing.
+	// MaxOperations limits the operations on the page; 0 means 200,000. The
+	// operations of failing keys take precedence, then those called nearest to a
+	// contradiction; the page says how many are left out.
 	MaxOperations int
 }
 
-// A Fact is something worth knowing about where a history came from.
+// A Fact tells the reader where a history came from.
 type Fact struct{ Name, Value string }
 
-// A Command is a line to type, with what it is good for.
+// A Command is a command line and what it does.
 type Command struct{ What, Line string }
 
 //go:embed page/*.html page/*.css page/*.js
 var pageFiles embed.FS
 
-// pageScripts are in the order in which they need one another.
+// pageScripts lists the scripts in dependency order.
 var pageScripts = []string{"data.js", "layout.js", "chart.js", "drawing.js", "contradiction.js", "details.js", "filters.js", "main.js"}
 
-// WriteHTML writes the result as one page for a browser: the verdict, what
-// contradicts what, and the whole history to look around in, with the annotations
-// around it. The history is the one that was checked; annotations may be nil. The
-// page needs no network and no other file.
+// WriteHTML writes a result as one HTML page: the verdict, the contradictions, and
+// the whole history, to be explored together with its annotations. The history
+// must be the one that was checked; annotations may be nil. The page needs no
+// network and no other file.
 func WriteHTML(w io.Writer, r *linearizability.Result, history []linearizability.Operation, annotations *linearizability.Annotations, o Options) error {
 	if o.Title == "" {
 		o.Title = "Linearizability report"
@@ -76,7 +76,7 @@ func WriteHTML(w io.Writer, r *linearizability.Result, history []linearizability
 	} {
 		before, after, found := strings.Cut(rest, "{{"+part.mark+"}}")
 		if !found {
-			panic("report: page.html has no place for " + part.mark)
+			panic("report: page.html has no mark {{" + part.mark + "}}")
 		}
 		rest = after
 		for _, text := range []string{before, part.text} {
@@ -99,7 +99,7 @@ func pageFile(name string) string {
 	return string(text)
 }
 
-// page is the content of a page as its script reads it.
+// page is the content of a page, as its script reads it.
 type page struct {
 	Title       string          `json:"title"`
 	Verdict     string          `json:"verdict"`
@@ -113,27 +113,27 @@ type page struct {
 	Annotations pageAnnotations `json:"scene"`
 }
 
-// pageAnnotations has the annotations as rows of numbers and texts. Moments are since the
-// history's first.
+// pageAnnotations encodes the annotations as rows of numbers and texts. Times are
+// relative to the time base of the history.
 type pageAnnotations struct {
 	Lanes  []string          `json:"lanes"`
 	Spans  [][]any           `json:"spans"` // lane, state, partition, epoch, from, to, label
 	Bands  [][]any           `json:"bands"` // kind, label, from, to
 	Places map[string]string `json:"places"`
-	Left   int               `json:"left"` // spans and bands that are not on the page
+	Left   int               `json:"left"` // spans and bands left out
 }
 
-// pageFailure is a key that is not linearizable, or undecided.
+// A pageFailure describes a key that is not linearizable or undecided.
 type pageFailure struct {
-	Key       int             `json:"key"`
-	Verdict   string          `json:"verdict"`
-	Numbers   string          `json:"numbers"`
-	Sentences []pageSentence  `json:"sentences"`
-	Core      []int           `json:"core"` // operations of the page
-	Context   []int           `json:"context"`
-	Confirmed bool            `json:"confirmed"`
-	Left      int             `json:"left"` // of core and context, for want of room
-	Porcupine *porcupinesView `json:"porcupine"`
+	Key       int            `json:"key"`
+	Verdict   string         `json:"verdict"`
+	Numbers   string         `json:"numbers"`
+	Sentences []pageSentence `json:"sentences"`
+	Core      []int          `json:"core"` // by their numbers on the page
+	Context   []int          `json:"context"`
+	Confirmed bool           `json:"confirmed"`
+	Left      int            `json:"left"` // operations of core and context left out
+	Porcupine *porcupineView `json:"porcupine"`
 }
 
 type pageSentence struct {
@@ -180,15 +180,15 @@ func newPage(r *linearizability.Result, history []linearizability.Operation, ann
 	return p
 }
 
-// why is the verdict's reason in a few words.
+// why explains the verdict in one sentence.
 func why(r *linearizability.Result) string {
 	switch r.Verdict {
 	case linearizability.Linearizable:
-		return "One register per key, taking effect at one instant inside each operation, explains every answer."
+		return "Every answer can be explained by operations that each take effect at one instant between call and return."
 	case linearizability.Undecided:
-		return "The budget was spent, or the checkers differ, before an answer was found. That counts as a failure."
+		return "The step budget ran out, or the two checkers disagree. This counts as a failure."
 	}
-	return "No order of the operations explains their answers."
+	return "No order of the operations explains all of their answers."
 }
 
 // factsOf returns the facts of the result itself.
@@ -220,7 +220,7 @@ func counted(n int, what string) string {
 func (p *page) failure(r *linearizability.Result, k *linearizability.KeyResult, ops []*linearizability.Operation) pageFailure {
 	f := pageFailure{
 		Key: p.History.keyNumber[k.Key], Verdict: k.Verdict.String(),
-		Numbers:   fmt.Sprintf("%s, %d that matter, %s", counted(k.Operations, "operation"), k.Kept, counted(k.Steps, "step")),
+		Numbers:   fmt.Sprintf("%s, %d after pruning, %s", counted(k.Operations, "operation"), k.Kept, counted(k.Steps, "step")),
 		Sentences: []pageSentence{}, Core: []int{}, Context: []int{},
 		Confirmed: k.Verdict == linearizability.Illegal && k.Asked && k.SecondOpinion == linearizability.Illegal,
 	}
@@ -232,9 +232,9 @@ func (p *page) failure(r *linearizability.Result, k *linearizability.KeyResult, 
 			}
 		}
 	case k.Disagree:
-		f.Sentences = append(f.Sentences, pageSentence{"", "the checkers differ", "Porcupine says " + k.SecondOpinion.String() + "; this is a bug in one of them"})
+		f.Sentences = append(f.Sentences, pageSentence{"", "the checkers disagree", "Porcupine says " + k.SecondOpinion.String() + "; one of the two checkers has a bug"})
 	default:
-		f.Sentences = append(f.Sentences, pageSentence{"", "undecided", "the budget of steps was spent; a larger one may decide it"})
+		f.Sentences = append(f.Sentences, pageSentence{"", "undecided", "the step budget ran out; a larger one may decide this key"})
 	}
 	if c := k.Contradiction; c != nil {
 		rows, left := c.Rows()
@@ -257,13 +257,13 @@ func (p *page) failure(r *linearizability.Result, k *linearizability.KeyResult, 
 	return f
 }
 
-// byCall sorts operations by their calls.
+// byCall sorts operations in place, by call.
 func byCall(ops []*linearizability.Operation) []*linearizability.Operation {
 	slices.SortFunc(ops, func(a, b *linearizability.Operation) int { return int(a.Call - b.Call) })
 	return ops
 }
 
-// choosePageOperations returns at most so many operations, by call.
+// choosePageOperations returns at most the given number of operations, by call.
 func choosePageOperations(r *linearizability.Result, history []linearizability.Operation, most int) []*linearizability.Operation {
 	chosen := make([]*linearizability.Operation, len(history))
 	for i := range history {
@@ -275,7 +275,7 @@ func choosePageOperations(r *linearizability.Result, history []linearizability.O
 	}
 	failed := make(map[string]bool)
 	inCore := make(map[*linearizability.Operation]bool)
-	var near linearizability.Stamp // the middle of what the page is about
+	var near linearizability.Stamp // the call that the page is centred on
 	for i := range r.Keys {
 		k := &r.Keys[i]
 		if k.Verdict == linearizability.Linearizable {

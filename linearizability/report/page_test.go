@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// annotationsUntil is annotations of five nodes around a history that ends at a moment.
+// annotationsUntil returns annotations of five nodes for a history that ends at the
+// given time.
 func annotationsUntil(end time.Duration, keys []string) *linearizability.Annotations {
 	s := &linearizability.Annotations{Partitions: map[string]string{}}
 	at := func(share float64) time.Duration { return time.Duration(share * float64(end)) }
@@ -55,9 +56,9 @@ func annotationsUntil(end time.Duration, keys []string) *linearizability.Annotat
 	return s
 }
 
-// staged gives a history times and nodes, and one read an answer that an
-// acknowledged put had overwritten before. It returns that read.
-func staged(t testing.TB, history []linearizability.Operation) (planted *linearizability.Operation, keys []string) {
+// plantStaleRead gives a history times and nodes, and gives one read a value that an
+// acknowledged put had overwritten before. It returns that read and all keys.
+func plantStaleRead(t testing.TB, history []linearizability.Operation) (planted *linearizability.Operation, keys []string) {
 	t.Helper()
 	seen := map[string]bool{}
 	versions := map[string][]*linearizability.Operation{} // acknowledged puts
@@ -93,11 +94,11 @@ func staged(t testing.TB, history []linearizability.Operation) (planted *lineari
 	return planted, keys
 }
 
-// bigHistory has so many operations of 64 clients, and a violation.
+// bigHistory returns a history of 64 clients with one stale read.
 func bigHistory(t testing.TB, operations int) ([]linearizability.Operation, *linearizability.Annotations) {
 	rng := rand.New(rand.NewPCG(4, 4))
 	history := drawHistory(rng, historyShape{clients: 64, keys: max(4, operations/50), operations: operations, unknown: 2, refused: 3, indexed: true})
-	_, keys := staged(t, history)
+	_, keys := plantStaleRead(t, history)
 	return history, annotationsUntil(history[len(history)-1].CallTime, keys)
 }
 
@@ -114,7 +115,7 @@ func writePage(t testing.TB, history []linearizability.Operation, annotations *l
 	return b.String(), r
 }
 
-// contentOf reads the content of a page as its script does.
+// contentOf parses the content of a page as its script does.
 func contentOf(t testing.TB, text string) *page {
 	t.Helper()
 	_, rest, found := strings.Cut(text, `<script type="application/json" id="content">`)
@@ -129,7 +130,7 @@ func contentOf(t testing.TB, text string) *page {
 	return &p
 }
 
-// pageDecoder reads columns back.
+// A pageDecoder decodes the columns of a page.
 type pageDecoder struct {
 	t       testing.TB
 	h       *pageHistory
@@ -179,7 +180,7 @@ func textOf(table []string, n uint64) string {
 	return table[n-1]
 }
 
-// history is what a page tells of its operations.
+// history returns the operations of a page.
 func (d *pageDecoder) history() []linearizability.Operation {
 	h := d.h
 	stamp, err := strconv.ParseInt(h.StampBase, 10, 64)
@@ -213,7 +214,7 @@ func (d *pageDecoder) history() []linearizability.Operation {
 		ifValue := d.next("ifValue")
 		op.IfValue, op.HasIfValue, op.Answer.Unreported = textOf(h.Values, ifValue), ifValue != 0, flags&64 != 0
 		if (flags&32 != 0) != op.Observes() {
-			d.t.Fatalf("operation %d: whether it observes is told wrongly", d.at)
+			d.t.Fatalf("operation %d: the observes flag is wrong", d.at)
 		}
 		ops = append(ops, op)
 	}
@@ -225,8 +226,8 @@ func decodePage(t testing.TB, text string) []linearizability.Operation {
 	return d.history()
 }
 
-// A page tells each operation as it was.
-func TestPageTellsTheWholeHistory(t *testing.T) {
+// Decoding a page gives back the history.
+func TestPageHoldsTheWholeHistory(t *testing.T) {
 	const since1970 = 1_764_000_000_000_000_000
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 11))
@@ -267,7 +268,7 @@ func TestPageTellsTheWholeHistory(t *testing.T) {
 
 func TestPageNamesTheContradiction(t *testing.T) {
 	history, annotations := bigHistory(t, 400)
-	planted, _ := staged(t, history) // a second one
+	planted, _ := plantStaleRead(t, history) // a second stale read
 	text, r := writePage(t, history, annotations, Options{Title: "a <b> title", Facts: []Fact{{"seed", "7"}}, Commands: []Command{{"again", "go test"}}})
 	p := contentOf(t, text)
 	if p.Verdict != "not linearizable" || len(p.Failures) == 0 || p.FailedKeys != len(p.Failures) {
@@ -295,21 +296,21 @@ func TestPageNamesTheContradiction(t *testing.T) {
 			}
 		}
 		if f.Porcupine == nil || !strings.Contains(f.Porcupine.Note, "not linearizable") || !strings.Contains(f.Porcupine.HTML, "<html") {
-			t.Errorf("Porcupine's view: %+v", f.Porcupine)
+			t.Errorf("Porcupine's drawing: %+v", f.Porcupine)
 		}
 		if strings.Contains(f.Porcupine.HTML, fmt.Sprint(int64(math.MaxInt64))) {
-			t.Error("Porcupine's view tells of returns that never were")
+			t.Error("Porcupine's drawing shows a return that never happened")
 		}
 	}
 	if !named {
-		t.Error("the read that was planted is in no contradiction")
+		t.Error("no contradiction contains the planted read")
 	}
 	if p.Facts[0] != (Fact{"seed", "7"}) || p.Commands[0] != (Command{"again", "go test"}) || !strings.Contains(text, "<title>a &lt;b&gt; title</title>") {
 		t.Errorf("%+v, %+v", p.Facts, p.Commands)
 	}
 }
 
-// What a browser would load from elsewhere.
+// loads matches what makes a browser load something.
 var loads = regexp.MustCompile(`(?i)(src|href)\s*=\s*["']?(https?:|//)|@import|url\(\s*["']?(https?:|//)|fetch\(|XMLHttpRequest|WebSocket`)
 
 func TestPageIsOneFile(t *testing.T) {
@@ -319,11 +320,11 @@ func TestPageIsOneFile(t *testing.T) {
 		t.Errorf("the page loads something: %s", found)
 	}
 	if !strings.Contains(text, "default-src 'none'") {
-		t.Error("the page does not forbid its browser to load anything")
+		t.Error("the page's policy does not forbid loading")
 	}
 }
 
-// Nothing that a store holds can end the script around it.
+// No text in a history can end the script element that contains it.
 func TestPageHoldsAnyText(t *testing.T) {
 	long := strings.Repeat("ä", 500)
 	history := []linearizability.Operation{
@@ -332,7 +333,7 @@ func TestPageHoldsAnyText(t *testing.T) {
 	}
 	text, _ := writePage(t, history, &linearizability.Annotations{Bands: []linearizability.Band{{Kind: "</script>", Label: "<b>", To: 4}}}, Options{Title: "</title>"})
 	if strings.Contains(text, "<script>alert") || strings.Count(text, "</script>") != 2 || strings.Count(text, "</title>") != 1 {
-		t.Error("a text got out of its place")
+		t.Error("a text escaped its element")
 	}
 	p := contentOf(t, text)
 	if p.History.Keys[1] != `"\xff\x00\u2028"` || p.History.Clients[0] != -3 {
@@ -343,10 +344,10 @@ func TestPageHoldsAnyText(t *testing.T) {
 	}
 }
 
-func TestPageOfNothingAndOfTooMuch(t *testing.T) {
+func TestPageOfAnEmptyAndOfATooLongHistory(t *testing.T) {
 	text, r := writePage(t, nil, nil, Options{})
 	if found := regexp.MustCompile(`"[a-zA-Z]+":null,`).FindString(strings.ReplaceAll(text, `"porcupine":null`, "")); found != "" {
-		t.Errorf("the page's script walks over %s", found)
+		t.Errorf("the page's script would iterate over %s", found)
 	}
 	if p := contentOf(t, text); r.Verdict != linearizability.Linearizable || p.History.Count != 0 || len(p.Failures) != 0 {
 		t.Errorf("%+v", p)
@@ -384,7 +385,8 @@ func TestPageOfAHundredThousandOperations(t *testing.T) {
 
 var cssColour = regexp.MustCompile(`--([a-z0-9-]+): (#[0-9a-f]{6})`)
 
-// contrast is that of WCAG 2: text wants 4.5 at least, shapes want 3.
+// contrast returns the contrast ratio of WCAG 2: text needs at least 4.5, shapes
+// need 3.
 func contrast(t *testing.T, a, b string) float64 {
 	luminance := func(colour string) (sum float64) {
 		for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
@@ -409,7 +411,7 @@ func TestPageIsReadableInLightAndDark(t *testing.T) {
 	css := pageFile("page.css")
 	themes := regexp.MustCompile(`(?s):root[^{]*\{(.*?)\}`).FindAllStringSubmatch(css, -1)
 	if len(themes) != 3 || themes[1][1] != themes[2][1] {
-		t.Fatalf("%d themes: want light, and dark twice alike", len(themes))
+		t.Fatalf("%d themes: want light, and dark twice, identical", len(themes))
 	}
 	for n, theme := range themes[:2] {
 		colours := map[string]string{}

@@ -5,23 +5,23 @@ import (
 	"fmt"
 )
 
-// porcupinesView is Porcupine's own picture of a key.
-type porcupinesView struct {
-	Note string `json:"note"` // what it shows
-	HTML string `json:"html"` // a whole page, which loads nothing; "": none
+// A porcupineView is Porcupine's own drawing of a key.
+type porcupineView struct {
+	Note string `json:"note"` // what the drawing shows, or why there is none
+	HTML string `json:"html"` // a whole page, which loads nothing; "": no drawing
 }
 
-// maxPorcupineViews bounds the keys of which a page shows Porcupine's picture.
+// maxPorcupineViews limits the keys for which a page has Porcupine's drawing.
 const maxPorcupineViews = 4
 
-func viewOfPorcupine(m linearizability.Model, ops []*linearizability.Operation, c *linearizability.Contradiction) *porcupinesView {
+func viewOfPorcupine(m linearizability.Model, ops []*linearizability.Operation, c *linearizability.Contradiction) *porcupineView {
 	d := linearizability.DrawWithPorcupine(m, ops, c)
 	if d.Omitted != "" {
-		return &porcupinesView{Note: "Porcupine's picture is left out: " + d.Omitted + "."}
+		return &porcupineView{Note: "Porcupine's drawing is left out: " + d.Omitted + "."}
 	}
-	what := fmt.Sprintf("the %s of the key that matter", counted(d.Operations, "operation"))
+	what := "the key after pruning, " + counted(d.Operations, "operation")
 	if d.ContradictionOnly {
-		what = fmt.Sprintf("the contradiction alone: %s, of which %d tell what they were answered", counted(d.Operations, "operation"), len(c.Core))
+		what = fmt.Sprintf("the contradiction alone, %s, of which %d have an answer", counted(d.Operations, "operation"), len(c.Core))
 	}
-	return &porcupinesView{Note: fmt.Sprintf("Porcupine about %s: %s.", what, d.Verdict), HTML: d.HTML}
+	return &porcupineView{Note: fmt.Sprintf("Porcupine's verdict on %s: %s.", what, d.Verdict), HTML: d.HTML}
 }

@@ -1,15 +1,15 @@
 
-// What is seen, and of what: every change of it ends in a new drawing.
+// The view: which part of the history is visible. Every change redraws the chart.
 const view = {
   from: 0, to: 1,
   width: 0, height: 0, gutter: 120,
   scroll: 0, // of the rows, in pixels
   selected: -1,
-  thing: null, // a span or a band that is selected: {band: i} or {span: i}
+  marker: null, // the selected span or band: {band: i} or {span: i}
   hovered: -1,
-  partition: "", // the one whose primaries are shown; "": all
+  partition: "", // whose primaries are shown; "": all
   filter: { key: -1, client: -1, kinds: null, outcomes: null },
-  shown: new Uint8Array(count).fill(1), // by the filter
+  shown: new Uint8Array(count).fill(1), // passes the filter
   filtered: false,
 };
 
@@ -18,11 +18,11 @@ const AXIS_HEIGHT = 26, ROW = 20, GAP = 7, BAND = 16, STATE = 11;
 const canvas = byId("chart"), scroller = byId("scroller"), rowsElement = byId("rows");
 const overview = byId("overview");
 
-// blocks are what stands below the axis, top down. Bands and lanes stay where
-// they are while the clients scroll, unless they would leave no room for them.
+// blocks are the parts below the axis, from top to bottom. Bands and lanes are
+// pinned while the clients scroll, unless they would leave no room for them.
 let blocks = [];
 let totalHeight = 0;
-let pinned = AXIS_HEIGHT; // where what scrolls begins
+let pinned = AXIS_HEIGHT; // where the scrolling part begins
 let pinnedHeight = AXIS_HEIGHT;
 let bandLines = [];
 
@@ -60,7 +60,7 @@ function pin() {
 const isPinned = (block) => block.type !== "client" && pinned > AXIS_HEIGHT;
 const topOf = (block) => block.top - (isPinned(block) ? 0 : view.scroll);
 
-// rowsShown leaves out clients of whom the filter leaves nothing.
+// rowsShown leaves out clients that have no operation left after filtering.
 function rowsShown() {
   const clients = recorded.clients.map((_, c) => c);
   if (view.filter.key < 0 && view.filter.client < 0) return clients;
@@ -124,7 +124,7 @@ function scrollRows(by) {
   redraw();
 }
 
-// show brings operations into view, with room around them.
+// show brings operations into view, with a margin around them.
 function show(list) {
   if (list.length === 0) return;
   const from = Math.min(...list.map((i) => axis.start[i])), to = Math.max(...list.map((i) => axis.end[i]));
@@ -144,8 +144,8 @@ function showRow(i) {
   redraw();
 }
 
-// operationAt finds what is under a point of the canvas, or near it: of several
-// the marked one, else the nearest.
+// operationAt returns the operation at or near a point of the canvas. Of several it
+// prefers a marked one, then the nearest.
 function operationAt(x, y) {
   const block = blockAt(y);
   if (!block || block.type !== "client" || x < view.gutter) return -1;
@@ -165,7 +165,7 @@ function operationAt(x, y) {
   return best;
 }
 
-// firstInRow is the first operation of a row that ends at a position or later.
+// firstInRow returns the first operation of a row that ends at or after a position.
 function firstInRow(row, position) {
   let low = 0, high = row.length;
   while (low < high) {
@@ -181,15 +181,15 @@ function blockAt(y) {
   return blocks.find((b) => y >= topOf(b) && y < topOf(b) + b.height && (b.type !== "client" || y >= pinned));
 }
 
-// thingAt finds the span or the band under a point.
-function thingAt(x, y) {
+// markerAt returns the span or the band at a point.
+function markerAt(x, y) {
   const block = blockAt(y);
   if (!block || x < view.gutter) return null;
   const position = positionAt(x), near = positionAt(x + 3) - position, dy = y - topOf(block);
   const within = ([from, to]) => position >= from - near && position <= to + near;
   if (block.type === "bands") {
     const line = Math.floor(dy / BAND);
-    const label = positionAt(x + 90) - position; // the text beside a short band counts
+    const label = positionAt(x + 90) - position; // the label beside a short band counts as part of it
     let best = -1;
     axis.bands.forEach(([from, to], i) => {
       if (bandLines[i] === line && position >= from - near && position <= Math.max(to + near, from + label)) best = i;
@@ -223,4 +223,4 @@ function redraw() {
     if (drawTimes.length > 200) drawTimes.shift();
   });
 }
-const drawTimes = []; // the latest, in milliseconds: how the page is measured
+const drawTimes = []; // the latest, in milliseconds; the browser tests read them

@@ -1,5 +1,5 @@
 
-// element makes one with a text and children.
+// element creates an element with attributes and children.
 function element(tag, attributes = {}, ...children) {
   const e = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -11,7 +11,7 @@ function element(tag, attributes = {}, ...children) {
   return e;
 }
 
-let failure = null; // the one that is shown
+let failure = null; // the failure on display
 
 function fillHeader() {
   const [kind, sign] = content.verdict === "linearizable" ? ["good", "✓"] : content.verdict === "undecided" ? ["open", "?"] : ["bad", "✕"];
@@ -31,12 +31,12 @@ function fillHeader() {
 }
 
 function copyText(text, button) {
-  const said = (word) => {
+  const confirm = (word) => {
     button.textContent = word;
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   };
-  if (!navigator.clipboard) return said("Select it");
-  navigator.clipboard.writeText(text).then(() => said("Copied"), () => said("Select it"));
+  if (!navigator.clipboard) return confirm("Copy it by hand");
+  navigator.clipboard.writeText(text).then(() => confirm("Copied"), () => confirm("Copy it by hand"));
 }
 
 function fillFailures() {
@@ -59,7 +59,7 @@ function showFailure(f) {
   byId("contradiction-title").textContent = f.verdict === "undecided" ? "Undecided" : "The contradiction";
   const more = content.failedKeys - content.failures.length;
   byId("numbers").textContent = "key " + quote(keyName(f.key)) + " · " + f.numbers + (f.confirmed ? " · confirmed by Porcupine" : "") +
-    (more > 0 ? " · " + more + " more keys failed that are not on this page" : "");
+    (more > 0 ? " · " + more + " more failing " + (more === 1 ? "key is" : "keys are") + " not on this page" : "");
   const sentences = f.sentences.map((s) => element("p", { class: "sentence" }, element("b", {}, (s.class ? s.class + " · " : "") + s.words), s.text));
   byId("sentences").replaceChildren(...sentences);
   fillTimeline(f);
@@ -68,7 +68,7 @@ function showFailure(f) {
   fillPorcupine(f.porcupine);
 }
 
-// fillTimeline draws who overlaps whom. Stamps are not to scale.
+// fillTimeline shows which operations overlap. It is not to scale.
 function fillTimeline(f) {
   const rows = f.core.concat(f.context).sort((a, b) => a - b);
   const stamps = [...new Set(rows.flatMap((i) => (ops.ret[i] > 0 ? [ops.call[i], ops.ret[i]] : [ops.call[i]])))].sort((a, b) => a - b);
@@ -82,14 +82,14 @@ function fillTimeline(f) {
     bar.style.width = Math.max(1.5, right - left) + "%";
     bar.style.color = "var(--" + kindWord(ops.kind[i]) + ")";
     const row = element("button", { type: "button", class: core ? "core" : "", "data-operation": i },
-      element("span", { class: "star", title: core ? "cannot be true together with the others that are marked" : "" }, core ? "★" : ""),
+      element("span", { class: "star", title: core ? "cannot be explained together with the other marked operations" : "" }, core ? "★" : ""),
       element("span", {}, clientName(ops.client[i])), element("span", { class: "track" }, bar),
-      element("span", { class: "what", title: asked(i) + " → " + told(i) }, asked(i) + " → " + told(i)));
+      element("span", { class: "what", title: requestText(i) + " → " + answerText(i) }, requestText(i) + " → " + answerText(i)));
     row.addEventListener("click", () => { select(i); show([i, ...rows]); showRow(i); });
     return row;
   }));
   byId("timeline-note").textContent = rows.length === 0 ? "" :
-    "★ cannot all be true. By the order of calls and returns, not to scale; an open end may take effect at any time after." + (f.left > 0 ? " " + f.left + " more are not shown." : "");
+    "No order explains all operations marked ★. The axis is the order of calls and returns, not to scale. An operation with an open end may take effect at any later time." + (f.left > 0 ? " Not shown: " + f.left + " more." : "");
 }
 
 const kindWord = (kind) => (kindNames.includes(recorded.kinds[kind]) ? recorded.kinds[kind] : "other-" + (kind % 2));
@@ -102,7 +102,7 @@ function fillPorcupine(p) {
   byId("porcupine-note").textContent = p.note;
   const open = () => {
     if (!box.open || !p.html || frame.firstChild) return;
-    const inner = element("iframe", { sandbox: "allow-scripts", title: "Porcupine's view of key " + keyName(failure.key) });
+    const inner = element("iframe", { sandbox: "allow-scripts", title: "Porcupine's drawing of key " + keyName(failure.key) });
     inner.srcdoc = p.html;
     frame.append(inner);
   };

@@ -1,14 +1,14 @@
 (() => {
 "use strict";
 
-// What the page is about, as page.go wrote it.
+// The content of the page, as page.go writes it.
 const content = JSON.parse(document.getElementById("content").textContent);
 const recorded = content.history;
 const count = recorded.count;
 
 const byId = (id) => document.getElementById(id);
 
-// A column is one number an operation: varints of seven bits a byte.
+// A column holds one varint for each operation, seven bits to a byte.
 function decodeColumn(name, use) {
   const text = atob(recorded.columns[name] || "");
   let at = 0;
@@ -31,7 +31,7 @@ function numbers(name, Type) {
   return column;
 }
 
-// A sparse column has 0 for nothing, else the difference to the one before.
+// A sparse column holds 0 for no number, else the difference from the previous one.
 function sparse(name) {
   const column = new Float64Array(count);
   let last = 0;
@@ -41,7 +41,7 @@ function sparse(name) {
   return column;
 }
 
-// The operations, by call. Stamps and times lack their base.
+// The operations in call order. Stamps and times are relative to their base.
 const ops = {
   call: new Float64Array(count),
   ret: new Float64Array(count), // 0: never returned
@@ -49,7 +49,7 @@ const ops = {
   returnTime: new Float64Array(count),
   client: numbers("client", Uint32Array),
   key: numbers("key", Uint32Array),
-  node: numbers("node", Uint32Array), // 0: none, else one more than its number
+  node: numbers("node", Uint32Array), // 0: no node; else its number plus one
   kind: numbers("kind", Uint8Array),
   flags: numbers("flags", Uint8Array),
   value: numbers("value", Uint32Array),
@@ -62,13 +62,13 @@ const ops = {
 };
 
 const UNKNOWN = 0, OK = 1, REFUSED = 2;
-const FOUND = 4, CONDITION_FAILED = 8, IF_ABSENT = 16, OBSERVES = 32, UNTOLD = 64;
+const FOUND = 4, CONDITION_FAILED = 8, IF_ABSENT = 16, OBSERVES = 32, UNREPORTED = 64;
 const CONTEXT = 1, CORE = 2;
 const PUT = recorded.kinds.indexOf("put");
 
 const outcomeOf = (i) => ops.flags[i] & 3;
 
-// Stamps grow from call to call; a return is told by its distance to the call.
+// A call is encoded as its distance from the previous call, a return as its distance from its call.
 (() => {
   let stamp = 0;
   decodeColumn("call", (i, n) => { ops.call[i] = stamp += n; });
@@ -85,9 +85,9 @@ for (const failure of content.failures) {
   for (const i of failure.core) ops.mark[i] = CORE;
 }
 
-// writers finds the put whose value an answer carries.
+// writers finds the put that wrote the value in an answer.
 const writers = new Map();
-const writerKey = (key, value) => key * 2 ** 24 + value; // a page has fewer values
+const writerKey = (key, value) => key * 2 ** 24 + value; // a page holds fewer values
 for (let i = 0; i < count; i++) {
   if (ops.value[i] > 0 && ops.kind[i] === PUT) writers.set(writerKey(ops.key[i], ops.value[i]), i);
 }
@@ -97,7 +97,8 @@ const writerOf = (i) => {
   return writer === undefined ? -1 : writer;
 };
 
-// Numbers that a browser cannot hold stand beside the columns.
+// exact returns a number in full: those that a JavaScript number cannot hold are
+// stored beside the columns.
 const exact = (column, i) => recorded.exact[column + ":" + i] || String(ops[column][i]);
 const stampText = (stamp) => (BigInt(recorded.stampBase) + BigInt(stamp)).toString();
 
@@ -105,7 +106,7 @@ const clientName = (c) => "client " + recorded.clients[c];
 const keyName = (k) => recorded.keys[k];
 const quote = (text) => (text.startsWith('"') ? text : '"' + text + '"');
 
-// Times are nanoseconds; step is how fine they have to be told.
+// timeText formats nanoseconds; step is the smallest difference that must show.
 function timeText(ns, step) {
   const size = Math.abs(ns), fine = step || size / 1e4 || 1;
   const units = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
@@ -114,11 +115,11 @@ function timeText(ns, step) {
   return (ns / unit).toFixed(digits) + " " + name;
 }
 
-// short leaves of a text what tells it from others.
+// short abbreviates a text.
 const short = (text) => (text.length > 24 ? text.slice(0, 20) + "…" : text);
 
-// What an operation was, and what it was told, in a few words.
-function asked(i) {
+// requestText says what an operation asked for, answerText what it was answered.
+function requestText(i) {
   let text = recorded.kinds[ops.kind[i]];
   if (ops.value[i] > 0) text += " " + quote(short(recorded.values[ops.value[i] - 1]));
   const condition = conditionText(i);
@@ -131,16 +132,16 @@ function conditionText(i) {
   return ops.flags[i] & IF_ABSENT ? "if absent" : "";
 }
 
-function told(i) {
+function answerText(i) {
   const flags = ops.flags[i];
   if (outcomeOf(i) !== OK) return recorded.outcomes[outcomeOf(i)];
   const version = ops.version[i] > 0 ? " v" + exact("version", i) : "";
   if (!(flags & OBSERVES)) return "ok" + version;
   const failed = flags & CONDITION_FAILED ? "condition failed, " : "";
-  if (flags & UNTOLD) return "condition failed";
+  if (flags & UNREPORTED) return "condition failed";
   if (!(flags & FOUND)) return failed + "absent";
   const value = ops.met[i] > 0 ? quote(short(recorded.values[ops.met[i] - 1])) : "existed";
   return failed + value + version;
 }
 
-const sentenceOf = (i) => clientName(ops.client[i]) + ": " + asked(i) + " → " + told(i);
+const summaryOf = (i) => clientName(ops.client[i]) + ": " + requestText(i) + " → " + answerText(i);

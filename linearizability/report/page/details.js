@@ -1,9 +1,9 @@
 
-// select chooses an operation and tells everything about it; -1 chooses none.
+// select selects an operation and shows its details; -1 clears the selection.
 function select(i) {
   view.selected = i;
-  view.thing = null;
-  for (const row of byId("timeline").children) row.classList.toggle("chosen", Number(row.dataset.operation) === i);
+  view.marker = null;
+  for (const row of byId("timeline").children) row.classList.toggle("selected", Number(row.dataset.operation) === i);
   if (i < 0) describeNothing();
   else describeOperation(i);
   if (i >= 0) showPartitionOf(ops.key[i]);
@@ -11,8 +11,8 @@ function select(i) {
 }
 
 function describeNothing() {
-  byId("details-title").textContent = "Nothing chosen";
-  byId("details-body").replaceChildren(element("p", { class: "muted" }, "Click an operation, a node or a fault to read about it."));
+  byId("details-title").textContent = "Nothing selected";
+  byId("details-body").replaceChildren(element("p", { class: "muted" }, "Click an operation, a node's state or a fault to see its details."));
 }
 
 function fill(title, rows, ...more) {
@@ -36,39 +36,39 @@ function describeOperation(i) {
     ["condition", conditionText(i)],
     ["outcome", recorded.outcomes[outcomeOf(i)]],
     ["answer", flags & CONDITION_FAILED ? "the condition failed" : ok && !observes ? "acknowledged" : ""],
-    ["met", observes && !(flags & UNTOLD) ? (flags & FOUND ? value(ops.met[i]) || "an existing value" : "absent") : ""],
+    ["observed", observes && !(flags & UNREPORTED) ? (flags & FOUND ? value(ops.met[i]) || "an existing value" : "absent") : ""],
     ["written by", writer >= 0 && writer !== i ? operationLink(writer) : ""],
     ["version", ops.version[i] > 0 ? exact("version", i) : ""],
     ["log index", ops.index[i] > 0 ? exact("index", i) : ""],
     ["client", String(recorded.clients[ops.client[i]])],
     ["node", ops.node[i] > 0 ? recorded.nodes[ops.node[i] - 1] : ""],
-    ["stamps", stampText(ops.call[i]) + (ops.ret[i] > 0 ? " – " + stampText(ops.ret[i]) : ", never returned")],
+    ["stamps", stampText(ops.call[i]) + (ops.ret[i] > 0 ? " – " + stampText(ops.ret[i]) : " (never returned)")],
     ...timeRows(i),
     ["partition", content.scene.places[ops.key[i]]],
   ];
   const more = [];
   if (ops.mark[i] > 0) {
-    more.push(element("p", { class: "role" }, ops.mark[i] === CORE ? "★ Part of the contradiction" : "Beside the contradiction"));
+    more.push(element("p", { class: "role" }, ops.mark[i] === CORE ? "★ Part of the contradiction" : "Context of the contradiction"));
   }
   const only = view.filter.key === ops.key[i];
   more.push(element("div", { class: "buttons" },
-    element("button", { type: "button", click: () => { onlyKey(only ? -1 : ops.key[i]); showRow(i); } }, only ? "All keys" : "Only this key"),
+    element("button", { type: "button", click: () => { onlyKey(only ? -1 : ops.key[i]); showRow(i); } }, only ? "Show all keys" : "Show only this key"),
     element("button", { type: "button", click: () => step(-1) }, "Previous"),
     element("button", { type: "button", click: () => step(1) }, "Next")));
-  fill(asked(i) + " → " + told(i), rows, ...more);
+  fill(requestText(i) + " → " + answerText(i), rows, ...more);
 }
 
 function timeRows(i) {
   if (!recorded.hasTimes) return [];
   const rows = [["called at", timeText(ops.callTime[i], 1e3)]];
   if (ops.ret[i] > 0) {
-    rows.push(["returned at", timeText(ops.returnTime[i], 1e3)], ["took", timeText(ops.returnTime[i] - ops.callTime[i])]);
+    rows.push(["returned at", timeText(ops.returnTime[i], 1e3)], ["duration", timeText(ops.returnTime[i] - ops.callTime[i])]);
   }
   return rows;
 }
 
 function operationLink(i) {
-  return element("button", { type: "button", class: "link", click: () => goTo(i) }, clientName(ops.client[i]) + ", " + asked(i) + " at stamp " + stampText(ops.call[i]));
+  return element("button", { type: "button", class: "link", click: () => goTo(i) }, clientName(ops.client[i]) + ", " + requestText(i) + " at stamp " + stampText(ops.call[i]));
 }
 
 function goTo(i) {
@@ -80,7 +80,7 @@ function goTo(i) {
   showRow(i);
 }
 
-// step chooses the next operation by call that the filter leaves.
+// step selects the next operation, in call order, that passes the filter.
 function step(direction) {
   let i = view.selected;
   if (i < 0) {
@@ -95,21 +95,21 @@ function step(direction) {
 
 const momentText = (t) => (recorded.hasTimes ? timeText(t, 1e3) : stampText(t));
 
-function selectThing(thing) {
+function selectMarker(marker) {
   view.selected = -1;
-  view.thing = thing;
-  if (thing.band !== undefined) {
-    const [kind, label, from, to] = content.scene.bands[thing.band];
-    fill(label || kind, [["kind", kind], ["from", momentText(from)], ["to", momentText(to)], ["lasted", recorded.hasTimes && to > from ? timeText(to - from) : ""]]);
+  view.marker = marker;
+  if (marker.band !== undefined) {
+    const [kind, label, from, to] = content.scene.bands[marker.band];
+    fill(label || kind, [["kind", kind], ["from", momentText(from)], ["to", momentText(to)], ["duration", recorded.hasTimes && to > from ? timeText(to - from) : ""]]);
   } else {
-    const [lane, state, partition, epoch, from, to, label] = content.scene.spans[thing.span];
+    const [lane, state, partition, epoch, from, to, label] = content.scene.spans[marker.span];
     fill(lanes[lane].name + ": " + state, [["partition", partition], ["epoch", epoch === "0" ? "" : epoch], ["from", momentText(from)], ["to", momentText(to)],
-      ["lasted", recorded.hasTimes && to > from ? timeText(to - from) : ""], ["note", label]]);
+      ["duration", recorded.hasTimes && to > from ? timeText(to - from) : ""], ["note", label]]);
   }
   redraw();
 }
 
-// The tip says in a line what is under the pointer.
+// showTip shows one line about what is under the pointer.
 function showTip(text, x, y) {
   const tip = byId("tip");
   tip.hidden = !text;
@@ -120,11 +120,11 @@ function showTip(text, x, y) {
   tip.style.top = (y + 18 + box.height > innerHeight ? y - box.height - 10 : y + 18) + "px";
 }
 
-function thingText(thing) {
-  if (thing.band !== undefined) {
-    const [kind, label] = content.scene.bands[thing.band];
+function markerText(marker) {
+  if (marker.band !== undefined) {
+    const [kind, label] = content.scene.bands[marker.band];
     return label ? kind + ": " + label : kind;
   }
-  const [lane, state, partition, epoch, , , label] = content.scene.spans[thing.span];
+  const [lane, state, partition, epoch, , , label] = content.scene.spans[marker.span];
   return lanes[lane].name + ": " + state + (state === "primary" ? " of partition " + partition + ", epoch " + epoch : "") + (label ? " (" + label + ")" : "");
 }

@@ -1,5 +1,5 @@
 
-// Colours come from the style sheet, so that one place decides on light and dark.
+// The style sheet defines the colours of both themes.
 let ink = {};
 const paper = canvas.getContext("2d");
 const overviewPaper = overview.getContext("2d");
@@ -24,7 +24,7 @@ function readColours() {
   ink.unknown = ink.kinds.map((colour) => hatch("transparent", colour, 1));
 }
 
-// hatch tells states apart without colour.
+// hatch makes states distinguishable without colour.
 function hatch(ground, line, slope) {
   const tile = document.createElement("canvas");
   tile.width = tile.height = 6;
@@ -86,7 +86,7 @@ function clipBelow(top, paint) {
   paper.restore();
 }
 
-// drawGround has what is behind everything: the grid and the bands.
+// drawGround draws the background: the grid and the bands.
 function drawGround(ticks) {
   paper.fillStyle = ink.line;
   for (const { x } of ticks.marks) paper.fillRect(Math.round(x), AXIS_HEIGHT, 1, view.height);
@@ -104,7 +104,7 @@ function drawGround(ticks) {
 const bandKinds = [...new Set(content.scene.bands.map((b) => b[0]))];
 const bandColour = (kind) => (kind === "fault" || kind === "zookeeper" ? ink[kind] : ink.other);
 
-// unionOf joins the bands of a kind, so that many at once are no darker.
+// unionOf merges the overlapping bands of a kind, so that the overlap is not darker.
 function unionOf(kind) {
   const joined = [];
   axis.bands.forEach(([from, to], i) => {
@@ -117,7 +117,7 @@ function unionOf(kind) {
 }
 
 function drawBandLabels(top) {
-  const busy = []; // where a line's last text ends
+  const busy = []; // by line: where its last label ends
   axis.bands.forEach(([from, to], i) => {
     const left = Math.max(view.gutter, xOf(from)), right = Math.min(view.width, xOf(to));
     if (right < view.gutter || left > view.width) return;
@@ -128,7 +128,7 @@ function drawBandLabels(top) {
     paper.fillRect(left, y, width, BAND - 3);
     paper.globalAlpha = 1;
     paper.fillRect(left, y, 3, BAND - 3);
-    if (view.thing && view.thing.band === i) outline(left, y, width, BAND - 3);
+    if (view.marker && view.marker.band === i) outline(left, y, width, BAND - 3);
     if (left + 6 < (busy[bandLines[i]] || 0)) return;
     const next = axis.bands.findIndex(([start], j) => j > i && bandLines[j] === bandLines[i] && xOf(start) > left);
     const room = (next < 0 ? view.width : Math.min(view.width, xOf(axis.bands[next][0]))) - left - 9;
@@ -164,7 +164,7 @@ function drawSpan(i, y, height, text, colour) {
   if (right < view.gutter || left > view.width) return;
   const width = Math.max(1, right - left);
   paper.fillRect(left, y, width, height);
-  if (view.thing && view.thing.span === i) outline(left, y, width, height);
+  if (view.marker && view.marker.span === i) outline(left, y, width, height);
   if (!text || width < 34 || height < 10) return;
   const words = cut(text, width - 8) || (text.startsWith("primary") ? cut("e" + content.scene.spans[i][3], width - 6) : "");
   if (!words) return;
@@ -182,7 +182,7 @@ function outline(x, y, width, height) {
   paper.strokeRect(x - 1, y - 1, width + 2, height + 2);
 }
 
-// cut shortens a text to a room; "" if nothing of use is left of it.
+// cut shortens a text to a width; "" if nothing useful would remain.
 function cut(text, room) {
   const most = Math.floor(room / 5.6);
   if (text.length <= most) return text;
@@ -201,9 +201,9 @@ function drawClient(block, top) {
 
 const BAR = 14;
 
-// drawRow draws operations that are wide enough as bars, and what shares a
-// pixel as one, which shows what deserves most attention: an unknown outcome
-// before a refusal before an answer. Neighbours of one colour are one rectangle.
+// drawRow draws wide operations as bars. Operations that share a pixel are drawn as
+// the most important of them: unknown before refused before answered. Adjacent
+// pixels of one colour are drawn as one rectangle.
 function drawRow(row, y) {
   const wide = [], marked = [];
   let pixel = -1, rank = -1, colour = "";
@@ -302,7 +302,7 @@ function drawBar(i, y) {
 
 function drawBarText(i, left, width, y, outcome) {
   const from = Math.max(left, view.gutter) + 7, room = Math.min(left + width, view.width) - from - (outcome === UNKNOWN ? 12 : 4);
-  const text = cut(asked(i) + " → " + told(i), room) || cut(recorded.kinds[ops.kind[i]], room);
+  const text = cut(requestText(i) + " → " + answerText(i), room) || cut(recorded.kinds[ops.kind[i]], room);
   if (!text) return;
   if (outcome === UNKNOWN) {
     paper.fillStyle = ink.surface;
@@ -312,7 +312,7 @@ function drawBarText(i, left, width, y, outcome) {
   paper.fillText(text, from, y + 3.5 + BAR / 2);
 }
 
-// drawMark frames an operation of a contradiction, and points at it.
+// drawMark frames an operation of a contradiction and points an arrow at it.
 function drawMark(i, y) {
   const [left, right] = barOf(i), width = Math.max(7, right - left);
   const colour = ops.mark[i] === CORE ? ink.mark : ink.context;
@@ -343,7 +343,7 @@ function drawSelection(y) {
   paper.setLineDash([]);
 }
 
-// drawLinks ties the selected answer to the put whose value it carries.
+// drawLinks connects the selected operation to the put whose value it observed.
 function drawLinks() {
   const reader = view.selected;
   if (reader < 0) return;
@@ -366,7 +366,7 @@ function pointOf(i) {
   return block ? { x: xOf(axis.start[i]), y: topOf(block) + levelOf[i] * ROW + ROW / 2 } : null;
 }
 
-// drawGutter names the rows.
+// drawGutter draws the names of the rows.
 function drawGutter() {
   paper.fillStyle = ink.panel;
   paper.fillRect(0, 0, view.gutter, view.height);
@@ -412,7 +412,7 @@ function drawAxis({ marks, step }) {
   }
 }
 
-// ticksOf chooses round values at least 90 pixels apart.
+// ticksOf returns round values at least 90 pixels apart.
 function ticksOf(from, to, width) {
   const least = ((to - from) * 90) / width, power = 10 ** Math.floor(Math.log10(least));
   let step = [1, 2, 5, 10].map((n) => n * power).find((s) => s >= least);
@@ -422,7 +422,7 @@ function ticksOf(from, to, width) {
   return { marks, step };
 }
 
-// The overview is drawn once for all, and the part that is seen over it.
+// The overview is painted once and reused; the visible range is drawn over it.
 let overviewGround = null;
 
 function drawOverview() {
@@ -443,8 +443,8 @@ function drawOverview() {
   overviewPaper.strokeRect(Math.max(1, left), 1, Math.min(width - 2, right - left), height - 2);
 }
 
-// paintOverview shows how many operations were under way, by kind, and where the
-// contradiction is.
+// paintOverview shows how many operations began at each time, by kind, and where
+// the contradictions are.
 function paintOverview(width, height) {
   const tile = document.createElement("canvas"), p = tile.getContext("2d");
   sizeCanvas(tile, p, width, height);

@@ -20,8 +20,8 @@ function filterChanged() {
   if (view.selected >= 0) describeOperation(view.selected);
   const missing = content.operations - count;
   byId("shown").textContent = (left === count ? count.toLocaleString("en") + " operations" : left.toLocaleString("en") + " of " + count.toLocaleString("en") + " operations") +
-    (missing > 0 ? "; " + missing.toLocaleString("en") + " more, farther from the contradiction, are not on this page" : "") +
-    (content.scene.left > 0 ? "; " + content.scene.left.toLocaleString("en") + " spans and bands are not on this page" : "");
+    (missing > 0 ? "; " + missing.toLocaleString("en") + " more, farther from the contradiction, are left out" : "") +
+    (content.scene.left > 0 ? "; " + content.scene.left.toLocaleString("en") + " node states and bands are left out" : "");
 }
 
 function fillFilters() {
@@ -39,7 +39,7 @@ function fillFilters() {
   fillSearch();
 }
 
-// changeAxis keeps what is chosen in view.
+// changeAxis keeps the selection in view.
 function changeAxis(byTime) {
   setAxis(byTime);
   overviewGround = null;
@@ -57,7 +57,7 @@ function clearFilters() {
   filterChanged();
 }
 
-// The legend is also the filter by kind and by outcome.
+// fillLegend makes the legend, whose buttons also filter by kind and by outcome.
 function fillLegend() {
   const legend = byId("legend");
   const present = (column) => {
@@ -69,7 +69,7 @@ function fillLegend() {
   const chips = (numbers, name, filter, swatch) => {
     const left = new Set(numbers);
     return numbers.map((n) => {
-      const button = element("button", { type: "button", "aria-pressed": "true", title: "Show or hide" }, swatch(n), name(n));
+      const button = element("button", { type: "button", "aria-pressed": "true", title: "Show or hide these operations" }, swatch(n), name(n));
       button.addEventListener("click", () => {
         const on = button.getAttribute("aria-pressed") !== "true";
         button.setAttribute("aria-pressed", String(on));
@@ -103,8 +103,8 @@ function fillLegend() {
   }
 }
 
-// The search suggests keys: those that begin with the text, then those that
-// hold it, and failed ones first.
+// The search suggests keys that failed, then keys that begin with the text, then
+// keys that contain it.
 const maxSuggestions = 40;
 const keyCounts = new Uint32Array(recorded.keys.length);
 for (let i = 0; i < count; i++) keyCounts[ops.key[i]]++;

@@ -1,16 +1,17 @@
 
-// The axis: operations and scene as positions, by time or by order.
+// The axis: the positions of operations and annotations, by time or by order.
 const axis = {
   byTime: recorded.hasTimes,
   from: 0,
   to: 1,
   start: new Float64Array(count),
   end: new Float64Array(count),
-  spans: [], // [from, to] of each span of the scene
+  spans: [], // [from, to] of each span
   bands: [],
 };
 
-// firstNotBelow is where a value has its place in a column that never falls.
+// firstNotBelow returns the first place in an ascending column whose value is not
+// below the given one.
 function firstNotBelow(column, value, low = 0, high = column.length) {
   while (low < high) {
     const middle = (low + high) >>> 1;
@@ -20,8 +21,8 @@ function firstNotBelow(column, value, low = 0, high = column.length) {
   return low;
 }
 
-// events are all calls and returns by stamp, with times that never fall: what
-// is drawn has to be in order even where a clock was not.
+// events holds all calls and returns by stamp, with times that never decrease: the
+// drawing must be in order even where a clock went backwards.
 const events = (() => {
   const stamps = new Float64Array(count + ops.ret.reduce((n, r) => n + (r > 0), 0));
   let n = 0;
@@ -42,7 +43,7 @@ const events = (() => {
   return { stamps, times, timeAt };
 })();
 
-// orderOf is where a moment of the scene stands among the stamps.
+// orderOf converts the time of an annotation to a position among the stamps.
 function orderOf(time) {
   const { stamps, times } = events;
   if (stamps.length === 0) return time;
@@ -76,7 +77,7 @@ function setAxis(byTime) {
   endOpenOperations(to + margin / 2);
 }
 
-// An operation that never returned is drawn up to its client's next call.
+// An operation that never returned is drawn up to the next call of its client.
 function endOpenOperations(last) {
   const next = new Float64Array(recorded.clients.length).fill(last);
   for (let i = count - 1; i >= 0; i--) {
@@ -85,14 +86,14 @@ function endOpenOperations(last) {
   }
 }
 
-// Rows: a client has as many as its operations overlap, up to a bound beyond
-// which they are drawn over each other.
+// A client has as many rows as it has operations that overlap. Beyond maxLevels
+// they are drawn over each other.
 const maxLevels = 64;
-const clientRows = recorded.clients.map(() => []); // levels, each the operations by call
+const clientRows = recorded.clients.map(() => []); // by client: its levels, each with its operations in call order
 const levelOf = new Uint8Array(count);
 
 (() => {
-  const free = recorded.clients.map(() => []); // the stamp at which a level is free
+  const free = recorded.clients.map(() => []); // by client and level: the stamp from which the level is free
   for (let i = 0; i < count; i++) {
     const levels = free[ops.client[i]];
     let level = levels.findIndex((stamp) => stamp < ops.call[i]);
@@ -106,7 +107,7 @@ const levelOf = new Uint8Array(count);
   }
 })();
 
-// pack puts intervals that overlap on lines of their own.
+// pack assigns overlapping intervals to different lines.
 function pack(intervals, most) {
   const ends = [];
   return intervals.map(([from, to]) => {
@@ -117,8 +118,8 @@ function pack(intervals, most) {
   });
 }
 
-// The scene by lane. Partitions of a lane have a thin line each, or, chosen
-// alone, a thick one.
+// The annotations by lane. Each partition has a thin line in its lane; if only one
+// is shown, a thick one.
 const lanes = content.scene.lanes.map((name) => ({ name, states: [], reigns: [] }));
 const partitions = [];
 content.scene.spans.forEach((span, i) => {

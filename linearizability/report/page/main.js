@@ -1,5 +1,5 @@
 
-// Hands: pointer, wheel and keys.
+// Input: pointer, wheel and keys.
 function watchPointer() {
   const fingers = new Map();
   let dragged = 0, pinch = 0;
@@ -55,16 +55,16 @@ function watchPointer() {
 }
 
 function hover({ x, y }, e) {
-  const i = operationAt(x, y), thing = i < 0 ? thingAt(x, y) : null;
-  canvas.classList.toggle("over", i >= 0 || thing !== null);
-  showTip(i >= 0 ? sentenceOf(i) : thing ? thingText(thing) : "", e.clientX, e.clientY);
+  const i = operationAt(x, y), marker = i < 0 ? markerAt(x, y) : null;
+  canvas.classList.toggle("over", i >= 0 || marker !== null);
+  showTip(i >= 0 ? summaryOf(i) : marker ? markerText(marker) : "", e.clientX, e.clientY);
 }
 
 function click({ x, y }) {
   const i = operationAt(x, y);
   if (i >= 0) return select(i);
-  const thing = thingAt(x, y);
-  if (thing) selectThing(thing);
+  const marker = markerAt(x, y);
+  if (marker) selectMarker(marker);
   else select(-1);
 }
 
@@ -144,7 +144,7 @@ function begin() {
     select(failure.core[failure.core.length - 1]);
     showRow(view.selected);
   }
-  // For whoever measures or tests the page from outside.
+  // The browser tests read this.
   globalThis.report = {
     view, axis, drawTimes, operations: count,
     placeOf: (i) => ({ x: xOf(axis.start[i]), y: pointOf(i).y, width: xOf(axis.end[i]) - xOf(axis.start[i]) }),

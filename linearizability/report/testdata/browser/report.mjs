@@ -1,10 +1,10 @@
 // Opens a report in Chromium as a reader would, and prints what it measured as
-// one line of JSON. The first promise that is broken ends it with status 1.
+// one line of JSON. It exits with status 1 at the first failed assertion.
 //
 //   node report.mjs CHROMIUM WORK.json
 //
-// WORK.json: {"page": file, "key": to search, "client": of the marked operation,
-// "value": that it met, "searched": operations of the key, "shots": directory or ""}.
+// WORK.json: {"page": file, "key": to search for, "client": of the marked operation,
+// "value": that it observed, "searched": operations of the key, "shots": directory or ""}.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
@@ -33,8 +33,8 @@ async function read(context) {
   await openPorcupine(page);
   await toggleTheme(page);
   await narrow(page);
-  assert.deepEqual(asked, [], "the page asked the network");
-  assert.deepEqual(complaints, [], "the console complained");
+  assert.deepEqual(asked, [], "the page made a network request");
+  assert.deepEqual(complaints, [], "the console has errors or warnings");
 }
 
 async function shoot(page, name) {
@@ -45,7 +45,7 @@ const width = (page) => page.evaluate(() => report.view.to - report.view.from);
 const settled = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 
 // zoomAndMove uses the wheel, the mouse, the buttons and the keys, and measures
-// each drawing.
+// each redraw.
 async function zoomAndMove(page) {
   const chart = page.locator("#chart");
   await chart.scrollIntoViewIfNeeded();
@@ -59,7 +59,7 @@ async function zoomAndMove(page) {
     await settled(page);
   }
   const near = await width(page);
-  assert.ok(near < whole / 10, `twelve turns of the wheel went from ${whole} to ${near} only`);
+  assert.ok(near < whole / 10, `twelve turns of the wheel zoomed from ${whole} only to ${near}`);
   const before = await page.evaluate(() => report.view.from);
   await page.mouse.down();
   for (let i = 1; i <= 10; i++) {
@@ -68,7 +68,7 @@ async function zoomAndMove(page) {
   }
   await page.mouse.up();
   const after = await page.evaluate(() => report.view.from);
-  assert.ok(after > before, "dragging to the left did not go on in time");
+  assert.ok(after > before, "dragging to the left did not move the view forward in time");
   for (let i = 0; i < 12; i++) {
     await page.mouse.wheel(0, 120);
     await settled(page);
@@ -79,7 +79,7 @@ async function zoomAndMove(page) {
   await chart.focus();
   await page.keyboard.press("0");
   await settled(page);
-  assert.ok(Math.abs((await width(page)) / whole - 1) < 0.01, "key 0 did not show the whole");
+  assert.ok(Math.abs((await width(page)) / whole - 1) < 0.01, "key 0 did not show the whole history");
   const times = (await page.evaluate(() => report.drawTimes)).toSorted((a, b) => a - b);
   measured.drawings = times.length;
   measured.drawMedianMs = round(times[times.length >> 1]);
@@ -94,8 +94,8 @@ async function readTheMarked(page) {
   const starred = page.locator("#timeline button.core");
   assert.ok((await starred.count()) >= 1, "the contradiction has no operation");
   await page.locator("#jump").click();
-  await page.keyboard.press("Escape"); // chooses nothing
-  assert.match(await page.locator("#details-title").innerText(), /Nothing chosen/);
+  await page.keyboard.press("Escape"); // clears the selection
+  assert.match(await page.locator("#details-title").innerText(), /Nothing selected/);
   await settled(page);
   const marked = await page.evaluate(() => report.marked());
   const at = await page.evaluate((i) => report.placeOf(i), marked[marked.length - 1]);
@@ -118,16 +118,15 @@ async function readByKeys(page) {
   let [there, back] = ["n", "p"];
   await page.keyboard.press(there);
   if ((await fact(page, "stamps")) === before) {
-    [there, back] = [back, there]; // it was the last
+    [there, back] = [back, there]; // it was the last operation
     await page.keyboard.press(there);
   }
-  assert.notEqual(await fact(page, "stamps"), before, `key ${there} chose no other operation`);
+  assert.notEqual(await fact(page, "stamps"), before, `key ${there} did not select another operation`);
   await page.keyboard.press(back);
-  assert.equal(await fact(page, "stamps"), before, `key ${back} did not come back`);
+  assert.equal(await fact(page, "stamps"), before, `key ${back} did not return to the first operation`);
 }
 
-// changeAxis goes by the order of the stamps and back; what is chosen stays in
-// view.
+// changeAxis switches to the order of events and back; the selection stays in view.
 async function changeAxis(page) {
   const marked = await page.evaluate(() => report.marked());
   for (const by of ["order", "time"]) {
@@ -153,7 +152,7 @@ async function searchKey(page) {
   await settled(page);
   await shoot(page, "one-key");
   await page.locator("#clear").click();
-  assert.ok(!(await page.locator("#shown").innerText()).includes(" of "), "the filter stayed");
+  assert.ok(!(await page.locator("#shown").innerText()).includes(" of "), "the filter was not cleared");
 }
 
 async function openPorcupine(page) {
@@ -177,7 +176,7 @@ async function toggleTheme(page) {
   await shoot(page, "dark");
 }
 
-// narrow: nothing sticks out on a small screen.
+// narrow checks that nothing overflows on a small screen.
 async function narrow(page) {
   await page.setViewportSize({ width: 800, height: 600 });
   await settled(page);
@@ -186,7 +185,7 @@ async function narrow(page) {
   assert.ok(all <= seen, `at 800 pixels the page is ${all} wide`);
 }
 
-// Chromium as root, as in a container, runs without its sandbox only.
+// As root, as in a container, Chromium runs only without its sandbox.
 const browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 const measured = {};
 try {
