@@ -19,7 +19,7 @@ import (
 	"dkv/node/client"
 )
 
-// minUniqueValue is the room that a unique value needs.
+// minUniqueValue is the size that a unique value needs.
 const minUniqueValue = 24
 
 // benchFlags are the flags of dkv bench.
@@ -41,13 +41,13 @@ func newBenchCommand() *cobra.Command {
 	f := &benchFlags{}
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Load a cluster and measure it",
-		Long: `Load a cluster with clients that each call, wait for the answer and call again,
-and print throughput, latencies, outcomes, what a call costs the servers in CPU
-time, and how many syncs of the write-ahead log a put takes.
+		Short: "Put load on a cluster and measure it",
+		Long: `Put load on a cluster and print throughput, latencies, outcomes, the CPU time that
+an operation costs the servers, and the syncs of the write-ahead log per put. Each
+client calls, waits for the answer and calls again.
 
-With --history every call is recorded, on keys of this run alone, in a file that
-dkvsim check takes.`,
+With --history every call is recorded in a file for dkvsim check. Such a run uses
+keys that no other run uses.`,
 		Example: "  dkv bench --mix get=90,put=10 --duration 30s\n  dkv bench --servers 127.0.0.1:8000 --clients 1",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -60,24 +60,24 @@ dkvsim check takes.`,
 	}
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.servers, "servers", []string{"127.0.0.1:8000", "127.0.0.1:8010", "127.0.0.1:8020", "127.0.0.1:8030", "127.0.0.1:8040"},
-		"nodes to load, host:port, separated by commas; clients are dealt out to them")
-	flags.IntVar(&f.clients, "clients", 64, "how many clients call at once")
-	flags.StringVar(&f.mix, "mix", "get=50,put=50", "shares of the operations get, put and delete")
-	flags.IntVar(&f.valueSize, "value-size", 100, "bytes of a value")
-	flags.IntVar(&f.keys, "keys", 10_000, "how many keys")
-	flags.StringVar(&f.distribution, "distribution", "uniform", "how keys are drawn: uniform or zipf")
+		"nodes to load as host:port, comma-separated; clients are spread across them")
+	flags.IntVar(&f.clients, "clients", 64, "number of concurrent clients")
+	flags.StringVar(&f.mix, "mix", "get=50,put=50", "relative shares of get, put and delete")
+	flags.IntVar(&f.valueSize, "value-size", 100, "size of a value in bytes")
+	flags.IntVar(&f.keys, "keys", 10_000, "number of keys")
+	flags.StringVar(&f.distribution, "distribution", "uniform", "distribution of the keys: uniform or zipf")
 	flags.DurationVar(&f.duration, "duration", 10*time.Second, "how long to measure")
 	flags.DurationVar(&f.timeout, "timeout", 5*time.Second, "how long a client waits for an answer")
 	flags.BoolVar(&f.preload, "preload", true, "write every key once before measuring")
-	flags.IntSliceVar(&f.pids, "pids", nil, "measure the CPU time of these processes instead of asking the servers (Linux)")
-	flags.StringVar(&f.history, "history", "", "file for the history of all calls")
+	flags.IntSliceVar(&f.pids, "pids", nil, "measure the CPU time of these processes instead of asking the servers (Linux only)")
+	flags.StringVar(&f.history, "history", "", "file to record the history of all calls in")
 	return cmd
 }
 
 // bench is one run.
 type bench struct {
 	flags    benchFlags
-	clients  []*client.Client // one a server: a refusal is counted, not retried
+	clients  []*client.Client // one per server, so that a refusal is counted and not retried elsewhere
 	mix      mix
 	prefix   string
 	recorder *linearizability.Recorder // nil: no history
@@ -93,19 +93,19 @@ func (f *benchFlags) prepare() (*bench, error) {
 	}
 	switch {
 	case f.clients < 1 || f.clients > 65536:
-		return nil, fmt.Errorf("--clients %d: give 1 to 65536", f.clients)
+		return nil, fmt.Errorf("invalid --clients %d (want 1 to 65536)", f.clients)
 	case f.keys < 1 || f.keys > 100_000_000:
-		return nil, fmt.Errorf("--keys %d: give 1 to 100000000", f.keys)
+		return nil, fmt.Errorf("invalid --keys %d (want 1 to 100000000)", f.keys)
 	case f.valueSize < 0 || f.valueSize > 1<<20:
-		return nil, fmt.Errorf("--value-size %d: give 0 to 1048576", f.valueSize)
+		return nil, fmt.Errorf("invalid --value-size %d (want 0 to 1048576)", f.valueSize)
 	case f.distribution != "uniform" && f.distribution != "zipf":
-		return nil, fmt.Errorf("--distribution %q: give uniform or zipf", f.distribution)
+		return nil, fmt.Errorf("invalid --distribution %q (want uniform or zipf)", f.distribution)
 	case f.duration <= 0:
-		return nil, fmt.Errorf("--duration %v: must be above 0", f.duration)
+		return nil, fmt.Errorf("invalid --duration %v (want more than 0)", f.duration)
 	case len(f.servers) == 0:
-		return nil, errors.New("--servers: name at least one")
+		return nil, errors.New("--servers is empty: name at least one node")
 	case f.history != "" && f.valueSize < minUniqueValue:
-		return nil, fmt.Errorf("--value-size %d: a history needs unique values of at least %d bytes", f.valueSize, minUniqueValue)
+		return nil, fmt.Errorf("invalid --value-size %d: --history needs unique values, which take at least %d bytes", f.valueSize, minUniqueValue)
 	}
 	for _, server := range f.servers {
 		c, err := client.New(server)
@@ -117,7 +117,8 @@ func (f *benchFlags) prepare() (*bench, error) {
 	return b, b.record()
 }
 
-// record opens the history. Its keys are fresh: a history begins with nothing.
+// record opens the history. It uses new keys, because a history starts with an
+// empty store.
 func (b *bench) record() error {
 	if b.flags.history == "" {
 		return nil
@@ -155,7 +156,7 @@ func (b *bench) run(ctx context.Context, out io.Writer) error {
 	}
 	report{total, took, after.since(before), b.flags}.print(out)
 	if total.done() == 0 {
-		return errors.New("no call was answered")
+		return errors.New("no call succeeded")
 	}
 	return nil
 }
@@ -170,7 +171,7 @@ func (b *bench) closeHistory() error {
 	return nil
 }
 
-// load writes every key once. What is refused is tried again for a while.
+// load writes every key once. It retries refused writes for a while.
 func (b *bench) load(ctx context.Context) error {
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
@@ -247,7 +248,7 @@ func (b *bench) worker(i int) *worker {
 	return w
 }
 
-// work calls until ctx ends. The last call is waited for.
+// work makes calls until ctx ends, and waits for the last one.
 func (w *worker) work(ctx context.Context) *tally {
 	t := newTally()
 	patient := context.WithoutCancel(ctx)
@@ -256,7 +257,7 @@ func (w *worker) work(ctx context.Context) *tally {
 		began := time.Now()
 		err := w.call(patient, kind, w.key(w.draw()))
 		t.count(kind, time.Since(began), err)
-		if err != nil { // or a node that refuses is asked without a pause
+		if err != nil { // do not flood a node that refuses
 			time.Sleep(time.Millisecond)
 		}
 	}
@@ -292,7 +293,8 @@ func (w *worker) call(ctx context.Context, kind linearizability.Kind, key []byte
 	return err
 }
 
-// fillValue makes a value that no other call of this run writes, given room.
+// fillValue makes a value that no other call of this run writes, if --value-size
+// leaves room for one.
 func (w *worker) fillValue() {
 	n := copy(w.value, strconv.FormatUint(w.values.Add(1), 36))
 	for i := n; i < len(w.value); i++ {
@@ -311,7 +313,7 @@ func (w *worker) send(ctx context.Context, kind linearizability.Kind, key []byte
 	}
 }
 
-// outcomeOf says in the history's words how a call ended.
+// outcomeOf translates the result of a call into the terms of a history.
 func outcomeOf(kind linearizability.Kind, a client.Answer, err error) (linearizability.Outcome, linearizability.Answer) {
 	var failed *client.Error
 	switch {
@@ -330,7 +332,7 @@ func outcomeOf(kind linearizability.Kind, a client.Answer, err error) (lineariza
 	return linearizability.OK, said
 }
 
-// mix is the shares of the operations, of their sum.
+// mix holds the relative shares of the operations.
 type mix struct{ get, put, remove int }
 
 func parseMix(text string) (mix, error) {
@@ -341,12 +343,12 @@ func parseMix(text string) (mix, error) {
 		share := shares[strings.TrimSpace(name)]
 		n, err := strconv.Atoi(number)
 		if share == nil || err != nil || n < 0 || n > 1_000_000 {
-			return mix{}, fmt.Errorf("--mix %q: give shares such as get=50,put=40,delete=10", text)
+			return mix{}, fmt.Errorf("invalid --mix %q (example: get=50,put=40,delete=10)", text)
 		}
 		*share = n
 	}
 	if m.get+m.put+m.remove == 0 {
-		return mix{}, fmt.Errorf("--mix %q: give at least one share above 0", text)
+		return mix{}, fmt.Errorf("invalid --mix %q: at least one share must be above 0", text)
 	}
 	return m, nil
 }

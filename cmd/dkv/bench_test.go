@@ -19,8 +19,8 @@ import (
 	"dkv/linearizability"
 )
 
-// register is a key-value store on HTTP with one lock. With lie set, gets
-// answer the value before the last.
+// register is a key-value store over HTTP with one lock. With lie set, a get
+// returns the value before the latest.
 type register struct {
 	mu      sync.Mutex
 	values  map[string][]string
@@ -75,19 +75,19 @@ func loaded(t *testing.T, s *register, args ...string) (out string) {
 
 func TestBench(t *testing.T) {
 	out := loaded(t, &register{}, "--mix", "get=50,put=40,delete=10", "--distribution", "zipf")
-	for _, says := range []string{"get", "put", "delete", "p99.9", "throughput", "CPU of servers", "µs/op", "WAL syncs", "per put"} {
+	for _, says := range []string{"get", "put", "delete", "p99.9", "throughput", "server CPU", "µs/op", "WAL syncs", "per put"} {
 		if !strings.Contains(out, says) {
-			t.Errorf("the report does not say %q:\n%s", says, out)
+			t.Errorf("the report does not print %q:\n%s", says, out)
 		}
 	}
 	out = loaded(t, &register{refuse: true}, "--mix", "put=1", "--preload=false")
 	line := regexp.MustCompile(`(?m)^ *put .*$`).FindString(out)
 	if fields := strings.Fields(line); len(fields) < 4 || fields[2] == "0" || fields[3] == "0" {
-		t.Errorf("done and refused are not both counted: %q", line)
+		t.Errorf("done and refused calls are not both counted: %q", line)
 	}
 }
 
-// What the history says is what the clients saw: a store that lies is caught.
+// The history holds what the clients saw: a store that lies is caught.
 func TestBenchRecordsAHistory(t *testing.T) {
 	for _, lie := range []bool{false, true} {
 		file := filepath.Join(t.TempDir(), "history")
@@ -120,7 +120,7 @@ func TestMix(t *testing.T) {
 		counts[m.draw(r)]++
 	}
 	if gets := counts[linearizability.Get]; gets < 2800 || gets > 3200 || counts[linearizability.Delete] != 0 {
-		t.Errorf("drew %v", counts)
+		t.Errorf("drew %v, want about three gets for each put", counts)
 	}
 }
 
@@ -148,13 +148,13 @@ func TestHistogram(t *testing.T) {
 		}
 	}
 	if (&histogram{}).quantile(0.5) != 0 {
-		t.Error("the quantile of nothing")
+		t.Error("the quantile of an empty histogram is not 0")
 	}
 }
 
 func TestCPUOfAProcess(t *testing.T) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		t.Skip("this machine has no /proc")
+		t.Skip("this machine does not have /proc")
 	}
 	before, err := cpuOf(os.Getpid())
 	if err != nil {
@@ -167,6 +167,6 @@ func TestCPUOfAProcess(t *testing.T) {
 		t.Errorf("%v, then %v: %v", before, after, err)
 	}
 	if _, err := cpuOf(1 << 30); err == nil {
-		t.Error("a process that is not there")
+		t.Error("no error for a process that does not exist")
 	}
 }

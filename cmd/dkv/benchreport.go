@@ -17,14 +17,14 @@ import (
 	"dkv/node/client"
 )
 
-// tally is what the calls of some clients came to.
+// tally counts the calls of some clients by operation and outcome.
 type tally struct {
 	kinds [linearizability.Delete + 1]kindTally
 }
 
 type kindTally struct {
 	done, refused, unknown uint64
-	latency                histogram // of those done
+	latency                histogram // of the calls that are done
 	slowest                time.Duration
 }
 
@@ -66,8 +66,8 @@ func (t *tally) done() uint64 {
 	return sum
 }
 
-// histogram counts durations in buckets that are 1/32 of their power of two
-// wide, so that a quantile is wrong by at most 3 %.
+// histogram counts durations in buckets, 32 for each power of two, so that a
+// quantile is off by at most 3 %.
 type histogram [40 * 32]uint64
 
 func bucketOf(d time.Duration) int {
@@ -76,7 +76,7 @@ func bucketOf(d time.Duration) int {
 	return min((power-5)*32+int(ns>>(power-5))-32, len(histogram{})-1)
 }
 
-// upperBound is the end of a bucket.
+// upperBound returns the end of a bucket.
 func upperBound(bucket int) time.Duration {
 	power, part := bucket/32, bucket%32
 	return time.Duration(uint64(32+part+1) << power)
@@ -84,7 +84,8 @@ func upperBound(bucket int) time.Duration {
 
 func (h *histogram) add(d time.Duration) { h[bucketOf(d)]++ }
 
-// quantile is the duration that a share of those counted did not exceed.
+// quantile returns a duration that the given share of the counted ones does not
+// exceed.
 func (h *histogram) quantile(share float64) time.Duration {
 	var total, seen uint64
 	for _, n := range h {
@@ -99,7 +100,7 @@ func (h *histogram) quantile(share float64) time.Duration {
 	return 0
 }
 
-// reading is what the servers had used and done at one moment.
+// reading is the servers' counters at one time.
 type reading struct {
 	cpu      time.Duration
 	hasCPU   bool
@@ -114,7 +115,7 @@ func (r reading) since(before reading) reading {
 	}
 }
 
-// meters read the servers' counters.
+// meters reads the servers' counters.
 type meters struct {
 	pids    []int
 	servers []*client.Client
@@ -129,7 +130,7 @@ func (m *meters) read(ctx context.Context) (reading, error) {
 	for _, server := range m.servers {
 		page, err := server.Metrics(ctx)
 		if err != nil {
-			return r, fmt.Errorf("reading a server's metrics: %w", err)
+			return r, fmt.Errorf("reading the metrics of a server: %w", err)
 		}
 		seconds, hasCPU := metric(page, "process_cpu_seconds_total")
 		syncs, hasSyncs := metric(page, "dkv_wal_syncs_total")
@@ -151,7 +152,7 @@ func (m *meters) read(ctx context.Context) (reading, error) {
 	return r, nil
 }
 
-// metric finds a metric without labels on a page of Prometheus's text format.
+// metric finds a metric without labels in Prometheus' text format.
 func metric(page []byte, name string) (value float64, ok bool) {
 	for line := range bytes.Lines(page) {
 		rest, found := bytes.CutPrefix(line, []byte(name+" "))
@@ -164,8 +165,8 @@ func metric(page []byte, name string) (value float64, ok bool) {
 	return 0, false
 }
 
-// cpuOf reads the CPU time of a process from /proc: fields 14 and 15 of stat,
-// in ticks of which Linux has 100 a second.
+// cpuOf reads the CPU time of a process from fields 14 and 15 of /proc/PID/stat.
+// Linux reports them in ticks, 100 per second.
 func cpuOf(pid int) (time.Duration, error) {
 	const ticksPerSecond = 100
 	path := fmt.Sprintf("/proc/%d/stat", pid)
@@ -173,10 +174,10 @@ func cpuOf(pid int) (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading the CPU time of process %d: %w", pid, err)
 	}
-	// The second field is the program's name, which may hold anything.
+	// The second field, the name in parentheses, may contain spaces.
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < 13 {
-		return 0, fmt.Errorf("%s has %d fields after the name", path, len(fields))
+		return 0, fmt.Errorf("%s has %d fields after the name, want at least 13", path, len(fields))
 	}
 	user, err1 := strconv.ParseUint(fields[11], 10, 64)
 	system, err2 := strconv.ParseUint(fields[12], 10, 64)
@@ -186,7 +187,7 @@ func cpuOf(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * time.Second / ticksPerSecond, nil
 }
 
-// report is the outcome of a run.
+// report is the result of a run.
 type report struct {
 	tally *tally
 	took  time.Duration
@@ -212,10 +213,10 @@ func (r report) print(out io.Writer) {
 	done := float64(r.tally.done())
 	fmt.Fprintf(out, "\nthroughput        %.0f op/s\n", done/r.took.Seconds())
 	if r.used.hasCPU && done > 0 {
-		fmt.Fprintf(out, "CPU of servers    %.0f µs/op\n", float64(r.used.cpu.Microseconds())/done)
+		fmt.Fprintf(out, "server CPU        %.0f µs/op\n", float64(r.used.cpu.Microseconds())/done)
 	}
 	if puts := float64(r.tally.kinds[linearizability.Put].done); r.used.hasSyncs && puts > 0 {
-		fmt.Fprintf(out, "WAL syncs         %.2f per put, all servers named together\n", r.used.walSyncs/puts)
+		fmt.Fprintf(out, "WAL syncs         %.2f per put, summed over --servers\n", r.used.walSyncs/puts)
 	}
 }
 

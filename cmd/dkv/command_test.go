@@ -26,7 +26,7 @@ func execute(t *testing.T, stdin string, args ...string) (code int, out, errors 
 	return code, stdout.String(), stderr.String()
 }
 
-// cluster is a server that answers /v1/kv as told.
+// cluster starts a server that gives every request the same answer.
 func cluster(t *testing.T, status int, header map[string]string, body string) (address string, asked *http.Request) {
 	t.Helper()
 	asked = new(http.Request)
@@ -60,15 +60,15 @@ func TestOperations(t *testing.T) {
 		errors string
 	}{
 		{"put", []string{"put", "k", "v"}, 204, version, "", 0, "7\n", ""},
-		{"put that met another", []string{"put", "k", "v", "--if-version", "3"}, 412, version, "{}", exitFailed, "", "version 7"},
-		{"put that met nothing", []string{"put", "k", "v", "--if-present"}, 412, index, "{}", exitFailed, "", "no such key"},
-		{"put that was refused", []string{"put", "k", "v"}, 503, nil, `{"outcome":"refused","detail":"no majority"}`, exitRefused, "", "no majority"},
+		{"put of another version", []string{"put", "k", "v", "--if-version", "3"}, 412, version, "{}", exitFailed, "", "version 7"},
+		{"put of an absent key", []string{"put", "k", "v", "--if-present"}, 412, index, "{}", exitFailed, "", "no such key"},
+		{"refused put", []string{"put", "k", "v"}, 503, nil, `{"outcome":"refused","detail":"no majority"}`, exitRefused, "", "no majority"},
 		{"put of unknown outcome", []string{"put", "k", "v"}, 504, nil, `{"outcome":"unknown","detail":"no answer"}`, exitUnknown, "", "no answer"},
 		{"get", []string{"get", "k"}, 200, version, "v\x00", 0, "v\x00", ""},
 		{"get of an empty value", []string{"get", "k"}, 200, version, "", 0, "", ""},
-		{"get of nothing", []string{"get", "k"}, 404, index, "{}", exitNotFound, "", "no such key"},
+		{"get of an absent key", []string{"get", "k"}, 404, index, "{}", exitNotFound, "", "no such key"},
 		{"delete", []string{"delete", "k"}, 204, version, "", 0, "7\n", ""},
-		{"delete of nothing", []string{"delete", "k"}, 404, index, "{}", exitNotFound, "", "no such key"},
+		{"delete of an absent key", []string{"delete", "k"}, 404, index, "{}", exitNotFound, "", "no such key"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestPutSendsWhatItWasGiven(t *testing.T) {
 	}
 }
 
-func TestBadUse(t *testing.T) {
+func TestInvalidUsage(t *testing.T) {
 	taken, _ := cluster(t, 200, nil, "")
 	tests := []struct {
 		args []string
@@ -108,8 +108,8 @@ func TestBadUse(t *testing.T) {
 		{[]string{"node", "--id", "n1", "--data", t.TempDir(), "--log-level", "loud"}, "loud"},
 		{[]string{"node", "--id", "n/1", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0"}, "n/1"},
 		{[]string{"node", "--id", "n1", "--data", t.TempDir(), "--zookeeper", "zk"}, "zk"},
-		{[]string{"node", "--id", "n1", "--data", t.TempDir(), "--listen", ":0"}, "with --advertise"},
-		{[]string{"node", "--id", "n1", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--peer-listen", "[::]:0"}, "with --peer-advertise"},
+		{[]string{"node", "--id", "n1", "--data", t.TempDir(), "--listen", ":0"}, "set --advertise"},
+		{[]string{"node", "--id", "n1", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--peer-listen", "[::]:0"}, "set --peer-advertise"},
 		{[]string{"node", "--id", "n1", "--data", t.TempDir(), "--peer-listen", "127.0.0.1:0", "--listen", taken}, "--listen, --peer-listen"},
 		{[]string{"local", "--nodes", "0"}, "--nodes"},
 		{[]string{"local", "--base-port", "65530"}, "--base-port"},
@@ -129,14 +129,14 @@ func TestBadUse(t *testing.T) {
 		}
 	}
 	if code, _, errors := execute(t, "", "get", "k", "--server", "127.0.0.1:1"); code != exitRefused || !strings.Contains(errors, "127.0.0.1:1") {
-		t.Errorf("nobody there: code %d, errors %q", code, errors)
+		t.Errorf("no server: code %d, errors %q", code, errors)
 	}
 }
 
-func TestPutOfTooMuchIsNotSent(t *testing.T) {
+func TestOversizedValueIsNotSent(t *testing.T) {
 	address, asked := cluster(t, 204, map[string]string{"DKV-Index": "1"}, "")
 	code, _, errors := execute(t, strings.Repeat("v", client.MaxValueBytes+1), "put", "k", "-", "--server", address)
-	if code != exitError || !strings.Contains(errors, "more than 1048576 bytes") || asked.Method != "" {
+	if code != exitError || !strings.Contains(errors, "larger than 1048576 bytes") || asked.Method != "" {
 		t.Errorf("code %d, errors %q, asked %q", code, errors, asked.Method)
 	}
 }
@@ -148,11 +148,11 @@ func TestEnvironmentSetsFlags(t *testing.T) {
 		t.Errorf("code %d, out %q, errors %q", code, out, errors)
 	}
 	if code, _, errors := execute(t, "", "get", "k", "--server", "127.0.0.1:1"); code != exitRefused {
-		t.Errorf("the command line does not win: code %d, errors %q", code, errors)
+		t.Errorf("the command line does not take precedence: code %d, errors %q", code, errors)
 	}
 	t.Setenv("DKV_TIMEOUT", "soon")
 	if code, _, errors := execute(t, "", "get", "k"); code != exitError || !strings.Contains(errors, "DKV_TIMEOUT") {
-		t.Errorf("a bad variable: code %d, errors %q", code, errors)
+		t.Errorf("an invalid variable: code %d, errors %q", code, errors)
 	}
 }
 
@@ -174,7 +174,7 @@ func TestHelpNamesTheEnvironment(t *testing.T) {
 	}
 }
 
-// pages is a node's HTTP server with one layout of two members.
+// pages starts a node's HTTP server with a layout of two members.
 func pages(t *testing.T, ready bool, role string) string {
 	t.Helper()
 	var address string
@@ -201,9 +201,9 @@ func TestStatus(t *testing.T) {
 	if code != 0 || errors != "" {
 		t.Errorf("code %d, errors %q", code, errors)
 	}
-	for _, says := range []string{"layout version 4", "no answer", "yes", "2 led, 0 without an active primary, 1 moving", "3 entries"} {
+	for _, says := range []string{"layout version 4", "no answer", "yes", "2 active, 0 without an active primary, 1 moving", "3 entries"} {
 		if !strings.Contains(out, says) {
-			t.Errorf("status does not say %q:\n%s", says, out)
+			t.Errorf("status does not print %q:\n%s", says, out)
 		}
 	}
 	code, out, _ = execute(t, "", "status", "--server", pages(t, false, "starting"))
@@ -212,7 +212,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-func TestStatusOfAClusterThatIsNotFormed(t *testing.T) {
+func TestStatusBeforeTheClusterForms(t *testing.T) {
 	address, _ := cluster(t, 200, map[string]string{"Content-Type": "application/json"}, `{"version":-1,"node":{"id":"n1","why":"waiting for n2"}}`)
 	if code, out, _ := execute(t, "", "status", "--server", address); code != exitError || !strings.Contains(out, "waiting for n2") {
 		t.Errorf("code %d: %s", code, out)

@@ -14,31 +14,31 @@ import (
 )
 
 const (
-	stopPatience = 30 * time.Second // a node ends by itself within less
-	maxLogBytes  = 16 << 20         // beyond it a log is set aside at the start
-	logTail      = 5                // lines shown of a node that did not start
+	stopPatience = 30 * time.Second // longer than a node takes to stop
+	maxLogBytes  = 16 << 20         // a longer log is renamed when its node starts
+	logTail      = 5                // lines shown of a node that failed to start
 )
 
-// fleet is the node processes of one launcher.
+// fleet is the node processes of one dkv local.
 type fleet struct {
 	processes []*process
-	ended     chan *process // each once
-	release   chan struct{} // closed when the starting thread may go
+	ended     chan *process // receives each process once
+	release   chan struct{} // closed when the starting thread may end
 }
 
-// process is one node's.
+// process is the process of one node.
 type process struct {
 	spec    nodeSpec
 	command *exec.Cmd
 	pid     int
-	done    chan struct{} // closed when it has ended
-	status  string        // how, once it has
+	done    chan struct{} // closed when it has exited
+	status  string        // how it exited; set before done is closed
 }
 
-// launch starts all nodes. With an error, those started are in the fleet.
+// launch starts all nodes. If it fails, the fleet holds the nodes started so far.
 //
-// One thread starts them and stays until stop: on Linux the signal that ends
-// the nodes with their launcher is bound to the thread that started them.
+// One thread starts them and lives until stop: on Linux a node gets its parent
+// death signal when the thread that started it ends.
 func launch(specs []nodeSpec) (*fleet, error) {
 	f := &fleet{ended: make(chan *process, len(specs)), release: make(chan struct{})}
 	started := make(chan error)
@@ -61,7 +61,7 @@ func (f *fleet) start(spec nodeSpec) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() // the process has its own
+	defer log.Close() // the process has its own descriptor
 	command := exec.Command(spec.command[0], spec.command[1:]...)
 	command.Stdout, command.Stderr = log, log
 	command.Env = environmentWithout(os.Environ(), "DKV_")
@@ -80,7 +80,8 @@ func (f *fleet) start(spec nodeSpec) error {
 	return nil
 }
 
-// openLog appends to a node's log. One that has grown is set aside.
+// openLog opens a node's log for appending. A log that has grown too long is
+// renamed first.
 func openLog(path string) (*os.File, error) {
 	if old, err := os.Stat(path); err == nil && old.Size() > maxLogBytes {
 		if err := os.Rename(path, path+".old"); err != nil {
@@ -90,7 +91,8 @@ func openLog(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 }
 
-// environmentWithout drops the launcher's own settings: a node gets its flags.
+// environmentWithout drops the settings of dkv local itself, because a node gets
+// all of its settings as flags.
 func environmentWithout(environment []string, prefix string) []string {
 	var kept []string
 	for _, entry := range environment {
@@ -101,8 +103,8 @@ func environmentWithout(environment []string, prefix string) []string {
 	return kept
 }
 
-// pause waits for a moment, the end of ctx, or the end of a node, which is an
-// error while the cluster starts.
+// pause waits for d. It fails if ctx ends or a node exits meanwhile: the cluster
+// is still starting.
 func (f *fleet) pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -110,13 +112,13 @@ func (f *fleet) pause(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return errors.New("stopped before the cluster was ready")
+		return errors.New("interrupted before the cluster was ready")
 	case p := <-f.ended:
-		return fmt.Errorf("node %s ended before the cluster was ready: %s; the end of %s:\n%s", p.spec.id, p.status, p.spec.log, tailOf(p.spec.log))
+		return fmt.Errorf("node %s exited before the cluster was ready: %s; last lines of %s:\n%s", p.spec.id, p.status, p.spec.log, tailOf(p.spec.log))
 	}
 }
 
-// tailOf is the last lines of a file.
+// tailOf returns the last lines of a file.
 func tailOf(path string) string {
 	file, err := os.Open(path)
 	if err != nil {
@@ -132,19 +134,19 @@ func tailOf(path string) string {
 	return strings.Join(lines[max(0, len(lines)-logTail):], "\n")
 }
 
-// watch tells of nodes that end, until ctx does.
+// watch reports nodes that exit, until ctx ends.
 func (f *fleet) watch(ctx context.Context, out io.Writer) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case p := <-f.ended:
-			fmt.Fprintf(out, "\nnode %s (pid %d) ended: %s. To start it again:\n  %s\n", p.spec.id, p.pid, p.status, shellCommand(p.spec.command))
+			fmt.Fprintf(out, "\nnode %s (pid %d) exited: %s. To restart it:\n  %s\n", p.spec.id, p.pid, p.status, shellCommand(p.spec.command))
 		}
 	}
 }
 
-// stop ends all nodes, gracefully if they do so in time.
+// stop ends all nodes: gracefully, or by force if they take too long.
 func (f *fleet) stop(out io.Writer) {
 	for _, p := range f.processes {
 		_ = p.command.Process.Signal(syscall.SIGTERM)
@@ -155,8 +157,8 @@ func (f *fleet) stop(out io.Writer) {
 		select {
 		case <-p.done:
 		case <-patience.C:
-			patience.Reset(0) // for the others too
-			fmt.Fprintf(out, "node %s did not stop within %v and is killed\n", p.spec.id, stopPatience)
+			patience.Reset(0) // do not wait for the others either
+			fmt.Fprintf(out, "node %s did not stop within %v: killing it\n", p.spec.id, stopPatience)
 			_ = p.command.Process.Kill()
 			<-p.done
 		}

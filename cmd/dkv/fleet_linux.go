@@ -2,8 +2,8 @@ package main
 
 import "syscall"
 
-// detached keeps the terminal's Ctrl-C from a node, so that the launcher can
-// end all of them in order, and ends the node when the launcher is killed.
+// detached shields a node from the terminal's Ctrl-C, so that dkv local can stop
+// all of them in order, and kills the node when dkv local is killed.
 func detached() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -4,9 +4,9 @@ package main
 
 import "syscall"
 
-// detached keeps the terminal's Ctrl-C from a node, so that the launcher can
-// end all of them in order. Outside Linux nothing ends the nodes of a launcher
-// that is killed.
+// detached shields a node from the terminal's Ctrl-C, so that dkv local can stop
+// all of them in order. Outside Linux the nodes keep running when dkv local is
+// killed.
 func detached() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

@@ -40,25 +40,32 @@ func shellSpec(dir, id, script string) nodeSpec {
 func TestFleet(t *testing.T) {
 	dir := t.TempDir()
 	f, err := launch([]nodeSpec{
-		shellSpec(dir, "gentle", "trap 'echo bye; exit 0' TERM; while :; do sleep 0.02; done"),
+		shellSpec(dir, "gentle", "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.02; done"),
 		shellSpec(dir, "short", "echo one; echo two >&2; exit 7"),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	gentleLog := func() string {
+		text, _ := os.ReadFile(filepath.Join(dir, "gentle.log"))
+		return string(text)
+	}
+	for deadline := time.Now().Add(10 * time.Second); gentleLog() == "" && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond) // until its trap is set
+	}
 	var out bytes.Buffer
 	err = f.pause(t.Context(), 10*time.Second)
 	if err == nil || !strings.Contains(err.Error(), "short") || !strings.Contains(err.Error(), "exit status 7") || !strings.Contains(err.Error(), "one\ntwo") {
-		t.Errorf("a node that ended early: %v", err)
+		t.Errorf("a node that exited early: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := f.pause(ctx, time.Minute); err == nil {
-		t.Error("a pause goes on after the end")
+		t.Error("pause did not stop with its context")
 	}
 	f.watch(ctx, &out)
 	f.stop(&out)
-	if log, _ := os.ReadFile(filepath.Join(dir, "gentle.log")); !strings.Contains(string(log), "bye") {
+	if log := gentleLog(); !strings.Contains(log, "bye") {
 		t.Errorf("the node was not asked to stop: %q", log)
 	}
 	if out.Len() != 0 {
@@ -66,24 +73,24 @@ func TestFleet(t *testing.T) {
 	}
 }
 
-func TestFleetTellsOfAKilledNode(t *testing.T) {
+func TestFleetReportsAKilledNode(t *testing.T) {
 	f, err := launch([]nodeSpec{shellSpec(t.TempDir(), "n1", "sleep 60")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	told := make(chan string)
+	printed := make(chan string)
 	go func() {
 		var out bytes.Buffer
 		f.watch(ctx, &out)
-		told <- out.String()
+		printed <- out.String()
 	}()
 	_ = f.processes[0].command.Process.Kill()
 	<-f.processes[0].done
 	time.Sleep(50 * time.Millisecond)
 	cancel()
-	if text := <-told; !strings.Contains(text, "node n1") || !strings.Contains(text, "killed") || !strings.Contains(text, "sh -c 'sleep 60'") {
-		t.Errorf("told %q", text)
+	if text := <-printed; !strings.Contains(text, "node n1") || !strings.Contains(text, "killed") || !strings.Contains(text, "sh -c 'sleep 60'") {
+		t.Errorf("printed %q", text)
 	}
 	f.stop(&bytes.Buffer{})
 }
@@ -93,17 +100,17 @@ func TestFleetThatCannotStart(t *testing.T) {
 	missing := nodeSpec{id: "n2", command: []string{filepath.Join(dir, "missing")}, log: filepath.Join(dir, "n2.log")}
 	f, err := launch([]nodeSpec{shellSpec(dir, "n1", "sleep 60"), missing})
 	if err == nil || !strings.Contains(err.Error(), "n2") {
-		t.Errorf("a program that is missing: %v", err)
+		t.Errorf("a missing program: %v", err)
 	}
 	f.stop(&bytes.Buffer{})
 	select {
 	case <-f.processes[0].done:
 	default:
-		t.Error("the node that was started runs on")
+		t.Error("the node that was started is still running")
 	}
 }
 
-func TestLogsAreSetAside(t *testing.T) {
+func TestLongLogsAreRenamed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "n1.log")
 	if err := os.WriteFile(path, make([]byte, maxLogBytes+1), 0o600); err != nil {
 		t.Fatal(err)

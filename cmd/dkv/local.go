@@ -21,11 +21,11 @@ const (
 	portOfPeers = 2  // after a node's port for clients
 	portOfZK    = 1  // after the first node's port for clients
 
-	readyPoll   = 50 * time.Millisecond
-	readyTold   = 5 * time.Second
-	maxNodes    = 64
-	embeddedZK  = 500 * time.Millisecond // tick: sessions of a second at least
-	clusterName = "local"
+	readyPoll    = 50 * time.Millisecond
+	readyPrinted = 5 * time.Second // between lines that say what is missing
+	maxNodes     = 64
+	embeddedZK   = 500 * time.Millisecond // a tick; session timeouts are at least two
+	clusterName  = "local"
 )
 
 // localFlags are the flags of dkv local.
@@ -46,14 +46,14 @@ func newLocalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "local",
 		Short: "Run a whole cluster on this machine",
-		Long: `Run a whole cluster on this machine, each node a process of its own, until
-Ctrl-C. Node 1 serves clients at port 8000, node 2 at 8010, and so on; peers are
-two ports above. A ZooKeeper-compatible server runs inside this process, unless
---zookeeper names a real one.
+		Long: `Run a whole cluster on this machine, one process per node, until Ctrl-C. Node 1
+serves clients on port 8000, node 2 on 8010, and so on; each node's port for other
+nodes is two higher. A ZooKeeper-compatible server runs inside this process unless
+--zookeeper names real servers.
 
-Kill a node with kill -9 and see the others go on. Nothing is restarted by
-itself: the command that starts a killed node again is printed. The data stays in
---data; a second dkv local finds it again.`,
+Kill a node with kill -9 and watch the others take over. Nodes are not restarted
+automatically, but the command that restarts each of them is printed. The data
+stays in --data, and the next dkv local continues with it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(); err != nil {
@@ -63,24 +63,24 @@ itself: the command that starts a killed node again is printed. The data stays i
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&f.nodes, "nodes", 5, "how many nodes")
-	flags.StringVar(&f.data, "data", "dkv-data", "directory of all the cluster's data; made if it is missing")
-	flags.StringSliceVar(&f.zookeeper, "zookeeper", nil, "real ZooKeeper servers, host:port, separated by commas")
+	flags.IntVar(&f.nodes, "nodes", 5, "number of nodes")
+	flags.StringVar(&f.data, "data", "dkv-data", "directory for the data and logs of the whole cluster, created if missing")
+	flags.StringSliceVar(&f.zookeeper, "zookeeper", nil, "real ZooKeeper servers as host:port, comma-separated; empty for the embedded one")
 	flags.IntVar(&f.basePort, "base-port", 8000, "first port")
-	flags.IntVar(&f.partitions, "partitions", 256, "into how many slices the keys are divided")
-	flags.IntVar(&f.replication, "replication", 0, "how many nodes keep each key; 0: three, or all if there are fewer")
+	flags.IntVar(&f.partitions, "partitions", 256, "number of partitions")
+	flags.IntVar(&f.replication, "replication", 0, "number of nodes that store each key; 0 means three, or all if there are fewer")
 	flags.DurationVar(&f.sessionTimeout, "session-timeout", 4*time.Second, "ZooKeeper session timeout")
-	flags.DurationVar(&f.suspectAfter, "suspect-after", 500*time.Millisecond, "how long a silent node is given before others take over")
-	flags.StringVar(&f.logLevel, "log-level", "info", "what the nodes log: debug, info, warn or error")
+	flags.DurationVar(&f.suspectAfter, "suspect-after", 500*time.Millisecond, "failover timeout: take over from a primary silent for this long")
+	flags.StringVar(&f.logLevel, "log-level", "info", "log level of the nodes: debug, info, warn or error")
 	return cmd
 }
 
 func (f *localFlags) check() error {
 	if f.nodes < 1 || f.nodes > maxNodes {
-		return fmt.Errorf("--nodes %d: give 1 to %d", f.nodes, maxNodes)
+		return fmt.Errorf("invalid --nodes %d (want 1 to %d)", f.nodes, maxNodes)
 	}
 	if last := f.basePort + portStep*(f.nodes-1) + portOfPeers; f.basePort < 1 || last > 65535 {
-		return fmt.Errorf("--base-port %d: with %d nodes the ports go up to %d", f.basePort, f.nodes, last)
+		return fmt.Errorf("invalid --base-port %d: the highest port of %d nodes would be %d (want 1 to 65535)", f.basePort, f.nodes, last)
 	}
 	if f.replication == 0 {
 		f.replication = min(3, f.nodes)
@@ -90,10 +90,10 @@ func (f *localFlags) check() error {
 	return err
 }
 
-// run starts everything, waits for the end, and stops everything.
+// run starts the cluster, waits for ctx to end, and stops it.
 func (f *localFlags) run(ctx context.Context, out io.Writer) error {
 	if err := os.MkdirAll(f.data, 0o755); err != nil {
-		return fmt.Errorf("making the data directory: %w", err)
+		return fmt.Errorf("creating the data directory: %w", err)
 	}
 	servers, stopZK, err := f.coordination()
 	if err != nil {
@@ -102,7 +102,7 @@ func (f *localFlags) run(ctx context.Context, out io.Writer) error {
 	defer stopZK()
 	program, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("finding this program: %w", err)
+		return fmt.Errorf("locating this program: %w", err)
 	}
 	specs := make([]nodeSpec, f.nodes)
 	for i := range specs {
@@ -118,12 +118,12 @@ func (f *localFlags) run(ctx context.Context, out io.Writer) error {
 	}
 	f.describe(out, fleet, servers)
 	fleet.watch(ctx, out)
-	fmt.Fprintln(out, "\nstopping all nodes")
+	fmt.Fprintln(out, "\nstopping the cluster")
 	return nil
 }
 
-// coordination names the ZooKeeper servers, after starting the embedded one if
-// no others are named.
+// coordination returns the ZooKeeper servers. It starts the embedded one unless
+// others are named.
 func (f *localFlags) coordination() (servers []string, stop func(), err error) {
 	if len(f.zookeeper) > 0 {
 		return f.zookeeper, func() {}, nil
@@ -136,21 +136,21 @@ func (f *localFlags) coordination() (servers []string, stop func(), err error) {
 		Logger:            slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if isTaken(err) {
-		return nil, nil, fmt.Errorf("the embedded ZooKeeper: %w (is another dkv local running? --base-port moves this one)", err)
+		return nil, nil, fmt.Errorf("starting the embedded ZooKeeper: %w (is another dkv local running? choose other ports with --base-port)", err)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("the embedded ZooKeeper: %w", err)
+		return nil, nil, fmt.Errorf("starting the embedded ZooKeeper: %w", err)
 	}
 	go func() {
 		<-z.ended
 		if z.failed != nil {
-			fmt.Fprintln(os.Stderr, "dkv: the embedded ZooKeeper ended:", z.failed)
+			fmt.Fprintln(os.Stderr, "dkv: the embedded ZooKeeper failed:", z.failed)
 		}
 	}()
-	return []string{address}, func() { _ = z.stop() }, nil // it has told of a failure
+	return []string{address}, func() { _ = z.stop() }, nil // a failure was already reported
 }
 
-// nodeSpec is how one node is started, the first time and again.
+// nodeSpec describes how one node is started, the first time and after a kill.
 type nodeSpec struct {
 	id      string
 	command []string
@@ -177,10 +177,10 @@ func (f *localFlags) spec(program string, i int, servers []string) nodeSpec {
 	return s
 }
 
-// awaitReady asks every node until all are ready. A node that ends before that
-// ends the wait.
+// awaitReady polls every node until all are ready. It fails if a node exits
+// before that.
 func (f *localFlags) awaitReady(ctx context.Context, out io.Writer, fleet *fleet) error {
-	told := time.Now()
+	printed := time.Now()
 	for _, p := range fleet.processes {
 		c, err := client.New(p.spec.http)
 		if err != nil {
@@ -191,8 +191,8 @@ func (f *localFlags) awaitReady(ctx context.Context, out io.Writer, fleet *fleet
 			if ready {
 				break
 			}
-			if time.Since(told) > readyTold {
-				told = time.Now()
+			if time.Since(printed) > readyPrinted {
+				printed = time.Now()
 				fmt.Fprintf(out, "waiting for node %s: %s\n", p.spec.id, why)
 			}
 			if err := fleet.pause(ctx, readyPoll); err != nil {
@@ -215,7 +215,7 @@ func isReady(ctx context.Context, c *client.Client) (ready bool, why string) {
 }
 
 func (f *localFlags) describe(out io.Writer, fleet *fleet, servers []string) {
-	fmt.Fprintf(out, "The cluster is ready: %d nodes, %d partitions, every key on %d of them.\n\n", f.nodes, f.partitions, f.replication)
+	fmt.Fprintf(out, "The cluster is ready: %d nodes, %d partitions, %d replicas of each key.\n\n", f.nodes, f.partitions, f.replication)
 	for _, p := range fleet.processes {
 		fmt.Fprintf(out, "  %-4s clients http://%s   peers %s   pid %d\n", p.spec.id, p.spec.http, p.spec.peers, p.pid)
 	}
@@ -224,15 +224,15 @@ func (f *localFlags) describe(out io.Writer, fleet *fleet, servers []string) {
 	} else {
 		fmt.Fprintf(out, "  ZooKeeper %s\n", strings.Join(servers, ","))
 	}
-	fmt.Fprintf(out, "  data and logs in %s\n", f.data)
-	fmt.Fprintf(out, "\nTo start a killed node again, in another terminal:\n")
+	fmt.Fprintf(out, "  data and logs: %s\n", f.data)
+	fmt.Fprintf(out, "\nTo restart a node that you killed, run its command in another terminal:\n")
 	for _, p := range fleet.processes {
 		fmt.Fprintf(out, "  %s\n", shellCommand(p.spec.command))
 	}
-	fmt.Fprintf(out, "\nTry: curl -i -X PUT --data-binary world http://%s/v1/kv/hello\nCtrl-C stops all.\n", fleet.processes[0].spec.http)
+	fmt.Fprintf(out, "\nTry: curl -i -X PUT --data-binary world http://%s/v1/kv/hello\nPress Ctrl-C to stop the cluster.\n", fleet.processes[0].spec.http)
 }
 
-// shellCommand quotes what a shell would take apart.
+// shellCommand quotes the words that a shell would split or expand.
 func shellCommand(command []string) string {
 	quoted := make([]string, len(command))
 	for i, word := range command {

@@ -1,5 +1,5 @@
-// Command dkv is a distributed key-value store: a node, a cluster for one
-// machine, and the tools to use and measure both.
+// Command dkv runs and uses a distributed key-value store: a node, a whole
+// cluster on one machine, and tools that call a cluster and measure it.
 package main
 
 import (
@@ -17,16 +17,16 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Exit codes, as `dkv --help` tells them.
+// Exit codes, as listed by dkv --help.
 const (
-	exitError    = 1 // bad use, a node that can't go on
+	exitError    = 1 // invalid usage, or the command failed
 	exitNotFound = 2 // the key is absent
 	exitFailed   = 3 // the condition did not hold
-	exitRefused  = 4 // certainly not applied; also if no server was reached
-	exitUnknown  = 5 // it may have been applied, or may yet be
+	exitRefused  = 4 // certainly not applied; also if no server could be reached
+	exitUnknown  = 5 // it may have been applied, or may still be
 )
 
-// exitCode is an error whose text has been printed, or that has none.
+// exitCode is an error whose text has already been printed.
 type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
@@ -59,19 +59,24 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "dkv",
 		Short: "A distributed, linearizable key-value store",
-		Long: `dkv is a distributed key-value store: any node takes any key over HTTP, every
+		Long: `dkv is a distributed key-value store: every node serves every key over HTTP, each
 key is replicated to three nodes, and reads always see the latest write.
 
   dkv local                 start a cluster of five nodes on this machine
-  dkv put hello world       write a key      dkv get hello      read it
-  dkv status                who is in the cluster, and how it does
+  dkv put hello world       write a key
+  dkv get hello             read it
+  dkv status                show members and partition health
 
-Every flag can be set by the environment: --session-timeout is also
-DKV_SESSION_TIMEOUT. The command line wins.
+Every flag can also be set by an environment variable: --session-timeout by
+DKV_SESSION_TIMEOUT, and so on. The command line takes precedence.
 
-Exit codes: 0 done, 1 bad use, or a node that can't go on, 2 no such key, 3 the
-condition did not hold, 4 refused (certainly not applied; also if no server was
-reached), 5 unknown (a write may have been applied, or may yet be).`,
+Exit codes:
+  0  done
+  1  invalid usage, or the command failed
+  2  no such key
+  3  the condition did not hold
+  4  refused: certainly not applied; also if no server could be reached
+  5  unknown: a write may have been applied, or may still be`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -105,14 +110,14 @@ func environmentName(flag string) string {
 	return "DKV_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// nameEnvironment adds to each flag's usage the variable that sets it.
+// nameEnvironment appends to each flag's usage the variable that sets it.
 func nameEnvironment(flags *pflag.FlagSet) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		f.Usage += " [" + environmentName(f.Name) + "]"
 	})
 }
 
-// setFromEnvironment sets the flags that the command line left alone.
+// setFromEnvironment sets the flags that the command line did not set.
 func setFromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,14 +27,14 @@ func newNodeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "node --id NAME --data DIR [flags]",
 		Short: "Run one node of a cluster",
-		Long: `Run one node of a cluster until it is told to stop (SIGTERM or Ctrl-C).
+		Long: `Run one node of a cluster until it is stopped (SIGTERM or Ctrl-C).
 
-The first --expect nodes that register in ZooKeeper form the cluster; it serves
-from then on, also when nodes or ZooKeeper fail. The data directory is the
-node's identity: keep it with the node, never copy it, never share it.
+The first --expect nodes that register in ZooKeeper form the cluster. From then on
+it serves clients, even while nodes or ZooKeeper are down. The data directory is
+the node's identity: keep it with the node, and never copy or share it.
 
---cluster, --partitions, --replication and --expect must be the same on all
-nodes, and are fixed once the cluster is formed.`,
+--cluster, --partitions, --replication and --expect must be the same on every
+node. They cannot change once the cluster has formed.`,
 		Example: `  dkv node --id n1 --data /var/lib/dkv --zookeeper zk1:2181,zk2:2181,zk3:2181 \
       --listen 10.0.0.1:8000 --peer-listen 10.0.0.1:8002`,
 		Args: cobra.NoArgs,
@@ -45,32 +46,32 @@ nodes, and are fixed once the cluster is formed.`,
 
 func (f *nodeFlags) register(flags *pflag.FlagSet) {
 	o, c := &f.options, &f.options.Config
-	flags.StringVar(&f.id, "id", "", "name of this node, unique in its cluster (required)")
-	flags.StringVar(&o.Data, "data", "", "data directory of this node; made if it is missing (required)")
+	flags.StringVar(&f.id, "id", "", "name of this node, unique in the cluster (required)")
+	flags.StringVar(&o.Data, "data", "", "data directory of this node, created if missing (required)")
 	flags.StringVar(&c.Cluster, "cluster", "default", "name of the cluster in ZooKeeper")
-	flags.StringVar(&o.Listen, "listen", "127.0.0.1:8000", "address for clients (HTTP)")
-	flags.StringVar(&o.PeerListen, "peer-listen", "127.0.0.1:8002", "address for the other nodes (TCP)")
-	flags.StringVar(&c.HTTPAddress, "advertise", "", "address that clients are told, if not that of --listen")
-	flags.StringVar(&c.PeerAddress, "peer-advertise", "", "address that the other nodes are told, if not that of --peer-listen")
-	flags.StringVar(&o.DebugListen, "debug-listen", "", "address for profiles (pprof) and metrics; none if empty")
-	flags.StringSliceVar(&o.ZooKeeper, "zookeeper", []string{"127.0.0.1:2181"}, "ZooKeeper servers, host:port, separated by commas")
+	flags.StringVar(&o.Listen, "listen", "127.0.0.1:8000", "address to serve clients on (HTTP)")
+	flags.StringVar(&o.PeerListen, "peer-listen", "127.0.0.1:8002", "address to serve other nodes on (TCP)")
+	flags.StringVar(&c.HTTPAddress, "advertise", "", "address that clients should use, if different from --listen")
+	flags.StringVar(&c.PeerAddress, "peer-advertise", "", "address that other nodes should use, if different from --peer-listen")
+	flags.StringVar(&o.DebugListen, "debug-listen", "", "address to serve profiles (pprof) and metrics on; not served if empty")
+	flags.StringSliceVar(&o.ZooKeeper, "zookeeper", []string{"127.0.0.1:2181"}, "ZooKeeper servers as host:port, comma-separated")
 	flags.DurationVar(&o.SessionTimeout, "session-timeout", 4*time.Second, "ZooKeeper session timeout")
-	flags.IntVar(&c.Expect, "expect", 5, "how many nodes form the cluster")
-	flags.IntVar(&c.Partitions, "partitions", 256, "into how many slices the keys are divided, at most 4096")
-	flags.IntVar(&c.Replication, "replication", 3, "how many nodes keep each key, at most 7")
-	flags.StringVar(&c.Zone, "zone", "", "failure domain of this node; replicas are spread over zones")
-	flags.IntVar(&c.Weight, "weight", 1, "this node's share of the data, relative to the others'")
-	flags.DurationVar(&c.SuspectAfter, "suspect-after", 500*time.Millisecond, "how long a silent node is given before others take over")
-	flags.DurationVar(&c.RequestTimeout, "request-timeout", 5*time.Second, "bound of a request that brings none of its own, at most 60s")
-	flags.StringVar(&f.logLevel, "log-level", "info", "what is logged to stderr: debug, info, warn or error")
+	flags.IntVar(&c.Expect, "expect", 5, "number of nodes that form the cluster")
+	flags.IntVar(&c.Partitions, "partitions", 256, "number of partitions, at most 4096")
+	flags.IntVar(&c.Replication, "replication", 3, "number of nodes that store each key, at most 7")
+	flags.StringVar(&c.Zone, "zone", "", "failure domain of this node; replicas are spread across zones")
+	flags.IntVar(&c.Weight, "weight", 1, "this node's share of the data, relative to other nodes")
+	flags.DurationVar(&c.SuspectAfter, "suspect-after", 500*time.Millisecond, "failover timeout: take over from a primary silent for this long")
+	flags.DurationVar(&c.RequestTimeout, "request-timeout", 5*time.Second, "default request timeout, at most 60s")
+	flags.StringVar(&f.logLevel, "log-level", "info", "log level on stderr: debug, info, warn or error")
 }
 
 func (f *nodeFlags) run(cmd *cobra.Command) error {
 	if f.id == "" {
-		return fmt.Errorf("a node needs a name: give --id or DKV_ID")
+		return errors.New("missing --id (or DKV_ID): every node needs a name")
 	}
 	if f.options.Data == "" {
-		return fmt.Errorf("a node needs a disk: give --data or DKV_DATA")
+		return errors.New("missing --data (or DKV_DATA): every node needs a data directory")
 	}
 	if err := f.checkAddresses(); err != nil {
 		return err
@@ -83,7 +84,7 @@ func (f *nodeFlags) run(cmd *cobra.Command) error {
 	f.options.Log = log
 	server, err := real.Open(f.options)
 	if isTaken(err) {
-		return fmt.Errorf("%w: another process has that port; --listen, --peer-listen and --debug-listen choose others", err)
+		return fmt.Errorf("%w: another process is using the port; choose another with --listen, --peer-listen or --debug-listen", err)
 	}
 	if err != nil {
 		return err
@@ -91,8 +92,8 @@ func (f *nodeFlags) run(cmd *cobra.Command) error {
 	return server.Run(cmd.Context())
 }
 
-// checkAddresses wants to know what others are told of a node that listens on
-// every address.
+// checkAddresses refuses a node that listens on every address and does not say
+// which one others should use.
 func (f *nodeFlags) checkAddresses() error {
 	o, c := &f.options, &f.options.Config
 	for _, a := range []struct{ listen, advertised, flag string }{
@@ -100,7 +101,7 @@ func (f *nodeFlags) checkAddresses() error {
 		{o.PeerListen, c.PeerAddress, "peer-listen"},
 	} {
 		if a.advertised == "" && isWildcard(a.listen) {
-			return fmt.Errorf("--%s %s is every address of this machine: say with --%s which one others use, host:port",
+			return fmt.Errorf("--%s %s listens on every address of this machine: set --%s to the host:port that others should use",
 				a.flag, a.listen, strings.Replace(a.flag, "listen", "advertise", 1))
 		}
 	}
@@ -116,7 +117,7 @@ func isWildcard(address string) bool {
 func newLog(to io.Writer, level string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(strings.ToUpper(level))); err != nil {
-		return nil, fmt.Errorf("--log-level %q: give debug, info, warn or error", level)
+		return nil, fmt.Errorf("invalid --log-level %q (want debug, info, warn or error)", level)
 	}
 	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: l})), nil
 }

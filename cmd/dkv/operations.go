@@ -14,18 +14,19 @@ import (
 
 const defaultServer = "127.0.0.1:8000"
 
-// clientFlags are those of the commands that call a cluster.
+// clientFlags are the flags of the commands that call a cluster.
 type clientFlags struct {
 	servers []string
 	timeout time.Duration
 }
 
 func (f *clientFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&f.servers, "server", []string{defaultServer}, "nodes to ask, host:port, separated by commas")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", 5*time.Second, "how long to wait for the answer")
+	cmd.Flags().StringSliceVar(&f.servers, "server", []string{defaultServer}, "nodes to ask as host:port, comma-separated")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 5*time.Second, "how long to wait for an answer")
 }
 
-// call runs fn with a client and a bound.
+// call runs fn with a client and a timeout, and turns an error of the client into
+// an exit code.
 func (f *clientFlags) call(cmd *cobra.Command, fn func(context.Context, *client.Client) error) error {
 	c, err := client.New(f.servers...)
 	if err != nil {
@@ -50,7 +51,7 @@ func newClientCommands() []*cobra.Command {
 	return []*cobra.Command{newPutCommand(), newGetCommand(), newDeleteCommand()}
 }
 
-// conditionFlags are those of writes.
+// conditionFlags are the flags that make a write conditional.
 type conditionFlags struct {
 	version uint64
 	absent  bool
@@ -59,10 +60,10 @@ type conditionFlags struct {
 
 func (f *conditionFlags) register(cmd *cobra.Command, absent bool) {
 	cmd.Flags().Uint64Var(&f.version, "if-version", 0, "only if the key has this version")
-	cmd.Flags().BoolVar(&f.present, "if-present", false, "only if the key is present")
+	cmd.Flags().BoolVar(&f.present, "if-present", false, "only if the key exists")
 	names := []string{"if-version", "if-present"}
 	if absent {
-		cmd.Flags().BoolVar(&f.absent, "if-absent", false, "only if the key is absent")
+		cmd.Flags().BoolVar(&f.absent, "if-absent", false, "only if the key does not exist")
 		names = append(names, "if-absent")
 	}
 	cmd.MarkFlagsMutuallyExclusive(names...)
@@ -85,8 +86,8 @@ func newPutCommand() *cobra.Command {
 	var conditions conditionFlags
 	cmd := &cobra.Command{
 		Use:     "put KEY VALUE",
-		Short:   "Write a key; prints its new version",
-		Long:    "Write a key, and print its new version. The value - is read from stdin, to its end.",
+		Short:   "Write a key and print its new version",
+		Long:    "Write a key and print its new version. If VALUE is -, the value is read from standard input.",
 		Example: "  dkv put hello world\n  dkv put photo - < photo.jpg\n  dkv put counter 8 --if-version 41",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -97,7 +98,7 @@ func newPutCommand() *cobra.Command {
 					return fmt.Errorf("reading the value: %w", err)
 				}
 				if len(value) > client.MaxValueBytes {
-					return fmt.Errorf("the value has more than %d bytes", client.MaxValueBytes)
+					return fmt.Errorf("the value is larger than %d bytes", client.MaxValueBytes)
 				}
 			}
 			return f.call(cmd, func(ctx context.Context, c *client.Client) error {
@@ -122,8 +123,8 @@ func newGetCommand() *cobra.Command {
 	var f clientFlags
 	cmd := &cobra.Command{
 		Use:   "get KEY",
-		Short: "Read a key; prints its value",
-		Long:  "Read a key, and print its value as it is: no line feed is added.",
+		Short: "Read a key and print its value",
+		Long:  "Read a key and print its value exactly as stored: no newline is added.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.call(cmd, func(ctx context.Context, c *client.Client) error {
@@ -148,7 +149,7 @@ func newDeleteCommand() *cobra.Command {
 	var conditions conditionFlags
 	cmd := &cobra.Command{
 		Use:   "delete KEY",
-		Short: "Remove a key; prints the version removed",
+		Short: "Delete a key and print the version it had",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.call(cmd, func(ctx context.Context, c *client.Client) error {
@@ -172,7 +173,7 @@ func newDeleteCommand() *cobra.Command {
 }
 
 func notFound(cmd *cobra.Command) error {
-	fmt.Fprintln(cmd.ErrOrStderr(), "dkv: there is no such key")
+	fmt.Fprintln(cmd.ErrOrStderr(), "dkv: no such key")
 	return exitCode(exitNotFound)
 }
 
@@ -180,7 +181,7 @@ func conditionFailed(cmd *cobra.Command, met client.Answer) error {
 	if met.Found {
 		fmt.Fprintf(cmd.ErrOrStderr(), "dkv: the condition did not hold: the key has version %d\n", met.Version)
 	} else {
-		fmt.Fprintln(cmd.ErrOrStderr(), "dkv: the condition did not hold: there is no such key")
+		fmt.Fprintln(cmd.ErrOrStderr(), "dkv: the condition did not hold: no such key")
 	}
 	return exitCode(exitFailed)
 }

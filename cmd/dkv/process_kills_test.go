@@ -17,35 +17,35 @@ import (
 	"dkv/linearizability"
 )
 
-// Fewer than these, and the test has shown nothing.
+// With fewer than these, the test proves nothing.
 const (
 	minKills        = 3
 	minAcknowledged = 1000
 	minTakeOvers    = 1
 	minDuration     = 10 * time.Second
 
-	killsDuration = 12 * time.Second // unless the environment says otherwise
+	killsDuration = 12 * time.Second // unless the variable sets another
 	killsVariable = "DKV_TEST_DURATION"
-	pageVariable  = "DKV_TEST_SHOTS" // a directory that gets the history's page
+	pageVariable  = "DKV_TEST_SHOTS" // a directory to write the history's page to
 )
 
-// testKills is the promise of the whole: while nodes are killed -9 and started
-// again in turn, or stopped for longer than the others wait for them, and
-// ZooKeeper is killed once, 16 clients see one register per key; and after all
-// nodes are killed at once, every acknowledged write is there.
-// DKV_TEST_DURATION=30s makes it longer.
+// testKills tests the promise of the whole system. Nodes are killed with kill -9
+// and restarted one after the other, or paused for longer than the failover
+// timeout, and ZooKeeper is killed once; meanwhile 16 clients must see one
+// register per key. Then all nodes are killed at once, and every acknowledged
+// write must still be there. DKV_TEST_DURATION=30s makes the test longer.
 func testKills(t *testing.T, p programs) {
 	duration := killsDuration
 	if text := os.Getenv(killsVariable); text != "" {
 		var err error
 		if duration, err = time.ParseDuration(text); err != nil || duration < minDuration {
-			t.Fatalf("%s=%q: give a duration of at least %v", killsVariable, text, minDuration)
+			t.Fatalf("invalid %s=%q (want a duration of at least %v)", killsVariable, text, minDuration)
 		}
 	}
 	k := startKillsCluster(t, p)
 	file := filepath.Join(t.TempDir(), "history.jsonl")
 	w := newWorkload(t, file, k.bases(), 40)
-	k.scene = newClusterScene(w, k.nodes)
+	k.timeline = newClusterTimeline(w, k.nodes)
 	k.observeTakeOvers()
 	w.start(16)
 	k.killInTurn(w, duration)
@@ -57,22 +57,22 @@ func testKills(t *testing.T, p programs) {
 	for _, key := range w.keys {
 		reader.read(key, 10*time.Second)
 	}
-	w.close(&k.scene.scene)
+	w.close(&k.timeline.annotations)
 	k.judge(w, p, faulted)
 }
 
-// killsCluster is five nodes and Apache ZooKeeper, and what was done to them.
+// killsCluster is five nodes with Apache ZooKeeper, and counts of the faults.
 type killsCluster struct {
 	t         *testing.T
 	zookeeper *apacheZooKeeper
 	nodes     []*node
-	began     time.Time // when all were ready
-	kills     int       // of one node, while the others ran
+	began     time.Time // when all nodes were ready
+	kills     int       // of a single node, while the others were running
 	pauses    int
-	takeOvers int                 // seen; there may have been more
-	primaries map[int]epochLeader // by partition, as seen last
-	scene     *clusterScene
-	slowest   time.Duration // a restarted node took to be ready
+	takeOvers int                 // seen here; there may have been more
+	primaries map[int]epochLeader // latest seen, by partition
+	timeline  *clusterTimeline
+	slowest   time.Duration // longest time from a restart to ready
 }
 
 // epochLeader is the primary of one epoch of a partition.
@@ -107,11 +107,11 @@ func (k *killsCluster) bases() []string {
 	return bases
 }
 
-// killInTurn kills node after node for a while, and ZooKeeper once, together
-// with a node, so that both are needed and away. A slow machine gets up to
-// three times as long to reach what the test asks.
+// killInTurn kills one node after the other for the given time. Once it kills
+// ZooKeeper together with a node, so that both are missing when a failover needs
+// them. A slow machine gets up to three times as long to reach the minimums.
 func (k *killsCluster) killInTurn(w *workload, duration time.Duration) {
-	const withZooKeeper = 1 // the kill that ZooKeeper shares
+	const withZooKeeper = 1 // the kill of a node that takes ZooKeeper with it
 	for i := 0; ; i++ {
 		passed := time.Since(k.began)
 		enough := k.missed(w) == "" && i > withZooKeeper
@@ -120,22 +120,22 @@ func (k *killsCluster) killInTurn(w *workload, duration time.Duration) {
 		}
 		if i == withZooKeeper {
 			k.zookeeper.kill()
-			k.scene.down(zooKeeperLane, "kill -9")
+			k.timeline.down(zooKeeperLane, "kill -9")
 		}
 		n := k.nodes[i%len(k.nodes)]
 		n.kill()
-		k.scene.down(n.id, "kill -9")
+		k.timeline.down(n.id, "kill -9")
 		k.kills++
 		time.Sleep(300 * time.Millisecond)
 		if i == withZooKeeper {
 			k.zookeeper.start()
 			k.zookeeper.awaitServing()
-			k.scene.up(zooKeeperLane)
+			k.timeline.up(zooKeeperLane)
 		}
-		time.Sleep(700 * time.Millisecond) // others take over meanwhile
+		time.Sleep(700 * time.Millisecond) // meanwhile others take over
 		n.start()
 		k.slowest = max(k.slowest, n.awaitReady(20*time.Second))
-		k.scene.up(n.id)
+		k.timeline.up(n.id)
 		time.Sleep(300 * time.Millisecond)
 		if i%2 == 0 {
 			k.pause(k.nodes[(i+2)%len(k.nodes)])
@@ -144,14 +144,15 @@ func (k *killsCluster) killInTurn(w *workload, duration time.Duration) {
 	}
 }
 
-// pause stops a node until others have taken over. When it goes on it believes
-// for a moment to be the primary that it was, and clients have been asking.
+// pause stops a node until others have taken over. When it continues it believes
+// for a moment that it is still a primary, while clients' calls are waiting for
+// it.
 func (k *killsCluster) pause(n *node) {
 	n.signal(syscall.SIGSTOP)
-	k.scene.paused(n.id)
+	k.timeline.paused(n.id)
 	time.Sleep(1200 * time.Millisecond)
 	n.signal(syscall.SIGCONT)
-	k.scene.up(n.id)
+	k.timeline.up(n.id)
 	k.pauses++
 }
 
@@ -162,7 +163,7 @@ func (k *killsCluster) killAll() {
 	}
 	for _, n := range k.nodes {
 		n.kill()
-		k.scene.down(n.id, "kill -9 of all")
+		k.timeline.down(n.id, "kill -9 of all")
 	}
 }
 
@@ -172,12 +173,12 @@ func (k *killsCluster) recover() {
 	}
 	for _, n := range k.nodes {
 		k.slowest = max(k.slowest, n.awaitReady(20*time.Second))
-		k.scene.up(n.id)
+		k.timeline.up(n.id)
 	}
 }
 
-// observeTakeOvers counts the partitions that have another primary than when
-// it was last called, by what the nodes know.
+// observeTakeOvers asks the nodes for the primaries, and counts the partitions
+// whose primary has changed since its last call.
 func (k *killsCluster) observeTakeOvers() {
 	newest := map[int]epochLeader{}
 	for _, n := range k.nodes {
@@ -190,9 +191,9 @@ func (k *killsCluster) observeTakeOvers() {
 			}
 		}
 		if err := json.Unmarshal([]byte(body), &page); err != nil {
-			continue // others will know
+			continue // another node will answer
 		}
-		k.scene.names[page.Member] = n.id
+		k.timeline.names[page.Member] = n.id
 		for _, p := range page.Partitions {
 			if p.Epoch > newest[p.ID].Epoch {
 				newest[p.ID] = p.epochLeader
@@ -204,13 +205,13 @@ func (k *killsCluster) observeTakeOvers() {
 			k.takeOvers++
 		}
 		if before := k.primaries[id]; before != now {
-			k.scene.primary(id, now)
+			k.timeline.primary(id, now)
 		}
 		k.primaries[id] = now
 	}
 }
 
-// missed names what the test has not reached yet.
+// missed lists the minimums that the test has not reached yet.
 func (k *killsCluster) missed(w *workload) string {
 	var missed []string
 	if k.kills < minKills {
@@ -225,11 +226,11 @@ func (k *killsCluster) missed(w *workload) string {
 	return strings.Join(missed, ", ")
 }
 
-// judge checks the history, here and with dkvsim check.
+// judge checks the history, in this process and with dkvsim check.
 func (k *killsCluster) judge(w *workload, p programs, faulted time.Duration) {
 	t := k.t
 	if missed := k.missed(w); missed != "" {
-		t.Errorf("too little happened in %v for this test to mean anything: %s", faulted.Round(time.Millisecond), missed)
+		t.Errorf("this test proves nothing after %v of faults: only %s", faulted.Round(time.Millisecond), missed)
 	}
 	history := w.recorder.History()
 	began := time.Now()
@@ -241,7 +242,7 @@ func (k *killsCluster) judge(w *workload, p programs, faulted time.Duration) {
 	if result.Verdict != linearizability.Linearizable {
 		var report strings.Builder
 		_ = result.WriteText(&report)
-		t.Errorf("%s\nthe history is kept: %s", report.String(), keep(t, w.file.Name()))
+		t.Errorf("%s\nhistory saved in %s", report.String(), keep(t, w.file.Name()))
 	}
 	for _, v := range append(linearizability.LostWrites(history), linearizability.RefusedValuesSeen(history)...) {
 		t.Error(v)
@@ -255,7 +256,7 @@ func (k *killsCluster) judge(w *workload, p programs, faulted time.Duration) {
 		k.slowest.Round(time.Millisecond), checked.Round(time.Millisecond))
 }
 
-// checkWithPage has dkvsim judge the file, and write its page.
+// checkWithPage runs dkvsim check on the file and checks the page it writes.
 func (k *killsCluster) checkWithPage(w *workload, p programs) {
 	t := k.t
 	page := filepath.Join(t.TempDir(), "report.html")
@@ -264,10 +265,10 @@ func (k *killsCluster) checkWithPage(w *workload, p programs) {
 	}
 	recording, err := linearizability.ReadRecordingFile(w.file.Name(), linearizability.ReadOptions{})
 	if err != nil || recording.Annotations == nil {
-		t.Fatalf("the history's file has no annotations: %v", err)
+		t.Fatalf("the file of the history has no annotations: %v", err)
 	}
 	if downs := len(recording.Annotations.Bands); downs < k.kills+k.pauses+1 {
-		t.Errorf("the history's file tells of %d faults, of %d kills, %d pauses and one of ZooKeeper", downs, k.kills, k.pauses)
+		t.Errorf("the file of the history shows %d faults, want those of %d kills, %d pauses and one kill of ZooKeeper", downs, k.kills, k.pauses)
 	}
 	text, err := os.ReadFile(page)
 	if err != nil {
@@ -285,7 +286,7 @@ func (k *killsCluster) checkWithPage(w *workload, p programs) {
 	}
 }
 
-// keep copies a file to where it outlives the test.
+// keep copies a file to a place that outlives the test.
 func keep(t *testing.T, file string) string {
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -19,13 +19,13 @@ import (
 )
 
 const (
-	readyWithin  = 5 * time.Second // a cluster, after its start
-	servedWithin = 5 * time.Second // every key, after the loss of a node
+	readyWithin  = 5 * time.Second // from the start of a cluster
+	servedWithin = 5 * time.Second // every key, from the loss of a node
 	localKeys    = 40
 )
 
-// testLocal is a user's first day: start, use, stop, start again, lose the
-// launcher, lose each node.
+// testLocal follows a user's first day: start a cluster, use it, stop it, restart
+// it, kill the launcher, kill each node.
 func testLocal(t *testing.T, p programs) {
 	l := newLauncher(t, p)
 	ready := l.start()
@@ -45,9 +45,9 @@ func testLocal(t *testing.T, p programs) {
 	l.interrupt()
 }
 
-// testLocalLosesAll kills the launcher, the embedded ZooKeeper inside it and
-// all nodes at one instant, in the middle of writes: the cluster that comes
-// back is the same one, knows every step of its layout, and has every key.
+// testLocalLosesAll kills the launcher with its embedded ZooKeeper and all nodes
+// at the same time, in the middle of writes. The cluster that comes back must be
+// the same one, with the whole history of its layout and with every key.
 func testLocalLosesAll(t *testing.T, p programs) {
 	l := newLauncher(t, p)
 	l.start()
@@ -59,16 +59,16 @@ func testLocalLosesAll(t *testing.T, p programs) {
 		time.Sleep(time.Duration(100+50*round) * time.Millisecond)
 		l.loseAll()
 		if n := <-busy; n == 0 {
-			t.Error("nothing was written before the loss: it was in the middle of nothing")
+			t.Error("nothing was written before the kill: it did not interrupt any writes")
 		}
 		l.start()
 		after := l.layout()
 		if after.Cluster != before.Cluster || after.Version < before.Version {
-			t.Errorf("before the loss: cluster %s, layout %d; after it: cluster %s, layout %d",
+			t.Errorf("before the kill: cluster %s, layout %d; after it: cluster %s, layout %d",
 				before.Cluster, before.Version, after.Cluster, after.Version)
 		}
 		if !slices.Equal(before.Members, after.Members) {
-			t.Errorf("members before the loss: %+v; after it: %+v", before.Members, after.Members)
+			t.Errorf("members before the kill: %+v; after it: %+v", before.Members, after.Members)
 		}
 		kept.check(l.bases)
 		kept.write(l.bases)
@@ -76,7 +76,7 @@ func testLocalLosesAll(t *testing.T, p programs) {
 	l.interrupt()
 }
 
-// layoutPage is what /v1/cluster says of the layout.
+// layoutPage is the part of /v1/cluster that describes the layout.
 type layoutPage struct {
 	Cluster string
 	Version int
@@ -88,8 +88,8 @@ type layoutPage struct {
 	}
 }
 
-// layout is the newest layout that the nodes know; every node must know of the
-// same cluster.
+// layout returns the newest layout that any node knows. All nodes must belong to
+// the same cluster.
 func (l *launcher) layout() layoutPage {
 	l.t.Helper()
 	var newest layoutPage
@@ -100,7 +100,7 @@ func (l *launcher) layout() layoutPage {
 			l.t.Fatalf("/v1/cluster of node %d: %d %s", i+1, status, body)
 		}
 		if page.Cluster == "" || len(page.Members) != 5 || i > 0 && page.Cluster != newest.Cluster {
-			l.t.Fatalf("/v1/cluster of node %d: %s; the others know of cluster %q", i+1, body, newest.Cluster)
+			l.t.Fatalf("/v1/cluster of node %d: %s; the other nodes belong to cluster %q", i+1, body, newest.Cluster)
 		}
 		if i == 0 || page.Version > newest.Version {
 			newest = page
@@ -109,8 +109,8 @@ func (l *launcher) layout() layoutPage {
 	return newest
 }
 
-// loseAll kills the launcher and all nodes. Each is stopped first, so that none
-// does anything once another is gone.
+// loseAll kills the launcher and all nodes. It stops them all first, so that none
+// of them can react to the death of another.
 func (l *launcher) loseAll() {
 	l.t.Helper()
 	pids := append([]int{l.pid()}, l.pids...)
@@ -121,11 +121,11 @@ func (l *launcher) loseAll() {
 			}
 		}
 	}
-	l.loseLauncher() // waits until they are gone
+	l.loseLauncher() // waits until all are gone
 }
 
-// testLocalOnApacheZooKeeper is the same on a ZooKeeper that outlives the
-// launcher, so that its nodes' sessions do too.
+// testLocalOnApacheZooKeeper uses a ZooKeeper that outlives the launcher, and with
+// it the sessions of the nodes.
 func testLocalOnApacheZooKeeper(t *testing.T, p programs) {
 	z := startApacheZooKeeper(t)
 	l := newLauncher(t, p, "--zookeeper", z.address)
@@ -145,20 +145,20 @@ func testLocalOnApacheZooKeeper(t *testing.T, p programs) {
 	l.interrupt()
 }
 
-// launcher is a dkv local process and what it said of its nodes.
+// launcher is a dkv local process, with what it printed about its nodes.
 type launcher struct {
 	*process
 	port   int
 	bases  []string   // the nodes' base URLs
-	pids   []int      // of the nodes that run as the launcher's children
-	again  []string   // the shell commands that start them again
-	strays []*process // nodes that the test started again
+	pids   []int      // of the nodes that are the launcher's children
+	again  []string   // the shell commands that restart them
+	strays []*process // nodes that the test restarted
 }
 
 func newLauncher(t *testing.T, p programs, args ...string) *launcher {
 	t.Helper()
 	dir := t.TempDir()
-	ports := []int{1, 2} // beside the first: of ZooKeeper and of its peers
+	ports := []int{1, 2} // next to the first: ZooKeeper, and its own for peers
 	for i := 1; i < 5; i++ {
 		ports = append(ports, 10*i, 10*i+2)
 	}
@@ -168,7 +168,7 @@ func newLauncher(t *testing.T, p programs, args ...string) *launcher {
 	t.Cleanup(func() {
 		for i := 1; t.Failed() && i <= 5; i++ {
 			text, err := os.ReadFile(filepath.Join(data, fmt.Sprintf("n%d.log", i)))
-			t.Logf("the end of n%d.log (%v):\n%s", i, err, tail(string(text), 15))
+			t.Logf("last lines of n%d.log (%v):\n%s", i, err, tail(string(text), 15))
 		}
 	})
 	l.process = newProcess(t, dir, "local", args...)
@@ -180,8 +180,8 @@ var (
 	againLine = regexp.MustCompile(`(?m)^  (\S+ node --id n\d .*)$`)
 )
 
-// start starts the cluster, waits until every node is ready, and reads what the
-// launcher printed. A cluster that takes longer than it may fails the test.
+// start starts the cluster, waits until every node is ready, and parses what the
+// launcher printed. The test fails if that takes longer than readyWithin.
 func (l *launcher) start() time.Duration {
 	l.t.Helper()
 	before := len(l.processOutputIfAny())
@@ -189,16 +189,16 @@ func (l *launcher) start() time.Duration {
 	l.process.start()
 	await(l.t, 30*time.Second, func() error {
 		if !l.running() {
-			return stop{fmt.Errorf("dkv local ended: %v", l.command.ProcessState)}
+			return stop{fmt.Errorf("dkv local exited: %v", l.command.ProcessState)}
 		}
-		if !strings.Contains(l.output()[before:], "Ctrl-C stops all.") {
-			return fmt.Errorf("dkv local has not said that the cluster is ready")
+		if !strings.Contains(l.output()[before:], "Press Ctrl-C to stop the cluster.") {
+			return fmt.Errorf("dkv local has not printed that the cluster is ready")
 		}
 		return nil
 	})
 	took := time.Since(began)
 	if took > readyWithin {
-		l.t.Errorf("the cluster was ready after %v, want %v", took, readyWithin)
+		l.t.Errorf("the cluster was ready after %v, want at most %v", took, readyWithin)
 	}
 	l.bases, l.pids, l.again = nil, nil, nil
 	said := l.output()[before:]
@@ -209,14 +209,14 @@ func (l *launcher) start() time.Duration {
 			l.t.Errorf("node %d serves at %s, want %s", i+1, m[1], want)
 		}
 		if err := readiness(m[1]); err != nil {
-			l.t.Errorf("dkv local says that the cluster is ready: %v", err)
+			l.t.Errorf("dkv local printed that the cluster is ready, but: %v", err)
 		}
 	}
 	for _, m := range againLine.FindAllStringSubmatch(said, -1) {
 		l.again = append(l.again, m[1])
 	}
 	if len(l.bases) != 5 || len(l.again) != 5 {
-		l.t.Fatalf("dkv local printed %d nodes and %d commands to start them again, want 5 of each:\n%s", len(l.bases), len(l.again), said)
+		l.t.Fatalf("dkv local printed %d nodes and %d commands to restart them, want 5 of each:\n%s", len(l.bases), len(l.again), said)
 	}
 	return took
 }
@@ -228,7 +228,7 @@ func (l *launcher) processOutputIfAny() string {
 	return l.output()
 }
 
-// checkFirstCalls are the README's calls, through three nodes.
+// checkFirstCalls makes the calls of the README, through three nodes.
 func (l *launcher) checkFirstCalls() {
 	l.t.Helper()
 	var put struct{ Version uint64 }
@@ -245,18 +245,19 @@ func (l *launcher) checkFirstCalls() {
 	l.expect(http.MethodDelete, 0, "/delete?key=hello", "", http.StatusNotFound, `{"status":"Failed","key":"hello"}`+"\n")
 }
 
-// expect makes a call at a node and holds the answer against what it should
-// be; an empty wantBody is any.
+// expect makes a call to a node and checks the answer. An empty wantBody accepts
+// any body.
 func (l *launcher) expect(method string, node int, path, body string, wantStatus int, wantBody string) (status int, answer string) {
 	l.t.Helper()
 	status, answer = call(method, l.bases[node]+path, body)
 	if status != wantStatus || wantBody != "" && answer != wantBody {
-		l.t.Errorf("%s %s at node %d: %d %q, want %d %q", method, path, node+1, status, answer, wantStatus, wantBody)
+		l.t.Errorf("%s %s to node %d: %d %q, want %d %q", method, path, node+1, status, answer, wantStatus, wantBody)
 	}
 	return status, answer
 }
 
-// interrupt is Ctrl-C: the launcher stops its nodes and exits with 0.
+// interrupt sends SIGINT, as Ctrl-C does: the launcher must stop its nodes and
+// exit with code 0.
 func (l *launcher) interrupt() {
 	l.t.Helper()
 	for _, s := range l.strays {
@@ -273,30 +274,31 @@ func (l *launcher) interrupt() {
 	}
 	for i, pid := range l.pids {
 		if !gone(pid) {
-			l.t.Errorf("node %d (pid %d) outlives dkv local after SIGINT", i+1, pid)
+			l.t.Errorf("node %d (pid %d) is still running after SIGINT to dkv local", i+1, pid)
 		}
 	}
-	if strings.Contains(l.output(), "is killed") {
+	if strings.Contains(l.output(), "killing it") {
 		l.t.Errorf("dkv local had to kill a node")
 	}
 	l.t.Logf("stopped in %v", time.Since(began).Round(time.Millisecond))
 }
 
-// loseLauncher kills it with -9, which takes the nodes with it.
+// loseLauncher kills the launcher with SIGKILL, which must take the nodes with it.
 func (l *launcher) loseLauncher() {
 	l.t.Helper()
 	l.kill()
 	await(l.t, 5*time.Second, func() error {
 		for i, pid := range l.pids {
 			if !gone(pid) {
-				return fmt.Errorf("node %d (pid %d) outlives dkv local after kill -9", i+1, pid)
+				return fmt.Errorf("node %d (pid %d) is still running after kill -9 of dkv local", i+1, pid)
 			}
 		}
 		return nil
 	})
 }
 
-// loseEachNode kills one after the other and starts each again as it was told.
+// loseEachNode kills one node after the other, and restarts each with the command
+// that was printed.
 func (l *launcher) loseEachNode(kept *contents) {
 	l.t.Helper()
 	var slowest time.Duration
@@ -304,11 +306,11 @@ func (l *launcher) loseEachNode(kept *contents) {
 		slowest = max(slowest, l.loseNode(i, kept))
 		l.restart(i)
 	}
-	l.t.Logf("every key was readable and writable at most %v after the loss of a node", slowest.Round(time.Millisecond))
+	l.t.Logf("every key could be read and written at most %v after the loss of a node", slowest.Round(time.Millisecond))
 }
 
-// loseNode kills a node with -9: every key can soon be read and written through
-// the others.
+// loseNode kills a node with SIGKILL and checks that every key can soon be read
+// and written through the others.
 func (l *launcher) loseNode(i int, kept *contents) time.Duration {
 	l.t.Helper()
 	if err := syscall.Kill(l.pids[i], syscall.SIGKILL); err != nil {
@@ -320,13 +322,13 @@ func (l *launcher) loseNode(i int, kept *contents) time.Duration {
 	kept.write(others)
 	took := time.Since(began)
 	if took > servedWithin {
-		l.t.Errorf("%v after the loss of node %d every key could be read and written, want %v", took, i+1, servedWithin)
+		l.t.Errorf("every key could be read and written %v after the loss of node %d, want at most %v", took, i+1, servedWithin)
 	}
-	l.process.awaitOutput(fmt.Sprintf("node n%d (pid %d) ended: signal: killed", i+1, l.pids[i]), 5*time.Second)
+	l.process.awaitOutput(fmt.Sprintf("node n%d (pid %d) exited: signal: killed", i+1, l.pids[i]), 5*time.Second)
 	return took
 }
 
-// restart types the command that the launcher printed into a shell.
+// restart runs the command that the launcher printed in a shell.
 func (l *launcher) restart(i int) {
 	l.t.Helper()
 	name := fmt.Sprintf("n%d-again", i+1)
@@ -335,14 +337,14 @@ func (l *launcher) restart(i int) {
 	l.strays = append(l.strays, s)
 	await(l.t, 10*time.Second, func() error {
 		if !s.running() {
-			return stop{fmt.Errorf("%s ended: %v", name, s.command.ProcessState)}
+			return stop{fmt.Errorf("%s exited: %v", name, s.command.ProcessState)}
 		}
 		return readiness(l.bases[i])
 	})
 }
 
-// contents is what a cluster should hold: of each key the value of its last
-// write, or any whose write was left without an answer since the beginning.
+// contents is what a cluster should hold: for each key the value of its last
+// acknowledged write, or that of any write whose outcome is unknown.
 type contents struct {
 	t     *testing.T
 	keys  []string
@@ -359,7 +361,7 @@ func newContents(t *testing.T, keys int) *contents {
 	return c
 }
 
-// write gives every key a new value, through the nodes in turn.
+// write gives every key a new value, going through the nodes in turn.
 func (c *contents) write(bases []string) {
 	c.t.Helper()
 	for i, key := range c.keys {
@@ -380,8 +382,8 @@ func (c *contents) write(bases []string) {
 	}
 }
 
-// writeUntilLoss overwrites the keys in turn until a write is not answered, and
-// then says how many were.
+// writeUntilLoss overwrites one key after the other until a write fails, and then
+// sends the number of those that succeeded.
 func (c *contents) writeUntilLoss(bases []string) (done chan int) {
 	done = make(chan int, 1)
 	go func() {
@@ -401,7 +403,7 @@ func (c *contents) writeUntilLoss(bases []string) (done chan int) {
 	return done
 }
 
-// check reads every key, through the nodes in turn.
+// check reads every key, going through the nodes in turn.
 func (c *contents) check(bases []string) {
 	c.t.Helper()
 	for i, key := range c.keys {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// testNode is what a node does with a data directory, a ZooKeeper or a cluster
-// that is not the one it needs.
+// testNode starts nodes with a data directory, a ZooKeeper or a cluster that is
+// not the right one.
 func testNode(t *testing.T, p programs) {
 	tests := []struct {
 		name string
@@ -32,12 +32,12 @@ func testNode(t *testing.T, p programs) {
 	}
 }
 
-// alone are the flags of a node that is its whole cluster.
+// alone returns the flags of a node that forms a cluster by itself.
 func alone(zookeeper, cluster string) nodeFlags {
 	return nodeFlags{"zookeeper": zookeeper, "cluster": cluster, "expect": "1", "replication": "1", "partitions": "4"}
 }
 
-// with returns the flags with one more, or with another value of one.
+// with returns a copy of the flags in which one is set to a value.
 func (f nodeFlags) with(name, value string) nodeFlags {
 	all := nodeFlags{name: value}
 	for n, v := range f {
@@ -58,10 +58,10 @@ func testDataDirectoryInUse(t *testing.T, p programs) {
 	second.start()
 	second.refusal("data directory", "is in use by a running node", "stop that node, or give this one a directory of its own")
 	if !first.running() {
-		t.Error("the node that had the data directory first has ended")
+		t.Error("the first node of the data directory has exited")
 	}
 	first.terminate()
-	second.start() // now it is free
+	second.start() // the data directory is free now
 	second.unready("ZooKeeper does not answer", 10*time.Second)
 	second.terminate()
 }
@@ -80,8 +80,8 @@ func testDataDirectoryOfAnotherCluster(t *testing.T, p programs) {
 	moved.start()
 	moved.refusal("the data directory belongs to cluster", `but ZooKeeper's "two" is`, "start the node with the data directory of that cluster, or an empty one")
 
-	// A ZooKeeper that knows no such cluster may be restored: nothing is made
-	// there, and the node tries on.
+	// A ZooKeeper that does not know the cluster may yet be restored from a backup:
+	// the node creates nothing there and keeps trying.
 	lost := newNode(t, p, dir, "lost", alone(zookeeper, "three").with("data", filepath.Join(dir, "one")))
 	lost.start()
 	lost.awaitOutput(`ZooKeeper knows no cluster \"three\"`, 10*time.Second)
@@ -121,10 +121,10 @@ func testZooKeeperUnreachable(t *testing.T, p programs) {
 	n.unready("ZooKeeper does not answer", 10*time.Second)
 	n.awaitOutput("ZooKeeper has not answered for", 10*time.Second)
 	if status, body := call(http.MethodGet, n.http+"/healthz", ""); status != http.StatusOK {
-		t.Errorf("/healthz of a node that waits for ZooKeeper: %d %s, want 200", status, body)
+		t.Errorf("/healthz of a node waiting for ZooKeeper: %d %s, want 200", status, body)
 	}
 	if status, body := call(http.MethodGet, n.http+"/get?key=k", ""); status != http.StatusServiceUnavailable {
-		t.Errorf("a read before there is a cluster: %d %s, want 503", status, body)
+		t.Errorf("a read before the cluster forms: %d %s, want 503", status, body)
 	}
 	if !n.running() {
 		t.Fatal("the node gave up")
@@ -147,7 +147,7 @@ func testFewerThanExpected(t *testing.T, p programs) {
 	for _, n := range nodes[:2] {
 		n.unready(`waiting for 1 more of 3 nodes to form cluster "c"; registered: n1 n2`, 10*time.Second)
 	}
-	nodes[0].terminate() // one that only waits leaves too
+	nodes[0].terminate() // a node that is waiting must unregister
 	nodes[1].unready("waiting for 2 more of 3 nodes", 10*time.Second)
 	nodes[0].start()
 	nodes[2].start()

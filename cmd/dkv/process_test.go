@@ -21,8 +21,7 @@ import (
 )
 
 // TestProcesses runs the program as its users do: built, started, killed with
-// kill -9 and started again. It stands under one name so that the program is
-// built once.
+// kill -9 and restarted. It is a single test so that the program is built once.
 func TestProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts real processes for about a minute")
@@ -36,7 +35,7 @@ func TestProcesses(t *testing.T) {
 	t.Run("ZK", func(t *testing.T) { testZK(t, p) })
 }
 
-// programs are the paths of what was built.
+// programs holds the paths of the binaries.
 type programs struct{ dkv, dkvsim string }
 
 func buildPrograms(t *testing.T) programs {
@@ -51,15 +50,15 @@ func buildPrograms(t *testing.T) programs {
 	return programs{filepath.Join(dir, "dkv"), filepath.Join(dir, "dkvsim")}
 }
 
-// process is a command that can be killed and started again. Its output is
-// appended to one file, whose end is shown if the test fails.
+// process is a command that can be killed and restarted. Its output is appended
+// to one file, whose last lines are shown if the test fails.
 type process struct {
 	t       *testing.T
 	name    string
 	args    []string
 	log     string
-	command *exec.Cmd     // the latest
-	ended   chan struct{} // closed when it has
+	command *exec.Cmd     // of the latest start
+	ended   chan struct{} // closed when that process has exited
 }
 
 func newProcess(t *testing.T, dir, name string, args ...string) *process {
@@ -68,33 +67,33 @@ func newProcess(t *testing.T, dir, name string, args ...string) *process {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("the end of what %s wrote (%s):\n%s", p.name, strings.Join(p.args, " "), tail(p.output(), 25))
+			t.Logf("last lines of the output of %s (%s):\n%s", p.name, strings.Join(p.args, " "), tail(p.output(), 25))
 		}
 	})
 	return p
 }
 
-// start begins the process anew, in an environment that no setting of this
-// one's reaches. It ends with this test at the latest, however that ends.
+// start starts the process in an environment without the settings of this one. It
+// dies with this test at the latest, however the test ends.
 func (p *process) start() {
 	p.t.Helper()
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	defer log.Close() // the process has its own
+	defer log.Close() // the process has its own descriptor
 	c := exec.Command(p.args[0], p.args[1:]...)
 	c.Stdout, c.Stderr = log, log
 	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Dir(p.log)}
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	ended, started := make(chan struct{}), make(chan error)
 	go func() {
-		runtime.LockOSThread() // the death signal is bound to this thread
+		runtime.LockOSThread() // the parent death signal is sent when this thread ends
 		defer close(ended)
 		err := c.Start()
 		started <- err
 		if err == nil {
-			_ = c.Wait() // the state says how it ended
+			_ = c.Wait() // ProcessState tells how it exited
 		}
 	}()
 	if err := <-started; err != nil {
@@ -105,10 +104,10 @@ func (p *process) start() {
 
 func (p *process) pid() int { return p.command.Process.Pid }
 
-// signal sends one to the process; one that has ended takes none.
+// signal sends a signal to the process, if it is still running.
 func (p *process) signal(s os.Signal) { _ = p.command.Process.Signal(s) }
 
-// kill is kill -9. When it returns the process is gone.
+// kill kills the process with SIGKILL and waits until it is gone.
 func (p *process) kill() {
 	if p.command != nil {
 		p.signal(syscall.SIGKILL)
@@ -125,19 +124,20 @@ func (p *process) running() bool {
 	}
 }
 
-// wait waits for the end and returns the exit code; -1 after a signal.
+// wait waits for the process to exit and returns its exit code, or -1 if a signal
+// ended it.
 func (p *process) wait(patience time.Duration) int {
 	p.t.Helper()
 	select {
 	case <-p.ended:
 		return p.command.ProcessState.ExitCode()
 	case <-time.After(patience):
-		p.t.Fatalf("%s (pid %d) has not ended within %v", p.name, p.pid(), patience)
+		p.t.Fatalf("%s (pid %d) did not exit within %v", p.name, p.pid(), patience)
 		return 0
 	}
 }
 
-// output is everything that was written since the first start.
+// output returns everything written since the first start.
 func (p *process) output() string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
@@ -146,7 +146,7 @@ func (p *process) output() string {
 	return string(text)
 }
 
-// awaitOutput waits until the process has written a text.
+// awaitOutput waits until the output contains a text.
 func (p *process) awaitOutput(text string, patience time.Duration) {
 	p.t.Helper()
 	await(p.t, patience, func() error {
@@ -154,9 +154,9 @@ func (p *process) awaitOutput(text string, patience time.Duration) {
 		case written:
 			return nil
 		case !p.running():
-			return stop{fmt.Errorf("%s ended without saying %q", p.name, text)}
+			return stop{fmt.Errorf("%s exited without printing %q", p.name, text)}
 		default:
-			return fmt.Errorf("%s has not said %q", p.name, text)
+			return fmt.Errorf("%s has not printed %q", p.name, text)
 		}
 	})
 }
@@ -166,10 +166,10 @@ func tail(text string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// stop is an error after which waiting is of no use.
+// stop is an error that ends the waiting.
 type stop struct{ error }
 
-// await asks again until there is no error. It returns how long that took.
+// await calls ask until it returns nil, and returns how long that took.
 func await(t *testing.T, patience time.Duration, ask func() error) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -186,7 +186,7 @@ func await(t *testing.T, patience time.Duration, ask func() error) time.Duration
 	}
 }
 
-// gone says whether no process of that pid runs: a zombie does not.
+// gone reports whether the process has exited. A zombie has.
 func gone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -196,15 +196,15 @@ func gone(pid int) bool {
 	return strings.HasPrefix(after, "Z") || strings.HasPrefix(after, "X")
 }
 
-// handedOut are the ports that tests of this package have taken, each once.
+// handedOut holds the ports that tests of this package have received.
 var handedOut struct {
 	sync.Mutex
 	ports map[int]bool
 }
 
-// freePorts finds a first port so that it and those at the given distances are
-// free. They are below what outgoing connections take, so that a killed
-// process finds its own free again.
+// freePorts returns a port that is free, as are those at the given distances from
+// it. They are below the range for outgoing connections, so that a restarted
+// process finds its port still free.
 func freePorts(t *testing.T, distances ...int) int {
 	t.Helper()
 	handedOut.Lock()
@@ -246,8 +246,8 @@ type node struct {
 // nodeFlags are the flags of dkv node that tests set, without the dashes.
 type nodeFlags map[string]string
 
-// newNode prepares a node with ports and a data directory of its own, unless
-// the flags name others.
+// newNode prepares a node with ports and a data directory of its own, unless the
+// flags set others.
 func newNode(t *testing.T, p programs, dir, id string, flags nodeFlags) *node {
 	t.Helper()
 	port := freePorts(t, 2)
@@ -270,14 +270,13 @@ func (n *node) awaitReady(patience time.Duration) time.Duration {
 	n.t.Helper()
 	return await(n.t, patience, func() error {
 		if !n.running() {
-			return stop{fmt.Errorf("node %s ended: %v", n.id, n.command.ProcessState)}
+			return stop{fmt.Errorf("node %s exited: %v", n.id, n.command.ProcessState)}
 		}
 		return readiness(n.http)
 	})
 }
 
-// unready waits until /readyz says, with 503, why the node is not ready, in
-// words that hold the text.
+// unready waits until /readyz answers 503 with a reason that contains the text.
 func (n *node) unready(text string, patience time.Duration) {
 	n.t.Helper()
 	await(n.t, patience, func() error {
@@ -296,7 +295,7 @@ func (n *node) unready(text string, patience time.Duration) {
 	})
 }
 
-// terminate is SIGTERM, which every node obeys with exit code 0.
+// terminate sends SIGTERM and checks that the node exits with code 0.
 func (n *node) terminate() {
 	n.t.Helper()
 	n.signal(syscall.SIGTERM)
@@ -305,7 +304,8 @@ func (n *node) terminate() {
 	}
 }
 
-// refusal waits for the node to end by itself and checks that it said why.
+// refusal waits for the node to exit by itself and checks the reason in its last
+// line.
 func (n *node) refusal(words ...string) {
 	n.t.Helper()
 	if code := n.wait(20 * time.Second); code != 1 {
@@ -314,7 +314,7 @@ func (n *node) refusal(words ...string) {
 	last := tail(n.output(), 1)
 	for _, text := range words {
 		if !strings.Contains(last, text) {
-			n.t.Errorf("node %s ended with the line %q, which lacks %q", n.id, last, text)
+			n.t.Errorf("last line of node %s: %q, which lacks %q", n.id, last, text)
 		}
 	}
 }
@@ -327,11 +327,12 @@ func readiness(base string) error {
 	return nil
 }
 
-// caller is for calls that no history records.
+// caller makes the calls that no history records.
 var caller = &http.Client{Timeout: 3 * time.Second}
 
-// call makes one call, with a JSON body if there is any, that the node has a
-// second for. Status 0: there was no answer, and the body says why.
+// call makes one call with a request timeout of a second, and with a JSON body
+// unless it is empty. Status 0 means that there was no answer; the returned text
+// then says why.
 func call(method, url, body string) (status int, answer string) {
 	r, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {

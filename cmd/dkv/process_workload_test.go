@@ -23,18 +23,18 @@ import (
 	"dkv/linearizability"
 )
 
-// workload is clients that call a cluster and record what they were answered,
-// each call an operation of its own: nothing is repeated behind the history.
+// workload is a set of clients that call a cluster and record the answers. Every
+// call is an operation of its own: no retry is hidden from the history.
 type workload struct {
 	t        *testing.T
 	nodes    []string // base URLs
 	keys     []string
 	recorder *linearizability.Recorder
-	began    time.Time // the times of the history are since then
+	began    time.Time // the times of the history count from here
 	file     *os.File
 
-	values       atomic.Uint64 // the latest value of a put; each is written once
-	acknowledged atomic.Int64  // writes that took effect, and said so
+	values       atomic.Uint64 // latest value; each put writes a new one
+	acknowledged atomic.Int64  // writes that succeeded
 	ended        chan struct{}
 	clients      sync.WaitGroup
 }
@@ -53,7 +53,7 @@ func newWorkload(t *testing.T, file string, nodes []string, keys int) *workload 
 	return w
 }
 
-// start lets clients call until end.
+// start runs clients until end is called.
 func (w *workload) start(clients int) {
 	for i := range clients {
 		w.clients.Go(func() {
@@ -75,7 +75,8 @@ func (w *workload) isOver() bool {
 	}
 }
 
-// end waits for the last answers. A call without one ends as unknown.
+// end stops the clients and waits for their last answers. A call without an answer
+// is recorded as unknown.
 func (w *workload) end() {
 	close(w.ended)
 	w.clients.Wait()
@@ -83,11 +84,11 @@ func (w *workload) end() {
 
 func (w *workload) now() time.Duration { return time.Since(w.began) }
 
-// close writes the rest of the history to its file, and what was done to the
-// cluster meanwhile.
-func (w *workload) close(scene *linearizability.Annotations) {
+// close writes the rest of the history to its file, and the faults of the cluster
+// meanwhile.
+func (w *workload) close(annotations *linearizability.Annotations) {
 	w.t.Helper()
-	if err := errors.Join(w.recorder.Flush(), linearizability.WriteAnnotations(w.file, scene), w.file.Close()); err != nil {
+	if err := errors.Join(w.recorder.Flush(), linearizability.WriteAnnotations(w.file, annotations), w.file.Close()); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -96,14 +97,14 @@ func (w *workload) close(scene *linearizability.Annotations) {
 type workloadClient struct {
 	*workload
 	number int
-	at     int // the node that it asks
+	at     int // index of the node that it calls
 	random *rand.Rand
 	http   *http.Client
-	met    map[string]linearizability.Version // the latest version met of each key
+	met    map[string]linearizability.Version // latest version seen of each key
 }
 
 const (
-	requestTimeout = 2 * time.Second // what the node is told
+	requestTimeout = 2 * time.Second // sent to the node
 	clientTimeout  = 3 * time.Second // after which a client stops waiting
 )
 
@@ -118,8 +119,8 @@ func (w *workload) client(number int) *workloadClient {
 
 func (c *workloadClient) close() { c.http.CloseIdleConnections() }
 
-// operate makes one call, drawn by its shares. After one without an answer the
-// client goes on at another node.
+// operate makes one random call. If the call is not done, the client continues at
+// another node.
 func (c *workloadClient) operate() {
 	op := linearizability.Operation{Key: c.keys[c.random.IntN(len(c.keys))], Kind: linearizability.Put}
 	switch n := c.random.IntN(100); {
@@ -141,7 +142,7 @@ func (c *workloadClient) operate() {
 	}
 }
 
-// read reads a key until it is answered.
+// read reads a key, retrying until there is an answer.
 func (c *workloadClient) read(key string, patience time.Duration) {
 	c.t.Helper()
 	await(c.t, patience, func() error {
@@ -153,7 +154,7 @@ func (c *workloadClient) read(key string, patience time.Duration) {
 	})
 }
 
-// call makes one call at the client's node and records it.
+// call makes one call to the client's current node and records it.
 func (c *workloadClient) call(op linearizability.Operation) linearizability.Outcome {
 	op.Client, op.Node = c.number, c.nodes[c.at]
 	if op.Kind == linearizability.Put {
@@ -181,10 +182,10 @@ var methods = map[linearizability.Kind]string{
 	linearizability.Get: http.MethodGet, linearizability.Put: http.MethodPut, linearizability.Delete: http.MethodDelete,
 }
 
-// send says what the client knows after the call. The error is of an answer
-// that no node may give.
+// send makes a call and returns what the client then knows. It returns an error for
+// an answer that no node may give.
 func (c *workloadClient) send(op linearizability.Operation) (linearizability.Outcome, linearizability.Answer, error) {
-	connected := false // then bytes may have left
+	connected := false // once true, the node may have received the request
 	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected = true },
 	})
@@ -218,13 +219,13 @@ func (c *workloadClient) send(op linearizability.Operation) (linearizability.Out
 	return understand(op, p, text)
 }
 
-// understand reads an answer as the API's description has it.
+// understand reads an answer according to the API's documentation.
 func understand(op linearizability.Operation, p *http.Response, body []byte) (linearizability.Outcome, linearizability.Answer, error) {
 	a := linearizability.Answer{
 		Version: linearizability.Version(headerNumber(p, "ETag")),
 		Index:   linearizability.Index(headerNumber(p, "DKV-Index")),
 	}
-	strange := fmt.Errorf("strange answer: %s, ETag %q, DKV-Index %q: %.200s", p.Status, p.Header.Get("ETag"), p.Header.Get("DKV-Index"), body)
+	unexpected := fmt.Errorf("unexpected answer: %s, ETag %q, DKV-Index %q: %.200s", p.Status, p.Header.Get("ETag"), p.Header.Get("DKV-Index"), body)
 	decided := a.Index != 0
 	switch {
 	case p.StatusCode == http.StatusOK && op.Kind == linearizability.Get && decided && a.Version != 0:
@@ -240,12 +241,13 @@ func understand(op linearizability.Operation, p *http.Response, body []byte) (li
 	case p.StatusCode == http.StatusGatewayTimeout && problemOutcome(p, body) == "unknown":
 		return linearizability.Unknown, linearizability.Answer{}, nil
 	default:
-		return linearizability.Unknown, linearizability.Answer{}, strange
+		return linearizability.Unknown, linearizability.Answer{}, unexpected
 	}
 	return linearizability.OK, a, nil
 }
 
-// headerNumber is the number in a header, in quotes or not; 0 if there is none.
+// headerNumber returns the number in a header, with or without quotes, or 0 if the
+// header is missing.
 func headerNumber(p *http.Response, name string) uint64 {
 	n, err := strconv.ParseUint(strings.Trim(p.Header.Get(name), `"`), 10, 63)
 	if err != nil {
@@ -254,7 +256,7 @@ func headerNumber(p *http.Response, name string) uint64 {
 	return n
 }
 
-// problemOutcome is what a problem by RFC 9457 says of the request.
+// problemOutcome returns the outcome of the request in an RFC 9457 problem.
 func problemOutcome(p *http.Response, body []byte) string {
 	var problem struct{ Outcome string }
 	if p.Header.Get("Content-Type") != "application/problem+json" || json.Unmarshal(body, &problem) != nil {
@@ -263,15 +265,15 @@ func problemOutcome(p *http.Response, body []byte) string {
 	return problem.Outcome
 }
 
-// tally is what a history amounts to.
+// tally summarizes a history.
 type tally struct {
 	operations, ok, refused, unknown int
-	// gap is the longest time without an operation that was answered, keyGap
-	// the longest without one on the same key.
+	// gap is the longest time without a successful operation, keyGap the longest
+	// without one on the same key.
 	gap, keyGap time.Duration
 }
 
-// count counts all, and measures the gaps up to a moment.
+// count counts all operations, and measures the gaps up to a time.
 func count(history []linearizability.Operation, until time.Duration) tally {
 	t := tally{operations: len(history)}
 	var answered []time.Duration
@@ -306,9 +308,9 @@ func longestGap(times []time.Duration) time.Duration {
 	return gap
 }
 
-// checkFinalReads holds each key's last read against the last write of it that
-// was acknowledged, by the places in the log: a judgement of its own beside the
-// checker's. Only a write of unknown outcome may have come in between.
+// checkFinalReads compares the last read of each key with its last acknowledged
+// write, by log index. It does not depend on the checker. Only a write of unknown
+// outcome may have come between the two.
 func checkFinalReads(t *testing.T, history []linearizability.Operation, keys []string) {
 	t.Helper()
 	for _, key := range keys {
@@ -333,12 +335,12 @@ func checkFinalReads(t *testing.T, history []linearizability.Operation, keys []s
 		}
 		switch {
 		case wrote == nil || read == nil:
-			t.Errorf("%s: no acknowledged write, or no final read: this workload is too small", key)
+			t.Errorf("%s: no acknowledged write or no final read: the workload is too small", key)
 		case read.Answer.Found && wrote.Kind == linearizability.Put && read.Answer.Value == wrote.Value:
 		case read.Answer.Found && unknownPuts[read.Answer.Value] && uint64(read.Answer.Version) > uint64(wrote.Answer.Index):
 		case !read.Answer.Found && (wrote.Kind == linearizability.Delete || unknownDelete):
 		default:
-			t.Errorf("%s: the last acknowledged write was %+v, yet the final read was %+v", key, *wrote, *read)
+			t.Errorf("%s: the last acknowledged write was %+v, but the final read was %+v", key, *wrote, *read)
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
-// testZK is dkv zk as a process, with go-zookeeper for a client.
+// testZK runs dkv zk as a process, with go-zookeeper as its client.
 func testZK(t *testing.T, p programs) {
 	tests := []struct {
 		name string
@@ -37,7 +37,8 @@ func testZK(t *testing.T, p programs) {
 	}
 }
 
-// zkProcess is a dkv zk process with a directory and a port that it keeps.
+// zkProcess is a dkv zk process that keeps its directory and port when it is
+// restarted.
 type zkProcess struct {
 	*process
 	address, data string
@@ -50,7 +51,7 @@ func newZK(t *testing.T, p programs) *zkProcess {
 	return z
 }
 
-// serve starts the process and waits until it listens.
+// serve starts the process and waits until it is listening.
 func (z *zkProcess) serve() {
 	z.t.Helper()
 	before := 0
@@ -61,9 +62,9 @@ func (z *zkProcess) serve() {
 	await(z.t, 10*time.Second, func() error {
 		switch {
 		case !z.running():
-			return stop{fmt.Errorf("dkv zk ended: %v", z.command.ProcessState)}
+			return stop{fmt.Errorf("dkv zk exited: %v", z.command.ProcessState)}
 		case strings.Count(z.output(), z.listening()) == before:
-			return errors.New("dkv zk does not listen")
+			return errors.New("dkv zk is not listening")
 		}
 		return nil
 	})
@@ -71,7 +72,7 @@ func (z *zkProcess) serve() {
 
 func (z *zkProcess) listening() string { return "server on " + z.address + ": " }
 
-// client is a session that ends with the test.
+// client opens a session that ends with the test.
 func (z *zkProcess) client() *zk.Conn {
 	z.t.Helper()
 	conn, _, err := zk.Connect([]string{z.address}, 10*time.Second, zk.WithLogger(log.New(io.Discard, "", 0)))
@@ -86,7 +87,7 @@ func testZKStopAndStart(t *testing.T, p programs) {
 	z := newZK(t, p)
 	z.serve()
 	if !strings.Contains(z.output(), "State is kept in "+z.data) {
-		t.Errorf("dkv zk does not say where its state is kept:\n%s", z.output())
+		t.Errorf("dkv zk did not print where it keeps its state:\n%s", z.output())
 	}
 	if _, err := z.client().Create("/kept", []byte("value"), 0, zk.WorldACL(zk.PermAll)); err != nil {
 		t.Fatal(err)
@@ -99,12 +100,12 @@ func testZKStopAndStart(t *testing.T, p programs) {
 		z.serve()
 		data, stat, err := z.client().Get("/kept")
 		if err != nil || string(data) != "value" || stat.Version != 0 {
-			t.Errorf("after %v and a start: %q, %+v, %v", signal, data, stat, err)
+			t.Errorf("after %v and a restart: %q, %+v, %v", signal, data, stat, err)
 		}
 	}
 }
 
-// testZKKillsAmidWrites: what was acknowledged is there after each kill -9.
+// testZKKillsAmidWrites checks that every acknowledged write survives kill -9.
 func testZKKillsAmidWrites(t *testing.T, p programs) {
 	const writers, rounds = 4, 3
 	z := newZK(t, p)
@@ -135,13 +136,13 @@ func testZKKillsAmidWrites(t *testing.T, p programs) {
 			for i := range n {
 				path := fmt.Sprintf("/%d-%d-%d", round, w, i)
 				if data, _, err := reader.Get(path); err != nil || string(data) != path {
-					t.Fatalf("%s was acknowledged before kill -9, and is %q, %v", path, data, err)
+					t.Fatalf("%s was acknowledged before kill -9, but reads as %q, %v", path, data, err)
 				}
 			}
 		}
 	}
 	if total < 50 {
-		t.Errorf("only %d writes were acknowledged: too few to tell", total)
+		t.Errorf("only %d writes were acknowledged, too few to prove anything", total)
 	}
 	t.Logf("%d acknowledged writes survived %d kills", total, rounds)
 }
@@ -152,17 +153,18 @@ func testZKDirectoryInUse(t *testing.T, p programs) {
 	second := newProcess(t, t.TempDir(), "second", p.dkv, "zk", "--listen", "127.0.0.1:0", "--data", z.data)
 	second.start()
 	if code := second.wait(10 * time.Second); code != 1 {
-		t.Errorf("exit code %d for a directory in use, want 1", code)
+		t.Errorf("exit code %d with a directory in use, want 1", code)
 	}
 	if last := tail(second.output(), 1); !strings.Contains(last, z.data) || !strings.Contains(last, "in use by another process") {
-		t.Errorf("the last line for a directory in use: %q", last)
+		t.Errorf("last line with a directory in use: %q", last)
 	}
 	z.kill()
-	second.start() // a killed process has let it go
+	second.start() // the kill has released the directory
 	second.awaitOutput("ZooKeeper-compatible server on", 10*time.Second)
 }
 
-// testZKLosesItsDirectory: a server that can no longer write says why and ends.
+// testZKLosesItsDirectory checks that a server that can no longer write says why
+// and exits.
 func testZKLosesItsDirectory(t *testing.T, p programs) {
 	z := newZK(t, p)
 	z.serve()
@@ -171,7 +173,7 @@ func testZKLosesItsDirectory(t *testing.T, p programs) {
 		t.Fatal(err)
 	}
 	large := make([]byte, 1_000_000)
-	for i := range 100 { // the next log is begun after 64 MiB
+	for i := range 100 { // a new log file is created after 64 MiB
 		if _, err := conn.Create(fmt.Sprintf("/%d", i), large, 0, zk.WorldACL(zk.PermAll)); err != nil {
 			break
 		}
@@ -180,6 +182,6 @@ func testZKLosesItsDirectory(t *testing.T, p programs) {
 		t.Errorf("exit code %d without a directory, want 1", code)
 	}
 	if last := tail(z.output(), 1); !strings.Contains(last, "dkv: ") || !strings.Contains(last, "no such file or directory") {
-		t.Errorf("the last line without a directory: %q", last)
+		t.Errorf("last line without a directory: %q", last)
 	}
 }

@@ -17,19 +17,19 @@ import (
 	"dkv/zksim/zkserver"
 )
 
-// zooKeeperJar is where Debian's package zookeeper puts it; its manifest names
-// everything else that it needs.
+// zooKeeperJar is the file that Debian's package zookeeper installs; its manifest
+// lists the jars that it needs.
 const zooKeeperJar = "/usr/share/java/zookeeper.jar"
 
-// apacheZooKeeper is Apache ZooKeeper, alone, with sessions of 0.4 to 4 s. A
-// kill loses nothing of it: what it wrote is the operating system's.
+// apacheZooKeeper is a single Apache ZooKeeper with session timeouts of 0.4 to
+// 4 s. A kill loses nothing that it wrote, because the operating system survives.
 type apacheZooKeeper struct {
 	*process
 	address string
 }
 
-// startApacheZooKeeper starts a server that ends with the test. Where there is
-// none to start the test is skipped, or fails with CI=true.
+// startApacheZooKeeper starts a server that ends with the test. If ZooKeeper is
+// not installed, it skips the test, or fails it with CI=true.
 func startApacheZooKeeper(t *testing.T) *apacheZooKeeper {
 	t.Helper()
 	_, err := os.Stat(zooKeeperJar)
@@ -60,15 +60,16 @@ func startApacheZooKeeper(t *testing.T) *apacheZooKeeper {
 	return z
 }
 
-// awaitServing asks for the mode, which a server has once it takes sessions.
+// awaitServing waits until the server reports its mode, which it has as soon as it
+// accepts sessions.
 func (z *apacheZooKeeper) awaitServing() time.Duration {
 	z.t.Helper()
 	return await(z.t, 30*time.Second, func() error {
 		if !z.running() {
-			return stop{errors.New("ZooKeeper ended")}
+			return stop{errors.New("ZooKeeper exited")}
 		}
 		if answer := z.ask("srvr"); !strings.Contains(answer, "Mode:") {
-			return fmt.Errorf("ZooKeeper does not serve: %q", answer)
+			return fmt.Errorf("ZooKeeper is not serving: %q", answer)
 		}
 		return nil
 	})
@@ -85,12 +86,12 @@ func (z *apacheZooKeeper) ask(word string) string {
 		return ""
 	}
 	var answer bytes.Buffer
-	_, _ = answer.ReadFrom(conn) // what came before the deadline
+	_, _ = answer.ReadFrom(conn) // whatever arrives before the deadline
 	return answer.String()
 }
 
-// serveZooKeeper serves the embedded ZooKeeper from this process, for tests
-// that ask nothing of the coordination itself.
+// serveZooKeeper runs the embedded ZooKeeper in this process, for tests that are
+// not about ZooKeeper.
 func serveZooKeeper(t *testing.T, port int) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
@@ -106,7 +107,7 @@ func serveZooKeeper(t *testing.T, port int) (address string) {
 	t.Cleanup(func() {
 		_ = server.Close()
 		if err := <-served; !errors.Is(err, zkserver.ErrClosed) {
-			t.Errorf("the embedded ZooKeeper ended: %v", err)
+			t.Errorf("the embedded ZooKeeper failed: %v", err)
 		}
 	})
 	return listener.Addr().String()

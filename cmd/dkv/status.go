@@ -16,11 +16,11 @@ func newStatusCommand() *cobra.Command {
 	var f clientFlags
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show the members of a cluster and how its partitions do",
-		Long: `Show the members of a cluster and how its partitions do, as seen by the node
-that is asked and, of each partition, by the members themselves.
+		Short: "Show cluster members and partition status",
+		Long: `Show cluster members and partition status. The list of members comes from the
+first --server that answers; the state of the partitions comes from the members.
 
-The exit code is 0 if every partition has an active primary, else 1.`,
+The exit code is 0 if every partition has an active primary, otherwise 1.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.call(cmd, func(ctx context.Context, c *client.Client) error { return showStatus(ctx, cmd.OutOrStdout(), c) })
@@ -30,7 +30,7 @@ The exit code is 0 if every partition has an active primary, else 1.`,
 	return cmd
 }
 
-// memberView is what one member says of itself.
+// memberView is what one member reports about itself.
 type memberView struct {
 	member     client.Member
 	node       client.NodeStatus
@@ -44,7 +44,7 @@ func showStatus(ctx context.Context, w io.Writer, c *client.Client) error {
 		return err
 	}
 	if cluster.Version < 0 {
-		fmt.Fprintf(w, "The cluster is not formed yet. Node %s: %s\n", cluster.Node.ID, cluster.Node.Why)
+		fmt.Fprintf(w, "The cluster has not formed yet. Node %s: %s\n", cluster.Node.ID, cluster.Node.Why)
 		return exitCode(exitError)
 	}
 	views := askMembers(ctx, cluster.Members)
@@ -61,7 +61,7 @@ func showStatus(ctx context.Context, w io.Writer, c *client.Client) error {
 	return nil
 }
 
-// askMembers asks all members at once. There are at most 256.
+// askMembers asks all members concurrently. There are at most 256.
 func askMembers(ctx context.Context, members []client.Member) []memberView {
 	views := make([]memberView, len(members))
 	var asking sync.WaitGroup
@@ -103,7 +103,7 @@ func printMembers(w io.Writer, views []memberView) {
 		case v.err != nil:
 			ready = "no answer"
 		case v.node.ID != m.Node || v.node.Store != m.Store:
-			ready = "no: another node answers there"
+			ready = "no: a different node answers at this address"
 		case !v.node.Ready:
 			ready = "no: " + v.node.Why
 		}
@@ -120,23 +120,23 @@ func orDash(text string) string {
 	return text
 }
 
-// summary counts the partitions by what is worth knowing.
+// summary counts the partitions by state.
 type summary struct {
-	total, led, moving int
-	waiting            []uint32 // without an active primary
-	maxLag             uint64   // of any replica that answered
+	active, moving int
+	waiting        []uint32 // without an active primary
+	maxLag         uint64   // of any replica whose member answered
 }
 
 func summarize(assigned []client.Partition, views []memberView) summary {
-	s := summary{total: len(assigned)}
-	led := map[uint32]bool{}
+	var s summary
+	active := map[uint32]bool{}
 	for _, v := range views {
 		for _, p := range v.partitions {
 			if p.Here == nil {
 				continue
 			}
 			if p.Here.Role == "primary" {
-				led[p.ID] = true
+				active[p.ID] = true
 			}
 			s.maxLag = max(s.maxLag, p.Here.Lag)
 		}
@@ -145,8 +145,8 @@ func summarize(assigned []client.Partition, views []memberView) summary {
 		if len(p.Next) > 0 {
 			s.moving++
 		}
-		if led[p.ID] {
-			s.led++
+		if active[p.ID] {
+			s.active++
 		} else {
 			s.waiting = append(s.waiting, p.ID)
 		}
@@ -154,10 +154,10 @@ func summarize(assigned []client.Partition, views []memberView) summary {
 	return s
 }
 
-// print says whether every partition is led.
+// print reports whether every partition has an active primary.
 func (s summary) print(w io.Writer) bool {
-	fmt.Fprintf(w, "\npartitions: %d led, %d without an active primary, %d moving; longest uncommitted log: %d entries\n",
-		s.led, len(s.waiting), s.moving, s.maxLag)
+	fmt.Fprintf(w, "\npartitions: %d active, %d without an active primary, %d moving; longest uncommitted log: %d entries\n",
+		s.active, len(s.waiting), s.moving, s.maxLag)
 	const shown = 16
 	if len(s.waiting) > 0 {
 		fmt.Fprintf(w, "without an active primary: %v", s.waiting[:min(shown, len(s.waiting))])

@@ -17,9 +17,9 @@ import (
 
 const (
 	minTick = 10 * time.Millisecond
-	maxTick = time.Hour // 20 of them still fit the protocol's milliseconds
+	maxTick = time.Hour // 20 ticks still fit the protocol's int32 of milliseconds
 
-	// Session timeouts in ticks, as ZooKeeper has them.
+	// Session timeouts in ticks, as in ZooKeeper.
 	minSessionTicks = 2
 	maxSessionTicks = 20
 )
@@ -36,17 +36,16 @@ func newZKCommand() *cobra.Command {
 	f := &zkFlags{}
 	cmd := &cobra.Command{
 		Use:   "zk",
-		Short: "Run the embedded ZooKeeper-compatible server alone",
-		Long: `Run the ZooKeeper-compatible server that dkv local embeds, alone, until it is
-told to stop (SIGTERM or Ctrl-C). Unchanged ZooKeeper clients work with it. It is
-meant for tests and for one machine: it is one process and one disk, with no
-quorum.
+		Short: "Run the embedded ZooKeeper-compatible server on its own",
+		Long: `Run the ZooKeeper-compatible server that dkv local embeds, on its own, until it is
+stopped (SIGTERM or Ctrl-C). Ordinary ZooKeeper clients work with it. It is meant
+for tests and for single machines: it is one process with one disk and no quorum.
 
-With --data every transaction is synced to disk before it is answered; a kill at
-any instant loses nothing that was acknowledged, and sessions are alive again
-after a restart. Without it the state ends with the process.
+With --data every transaction is synced to disk before it is answered: a kill at
+any moment loses nothing that was acknowledged, and sessions survive a restart.
+Without it the state is lost when the process ends.
 
-Clients get session timeouts of 2 to 20 ticks, the nearest to what they ask for.`,
+Session timeouts are limited to between 2 and 20 ticks.`,
 		Example: `  dkv zk --data /var/lib/dkv-zk
   dkv node --id n1 --data /var/lib/dkv --zookeeper 127.0.0.1:2181`,
 		Args: cobra.NoArgs,
@@ -55,17 +54,17 @@ Clients get session timeouts of 2 to 20 ticks, the nearest to what they ask for.
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.listen, "listen", "127.0.0.1:2181", "address for clients")
-	flags.StringVar(&f.data, "data", "", "data directory; made if it is missing; in memory only if empty")
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:2181", "address to serve clients on")
+	flags.StringVar(&f.data, "data", "", "data directory, created if missing; in memory only if empty")
 	flags.DurationVar(&f.tick, "tick", 2*time.Second, "unit of session timeouts, 10ms to 1h")
-	flags.StringVar(&f.logLevel, "log-level", "info", "what is logged to stderr: debug, info, warn or error")
+	flags.StringVar(&f.logLevel, "log-level", "info", "log level on stderr: debug, info, warn or error")
 	return cmd
 }
 
 // run serves until ctx ends or the server fails.
 func (f *zkFlags) run(ctx context.Context, out, logs io.Writer) error {
 	if f.tick < minTick || f.tick > maxTick {
-		return fmt.Errorf("--tick %v: give %v to %v", f.tick, minTick, maxTick)
+		return fmt.Errorf("invalid --tick %v (want %v to %v)", f.tick, minTick, maxTick)
 	}
 	log, err := newLog(logs, f.logLevel)
 	if err != nil {
@@ -79,7 +78,7 @@ func (f *zkFlags) run(ctx context.Context, out, logs io.Writer) error {
 		Logger:            log,
 	})
 	if isTaken(err) {
-		return fmt.Errorf("%w: another process has that port; --listen chooses another", err)
+		return fmt.Errorf("%w: another process is using the port; choose another with --listen", err)
 	}
 	if err != nil {
 		return err
@@ -90,7 +89,7 @@ func (f *zkFlags) run(ctx context.Context, out, logs io.Writer) error {
 	case <-z.ended:
 	}
 	if err := z.stop(); err != nil {
-		return fmt.Errorf("the ZooKeeper-compatible server: %w", err)
+		return fmt.Errorf("running the ZooKeeper-compatible server: %w", err)
 	}
 	fmt.Fprintln(out, "stopped")
 	return nil
@@ -98,27 +97,28 @@ func (f *zkFlags) run(ctx context.Context, out, logs io.Writer) error {
 
 func (f *zkFlags) describe(out io.Writer, log *slog.Logger, address net.Addr) {
 	if tcp, ok := address.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		log.Warn("this address is open to everybody who reaches it", "address", address.String())
+		log.Warn("this address is open to everyone who can reach it", "address", address.String())
 	}
 	if f.data == "" {
-		fmt.Fprintln(out, "State is in memory only and ends with this process; --data DIR keeps it.")
+		fmt.Fprintln(out, "State is in memory only and is lost when this process ends; set --data to keep it.")
 	} else {
 		fmt.Fprintf(out, "State is kept in %s.\n", f.data)
 	}
-	fmt.Fprintf(out, "ZooKeeper-compatible server on %s: sessions of %v to %v. Ctrl-C stops it.\n",
+	fmt.Fprintf(out, "ZooKeeper-compatible server on %s: session timeouts from %v to %v. Press Ctrl-C to stop.\n",
 		address, minSessionTicks*f.tick, maxSessionTicks*f.tick)
 }
 
-// zkService is a ZooKeeper-compatible server that listens.
+// zkService is a ZooKeeper-compatible server that accepts connections.
 type zkService struct {
 	server  *zkserver.Server
 	address net.Addr
-	ended   chan struct{} // closed when it takes no more connections
-	failed  error         // why, once ended; nil after stop
+	ended   chan struct{} // closed when it accepts no more connections
+	failed  error         // why it ended; nil after stop
 }
 
-// startZK starts a server. The port comes first: whoever is second on the same
-// address and the same data stops there. A port of 0 is any free one.
+// startZK starts a server. It takes the port before the data directory, so that a
+// second server with the same flags fails with the clearer error. Port 0 is any
+// free port.
 func startZK(address string, o zkserver.Options) (*zkService, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -126,7 +126,7 @@ func startZK(address string, o zkserver.Options) (*zkService, error) {
 	}
 	server, err := zkserver.Open(o)
 	if err != nil {
-		_ = listener.Close() // the server's error says more
+		_ = listener.Close() // the server's error is more useful
 		return nil, err
 	}
 	z := &zkService{server: server, address: listener.Addr(), ended: make(chan struct{})}
@@ -139,8 +139,8 @@ func startZK(address string, o zkserver.Options) (*zkService, error) {
 	return z, nil
 }
 
-// stop closes the server once all that it took is synced. It says why the
-// server had ended before, if it had.
+// stop closes the server after syncing everything it accepted. If the server had
+// already failed, stop returns that error.
 func (z *zkService) stop() error {
 	if err := z.server.Close(); err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 	"dkv/zksim/zkserver"
 )
 
-// lockedBuffer is what a command prints while a test reads it.
+// lockedBuffer lets a test read what a command prints while it is running.
 type lockedBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -35,8 +35,8 @@ func (b *lockedBuffer) String() string {
 
 var zkAddress = regexp.MustCompile(`server on (127\.0\.0\.1:\d+): `)
 
-// runZK runs dkv zk until the test has seen enough of it, and returns what it
-// printed.
+// runZK runs dkv zk, calls meanwhile with its address, stops it, and returns what
+// it printed.
 func runZK(t *testing.T, args []string, meanwhile func(address string)) (out, logged string) {
 	t.Helper()
 	var stdout, stderr lockedBuffer
@@ -50,7 +50,7 @@ func runZK(t *testing.T, args []string, meanwhile func(address string)) (out, lo
 	var found []string
 	for deadline := time.Now().Add(10 * time.Second); found == nil; time.Sleep(time.Millisecond) {
 		if found = zkAddress.FindStringSubmatch(stdout.String()); time.Now().After(deadline) {
-			t.Fatalf("dkv zk does not say where it listens: %q, %q", stdout.String(), stderr.String())
+			t.Fatalf("dkv zk did not print its address: %q, %q", stdout.String(), stderr.String())
 		}
 	}
 	meanwhile(found[1])
@@ -58,10 +58,10 @@ func runZK(t *testing.T, args []string, meanwhile func(address string)) (out, lo
 	select {
 	case code := <-ended:
 		if code != 0 {
-			t.Errorf("code %d after the stop: %q", code, stderr.String())
+			t.Errorf("code %d after being stopped: %q", code, stderr.String())
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatal("dkv zk does not stop")
+		t.Fatal("dkv zk did not stop")
 	}
 	return stdout.String(), stderr.String()
 }
@@ -73,21 +73,21 @@ func TestZKServes(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		_, _ = conn.Write([]byte("ruok")) // a failure shows at the read
+		_, _ = conn.Write([]byte("ruok")) // the read reports a failure
 		var answer bytes.Buffer
 		if _, err := answer.ReadFrom(conn); err != nil || answer.String() != "imok" {
-			t.Errorf("ruok was answered %q, %v", answer.String(), err)
+			t.Errorf("answer to ruok: %q, %v", answer.String(), err)
 		}
 	})
-	for _, says := range []string{"in memory only", "sessions of 200ms to 2s", "stopped"} {
+	for _, says := range []string{"in memory only", "session timeouts from 200ms to 2s", "stopped"} {
 		if !strings.Contains(out, says) {
-			t.Errorf("dkv zk does not say %q: %q", says, out)
+			t.Errorf("dkv zk did not print %q: %q", says, out)
 		}
 	}
 }
 
-// A wrong directory or address is refused in words that say what to do.
-func TestZKRefusals(t *testing.T) {
+// An error about a directory or an address says what to do.
+func TestZKErrors(t *testing.T) {
 	used, damaged, file := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "file")
 	server, err := zkserver.Open(zkserver.Options{Dir: used})
 	if err != nil {
@@ -111,9 +111,9 @@ func TestZKRefusals(t *testing.T) {
 		{[]string{"--data", used}, "in use by another process"},
 		{[]string{"--data", damaged}, "snapshot-0000000000000001"},
 		{[]string{"--data", file}, "not a directory"},
-		{[]string{"--listen", taken.Addr().String()}, "--listen chooses another"},
+		{[]string{"--listen", taken.Addr().String()}, "choose another with --listen"},
 		{[]string{"--listen", "nowhere"}, "nowhere"},
-		{[]string{"--tick", "0"}, "--tick 0s: give 10ms to 1h"},
+		{[]string{"--tick", "0"}, "invalid --tick 0s (want 10ms to 1h"},
 		{[]string{"--tick", "-2s"}, "--tick -2s"},
 		{[]string{"--tick", "2h"}, "--tick 2h"},
 		{[]string{"--tick", "2"}, "--tick"},

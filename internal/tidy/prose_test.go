@@ -17,7 +17,7 @@ var notYetPlain = []string{
 	"ARCHITECTURE.md",
 	"CONTRIBUTING.md",
 	"README.md",
-	"cmd",
+	"cmd/dkvsim",
 	"deploy",
 	"linearizability",
 	"netsim",

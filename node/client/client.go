@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	maxTimeout    = 60 * time.Second // the longest Request-Timeout that a server takes
+	maxTimeout    = 60 * time.Second // the longest Request-Timeout that a server accepts
 	answerTimeout = maxTimeout + 15*time.Second
 	dialTimeout   = time.Second
 	maxIdleConns  = 256
@@ -25,18 +25,18 @@ const (
 	maxErrorBytes = 64 << 10
 )
 
-// MaxValueBytes is the length of the longest value that a server takes.
+// MaxValueBytes is the size of the largest value that a server accepts.
 const MaxValueBytes = 1 << 20
 
-// Client calls the servers of one cluster. It is safe for concurrent use.
+// A Client calls the servers of one cluster. It is safe for concurrent use.
 type Client struct {
 	servers []string // base URLs
 	http    *http.Client
 	turn    atomic.Uint64
 }
 
-// New makes a Client of servers given as host:port or as URLs. Calls begin at
-// the servers in turn.
+// New returns a Client for servers given as host:port or as URLs. Each call starts at
+// the next server.
 func New(servers ...string) (*Client, error) {
 	if len(servers) == 0 {
 		return nil, errors.New("a client needs at least one server")
@@ -49,7 +49,7 @@ func New(servers ...string) (*Client, error) {
 			IdleConnTimeout:       90 * time.Second,
 			ResponseHeaderTimeout: answerTimeout,
 		},
-		// No server of a cluster redirects: a put would be followed as a get.
+		// No server of a cluster redirects, and net/http would follow a put with a get.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	for _, server := range servers {
@@ -68,64 +68,66 @@ func baseURL(server string) (string, error) {
 	}
 	u, err := url.Parse(server)
 	if err != nil {
-		return "", fmt.Errorf("server %q: %w", server, err)
+		return "", fmt.Errorf("invalid server %q: %w", server, err)
 	}
 	if u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return "", fmt.Errorf("server %q: give host:port or a URL", server)
+		return "", fmt.Errorf("invalid server %q (want host:port or a URL)", server)
 	}
 	return u.Scheme + "://" + u.Host, nil
 }
 
-// Close closes the connections that are idle.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Answer is what the store said.
+// Answer is the answer of the store to a call.
 type Answer struct {
-	// Found: the key was present. Of a put: always false.
+	// Found means that the key was present. It is always false for a put that
+	// took effect.
 	Found bool
-	// Failed: the condition did not hold; nothing was changed. Found and
-	// Version say what it met.
+	// Failed means that the condition did not hold and nothing was changed. Found
+	// and Version then describe the key as it was.
 	Failed bool
-	// Version of a put: its own. Otherwise that of the value met; 0: absent.
+	// Version is the version that a put created, or else the version of the key
+	// when the call was executed; 0 if it was absent.
 	Version uint64
-	// Value that a get met.
+	// Value is the value that a get found.
 	Value []byte
-	// Index is the log index at which the request was decided.
+	// Index is the log index at which the call was decided.
 	Index uint64
 }
 
-// Outcome says what is known of a call that was not answered.
+// Outcome says what is known about a call that did not get an answer.
 type Outcome string
 
 const (
-	Refused Outcome = "refused"
-	Unknown Outcome = "unknown"
+	Refused Outcome = "refused" // it was not applied and never will be
+	Unknown Outcome = "unknown" // it may have been applied, or may still be
 )
 
-// Error is why a call was not answered.
+// Error says why a call did not get an answer.
 type Error struct {
 	Outcome Outcome
-	Status  int    // of HTTP; 0: the server gave none
-	Detail  string // in words
-	Server  string // who said so, or did not answer
+	Status  int    // HTTP status; 0 if there was no response
+	Detail  string // the reason
+	Server  string // the last server called
 	cause   error
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %s", e.Server, e.Outcome, e.Detail) }
 func (e *Error) Unwrap() error { return e.cause }
 
-// Condition limits a write.
+// A Condition makes a write conditional.
 type Condition func(http.Header)
 
-// IfVersion lets a write pass only if the key is present with this version.
+// IfVersion applies a write only if the key has this version.
 func IfVersion(version uint64) Condition {
 	return func(h http.Header) { h.Set("If-Match", `"`+strconv.FormatUint(version, 10)+`"`) }
 }
 
-// IfPresent lets a write pass only if the key is present.
+// IfPresent applies a write only if the key is present.
 func IfPresent() Condition { return func(h http.Header) { h.Set("If-Match", "*") } }
 
-// IfAbsent lets a write pass only if the key is absent.
+// IfAbsent applies a write only if the key is absent.
 func IfAbsent() Condition { return func(h http.Header) { h.Set("If-None-Match", "*") } }
 
 // Get reads a key.
@@ -133,7 +135,7 @@ func (c *Client) Get(ctx context.Context, key []byte) (Answer, error) {
 	return c.call(ctx, http.MethodGet, key, nil, nil)
 }
 
-// Put writes a key, under at most one condition.
+// Put writes a key, subject to at most one condition.
 func (c *Client) Put(ctx context.Context, key, value []byte, conditions ...Condition) (Answer, error) {
 	if value == nil {
 		value = []byte{}
@@ -141,12 +143,12 @@ func (c *Client) Put(ctx context.Context, key, value []byte, conditions ...Condi
 	return c.call(ctx, http.MethodPut, key, value, conditions)
 }
 
-// Delete removes a key, under at most one condition.
+// Delete removes a key, subject to at most one condition.
 func (c *Client) Delete(ctx context.Context, key []byte, conditions ...Condition) (Answer, error) {
 	return c.call(ctx, http.MethodDelete, key, nil, conditions)
 }
 
-// call goes from server to server while it is refused.
+// call tries one server after the other until one does not refuse.
 func (c *Client) call(ctx context.Context, method string, key, value []byte, conditions []Condition) (Answer, error) {
 	if len(key) == 0 {
 		return Answer{}, &Error{Outcome: Refused, Detail: "the key is empty"}
@@ -166,8 +168,8 @@ func (c *Client) call(ctx context.Context, method string, key, value []byte, con
 	return Answer{}, err
 }
 
-// mayRetry says that the call was refused for a reason that another server may
-// not have.
+// mayRetry reports whether the call was refused for a reason that may not apply to
+// another server.
 func mayRetry(err *Error) bool {
 	return err.Outcome == Refused && (err.Status == 0 || err.Status == http.StatusServiceUnavailable)
 }
@@ -181,7 +183,7 @@ func (c *Client) callServer(ctx context.Context, server, method string, key, val
 		condition(r.Header)
 	}
 	if !setTimeout(ctx, r) {
-		return Answer{}, &Error{Outcome: Refused, Detail: "no time is left", Server: server, cause: context.DeadlineExceeded}
+		return Answer{}, &Error{Outcome: Refused, Detail: "the deadline has passed", Server: server, cause: context.DeadlineExceeded}
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {
@@ -191,7 +193,7 @@ func (c *Client) callServer(ctx context.Context, server, method string, key, val
 	return read(server, method, answer)
 }
 
-// bodyOf keeps GET and DELETE without a body, and an empty put with one.
+// bodyOf returns no body for GET and DELETE, but an empty body for an empty value.
 func bodyOf(value []byte) io.Reader {
 	if value == nil {
 		return nil
@@ -199,7 +201,8 @@ func bodyOf(value []byte) io.Reader {
 	return bytes.NewReader(value)
 }
 
-// setTimeout tells the server how long the caller waits; false if no longer.
+// setTimeout tells the server how long the caller will wait. It returns false if the
+// deadline has passed.
 func setTimeout(ctx context.Context, r *http.Request) bool {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -213,7 +216,7 @@ func setTimeout(ctx context.Context, r *http.Request) bool {
 	return true
 }
 
-// transportError is Refused only if no byte of the request can have left.
+// transportError is Refused only if no byte of the request can have been sent.
 func transportError(server string, err error) *Error {
 	e := &Error{Outcome: Unknown, Detail: err.Error(), Server: server, cause: err}
 	var op *net.OpError
@@ -260,13 +263,14 @@ func readValue(r *http.Response, method string) ([]byte, error) {
 		return nil, fmt.Errorf("reading the value: %w", err)
 	}
 	if len(value) > MaxValueBytes {
-		return nil, fmt.Errorf("the value has more than %d bytes", MaxValueBytes)
+		return nil, fmt.Errorf("the value is larger than %d bytes", MaxValueBytes)
 	}
 	return value, nil
 }
 
-// problemOf reads an RFC 9457 problem. Without one somebody else answered, and
-// only a status that says that the request was not taken counts as refused.
+// problemOf reads an RFC 9457 problem. Without a problem, something other than a node
+// answered, and the call counts as refused only if the status proves that it was
+// not forwarded.
 func problemOf(server string, r *http.Response) *Error {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxErrorBytes))
 	var p struct {
@@ -288,9 +292,8 @@ func problemOf(server string, r *http.Response) *Error {
 	return e
 }
 
-// notTaken are the statuses with which a server or proxy turns a request away
-// for what it is, before anybody acts on it. Others, such as 408 and 409, may
-// come after it was passed on.
+// notTaken holds the statuses with which a server or proxy rejects a request before
+// acting on it. Others, such as 408 and 409, may follow after it was forwarded.
 var notTaken = map[int]bool{
 	http.StatusBadRequest: true, http.StatusUnauthorized: true, http.StatusForbidden: true,
 	http.StatusNotFound: true, http.StatusMethodNotAllowed: true,

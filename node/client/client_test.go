@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// server answers every call as told and keeps the last request.
+// server gives every call the same answer and keeps the last request.
 type server struct {
 	*httptest.Server
 	calls atomic.Int64
@@ -74,12 +74,12 @@ func TestAnswers(t *testing.T) {
 		want   Answer
 	}{
 		{"get", get, answering(200, `"7"`, "9", "v\x00"), Answer{Found: true, Version: 7, Index: 9, Value: []byte("v\x00")}},
-		{"get of nothing", get, answering(404, "", "9", "{}"), Answer{Index: 9}},
+		{"get of an absent key", get, answering(404, "", "9", "{}"), Answer{Index: 9}},
 		{"put", put, answering(204, `"7"`, "7", ""), Answer{Version: 7, Index: 7}},
-		{"put that met another", put, answering(412, `"5"`, "8", "{}"), Answer{Failed: true, Found: true, Version: 5, Index: 8}},
-		{"put that met nothing", put, answering(412, "", "8", "{}"), Answer{Failed: true, Index: 8}},
+		{"put of another version", put, answering(412, `"5"`, "8", "{}"), Answer{Failed: true, Found: true, Version: 5, Index: 8}},
+		{"put of an absent key", put, answering(412, "", "8", "{}"), Answer{Failed: true, Index: 8}},
 		{"delete", remove, answering(204, `"7"`, "8", ""), Answer{Found: true, Version: 7, Index: 8}},
-		{"delete of nothing", remove, answering(404, "", "8", "{}"), Answer{Index: 8}},
+		{"delete of an absent key", remove, answering(404, "", "8", "{}"), Answer{Index: 8}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -134,12 +134,12 @@ func TestProblems(t *testing.T) {
 		{"refused", `{"outcome":"refused","detail":"no majority"}`, 503, Refused, "no majority"},
 		{"unknown", `{"outcome":"unknown","title":"Gateway Timeout"}`, 504, Unknown, "Gateway Timeout"},
 		{"bad request", `{"outcome":"refused","detail":"too long"}`, 413, Refused, "too long"},
-		{"a stranger's error", `<html>502</html>`, 502, Unknown, "502"},
-		{"a stranger's refusal", `nope`, 403, Refused, "nope"},
-		{"a stranger's conflict", `busy`, 409, Unknown, "busy"},
-		{"a stranger's timeout", `slow`, 408, Unknown, "slow"},
-		{"a stranger's page", `<html>log in</html>`, 200, Unknown, "log in"},
-		{"a stranger's not found", `404 page not found`, 404, Refused, "page not found"},
+		{"error of a proxy", `<html>502</html>`, 502, Unknown, "502"},
+		{"refusal of a proxy", `nope`, 403, Refused, "nope"},
+		{"conflict of a proxy", `busy`, 409, Unknown, "busy"},
+		{"timeout of a proxy", `slow`, 408, Unknown, "slow"},
+		{"page of a proxy", `<html>log in</html>`, 200, Unknown, "log in"},
+		{"not found by a proxy", `404 page not found`, 404, Refused, "page not found"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -150,7 +150,8 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// A redirect is nobody's answer, and is not followed: a put would become a get.
+// A redirect does not come from a node, and is not followed: a put would become a
+// get.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/v1/kv/k", http.StatusFound)
@@ -162,14 +163,14 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-func TestRefusedGoesOnElsewhere(t *testing.T) {
+func TestRefusedCallsTryOtherServers(t *testing.T) {
 	busy := serve(t, answering(503, "", "", `{"outcome":"refused"}`))
 	good := serve(t, answering(204, `"1"`, "1", ""))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = listener.Close() // nobody there
+	_ = listener.Close() // so that nothing is listening there
 	c := connect(t, busy.URL, good.URL, listener.Addr().String())
 	for range 6 {
 		if _, err := c.Put(t.Context(), []byte("k"), nil); err != nil {
@@ -183,7 +184,7 @@ func TestRefusedGoesOnElsewhere(t *testing.T) {
 	wantError(t, err, Refused, "")
 }
 
-// An unknown write must not be tried again.
+// A write of unknown outcome must not be repeated.
 func TestUnknownIsNeverRepeated(t *testing.T) {
 	other := serve(t, answering(204, `"1"`, "1", ""))
 	hangUp := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -208,13 +209,13 @@ func TestUnknownIsNeverRepeated(t *testing.T) {
 	}
 }
 
-func TestBadInput(t *testing.T) {
+func TestInvalidInput(t *testing.T) {
 	if _, err := New(); err == nil {
-		t.Error("a client without servers")
+		t.Error("New accepted an empty list of servers")
 	}
 	for _, server := range []string{"", "ftp://x", "http://", "%zz"} {
 		if _, err := New(server); err == nil {
-			t.Errorf("server %q was taken", server)
+			t.Errorf("server %q was accepted", server)
 		}
 	}
 	_, err := connect(t, "127.0.0.1:1").Get(t.Context(), nil)
@@ -222,7 +223,7 @@ func TestBadInput(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
 	_, err = connect(t, "127.0.0.1:1").Get(ctx, []byte("k"))
-	wantError(t, err, Refused, "no time")
+	wantError(t, err, Refused, "deadline has passed")
 }
 
 func TestPages(t *testing.T) {
@@ -251,7 +252,7 @@ func TestPages(t *testing.T) {
 		t.Errorf("%v %q %v", ready, why, err)
 	}
 	if _, err := connect(t, "127.0.0.1:1").Cluster(t.Context()); err == nil {
-		t.Error("nobody answered, yet no error")
+		t.Error("no error although no server answered")
 	}
 }
 

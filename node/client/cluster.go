@@ -8,24 +8,24 @@ import (
 	"net/http"
 )
 
-// Cluster is the layout as a node knows it, and that node.
+// Cluster describes the layout as a node knows it, and that node.
 type Cluster struct {
-	Cluster     string // UUID; "" while the cluster is not formed
-	Version     int    // of the layout; -1: none yet
+	Cluster     string // UUID; empty before the cluster forms
+	Version     int    // of the layout; -1 before the cluster forms
 	Partitions  int
 	Replication int
 	Node        NodeStatus
 	Members     []Member
 }
 
-// NodeStatus is how a node sees itself.
+// NodeStatus describes a node as it sees itself.
 type NodeStatus struct {
 	ID        string
 	Store     string
 	Boot      uint64
-	Member    uint32 // 0: not a member yet
+	Member    uint32 // 0 before it is a member
 	Ready     bool
-	Why       string // what it waits for
+	Why       string // what it is waiting for
 	ZooKeeper string
 }
 
@@ -43,14 +43,14 @@ type Member struct {
 	Replicas  int
 }
 
-// Partition is one partition as a node knows it.
+// Partition describes a partition as a node knows it.
 type Partition struct {
 	ID       uint32
 	Epoch    uint64
 	Primary  uint32
 	Replicas []uint32
 	Next     []uint32
-	Here     *Replica // nil: the node keeps nothing of it
+	Here     *Replica // nil if the node does not store the partition
 }
 
 // Replica is a node's own copy of a partition.
@@ -64,21 +64,21 @@ type Replica struct {
 	Lag      uint64
 }
 
-// Cluster asks the first server that answers.
+// Cluster returns the view of the first server that answers.
 func (c *Client) Cluster(ctx context.Context) (Cluster, error) {
 	var page Cluster
 	return page, c.page(ctx, "/v1/cluster", &page)
 }
 
-// Partitions asks the first server that answers.
+// Partitions returns the view of the first server that answers.
 func (c *Client) Partitions(ctx context.Context) ([]Partition, error) {
 	var page struct{ Partitions []Partition }
 	err := c.page(ctx, "/v1/partitions", &page)
 	return page.Partitions, err
 }
 
-// Ready asks the first server that answers whether it can serve, and if not,
-// what it waits for.
+// Ready reports whether the first server that answers is ready, and if not, what it
+// is waiting for.
 func (c *Client) Ready(ctx context.Context) (ready bool, why string, err error) {
 	var page struct {
 		Ready bool
@@ -88,7 +88,7 @@ func (c *Client) Ready(ctx context.Context) (ready bool, why string, err error) 
 	return page.Ready, page.Why, err
 }
 
-// Metrics returns the first server's /metrics as text.
+// Metrics returns /metrics of the first server as text.
 func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
 	return c.fetch(ctx, c.servers[0], "/metrics")
 }
@@ -110,7 +110,7 @@ func (c *Client) page(ctx context.Context, path string, into any) error {
 	return first
 }
 
-// fetch takes any status with a JSON page: /readyz says 503 in one.
+// fetch accepts any status with a JSON page, because /readyz answers 503 with one.
 func (c *Client) fetch(ctx context.Context, server, path string) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server+path, nil)
 	if err != nil {

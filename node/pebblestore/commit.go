@@ -9,9 +9,9 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Commit applies a batch, so that every later read sees it. done runs as an
-// event of the loop when the batch and all before it are durable, or with the
-// error that stopped the store. A key that is put or deleted is not empty.
+// Commit applies a batch, so that every later read sees it. done runs as an event of
+// the loop when the batch and all earlier ones are durable, or with the error that
+// stopped the store. Keys to put or delete must not be empty.
 func (s *Store) Commit(b *door.Batch, done func(error)) {
 	err := s.usable()
 	var batch *pebble.Batch
@@ -28,8 +28,8 @@ func (s *Store) Commit(b *door.Batch, done func(error)) {
 	}
 }
 
-// apply writes a batch to Pebble's log and memory. If synced, it returns what
-// to wait for; nil if that is the commit before.
+// apply writes a batch to Pebble's log and memory. If synced is set, it returns the
+// batch to wait for, or nil if the previous commit covers it.
 func (s *Store) apply(b *door.Batch, synced bool) (batch *pebble.Batch, err error) {
 	defer s.recovered(&err)
 	batch, err = s.encode(b)
@@ -40,8 +40,8 @@ func (s *Store) apply(b *door.Batch, synced bool) (batch *pebble.Batch, err erro
 		if !synced || !s.unsynced {
 			return nil, batch.Close()
 		}
-		// Pebble skips an empty batch, sync and all. Data that only the log
-		// sees makes it a barrier.
+		// Pebble ignores an empty batch and does not sync. An entry that only goes
+		// to the log makes it sync everything before.
 		if err := batch.LogData(nil, nil); err != nil {
 			return nil, err
 		}
@@ -80,9 +80,9 @@ func (s *Store) encode(b *door.Batch) (*pebble.Batch, error) {
 
 var errEmptyKey = errors.New("committing a batch: a key is empty")
 
-// encodeOp appends an operation. Pebble does not do well with an empty key:
-// the range tombstone that begins at one was seen to lose its effect in the
-// presence of another, in builds with Pebble's own checks.
+// encodeOp appends an operation. It avoids empty keys: in builds with Pebble's own
+// checks, a range deletion that begins at one lost its effect when there was
+// another.
 func encodeOp(batch *pebble.Batch, op *door.BatchOp) error {
 	from := op.Key
 	if len(from) == 0 {
@@ -98,23 +98,23 @@ func encodeOp(batch *pebble.Batch, op *door.BatchOp) error {
 		return batch.Delete(op.Key, nil)
 	case door.BatchDeleteRange:
 		if string(from) >= string(op.To) {
-			return nil // an empty range, which Pebble does not expect
+			return nil // Pebble does not expect empty ranges
 		}
 		return batch.DeleteRange(from, op.To, nil)
 	}
-	return fmt.Errorf("committing a batch: operation of kind %d", op.Kind)
+	return fmt.Errorf("committing a batch: unknown operation kind %d", op.Kind)
 }
 
-// pendingSync is a commit whose done has not been posted. Without a batch it
-// waits for the commits before it, unless it failed at once.
+// pendingSync is a commit whose done has not been posted yet. If it has no batch and
+// no error, it only waits for the commits before it.
 type pendingSync struct {
 	batch *pebble.Batch
 	done  func(error)
 	err   error
 }
 
-// syncQueue holds them in order. Pebble admits about 4,000 commits that wait
-// for a sync, and makes the loop wait above; that bounds the queue.
+// syncQueue holds pending commits in order. It is bounded because Pebble makes the
+// loop wait when about 4,000 commits are waiting for a sync.
 type syncQueue struct {
 	mu     sync.Mutex
 	wake   sync.Cond // not empty, or closed
@@ -129,7 +129,7 @@ func newSyncQueue() *syncQueue {
 	return q
 }
 
-// push says false once the queue is closed.
+// push returns false once the queue is closed.
 func (q *syncQueue) push(p pendingSync) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -141,8 +141,8 @@ func (q *syncQueue) push(p pendingSync) bool {
 	return true
 }
 
-// take waits for commits and swaps them for the empty spare; nothing says that
-// the queue is closed and empty.
+// take waits for commits and returns them, leaving the empty spare slice as the
+// queue. It returns an empty slice when the queue is closed and empty.
 func (q *syncQueue) take(spare []pendingSync) []pendingSync {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -161,9 +161,9 @@ func (q *syncQueue) close() {
 	q.wake.Signal()
 }
 
-// awaitSyncs is the goroutine that waits for syncs, in the order of the
-// commits. Pebble syncs all that is written at one time, so that the commits
-// behind the first of a sync rarely wait.
+// awaitSyncs waits for the syncs, in the order of the commits. It rarely waits for
+// more than the first commit of a group, because one sync covers everything that
+// was written before it.
 func (s *Store) awaitSyncs() {
 	defer close(s.syncs.ended)
 	var group []pendingSync
@@ -181,9 +181,10 @@ func (s *Store) awaitSyncs() {
 	}
 }
 
-// await waits until a commit is durable, or the store has failed. Pebble's word
-// alone does not do: it is deceived about a broken disk, and even if it were
-// not, behind a new log it would sync later commits on top of what was lost.
+// await waits until a commit is durable or the store has failed. It does not rely on
+// Pebble's answer alone: disk hides errors from Pebble, and even if it did not,
+// Pebble would start a new log after an error and sync later commits there although
+// earlier ones were lost.
 func (s *Store) await(p pendingSync) error {
 	if p.err != nil {
 		return p.err

@@ -2,17 +2,17 @@ package pebblestore
 
 import "sync/atomic"
 
-// Counters count since the store was opened.
+// Counters holds counts since the store was opened.
 type Counters struct {
 	Commits  uint64 // batches written to the log
-	Synced   uint64 // of them with a done
-	Bytes    uint64 // of the batches
+	Synced   uint64 // batches with a done
+	Bytes    uint64 // size of the batches
 	WALSyncs uint64 // fsync and fdatasync calls on files of the log, successful or not
-	WALBytes uint64 // written to files of the log
-	Stalls   uint64 // times that a commit had to wait for background work
+	WALBytes uint64 // bytes written to files of the log
+	Stalls   uint64 // times that a commit waited for background work
 }
 
-// Counters reads the counters. It may be called from any goroutine.
+// Counters returns the counters. It may be called from any goroutine.
 func (s *Store) Counters() Counters {
 	return Counters{
 		Commits:  s.counts.commits.Load(),

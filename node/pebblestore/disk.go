@@ -11,26 +11,26 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// disk is the file system below Pebble. Once the store has failed it is frozen:
-// no change reaches the files any more, although each is reported as done.
-// For the files it is as if the process had died at the first error.
+// disk is the file system that Pebble uses. Once the store has failed, it is frozen:
+// changes no longer reach the files, but disk reports them as successful. To the
+// files it looks as if the process had died at the first error.
 //
-// Pebble has to be deceived because it does not survive the truth: at an error
-// of the log it panics with its locks in disorder, which nothing recovers from
-// (in DB.rotateWAL, below a deferred unlock of what is not locked), and at one
-// of the manifest it ends the process. Nobody else is deceived: what Pebble
-// takes for synced is acknowledged by Store.await, which asks for the failure.
+// disk lies to Pebble because Pebble does not survive the truth. After an error of
+// the log it panics with its locks in disorder, so that nothing can recover (in
+// DB.rotateWAL, under a deferred unlock of a mutex that is not locked); after an
+// error of the manifest it exits the process. The lie goes no further: Store.await
+// checks for a failure before it acknowledges what Pebble takes for synced.
 type disk struct {
 	vfs.FS
 	store *Store
-	// ready is set when the store is open. Before, errors are Open's.
+	// ready is set once the store is open. Until then Open returns errors itself.
 	ready *atomic.Bool
 }
 
 func (d disk) frozen() bool { return d.store.Err() != nil }
 
-// report tells an error of a change. true says that the store has failed and
-// the caller goes on as if nothing had happened.
+// report makes the store fail if a change failed. It returns true if the store has
+// failed, in which case the caller must pretend that the change succeeded.
 func (d disk) report(what, name string, err error) bool {
 	if d.frozen() {
 		return true
@@ -42,7 +42,7 @@ func (d disk) report(what, name string, err error) bool {
 	return true
 }
 
-// change makes a change of names.
+// change changes the names of files.
 func (d disk) change(what, name string, make func() error) error {
 	if d.frozen() {
 		return nil
@@ -81,7 +81,7 @@ func (d disk) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (vf
 	return d.open(to, func() (vfs.File, error) { return d.FS.ReuseForWrite(from, to, category) })
 }
 
-// OpenDir opens a directory, which is to be synced.
+// OpenDir opens a directory in order to sync it.
 func (d disk) OpenDir(name string) (vfs.File, error) {
 	return d.open(name, func() (vfs.File, error) { return d.FS.OpenDir(name) })
 }
@@ -102,15 +102,15 @@ func (d disk) Rename(from, to string) error {
 	return d.change("renaming", from, func() error { return d.FS.Rename(from, to) })
 }
 
-// Unwrap is how Pebble finds the file system below.
+// Unwrap returns the underlying file system; Pebble asks for it.
 func (d disk) Unwrap() vfs.FS { return d.FS }
 
-// diskFile is a file that may be written to.
+// diskFile is a file that is open for writing.
 type diskFile struct {
 	vfs.File
 	disk disk
 	name string
-	log  bool // it is one of the write-ahead log
+	log  bool // belongs to the write-ahead log
 }
 
 func (f *diskFile) Write(p []byte) (int, error) {
@@ -155,7 +155,7 @@ func (f *diskFile) sync(sync func() error) error {
 	return err
 }
 
-// SyncTo may start to write back without waiting, which is no sync.
+// SyncTo may only start to write data back; then it counts as no sync.
 func (f *diskFile) SyncTo(length int64) (fullSync bool, err error) {
 	if f.disk.frozen() {
 		return false, nil
@@ -185,7 +185,7 @@ func (f *diskFile) Close() error {
 	return err
 }
 
-// nowhere is a file that was created on a frozen disk.
+// nowhere is a file created on a frozen disk. It discards what is written.
 type nowhere struct{ name string }
 
 func (nowhere) Write(p []byte) (int, error)            { return len(p), nil }

@@ -1,15 +1,18 @@
-// Package pebblestore is door.Store on Pebble: one instance a node, one
-// write-ahead log, group commit.
+// Package pebblestore implements door.Store with Pebble: one instance per node, with
+// one write-ahead log and group commit.
 //
-// A commit is applied on the caller's goroutine, the node's loop, which reads
-// what it wrote at once. It is durable when Pebble has synced its log, which
-// one goroutine waits for, in the order of the commits, and then hands each
-// done to the owner's Post, to be run as an event of the loop. Commits made
-// while a sync is under way share the next one.
+// Commit applies a batch on the caller's goroutine, which is the node's loop, so the
+// loop can read its own writes at once. The batch is durable when Pebble has synced
+// its log. One goroutine waits for that, in the order of the commits, and passes each
+// done to Post, which runs it as an event of the loop. Commits made during a sync
+// share the next one.
 //
-// The first error is the last word, be it of a sync, a full disk or rot: from
-// then on everything is answered with it, the files stay as they are (disk.go),
-// and a new process is the recovery (failure.go).
+// The first error is final, whether it comes from a sync, a full disk or a corrupted
+// file: from then on every call returns it and the files no longer change. Only a
+// new process can recover, because after a failed sync it is unknown which of the
+// unsynced pages are on disk, and a second sync could succeed without them.
 //
-// The package decides nothing else; the promises are those of node.Store.
+// The package decides nothing else; door.Store states the promises. Start with
+// store.go; commit.go writes and syncs, read.go reads, failure.go collects the
+// errors, and disk.go freezes the files.
 package pebblestore

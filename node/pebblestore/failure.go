@@ -10,13 +10,13 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Pebble tells of an error in four ways: it returns it, it panics, it calls
-// the logger's Fatalf and would report success if that returned, or it tells a
-// listener and tries again for ever. All four end here. Errors of writes and
-// syncs are met before Pebble hears of them (disk.go).
+// Pebble reports errors in four ways: it returns them; it panics; it calls the
+// logger's Fatalf, and would report success if that returned; or it calls a
+// listener and retries forever. All four end here. Errors of writes and syncs are
+// caught before Pebble sees them (disk.go).
 
-// fail notes the first error and returns it, whatever err is: the first is the
-// one that explains the others.
+// fail records the first error and always returns that one, because later errors are
+// usually its consequences.
 func (s *Store) fail(err error) error {
 	if s.failure.CompareAndSwap(nil, &err) {
 		s.options.Logger.Error("the store has failed", "dir", s.options.Dir, "error", err)
@@ -27,7 +27,7 @@ func (s *Store) fail(err error) error {
 	return *s.failure.Load()
 }
 
-// Err returns the error that ended the store's use, or nil.
+// Err returns the error that made the store fail, or nil.
 func (s *Store) Err() error {
 	if err := s.failure.Load(); err != nil {
 		return *err
@@ -35,8 +35,8 @@ func (s *Store) Err() error {
 	return nil
 }
 
-// recovered makes an error of a panic inside Pebble. It is deferred around
-// every call into it.
+// recovered turns a panic inside Pebble into an error. Every call into Pebble defers
+// it.
 func (s *Store) recovered(err *error) {
 	r := recover()
 	if r == nil {
@@ -52,12 +52,12 @@ func (s *Store) recovered(err *error) {
 	*err = s.fail(fmt.Errorf("the store in %s: %w", s.options.Dir, cause))
 }
 
-// fatal is what Fatalf panics with where that can be recovered.
+// fatal is the value that Fatalf panics with, where a call can recover it.
 type fatal struct{ what string }
 
 func (f fatal) Error() string { return f.what }
 
-// logger is what Pebble tells.
+// logger receives what Pebble logs.
 type logger struct{ store *Store }
 
 func (l logger) Infof(format string, args ...any) {
@@ -68,10 +68,11 @@ func (l logger) Errorf(format string, args ...any) {
 	l.store.options.Logger.Warn("Pebble: " + fmt.Sprintf(format, args...))
 }
 
-// Fatalf reports, and never returns. Below a call of this package it panics,
-// and the call returns the error. On a goroutine of Pebble's own it stops that
-// goroutine for ever, with the locks it holds: any of its deferred steps could
-// build on what did not happen.
+// Fatalf makes the store fail and never returns, because Pebble would continue as if
+// the operation had succeeded. Inside a call from this package it panics, and the
+// call returns the error. On a goroutine of Pebble it blocks forever, together with
+// the locks that the goroutine holds: even its deferred functions could build on
+// something that did not happen.
 func (l logger) Fatalf(format string, args ...any) {
 	what := fatal{"Pebble: " + fmt.Sprintf(format, args...)}
 	if calledFromHere() {
@@ -81,7 +82,7 @@ func (l logger) Fatalf(format string, args ...any) {
 	select {}
 }
 
-// calledFromHere says whether a method of Store is on the stack.
+// calledFromHere reports whether a method of Store is on the stack.
 func calledFromHere() bool {
 	callers := make([]uintptr, 128)
 	callers = callers[:runtime.Callers(2, callers)]
@@ -97,13 +98,13 @@ func calledFromHere() bool {
 	}
 }
 
-// listener hears of what Pebble can't tell by an error. Work in the background
-// that fails would be tried again for ever, until the loop waits for it.
+// listener receives what Pebble cannot return as an error. Pebble would retry failing
+// background work forever, until the loop has to wait for it.
 func (s *Store) listener() pebble.EventListener {
 	return pebble.EventListener{
 		BackgroundError: func(err error) {
 			if s.closed.Load() {
-				return // it is in the log, for the next process
+				return // the data is in the log, for the next process
 			}
 			_ = s.fail(fmt.Errorf("the store in %s, in the background: %w", s.options.Dir, err))
 		},
@@ -112,7 +113,7 @@ func (s *Store) listener() pebble.EventListener {
 		},
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
 			s.counts.stalls.Add(1)
-			s.options.Logger.Warn("the store makes the node wait", "dir", s.options.Dir, "reason", info.Reason)
+			s.options.Logger.Warn("the store makes the node wait for background work", "dir", s.options.Dir, "reason", info.Reason)
 		},
 	}
 }

@@ -18,14 +18,14 @@ func openForTest(t *testing.T, failed func(error)) *Store {
 	return s
 }
 
-// underCall calls Fatalf as Pebble would below a call of the store.
+// underCall calls Fatalf as Pebble would inside a call of the store.
 func (s *Store) underCall() (err error) {
 	defer s.recovered(&err)
 	logger{s}.Fatalf("table %d is upside down", 7)
 	return nil
 }
 
-func TestFatalfBelowACallIsItsError(t *testing.T) {
+func TestFatalfInACallBecomesItsError(t *testing.T) {
 	told := 0
 	s := openForTest(t, func(error) { told++ })
 	err := s.underCall()
@@ -33,10 +33,10 @@ func TestFatalfBelowACallIsItsError(t *testing.T) {
 		t.Fatalf("the call returned %v", err)
 	}
 	if s.Err() != err || told != 1 {
-		t.Fatalf("the store failed with %v, told %d times", s.Err(), told)
+		t.Fatalf("the store failed with %v, notified %d times", s.Err(), told)
 	}
 	if _, _, err := s.Get([]byte("k")); err == nil {
-		t.Fatal("Get answered after a fatal error")
+		t.Fatal("Get succeeded after a fatal error")
 	}
 }
 
@@ -45,16 +45,16 @@ func TestFatalfInTheBackgroundNeverReturns(t *testing.T) {
 	s := openForTest(t, func(err error) { told <- err })
 	returned := make(chan struct{})
 	go func() {
-		defer close(returned) // it must not run deferred steps either
+		defer close(returned) // it must not run deferred functions either
 		logger{s}.Fatalf("manifest %d is upside down", 7)
 	}()
 	select {
 	case err := <-told:
 		if !strings.Contains(err.Error(), "manifest 7 is upside down") || s.Err() == nil {
-			t.Fatalf("told %v, failed with %v", err, s.Err())
+			t.Fatalf("notified of %v, failed with %v", err, s.Err())
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatal("nobody was told")
+		t.Fatal("the owner was not notified")
 	}
 	select {
 	case <-returned:

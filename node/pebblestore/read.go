@@ -8,7 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Get returns a copy of the value.
+// Get returns a copy of the value of a key.
 func (s *Store) Get(key []byte) (value []byte, ok bool, err error) {
 	if err := s.usable(); err != nil {
 		return nil, false, err
@@ -16,7 +16,7 @@ func (s *Store) Get(key []byte) (value []byte, ok bool, err error) {
 	return s.get(s.db, key)
 }
 
-// Scan calls fn for the keys in [from, to) in order until it returns false.
+// Scan calls fn for the keys in [from, to), in order, until fn returns false.
 func (s *Store) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (s *Store) scan(r pebble.Reader, from, to []byte, fn func(key, value []byte
 		return nil
 	}
 	if len(from) == 0 {
-		from = nil // Pebble's own checks stumble over an empty bound
+		from = nil // Pebble's own checks fail on an empty bound
 	}
 	iter, err := s.newIter(r, from, to)
 	if err != nil {
@@ -67,8 +67,8 @@ func (s *Store) scan(r pebble.Reader, from, to []byte, fn func(key, value []byte
 	return err
 }
 
-// The calls into an iterator are guarded one by one, so that a panic of fn
-// stays one.
+// Each call into an iterator recovers from panics on its own, so that a panic in fn
+// is not taken for one in Pebble.
 
 func (s *Store) newIter(r pebble.Reader, from, to []byte) (iter *pebble.Iterator, err error) {
 	defer s.recovered(&err)
@@ -95,13 +95,14 @@ func (s *Store) value(iter *pebble.Iterator) (value []byte, err error) {
 
 func (s *Store) closeIter(iter *pebble.Iterator) (err error) {
 	defer s.recovered(&err)
-	if err := iter.Close(); err != nil { // of any step, too
+	if err := iter.Close(); err != nil { // also reports the errors of earlier steps
 		return s.fail(err)
 	}
 	return nil
 }
 
-// View pins the store as it is. What it pins stays on disk until it is closed.
+// View returns a snapshot of the store. The data that it pins stays on disk until it
+// is closed.
 func (s *Store) View() (_ door.View, err error) {
 	if err := s.usable(); err != nil {
 		return nil, err
@@ -117,6 +118,7 @@ type view struct {
 	snapshot *pebble.Snapshot // nil once closed
 }
 
+// Get is like Store.Get.
 func (v *view) Get(key []byte) (value []byte, ok bool, err error) {
 	if err := v.usable(); err != nil {
 		return nil, false, err
@@ -124,6 +126,7 @@ func (v *view) Get(key []byte) (value []byte, ok bool, err error) {
 	return v.store.get(v.snapshot, key)
 }
 
+// Scan is like Store.Scan.
 func (v *view) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 	if err := v.usable(); err != nil {
 		return err
@@ -138,7 +141,7 @@ func (v *view) usable() error {
 	return v.store.Err()
 }
 
-// Close lets go of what the View pins. Closing it again does nothing.
+// Close releases the snapshot. Further calls do nothing.
 func (v *view) Close() {
 	if v.snapshot == nil {
 		return
@@ -147,7 +150,7 @@ func (v *view) Close() {
 	v.snapshot = nil
 	delete(v.store.views, v)
 	if v.store.Err() != nil {
-		return // Pebble may hold its locks for ever
+		return // Pebble may hold its locks forever
 	}
 	v.store.release(snapshot)
 }

@@ -16,37 +16,36 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Options say where a store is and who owns it.
+// Options configure a store.
 type Options struct {
-	// Dir is the data directory. It is created if need be. Required.
+	// Dir is the data directory, created if missing. Required.
 	Dir string
-	// Post takes a function to run later, as an event of the owner's loop. It
-	// may be called from any goroutine and must not wait for the loop.
-	// Required.
+	// Post runs a function later, as an event of the owner's loop. The store calls
+	// it from any goroutine, and it must not wait for the loop. Required.
 	Post func(func())
-	// Failed is told the first error, once, on whatever goroutine met it. The
-	// store is of no use from then on, and the process should end. It is told
-	// of some errors of Open too, which are returned as well. Optional.
+	// Failed is called once, with the first error, on the goroutine that
+	// encountered it. The store is unusable from then on, and the process should
+	// exit. Failed is called for some errors of Open too, although Open also
+	// returns them. Optional.
 	Failed func(error)
-	// FS is the file system. Default: the machine's.
+	// FS is the file system. Default: that of the machine.
 	FS vfs.FS
-	// CacheBytes bounds the cache of blocks read. Default 32 MiB.
+	// CacheBytes limits the cache of blocks. Default 32 MiB.
 	CacheBytes int64
-	// MemTableBytes is how much is kept in memory before it becomes a file.
-	// Default 16 MiB.
+	// MemTableBytes is how much data Pebble collects in memory before it writes a
+	// table. Default 16 MiB.
 	MemTableBytes int
-	// Logger is told what Pebble does (at debug level) and what goes wrong.
-	// Default: nobody.
+	// Logger receives errors, and at debug level what Pebble does. Default: none.
 	Logger *slog.Logger
 }
 
 const (
 	defaultCacheBytes    = 32 << 20
 	defaultMemTableBytes = 16 << 20
-	// stopMemTables and stopLevel0 are where Pebble makes the loop wait for its
-	// background work: 256 MiB not yet in tables, by default. Every write is
-	// synced to the log first, which goes to the same disk, and the core bounds
-	// what waits for that; so it takes a disk that fails its background work.
+	// stopMemTables and stopLevel0 are the limits at which Pebble makes the loop
+	// wait for background work; by default that is 256 MiB not yet in tables. A
+	// healthy disk does not reach them: every write is first synced to the log on
+	// the same disk, and the core limits how much waits for that.
 	stopMemTables = 16
 	stopLevel0    = 1000
 	bloomBits     = 10
@@ -69,8 +68,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Store is a node.Store. Its methods belong to the loop, but for Counters,
-// which may be called from any goroutine.
+// A Store implements door.Store. Its methods belong to the loop, except Counters,
+// which any goroutine may call.
 type Store struct {
 	options Options
 	db      *pebble.DB
@@ -79,18 +78,18 @@ type Store struct {
 	ready   atomic.Bool // open
 	closed  atomic.Bool
 
-	unsynced bool // something was applied since the last commit that asked for a sync
+	unsynced bool // something was applied since the last commit with a sync
 	views    map[*view]struct{}
 	syncs    *syncQueue
 }
 
 var _ door.Store = (*Store)(nil)
 
-// ErrClosed is what a store answers after Close.
+// ErrClosed is returned by every call after Close.
 var ErrClosed = errors.New("the store is closed")
 
-// Open opens the store of a data directory, or makes one. A directory that
-// another process uses is refused.
+// Open opens the store in a data directory, or creates one. It fails if another
+// process is using the directory.
 func Open(options Options) (*Store, error) {
 	options = options.withDefaults()
 	if options.Dir == "" || options.Post == nil {
@@ -98,7 +97,7 @@ func Open(options Options) (*Store, error) {
 	}
 	s := &Store{
 		options: options,
-		// What a former process left unsynced may be unsynced still.
+		// What an earlier process did not sync may still not be synced.
 		unsynced: true,
 		views:    make(map[*view]struct{}),
 	}
@@ -111,8 +110,8 @@ func Open(options Options) (*Store, error) {
 	return s, nil
 }
 
-// open opens Pebble. A new directory is opened twice: its first log would be
-// written in the oldest format, in which damage goes unnoticed.
+// open opens Pebble. It opens a new directory twice, because Pebble would write its
+// first log in the oldest format, which does not detect damage.
 func (s *Store) open() error {
 	fresh, err := s.needsUpgrade()
 	if err != nil {
@@ -131,7 +130,7 @@ func (s *Store) open() error {
 	return err
 }
 
-// needsUpgrade says whether the directory is not of the newest format yet.
+// needsUpgrade reports whether the directory does not have the newest format yet.
 func (s *Store) needsUpgrade() (bool, error) {
 	found, err := pebble.Peek(s.options.Dir, s.options.FS)
 	switch {
@@ -166,7 +165,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	return options
 }
 
-// openError says what to do about a directory that can't be opened.
+// openError adds to an error what to do about it.
 func openError(dir string, err error) error {
 	if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process") {
 		return fmt.Errorf("data directory %s is in use by a running node: stop that node, or give this one a directory of its own (%w)", dir, err)
@@ -174,9 +173,9 @@ func openError(dir string, err error) error {
 	return fmt.Errorf("opening the store in %s: %w", dir, err)
 }
 
-// Close waits until the commits made so far are synced and their dones posted,
-// and closes the store. After an error, which it returns, it waits a second at
-// most: Pebble may hang then, and keeps its locks until the process ends.
+// Close waits until all commits are synced and their dones posted, and closes the
+// store. If the store has failed, Close returns that error after a second at most:
+// Pebble may then hang, holding its locks until the process exits.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return ErrClosed
@@ -205,7 +204,7 @@ func (s *Store) Close() error {
 	return err
 }
 
-// dropViews closes the Views as far as the caller can see.
+// dropViews makes all views unusable and returns the snapshots to be closed.
 func (s *Store) dropViews() []*pebble.Snapshot {
 	var snapshots []*pebble.Snapshot
 	for v := range s.views {
@@ -227,7 +226,7 @@ func (s *Store) closePebble(snapshots []*pebble.Snapshot) (err error) {
 	return nil
 }
 
-// usable says why the store can't be used, if it can't.
+// usable returns an error if the store is closed or has failed.
 func (s *Store) usable() error {
 	if s.closed.Load() {
 		return ErrClosed

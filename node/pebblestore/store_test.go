@@ -24,7 +24,7 @@ import (
 	"dkv/node/pebblestore"
 )
 
-// patience is how long a test waits for what has to happen.
+// patience is how long a test waits for something that must happen.
 const patience = 20 * time.Second
 
 // loop runs events on the goroutine of the test.
@@ -111,16 +111,16 @@ func isSync(op errorfs.Op) bool {
 	return false
 }
 
-// disk is a harness whose file system is in memory. A crash keeps what was
-// synced, and a drawn share of what was not.
+// disk is a harness whose file system is in memory. A crash keeps what was synced
+// and a random part of the rest.
 type disk struct {
 	*loop
-	t      *testing.T
-	fs     *vfs.MemFS
-	faults *faults
-	random *rand.Rand
-	store  *pebblestore.Store
-	life   int
+	t           *testing.T
+	fs          *vfs.MemFS
+	faults      *faults
+	random      *rand.Rand
+	store       *pebblestore.Store
+	incarnation int
 }
 
 func newDisk(t *testing.T) *disk {
@@ -129,15 +129,15 @@ func newDisk(t *testing.T) *disk {
 
 func (d *disk) Open() door.Store {
 	d.t.Helper()
-	d.life++
-	life := d.life
+	d.incarnation++
+	incarnation := d.incarnation
 	d.faults = new(faults)
 	store, err := pebblestore.Open(pebblestore.Options{
 		Dir: "data",
 		FS:  errorfs.Wrap(d.fs, d.faults),
 		Post: func(fn func()) {
 			d.post(func() {
-				if life == d.life {
+				if incarnation == d.incarnation {
 					fn()
 				}
 			})
@@ -153,7 +153,7 @@ func (d *disk) Open() door.Store {
 }
 
 func (d *disk) Crash() {
-	d.life++ // no done runs any more
+	d.incarnation++ // so that no done runs any more
 	survives := vfs.CrashCloneCfg{UnsyncedDataPercent: []int{0, 30, 70, 100}[d.random.IntN(4)], RNG: d.random}
 	d.fs = d.fs.CrashClone(survives)
 	_ = d.store.Close()
@@ -172,23 +172,23 @@ func TestConformanceInMemory(t *testing.T) {
 	envtest.TestStore(t, func(t *testing.T) envtest.StoreHarness { return newDisk(t) })
 }
 
-// directory is a harness on the machine's file system. Its crash loses nothing
-// but what the process held.
+// directory is a harness on the file system of the machine. Its crash loses only
+// what was in the memory of the process.
 type directory struct {
 	*loop
-	t     *testing.T
-	dir   string
-	store *pebblestore.Store
-	life  int
+	t           *testing.T
+	dir         string
+	store       *pebblestore.Store
+	incarnation int
 }
 
 func (d *directory) Open() door.Store {
 	d.t.Helper()
-	d.life++
-	life := d.life
+	d.incarnation++
+	incarnation := d.incarnation
 	store, err := pebblestore.Open(pebblestore.Options{Dir: d.dir, Post: func(fn func()) {
 		d.post(func() {
-			if life == d.life {
+			if incarnation == d.incarnation {
 				fn()
 			}
 		})
@@ -202,7 +202,7 @@ func (d *directory) Open() door.Store {
 }
 
 func (d *directory) Crash() {
-	d.life++
+	d.incarnation++
 	if err := d.store.Close(); err != nil {
 		d.t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func batchOf(key, value string) *door.Batch {
 	return &b
 }
 
-// outcomes gathers the dones of commits, in order.
+// outcomes collects the results of commits, in order.
 type outcomes struct {
 	loop  *loop
 	store *pebblestore.Store
@@ -254,16 +254,16 @@ func within(t *testing.T, what string, fn func()) {
 	}
 }
 
-// TestBrokenDisk fails the operations of one kind on files of one kind. The
-// commit that meets it and all later ones get the error, the owner is told
-// once, and nothing hangs.
+// TestBrokenDisk makes the operations of one kind on files of one kind fail. The
+// first commit that is affected and all later ones fail, the owner is notified once,
+// and nothing hangs.
 func TestBrokenDisk(t *testing.T) {
 	logFile := func(op errorfs.Op) bool { return strings.HasSuffix(op.Path, ".log") }
 	for _, test := range []struct {
 		name  string
 		fails func(errorfs.Op) bool
 		err   error
-		grow  int // bytes to commit until it shows; 0: with the first
+		grow  int // bytes to commit before the error occurs; 0 for the first commit
 	}{
 		{"sync of the log", func(op errorfs.Op) bool { return logFile(op) && isSync(op) }, syscall.EIO, 0},
 		{"write of the log", func(op errorfs.Op) bool { return logFile(op) && op.Kind == errorfs.OpFileWrite }, syscall.EIO, 0},
@@ -312,13 +312,13 @@ func breakDisk(t *testing.T, fails func(errorfs.Op) bool, cause error, grow int)
 	within(t, "use after the error", func() {
 		store.Commit(batchOf("after", "2"), nil)
 		if _, _, err := store.Get([]byte("before")); err == nil {
-			t.Error("Get answered after the error")
+			t.Error("Get succeeded after the error")
 		}
 		if _, err := store.View(); err == nil {
-			t.Error("View answered after the error")
+			t.Error("View succeeded after the error")
 		}
 		if _, _, err := view.Get([]byte("before")); err == nil {
-			t.Error("a View answered after the error")
+			t.Error("reading from a View succeeded after the error")
 		}
 		view.Close()
 		if err := store.Close(); err == nil {
@@ -329,12 +329,12 @@ func breakDisk(t *testing.T, fails func(errorfs.Op) bool, cause error, grow int)
 		t.Error("a commit after the error succeeded")
 	}
 	if told.Load() != 1 {
-		t.Errorf("the owner was told %d times", told.Load())
+		t.Errorf("the owner was notified %d times, want once", told.Load())
 	}
 	surviving(t, mem.CrashClone(vfs.CrashCloneCfg{}), o.errs)
 }
 
-// commitUntilError commits, with a sync each, until one fails.
+// commitUntilError makes commits with a sync until one fails.
 func commitUntilError(t *testing.T, o *outcomes, grow int) {
 	value := strings.Repeat("x", 64<<10)
 	for written := 0; ; written += len(value) {
@@ -353,7 +353,7 @@ func commitUntilError(t *testing.T, o *outcomes, grow int) {
 	}
 }
 
-// surviving opens what a crash left, and wants what was acknowledged.
+// surviving opens what a crash left and checks that it holds what was acknowledged.
 func surviving(t *testing.T, mem *vfs.MemFS, errs []error) {
 	t.Helper()
 	l := newLoop()
@@ -363,13 +363,13 @@ func surviving(t *testing.T, mem *vfs.MemFS, errs []error) {
 	}
 	defer store.Close()
 	if v, ok, err := store.Get([]byte("before")); err != nil || !ok || string(v) != "1" {
-		t.Errorf("what was acknowledged before the error reads %q, %v, %v", v, ok, err)
+		t.Errorf("a key acknowledged before the error: %q, %v, %v", v, ok, err)
 	}
 	if _, ok, err := store.Get([]byte("grow")); err != nil || !ok && errs[1] == nil {
-		t.Errorf("what was acknowledged until the error: %v, %v", ok, err)
+		t.Errorf("the last key acknowledged before the error: %v, %v", ok, err)
 	}
 	if v, ok, _ := store.Get([]byte("after")); ok {
-		t.Errorf("what was committed after the error survived as %q", v)
+		t.Errorf("a key committed after the error survived: %q", v)
 	}
 }
 
@@ -407,7 +407,8 @@ func refusedAsInUse(t *testing.T, options pebblestore.Options) {
 	}
 }
 
-// commitAll commits numbered keys in one go and waits until they are durable.
+// commitAll commits numbered keys without waiting in between, and then waits until
+// all are durable.
 func commitAll(t *testing.T, l *loop, store *pebblestore.Store, from, to int) {
 	t.Helper()
 	o := &outcomes{loop: l, store: store}
@@ -420,7 +421,7 @@ func commitAll(t *testing.T, l *loop, store *pebblestore.Store, from, to int) {
 	}
 }
 
-// rot flips a byte in the middle of the newest file that has the ending.
+// rot flips a byte in the middle of the newest file with the given ending.
 func rot(t *testing.T, mem *vfs.MemFS, ending string) {
 	t.Helper()
 	names, err := mem.List("data")
@@ -448,7 +449,7 @@ func rot(t *testing.T, mem *vfs.MemFS, ending string) {
 		_ = file.Close()
 	}
 	if found == nil {
-		t.Fatalf("no %s file with content", ending)
+		t.Fatalf("no %s file that is not empty", ending)
 	}
 	found[len(found)/2] ^= 0x40
 	file, err := mem.Create(path, vfs.WriteCategoryUnspecified)
@@ -461,9 +462,9 @@ func rot(t *testing.T, mem *vfs.MemFS, ending string) {
 	_ = file.Close()
 }
 
-// TestDamagedLogIsNoticed flips a byte in the first log that a store ever
-// wrote, before its end: an open that took it for a torn end would lose what
-// was acknowledged.
+// TestDamagedLogIsNoticed flips a byte in the middle of the first log that a store
+// ever wrote. An Open that took the damage for a torn end would lose acknowledged
+// commits.
 func TestDamagedLogIsNoticed(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	l := newLoop()
@@ -483,8 +484,8 @@ func TestDamagedLogIsNoticed(t *testing.T) {
 	}
 }
 
-// TestDamagedTableIsNoticed flips a byte in a table. Opening may succeed; the
-// read that meets it says so, and so does everything after it.
+// TestDamagedTableIsNoticed flips a byte in a table. Opening may succeed, but the
+// read that reaches the damage fails, and so does everything after it.
 func TestDamagedTableIsNoticed(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	l := newLoop()
@@ -497,7 +498,7 @@ func TestDamagedTableIsNoticed(t *testing.T) {
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if store, err = pebblestore.Open(options); err != nil { // makes a table of the log
+	if store, err = pebblestore.Open(options); err != nil { // turns the log into a table
 		t.Fatal(err)
 	}
 	if err := store.Close(); err != nil {
@@ -518,14 +519,14 @@ func TestDamagedTableIsNoticed(t *testing.T) {
 	select {
 	case <-told:
 	case <-time.After(patience):
-		t.Fatal("the owner was not told")
+		t.Fatal("the owner was not notified")
 	}
 	if _, _, err := store.Get([]byte("key0000")); err == nil {
-		t.Fatal("Get answered after rot")
+		t.Fatal("Get succeeded after damage was found")
 	}
 }
 
-// slowSyncs makes each sync of the log take a while.
+// slowSyncs makes each sync of the log slow.
 type slowSyncs struct{}
 
 func (slowSyncs) String() string { return "slow syncs" }
@@ -552,7 +553,7 @@ func TestCommitsShareSyncs(t *testing.T) {
 		t.Errorf("%d commits, %d with a done; want %d", after.Commits-before.Commits, n, commits)
 	}
 	if n := after.WALSyncs - before.WALSyncs; n == 0 || n > commits/4 {
-		t.Errorf("%d syncs for %d commits made at once", n, commits)
+		t.Errorf("%d syncs for %d concurrent commits", n, commits)
 	}
 	if n := after.WALBytes - before.WALBytes; n < after.Bytes-before.Bytes || n < commits*100 {
 		t.Errorf("%d bytes went to the log for %d bytes of commits", n, after.Bytes-before.Bytes)
@@ -572,23 +573,23 @@ func TestBarriersSyncOnlyWhatIsUnsynced(t *testing.T) {
 		ended := false
 		store.Commit(new(door.Batch), func(err error) { ended = err == nil })
 		if !l.RunUntil(func() bool { return ended }) {
-			t.Fatal("a barrier did not end")
+			t.Fatal("a barrier did not complete")
 		}
 		return store.Counters().WALSyncs - before
 	}
 	if n := barrier(); n != 1 {
-		t.Errorf("the first barrier made %d syncs: a former process's writes may need one", n)
+		t.Errorf("the first barrier made %d syncs; writes of an earlier process may need one", n)
 	}
 	if n := barrier(); n != 0 {
-		t.Errorf("a barrier behind a barrier made %d syncs", n)
+		t.Errorf("a barrier after a barrier made %d syncs", n)
 	}
 	commitAll(t, l, store, 0, 1)
 	if n := barrier(); n != 0 {
-		t.Errorf("a barrier behind a synced commit made %d syncs", n)
+		t.Errorf("a barrier after a synced commit made %d syncs", n)
 	}
 	store.Commit(batchOf("k", "v"), nil)
 	if n := barrier(); n != 1 {
-		t.Errorf("a barrier behind an unsynced commit made %d syncs", n)
+		t.Errorf("a barrier after an unsynced commit made %d syncs", n)
 	}
 }
 
@@ -630,8 +631,9 @@ func TestCloseEndsCommits(t *testing.T) {
 
 const childDirectory = "PEBBLESTORE_TEST_DIRECTORY"
 
-// TestKilledProcess lets another process commit and kills it. What it was told
-// to be durable is there, and while it lives nobody else opens its directory.
+// TestKilledProcess kills a process that makes commits. Every commit that it saw
+// become durable must be there, and until its death no other process can open its
+// directory.
 func TestKilledProcess(t *testing.T) {
 	if dir := os.Getenv(childDirectory); dir != "" {
 		commitForever(dir)
@@ -650,7 +652,7 @@ func TestKilledProcess(t *testing.T) {
 	durable := 0
 	for durable < 100 && lines.Scan() {
 		if _, err := fmt.Sscanf(lines.Text(), "durable %d", &durable); err != nil {
-			t.Errorf("the other process said %q", lines.Text())
+			t.Errorf("the other process printed %q", lines.Text())
 			break
 		}
 	}
@@ -662,7 +664,7 @@ func TestKilledProcess(t *testing.T) {
 	}
 	_ = child.Wait()
 	if durable < 100 {
-		t.Fatalf("the other process ended after %d commits", durable)
+		t.Fatalf("the other process exited after %d commits", durable)
 	}
 	store, err := pebblestore.Open(options)
 	if err != nil {
@@ -676,7 +678,7 @@ func TestKilledProcess(t *testing.T) {
 	}
 }
 
-// commitForever is the process to be killed.
+// commitForever is the process to kill.
 func commitForever(dir string) {
 	l := newLoop()
 	store, err := pebblestore.Open(pebblestore.Options{Dir: dir, Post: l.post})
@@ -700,7 +702,7 @@ func commitForever(dir string) {
 	}
 }
 
-// BenchmarkCommit keeps 64 commits of 128 bytes with a sync outstanding.
+// BenchmarkCommit keeps 64 commits of 128 bytes, each with a sync, in progress.
 func BenchmarkCommit(b *testing.B) {
 	for _, fs := range []struct {
 		name string

@@ -10,33 +10,32 @@ import (
 )
 
 const (
-	// maxLogged bounds the lines that wait for stderr.
+	// maxLogged limits the lines that are waiting to be written.
 	maxLogged = 1024
-	// summaryTime is over how much of it events are added up for a line: the
-	// loss of one node is a take-over of a hundred partitions.
+	// summaryTime is the period over which events are counted for one line: the
+	// loss of one node causes a hundred take-overs.
 	summaryTime = time.Second
 )
 
-// summaries are the events of which an operator reads how many partitions they
-// befell.
+// summaries are the events that are logged as a count of partitions.
 var summaries = []struct {
 	kind  node.EventKind
 	level slog.Level
 	text  string
 }{
-	{node.EventTakeOver, slog.LevelInfo, "took partitions over"},
-	{node.EventBump, slog.LevelInfo, "began new epochs of partitions led before"},
+	{node.EventTakeOver, slog.LevelInfo, "took over partitions"},
+	{node.EventBump, slog.LevelInfo, "began new epochs as primary of partitions"},
 	{node.EventHandOver, slog.LevelInfo, "handed partitions over to their preferred primaries"},
-	{node.EventQuiet, slog.LevelWarn, "lost the quorum of partitions: their requests are refused"},
-	{node.EventResumed, slog.LevelInfo, "has the quorum of partitions again"},
-	{node.EventMoveFinished, slog.LevelInfo, "finished moves of partitions"},
-	{node.EventMoveCancelled, slog.LevelWarn, "cancelled moves of partitions"},
-	{node.EventSnapshotInstalled, slog.LevelInfo, "caught up with partitions by snapshots"},
+	{node.EventQuiet, slog.LevelWarn, "lost the quorum of partitions; refusing their requests"},
+	{node.EventResumed, slog.LevelInfo, "regained the quorum of partitions"},
+	{node.EventMoveFinished, slog.LevelInfo, "finished moving partitions"},
+	{node.EventMoveCancelled, slog.LevelWarn, "cancelled moving partitions"},
+	{node.EventSnapshotInstalled, slog.LevelInfo, "caught up on partitions by snapshot"},
 }
 
-// observer is node.Observer: counts by kind, and lines for the operator. Lines
-// are written by a goroutine of their own, for a full pipe must not stop the
-// loop; lines above the bound are dropped and counted.
+// observer implements node.Observer: it counts events by kind and logs some. A
+// goroutine of its own writes the lines, because a full pipe must not stop the
+// loop. Lines above the limit are dropped and counted.
 type observer struct {
 	log     *slog.Logger
 	counts  [node.EventKinds]atomic.Uint64
@@ -57,6 +56,7 @@ func newObserver(log *slog.Logger) *observer {
 	return o
 }
 
+// Observe counts an event, and queues a line if the event is logged.
 func (o *observer) Observe(e node.Event) {
 	if int(e.Kind) < len(o.counts) {
 		o.counts[e.Kind].Add(1)
@@ -72,7 +72,7 @@ func (o *observer) Observe(e node.Event) {
 	}
 }
 
-// levelOf says which events make a line.
+// levelOf returns the level at which a kind of event is logged, if it is.
 func levelOf(k node.EventKind) (level slog.Level, logged bool) {
 	switch k {
 	case node.EventFailed:
@@ -114,8 +114,8 @@ func (o *observer) write() {
 	}
 }
 
-// summarize writes a line for each kind of event that happened since it was
-// told.
+// summarize logs one line for each kind of event that has happened since the
+// previous call, whose counts are in told.
 func (o *observer) summarize(told []uint64) {
 	for i, s := range summaries {
 		count := o.counts[s.kind].Load()
@@ -130,12 +130,31 @@ func (o *observer) emit(l line) {
 	o.log.LogAttrs(context.Background(), l.level, messageOf(l.event), attrsOf(l.event)...)
 }
 
+// messageOf returns the message of a line. Events that are only logged for
+// debugging keep the names that they have in the metrics.
 func messageOf(e node.Event) string {
 	switch e.Kind {
 	case node.EventNotice, node.EventAlarm, node.EventFailed:
 		return e.Text
+	case node.EventRegistered:
+		return "registered in ZooKeeper"
+	case node.EventFormed:
+		return "formed the cluster"
+	case node.EventMember:
+		return "this node is a member of the cluster"
 	}
 	return e.Kind.String()
+}
+
+// indexName returns what the Index of an event is.
+func indexName(k node.EventKind) string {
+	switch k {
+	case node.EventRegistered:
+		return "incarnation"
+	case node.EventFormed:
+		return "nodes"
+	}
+	return "index"
 }
 
 func attrsOf(e node.Event) []slog.Attr {
@@ -144,7 +163,7 @@ func attrsOf(e node.Event) []slog.Attr {
 		attrs = append(attrs, slog.Uint64("partition", uint64(e.Partition)), slog.Uint64("epoch", uint64(e.Epoch)))
 	}
 	if e.Index != 0 {
-		attrs = append(attrs, slog.Uint64("index", uint64(e.Index)))
+		attrs = append(attrs, slog.Uint64(indexName(e.Kind), uint64(e.Index)))
 	}
 	if e.Peer != 0 {
 		attrs = append(attrs, slog.Uint64("member", uint64(e.Peer)))
@@ -155,7 +174,7 @@ func attrsOf(e node.Event) []slog.Attr {
 	return attrs
 }
 
-// close writes what waits, for a bounded time. Later lines are lost.
+// close writes the lines that are waiting, for a limited time. Later lines are lost.
 func (o *observer) close() {
 	close(o.quit)
 	select {

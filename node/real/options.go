@@ -10,32 +10,32 @@ import (
 	"dkv/node"
 )
 
-// Config and NodeID are the core's, for programs that build a Server and need
-// not know package node.
+// Config and NodeID let programs configure a Server without importing package
+// node.
 type (
 	Config = node.Config
 	NodeID = node.NodeID
 )
 
-// Options say what a Server is made of. The zero value of a field means its
-// default, where there is one.
+// Options configure a Server. The zero value of a field means its default, if it
+// has one.
 type Options struct {
-	// Config is the core's. Its addresses are what the node tells others; an
-	// empty one is taken from the listener.
+	// Config configures the core. Its addresses are the ones that others should
+	// use; if empty, they are the addresses of the listeners.
 	Config Config
-	// Data is the data directory: the node's disk. Required.
+	// Data is the data directory. Required.
 	Data string
-	// Listen is where clients are served. Default 127.0.0.1:8000.
+	// Listen is the address to serve clients on. Default 127.0.0.1:8000.
 	Listen string
-	// PeerListen is where peers are served. Default 127.0.0.1:8002.
+	// PeerListen is the address to serve peers on. Default 127.0.0.1:8002.
 	PeerListen string
-	// DebugListen is where pprof and metrics are served; empty: nowhere.
+	// DebugListen is the address to serve pprof and metrics on. Default: none.
 	DebugListen string
-	// ZooKeeper lists the servers, host:port. Default 127.0.0.1:2181.
+	// ZooKeeper lists the servers as host:port. Default 127.0.0.1:2181.
 	ZooKeeper []string
-	// SessionTimeout is asked of ZooKeeper. Default 4 s.
+	// SessionTimeout is requested from ZooKeeper. Default 4 s.
 	SessionTimeout time.Duration
-	// Log takes the node's lines. Default: nobody.
+	// Log receives log lines. Default: none.
 	Log *slog.Logger
 }
 
@@ -67,36 +67,36 @@ func (o Options) withDefaults() Options {
 
 func (o Options) validate() error {
 	if o.Data == "" {
-		return errors.New("options: Data: a node needs a data directory")
+		return errors.New("options: Data is empty: every node needs a data directory")
 	}
 	if o.SessionTimeout < 100*time.Millisecond || o.SessionTimeout > 10*time.Minute {
-		return fmt.Errorf("options: SessionTimeout %v: must be 100ms to 10m", o.SessionTimeout)
+		return fmt.Errorf("options: invalid SessionTimeout %v (want 100ms to 10m)", o.SessionTimeout)
 	}
 	for _, server := range o.ZooKeeper {
 		if host, port, err := net.SplitHostPort(server); err != nil || host == "" || port == "" {
-			return fmt.Errorf("options: ZooKeeper %q: give host:port", server)
+			return fmt.Errorf("options: invalid ZooKeeper server %q (want host:port)", server)
 		}
 	}
 	return nil
 }
 
-// advertised is what others are told of a listener: the configured address, or
-// the listener's own if it names a host.
+// advertised returns the address of a listener that others should use: the
+// configured one, or the listener's own if that names a host.
 func advertised(configured string, listener net.Addr, what string) (string, error) {
 	if configured != "" {
 		host, port, err := net.SplitHostPort(configured)
 		if err != nil || host == "" || port == "" || port == "0" {
-			return "", fmt.Errorf("options: %s %q: give host:port", what, configured)
+			return "", fmt.Errorf("options: invalid %s %q (want host:port)", what, configured)
 		}
 		return configured, nil
 	}
 	if tcp, ok := listener.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
-		return "", fmt.Errorf("options: %s: listening on every address (%s), so say which one others use", what, listener)
+		return "", fmt.Errorf("options: %s is empty and the node listens on every address (%s): set the address that others should use", what, listener)
 	}
 	return listener.String(), nil
 }
 
-// open says whether others than this machine reach a listener.
+// open reports whether other machines may be able to reach a listener.
 func open(listener net.Addr) bool {
 	tcp, ok := listener.(*net.TCPAddr)
 	return ok && !tcp.IP.IsLoopback()

@@ -25,18 +25,18 @@ import (
 )
 
 const (
-	// stopTime bounds each step of a graceful end, answerDrain the sending of
-	// the last answers.
+	// stopTime limits each step of a graceful stop, answerDrain the sending of the
+	// last answers.
 	stopTime    = 5 * time.Second
 	answerDrain = 1 * time.Second
-	// answerGrace is how much longer than asked a client waits for a node that
-	// does not get on.
+	// answerGrace is how long after a request's timeout the API waits for a node
+	// that is stalled before it answers in its place.
 	answerGrace = 5 * time.Second
 	// statusTime is how long a page waits for the loop.
 	statusTime = 2 * time.Second
 )
 
-// Server is one node with everything around it.
+// A Server is one node with everything that it runs on.
 type Server struct {
 	options  Options
 	log      *slog.Logger
@@ -48,16 +48,16 @@ type Server struct {
 	observer *observer
 	http     *http.Server
 	listener net.Listener
-	debug    *http.Server // nil: not asked for
+	debug    *http.Server // nil if not configured
 	debugAt  net.Listener
 
-	patience time.Duration // for each step of a graceful end
+	patience time.Duration // for each step of a graceful stop
 	failOnce sync.Once
-	failed   chan struct{} // closed with failure set
+	failed   chan struct{} // closed once failure is set
 	failure  error
 }
 
-// Open takes the data directory and the ports. Nothing is served before Run.
+// Open locks the data directory and opens the ports, but serves nothing before Run.
 // A Server that was opened must be run.
 func Open(o Options) (s *Server, err error) {
 	o = o.withDefaults()
@@ -74,7 +74,7 @@ func Open(o Options) (s *Server, err error) {
 	if err = s.listen(); err != nil {
 		return s, err
 	}
-	if err = s.options.Config.Validate(); err != nil { // before a data directory is made
+	if err = s.options.Config.Validate(); err != nil { // before the data directory is created
 		return s, err
 	}
 	s.store, err = pebblestore.Open(pebblestore.Options{
@@ -101,7 +101,7 @@ func Open(o Options) (s *Server, err error) {
 	return s, nil
 }
 
-// listen opens the ports and fills in what others are told of them.
+// listen opens the ports and fills in the addresses that others should use.
 func (s *Server) listen() error {
 	peers, err := net.Listen("tcp", s.options.PeerListen)
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *Server) listen() error {
 	return nil
 }
 
-// release undoes Open.
+// release undoes what Open has done so far.
 func (s *Server) release() {
 	s.loop.Stop()
 	if s.network != nil {
@@ -163,12 +163,12 @@ func (s *Server) serveHTTP() {
 	s.loop.Register(m)
 	s.network.Register(m)
 	s.zk.Register(m)
-	s.observer.Register(m)
+	s.observer.register(m)
 	registerStore(m, s.store)
 	s.http = httpapi.NewServer(api, s.log)
 	if s.debugAt != nil {
 		s.debug = httpapi.NewServer(debugPages(metricsPage), s.log)
-		s.debug.WriteTimeout = 0 // a profile takes as long as it is asked to
+		s.debug.WriteTimeout = 0 // a profile takes as long as its client asks
 	}
 }
 
@@ -183,14 +183,15 @@ func debugPages(metrics http.Handler) http.Handler {
 	return mux
 }
 
-// status asks the loop for a picture of the node; nil if it does not answer.
+// status asks the loop for the status of the node. It returns nil if the loop does
+// not answer.
 func (s *Server) status(all bool) *node.Status {
-	picture := make(chan *node.Status, 1)
-	if !s.loop.Post(func() { picture <- s.node.Status(all) }) {
+	answer := make(chan *node.Status, 1)
+	if !s.loop.Post(func() { answer <- s.node.Status(all) }) {
 		return nil
 	}
 	select {
-	case status := <-picture:
+	case status := <-answer:
 		return status
 	case <-s.loop.Stopped():
 	case <-time.After(statusTime):
@@ -198,15 +199,15 @@ func (s *Server) status(all bool) *node.Status {
 	return nil
 }
 
-// HTTPAddress is where clients are served.
+// HTTPAddress returns the address that clients connect to.
 func (s *Server) HTTPAddress() string { return s.listener.Addr().String() }
 
-// PeerAddress is where peers are served.
+// PeerAddress returns the address that peers connect to.
 func (s *Server) PeerAddress() string { return s.network.Address().String() }
 
-// Run serves until ctx ends or the node can't go on. It returns nil after a
-// graceful end: requests under way were ended and the session closed, so that
-// others take over at once. All of it takes a bounded time.
+// Run serves until ctx ends or the node fails. It returns nil after a graceful stop,
+// which ends the requests in progress and closes the session, so that others take
+// over at once. A stop takes a bounded time.
 func (s *Server) Run(ctx context.Context) error {
 	s.announce()
 	s.loop.Post(s.node.Start) // the first event
@@ -224,7 +225,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.abandon(ended)
 	}
 	select {
-	case <-s.failed: // perhaps only while it stopped
+	case <-s.failed: // perhaps while stopping
 		return s.failure
 	default:
 		return nil
@@ -239,10 +240,10 @@ func (s *Server) goServe(server *http.Server, listener net.Listener) {
 	}()
 }
 
-// announce says where the node listens, and whether that is open to others.
+// announce logs where the node listens, and warns if other machines can connect.
 func (s *Server) announce() {
 	c := s.options.Config
-	s.log.Info("node starts", "id", string(c.ID), "http", s.HTTPAddress(), "peers", s.PeerAddress(),
+	s.log.Info("starting node", "id", string(c.ID), "http", s.HTTPAddress(), "peers", s.PeerAddress(),
 		"advertises", c.PeerAddress, "data", s.options.Data, "zookeeper", fmt.Sprint(s.options.ZooKeeper))
 	addresses := []net.Addr{s.listener.Addr(), s.network.Address()}
 	if s.debugAt != nil {
@@ -250,12 +251,12 @@ func (s *Server) announce() {
 	}
 	for _, a := range addresses {
 		if open(a) {
-			s.log.Warn("this address is open to everybody who reaches it: there is neither TLS nor authentication", "address", a.String())
+			s.log.Warn("this address is open to everyone who can reach it: there is no TLS and no authentication", "address", a.String())
 		}
 	}
 }
 
-// fail is told once why the node can't go on. It may run on any goroutine.
+// fail ends the server with the first error it is given. Any goroutine may call it.
 func (s *Server) fail(err error) {
 	s.failOnce.Do(func() {
 		s.failure = err
@@ -264,41 +265,42 @@ func (s *Server) fail(err error) {
 	})
 }
 
-// stop ends gracefully: the node first, which refuses and answers, then the
-// doors.
+// stop ends gracefully: first the node, which refuses new requests and answers the
+// others, then what it runs on.
 func (s *Server) stop(ended <-chan struct{}) {
-	s.log.Info("node stops")
+	s.log.Info("stopping node")
 	left := make(chan struct{})
 	s.loop.Post(func() {
 		s.node.Stop(func() {
 			close(left)
-			s.loop.Stop() // whatever comes now is refused by the door
+			s.loop.Stop() // the API refuses what comes later
 		})
 	})
 	select {
 	case <-left:
 	case <-s.failed:
 	case <-time.After(s.patience + 2*s.options.Config.SuspectAfter):
-		s.log.Warn("the node did not end its work in time")
+		s.log.Warn("the node did not finish its requests in time")
 	}
-	if s.closeDoors(ended) { // or the loop still uses the store
+	if s.closeDoors(ended) { // otherwise the loop may still be using the store
 		s.bounded("closing the store", func() { _ = s.store.Close() })
 	}
 	s.observer.close()
 	s.log.Info("node stopped")
 }
 
-// abandon ends without ceremony: the store must not be touched any more.
+// abandon ends after a failure. It does not touch the store any more.
 func (s *Server) abandon(ended <-chan struct{}) {
-	s.log.Error("the node can't go on", "error", s.failure)
+	s.log.Error("the node failed", "error", s.failure)
 	s.closeDoors(ended)
 	s.observer.close()
 }
 
-// closeDoors says whether the loop has ended, and with it all use of the store.
+// closeDoors stops the loop and the adapters. It reports whether the loop has
+// returned, so that nothing uses the store any more.
 func (s *Server) closeDoors(ended <-chan struct{}) bool {
 	s.loop.Stop()
-	over := s.bounded("ending the loop", func() { <-ended })
+	over := s.bounded("stopping the loop", func() { <-ended })
 	bound, cancel := context.WithTimeout(context.Background(), answerDrain)
 	defer cancel()
 	if err := s.http.Shutdown(bound); err != nil {
@@ -311,8 +313,8 @@ func (s *Server) closeDoors(ended <-chan struct{}) bool {
 	return over
 }
 
-// bounded waits for fn, but not for ever: the process ends anyway. It says
-// whether fn has returned.
+// bounded runs fn and waits for it, but not for long, because the process is about
+// to exit anyway. It reports whether fn has returned.
 func (s *Server) bounded(what string, fn func()) bool {
 	done := make(chan struct{})
 	go func() { fn(); close(done) }()
@@ -325,7 +327,7 @@ func (s *Server) bounded(what string, fn func()) bool {
 	}
 }
 
-// newRandom is seeded by the machine.
+// newRandom returns a source of randomness that the operating system has seeded.
 func newRandom() door.Random {
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // it never fails

@@ -18,7 +18,7 @@ import (
 	"dkv/zksim/zkserver"
 )
 
-// member is one Server of a test's cluster, in this process.
+// member is one Server of a cluster in this process.
 type member struct {
 	*Server
 	options Options
@@ -42,7 +42,7 @@ func runMember(t *testing.T, o Options) *member {
 	return m
 }
 
-// finished gives Run's outcome, as often as it is asked.
+// finished returns a channel with the result of Run. It can be called repeatedly.
 func (m *member) finished() <-chan error {
 	again := make(chan error, 1)
 	err := <-m.ended
@@ -60,7 +60,7 @@ func (m *member) end(t *testing.T) {
 			t.Errorf("node %s: %v", m.options.Config.ID, err)
 		}
 	case <-time.After(20 * time.Second):
-		t.Fatalf("node %s does not stop", m.options.Config.ID)
+		t.Fatalf("node %s did not stop", m.options.Config.ID)
 	}
 }
 
@@ -128,11 +128,11 @@ func TestClusterServesAndSurvives(t *testing.T) {
 	}
 	members[0].end(t)
 	if _, err := http.Get("http://" + members[0].HTTPAddress() + "/healthz"); err == nil {
-		t.Error("a node that stopped answers")
+		t.Error("a stopped node answered")
 	}
 	for i := range 30 { // the others take over
 		key := fmt.Sprintf("/v1/kv/key-%d", i)
-		realtest.Eventually(t, "the others have "+key, func() bool {
+		realtest.Eventually(t, "the other nodes serve "+key, func() bool {
 			status, text := members[1+i%2].ask(t, "GET", key, "")
 			return status == 200 && text == fmt.Sprint("value-", i)
 		})
@@ -146,7 +146,7 @@ func TestClusterServesAndSurvives(t *testing.T) {
 	for i := range 30 {
 		status, text := back.ask(t, "GET", fmt.Sprintf("/v1/kv/key-%d", i), "")
 		if status != 200 || text != fmt.Sprint("value-", i) {
-			t.Errorf("get at the node that came back: %d %s", status, text)
+			t.Errorf("get from the restarted node: %d %s", status, text)
 		}
 	}
 	_, text = members[1].ask(t, "GET", "/metrics", "")
@@ -165,9 +165,12 @@ func TestStoppedNodeLeavesZooKeeperAtOnce(t *testing.T) {
 	if n := len(server.Sessions()); n != 1 {
 		t.Fatalf("%d sessions", n)
 	}
+	realtest.Eventually(t, "the forming of the cluster is logged", func() bool {
+		return strings.Contains(m.log.String(), `msg="formed the cluster" nodes=1`)
+	})
 	m.end(t)
 	if n := len(server.Sessions()); n != 0 {
-		t.Errorf("%d sessions after the end", n)
+		t.Errorf("%d sessions after the stop", n)
 	}
 }
 
@@ -179,7 +182,7 @@ func TestNodeWithoutZooKeeperSaysSo(t *testing.T) {
 		status, text := m.ask(t, "GET", "/readyz", "")
 		return status == 503 && strings.Contains(text, "ZooKeeper")
 	})
-	realtest.Eventually(t, "the operator is told", func() bool { return strings.Contains(m.log.String(), "ZooKeeper can't be reached") })
+	realtest.Eventually(t, "a warning is logged", func() bool { return strings.Contains(m.log.String(), "cannot reach ZooKeeper") })
 	if status, text := m.ask(t, "PUT", "/v1/kv/a", "v"); status != 503 || !strings.Contains(text, "refused") {
 		t.Errorf("put: %d %s", status, text)
 	}
@@ -228,16 +231,16 @@ func TestFailureEndsTheServer(t *testing.T) {
 			t.Errorf("Run: %v", err)
 		}
 	case <-time.After(20 * time.Second):
-		t.Fatal("the server goes on")
+		t.Fatal("the server is still running")
 	}
 }
 
-func TestOpenAddressesAreTold(t *testing.T) {
+func TestOpenAddressesAreLogged(t *testing.T) {
 	o := memberOptions(t, 0, 1, "127.0.0.1:1")
 	o.Listen, o.Config.HTTPAddress = "0.0.0.0:0", "example.org:80"
 	o.DebugListen = "127.0.0.1:0"
 	m := runMember(t, o)
-	realtest.Eventually(t, "the operator is told", func() bool { return strings.Contains(m.log.String(), "open to everybody") })
+	realtest.Eventually(t, "a warning is logged", func() bool { return strings.Contains(m.log.String(), "open to everyone") })
 	answer, err := http.Get("http://" + m.debugAt.Addr().String() + "/debug/pprof/goroutine?debug=1")
 	if err != nil {
 		t.Fatal(err)
@@ -247,12 +250,12 @@ func TestOpenAddressesAreTold(t *testing.T) {
 		t.Errorf("pprof: %s", text)
 	}
 	m.end(t)
-	if strings.Count(m.log.String(), "open to everybody") != 1 {
-		t.Errorf("loopback was told to be open:\n%s", m.log)
+	if strings.Count(m.log.String(), "open to everyone") != 1 {
+		t.Errorf("a loopback address was logged as open:\n%s", m.log)
 	}
 }
 
-func TestBadOptions(t *testing.T) {
+func TestInvalidOptions(t *testing.T) {
 	good := memberOptions(t, 0, 1, "127.0.0.1:1")
 	tests := []struct {
 		says   string
@@ -263,8 +266,8 @@ func TestBadOptions(t *testing.T) {
 		{"SessionTimeout", func(o *Options) { o.SessionTimeout = time.Hour }},
 		{"ZooKeeper", func(o *Options) { o.ZooKeeper = []string{"zk1"} }},
 		{"ZooKeeper", func(o *Options) { o.ZooKeeper = []string{"zk1:2181", ":2181"} }},
-		{"say which one", func(o *Options) { o.Listen = "0.0.0.0:0" }},
-		{"say which one", func(o *Options) { o.PeerListen = ":0" }},
+		{"set the address", func(o *Options) { o.Listen = "0.0.0.0:0" }},
+		{"set the address", func(o *Options) { o.PeerListen = ":0" }},
 		{"PeerAddress", func(o *Options) { o.Config.PeerAddress = "host" }},
 		{"HTTPAddress", func(o *Options) { o.Config.HTTPAddress = "host:0" }},
 		{"ID", func(o *Options) { o.Config.ID = "" }},
@@ -279,13 +282,13 @@ func TestBadOptions(t *testing.T) {
 			t.Errorf("want an error that says %q: %v", test.says, err)
 		}
 		if _, err := os.Stat(o.Data); o.Data != "" && err == nil {
-			t.Errorf("options without %s left a data directory behind", test.says)
+			t.Errorf("invalid options (%s) left a data directory behind", test.says)
 		}
 	}
 }
 
-// A request that comes while the node stops is answered, one way or another.
-func TestRequestsAcrossTheEnd(t *testing.T) {
+// A request that arrives while the node is stopping still gets an answer.
+func TestRequestsWhileStopping(t *testing.T) {
 	members := runCluster(t, 3)
 	const clients = 8
 	answered := make(chan error, clients)
@@ -325,16 +328,15 @@ func TestRequestsAcrossTheEnd(t *testing.T) {
 func TestEventsAreCounted(t *testing.T) {
 	o := newObserver(slog.New(slog.DiscardHandler))
 	o.Observe(node.Event{Kind: node.EventApplied})
-	o.Observe(node.Event{Kind: node.EventKind(node.EventKinds)}) // of a later version
+	o.Observe(node.Event{Kind: node.EventKind(node.EventKinds)}) // from a later version
 	if o.counts[node.EventApplied].Load() != 1 {
-		t.Error("the event is not counted")
+		t.Error("the event was not counted")
 	}
 	o.close()
-	o.Observe(node.Event{Kind: node.EventAlarm}) // after the end: nothing
+	o.Observe(node.Event{Kind: node.EventAlarm}) // ignored after close
 }
 
-// Of a take-over of many partitions an operator reads one line, at the level
-// that nodes log at by default.
+// The take-over of many partitions is logged as one line, at the default level.
 func TestEventsOfPartitionsAreSummed(t *testing.T) {
 	var log realtest.Log
 	o := newObserver(slog.New(slog.NewTextHandler(&log, nil)))
@@ -344,13 +346,13 @@ func TestEventsOfPartitionsAreSummed(t *testing.T) {
 	o.Observe(node.Event{Kind: node.EventQuiet, Partition: 7, Epoch: 2})
 	o.close()
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-	if len(lines) != 2 || !strings.Contains(lines[0], "took partitions over") || !strings.Contains(lines[0], "partitions=50") ||
+	if len(lines) != 2 || !strings.Contains(lines[0], "took over partitions") || !strings.Contains(lines[0], "partitions=50") ||
 		!strings.Contains(lines[1], "level=WARN") || !strings.Contains(lines[1], "partitions=1") {
-		t.Errorf("told:\n%s", log.String())
+		t.Errorf("logged:\n%s", log.String())
 	}
 }
 
-// The store must not be closed below a loop that still uses it.
+// The store must not be closed while the loop may still be using it.
 func TestStuckLoopKeepsItsStore(t *testing.T) {
 	server := zkserver.NewTest(t)
 	m := runMember(t, memberOptions(t, 0, 1, server.Address()))
@@ -362,12 +364,13 @@ func TestStuckLoopKeepsItsStore(t *testing.T) {
 	m.patience = 50 * time.Millisecond
 	m.end(t)
 	if _, _, err := m.store.Get([]byte("m/")); err != nil {
-		t.Errorf("the store below the loop: %v", err)
+		t.Errorf("reading the store: %v", err)
 	}
 	close(held)
 }
 
-// Lines wait for stderr without holding the loop up, and are bounded.
+// A blocked log does not block the loop, and the number of waiting lines is
+// limited.
 func TestObserverDoesNotWait(t *testing.T) {
 	blocked := make(chan struct{})
 	o := newObserver(slog.New(slog.NewTextHandler(blockedWriter(blocked), nil)))

@@ -19,53 +19,52 @@ import (
 )
 
 const (
-	// maxRequests bounds the requests at this node without an answer, and
-	// maxBodyBytes the memory that their bodies may take.
+	// maxRequests limits the unanswered requests of this node, and maxBodyBytes
+	// the memory of their bodies.
 	maxRequests  = 4096
 	maxBodyBytes = 256 << 20
-	// maxJSONBytes bounds the body of /put: each byte of key and value may be
-	// written as an escape of six.
+	// maxJSONBytes limits the body of /put: JSON may escape each byte of key and
+	// value as six.
 	maxJSONBytes = 6*(node.MaxKeyBytes+node.MaxValueBytes) + 1<<10
 	retryAfter   = "1" // seconds
 )
 
-// api is the clients' door: HTTP in, requests to the node, answers out. It
-// decides nothing but what is wrong with a request's form.
+// An API turns HTTP calls into requests for a node, and its responses into
+// answers. It judges only the form of a call.
 type API struct {
 	node        Node
 	metrics     requestMetrics
 	metricsPage http.Handler
 
-	requests  atomic.Int64 // without an answer
-	bodyBytes atomic.Int64 // reserved for their bodies
+	requests  atomic.Int64 // given to the node and not answered by it
+	bodyBytes atomic.Int64 // reserved for the bodies of those
 }
 
-// apiNode is the node behind an API. Its functions may be called from any
-// goroutine.
+// Node is the node behind an API. Its functions may be called from any goroutine.
 type Node struct {
-	// Submit hands a request to the node. It returns false, and done never
-	// runs, if the node has stopped.
+	// Submit gives a request to the node. If the node has stopped, it returns
+	// false and never calls done.
 	Submit func(q door.Request, done func(door.Response)) bool
 	// Stopped is closed when no answer will come any more.
 	Stopped <-chan struct{}
 	// Status returns nil if the node has stopped or does not answer. With all
 	// it describes every partition.
 	Status func(all bool) *node.Status
-	// Timeout bounds a request that names no bound of its own. The node ends
-	// requests at their bounds. Grace after a bound the API answers in its
-	// place, because a node whose disk does not answer cannot.
+	// Timeout applies to a request without a timeout of its own. The node ends
+	// requests that time out; if it has not done so Grace later, the API answers
+	// in its place, because a node whose disk does not answer cannot.
 	Timeout, Grace time.Duration
 }
 
-// newAPI returns the API of a node, and registers its metrics; metricsPage
-// serves /metrics.
+// New returns the API of a node and registers its metrics. metricsPage serves
+// /metrics.
 func New(n Node, m *metrics.Registry, metricsPage http.Handler) *API {
 	a := &API{node: n, metricsPage: metricsPage}
 	a.register(m)
 	return a
 }
 
-// page is what answers at one path.
+// page answers the calls of one path.
 type page struct {
 	methods []string
 	serve   func(a *API, w http.ResponseWriter, r *http.Request)
@@ -89,8 +88,8 @@ var (
 	kvPage      = page{[]string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete}, (*API).serveKV}
 )
 
-// ServeHTTP routes by the decoded path, byte by byte: http.ServeMux would
-// redirect keys with dots and double slashes to other keys.
+// ServeHTTP routes by the decoded path. It does not use http.ServeMux, which
+// redirects keys that contain dots or double slashes to other keys.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p, ok := kvPage, true
 	if !strings.HasPrefix(r.URL.Path, kvPrefix) && r.URL.Path+"/" != kvPrefix {
@@ -98,25 +97,27 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case !ok:
-		a.refuse(w, http.StatusNotFound, "there is nothing at this path; keys are under "+kvPrefix)
+		a.refuse(w, http.StatusNotFound, "nothing is served at this path; keys are under "+kvPrefix)
 	case !slices.Contains(p.methods, r.Method):
 		w.Header().Set("Allow", strings.Join(p.methods, ", "))
-		a.refuse(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s takes %s", r.URL.Path, strings.Join(p.methods, ", ")))
+		a.refuse(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s accepts %s", r.URL.Path, strings.Join(p.methods, ", ")))
 	default:
 		p.serve(a, w, r)
 	}
 }
 
-// do sends a request to the node and waits for its end. Requests without an
-// answer are bounded; the slot and the memory of one whose client went away, or
-// was told that nobody knows, stay taken until the node ends it. release gives
-// the memory back.
+// do sends a request to the node and waits for the response. release frees the
+// memory of the body.
+//
+// A request holds its slot and its memory until the node ends it, even if the
+// client has gone away or was answered unknown in the meantime: the node still
+// works on it, so it must still count.
 func (a *API) do(q door.Request, release func()) door.Response {
 	began := time.Now()
 	if a.requests.Add(1) > maxRequests {
 		a.requests.Add(-1)
 		release()
-		return a.count(q, began, door.Response{Outcome: door.Refused, Busy: true, Reason: "too many requests at once"})
+		return a.count(q, began, door.Response{Outcome: door.Refused, Busy: true, Reason: "too many concurrent requests"})
 	}
 	answer := make(chan door.Response, 1)
 	submitted := a.node.Submit(q, func(p door.Response) {
@@ -132,20 +133,20 @@ func (a *API) do(q door.Request, release func()) door.Response {
 	return a.count(q, began, a.await(answer, cmp.Or(q.Timeout, a.node.Timeout)+a.node.Grace))
 }
 
-// await waits for the answer. Without one the request was submitted, so that
-// nobody knows what becomes of it.
+// await waits for the response. If none comes, the outcome is unknown: the node
+// has the request and may still execute it.
 func (a *API) await(answer <-chan door.Response, bound time.Duration) door.Response {
 	late := time.NewTimer(bound)
 	defer late.Stop()
-	why := "this node stopped before it had an answer"
+	why := "this node stopped before it answered"
 	select {
 	case p := <-answer:
 		return p
 	case <-a.node.Stopped:
 	case <-late.C:
-		why = "this node does not get on: it did not answer in time"
+		why = "this node is stalled: no answer within the timeout"
 	}
-	select { // the last answers may have come with the end
+	select { // the node may have answered just before it stopped
 	case p := <-answer:
 		return p
 	default:
@@ -158,14 +159,14 @@ func (a *API) count(q door.Request, began time.Time, p door.Response) door.Respo
 	return p
 }
 
-// problem is an error by RFC 9457. Its type is about:blank, so that Title is
-// the status in words.
+// problem is the body of an error (RFC 9457). Its type is about:blank, so Title is
+// the text of the status.
 type problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
-	// Outcome says what became of the request: "refused" (certainly not
-	// applied, and never will be), "unknown", or "done".
+	// Outcome is what became of the request: "refused" (not applied, and it never
+	// will be), "unknown", or "done".
 	Outcome string `json:"outcome"`
 }
 
@@ -175,14 +176,13 @@ func writeProblem(w http.ResponseWriter, status int, outcome door.Outcome, detai
 	writeJSON(w, problem{Title: http.StatusText(status), Status: status, Detail: detail, Outcome: outcome.String()})
 }
 
-// refuse answers a request that never reached the node.
+// refuse answers a call that did not reach the node.
 func (a *API) refuse(w http.ResponseWriter, status int, detail string) {
 	a.metrics.invalid.Inc()
 	writeProblem(w, status, door.Refused, detail)
 }
 
-// unanswered writes the problem of a response that is not done; false if it is
-// done.
+// unanswered writes a problem and returns true unless the response is done.
 func unanswered(w http.ResponseWriter, p door.Response) bool {
 	switch p.Outcome {
 	case door.Done:
@@ -196,15 +196,15 @@ func unanswered(w http.ResponseWriter, p door.Response) bool {
 	return true
 }
 
-// writeJSON ends with a line feed and leaves <, > and & as they are. A client
-// that went away is nobody's error.
+// writeJSON appends a newline and does not escape <, > and &. It ignores write
+// errors: they mean that the client has gone away.
 func writeJSON(w io.Writer, v any) {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	_ = e.Encode(v)
 }
 
-// inputError is what is wrong with a request, and the status that says so.
+// inputError says what is wrong with a call, and with which status to answer it.
 type inputError struct {
 	status int
 	detail string
@@ -216,7 +216,7 @@ func badInput(status int, format string, args ...any) error {
 	return &inputError{status, fmt.Sprintf(format, args...)}
 }
 
-// reject answers with what is wrong.
+// reject answers a call with what is wrong with it.
 func (a *API) reject(w http.ResponseWriter, err error) {
 	var input *inputError
 	if !errors.As(err, &input) {
@@ -230,27 +230,28 @@ func (a *API) reject(w http.ResponseWriter, err error) {
 
 var conditionHeaders = []string{"If-Match", "If-None-Match"}
 
-// checkHeaders refuses what this version does not offer and would be dangerous
-// to ignore.
+// checkHeaders refuses headers that are not supported and would be dangerous to
+// ignore.
 func checkHeaders(r *http.Request) error {
 	for _, name := range conditionHeaders {
 		if values, given := r.Header[name]; given && slices.Contains(values, "") {
-			return badInput(http.StatusBadRequest, "%s is empty; without a condition leave it out", name)
+			return badInput(http.StatusBadRequest, "%s is empty; leave it out for an unconditional request", name)
 		}
 	}
 	if r.Header.Get("Content-Range") != "" {
-		return badInput(http.StatusBadRequest, "Content-Range: a value is written as a whole")
+		return badInput(http.StatusBadRequest, "Content-Range is not supported: a value is written as a whole")
 	}
 	if r.Header.Get("Idempotency-Key") != "" {
-		return badInput(http.StatusNotImplemented, "Idempotency-Key is not offered yet: leave it out, and make retries safe with If-Match or If-None-Match")
+		return badInput(http.StatusNotImplemented, "Idempotency-Key is not supported yet: leave it out, and make retries safe with If-Match or If-None-Match")
 	}
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return badInput(http.StatusUnsupportedMediaType, "Content-Encoding %q: send the value as it is", coding)
+		return badInput(http.StatusUnsupportedMediaType, "Content-Encoding %q is not supported: send the value unencoded", coding)
 	}
 	return nil
 }
 
-// timeoutOf reads Request-Timeout, in seconds; 0 if there is none.
+// timeoutOf reads Request-Timeout, which is in seconds. It returns 0 if the header
+// is missing.
 func timeoutOf(r *http.Request) (time.Duration, error) {
 	text := r.Header.Get("Request-Timeout")
 	if text == "" {
@@ -259,7 +260,7 @@ func timeoutOf(r *http.Request) (time.Duration, error) {
 	seconds, err := strconv.ParseFloat(text, 64)
 	limit := node.MaxRequestTimeout.Seconds()
 	if err != nil || !(seconds >= 0.001 && seconds <= limit) {
-		return 0, badInput(http.StatusBadRequest, "Request-Timeout %q: give seconds, from 0.001 to %g", text, limit)
+		return 0, badInput(http.StatusBadRequest, "invalid Request-Timeout %q (want seconds, from 0.001 to %g)", text, limit)
 	}
 	return time.Duration(seconds * float64(time.Second)), nil
 }
@@ -269,15 +270,15 @@ func checkKey(key []byte) error {
 	case len(key) == 0:
 		return badInput(http.StatusBadRequest, "the key is missing or empty")
 	case len(key) > node.MaxKeyBytes:
-		return badInput(http.StatusRequestEntityTooLarge, "the key has %d bytes, more than %d", len(key), node.MaxKeyBytes)
+		return badInput(http.StatusRequestEntityTooLarge, "the key has %d bytes; the limit is %d", len(key), node.MaxKeyBytes)
 	}
 	return nil
 }
 
-// readBody reads at most limit bytes, within the memory that all bodies may
-// take at once. release gives that memory back.
+// readBody reads at most limit bytes, provided that all bodies together stay
+// within maxBodyBytes. release frees the memory.
 func (a *API) readBody(w http.ResponseWriter, r *http.Request, limit int64) (body []byte, release func(), err error) {
-	tooLarge := badInput(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", limit)
+	tooLarge := badInput(http.StatusRequestEntityTooLarge, "the body is larger than the limit of %d bytes", limit)
 	if r.ContentLength > limit {
 		return nil, nil, tooLarge
 	}
@@ -287,7 +288,7 @@ func (a *API) readBody(w http.ResponseWriter, r *http.Request, limit int64) (bod
 	}
 	if a.bodyBytes.Add(reserved) > maxBodyBytes {
 		a.bodyBytes.Add(-reserved)
-		return nil, nil, badInput(http.StatusServiceUnavailable, "too many requests at once: their bodies take too much memory")
+		return nil, nil, badInput(http.StatusServiceUnavailable, "too many concurrent requests: their bodies take too much memory")
 	}
 	release = func() { a.bodyBytes.Add(-reserved) }
 	body, err = readLimited(w, r, limit)

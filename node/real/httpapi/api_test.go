@@ -17,13 +17,14 @@ import (
 	"dkv/node/real/metrics"
 )
 
-// door is an api whose node is a function, with what the node was asked.
+// scriptedAPI is an API whose node is a function. It records what the node was
+// asked.
 type scriptedAPI struct {
 	*API
 	asked []door.Request
 }
 
-func newDoor(t *testing.T, answer func(door.Request) door.Response) *scriptedAPI {
+func newScripted(t *testing.T, answer func(door.Request) door.Response) *scriptedAPI {
 	t.Helper()
 	d := &scriptedAPI{}
 	m := metrics.New()
@@ -78,7 +79,7 @@ func header(method, target, name, value string) ask {
 	return ask{method, target, "", map[string]string{name: value}}
 }
 
-// badInputs are the lines of the API's table of errors, each at least once.
+// badInputs covers every kind of malformed call.
 var badInputs = []struct {
 	name   string
 	ask    ask
@@ -89,14 +90,14 @@ var badInputs = []struct {
 	{"a JSON array", put(`["a","b"]`), 400, "not a JSON object"},
 	{"cut JSON", put(`{"key":"a","value":"b"`), 400, "not a JSON object"},
 	{"empty body", put(``), 400, "not a JSON object"},
-	{"something after the object", put(`{"key":"a","value":"b"} {}`), 400, "something follows"},
-	{"a repeated name", put(`{"key":"a","value":"b","key":"c"}`), 400, "twice"},
-	{"missing key", put(`{"value":"b"}`), 400, "key is missing"},
+	{"something after the object", put(`{"key":"a","value":"b"} {}`), 400, "more text follows"},
+	{"a repeated name", put(`{"key":"a","value":"b","key":"c"}`), 400, `"key" appears twice`},
+	{"missing key", put(`{"value":"b"}`), 400, `"key" is missing`},
 	{"empty key", put(`{"key":"","value":"b"}`), 400, "missing or empty"},
-	{"key in another case", put(`{"Key":"a","value":"b"}`), 400, "key is missing"},
+	{"key in another case", put(`{"Key":"a","value":"b"}`), 400, `"key" is missing`},
 	{"key is null", put(`{"key":null,"value":"b"}`), 400, "must be a string"},
 	{"key is a number", put(`{"key":7,"value":"b"}`), 400, "must be a string"},
-	{"missing value", put(`{"key":"a"}`), 400, "value is missing"},
+	{"missing value", put(`{"key":"a"}`), 400, `"value" is missing`},
 	{"value is null", put(`{"key":"a","value":null}`), 400, "must be a string"},
 	{"value is an object", put(`{"key":"a","value":{}}`), 400, "must be a string"},
 	{"not UTF-8", put("{\"key\":\"a\",\"value\":\"\xff\"}"), 400, "UTF-8"},
@@ -108,59 +109,59 @@ var badInputs = []struct {
 	{"malformed content type", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Content-Type": "application/json; ="}}, 415, "application/json"},
 	{"long key in JSON", put(`{"key":"` + long + `","value":"b"}`), 413, "4097 bytes"},
 	{"large value in JSON", put(`{"key":"a","value":"` + large + `"}`), 413, "1048577 bytes"},
-	{"large body of JSON", put(strings.Repeat(" ", maxJSONBytes+1)), 413, "the body has more"},
-	{"wrong method of /put", ask{"GET", "/put", "", nil}, 405, "takes POST"},
-	{"wrong method of /get", ask{"POST", "/get?key=a", "", nil}, 405, "takes GET"},
-	{"wrong method of /delete", ask{"GET", "/delete?key=a", "", nil}, 405, "takes DELETE"},
-	{"wrong method of a key", ask{"POST", "/v1/kv/a", "", nil}, 405, "takes GET, HEAD, PUT, DELETE"},
-	{"wrong method of a page", ask{"DELETE", "/v1/cluster", "", nil}, 405, "takes GET, HEAD"},
-	{"no such path", ask{"GET", "/", "", nil}, 404, "nothing at this path"},
+	{"large body of JSON", put(strings.Repeat(" ", maxJSONBytes+1)), 413, "the body is larger"},
+	{"wrong method of /put", ask{"GET", "/put", "", nil}, 405, "accepts POST"},
+	{"wrong method of /get", ask{"POST", "/get?key=a", "", nil}, 405, "accepts GET"},
+	{"wrong method of /delete", ask{"GET", "/delete?key=a", "", nil}, 405, "accepts DELETE"},
+	{"wrong method of a key", ask{"POST", "/v1/kv/a", "", nil}, 405, "accepts GET, HEAD, PUT, DELETE"},
+	{"wrong method of a page", ask{"DELETE", "/v1/cluster", "", nil}, 405, "accepts GET, HEAD"},
+	{"no such path", ask{"GET", "/", "", nil}, 404, "nothing is served at this path"},
 	{"get without a key", ask{"GET", "/get", "", nil}, 400, "missing or empty"},
 	{"get of an empty key", ask{"GET", "/get?key=", "", nil}, 400, "missing or empty"},
 	{"get of two keys", ask{"GET", "/get?key=a&key=b", "", nil}, 400, "2 keys"},
-	{"get of a bad escape", ask{"GET", "/get?key=%zz", "", nil}, 400, "can't be read"},
-	{"get of a key that is no text", ask{"GET", "/get?key=%ff", "", nil}, 400, "not UTF-8"},
+	{"get of a bad escape", ask{"GET", "/get?key=%zz", "", nil}, 400, "invalid query"},
+	{"get of a key that is not text", ask{"GET", "/get?key=%ff", "", nil}, 400, "not valid UTF-8"},
 	{"get of a long key", ask{"GET", "/get?key=" + long, "", nil}, 413, "4097 bytes"},
 	{"delete without a key", ask{"DELETE", "/delete", "", nil}, 400, "missing or empty"},
 	{"delete of a long key", ask{"DELETE", "/delete?key=" + long, "", nil}, 413, "4097 bytes"},
 	{"kv without a key", ask{"GET", "/v1/kv/", "", nil}, 400, "missing or empty"},
 	{"kv without a slash", ask{"PUT", "/v1/kv", "v", nil}, 400, "missing or empty"},
 	{"kv of a long key", ask{"PUT", "/v1/kv/" + long, "v", nil}, 413, "4097 bytes"},
-	{"kv of a large value", ask{"PUT", "/v1/kv/a", large, nil}, 413, "more than 1048576"},
-	{"compressed value", header("PUT", "/v1/kv/a", "Content-Encoding", "gzip"), 415, "as it is"},
-	{"idempotency key", header("PUT", "/v1/kv/a", "Idempotency-Key", "x"), 501, "not offered yet"},
-	{"idempotency key of /put", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Idempotency-Key": "x"}}, 501, "not offered yet"},
-	{"idempotency key of /delete", header("DELETE", "/delete?key=a", "Idempotency-Key", "x"), 501, "not offered yet"},
-	{"If-Match of no entity tag", header("PUT", "/v1/kv/a", "If-Match", "7"), 400, "entity tag"},
+	{"kv of a large value", ask{"PUT", "/v1/kv/a", large, nil}, 413, "limit of 1048576"},
+	{"compressed value", header("PUT", "/v1/kv/a", "Content-Encoding", "gzip"), 415, "unencoded"},
+	{"idempotency key", header("PUT", "/v1/kv/a", "Idempotency-Key", "x"), 501, "not supported yet"},
+	{"idempotency key of /put", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Idempotency-Key": "x"}}, 501, "not supported yet"},
+	{"idempotency key of /delete", header("DELETE", "/delete?key=a", "Idempotency-Key", "x"), 501, "not supported yet"},
+	{"If-Match that is not an entity tag", header("PUT", "/v1/kv/a", "If-Match", "7"), 400, "entity tag"},
 	{"If-Match of a weak tag", header("PUT", "/v1/kv/a", "If-Match", `W/"7"`), 400, "entity tag"},
 	{"If-Match of two tags", header("DELETE", "/v1/kv/a", "If-Match", `"7", "8"`), 400, "one entity tag"},
-	{"If-Match of a read", header("GET", "/v1/kv/a", "If-Match", `"7"`), 400, "for PUT and DELETE"},
-	{"If-None-Match of a tag", header("PUT", "/v1/kv/a", "If-None-Match", `"7"`), 400, "only * is offered"},
-	{"both conditions", ask{"PUT", "/v1/kv/a", "v", map[string]string{"If-Match": `"7"`, "If-None-Match": "*"}}, 400, "exclude"},
-	{"If-Match of nothing", header("PUT", "/v1/kv/a", "If-Match", ""), 400, "If-Match is empty"},
-	{"If-None-Match of nothing", header("DELETE", "/v1/kv/a", "If-None-Match", ""), 400, "If-None-Match is empty"},
+	{"If-Match of a read", header("GET", "/v1/kv/a", "If-Match", `"7"`), 400, "only for PUT and DELETE"},
+	{"If-None-Match of a tag", header("PUT", "/v1/kv/a", "If-None-Match", `"7"`), 400, "must be *"},
+	{"both conditions", ask{"PUT", "/v1/kv/a", "v", map[string]string{"If-Match": `"7"`, "If-None-Match": "*"}}, 400, "cannot be combined"},
+	{"empty If-Match", header("PUT", "/v1/kv/a", "If-Match", ""), 400, "If-Match is empty"},
+	{"empty If-None-Match", header("DELETE", "/v1/kv/a", "If-None-Match", ""), 400, "If-None-Match is empty"},
 	{"empty condition of /put", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"If-Match": ""}}, 400, "If-Match is empty"},
 	{"part of a value", header("PUT", "/v1/kv/a", "Content-Range", "bytes 0-1/5"), 400, "as a whole"},
 	{"condition of /put", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"If-Match": `"7"`}}, 400, "/v1/kv/"},
 	{"condition of /delete", header("DELETE", "/delete?key=a", "If-None-Match", "*"), 400, "/v1/kv/"},
-	{"Request-Timeout of no number", header("GET", "/v1/kv/a", "Request-Timeout", "soon"), 400, "give seconds"},
-	{"Request-Timeout of zero", header("GET", "/get?key=a", "Request-Timeout", "0"), 400, "give seconds"},
-	{"Request-Timeout below zero", header("DELETE", "/delete?key=a", "Request-Timeout", "-1"), 400, "give seconds"},
-	{"Request-Timeout above the limit", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Request-Timeout": "60.1"}}, 400, "give seconds"},
-	{"Request-Timeout of NaN", header("PUT", "/v1/kv/a", "Request-Timeout", "NaN"), 400, "give seconds"},
+	{"Request-Timeout that is not a number", header("GET", "/v1/kv/a", "Request-Timeout", "soon"), 400, "want seconds"},
+	{"Request-Timeout of zero", header("GET", "/get?key=a", "Request-Timeout", "0"), 400, "want seconds"},
+	{"negative Request-Timeout", header("DELETE", "/delete?key=a", "Request-Timeout", "-1"), 400, "want seconds"},
+	{"Request-Timeout above the limit", ask{"POST", "/put", `{"key":"a","value":"b"}`, map[string]string{"Request-Timeout": "60.1"}}, 400, "want seconds"},
+	{"Request-Timeout of NaN", header("PUT", "/v1/kv/a", "Request-Timeout", "NaN"), 400, "want seconds"},
 }
 
 func TestBadInputIsRefusedBeforeTheNode(t *testing.T) {
 	for _, test := range badInputs {
 		t.Run(test.name, func(t *testing.T) {
-			d := newDoor(t, mustNotAsk(t))
+			d := newScripted(t, mustNotAsk(t))
 			w := d.serve(test.ask)
 			p := wantProblem(t, w, test.status, "refused")
 			if !strings.Contains(p.Detail, test.says) {
 				t.Errorf("detail %q does not say %q", p.Detail, test.says)
 			}
 			if test.status == 405 && w.Header().Get("Allow") == "" {
-				t.Error("405 without Allow")
+				t.Error("405 without the header Allow")
 			}
 			if d.bodyBytes.Load() != 0 || d.requests.Load() != 0 {
 				t.Errorf("%d bytes and %d requests are still held", d.bodyBytes.Load(), d.requests.Load())
@@ -198,12 +199,12 @@ func TestOutcomesOfTheNode(t *testing.T) {
 	}
 	for _, call := range calls {
 		t.Run(call.method+call.target, func(t *testing.T) {
-			w := newDoor(t, fixed(door.Response{Outcome: door.Refused, Reason: "no majority", Busy: true})).serve(call)
+			w := newScripted(t, fixed(door.Response{Outcome: door.Refused, Reason: "no majority", Busy: true})).serve(call)
 			p := wantProblem(t, w, 503, "refused")
 			if p.Detail != "no majority" || w.Header().Get("Retry-After") == "" {
 				t.Errorf("problem %+v, headers %v", p, w.Header())
 			}
-			w = newDoor(t, fixed(door.Response{Outcome: door.Unknown, Reason: "no answer"})).serve(call)
+			w = newScripted(t, fixed(door.Response{Outcome: door.Unknown, Reason: "no answer"})).serve(call)
 			wantProblem(t, w, 504, "unknown")
 		})
 	}
@@ -211,24 +212,24 @@ func TestOutcomesOfTheNode(t *testing.T) {
 
 func TestNodeThatStops(t *testing.T) {
 	call := ask{"PUT", "/v1/kv/a", "v", nil}
-	d := newDoor(t, mustNotAsk(t))
+	d := newScripted(t, mustNotAsk(t))
 	d.node.Submit = func(door.Request, func(door.Response)) bool { return false }
 	wantProblem(t, d.serve(call), 503, "refused")
 	if d.requests.Load() != 0 {
 		t.Error("a request that was not submitted keeps its slot")
 	}
 
-	d = newDoor(t, mustNotAsk(t))
+	d = newScripted(t, mustNotAsk(t))
 	stopped := make(chan struct{})
 	d.node.Stopped = stopped
 	d.node.Submit = func(door.Request, func(door.Response)) bool { close(stopped); return true }
 	wantProblem(t, d.serve(call), 504, "unknown")
 }
 
-// A node that does not get on, because its disk does not answer, keeps nobody
-// waiting for ever; what it holds stays counted.
+// A node that is stalled, because its disk does not answer, does not keep clients
+// waiting forever. The requests that it holds stay counted.
 func TestNodeThatDoesNotAnswer(t *testing.T) {
-	d := newDoor(t, mustNotAsk(t))
+	d := newScripted(t, mustNotAsk(t))
 	var end func(door.Response)
 	d.node.Submit = func(_ door.Request, done func(door.Response)) bool { end = done; return true }
 	call := ask{"PUT", "/v1/kv/a", "v", map[string]string{"Request-Timeout": "0.01"}}
@@ -238,12 +239,12 @@ func TestNodeThatDoesNotAnswer(t *testing.T) {
 	}
 	end(door.Response{Outcome: door.Done})
 	if d.requests.Load() != 0 || d.bodyBytes.Load() != 0 {
-		t.Errorf("after the end %d requests and %d bytes are counted", d.requests.Load(), d.bodyBytes.Load())
+		t.Errorf("after the answer %d requests and %d bytes are still counted", d.requests.Load(), d.bodyBytes.Load())
 	}
 }
 
-func TestTooManyAtOnce(t *testing.T) {
-	d := newDoor(t, mustNotAsk(t))
+func TestTooManyConcurrentRequests(t *testing.T) {
+	d := newScripted(t, mustNotAsk(t))
 	d.requests.Store(maxRequests)
 	wantProblem(t, d.serve(ask{"GET", "/v1/kv/a", "", nil}), 503, "refused")
 	if d.requests.Load() != maxRequests {
@@ -258,7 +259,7 @@ func TestTooManyAtOnce(t *testing.T) {
 	}
 }
 
-func TestLegacyAnswers(t *testing.T) {
+func TestJSONAnswers(t *testing.T) {
 	tests := []struct {
 		name   string
 		ask    ask
@@ -283,7 +284,7 @@ func TestLegacyAnswers(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			w := newDoor(t, fixed(test.answer)).serve(test.ask)
+			w := newScripted(t, fixed(test.answer)).serve(test.ask)
 			if w.Code != test.status || w.Body.String() != test.body+"\n" {
 				t.Errorf("%d %s, want %d %s", w.Code, w.Body, test.status, test.body)
 			}
@@ -298,8 +299,8 @@ func TestLegacyAnswers(t *testing.T) {
 	}
 }
 
-func TestLegacyRequests(t *testing.T) {
-	d := newDoor(t, fixed(door.Response{Outcome: door.Done}))
+func TestJSONRequests(t *testing.T) {
+	d := newScripted(t, fixed(door.Response{Outcome: door.Done}))
 	d.serve(ask{"POST", "/put", `{"value":"\ud83d\ude00\\ud800","extra":[1,{"key":"no"}],"key":"k"}`, map[string]string{
 		"Content-Type": "application/json; charset=UTF-8", "Request-Timeout": "1.5"}})
 	d.serve(ask{"POST", "/put", ` {"key":"k","value":""} `, map[string]string{"Content-Type": ""}})
@@ -315,7 +316,7 @@ func TestLegacyRequests(t *testing.T) {
 	}
 }
 
-// Keys are any bytes; what a router would clean up names another key.
+// A key may be any bytes. Paths that a router would clean up are different keys.
 func TestKeysOfPaths(t *testing.T) {
 	tests := map[string]string{
 		"/v1/kv/a":             "a",
@@ -332,7 +333,7 @@ func TestKeysOfPaths(t *testing.T) {
 		"/v1/kv/v1/kv/":        "v1/kv/",
 		"/v1/kv/%F0%9F%98%80~": "😀~",
 	}
-	d := newDoor(t, fixed(door.Response{Outcome: door.Done, Found: true}))
+	d := newScripted(t, fixed(door.Response{Outcome: door.Done, Found: true}))
 	for target, key := range tests {
 		d.asked = nil
 		r := httptest.NewRequest("GET", target, nil)
@@ -360,7 +361,7 @@ func TestConditions(t *testing.T) {
 		{"GET", "If-None-Match", `*`, door.Condition{}},
 	}
 	for _, test := range tests {
-		d := newDoor(t, fixed(door.Response{Outcome: door.Done, Found: true, Version: 1}))
+		d := newScripted(t, fixed(door.Response{Outcome: door.Done, Found: true, Version: 1}))
 		d.serve(ask{test.method, "/v1/kv/a", "", map[string]string{test.name: test.value}})
 		if len(d.asked) != 1 || d.asked[0].If != test.want {
 			t.Errorf("%s %s: %s: asked %+v, want %+v", test.method, test.name, test.value, d.asked, test.want)
@@ -397,7 +398,7 @@ func TestKVAnswers(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			w := newDoor(t, fixed(test.answer)).serve(test.ask)
+			w := newScripted(t, fixed(test.answer)).serve(test.ask)
 			if test.problem {
 				wantProblem(t, w, test.status, "done")
 			} else if w.Code != test.status || !bytes.Equal(w.Body.Bytes(), test.body) {
@@ -414,10 +415,11 @@ func TestKVAnswers(t *testing.T) {
 	}
 }
 
-// Over a real connection: chunked bodies, HEAD's length, the largest value.
+// This test uses a real connection: for chunked bodies, the Content-Length of HEAD,
+// and the largest value.
 func TestBodiesOverTheWire(t *testing.T) {
 	largest := bytes.Repeat([]byte{0xfe}, node.MaxValueBytes)
-	d := newDoor(t, fixed(door.Response{Outcome: door.Done, Found: true, Version: 1, Value: largest}))
+	d := newScripted(t, fixed(door.Response{Outcome: door.Done, Found: true, Version: 1, Value: largest}))
 	server := httptest.NewServer(d)
 	defer server.Close()
 	send := func(body io.Reader) int {
@@ -454,7 +456,7 @@ func TestBodiesOverTheWire(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
-	d := newDoor(t, fixed(door.Response{Outcome: door.Done}))
+	d := newScripted(t, fixed(door.Response{Outcome: door.Done}))
 	if w := d.serve(ask{"GET", "/healthz", "", nil}); w.Code != 200 {
 		t.Errorf("healthz: %d", w.Code)
 	}
@@ -472,7 +474,7 @@ func TestPages(t *testing.T) {
 	d.node.Status = func(bool) *node.Status { return nil }
 	for _, path := range []string{"/healthz", "/readyz", "/v1/cluster", "/v1/partitions"} {
 		if w := d.serve(ask{"GET", path, "", nil}); w.Code != 503 {
-			t.Errorf("%s of a node that stopped: %d", path, w.Code)
+			t.Errorf("%s of a stopped node: %d", path, w.Code)
 		}
 	}
 	d.node.Status = func(bool) *node.Status {

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// What /put accepts is what any JSON reader reads, and it is kept as it was
-// sent.
+// Whatever /put accepts, any JSON reader reads in the same way, and it is stored as
+// it was sent.
 func FuzzDecodePut(f *testing.F) {
 	for _, seed := range []string{
 		`{"key":"a","value":"b"}`, `{"key":"a","value":""}`, `{"value":"\ud83d\ude00\\ud800","key":"\u00e9"}`,
@@ -34,7 +34,7 @@ func FuzzDecodePut(f *testing.F) {
 			if err := json.Unmarshal(fields[name], &want); err != nil || want != got {
 				t.Errorf("%q: %s %q, want %q, %v", body, name, got, want, err)
 			}
-			// A replacement character comes from the sender or not at all.
+			// Replacement characters come from the sender only.
 			sent := bytes.Count(body, []byte("\ufffd")) + bytes.Count(bytes.ToLower(body), []byte(`\ufffd`))
 			if read := bytes.Count([]byte(got), []byte("\ufffd")); read > sent {
 				t.Errorf("%q: %s %q has %d replacement characters, %d were sent", body, name, got, read, sent)

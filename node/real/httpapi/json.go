@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -14,8 +15,8 @@ import (
 	"dkv/node/door"
 )
 
-// The three calls in JSON. Keys and the values of /put are text; arbitrary
-// bytes go through /v1/kv.
+// The calls /put, /get and /delete speak JSON. Keys, and the values of /put, are
+// text; arbitrary bytes go through /v1/kv/.
 
 type putAnswer struct {
 	Status  string       `json:"status"`
@@ -85,11 +86,12 @@ func (a *API) serveDelete(w http.ResponseWriter, r *http.Request) {
 	answerJSON(w, http.StatusOK, keyAnswer{statusSuccess, key})
 }
 
-// doByQuery does a request whose key is the query's; false if it has answered.
+// doByQuery executes a request whose key is in the query. It returns false if it
+// has already answered the call.
 func (a *API) doByQuery(w http.ResponseWriter, r *http.Request, kind door.RequestKind) (key string, p door.Response, ok bool) {
 	key, err := queryKey(r)
 	if err == nil {
-		err = checkLegacy(r)
+		err = checkJSONCall(r)
 	}
 	q := door.Request{Kind: kind, Key: []byte(key)}
 	if err == nil {
@@ -107,10 +109,10 @@ func (a *API) doByQuery(w http.ResponseWriter, r *http.Request, kind door.Reques
 	return key, p, true
 }
 
-// checkLegacy refuses conditions: ignored, they would do harm.
-func checkLegacy(r *http.Request) error {
+// checkJSONCall refuses conditions, which must not be ignored.
+func checkJSONCall(r *http.Request) error {
 	if r.Header.Get("If-Match") != "" || r.Header.Get("If-None-Match") != "" {
-		return badInput(http.StatusBadRequest, "conditions are for "+kvPrefix)
+		return badInput(http.StatusBadRequest, "conditions are only supported under "+kvPrefix)
 	}
 	return checkHeaders(r)
 }
@@ -118,25 +120,25 @@ func checkLegacy(r *http.Request) error {
 func queryKey(r *http.Request) (string, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return "", badInput(http.StatusBadRequest, "the query can't be read: %v", err)
+		return "", badInput(http.StatusBadRequest, "invalid query: %v", err)
 	}
 	keys := query["key"]
 	if len(keys) > 1 {
-		return "", badInput(http.StatusBadRequest, "the query has %d keys; one key a call", len(keys))
+		return "", badInput(http.StatusBadRequest, "the query has %d keys; want one", len(keys))
 	}
 	key := query.Get("key")
 	if err := checkKey([]byte(key)); err != nil {
 		return "", err
 	}
 	if !utf8.ValidString(key) {
-		return "", badInput(http.StatusBadRequest, "the key is not UTF-8; use "+kvPrefix)
+		return "", badInput(http.StatusBadRequest, "the key is not valid UTF-8; use "+kvPrefix+" for arbitrary bytes")
 	}
 	return key, nil
 }
 
 func (a *API) readPut(w http.ResponseWriter, r *http.Request) (q door.Request, release func(), err error) {
 	q.Kind = door.RequestPut
-	if err := checkLegacy(r); err != nil {
+	if err := checkJSONCall(r); err != nil {
 		return q, nil, err
 	}
 	if err := checkJSONType(r); err != nil {
@@ -155,7 +157,7 @@ func (a *API) readPut(w http.ResponseWriter, r *http.Request) (q door.Request, r
 		err = checkKey(q.Key)
 	}
 	if err == nil && len(value) > node.MaxValueBytes {
-		err = badInput(http.StatusRequestEntityTooLarge, "the value has %d bytes, more than %d", len(value), node.MaxValueBytes)
+		err = badInput(http.StatusRequestEntityTooLarge, "the value has %d bytes; the limit is %d", len(value), node.MaxValueBytes)
 	}
 	if err != nil {
 		release()
@@ -172,7 +174,7 @@ func checkJSONType(r *http.Request) error {
 	kind, parameters, err := mime.ParseMediaType(text)
 	charset, given := parameters["charset"]
 	if err != nil || kind != "application/json" || given && !isUTF8(charset) {
-		return badInput(http.StatusUnsupportedMediaType, "Content-Type %q: send application/json", text)
+		return badInput(http.StatusUnsupportedMediaType, "Content-Type %q is not supported: send application/json", text)
 	}
 	return nil
 }
@@ -181,12 +183,12 @@ func isUTF8(charset string) bool {
 	return len(charset) == 5 && bytes.EqualFold([]byte(charset), []byte("utf-8"))
 }
 
-// decodePut reads {"key": K, "value": V}. Unlike encoding/json on its own it
-// takes no repeated names, no other spelling of them, and nothing that would
-// be stored as other text than was sent.
+// decodePut reads {"key": K, "value": V}. Unlike encoding/json it refuses repeated
+// names, other spellings of them, and text that would be stored differently from
+// what was sent.
 func decodePut(body []byte) (key, value string, err error) {
 	if !utf8.Valid(body) || hasLoneSurrogate(body) {
-		return "", "", badInput(http.StatusBadRequest, "the body is not text in UTF-8; use %s for arbitrary bytes", kvPrefix)
+		return "", "", badInput(http.StatusBadRequest, "the body is not valid UTF-8 text; use %s for arbitrary bytes", kvPrefix)
 	}
 	fields := map[string]json.RawMessage{}
 	if err := decodeObject(body, fields); err != nil {
@@ -202,17 +204,17 @@ func decodePut(body []byte) (key, value string, err error) {
 func stringField(fields map[string]json.RawMessage, name string) (string, error) {
 	raw, ok := fields[name]
 	if !ok {
-		return "", badInput(http.StatusBadRequest, "the %s is missing", name)
+		return "", badInput(http.StatusBadRequest, "%q is missing", name)
 	}
 	var text *string
 	if err := json.Unmarshal(raw, &text); err != nil || text == nil {
-		return "", badInput(http.StatusBadRequest, "the %s must be a string", name)
+		return "", badInput(http.StatusBadRequest, "%q must be a string", name)
 	}
 	return *text, nil
 }
 
-// decodeObject fills fields with the members of one JSON object, with nothing
-// after it.
+// decodeObject reads the members of one JSON object, after which nothing may
+// follow.
 func decodeObject(body []byte, fields map[string]json.RawMessage) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if token, err := d.Token(); err != nil || token != json.Delim('{') {
@@ -225,7 +227,7 @@ func decodeObject(body []byte, fields map[string]json.RawMessage) error {
 			return errOr(err, "a member has no name")
 		}
 		if _, repeated := fields[name]; repeated {
-			return errors.New("it names " + name + " twice")
+			return fmt.Errorf("%q appears twice", name)
 		}
 		var raw json.RawMessage
 		if err := d.Decode(&raw); err != nil {
@@ -237,7 +239,7 @@ func decodeObject(body []byte, fields map[string]json.RawMessage) error {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows it")
+		return errors.New("more text follows the object")
 	}
 	return nil
 }
@@ -249,8 +251,8 @@ func errOr(err error, otherwise string) error {
 	return errors.New(otherwise)
 }
 
-// hasLoneSurrogate finds a \ud800 to \udfff escape without its partner, which
-// encoding/json would replace silently.
+// hasLoneSurrogate finds an escape from \ud800 to \udfff that is not part of a
+// pair. encoding/json would silently replace it.
 func hasLoneSurrogate(body []byte) bool {
 	for i := 0; i < len(body); i++ {
 		if body[i] != '\\' {
@@ -258,7 +260,7 @@ func hasLoneSurrogate(body []byte) bool {
 		}
 		high, ok := surrogate(body[i:])
 		if !ok {
-			i++ // the escaped character is no backslash of an escape
+			i++ // skip the escaped character, which may be a backslash
 			continue
 		}
 		low, ok := surrogate(body[min(i+6, len(body)):])
@@ -270,7 +272,7 @@ func hasLoneSurrogate(body []byte) bool {
 	return false
 }
 
-// surrogate reads an escape such as \ud83d at the front of text.
+// surrogate reads an escape such as \ud83d at the beginning of text.
 func surrogate(text []byte) (unit uint16, ok bool) {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0, false

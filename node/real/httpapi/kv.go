@@ -10,8 +10,8 @@ import (
 	"dkv/node/door"
 )
 
-// serveKV answers PUT, GET, HEAD and DELETE of /v1/kv/{key}. The key is what
-// follows the prefix, percent-decoded: any bytes.
+// serveKV answers PUT, GET, HEAD and DELETE of /v1/kv/{key}. The key is the rest of
+// the path, percent-decoded: it may contain any bytes.
 func (a *API) serveKV(w http.ResponseWriter, r *http.Request) {
 	q, release, err := a.readKV(w, r)
 	if err != nil {
@@ -29,7 +29,7 @@ func (a *API) serveKV(w http.ResponseWriter, r *http.Request) {
 	case q.Kind == door.RequestGet:
 		writeValue(w, r, p)
 	case q.Kind == door.RequestDelete && !p.Found:
-		writeProblem(w, http.StatusNotFound, door.Done, "there is no such key")
+		writeProblem(w, http.StatusNotFound, door.Done, "no such key")
 	default:
 		setETag(w, p.Version)
 		w.WriteHeader(http.StatusNoContent)
@@ -69,26 +69,26 @@ func (a *API) readKV(w http.ResponseWriter, r *http.Request) (q door.Request, re
 
 func nothing() {}
 
-// noVersion is a version that no key will ever have.
+// noVersion is a version that no key ever has.
 const noVersion door.Version = math.MaxUint64
 
-// conditionOf reads If-Match and If-None-Match of a write. On a read only
-// If-None-Match means something, and is judged with the answer.
+// conditionOf reads If-Match and If-None-Match of a write. A read has no condition:
+// its If-None-Match is compared with the answer.
 func conditionOf(r *http.Request, kind door.RequestKind) (door.Condition, error) {
 	match, noneMatch := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
 	switch {
 	case kind == door.RequestGet && match != "":
-		return door.Condition{}, badInput(http.StatusBadRequest, "If-Match is for PUT and DELETE")
+		return door.Condition{}, badInput(http.StatusBadRequest, "If-Match is only for PUT and DELETE")
 	case kind == door.RequestGet, match == "" && noneMatch == "":
 		return door.Condition{}, nil
 	case match != "" && noneMatch != "":
-		return door.Condition{}, badInput(http.StatusBadRequest, "If-Match and If-None-Match exclude each other")
+		return door.Condition{}, badInput(http.StatusBadRequest, "If-Match and If-None-Match cannot be combined")
 	case len(r.Header.Values("If-Match")) > 1 || strings.Contains(match, ","):
-		return door.Condition{}, badInput(http.StatusBadRequest, "If-Match: give one entity tag, or *")
+		return door.Condition{}, badInput(http.StatusBadRequest, "If-Match must be one entity tag or *")
 	case noneMatch == "*":
 		return door.Condition{Absent: true}, nil
 	case noneMatch != "":
-		return door.Condition{}, badInput(http.StatusBadRequest, "If-None-Match of a write: only * is offered")
+		return door.Condition{}, badInput(http.StatusBadRequest, "If-None-Match of a write must be *")
 	case match == "*":
 		return door.Condition{Present: true}, nil
 	}
@@ -96,11 +96,11 @@ func conditionOf(r *http.Request, kind door.RequestKind) (door.Condition, error)
 	return door.Condition{Match: version}, err
 }
 
-// parseETag reads a strong entity tag. One that this store never made names no
-// version, so that the condition fails.
+// parseETag reads a strong entity tag. A tag that this store never issued yields
+// noVersion, so that the condition fails.
 func parseETag(text string) (door.Version, error) {
 	if len(text) < 2 || text[0] != '"' || text[len(text)-1] != '"' || strings.Contains(text[1:len(text)-1], `"`) {
-		return 0, badInput(http.StatusBadRequest, `If-Match %q: give one strong entity tag, as in "7", or *`, text)
+		return 0, badInput(http.StatusBadRequest, `invalid If-Match %s (want one strong entity tag, such as "7", or *)`, text)
 	}
 	version, err := strconv.ParseUint(text[1:len(text)-1], 10, 64)
 	if err != nil || version == 0 || etag(door.Version(version)) != text {
@@ -117,14 +117,14 @@ func setETag(w http.ResponseWriter, v door.Version) {
 	}
 }
 
-// setIndex tells where in the partition's log the request was decided, for
-// those who check histories.
+// setIndex reports the log index at which the request was decided. Tools that check
+// histories use it.
 func setIndex(w http.ResponseWriter, p door.Response) {
 	w.Header()["DKV-Index"] = []string{strconv.FormatUint(uint64(p.Index), 10)}
 }
 
 func writeConditionFailed(w http.ResponseWriter, p door.Response) {
-	detail := "there is no such key"
+	detail := "no such key"
 	if p.Found {
 		setETag(w, p.Version)
 		detail = "the key has version " + strconv.FormatUint(uint64(p.Version), 10)
@@ -134,7 +134,7 @@ func writeConditionFailed(w http.ResponseWriter, p door.Response) {
 
 func writeValue(w http.ResponseWriter, r *http.Request, p door.Response) {
 	if !p.Found {
-		writeProblem(w, http.StatusNotFound, door.Done, "there is no such key")
+		writeProblem(w, http.StatusNotFound, door.Done, "no such key")
 		return
 	}
 	setETag(w, p.Version)
@@ -151,8 +151,8 @@ func writeValue(w http.ResponseWriter, r *http.Request, p door.Response) {
 	_, _ = w.Write(p.Value)
 }
 
-// noneMatches says that a read's If-None-Match names the version, by the weak
-// comparison that reads use.
+// noneMatches reports whether the If-None-Match of a read contains the version,
+// using weak comparison as RFC 9110 requires for reads.
 func noneMatches(r *http.Request, v door.Version) bool {
 	for _, line := range r.Header.Values("If-None-Match") {
 		for _, tag := range strings.Split(line, ",") {

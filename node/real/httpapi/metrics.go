@@ -9,7 +9,7 @@ import (
 	"dkv/node/real/metrics"
 )
 
-// requestMetrics count requests as they end.
+// requestMetrics counts requests as they end.
 type requestMetrics struct {
 	invalid  prometheus.Counter
 	outcomes [door.RequestDelete + 1][door.Unknown + 1]prometheus.Counter
@@ -20,11 +20,11 @@ var operationNames = [...]string{door.RequestGet: "get", door.RequestPut: "put",
 
 func (a *API) register(m *metrics.Registry) {
 	a.metrics.invalid = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "dkv_requests_invalid_total", Help: "Requests that were refused for their form, before they reached the node."})
+		Name: "dkv_requests_invalid_total", Help: "Malformed requests, refused before they reached the node."})
 	outcomes := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "dkv_requests_total", Help: "Requests of clients by operation and outcome."}, []string{"operation", "outcome"})
+		Name: "dkv_requests_total", Help: "Client requests by operation and outcome."}, []string{"operation", "outcome"})
 	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "dkv_request_seconds", Help: "Time from a request's arrival to its end.",
+		Name: "dkv_request_seconds", Help: "Time from the arrival of a request to its end.",
 		Buckets: prometheus.ExponentialBuckets(0.0001, 2, 17)}, []string{"operation"})
 	m.Register(a.metrics.invalid, outcomes, latency)
 	for kind := door.RequestGet; kind <= door.RequestDelete; kind++ {
@@ -33,7 +33,7 @@ func (a *API) register(m *metrics.Registry) {
 			a.metrics.outcomes[kind][outcome] = outcomes.WithLabelValues(operationNames[kind], outcome.String())
 		}
 	}
-	m.Gauge("dkv_requests_waiting", "Requests of clients without an answer yet.", func() float64 { return float64(a.requests.Load()) })
+	m.Gauge("dkv_requests_waiting", "Client requests that the node has not answered yet.", func() float64 { return float64(a.requests.Load()) })
 }
 
 func (m *requestMetrics) ended(kind door.RequestKind, outcome door.Outcome, took time.Duration) {

@@ -8,27 +8,28 @@ import (
 	"dkv/node/layout"
 )
 
-// clusterPage is /v1/cluster: the layout's members, and the node that answers.
+// clusterPage is the body of /v1/cluster: the members of the layout, and the node
+// that answers.
 type clusterPage struct {
 	Cluster     string       `json:"cluster"`
-	Version     int32        `json:"version"` // of the layout; -1: none yet
+	Version     int32        `json:"version"` // of the layout; -1 before the cluster forms
 	Partitions  int          `json:"partitions"`
 	Replication int          `json:"replication"`
 	Node        nodePage     `json:"node"`
 	Members     []memberPage `json:"members"`
 }
 
-// noStatus is why there is no status: the loop has stopped, or is held up by a
-// disk that does not answer.
-const noStatus = "this node is stopping, or does not get on"
+// noStatus says why a node has no status: its loop has stopped, or waits for a disk
+// that does not answer.
+const noStatus = "this node is stopping or stalled"
 
 type nodePage struct {
 	ID        node.NodeID       `json:"id"`
 	Store     node.StoreID      `json:"store"`
 	Boot      uint64            `json:"boot"`
-	Member    node.MemberNumber `json:"member"` // 0: not a member yet
+	Member    node.MemberNumber `json:"member"` // 0 before it is a member
 	Ready     bool              `json:"ready"`
-	Why       string            `json:"why,omitempty"` // what it waits for
+	Why       string            `json:"why,omitempty"` // what it is waiting for
 	ZooKeeper string            `json:"zookeeper"`
 }
 
@@ -42,7 +43,7 @@ type memberPage struct {
 	Weight    int               `json:"weight"`
 	State     layout.State      `json:"state"`
 	Primaries int               `json:"primaries"` // partitions it leads
-	Replicas  int               `json:"replicas"`  // partitions it keeps
+	Replicas  int               `json:"replicas"`  // partitions it stores
 }
 
 func (a *API) serveCluster(w http.ResponseWriter, r *http.Request) {
@@ -87,14 +88,14 @@ func clusterOf(s *node.Status) clusterPage {
 	return page
 }
 
-// partitionPage is one line of /v1/partitions: the assignment as this node
-// knows it and, of a partition kept here, its log.
+// partitionPage is one entry of /v1/partitions: the assignment as this node knows
+// it and, if the node stores the partition, the state of its log.
 type partitionPage struct {
 	ID       node.PartitionID    `json:"id"`
 	Epoch    node.Epoch          `json:"epoch"`
 	Primary  node.MemberNumber   `json:"primary"`
 	Replicas []node.MemberNumber `json:"replicas"`
-	Next     []node.MemberNumber `json:"next,omitempty"` // the partition is moving there
+	Next     []node.MemberNumber `json:"next,omitempty"` // members that the partition is moving to
 	Here     *replicaPage        `json:"here,omitempty"`
 }
 
@@ -105,7 +106,8 @@ type replicaPage struct {
 	Last     door.Index `json:"last"`
 	Commit   door.Index `json:"commit"`
 	Applied  door.Index `json:"applied"`
-	// Lag is how many entries of this log are not known to be committed.
+	// Lag is the number of entries at the end of the log that are not known to be
+	// committed.
 	Lag door.Index `json:"lag"`
 }
 
@@ -140,7 +142,7 @@ func partitionOf(p node.PartitionStatus) partitionPage {
 	return page
 }
 
-// serveHealth says that the loop turns.
+// serveHealth reports whether the loop is running.
 func (a *API) serveHealth(w http.ResponseWriter, r *http.Request) {
 	if a.node.Status(false) == nil {
 		a.refuse(w, http.StatusServiceUnavailable, noStatus)
@@ -154,7 +156,8 @@ type readyPage struct {
 	Why   string `json:"why,omitempty"`
 }
 
-// serveReady says whether the node serves, and if not, what it waits for.
+// serveReady reports whether the node serves clients, and if not, what it is
+// waiting for.
 func (a *API) serveReady(w http.ResponseWriter, r *http.Request) {
 	page := readyPage{Why: noStatus}
 	if s := a.node.Status(false); s != nil {

@@ -11,18 +11,18 @@ import (
 )
 
 const (
-	maxHeaderBytes    = 64 << 10 // a key is at most 12 KiB in a path
+	maxHeaderBytes    = 64 << 10 // a key takes at most 12 KiB in a path
 	readHeaderTimeout = 10 * time.Second
-	// bodyTimeout bounds the reading of a request, answerTimeout that and its
-	// answer: the longest Request-Timeout, and time to send.
+	// bodyTimeout limits the reading of a request. answerTimeout limits that and
+	// the answer: the longest Request-Timeout, and time to send.
 	bodyTimeout    = 60 * time.Second
 	answerTimeout  = bodyTimeout + node.MaxRequestTimeout + 60*time.Second
 	idleTimeout    = 2 * time.Minute
 	maxConnections = 8192
 )
 
-// newHTTPServer returns a server with bounds on what a client can make it wait for and
-// keep in memory. Panics and protocol errors go to the log.
+// NewServer returns an HTTP server that limits how long a client can make it wait
+// and how much it can make it store. Panics and protocol errors are logged.
 func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -35,8 +35,8 @@ func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// limitConnections accepts at most 8,192 connections at a time; further ones
-// wait in the listener's backlog.
+// Limit accepts at most 8,192 connections at a time. Further ones wait in the
+// backlog of the listener.
 func Limit(l net.Listener) net.Listener {
 	return &limitedListener{Listener: l, slots: make(chan struct{}, maxConnections), closed: make(chan struct{})}
 }

@@ -10,7 +10,7 @@ import (
 	"dkv/node/real/realtest"
 )
 
-// A bug that ends a request must not pass unseen.
+// A bug that ends a request must not go unnoticed.
 func TestPanicsAreLogged(t *testing.T) {
 	var log realtest.Log
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -24,5 +24,5 @@ func TestPanicsAreLogged(t *testing.T) {
 	if _, err := http.Get("http://" + listener.Addr().String()); err == nil {
 		t.Error("a request that panicked was answered")
 	}
-	realtest.Eventually(t, "the panic is told", func() bool { return strings.Contains(log.String(), "a bug") })
+	realtest.Eventually(t, "the panic is logged", func() bool { return strings.Contains(log.String(), "a bug") })
 }

@@ -9,14 +9,14 @@ import (
 // Clock returns the loop's clock.
 func (l *Loop) Clock() door.Clock { return clock{l} }
 
-// clock is node.Clock on the machine's time since boot, which goes on while
-// the machine is suspended. Its methods are called on the loop.
+// clock implements door.Clock with the machine's time since boot, which keeps
+// running while the machine is suspended. Its methods are called on the loop.
 type clock struct{ loop *Loop }
 
-// Now stands still while an event runs, as in the simulator: the core asks many
-// times an event, and each time would be a call of the system. The answer is
-// never earlier than the event's begin, so that a frame is never taken for
-// received, nor a lease for granted, before it was.
+// Now returns the same time throughout an event, as in the simulator: the core asks
+// many times per event, and each answer would cost a system call. The time is
+// never before the start of the event, because then a lease could seem to have
+// been granted before it was.
 func (c clock) Now() time.Duration {
 	if c.loop.now == 0 {
 		c.loop.now = sinceBoot()
@@ -24,16 +24,16 @@ func (c clock) Now() time.Duration {
 	return c.loop.now
 }
 
-// After posts fn to the loop. Go's own timers stand still while the machine is
-// suspended; then fn runs late, never early.
+// After posts fn to the loop after d. Go's timers stop while the machine is
+// suspended, so fn may run late; it never runs early.
 func (c clock) After(d time.Duration, fn func()) (stop func()) {
 	t := &timer{loop: c.loop, due: sinceBoot() + d, fn: fn}
 	t.arm(d)
 	return t.stop
 }
 
-// timer belongs to the loop: arm, ring and stop run there, so that a stopped
-// timer whose event is queued already does not run.
+// timer belongs to the loop: ring and stop run there, so that a stopped timer does
+// not run even if its event is already in the queue.
 type timer struct {
 	loop  *Loop
 	due   time.Duration

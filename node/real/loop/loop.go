@@ -10,40 +10,42 @@ import (
 )
 
 const (
-	// turnEvents is how many events may pass before the turn ends although
-	// more are waiting.
+	// turnEvents is the number of events after which a turn ends even if more are
+	// waiting.
 	turnEvents = 256
-	// maxQueuedFrames and maxQueuedFrameBytes bound the peers' frames that
-	// wait for the loop; their readers wait beyond it, and TCP with them.
+	// maxQueuedFrames and maxQueuedFrameBytes limit the frames of peers that wait
+	// for the loop. Above the limits the goroutines that read them wait, and TCP
+	// slows the senders down.
 	maxQueuedFrames     = 8192
 	maxQueuedFrameBytes = 64 << 20
 )
 
-// Frame is a frame that a peer sent.
+// A Frame is a message that a peer sent.
 type Frame struct {
 	Envelope *node.Envelope
-	Bytes    int // as it was read
+	Bytes    int // its size on the wire
 }
 
-// event is one thing for the node to do: run fn, or take a frame of a peer.
+// event is one step of the node: fn, or a frame of a peer.
 type event struct {
 	fn    func()
 	frame *node.Envelope
 }
 
-// loop is the one goroutine that owns a Node, with its queue.
+// A Loop is the goroutine that owns a node, with its queue of events.
 //
-// post never waits, so that no adapter can deadlock with the loop. What it
-// admits is bounded by its callers: timers and completions by what the core
-// has under way, requests by the HTTP door's admission, frames by postFrames.
+// Post never waits, so that no adapter can deadlock with the loop. Its callers
+// keep the queue bounded: timers and completions by the work that the core has
+// started, requests by the limit of the HTTP API, frames by PostFrames.
 type Loop struct {
-	// onFrame and endTurn are set before run.
+	// OnFrame handles a frame of a peer; EndTurn ends a turn. They are set before
+	// Run, and Run alone calls them.
 	OnFrame func(*node.Envelope)
 	EndTurn func()
 
 	mu          sync.Mutex
-	wake        sync.Cond // the queue isn't empty, or stopped
-	room        sync.Cond // fewer frames wait, or stopped
+	wake        sync.Cond // the queue is not empty, or the loop has stopped
+	space       sync.Cond // fewer frames are waiting, or the loop has stopped
 	queue       []event
 	frames      int
 	frameBytes  int
@@ -52,19 +54,20 @@ type Loop struct {
 	turns, runs atomic.Uint64
 	depth       atomic.Int64
 
-	// now is when the event that runs first asked for the time; 0: it has not.
-	// It is the loop's goroutine's own.
+	// now is the time that the running event first asked for; 0 if it has not
+	// asked. Only the loop's goroutine uses it.
 	now time.Duration
 }
 
+// New returns a loop that does nothing with frames and at the end of a turn.
 func New() *Loop {
 	l := &Loop{OnFrame: func(*node.Envelope) {}, EndTurn: func() {}, done: make(chan struct{})}
 	l.wake.L = &l.mu
-	l.room.L = &l.mu
+	l.space.L = &l.mu
 	return l
 }
 
-// post queues fn. It says false, and drops fn, once the loop has stopped.
+// Post queues fn. Once the loop has stopped, it drops fn and returns false.
 func (l *Loop) Post(fn func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,13 +78,13 @@ func (l *Loop) Post(fn func()) bool {
 	return true
 }
 
-// postFrames queues the frames of one peer in order, and waits while too many
-// wait already. It says false once the loop has stopped.
+// PostFrames queues the frames of one peer in order. It waits while too many are
+// queued already, and returns false once the loop has stopped.
 func (l *Loop) PostFrames(frames []Frame) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for !l.stopped && l.frames > 0 && (l.frames >= maxQueuedFrames || l.frameBytes >= maxQueuedFrameBytes) {
-		l.room.Wait()
+		l.space.Wait()
 	}
 	if l.stopped {
 		return false
@@ -94,8 +97,8 @@ func (l *Loop) PostFrames(frames []Frame) bool {
 	return true
 }
 
-// call runs fn on the loop and returns when it has run. It says false if the
-// loop stopped first; fn may then run or not.
+// Call runs fn on the loop and returns when fn has returned. It returns false if
+// the loop stops first; fn may then have run or not.
 func (l *Loop) Call(fn func()) bool {
 	ran := make(chan struct{})
 	if !l.Post(func() { fn(); close(ran) }) {
@@ -116,11 +119,11 @@ func (l *Loop) push(e event) {
 	}
 }
 
-// stopped is closed when the loop has stopped.
+// Stopped returns a channel that is closed when the loop has stopped.
 func (l *Loop) Stopped() <-chan struct{} { return l.done }
 
-// stop ends run after the event that runs now. What is queued is dropped. It
-// may be called from any goroutine, the loop's own included, and repeatedly.
+// Stop ends Run after the running event and drops the queue. It may be called from
+// any goroutine, including the loop's own, and more than once.
 func (l *Loop) Stop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -131,10 +134,10 @@ func (l *Loop) Stop() {
 	l.queue = nil
 	close(l.done)
 	l.wake.Broadcast()
-	l.room.Broadcast()
+	l.space.Broadcast()
 }
 
-// run executes events until stop. It is the owner of the node.
+// Run executes events until Stop. Its goroutine owns the node.
 func (l *Loop) Run() {
 	var batch []event
 	inTurn := 0
@@ -167,7 +170,7 @@ func (l *Loop) dispatch(e *event) {
 	} else {
 		e.fn()
 	}
-	*e = event{} // the batch's memory lives on
+	*e = event{} // the batch is reused: do not keep the event alive
 }
 
 func (l *Loop) finishTurn(events int) {
@@ -180,8 +183,8 @@ func (l *Loop) finishTurn(events int) {
 	l.runs.Add(uint64(events))
 }
 
-// take waits for events and swaps the queue for the empty batch; nil says that
-// the loop has stopped.
+// take waits for events and returns them, leaving the empty spare batch as the
+// queue. It returns nil when the loop has stopped.
 func (l *Loop) take(spare []event) []event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -193,20 +196,21 @@ func (l *Loop) take(spare []event) []event {
 		return nil
 	}
 	batch := l.queue
-	if cap(spare) > 16*turnEvents { // a burst's memory is not kept
+	if cap(spare) > 16*turnEvents { // release the memory of a burst
 		spare = nil
 	}
 	l.queue = spare[:0]
 	l.depth.Store(int64(len(batch)))
 	if l.frames > 0 {
 		l.frames, l.frameBytes = 0, 0
-		l.room.Broadcast()
+		l.space.Broadcast()
 	}
 	return batch
 }
 
-// settled says that nothing waits. Those who are about to post may do so first,
-// for what shares a turn shares its commit, its sync and its frames.
+// settled reports whether the queue is empty. Before answering it lets other
+// goroutines post: events that share a turn share its commit, its sync and its
+// frames.
 func (l *Loop) settled() bool {
 	if !l.empty() {
 		return false

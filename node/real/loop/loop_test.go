@@ -22,7 +22,7 @@ func TestLoopEndsTurns(t *testing.T) {
 	realtest.Start(t, l)
 	var got []int
 	total := 0
-	realtest.Eventually(t, "the last turn ends", func() bool { // each call may become part of it
+	realtest.Eventually(t, "the last turn ends", func() bool { // each call may become part of that turn
 		time.Sleep(time.Millisecond)
 		l.Call(func() { got = append([]int(nil), sizes...) })
 		total = 0
@@ -33,7 +33,7 @@ func TestLoopEndsTurns(t *testing.T) {
 	})
 	for _, size := range got {
 		if size > turnEvents {
-			t.Errorf("a turn of %d events", size)
+			t.Errorf("a turn of %d events, want at most %d", size, turnEvents)
 		}
 	}
 	if total != events || got[0] != turnEvents || got[1] != turnEvents {
@@ -98,11 +98,11 @@ func TestLoopStops(t *testing.T) {
 		t.Error("an event ran after stop")
 	}
 	if l.Post(func() {}) || l.Call(func() {}) || l.PostFrames([]Frame{{}}) {
-		t.Error("a stopped loop takes events")
+		t.Error("a stopped loop accepted an event")
 	}
 }
 
-// Peers wait when the loop is behind; nobody else does.
+// Only peers wait when the loop falls behind.
 func TestLoopHoldsPeersBack(t *testing.T) {
 	l := New()
 	var frames atomic.Int64
@@ -126,10 +126,10 @@ func TestLoopHoldsPeersBack(t *testing.T) {
 	}
 	time.Sleep(20 * time.Millisecond)
 	if held := posted.Load(); held != maxQueuedFrames {
-		t.Errorf("%d frames were admitted by a loop that does not run, want %d", held, maxQueuedFrames)
+		t.Errorf("a loop that is not running accepted %d frames, want %d", held, maxQueuedFrames)
 	}
 	if !l.Post(func() {}) {
-		t.Error("an event that is no frame was refused")
+		t.Error("an event that is not a frame was refused")
 	}
 	realtest.Start(t, l)
 	peer.Wait()
@@ -154,7 +154,7 @@ func TestLoopBoundsFramesByBytes(t *testing.T) {
 	}
 	time.Sleep(20 * time.Millisecond)
 	if posted.Load() != 2 {
-		t.Errorf("%d large frames were admitted, want 2", posted.Load())
+		t.Errorf("%d large frames were accepted, want 2", posted.Load())
 	}
 	l.Stop()
 }
@@ -179,7 +179,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// As in the simulator, time passes between events and not within one.
+// As in the simulator, time passes between events and not within an event.
 func TestClockStandsStillWithinAnEvent(t *testing.T) {
 	l := New()
 	c := l.Clock()
@@ -193,10 +193,10 @@ func TestClockStandsStillWithinAnEvent(t *testing.T) {
 	asked := sinceBoot()
 	l.Call(func() { last = c.Now() })
 	if second != first || first == 0 {
-		t.Errorf("%v and %v in one event", first, second)
+		t.Errorf("two different times in one event: %v and %v", first, second)
 	}
 	if last < asked {
-		t.Errorf("the next event was told %v, before it began", asked-last)
+		t.Errorf("the time in the next event is %v before it began", asked-last)
 	}
 	turn := make(chan time.Duration, 16)
 	l = New()
@@ -208,7 +208,7 @@ func TestClockStandsStillWithinAnEvent(t *testing.T) {
 		time.Sleep(2 * time.Millisecond)
 	})
 	if end := <-turn; end < first+2*time.Millisecond {
-		t.Errorf("the turn's end was told %v after its event's begin", end-first)
+		t.Errorf("the time at the end of the turn is only %v after the event's", end-first)
 	}
 }
 

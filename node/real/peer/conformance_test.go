@@ -13,8 +13,8 @@ import (
 	"dkv/node/real/realtest"
 )
 
-// networkWorld gives each node a loop of its own, as in a process, and tells
-// the body what arrives on the body's loop.
+// networkWorld gives each node a loop of its own, as in a process, and reports what
+// arrives on the loop of the test.
 type networkWorld struct {
 	realtest.World
 	t         *testing.T
@@ -22,7 +22,7 @@ type networkWorld struct {
 	nodes     [envtest.NetworkNodes]*remote
 }
 
-// remote is a node's network as the body's loop reaches it.
+// remote is the network of a node, to be used from the loop of the test.
 type remote struct {
 	loop    *loop.Loop
 	network *Network

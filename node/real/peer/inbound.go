@@ -15,16 +15,16 @@ import (
 
 const (
 	readBufferBytes = 64 << 10
-	// frameBatch is how many frames a connection hands to the loop at once.
+	// frameBatch is the most frames that a connection posts to the loop at once.
 	frameBatch = 64
-	// trustedBytes is how much memory a length alone can claim; more follows
-	// as bytes arrive.
+	// trustedBytes is how much memory is allocated for a frame from its claimed
+	// length alone; more is allocated as bytes arrive.
 	trustedBytes = 64 << 10
 )
 
-// accept takes peers in until the listener is closed.
+// accept accepts peers until the listener is closed.
 func (n *Network) accept() {
-	var told time.Time
+	var logged time.Time
 	for {
 		conn, err := n.listener.Accept()
 		if n.isClosed() {
@@ -34,11 +34,11 @@ func (n *Network) accept() {
 			return
 		}
 		if err != nil {
-			if time.Since(told) > refusalLogged {
-				told = time.Now()
-				n.log.Warn("accepting a peer; trying on", "error", err)
+			if time.Since(logged) > refusalLogged {
+				logged = time.Now()
+				n.log.Warn("cannot accept a peer; retrying", "error", err)
 			}
-			time.Sleep(50 * time.Millisecond) // out of file descriptors, most likely
+			time.Sleep(50 * time.Millisecond) // most likely out of file descriptors
 			continue
 		}
 		if !n.enter(conn) {
@@ -70,7 +70,7 @@ func (n *Network) leave(conn net.Conn) {
 	delete(n.inbound, conn)
 }
 
-// receive serves one inbound connection to its end.
+// receive serves one inbound connection until it ends.
 func (n *Network) receive(conn net.Conn) {
 	r := bufio.NewReaderSize(conn, readBufferBytes)
 	peer, err := n.welcome(conn, r)
@@ -83,12 +83,12 @@ func (n *Network) receive(conn net.Conn) {
 	defer n.forget(peer.Store, conn)
 	err = n.readFrames(r)
 	if err != nil && !errors.Is(err, io.EOF) && !n.isClosed() {
-		n.log.Debug("a peer's connection ended", "node", peer.Node, "address", conn.RemoteAddr(), "error", err)
+		n.log.Debug("the connection of a peer ended", "node", peer.Node, "address", conn.RemoteAddr(), "error", err)
 	}
 }
 
-// welcome reads the peer's Hello, and answers with this node's or with the
-// reason of a refusal.
+// welcome reads the Hello of a peer and answers it, with this node's Hello or with
+// the reason for a refusal.
 func (n *Network) welcome(conn net.Conn, r *bufio.Reader) (node.Hello, error) {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return node.Hello{}, err
@@ -115,13 +115,13 @@ func (n *Network) welcome(conn net.Conn, r *bufio.Reader) (node.Hello, error) {
 	return theirs, conn.SetDeadline(time.Time{})
 }
 
-// supersede closes the store's former connection: its sender has dialed anew,
-// so whatever is left there is dead.
+// supersede closes the previous connection of a store: a sender dials again only
+// when it has given up the previous connection.
 func (n *Network) supersede(store node.StoreID, conn net.Conn) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if former := n.current[store]; former != nil {
-		_ = former.Close()
+	if previous := n.current[store]; previous != nil {
+		_ = previous.Close()
 	}
 	n.current[store] = conn
 }
@@ -134,8 +134,8 @@ func (n *Network) forget(store node.StoreID, conn net.Conn) {
 	}
 }
 
-// readFrames hands frames to the loop until the connection ends or brings
-// something that is no frame.
+// readFrames posts frames to the loop until the connection ends or delivers
+// something that is not a frame.
 func (n *Network) readFrames(r *bufio.Reader) error {
 	decoder := node.NewDecoder()
 	batch := make([]loop.Frame, 0, frameBatch)
@@ -166,7 +166,7 @@ func (n *Network) readFrames(r *bufio.Reader) error {
 	}
 }
 
-// wholeFrameBuffered says that the next frame can be read without waiting.
+// wholeFrameBuffered reports whether the next frame can be read without waiting.
 func wholeFrameBuffered(r *bufio.Reader) bool {
 	if r.Buffered() < 4 {
 		return false
@@ -175,12 +175,12 @@ func wholeFrameBuffered(r *bufio.Reader) bool {
 	return err == nil && uint64(r.Buffered()) >= 4+uint64(binary.BigEndian.Uint32(head))
 }
 
-// errFrame marks a length that no frame can have.
-var errFrame = errors.New("impossible frame")
+// errFrame means that a frame has an impossible length.
+var errFrame = errors.New("invalid frame length")
 
-// readFrame reads what follows a frame's length, into memory of its own. Its
-// error is io.EOF only between frames. Memory grows with what arrived, not
-// with what the length claims.
+// readFrame reads a frame and returns what follows its length, in memory of its
+// own. It returns io.EOF only between frames. Memory grows with the bytes that
+// arrive, not with the claimed length.
 func readFrame(r *bufio.Reader, limit int) ([]byte, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -188,10 +188,10 @@ func readFrame(r *bufio.Reader, limit int) ([]byte, error) {
 	}
 	length := binary.BigEndian.Uint32(head[:])
 	if uint64(length) > uint64(limit) {
-		return nil, fmt.Errorf("%w: %d bytes, more than %d", errFrame, length, limit)
+		return nil, fmt.Errorf("%w: %d bytes; the limit is %d", errFrame, length, limit)
 	}
 	if length == 0 {
-		return nil, fmt.Errorf("%w: no bytes", errFrame)
+		return nil, fmt.Errorf("%w: 0 bytes", errFrame)
 	}
 	return readGrowing(r, int(length))
 }

@@ -17,43 +17,43 @@ import (
 )
 
 const (
-	// maxLinkFrames and maxLinkBytes bound what waits for one peer.
+	// maxLinkFrames and maxLinkBytes limit the queue of one peer.
 	maxLinkFrames = 8192
 	maxLinkBytes  = 64 << 20
-	// writeChunkBytes is about how much is encoded before it is written.
+	// writeChunkBytes is roughly how many encoded bytes go into one write.
 	writeChunkBytes = 256 << 10
-	// writeTimeout is how long a peer may take nothing off a full socket.
+	// writeTimeout is how long a write to a full socket may make no progress.
 	writeTimeout = 10 * time.Second
-	// unacknowledged is how long what was sent may go without the peer's
-	// acknowledgement before the connection is broken and dialed anew.
+	// unacknowledged is how long sent data may remain unacknowledged before the
+	// connection is closed and the peer dialed again.
 	unacknowledged = 5 * time.Second
-	// linkIdle is how long a link without frames keeps its connection.
+	// linkIdle is how long a link keeps its connection without sending a frame.
 	linkIdle = 60 * time.Second
 
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = 500 * time.Millisecond
-	// settled is how long a connection must have lived to be taken for a
-	// good one: the next attempt then comes without delay.
+	// settled is how long a connection must have lasted for the next attempt to
+	// follow it without a delay.
 	settled = 1 * time.Second
-	// refusalLogged is how often a link tells the operator why it is refused.
+	// refusalLogged is the least time between two log lines about refusals.
 	refusalLogged = 10 * time.Second
 )
 
-// link carries one node's frames to one peer: a bounded queue, and a goroutine
-// that dials, introduces the node and writes.
+// link carries this node's frames to one peer. It has a bounded queue, and a
+// goroutine that dials, introduces the node and writes.
 type link struct {
 	net   *Network
 	store node.StoreID
-	wake  chan struct{} // holds one: there are frames to write, or the link ended
+	wake  chan struct{} // capacity 1: there are frames to write, or the link has ended
 
-	// Of run alone:
+	// Used by run only:
 
 	buf      []byte
-	deadline time.Time // of writes, as last set; zero: of a former connection
-	down     time.Time // when the operator was told that there is no connection; zero: there is
-	warned   time.Time // when the operator was last told of a refusal
+	deadline time.Time // of writes on this connection; zero if not set yet
+	down     time.Time // when the loss of the connection was logged; zero if it was not
+	warned   time.Time // when a refusal was last logged
 
-	// writes counts how often the queue was emptied to the socket.
+	// writes counts how often the queue was written to the socket.
 	writes atomic.Uint64
 
 	mu    sync.Mutex
@@ -68,7 +68,8 @@ func newLink(n *Network, to door.Peer) *link {
 	return &link{net: n, store: to.Store, peer: to, wake: make(chan struct{}, 1)}
 }
 
-// enqueue says whether the frame is the first that waits.
+// enqueue queues a frame, or drops it if the queue is full. It reports whether the
+// frame is now the only one in the queue.
 func (l *link) enqueue(to door.Peer, m *node.Envelope) (first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -89,7 +90,7 @@ func (l *link) signal() {
 	}
 }
 
-// end is refused while frames wait.
+// end ends the link, unless frames are waiting. It reports whether it did.
 func (l *link) end() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -125,7 +126,7 @@ func (l *link) giveBack(frames []node.Envelope) {
 	l.spare = frames[:0]
 }
 
-// drop empties the queue of an unreachable peer: what waits is stale by the
+// drop empties the queue of an unreachable peer. Its frames would be stale by the
 // time the peer is back, and the protocol repeats what matters.
 func (l *link) drop() {
 	frames := l.take()
@@ -133,7 +134,7 @@ func (l *link) drop() {
 	l.giveBack(frames)
 }
 
-// run dials whenever there is something to send, until the link ends.
+// run connects whenever there are frames to send, until the link ends.
 func (l *link) run() {
 	backoff := minBackoff
 	for {
@@ -165,7 +166,7 @@ func (l *link) run() {
 	}
 }
 
-// await waits for a frame, and asks for its own end after a long silence.
+// await waits for a frame. After a long time without one it asks to be retired.
 func (l *link) await() {
 	idle := time.NewTimer(linkIdle)
 	defer idle.Stop()
@@ -189,8 +190,9 @@ func (l *link) pause(d time.Duration) bool {
 	}
 }
 
-// explain tells the operator why there is no connection, once, and of a
-// refusal now and then; and the node of a process that is gone.
+// explain logs why there is no connection: once for each outage, and from time to
+// time if the peer refuses this node. If no process is listening at the peer's
+// address, it reports the loss to the node.
 func (l *link) explain(peer door.Peer, err error) {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		l.net.loop.Post(func() { l.net.node.Lost(peer.Number) })
@@ -207,21 +209,21 @@ func (l *link) explain(peer door.Peer, err error) {
 		}
 	case l.down.IsZero():
 		l.down = time.Now()
-		log.Warn("a peer can't be reached; trying on", "error", err)
+		log.Warn("cannot reach a peer; retrying", "error", err)
 	}
 }
 
-// welcomeBack tells the operator of the end of what explain told.
+// welcomeBack logs the end of an outage that explain logged.
 func (l *link) welcomeBack(peer door.Peer) {
 	if l.down.IsZero() {
 		return
 	}
-	l.net.log.Info("a peer is reached again", "member", peer.Number, "address", peer.Address,
+	l.net.log.Info("reached a peer again", "member", peer.Number, "address", peer.Address,
 		"after", time.Since(l.down).Round(time.Millisecond))
 	l.down = time.Time{}
 }
 
-// connect dials and exchanges Hellos.
+// connect dials the peer and exchanges Hellos.
 func (l *link) connect(peer door.Peer) (net.Conn, error) {
 	hello, err := l.net.introduce(peer.Store)
 	if err != nil {
@@ -232,7 +234,7 @@ func (l *link) connect(peer door.Peer) (net.Conn, error) {
 		return nil, err
 	}
 	if err := giveUpAfter(conn, unacknowledged); err != nil {
-		l.net.log.Debug("the connection has no bound for what is not acknowledged", "error", err)
+		l.net.log.Debug("cannot limit how long sent data may remain unacknowledged", "error", err)
 	}
 	release := closeOn(l.net.quit, conn)
 	defer release()
@@ -251,15 +253,15 @@ func (l *link) greet(conn net.Conn, hello node.Hello, peer door.Peer) error {
 	if _, err := conn.Write(node.AppendHello(nil, hello)); err != nil {
 		return err
 	}
-	// The peer sends one frame and nothing after it, so nothing is lost with
-	// this reader.
+	// The peer sends exactly one frame, so this reader cannot buffer anything that
+	// is needed later.
 	body, err := readFrame(bufio.NewReader(conn), node.MaxHelloBytes)
 	if err != nil {
 		return err
 	}
 	answer, err := node.DecodeHello(body)
 	if err == nil && answer.Store != peer.Store {
-		err = fmt.Errorf("another disk answers there: store %s instead of %s", answer.Store, peer.Store)
+		err = fmt.Errorf("a node with a different disk answers there: store %s instead of %s", answer.Store, peer.Store)
 	}
 	if err == nil {
 		err = l.net.admit(answer)
@@ -271,14 +273,14 @@ func (l *link) greet(conn net.Conn, hello node.Hello, peer door.Peer) error {
 	return conn.SetDeadline(time.Time{})
 }
 
-// serve writes what is queued until the connection breaks, the peer moves, or
-// the link ends.
+// serve writes queued frames until the connection breaks, the address of the peer
+// changes, or the link ends.
 func (l *link) serve(conn net.Conn, peer door.Peer) {
-	release := closeOn(l.net.quit, conn) // it may be stuck in a write
+	release := closeOn(l.net.quit, conn) // unblocks a write
 	defer release()
 	lost := make(chan struct{})
 	l.net.running.Go(func() {
-		// The peer never sends after its Hello: this returns when it is gone.
+		// The peer sends nothing after its Hello, so this returns when it is gone.
 		_, _ = io.ReadFull(conn, make([]byte, 1))
 		close(lost)
 	})
@@ -293,7 +295,8 @@ func (l *link) serve(conn net.Conn, peer door.Peer) {
 	}
 }
 
-// pump says whether it ended because the connection broke.
+// pump writes frames as they are queued. It reports whether it ended because the
+// connection broke.
 func (l *link) pump(conn net.Conn, peer door.Peer, lost <-chan struct{}) (broken bool) {
 	idle := time.NewTicker(linkIdle)
 	defer idle.Stop()
@@ -325,7 +328,7 @@ func (l *link) pump(conn net.Conn, peer door.Peer, lost <-chan struct{}) (broken
 	}
 }
 
-// write encodes and writes all that waits.
+// write encodes and writes all queued frames.
 func (l *link) write(conn net.Conn) error {
 	frames := l.take()
 	defer l.giveBack(frames)
@@ -347,10 +350,10 @@ func (l *link) write(conn net.Conn) error {
 func (l *link) writeBuffer(conn net.Conn) error {
 	buf := l.buf
 	l.buf = l.buf[:0]
-	if cap(l.buf) > 4*writeChunkBytes { // a burst's memory is not kept
+	if cap(l.buf) > 4*writeChunkBytes { // release the memory of a burst
 		l.buf = nil
 	}
-	if now := time.Now(); l.deadline.Sub(now) < writeTimeout { // moved now and then, for it costs
+	if now := time.Now(); l.deadline.Sub(now) < writeTimeout { // set rarely, because it is not cheap
 		l.deadline = now.Add(2 * writeTimeout)
 		if err := conn.SetWriteDeadline(l.deadline); err != nil {
 			return err
@@ -361,7 +364,7 @@ func (l *link) writeBuffer(conn net.Conn) error {
 	return err
 }
 
-// weight is about how many bytes a frame keeps in memory while it waits.
+// weight estimates how many bytes of memory a queued frame takes.
 func weight(m *node.Envelope) int {
 	const fixed = 256
 	bytes := fixed
@@ -393,7 +396,7 @@ func entriesWeight(entries []node.Entry) int {
 	return bytes
 }
 
-// closeOn closes conn when quit is closed before release is called.
+// closeOn closes conn if quit is closed before release is called.
 func closeOn(quit <-chan struct{}, conn net.Conn) (release func()) {
 	released := make(chan struct{})
 	go func() {

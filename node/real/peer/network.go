@@ -17,27 +17,33 @@ import (
 const (
 	dialTimeout      = 1 * time.Second
 	handshakeTimeout = 3 * time.Second
-	// maxInbound bounds the connections of peers. A cluster has at most 256
-	// members with one connection each; the rest is room for those that were
-	// replaced and not yet noticed.
+	// maxInbound limits the connections from peers. A cluster has at most 256
+	// members with one connection each; the rest allows for connections that were
+	// replaced and not yet closed.
 	maxInbound = 1024
-	// maxLinks bounds the peers that are dialed, gone members included until
-	// they are idle.
+	// maxLinks limits the peers that are dialed, including former members until
+	// their links are idle.
 	maxLinks = 1024
 )
 
-// peerProtocol is what the network asks of the node. It asks on the loop only.
+// Protocol is what the network needs from the node. It calls the functions on the
+// loop only.
 type Protocol struct {
+	// Hello introduces this node. It returns false until the node has recovered
+	// its store.
 	Hello func() (node.Hello, bool)
+	// Judge returns an error if the node refuses a peer.
 	Judge func(node.Hello) error
-	Lost  func(node.MemberNumber)
+	// Lost reports that a connection to a member broke, or was refused because no
+	// process listens there.
+	Lost func(node.MemberNumber)
 }
 
-// network is node.Network on TCP: one connection for each ordered pair of
-// nodes, opened by the sender. The sender's frames flow one way; nothing but
-// the first frame, a Hello or a refusal, flows back.
+// Network implements door.Network with TCP: one connection for each ordered pair of
+// nodes, opened by the sender. Frames flow from the sender only; the receiver
+// answers the first one, with a Hello or a refusal, and sends nothing else.
 //
-// Send and flush belong to the loop and never wait.
+// Send and Flush belong to the loop and never wait.
 type Network struct {
 	loop     *loop.Loop
 	node     Protocol
@@ -45,12 +51,12 @@ type Network struct {
 	listener net.Listener
 	counts   networkCounts
 
-	links map[node.StoreID]*link // the loop's
-	dirty []*link                // links with frames of this turn; the loop's
+	links map[node.StoreID]*link // used on the loop only
+	dirty []*link                // links with frames of this turn; used on the loop only
 
 	mu      sync.Mutex
 	inbound map[net.Conn]struct{}
-	current map[node.StoreID]net.Conn // newest inbound connection of each store
+	current map[node.StoreID]net.Conn // latest inbound connection of each store
 	closed  bool
 	quit    chan struct{}
 	running sync.WaitGroup
@@ -61,18 +67,18 @@ var (
 	errNotRecovered = errors.New("this node has not recovered its store yet")
 )
 
-// networkCounts are told to the operator in /metrics.
+// networkCounts is shown in /metrics.
 type networkCounts struct {
 	framesSent, bytesSent         atomic.Uint64
 	framesReceived, bytesReceived atomic.Uint64
-	framesDropped                 atomic.Uint64 // a queue was full, or its peer unreachable
-	framesRefused                 atomic.Uint64 // short, long, unknown, corrupt
+	framesDropped                 atomic.Uint64 // the queue was full or the peer unreachable
+	framesRefused                 atomic.Uint64 // truncated, too long, unknown or corrupt
 	hellosRefused                 atomic.Uint64 // by either side
 	connected, lost               atomic.Uint64 // connections that this node opened
 	inboundRefused                atomic.Uint64 // too many connections
 }
 
-// newNetwork accepts nothing and dials nobody before start.
+// New returns a network that neither accepts nor dials before Start.
 func New(l *loop.Loop, listener net.Listener, log *slog.Logger) *Network {
 	return &Network{
 		loop:     l,
@@ -85,16 +91,16 @@ func New(l *loop.Loop, listener net.Listener, log *slog.Logger) *Network {
 	}
 }
 
-// Address is where peers are accepted.
+// Address returns the address that peers connect to.
 func (n *Network) Address() net.Addr { return n.listener.Addr() }
 
-// start begins to accept peers.
+// Start begins to accept peers.
 func (n *Network) Start(p Protocol) {
 	n.node = p
 	n.running.Go(n.accept)
 }
 
-// Send queues a frame for a peer, or drops it and counts.
+// Send queues a frame for a peer, or drops and counts it.
 func (n *Network) Send(to door.Peer, m *node.Envelope) {
 	l := n.links[to.Store]
 	if l == nil {
@@ -109,8 +115,8 @@ func (n *Network) Send(to door.Peer, m *node.Envelope) {
 	}
 }
 
-// flush hands the turn's frames to the goroutines that write them, so that a
-// turn's frames of a peer leave in one write.
+// Flush wakes the goroutines that write the frames of this turn. All frames of a
+// turn to the same peer leave in one write.
 func (n *Network) Flush() {
 	for i, l := range n.dirty {
 		l.signal()
@@ -119,7 +125,7 @@ func (n *Network) Flush() {
 	n.dirty = n.dirty[:0]
 }
 
-// open makes the link to a peer; false once the network is closed.
+// open creates the link to a peer. It returns false once the network is closed.
 func (n *Network) open(to door.Peer) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -132,15 +138,15 @@ func (n *Network) open(to door.Peer) bool {
 	return true
 }
 
-// retire forgets a link that was idle for long. It runs on the loop.
+// retire removes a link that has been idle for long. It runs on the loop.
 func (n *Network) retire(l *link) {
 	if n.links[l.store] == l && l.end() {
 		delete(n.links, l.store)
 	}
 }
 
-// close ends all connections and waits for their goroutines. The loop may run
-// on or be stopped.
+// Close closes all connections and waits for their goroutines. The loop may be
+// running or stopped.
 func (n *Network) Close() {
 	n.mu.Lock()
 	if n.closed {
@@ -166,7 +172,7 @@ func (n *Network) isClosed() bool {
 	}
 }
 
-// introduce asks the node for its Hello to a peer.
+// introduce returns the Hello that this node sends to a peer.
 func (n *Network) introduce(to node.StoreID) (node.Hello, error) {
 	var hello node.Hello
 	var ok bool
@@ -181,10 +187,10 @@ func (n *Network) introduce(to node.StoreID) (node.Hello, error) {
 	return hello, nil
 }
 
-// admit asks the node whether to go on with a peer.
+// admit asks the node whether to accept a peer.
 func (n *Network) admit(hello node.Hello) error {
 	if hello.MinVersion > node.ProtocolVersion || hello.MaxVersion < node.ProtocolVersion {
-		return fmt.Errorf("no common protocol version: %s speaks %d to %d, this node speaks %d",
+		return fmt.Errorf("no common protocol version: %s supports %d to %d, this node supports %d",
 			hello.Node, hello.MinVersion, hello.MaxVersion, node.ProtocolVersion)
 	}
 	var verdict error

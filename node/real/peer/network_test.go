@@ -19,13 +19,13 @@ import (
 	"dkv/node/real/realtest"
 )
 
-// station is a network with a loop, and a node that only listens.
+// station is a network with a loop, and with a node that only records what arrives.
 type station struct {
 	*Network
 	loop  *loop.Loop
 	peer  door.Peer
 	hello node.Hello
-	log   realtest.Log // what an operator reads
+	log   realtest.Log
 
 	mu     sync.Mutex
 	got    []*node.Envelope
@@ -123,19 +123,19 @@ func TestFramesArriveWholeAndInOrder(t *testing.T) {
 			t.Fatalf("frame %d: %+v %+v", i, m, m.Body)
 		}
 	}
-	// A write is counted when it has returned, which may be after its frames
-	// have arrived.
+	// A write is counted when it returns, which may be after its frames have
+	// arrived.
 	realtest.Eventually(t, "all frames are counted as sent", func() bool { return a.counts.framesSent.Load() == frames })
-	// Both introduced themselves; the sender said whom it means.
+	// Both introduced themselves, and the sender named the receiver.
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.hellos) != 1 || b.hellos[0].Store != "store-1" || b.hellos[0].To != "store-2" || b.hellos[0].MaxVersion != node.ProtocolVersion {
-		t.Errorf("the receiver heard %+v", b.hellos)
+		t.Errorf("the receiver got %+v", b.hellos)
 	}
 	if len(a.hellos) != 1 || a.hellos[0].Store != "store-2" {
-		t.Errorf("the sender heard %+v", a.hellos)
+		t.Errorf("the sender got %+v", a.hellos)
 	}
 }
 
@@ -143,7 +143,7 @@ func TestFramesArriveWholeAndInOrder(t *testing.T) {
 func TestTurnsAreCoalesced(t *testing.T) {
 	a, b := newStation(t, 1), newStation(t, 2)
 	a.send(b.peer, numbered(0))
-	realtest.Eventually(t, "the connection stands", func() bool { return len(b.received()) == 1 })
+	realtest.Eventually(t, "there is a connection", func() bool { return len(b.received()) == 1 })
 	before := a.counts.bytesSent.Load()
 	const frames = 100
 	bodies := make([]node.Message, frames)
@@ -189,7 +189,7 @@ func TestPeerThatComesBack(t *testing.T) {
 	a.send(b.peer, numbered(1))
 	realtest.Eventually(t, "the first frame arrives", func() bool { return len(b.received()) == 1 })
 	b.Close()
-	realtest.Eventually(t, "the loss is told", func() bool { return a.losses() == 1 })
+	realtest.Eventually(t, "the loss is reported", func() bool { return a.losses() == 1 })
 	again := newStationAt(t, 2, b.peer.Address, 2)
 	realtest.Eventually(t, "frames arrive again", func() bool {
 		a.send(again.peer, numbered(2))
@@ -199,7 +199,7 @@ func TestPeerThatComesBack(t *testing.T) {
 }
 
 // An operator reads once that a peer is gone, and once that it is back.
-func TestOutageOfAPeerIsTold(t *testing.T) {
+func TestOutageOfAPeerIsLogged(t *testing.T) {
 	a, b := newStation(t, 1), newStation(t, 2)
 	a.send(b.peer, numbered(1))
 	realtest.Eventually(t, "the first frame arrives", func() bool { return len(b.received()) == 1 })
@@ -216,8 +216,8 @@ func TestOutageOfAPeerIsTold(t *testing.T) {
 		return len(again.received()) > 0
 	})
 	text := a.log.String()
-	if gone, back := strings.Count(text, "can't be reached"), strings.Count(text, "reached again"); gone != 1 || back != 1 {
-		t.Errorf("told %d and %d times:\n%s", gone, back, text)
+	if gone, back := strings.Count(text, "cannot reach a peer"), strings.Count(text, "reached a peer again"); gone != 1 || back != 1 {
+		t.Errorf("outage and recovery logged %d and %d times, want once each:\n%s", gone, back, text)
 	}
 }
 
@@ -230,7 +230,7 @@ func TestDialThatIsRefusedIsALoss(t *testing.T) {
 	_ = listener.Close()
 	a := newStation(t, 1)
 	a.send(door.Peer{Number: 2, Store: "store-2", Address: address}, numbered(1))
-	realtest.Eventually(t, "the loss is told", func() bool { return a.losses() > 0 })
+	realtest.Eventually(t, "the loss is reported", func() bool { return a.losses() > 0 })
 	realtest.Eventually(t, "the frame is counted as dropped", func() bool { return a.counts.framesDropped.Load() == 1 })
 }
 
@@ -245,7 +245,7 @@ func TestPeerThatMoves(t *testing.T) {
 		return len(moved.received()) > 0
 	})
 	if a.losses() != 0 {
-		t.Error("a move was told as a loss")
+		t.Error("a move was reported as a loss")
 	}
 }
 
@@ -271,7 +271,7 @@ func TestWritesAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		if left := time.Until(l.deadline); left < writeTimeout-time.Second || left > 2*writeTimeout {
-			t.Errorf("a write has %v", left)
+			t.Errorf("the deadline of a write is in %v", left)
 		}
 	}
 	write()
@@ -291,7 +291,7 @@ func TestQueueOfASlowPeerIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close() // it accepts nobody: the handshake waits
+	defer listener.Close() // it never accepts, so the handshake waits
 	a := newStation(t, 1)
 	to := door.Peer{Number: 2, Store: "store-2", Address: listener.Addr().String()}
 	const extra = 500
@@ -311,7 +311,7 @@ func TestQueueIsBoundedByBytes(t *testing.T) {
 		l.enqueue(door.Peer{}, m)
 	}
 	if len(l.queue) != 64 || l.net.counts.framesDropped.Load() != 6 {
-		t.Errorf("%d frames of 1 MiB wait, %d dropped", len(l.queue), l.net.counts.framesDropped.Load())
+		t.Errorf("%d frames of 1 MiB queued, %d dropped", len(l.queue), l.net.counts.framesDropped.Load())
 	}
 }
 
@@ -397,7 +397,7 @@ func greet(t *testing.T, s *station, store node.StoreID) net.Conn {
 	return conn
 }
 
-func TestAbusedFramesCostTheConnection(t *testing.T) {
+func TestInvalidFramesCloseTheConnection(t *testing.T) {
 	whole := node.AppendFrame(nil, &node.Envelope{From: 9, FromStore: "store-9", ToStore: "store-2", Body: numbered(1)})
 	changed := func(at int, to byte) []byte {
 		frame := append([]byte(nil), whole...)
@@ -429,11 +429,11 @@ func TestAbusedFramesCostTheConnection(t *testing.T) {
 			}
 		})
 	}
-	// A frame that is cut by the connection's end is no abuse.
+	// A frame that is truncated by the end of the connection is not counted.
 	conn := greet(t, s, "store-9")
 	_, _ = conn.Write(whole[:len(whole)-3])
 	_ = conn.Close()
-	// The node lives.
+	// The node is still working.
 	a := newStation(t, 1)
 	a.send(s.peer, numbered(42))
 	realtest.Eventually(t, "frames arrive after all that", func() bool {
@@ -445,7 +445,7 @@ func TestAbusedFramesCostTheConnection(t *testing.T) {
 	}
 }
 
-func TestAbusedHellosCostTheConnection(t *testing.T) {
+func TestInvalidHellosCloseTheConnection(t *testing.T) {
 	tests := map[string][]byte{
 		"nonsense":     []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
 		"long":         binary.BigEndian.AppendUint32(nil, node.MaxHelloBytes+1),
@@ -473,7 +473,7 @@ func TestAbusedHellosCostTheConnection(t *testing.T) {
 	}
 }
 
-func TestAnotherDiskAnswers(t *testing.T) {
+func TestDifferentDiskAnswers(t *testing.T) {
 	a, b := newStation(t, 1), newStation(t, 2)
 	to := b.peer
 	to.Store = "store-of-the-disk-before"
@@ -485,7 +485,7 @@ func TestAnotherDiskAnswers(t *testing.T) {
 }
 
 // A peer that dials anew has given its former connection up.
-func TestNewConnectionReplacesTheFormer(t *testing.T) {
+func TestNewConnectionReplacesThePrevious(t *testing.T) {
 	s := newStation(t, 2)
 	former := greet(t, s, "store-9")
 	latter := greet(t, s, "store-9")
@@ -493,7 +493,7 @@ func TestNewConnectionReplacesTheFormer(t *testing.T) {
 	if _, err := latter.Write(node.AppendFrame(nil, &node.Envelope{Body: numbered(5)})); err != nil {
 		t.Fatal(err)
 	}
-	realtest.Eventually(t, "the latter's frame arrives", func() bool { return len(s.received()) == 1 })
+	realtest.Eventually(t, "the frame of the new connection arrives", func() bool { return len(s.received()) == 1 })
 }
 
 func TestInboundConnectionsAreBounded(t *testing.T) {
@@ -522,10 +522,10 @@ func TestReadFrameGrowsWithWhatArrives(t *testing.T) {
 	}
 }
 
-func TestNetworkClosesWithEverythingUnderWay(t *testing.T) {
+func TestNetworkClosesWhileBusy(t *testing.T) {
 	a, b := newStation(t, 1), newStation(t, 2)
 	a.send(b.peer, numbered(1))
-	realtest.Eventually(t, "a connection stands", func() bool { return len(b.received()) == 1 })
+	realtest.Eventually(t, "there is a connection", func() bool { return len(b.received()) == 1 })
 	greet(t, b, "store-9")
 	dial(t, b)
 	for _, s := range []*station{a, b} {

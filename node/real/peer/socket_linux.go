@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// giveUpAfter has the kernel break the connection when what was sent is not
-// acknowledged for d. By itself TCP tries for a quarter of an hour, at longer
-// and longer intervals: a peer that was cut off for a minute might then not
-// hear of this node for another minute after the cut is healed.
+// giveUpAfter makes the kernel close the connection when sent data remains
+// unacknowledged for d. By default TCP retries for a quarter of an hour, at ever
+// longer intervals: after an outage of a minute, a peer might not hear from this
+// node for another minute.
 func giveUpAfter(conn net.Conn, d time.Duration) error {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {

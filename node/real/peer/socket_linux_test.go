@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whether a cut is survived is the kernel's business; that it was asked to is
-// ours.
+// Detecting a silent peer is the kernel's job. This test checks that the kernel was
+// asked to.
 func TestConnectionsGiveUpOnSilentPeers(t *testing.T) {
 	a, b := newStation(t, 1), newStation(t, 2)
 	l := newLink(a.Network, b.peer)

@@ -7,6 +7,6 @@ import (
 	"time"
 )
 
-// giveUpAfter does nothing: outside Linux there is no portable way to have a
-// connection end when what was sent is not acknowledged.
+// giveUpAfter does nothing: outside Linux there is no portable way to limit how
+// long sent data may remain unacknowledged.
 func giveUpAfter(net.Conn, time.Duration) error { return nil }

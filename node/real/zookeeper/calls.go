@@ -13,14 +13,14 @@ import (
 const (
 	// maxRequestBytes keeps a request below what a server accepts (1,048,575).
 	maxRequestBytes = 1_000_000
-	// readTries bounds how often a read follows a znode that comes and goes.
+	// readTries limits how often a read is repeated because its znode keeps changing.
 	readTries = 10
 )
 
-var errTooLarge = fmt.Errorf("larger than %d bytes, which is more than ZooKeeper takes", maxRequestBytes)
+var errTooLarge = fmt.Errorf("larger than %d bytes, which is more than ZooKeeper accepts", maxRequestBytes)
 
-// get reads, and arms a watch unless one is armed already: the library keeps
-// a channel for each time that it is asked to.
+// get reads a znode and sets a watch unless one is set already: the library would
+// keep a channel for each watch that it is asked to set.
 func (s *session) get(path string, watched bool) ([]byte, door.Stat, error) {
 	for range readTries {
 		data, stat, err := s.getOnce(path, watched)
@@ -31,7 +31,7 @@ func (s *session) get(path string, watched bool) ([]byte, door.Stat, error) {
 			return data, stat, err
 		}
 	}
-	return nil, door.Stat{}, fmt.Errorf("%w: %s comes and goes", door.ErrUnknownOutcome, path)
+	return nil, door.Stat{}, fmt.Errorf("%w: %s keeps being created and deleted", door.ErrUnknownOutcome, path)
 }
 
 func (s *session) getOnce(path string, watched bool) ([]byte, door.Stat, error) {
@@ -49,9 +49,9 @@ func (s *session) getOnce(path string, watched bool) ([]byte, door.Stat, error) 
 	return data, statOf(stat), nil
 }
 
-// getArming leaves a watch behind whether the znode exists or not. The watch is
-// noted before it is asked for: its event may come before the answer's reader
-// is scheduled.
+// getArming reads a znode and sets a watch, whether the znode exists or not. It
+// records the watch before the request, because its event may arrive before the
+// goroutine that waits for the answer runs.
 func (s *session) getArming(path string) ([]byte, *zk.Stat, error) {
 	s.arm(watch{path, watchData})
 	data, stat, _, err := s.conn.GetW(path)
@@ -68,7 +68,7 @@ func (s *session) getArming(path string) ([]byte, *zk.Stat, error) {
 	case err != nil:
 		s.disarm(watch{path, watchMissing})
 		return nil, nil, mapError(err)
-	case exists: // it came in between: a data watch is armed
+	case exists: // created in between: this set a data watch
 		s.move(watch{path, watchMissing}, watch{path, watchData})
 		data, stat, err = s.conn.Get(path)
 		return data, stat, mapError(err)
@@ -88,7 +88,7 @@ func (s *session) children(path string, watched bool) ([]string, error) {
 			return names, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: %s changes too fast", door.ErrUnknownOutcome, path)
+	return nil, fmt.Errorf("%w: %s keeps changing", door.ErrUnknownOutcome, path)
 }
 
 func (s *session) childrenOnce(path string, watched bool) ([]string, error) {
@@ -141,11 +141,11 @@ func encodeOps(ops []door.Op) ([]any, error) {
 		case door.OpCheck:
 			requests[i] = &zk.CheckVersionRequest{Path: op.Path, Version: op.Version}
 		default:
-			return nil, fmt.Errorf("operation %d of a multi has kind %d", i, op.Kind)
+			return nil, fmt.Errorf("operation %d of a transaction has unknown kind %d", i, op.Kind)
 		}
 	}
 	if size >= maxRequestBytes {
-		return nil, fmt.Errorf("a multi of %d operations is %w", len(ops), errTooLarge)
+		return nil, fmt.Errorf("a transaction of %d operations is %w", len(ops), errTooLarge)
 	}
 	return requests, nil
 }
@@ -154,8 +154,9 @@ func statOf(s *zk.Stat) door.Stat {
 	return door.Stat{Version: s.Version, EphemeralOwner: s.EphemeralOwner, Czxid: s.Czxid}
 }
 
-// mapError keeps an error as certain only if it came from the server as its
-// verdict. Whatever else the library says means that nobody knows.
+// mapError translates an error of the library. Only an error that is the server's
+// own answer means that the operation certainly failed; after any other the
+// outcome is unknown.
 func mapError(err error) error {
 	switch {
 	case err == nil:

@@ -17,20 +17,20 @@ import (
 	"dkv/zksim/zkserver"
 )
 
-// sessionTimeout is the session timeout of tests: long enough for a busy machine.
+// sessionTimeout is long enough for tests on a busy machine.
 const sessionTimeout = 3 * time.Second
 
-// world is one ZooKeeper and two processes, whose connections can be cut.
+// world is one ZooKeeper and two processes whose connections can be cut.
 type world struct {
 	realtest.World
 	t      *testing.T
 	root   string
 	nodes  [2]*Coordinator
 	lines  [2]line
-	expire func(id int64) bool // nil: by a cut
+	expire func(id int64) bool // nil to expire sessions by a cut
 }
 
-// line is a process's way to ZooKeeper.
+// line is the path from a process to ZooKeeper.
 type line struct {
 	mu    sync.Mutex
 	cut   bool
@@ -86,13 +86,13 @@ func (w *world) Root() string                       { return w.root }
 func (w *world) Cut(n int)                          { w.lines[n].set(true) }
 func (w *world) Heal(n int)                         { w.lines[n].set(false) }
 
-// Expire keeps the process away until its session must have ended, and lets it
-// back before its own watchdog gives up.
+// Expire cuts the process off until its session must have ended, and heals the cut
+// before the watchdog of the process gives up.
 func (w *world) Expire(s door.Session) {
 	id := s.ID()
 	if w.expire != nil {
 		if !w.expire(id) {
-			w.t.Errorf("there is no session %#x", id)
+			w.t.Errorf("session %#x does not exist", id)
 		}
 		return
 	}
@@ -116,7 +116,8 @@ func TestCoordinatorKeepsItsPromisesOnZooKeeper(t *testing.T) {
 	testCoordinatorAt(t, startZooKeeper(t).address)
 }
 
-// One process asks a follower, whose reads are stale, and one the leader.
+// One process is connected to a follower, whose reads may be stale, and one to the
+// leader.
 func TestCoordinatorKeepsItsPromisesOnAnEnsemble(t *testing.T) {
 	t.Parallel()
 	e := startZooKeeperEnsemble(t)

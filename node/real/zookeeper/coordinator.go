@@ -15,28 +15,30 @@ import (
 
 // Coordinator implements door.Coordinator with go-zookeeper.
 type Coordinator struct {
-	post    func(fn func()) bool // runs fn on the node's loop
+	post    func(fn func()) bool // runs fn on the loop of the node
 	servers []string
-	timeout time.Duration // of a session, as asked for
+	timeout time.Duration // requested for each session
 	log     *slog.Logger
-	dial    zk.Dialer // net.DialTimeout, but for tests
+	dial    zk.Dialer // net.DialTimeout, except in tests
 	counts  sessionCounts
-	current atomic.Pointer[session]
+	current atomic.Pointer[session] // the latest
 }
 
 type sessionCounts struct {
 	sessions, expired, reconnects, unknown atomic.Uint64
 }
 
+// New returns a Coordinator for the given servers. post must run functions on the
+// loop of the node, in order.
 func New(post func(fn func()) bool, servers []string, timeout time.Duration, log *slog.Logger) *Coordinator {
-	if len(servers) == 1 { // or the library pauses a second before each reconnect
+	if len(servers) == 1 { // with one server the library pauses a second before each reconnect
 		servers = append(servers, servers[0])
 	}
 	return &Coordinator{post: post, servers: slices.Clone(servers), timeout: timeout, log: log, dial: net.DialTimeout}
 }
 
-// Open starts a session of its own connection object: go-zookeeper would carry
-// requests from an expired session into the next.
+// Open starts a session. Each has a connection object of its own, because
+// go-zookeeper would carry requests from an expired session over to the next.
 func (z *Coordinator) Open(events func(door.SessionEvent)) door.Session {
 	s := &session{
 		zk:       z,
@@ -47,13 +49,13 @@ func (z *Coordinator) Open(events func(door.SessionEvent)) door.Session {
 	}
 	s.ready.L = &s.mu
 	s.guard = newGuard(z.timeout, z.log, z.dial, s.rewatched)
-	// The callback may run before Connect returns: it waits for s.mu.
+	// The callback may run before Connect returns; then it waits for s.mu.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	conn, _, err := zk.Connect(z.servers, z.timeout,
 		zk.WithDialer(s.guard.dial), zk.WithEventCallback(s.onEvent), zk.WithHostProvider(&hosts{}),
 		zk.WithLogger(libraryLog{z.log}), zk.WithLogInfo(false), zk.WithMaxBufferSize(maxReplyBytes))
-	if err != nil { // no servers, which Options.validate excludes
+	if err != nil { // only without servers, which the options exclude
 		panic(fmt.Sprintf("opening a ZooKeeper session: %v", err))
 	}
 	s.conn = conn

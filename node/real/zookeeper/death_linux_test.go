@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// dieWithParent kills the child when the thread that starts it ends.
+// dieWithParent makes the kernel kill the child when the thread that starts it ends.
 func dieWithParent(c *exec.Cmd) {
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -4,5 +4,5 @@ package zookeeper
 
 import "os/exec"
 
-// dieWithParent has nothing to offer here: the test's cleanup kills the child.
+// dieWithParent does nothing outside Linux: the cleanup of the test kills the child.
 func dieWithParent(*exec.Cmd) {}

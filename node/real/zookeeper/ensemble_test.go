@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// zooKeeperEnsemble is three processes that elected a leader.
+// zooKeeperEnsemble is three processes that have elected a leader.
 type zooKeeperEnsemble struct {
 	leader, follower string // addresses
 }
 
-// startZooKeeperEnsemble starts three servers that end with the test, or skips
-// it as startZooKeeper does.
+// startZooKeeperEnsemble starts three servers that end with the test, or skips the
+// test as startZooKeeper does.
 func startZooKeeperEnsemble(t *testing.T) zooKeeperEnsemble {
 	return startTwice(t, tryZooKeeperEnsemble)
 }

@@ -11,9 +11,9 @@ import (
 	"dkv/node/door"
 )
 
-// onEvent is the library's callback. It runs on the goroutine that reads the
-// connection, before the reply of any later request, so that a change is told
-// before an answer that shows it. It only queues.
+// onEvent is the callback of the library. It runs on the goroutine that reads the
+// connection, before that reads the reply of any later request. So the node learns
+// of a change before it gets an answer that shows the change. onEvent only queues.
 func (s *session) onEvent(e zk.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,12 +45,12 @@ func (s *session) onState(state zk.State) {
 			s.watchdog = time.AfterFunc(2*s.guard.timeout(), s.onSilence)
 		}
 	case zk.StateExpired:
-		s.expire("ZooKeeper says so")
+		s.expire("ZooKeeper expired it")
 	}
 }
 
-// onHasSession lets requests flow once the library has set its watches again:
-// what is asked before that may be answered with news whose event is lost.
+// onHasSession allows requests once the library has set its watches again. A
+// request sent earlier might be answered with a change whose event is lost.
 func (s *session) onHasSession() {
 	if s.watchdog != nil {
 		s.watchdog.Stop()
@@ -68,14 +68,14 @@ func (s *session) onHasSession() {
 	time.AfterFunc(rewatchTime, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.connected && !s.sendable && s.stands == this { // the library knows of no watches
+		if s.connected && !s.sendable && s.stands == this { // the library has no watches to set
 			clear(s.armed)
 			s.allowRequests()
 		}
 	})
 }
 
-// rewatched is told by the guard: SetWatches has been sent.
+// rewatched is called by the guard when SetWatches has been sent.
 func (s *session) rewatched() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,14 +89,14 @@ func (s *session) allowRequests() {
 	s.ready.Broadcast()
 }
 
-// onSilence is the watchdog: after twice the session timeout without ZooKeeper
-// the session is as good as over, and a server that was wiped or rolled back
-// would never say so.
+// onSilence is called by the watchdog, after twice the session timeout without a
+// connection. By then the session must have expired, but a server whose data was
+// wiped or rolled back would never say so.
 func (s *session) onSilence() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.over && !s.connected {
-		s.expire(fmt.Sprintf("no server took it back within %v", 2*s.guard.timeout()))
+		s.expire(fmt.Sprintf("no server resumed it within %v", 2*s.guard.timeout()))
 	}
 }
 
@@ -113,7 +113,7 @@ func (s *session) expire(why string) {
 			s.tell(door.SessionEvent{Kind: door.EventExpired})
 		}
 	})
-	go func() { // Close waits for the goroutine that runs this
+	go func() { // in the background: Close waits for the goroutine that runs this
 		s.guard.shut()
 		s.conn.Close()
 	}()
@@ -128,7 +128,8 @@ func (s *session) post(e door.SessionEvent) {
 	})
 }
 
-// fired takes note that watches are spent, and tells the path once.
+// fired records that watches are used up, and reports the path unless that is
+// already in the queue.
 func (s *session) fired(path string, kinds ...watchKind) {
 	for _, kind := range kinds {
 		delete(s.armed, watch{path, kind})
@@ -166,7 +167,7 @@ func (s *session) disarm(w watch) {
 	delete(s.armed, w)
 }
 
-// move changes the kind of a watch unless it has fired in between.
+// move changes the kind of a watch unless it has fired in the meantime.
 func (s *session) move(from, to watch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,7 +177,7 @@ func (s *session) move(from, to watch) {
 	}
 }
 
-// state says in a word how the session is doing.
+// state describes the session in one word.
 func (s *session) state() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -189,8 +190,8 @@ func (s *session) state() string {
 	return "connecting"
 }
 
-// hosts hands out the servers in turn, as names: the guard resolves them at
-// each dial. Its rules are those of the library's own provider.
+// hosts is a zk.HostProvider that returns the servers in turn. Unlike the provider
+// of the library it returns names, which the guard resolves at each dial.
 type hosts struct {
 	mu            sync.Mutex
 	servers       []string
@@ -210,8 +211,8 @@ func (h *hosts) Len() int {
 	return len(h.servers)
 }
 
-// Next says with retry that all servers failed since the last success; the
-// library then pauses a second.
+// Next returns the next server. retry means that all servers have failed since the
+// last success; the library then pauses for a second.
 func (h *hosts) Next() (server string, retry bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

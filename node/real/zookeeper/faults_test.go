@@ -21,20 +21,20 @@ import (
 	"dkv/zksim/zkserver"
 )
 
-// target is a server that the adapter's faults are tried on.
+// target is a server to test the adapter against.
 type target struct {
 	address string
 	roots   atomic.Int64
 	// fresh starts another server, whose state is empty.
 	fresh func(t *testing.T) (address string)
-	// oracle sees what is there without the adapter's help.
+	// oracle is a session that does not go through the adapter.
 	oracle *zk.Conn
 }
 
 const faultTick = 200 * time.Millisecond
 
-// TestZooKeeperFaults does to the adapter, through a proxy before an embedded
-// server and before Apache ZooKeeper alike, what networks and servers do.
+// TestZooKeeperFaults exposes the adapter to faults of networks and servers,
+// through a proxy, with the embedded server and with Apache ZooKeeper.
 func TestZooKeeperFaults(t *testing.T) {
 	t.Run("Embedded", func(t *testing.T) {
 		t.Parallel()
@@ -66,7 +66,7 @@ func (z *target) connect(t *testing.T, address string) *zk.Conn {
 	return conn
 }
 
-// root makes a znode of the test's own.
+// root creates a znode for this test.
 func (z *target) root(t *testing.T) string {
 	t.Helper()
 	path := fmt.Sprintf("/fault-%d", z.roots.Add(1))
@@ -76,7 +76,7 @@ func (z *target) root(t *testing.T) string {
 	return path
 }
 
-// names are the children of a znode as the server has them.
+// names returns the children of a znode at the server.
 func (z *target) names(t *testing.T, path string) []string {
 	t.Helper()
 	names, _, err := z.oracle.Children(path)
@@ -109,7 +109,7 @@ func testFaults(t *testing.T, z *target) {
 		{"OneServerHangs", testOneServerHangs},
 		{"QueuedRequestsStayInTheirSession", testQueuedRequestsStayInTheirSession},
 	}
-	// They wait most of the time, so that more may run than there are cores.
+	// The tests mostly wait, so run more of them than there are cores.
 	var running sync.WaitGroup
 	lanes := make(chan struct{}, 4)
 	for _, test := range tests {
@@ -122,7 +122,7 @@ func testFaults(t *testing.T, z *target) {
 	running.Wait()
 }
 
-// openFaulty opens a session through proxies, or whatever addresses.
+// openFaulty opens a session through the given addresses, which may be proxies.
 func openFaulty(t *testing.T, timeout time.Duration, servers ...string) *client {
 	t.Helper()
 	c := &client{World: realtest.NewWorld(t, loop.New())}
@@ -131,7 +131,7 @@ func openFaulty(t *testing.T, timeout time.Duration, servers ...string) *client 
 	return c
 }
 
-// reopen begins a session; events of the sessions before are kept.
+// reopen opens a new session. The events of earlier sessions are kept.
 func (c *client) reopen(t *testing.T) {
 	t.Helper()
 	c.Do(func() {
@@ -148,7 +148,7 @@ func (c *client) reopen(t *testing.T) {
 	})
 }
 
-// count is how many events of a kind were told.
+// count returns the number of events of a kind.
 func (c *client) count(kind door.SessionEventKind) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -160,8 +160,8 @@ func (c *client) count(kind door.SessionEventKind) (n int) {
 	return n
 }
 
-// checkOrder holds the events of one session against the door's promise:
-// connections and their loss in turn, nothing after the end.
+// checkOrder checks that the events of a session keep the promise of the door:
+// connections alternate with their loss, and nothing follows the end.
 func (c *client) checkOrder(t *testing.T) {
 	t.Helper()
 	c.mu.Lock()
@@ -186,9 +186,9 @@ func (c *client) checkOrder(t *testing.T) {
 	}
 }
 
-// send makes a multi and returns where its answer will be.
+// send submits a transaction and returns the channel that receives its answer.
 func (c *client) send(ops ...door.Op) <-chan error {
-	answer := make(chan error, 2) // a second answer would be a fault, and must not block the loop
+	answer := make(chan error, 2) // a second answer would be a bug, and must not block the loop
 	c.Do(func() { c.session.Multi(ops, func(err error) { answer <- err }) })
 	return answer
 }
@@ -199,7 +199,7 @@ func awaitAnswer(t *testing.T, answer <-chan error) error {
 	case err := <-answer:
 		return err
 	case <-time.After(15 * time.Second):
-		t.Fatal("a call is not answered")
+		t.Fatal("a call was not answered")
 		return nil
 	}
 }
@@ -226,9 +226,8 @@ func isUncertain(err error) bool {
 	return errors.Is(err, door.ErrUnknownOutcome) || errors.Is(err, door.ErrSessionOver)
 }
 
-// The way to ZooKeeper stands still until the session has ended there. What was
-// asked meanwhile has no certain outcome and never happens; the next session is
-// another one.
+// The network stalls until ZooKeeper has expired the session. Calls made meanwhile
+// have an unknown outcome and never take effect; the next session is a new one.
 func testStalledUntilExpired(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
 	c := openFaulty(t, time.Second, p.address())
@@ -246,30 +245,30 @@ func testStalledUntilExpired(t *testing.T, z *target) {
 	p.set(proxyRule{})
 	for _, answer := range held {
 		if err := awaitAnswer(t, answer); !isUncertain(err) {
-			t.Errorf("a multi held until its session's end: %v", err)
+			t.Errorf("a transaction held until the end of its session: %v", err)
 		}
 	}
-	realtest.Eventually(t, "the end is told", func() bool { return c.told(door.EventExpired) })
+	realtest.Eventually(t, "the expiry is reported", func() bool { return c.told(door.EventExpired) })
 	if err := c.multi(t, createOp(root+"/after")); !errors.Is(err, door.ErrSessionOver) {
-		t.Errorf("a multi after the session's end: %v", err)
+		t.Errorf("a transaction after the end of the session: %v", err)
 	}
 	c.Settle()
 	c.checkOrder(t)
 	c.reopen(t)
 	realtest.Eventually(t, "a new session", func() bool { return c.session.ID() != 0 })
 	if id := c.session.ID(); id == first {
-		t.Errorf("the new session is the old one, %#x", id)
+		t.Errorf("the new session has the ID of the old one, %#x", id)
 	}
 	if err := c.multi(t, createOp(root+"/new")); err != nil {
-		t.Errorf("a multi of the new session: %v", err)
+		t.Errorf("a transaction of the new session: %v", err)
 	}
 	if names := z.names(t, root); !slices.Equal(names, []string{"new"}) {
-		t.Errorf("there is %v, want what the new session made alone", names)
+		t.Errorf("znodes %v, want only the one of the new session", names)
 	}
 }
 
-// Connections break one after the other, under calls. The session lives on,
-// each call is answered once, and what was answered is true.
+// Connections break one after the other, while calls are in progress. The session
+// survives, each call is answered once, and the answers are true.
 func testDropStorm(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
 	c := openFaulty(t, 4*time.Second, p.address())
@@ -285,13 +284,13 @@ func testDropStorm(t *testing.T, z *target) {
 			c.Do(func() {
 				c.session.Multi([]door.Op{createOp(path)}, func(err error) {
 					if before, twice := answers.LoadOrStore(path, err); twice {
-						t.Errorf("%s was answered %v and %v", path, before, err)
+						t.Errorf("%s was answered twice: %v and %v", path, before, err)
 					}
 				})
 			})
 		}
 		realtest.Eventually(t, "it is connected again", func() bool { return c.count(door.EventConnected) == 2+i })
-		if i%2 == 0 { // or else before its watches and calls have their turn
+		if i%2 == 0 { // otherwise cut before watches and calls have been sent
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
@@ -301,7 +300,7 @@ func testDropStorm(t *testing.T, z *target) {
 		return n == made
 	})
 	if err := c.multi(t, createOp(root+"/last")); err != nil {
-		t.Errorf("a multi after the storm: %v", err)
+		t.Errorf("a transaction after the storm: %v", err)
 	}
 	names := z.names(t, root)
 	done := 0
@@ -310,7 +309,7 @@ func testDropStorm(t *testing.T, z *target) {
 		_, there := slices.BinarySearch(names, strings.TrimPrefix(path.(string), root+"/"))
 		switch {
 		case err == nil && !there:
-			t.Errorf("%s was answered done and is not there", path)
+			t.Errorf("%s was answered done but does not exist", path)
 		case err != nil && !errors.Is(err, door.ErrUnknownOutcome):
 			t.Errorf("%s was answered %v", path, err)
 		case err == nil:
@@ -319,16 +318,16 @@ func testDropStorm(t *testing.T, z *target) {
 		return true
 	})
 	if now := c.session.ID(); now != id || c.told(door.EventExpired) {
-		t.Errorf("session %#x became %#x", id, now)
+		t.Errorf("session %#x was replaced by %#x", id, now)
 	}
 	if done == 0 {
-		t.Error("no call was done")
+		t.Error("no call succeeded")
 	}
 	c.checkOrder(t)
 }
 
-// A server that closes each connection as it comes is not stormed, and is found
-// again.
+// A server that closes each connection at once is not flooded with connections, and
+// is used again when it recovers.
 func testTurnedAway(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
 	c := openFaulty(t, 4*time.Second, p.address())
@@ -344,16 +343,16 @@ func testTurnedAway(t *testing.T, z *target) {
 	realtest.Eventually(t, "it is tried again", func() bool { return p.taken.Load()-before >= 2 })
 	p.set(proxyRule{})
 	if err := c.multi(t, createOp(root+"/x")); err != nil && !errors.Is(err, door.ErrUnknownOutcome) {
-		t.Errorf("a multi afterwards: %v", err)
+		t.Errorf("a transaction afterwards: %v", err)
 	}
 	realtest.Eventually(t, "it is connected again", func() bool { return c.count(door.EventConnected) == 2 })
 	if err := c.multi(t, createOp(root+"/y")); err != nil || c.session.ID() != id {
-		t.Errorf("a multi of the same session: %v", err)
+		t.Errorf("a transaction of the same session: %v", err)
 	}
 }
 
-// A server that takes the session back and then closes the connection, again
-// and again, is not stormed either.
+// A server that resumes the session and then closes the connection, again and
+// again, is not flooded either.
 func testDroppedAfterEachHandshake(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
 	c := openFaulty(t, 4*time.Second, p.address())
@@ -363,15 +362,15 @@ func testDroppedAfterEachHandshake(t *testing.T, z *target) {
 	p.drop()
 	time.Sleep(time.Second)
 	if n := p.taken.Load() - before; n < 2 || n > 25 {
-		t.Errorf("%d connections in a second to a server that drops them after the handshake", n)
+		t.Errorf("%d connections in a second to a server that closes them after the handshake", n)
 	}
 	p.set(proxyRule{})
-	realtest.Eventually(t, "a multi is done", func() bool { return c.multi(t, createOp(root+"/x")) == nil })
+	realtest.Eventually(t, "a transaction succeeds", func() bool { return c.multi(t, createOp(root+"/x")) == nil })
 	c.checkOrder(t)
 }
 
-// watcher does as the node does: it reads again what it is told of, and all
-// that it watches after a connection. Its fields are the loop's.
+// watcher behaves like the node: it reads what has changed, and after each
+// connection everything that it watches. Its fields are used on the loop only.
 type watcher struct {
 	session *session
 	paths   []string
@@ -399,9 +398,9 @@ func (w *watcher) read(path string) {
 	})
 }
 
-// More watches than one packet sets again, while everything changes and the
-// connection breaks: reading again after each reconnect finds all changes, and
-// afterwards every watch is armed.
+// The session has more watches than fit into one SetWatches packet, everything
+// changes, and the connection breaks. Reading after each reconnect finds all
+// changes, and afterwards every watch is set.
 func testManyWatches(t *testing.T, z *target) {
 	const watches, perMulti = 160, 80 // of 900 bytes and more: two packets
 	root, p := z.root(t), newProxy(t, z.address)
@@ -445,15 +444,15 @@ func testManyWatches(t *testing.T, z *target) {
 	}
 	p.set(proxyRule{turnAway: true})
 	p.drop()
-	change("away") // all of it while the watches are nowhere
+	change("away") // while no server has any of the watches
 	p.set(proxyRule{})
 	realtest.Eventually(t, "every change while away is found", agrees("away"))
-	for round := range 4 { // and changes that meet the watches being set again
+	for round := range 4 { // changes while the watches are being set again
 		p.drop()
 		change(fmt.Sprint("round ", round))
 		realtest.Eventually(t, "every change in a storm is found", agrees(fmt.Sprint("round ", round)))
 	}
-	realtest.Eventually(t, "every watch is armed", func() bool {
+	realtest.Eventually(t, "every watch is set", func() bool {
 		w.session.mu.Lock()
 		defer w.session.mu.Unlock()
 		return len(w.session.armed) == watches && len(w.session.calls) == 0
@@ -462,22 +461,22 @@ func testManyWatches(t *testing.T, z *target) {
 	before := 0
 	c.Do(func() { before = w.changes })
 	change("quiet")
-	realtest.Eventually(t, "every change is told", func() (all bool) {
+	realtest.Eventually(t, "every change is reported", func() (all bool) {
 		c.Do(func() { all = w.changes-before >= watches })
 		return all
 	})
 	realtest.Eventually(t, "every change is found", agrees("quiet"))
 }
 
-// A server that lost its state refuses the session for ever and never says
-// that it expired.
+// A server that lost its state keeps refusing the session and never says that it
+// has expired.
 func testWipedServer(t *testing.T, z *target) {
 	const timeout = 1500 * time.Millisecond
 	empty := z.fresh(t)
 	root, p := z.root(t), newProxy(t, z.address)
 	c := openFaulty(t, timeout, p.address())
 	c.connected(t)
-	for i := range 20 { // so that the session is ahead of a new server
+	for i := range 20 { // so that the zxid of the session is ahead of a new server
 		if err := c.multi(t, createOp(fmt.Sprintf("%s/%d", root, i))); err != nil {
 			t.Fatal(err)
 		}
@@ -490,7 +489,7 @@ func testWipedServer(t *testing.T, z *target) {
 	for i := 0; !c.told(door.EventExpired); i++ {
 		answers = append(answers, c.send(createOp(fmt.Sprintf("/old-%d", i))))
 		if time.Since(began) > 10*time.Second {
-			t.Fatal("the watchdog does not end the session")
+			t.Fatal("the watchdog did not end the session")
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -498,12 +497,12 @@ func testWipedServer(t *testing.T, z *target) {
 		t.Errorf("the session was over after %v, want about %v", took, 2*timeout)
 	}
 	if tries := p.taken.Load() - before; tries < 2 {
-		t.Errorf("the new server was asked %d times: it refused nothing", tries)
+		t.Errorf("only %d connections to the new server: it did not refuse the session", tries)
 	}
 	c.reopen(t)
 	realtest.Eventually(t, "a new session", func() bool { return c.session.ID() != 0 })
 	if err := c.multi(t, createOp("/new")); err != nil {
-		t.Errorf("a multi of the new session: %v", err)
+		t.Errorf("a transaction of the new session: %v", err)
 	}
 	for i, answer := range answers {
 		if err := awaitAnswer(t, answer); !isUncertain(err) {
@@ -526,8 +525,8 @@ func testHalfHandshake(t *testing.T, z *target) {
 	testHandshakeGivenUp(t, z, proxyRule{downBytes: len(connectReply(0, 0)) / 2})
 }
 
-// A handshake without an answer, or with half of one, is given up in time. The
-// library alone would wait for 13 s.
+// A handshake that gets no answer, or half of one, times out. The library alone
+// would wait for 13 s.
 func testHandshakeGivenUp(t *testing.T, z *target, rule proxyRule) {
 	const timeout = 2 * time.Second
 	root, p := z.root(t), newProxy(t, z.address)
@@ -540,16 +539,16 @@ func testHandshakeGivenUp(t *testing.T, z *target, rule proxyRule) {
 	if took := time.Since(released); took > timeout/4+3*time.Second {
 		t.Errorf("connected %v after the handshakes were answered", took)
 	}
-	if log := c.log.String(); !strings.Contains(log, "can't be reached") || !strings.Contains(log, p.address()) {
-		t.Errorf("the operator was told %q", log)
+	if log := c.log.String(); !strings.Contains(log, "cannot reach ZooKeeper") || !strings.Contains(log, p.address()) {
+		t.Errorf("log: %q", log)
 	}
 	if err := c.multi(t, createOp(root+"/x")); err != nil {
 		t.Error(err)
 	}
 }
 
-// A server that takes requests and answers none costs a call its deadline, not
-// more.
+// A call to a server that accepts requests and never answers fails at its deadline,
+// not later.
 func testHungServer(t *testing.T, z *target) {
 	const timeout = 2 * time.Second
 	root, p := z.root(t), newProxy(t, z.address)
@@ -564,30 +563,31 @@ func testHungServer(t *testing.T, z *target) {
 	}
 	for i, answer := range answers {
 		if err := awaitAnswer(t, answer); !errors.Is(err, door.ErrUnknownOutcome) {
-			t.Errorf("call %d to a server that hangs: %v", i, err)
+			t.Errorf("call %d to a hung server: %v", i, err)
 		}
 	}
 	if took := time.Since(began); took > timeout+time.Second {
-		t.Errorf("calls to a server that hangs were answered after %v", took)
+		t.Errorf("calls to a hung server failed after %v", took)
 	}
-	realtest.Eventually(t, "the loss is told", func() bool { return c.told(door.EventDisconnected) })
+	realtest.Eventually(t, "the loss is reported", func() bool { return c.told(door.EventDisconnected) })
 	p.set(proxyRule{})
 	realtest.Eventually(t, "the hang ends", func() bool {
 		return c.told(door.EventExpired) || c.count(door.EventConnected) == 2
 	})
-	tries := 0 // what was held for long may cost one more connection
-	realtest.Eventually(t, "a multi is done, or the session over", func() bool {
+	tries := 0 // what the proxy held back may cost another connection
+	realtest.Eventually(t, "a transaction succeeds, or the session is over", func() bool {
 		tries++
 		err := c.multi(t, createOp(fmt.Sprintf("%s/after-%d", root, tries)))
 		return err == nil || errors.Is(err, door.ErrSessionOver)
 	})
 	if now := c.session.ID(); now != id {
-		t.Errorf("session %#x became %#x", id, now)
+		t.Errorf("session %#x was replaced by %#x", id, now)
 	}
 	c.checkOrder(t)
 }
 
-// A create whose reply is lost is unknown, and reading tells that it was done.
+// A create whose reply is lost has an unknown outcome; reading shows that it took
+// effect.
 func testLostReply(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
 	c := openFaulty(t, 3*time.Second, p.address())
@@ -596,7 +596,7 @@ func testLostReply(t *testing.T, z *target) {
 	p.set(proxyRule{loseDown: true})
 	op := door.Op{Kind: door.OpCreateEphemeral, Path: root + "/x", Data: []byte("mine")}
 	answer := c.send(op)
-	realtest.Eventually(t, "it is done at the server", func() bool { return len(z.names(t, root)) == 1 })
+	realtest.Eventually(t, "it takes effect at the server", func() bool { return len(z.names(t, root)) == 1 })
 	p.drop()
 	p.set(proxyRule{})
 	if err := awaitAnswer(t, answer); !errors.Is(err, door.ErrUnknownOutcome) {
@@ -615,8 +615,8 @@ func testLostReply(t *testing.T, z *target) {
 	}
 }
 
-// What the adapter lets through a server takes; what it does not is certainly
-// not done.
+// A server accepts every request that the adapter sends; a larger one fails with
+// certainty.
 func testLargestRequest(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
 	c := openFaulty(t, 4*time.Second, p.address())
@@ -627,29 +627,29 @@ func testLargestRequest(t *testing.T, z *target) {
 		return op
 	}
 	if err := c.multi(t, largest(0)); err != nil {
-		t.Errorf("the largest multi: %v", err)
+		t.Errorf("the largest transaction: %v", err)
 	}
 	if err := c.multi(t, largest(1)); !errors.Is(err, errTooLarge) || isUncertain(err) {
-		t.Errorf("a larger multi: %v", err)
+		t.Errorf("a larger transaction: %v", err)
 	}
-	var many []door.Op // the space around the data counts too
+	var many []door.Op // the encoding of each operation counts too
 	for i := 0; len(many) < (maxRequestBytes-64)/(64+len(root)+5); i++ {
 		many = append(many, createOp(fmt.Sprintf("%s/m%03x", root, i)))
 	}
 	many = slices.DeleteFunc(many, func(op door.Op) bool { return len(op.Path) > len(root)+5 })
 	if err := c.multi(t, many...); err != nil {
-		t.Errorf("a multi of %d creates: %v", len(many), err)
+		t.Errorf("a transaction of %d creates: %v", len(many), err)
 	}
 	if names := z.names(t, root); len(names) != 1+len(many) {
-		t.Errorf("%d are there, want %d", len(names), 1+len(many))
+		t.Errorf("%d znodes, want %d", len(names), 1+len(many))
 	}
 	if c.told(door.EventDisconnected) {
 		t.Error("the connection was lost")
 	}
 }
 
-// A reply beyond the adapter's bound costs the connection, nothing else; one
-// larger than a request may be is read.
+// A reply above the adapter's limit costs only the connection. One that is larger
+// than any request is read.
 func testReplyTooLarge(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
 	c := openFaulty(t, 4*time.Second, p.address())
@@ -675,13 +675,13 @@ func testReplyTooLarge(t *testing.T, z *target) {
 	}
 	grow(5600)
 	if made*1009 < maxReplyBytes {
-		t.Fatalf("%d names of 1,009 bytes are no reply beyond %d", made, maxReplyBytes)
+		t.Fatalf("%d names of 1,009 bytes do not exceed the limit of %d", made, maxReplyBytes)
 	}
 	if _, err := c.children(t, root); !errors.Is(err, door.ErrUnknownOutcome) {
-		t.Errorf("a reply beyond the bound: %v", err)
+		t.Errorf("a reply above the limit: %v", err)
 	}
 	if err := c.multi(t, createOp(root+"/x")); err != nil || c.session.ID() != id {
-		t.Errorf("a multi after it: %v", err)
+		t.Errorf("a transaction after it: %v", err)
 	}
 	if n := c.count(door.EventDisconnected); n != 1 {
 		t.Errorf("%d connections were lost, want 1", n)
@@ -708,9 +708,8 @@ func testOneServerHangs(t *testing.T, z *target) {
 	testOneServerDead(t, z, hung.address())
 }
 
-// Of two servers one is dead: the other one is found in time, at the start and
-// whenever its connection breaks. The library alone would wait 26 s for a server
-// that hangs.
+// One of two servers is dead: the other is found in time, at the start and whenever
+// its connection breaks. The library alone would wait 26 s for a hung server.
 func testOneServerDead(t *testing.T, z *target, dead string) {
 	root, p := z.root(t), newProxy(t, z.address)
 	c := openFaulty(t, 4*time.Second, dead, p.address())
@@ -720,7 +719,7 @@ func testOneServerDead(t *testing.T, z *target, dead string) {
 		p.drop()
 		realtest.Eventually(t, "it is connected again", func() bool { return c.count(door.EventConnected) == 2+i })
 		if err := c.multi(t, createOp(fmt.Sprintf("%s/%d", root, i))); err != nil || c.session.ID() != id {
-			t.Errorf("a multi on the other server: %v", err)
+			t.Errorf("a transaction on the other server: %v", err)
 		}
 	}
 	if c.told(door.EventExpired) {
@@ -728,8 +727,8 @@ func testOneServerDead(t *testing.T, z *target, dead string) {
 	}
 }
 
-// With three servers the library keeps requests that it has not sent, and would
-// send them in its next session. Nothing of a session happens after its end.
+// With three servers the library keeps unsent requests and would send them in its
+// next session. Nothing of a session may take effect after its end.
 func testQueuedRequestsStayInTheirSession(t *testing.T, z *target) {
 	root := z.root(t)
 	ways := []*proxy{newProxy(t, z.address), newProxy(t, z.address), newProxy(t, z.address)}
@@ -745,10 +744,10 @@ func testQueuedRequestsStayInTheirSession(t *testing.T, z *target) {
 		t.Fatal(err)
 	}
 	all(proxyRule{turnAway: true})
-	realtest.Eventually(t, "the loss is told", func() bool { return c.told(door.EventDisconnected) })
+	realtest.Eventually(t, "the loss is reported", func() bool { return c.told(door.EventDisconnected) })
 	realtest.Eventually(t, "the session ends at the server", func() bool { return len(z.names(t, root)) == 0 })
-	// Behind the adapter's back, as if it had handed them over just before:
-	// while the library waits they stand in its queue.
+	// Bypass the adapter, as if it had passed these on just before. While the
+	// library waits they are in its queue.
 	var waiting sync.WaitGroup
 	for i := range 8 {
 		waiting.Go(func() {
@@ -756,15 +755,15 @@ func testQueuedRequestsStayInTheirSession(t *testing.T, z *target) {
 		})
 	}
 	all(proxyRule{})
-	realtest.Eventually(t, "the end is told", func() bool { return c.told(door.EventExpired) })
-	waiting.Wait() // the library has given up on all of them
+	realtest.Eventually(t, "the expiry is reported", func() bool { return c.told(door.EventExpired) })
+	waiting.Wait() // until the library has given up on all of them
 	if names := z.names(t, root); len(names) != 0 {
-		t.Errorf("the next session made %v", names)
+		t.Errorf("the next session created %v", names)
 	}
 }
 
-// A server that goes on answering pings and nothing else: only the adapter's
-// own deadline ends the wait.
+// A server keeps answering pings and nothing else: only the adapter's own deadline
+// ends the wait.
 func TestCallsHaveADeadlineThoughPingsAreAnswered(t *testing.T) {
 	t.Parallel()
 	const timeout = time.Second
@@ -786,15 +785,15 @@ func TestCallsHaveADeadlineThoughPingsAreAnswered(t *testing.T) {
 	c.connected(t)
 	began := time.Now()
 	answer := c.send(createOp("/x"))
-	time.Sleep(timeout * 3 / 4) // beyond the library's patience with a silent server
+	time.Sleep(timeout * 3 / 4) // longer than the library waits for a silent server
 	if c.told(door.EventDisconnected) {
 		t.Error("the library gave up first: the pings were not answered")
 	}
 	if err := awaitAnswer(t, answer); !errors.Is(err, door.ErrUnknownOutcome) {
-		t.Errorf("a multi that is never answered: %v", err)
+		t.Errorf("a transaction that is never answered: %v", err)
 	}
 	if took := time.Since(began); took < timeout-50*time.Millisecond || took > 2*timeout {
-		t.Errorf("a multi that is never answered took %v, want %v", took, timeout)
+		t.Errorf("a transaction that is never answered took %v, want %v", took, timeout)
 	}
 	realtest.Eventually(t, "its connection is cut", func() bool { return c.told(door.EventDisconnected) })
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Whatever a ZooKeeper server sends, the guard passes whole frames or ends the
+// Whatever a ZooKeeper server sends, the guard passes on whole frames or closes the
 // connection.
 func FuzzGuard(f *testing.F) {
 	f.Add(connectReply(time.Second, 7))

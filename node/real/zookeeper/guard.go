@@ -15,9 +15,10 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
-// What the guard has to know of ZooKeeper's wire: frames are length i32 and
-// body; a reply's body starts with xid i32, zxid i64, err i32; the first reply
-// of a connection is protocol i32, timeout i32, session i64, password.
+// The part of ZooKeeper's wire protocol that the guard knows: a frame is a length
+// (i32) and a body. The body of a reply starts with xid (i32), zxid (i64) and err
+// (i32). The first reply of a connection is protocol (i32), timeout (i32), session
+// (i64) and password.
 const (
 	minConnectReply  = 36
 	maxConnectReply  = 256
@@ -28,18 +29,18 @@ const (
 	opSetWatches     = 101
 	maxHandshakeTime = 1 * time.Second
 	troubleLogged    = 5 * time.Second
-	// dialGap is the least time from a handshake to the next dial: the library
-	// pauses only after servers that it cannot reach, so that one that drops
-	// each connection would be stormed.
+	// dialGap is the least time from a handshake to the next dial. The library
+	// pauses only after a server that it cannot reach, so it would flood one that
+	// closes each connection.
 	dialGap = 50 * time.Millisecond
 )
 
-var errGuardOver = errors.New("this ZooKeeper session is over: it opens no more connections")
+var errGuardOver = errors.New("the ZooKeeper session is over and opens no more connections")
 
-// guard dials for one zk.Conn and stands between it and its server, against
-// what the client library doesn't do: it bounds the handshake, lets one
-// session only pass and no other after it, drops frames that would panic the
-// library, and learns what the library hides.
+// guard dials for one zk.Conn and checks everything that passes between it and the
+// server. It does what the library does not: it limits the time of a handshake,
+// admits a single session and none after it, closes the connection on frames that
+// would make the library panic, and learns what the library hides.
 type guard struct {
 	log       *slog.Logger
 	handshake time.Duration
@@ -51,11 +52,11 @@ type guard struct {
 	over       bool
 	session    int64
 	negotiated time.Duration
-	acked      time.Time // when a request was last answered
+	acked      time.Time // when ZooKeeper last answered
 	stood      time.Time // when a handshake last succeeded
 	conn       *guardConn
-	told       time.Time // when the operator was last told of trouble
-	since      time.Time // start of the trouble
+	told       time.Time // when trouble was last logged
+	since      time.Time // when the trouble began
 }
 
 func newGuard(timeout time.Duration, log *slog.Logger, connect zk.Dialer, rewatched func()) *guard {
@@ -68,7 +69,7 @@ func newGuard(timeout time.Duration, log *slog.Logger, connect zk.Dialer, rewatc
 	}
 }
 
-// dial is a zk.Dialer. Names are resolved anew each time.
+// dial is a zk.Dialer. It resolves names each time.
 func (g *guard) dial(network, address string, timeout time.Duration) (net.Conn, error) {
 	g.mu.Lock()
 	over, gap := g.over, dialGap-time.Since(g.stood)
@@ -99,7 +100,7 @@ func (g *guard) dial(network, address string, timeout time.Duration) (net.Conn, 
 	return conn, nil
 }
 
-// trouble tells the operator every few seconds why there is no connection.
+// trouble logs every few seconds why there is no connection.
 func (g *guard) trouble(address string, err error) {
 	g.mu.Lock()
 	now := time.Now()
@@ -113,12 +114,12 @@ func (g *guard) trouble(address string, err error) {
 	waited := now.Sub(g.since)
 	g.mu.Unlock()
 	if !quiet {
-		g.log.Warn("ZooKeeper can't be reached; trying on", "address", address,
+		g.log.Warn("cannot reach ZooKeeper; retrying", "address", address,
 			"error", err, "for", waited.Round(time.Second))
 	}
 }
 
-// shut refuses all further dials and closes the connection.
+// shut closes the connection and refuses to dial again.
 func (g *guard) shut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -128,7 +129,7 @@ func (g *guard) shut() {
 	}
 }
 
-// cut closes the connection; the library reconnects with the same session.
+// cut closes the connection; the library then reconnects with the same session.
 func (g *guard) cut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -137,7 +138,8 @@ func (g *guard) cut() {
 	}
 }
 
-// timeout is the session timeout: as negotiated, or else as asked for.
+// timeout returns the negotiated session timeout, or the requested one before the
+// first handshake.
 func (g *guard) timeout() time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -150,19 +152,19 @@ func (g *guard) lastAcknowledged() time.Time {
 	return g.acked
 }
 
-// greeted judges the server's answer to a connect request.
+// greeted checks the server's answer to a connect request.
 func (g *guard) greeted(timeout time.Duration, session int64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case session == 0: // expired; the library learns it from the same frame
+	case session == 0: // expired; the same frame tells the library
 		g.over = true
 	case g.session != 0 && session != g.session:
 		g.over = true
 		return fmt.Errorf("the server answered with session %#x instead of %#x", session, g.session)
 	default:
 		if !g.told.IsZero() {
-			g.log.Info("ZooKeeper is reached again", "after", time.Since(g.since).Round(time.Millisecond))
+			g.log.Info("reached ZooKeeper again", "after", time.Since(g.since).Round(time.Millisecond))
 		}
 		g.session, g.negotiated = session, timeout
 		g.stood = time.Now()
@@ -177,23 +179,23 @@ func (g *guard) acknowledged() {
 	g.acked = time.Now()
 }
 
-// guardConn is one connection. The library reads and writes it from one
-// goroutine each.
+// guardConn is one connection. The library reads it from one goroutine and writes
+// it from another.
 type guardConn struct {
 	net.Conn
 	guard    *guard
 	address  string
 	r        *bufio.Reader
-	frame    []byte // read and checked, not yet taken by the library
+	frame    []byte // checked, and not yet read by the library
 	deadline time.Time
 
 	mu       sync.Mutex
 	greeted  bool // the connect reply has been read
-	greeting bool // the connect request has been written; Write's own
+	greeting bool // the connect request has been written; used by Write only
 }
 
-// Read hands out whole frames that were checked, so that the library's
-// deadline on a length covers the body too.
+// Read returns bytes of whole frames that have been checked, so that the deadline
+// that the library sets for the length of a frame covers its body too.
 func (c *guardConn) Read(p []byte) (int, error) {
 	if len(c.frame) == 0 {
 		if err := c.readFrame(); err != nil {
@@ -215,7 +217,7 @@ func (c *guardConn) readFrame() error {
 	}
 	length := int32(binary.BigEndian.Uint32(head))
 	if length < minReply || length > maxReplyBytes {
-		return fmt.Errorf("a frame of %d bytes from ZooKeeper", length)
+		return fmt.Errorf("invalid frame of %d bytes from ZooKeeper", length)
 	}
 	body, err := readBody(c.r, int64(length))
 	if err != nil {
@@ -228,8 +230,8 @@ func (c *guardConn) readFrame() error {
 	return nil
 }
 
-// readBody reads length bytes. Memory grows with what arrives, not with what the
-// length claims.
+// readBody reads length bytes. Memory grows with the bytes that arrive, not with
+// the claimed length.
 func readBody(r io.Reader, length int64) ([]byte, error) {
 	var body bytes.Buffer
 	_, err := io.CopyN(&body, r, length)
@@ -248,19 +250,19 @@ func (c *guardConn) check(body []byte) error {
 		return nil
 	}
 	if len(body) < minEvent || int64(binary.BigEndian.Uint32(body[24:])) > int64(len(body)-minEvent) {
-		return fmt.Errorf("a cut notification of %d bytes from ZooKeeper", len(body))
+		return fmt.Errorf("truncated notification of %d bytes from ZooKeeper", len(body))
 	}
 	return nil
 }
 
 func (c *guardConn) checkConnectReply(body []byte) error {
 	if len(body) < minConnectReply || len(body) > maxConnectReply {
-		return fmt.Errorf("a connect reply of %d bytes from ZooKeeper", len(body))
+		return fmt.Errorf("invalid connect reply of %d bytes from ZooKeeper", len(body))
 	}
 	timeout := time.Duration(int32(binary.BigEndian.Uint32(body[4:]))) * time.Millisecond
 	session := int64(binary.BigEndian.Uint64(body[8:]))
 	if session != 0 && timeout <= 0 {
-		return fmt.Errorf("a session timeout of %v from ZooKeeper", timeout)
+		return fmt.Errorf("invalid session timeout of %v from ZooKeeper", timeout)
 	}
 	c.mu.Lock()
 	c.greeted = true
@@ -268,8 +270,8 @@ func (c *guardConn) checkConnectReply(body []byte) error {
 	return c.guard.greeted(timeout, session)
 }
 
-// Write passes one whole request, as the library writes them, and notes
-// SetWatches.
+// Write passes on one whole request, which is what the library writes at a time,
+// and recognizes SetWatches.
 func (c *guardConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if !c.greeting {
@@ -288,11 +290,12 @@ func (c *guardConn) isGreeted() bool {
 	return c.greeted
 }
 
-// SetReadDeadline keeps the handshake's own deadline until it is over.
+// SetReadDeadline does not exceed the deadline of the handshake until that is over.
 func (c *guardConn) SetReadDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(c.bounded(t))
 }
 
+// SetWriteDeadline is like SetReadDeadline.
 func (c *guardConn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(c.bounded(t))
 }

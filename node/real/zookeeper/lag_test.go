@@ -11,9 +11,10 @@ import (
 	"dkv/zksim/zkserver"
 )
 
-// A server that is behind answers late. Within a call's deadline that is all
-// that is seen: a session reads what it wrote, and hears of a change before it
-// sees it. Beyond the deadline the outcome is unknown, though it was done.
+// A server that lags behind answers late. If it answers before the deadline of the
+// call, nothing else changes: a session reads its own writes, and learns of a change
+// before it sees it. After the deadline the outcome is unknown, even if the call
+// took effect.
 func TestLaggingServer(t *testing.T) {
 	t.Parallel()
 	server := zkserver.NewTestWith(t, zkserver.Options{Tick: 100 * time.Millisecond})
@@ -23,7 +24,7 @@ func TestLaggingServer(t *testing.T) {
 	server.Lag(lag)
 	began := time.Now()
 	if err := c.multi(t, createOp("/x")); err != nil || time.Since(began) < lag {
-		t.Errorf("a multi at a server that lags: %v after %v", err, time.Since(began))
+		t.Errorf("a transaction at a lagging server: %v after %v", err, time.Since(began))
 	}
 	if _, err := c.get(t, "/x", true); err != nil {
 		t.Errorf("the session does not see its own write: %v", err)
@@ -33,24 +34,24 @@ func TestLaggingServer(t *testing.T) {
 		t.Error(err)
 	}
 	if data, err := c.get(t, "/x", false); err != nil || string(data) != "new" || !c.told(door.EventChanged) {
-		t.Errorf("read %q, %v; told of the change: %v", data, err, c.told(door.EventChanged))
+		t.Errorf("read %q, %v; the change was reported: %v", data, err, c.told(door.EventChanged))
 	}
 	server.Lag(3 * time.Second)
 	if err := c.multi(t, createOp("/late")); !errors.Is(err, door.ErrUnknownOutcome) {
-		t.Errorf("a multi at a server that lags beyond the deadline: %v", err)
+		t.Errorf("a transaction at a server that lags beyond the deadline: %v", err)
 	}
 	server.Lag(0)
-	realtest.Eventually(t, "it was done", func() bool {
+	realtest.Eventually(t, "it took effect", func() bool {
 		_, err := c.get(t, "/late", false)
 		if errors.Is(err, door.ErrSessionOver) {
-			c.reopen(t) // the lag may have cost the session too
+			c.reopen(t) // the lag may have ended the session too
 		}
 		return err == nil
 	})
 }
 
-// A server whose disk was replaced under its clients: the watchdog ends the
-// session, and the next one finds the empty state.
+// The disk of a server is replaced while clients are connected: the watchdog ends
+// the session, and the next one finds the empty state.
 func TestWipedUnderASession(t *testing.T) {
 	t.Parallel()
 	server := zkserver.NewTestWith(t, zkserver.Options{Tick: 100 * time.Millisecond})
@@ -63,15 +64,15 @@ func TestWipedUnderASession(t *testing.T) {
 	}
 	first := c.session.ID()
 	server.Wipe()
-	realtest.Eventually(t, "the end is told", func() bool { return c.told(door.EventExpired) })
+	realtest.Eventually(t, "the expiry is reported", func() bool { return c.told(door.EventExpired) })
 	c.Settle()
 	c.checkOrder(t)
 	c.reopen(t)
 	realtest.Eventually(t, "a new session", func() bool { return c.session.ID() != 0 })
 	if c.session.ID() == first || slices.Contains(server.Sessions(), first) {
-		t.Errorf("session %#x is back", first)
+		t.Errorf("session %#x was resumed", first)
 	}
 	if _, err := c.get(t, "/a", false); !errors.Is(err, door.ErrNoNode) {
-		t.Errorf("reading what was wiped: %v", err)
+		t.Errorf("reading a wiped znode: %v", err)
 	}
 }

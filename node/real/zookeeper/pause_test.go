@@ -18,15 +18,15 @@ import (
 	"dkv/node/real/realtest"
 )
 
-// pausedChild names, in a child's environment, the server and the znode that
-// it writes under; this binary is the child too.
+// pausedChild is the environment variable that gives the child the server and the
+// znode to write under. The child runs this test binary.
 const pausedChild = "DKV_TEST_PAUSED_CHILD"
 
 const pausedTimeout = time.Second
 
-// A process is stopped amid its calls until its session has ended. When it goes
-// on it learns of the end, nothing more happens in the old session, and it
-// works in a new one.
+// A process is stopped in the middle of its calls until its session has expired.
+// When it continues, it learns of the expiry, nothing more takes effect in the old
+// session, and a new session works.
 func testPausedUntilExpired(t *testing.T, z *target) {
 	root := z.root(t)
 	child := exec.Command(os.Args[0], "-test.run=^TestPausedChild$", "-test.timeout=60s")
@@ -40,7 +40,7 @@ func testPausedUntilExpired(t *testing.T, z *target) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // SIGKILL ends a stopped process too
+	t.Cleanup(func() { // SIGKILL also ends a stopped process
 		_ = child.Process.Kill()
 		<-ended
 	})
@@ -57,7 +57,7 @@ func testPausedUntilExpired(t *testing.T, z *target) {
 	}
 	alive := func() bool { return slices.Contains(z.names(t, root), "alive-1") }
 	if !alive() {
-		t.Fatal("the child has no ephemeral")
+		t.Fatal("the ephemeral znode of the child does not exist")
 	}
 	realtest.Eventually(t, "the session ends at the server", func() bool { return !alive() })
 	old := func() []string {
@@ -70,16 +70,16 @@ func testPausedUntilExpired(t *testing.T, z *target) {
 	awaitSaid(t, said, "expired 1")
 	later := awaitSaid(t, said, "done 2-5")
 	if now := old(); !slices.Equal(now, before) {
-		t.Errorf("the old session had made %d znodes when it ended, and %d later", len(before), len(now))
+		t.Errorf("the old session had created %d znodes when it ended, and %d later", len(before), len(now))
 	}
 	for _, line := range later {
 		if strings.HasPrefix(line, "done 1-") {
-			t.Errorf("after the end of its session the child said %q", line)
+			t.Errorf("after the end of its session the child printed %q", line)
 		}
 	}
 }
 
-// awaitSaid reads what the child says up to a line.
+// awaitSaid reads the output of the child up to the given line.
 func awaitSaid(t *testing.T, said <-chan string, want string) (before []string) {
 	t.Helper()
 	late := time.After(20 * time.Second)
@@ -87,21 +87,21 @@ func awaitSaid(t *testing.T, said <-chan string, want string) (before []string) 
 		select {
 		case line, ok := <-said:
 			if !ok {
-				t.Fatalf("the child ended without saying %q; it said %q", want, before)
+				t.Fatalf("the child exited without printing %q; it printed %q", want, before)
 			}
 			if line == want {
 				return before
 			}
 			before = append(before, line)
 		case <-late:
-			t.Fatalf("the child does not say %q; it said %q", want, before)
+			t.Fatalf("the child did not print %q; it printed %q", want, before)
 		}
 	}
 }
 
-// TestPausedChild is the child of the test above. It makes an ephemeral and
-// then znode after znode, numbered by session and call, and says what it is
-// answered; after the end of a session it goes on in the next.
+// TestPausedChild is the child of the test above. It creates an ephemeral znode and
+// then one znode after the other, numbered by session and call, and prints the
+// answers. After the end of a session it continues in the next.
 func TestPausedChild(t *testing.T) {
 	address, root, ok := strings.Cut(os.Getenv(pausedChild), " ")
 	if !ok {

@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// zooKeeperJar is where Debian's package zookeeper puts it; its manifest names
-// everything else that it needs.
+// zooKeeperJar is the file that Debian's package zookeeper installs; its manifest
+// lists the jars that it needs.
 const zooKeeperJar = "/usr/share/java/zookeeper.jar"
 
-// zooKeeperProcess is Apache ZooKeeper, alone, with sessions of 0.4 to 4 s.
+// zooKeeperProcess is a single Apache ZooKeeper with session timeouts of 0.4 to 4 s.
 type zooKeeperProcess struct {
 	address string
 	command *exec.Cmd
@@ -26,8 +26,8 @@ type zooKeeperProcess struct {
 	ended   chan struct{}
 }
 
-// startZooKeeper starts a server that ends with the test. Where there is none
-// to start the test is skipped, or fails with CI=true.
+// startZooKeeper starts a server that ends with the test. If ZooKeeper is not
+// installed, it skips the test, or fails it with CI=true.
 func startZooKeeper(t *testing.T) *zooKeeperProcess { return startTwice(t, tryZooKeeper) }
 
 func startTwice[T any](t *testing.T, try func(*testing.T) (T, error)) (z T) {
@@ -43,7 +43,7 @@ func startTwice[T any](t *testing.T, try func(*testing.T) (T, error)) (z T) {
 		}
 		t.Skipf(what, err)
 	}
-	for range 2 { // its port may be taken between the choice and the start
+	for range 2 { // another process may take the port before the server does
 		if z, err = try(t); err == nil {
 			return z
 		}
@@ -68,7 +68,8 @@ func tryZooKeeper(t *testing.T) (*zooKeeperProcess, error) {
 	return z, err
 }
 
-// launchZooKeeper starts one process, of a class below org.apache.zookeeper.server.
+// launchZooKeeper starts one process that runs a class of
+// org.apache.zookeeper.server.
 func launchZooKeeper(t *testing.T, port int, class, config string) (*zooKeeperProcess, error) {
 	z := &zooKeeperProcess{address: fmt.Sprintf("127.0.0.1:%d", port)}
 	z.command = exec.Command("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx128m", "-XX:-UsePerfData",
@@ -87,38 +88,38 @@ func launchZooKeeper(t *testing.T, port int, class, config string) (*zooKeeperPr
 	return z, nil
 }
 
-// startTied starts a command that ends with this process at the latest. The
-// channel is closed when it has ended.
+// startTied starts a command that dies with this process at the latest. The channel
+// is closed when it has exited.
 func startTied(command *exec.Cmd) (ended chan struct{}, err error) {
 	dieWithParent(command)
 	ended = make(chan struct{})
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // the death signal is bound to this thread
+		runtime.LockOSThread() // the parent death signal is sent when this thread ends
 		defer close(ended)
 		err := command.Start()
 		started <- err
 		if err == nil {
-			_ = command.Wait() // it is killed in the end
+			_ = command.Wait() // it is killed at the end
 		}
 	}()
 	return ended, <-started
 }
 
-// awaitServing asks for the mode, which a server has once it takes sessions, and
-// returns what it says of itself.
+// awaitServing waits until the server reports its mode, which it has as soon as it
+// accepts sessions, and returns the report.
 func (z *zooKeeperProcess) awaitServing() (string, error) {
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		select {
 		case <-z.ended:
-			return "", fmt.Errorf("ZooKeeper ended: %s", z.output.String())
+			return "", fmt.Errorf("ZooKeeper exited: %s", z.output.String())
 		default:
 		}
 		if text := z.ask("srvr"); strings.Contains(text, "Mode:") {
 			return text, nil
 		}
 	}
-	return "", fmt.Errorf("ZooKeeper does not serve within 30 s")
+	return "", fmt.Errorf("ZooKeeper is not serving after 30 s")
 }
 
 func (z *zooKeeperProcess) ask(word string) string {
@@ -132,11 +133,11 @@ func (z *zooKeeperProcess) ask(word string) string {
 		return ""
 	}
 	var answer bytes.Buffer
-	_, _ = answer.ReadFrom(conn) // what came before the deadline
+	_, _ = answer.ReadFrom(conn) // whatever arrives before the deadline
 	return answer.String()
 }
 
-// portBelowEphemeral takes a port that no outgoing connection can take.
+// portBelowEphemeral returns a free port that no outgoing connection can take.
 func portBelowEphemeral(t *testing.T) int {
 	t.Helper()
 	for range 100 {

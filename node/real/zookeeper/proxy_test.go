@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// proxy is a TCP connection's way to a server, with hands to break it. What it
-// does to the bytes is the same whoever the server is.
+// proxy forwards TCP connections to a server and can disturb them. It treats the
+// bytes of every kind of server alike.
 type proxy struct {
 	t        *testing.T
 	listener net.Listener
-	taken    atomic.Int64 // connections, those turned away included
+	taken    atomic.Int64 // connections, including those turned away
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -23,20 +23,20 @@ type proxy struct {
 	over    bool
 }
 
-// proxyRule is how connections are treated, those that stand too. The zero
-// value lets everything pass.
+// proxyRule says how to treat connections, including those that exist already. The
+// zero value lets everything pass.
 type proxyRule struct {
-	turnAway bool // new connections are closed as soon as they are taken
-	holdUp   bool // what the client sends is kept, to be sent once let go
-	holdDown bool // what the server sends is kept, likewise
-	loseDown bool // what the server sends vanishes
-	// downBytes, if not 0, is how many of the server's bytes a connection is
-	// given. Then it gets nothing more, or ends if thenEnd is set.
+	turnAway bool // close new connections at once
+	holdUp   bool // hold back what the client sends until the rule changes
+	holdDown bool // hold back what the server sends until the rule changes
+	loseDown bool // discard what the server sends
+	// downBytes, if not 0, is how many bytes of the server a connection delivers.
+	// After that it delivers nothing more, or ends if thenEnd is set.
 	downBytes int
 	thenEnd   bool
 }
 
-// proxyPair is a client's connection and the server's.
+// proxyPair is the connection of a client and the one to the server.
 type proxyPair struct {
 	client, server net.Conn
 	dead           bool
@@ -65,7 +65,7 @@ func newProxy(t *testing.T, target string) *proxy {
 
 func (p *proxy) address() string { return p.listener.Addr().String() }
 
-// set changes the rule. What was kept back is sent, if that is now the rule.
+// set changes the rule. Bytes that were held back are sent if the new rule allows.
 func (p *proxy) set(rule proxyRule) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,7 +73,7 @@ func (p *proxy) set(rule proxyRule) {
 	p.changed.Broadcast()
 }
 
-// aim leads new connections to another server.
+// aim directs new connections to another server.
 func (p *proxy) aim(target string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -155,8 +155,8 @@ func (p *proxy) forward(pair *proxyPair, from, to net.Conn, down bool) {
 	p.end(pair)
 }
 
-// awaitShare waits while a connection has got all that it may get, even if the
-// server has closed it: the client is not told.
+// awaitShare waits while a connection has delivered all that it may. It waits even
+// if the server has closed the connection: the client must not learn of that.
 func (p *proxy) awaitShare(pair *proxyPair, down bool, passed int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -165,7 +165,7 @@ func (p *proxy) awaitShare(pair *proxyPair, down bool, passed int) {
 	}
 }
 
-// judge waits while bytes are held and returns those that may pass.
+// judge waits while bytes are held back, and returns those that may pass.
 func (p *proxy) judge(pair *proxyPair, b []byte, down bool, passed int) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -181,7 +181,7 @@ func (p *proxy) judge(pair *proxyPair, b []byte, down bool, passed int) []byte {
 	return b
 }
 
-// isSpent says that a connection has got all that the rule gives it.
+// isSpent reports whether a connection has delivered all that the rule allows.
 func (p *proxy) isSpent(down bool, passed int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,16 +12,17 @@ import (
 )
 
 const (
-	// maxCalls bounds the calls of one session that wait for their turn.
+	// maxCalls limits the queued calls of one session.
 	maxCalls = 4096
-	// rewatchTime is how long a reconnected session waits for the library to
-	// set its watches again before it asks anything.
+	// rewatchTime is how long a reconnected session waits for the library to set
+	// its watches again before it sends requests.
 	rewatchTime = 250 * time.Millisecond
-	// closeTime bounds the end of a session.
+	// closeTime limits how long closing a session may take.
 	closeTime = 2 * time.Second
 )
 
-// session is one ZooKeeper session from its first connection to its end.
+// session implements door.Session: one ZooKeeper session from its first connection
+// to its end.
 type session struct {
 	zk    *Coordinator
 	tell  func(door.SessionEvent)
@@ -29,31 +30,31 @@ type session struct {
 	conn  *zk.Conn
 	id    atomic.Int64
 
-	silent bool // the loop's: expired or closed, so nothing is told any more
+	silent bool // expired or closed: no more events; used on the loop only
 
 	mu        sync.Mutex
-	ready     sync.Cond // calls wait, requests can be sent, or the session is over
+	ready     sync.Cond // a call is queued, requests can be sent, or the session is over
 	calls     []*call
-	idle      bool // the worker has ended
+	idle      bool // work has returned
 	over      bool
 	overChan  chan struct{} // closed when over
 	connected bool
-	sendable  bool   // connected, and the watches are set again
-	stands    uint64 // connections so far
-	armed     map[watch]struct{}
-	dirty     map[string]struct{} // paths whose EventChanged is on its way
+	sendable  bool                // connected, with the watches set again
+	stands    uint64              // number of connections so far
+	armed     map[watch]struct{}  // set, and not fired yet
+	dirty     map[string]struct{} // paths whose EventChanged is in the queue
 	watchdog  *time.Timer
 }
 
-// call is one request. perform waits for ZooKeeper off the loop and returns
-// what to run on the loop; fail runs there instead if there is no answer.
+// call is one request. perform waits for ZooKeeper, off the loop, and returns the
+// function to run on the loop. If there is no answer, fail runs there instead.
 type call struct {
 	deadline time.Time
 	perform  func() (answer func())
 	fail     func(error)
 }
 
-// watch is one that the library holds and the server has not fired.
+// watch is a watch that the library holds and the server has not fired.
 type watch struct {
 	path string
 	kind watchKind
@@ -102,8 +103,7 @@ func (s *session) Multi(ops []door.Op, done func(error)) {
 	})
 }
 
-// Close ends the session in the background. Calls that wait are answered
-// ErrSessionOver.
+// Close ends the session in the background. Queued calls fail with ErrSessionOver.
 func (s *session) Close(done func()) {
 	s.silent = true
 	s.finish()
@@ -124,12 +124,12 @@ func (s *session) Close(done func()) {
 	}()
 }
 
-// finish lets no further call through. It says whether it was the first to.
-func (s *session) finish() bool {
+// finish marks the session as over, so that no further call is made.
+func (s *session) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
-		return false
+		return
 	}
 	s.over = true
 	close(s.overChan)
@@ -137,7 +137,6 @@ func (s *session) finish() bool {
 	if s.watchdog != nil {
 		s.watchdog.Stop()
 	}
-	return true
 }
 
 func (s *session) enqueue(c *call) {
@@ -148,15 +147,15 @@ func (s *session) enqueue(c *call) {
 	case s.idle:
 		s.zk.post(func() { c.fail(door.ErrSessionOver) })
 	case len(s.calls) >= maxCalls:
-		s.zk.post(func() { c.fail(fmt.Errorf("%w: too many calls wait", door.ErrUnknownOutcome)) })
+		s.zk.post(func() { c.fail(fmt.Errorf("%w: too many calls are waiting", door.ErrUnknownOutcome)) })
 	default:
 		s.calls = append(s.calls, c)
 		s.ready.Broadcast()
 	}
 }
 
-// work performs the calls, one at a time, so that they take effect and are
-// answered in the order made. It ends when the session is over.
+// work performs the calls one at a time, so that they take effect and are answered
+// in the order in which they were made. It returns when the session is over.
 func (s *session) work() {
 	for {
 		c := s.next()
@@ -169,14 +168,14 @@ func (s *session) work() {
 			s.zk.counts.unknown.Add(1)
 		}
 		s.mu.Lock()
-		clear(s.dirty) // a change told from now on is news after this answer
+		clear(s.dirty) // a later change is news: this answer does not show it
 		s.zk.post(answer)
 		s.mu.Unlock()
 	}
 }
 
-// next waits for a call; nil says that the session is over and all calls are
-// answered.
+// next waits for a call. It returns nil when the session is over and all calls have
+// been answered.
 func (s *session) next() *call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,9 +192,9 @@ func (s *session) next() *call {
 	return c
 }
 
-// await performs a call as soon as requests can be sent. A call without an
-// answer by its deadline costs the connection: the library would wait for
-// ever, and what follows must not overtake it.
+// await performs a call as soon as requests can be sent. If there is no answer by
+// its deadline, await closes the connection: the library would wait forever, and
+// later calls must not overtake this one.
 func (s *session) await(c *call) (answer func(), err error) {
 	if err := s.awaitSendable(c.deadline); err != nil {
 		return nil, err
@@ -211,16 +210,16 @@ func (s *session) await(c *call) (answer func(), err error) {
 		return nil, door.ErrSessionOver
 	case <-late.C:
 		s.guard.cut()
-		return nil, fmt.Errorf("%w: none in time", door.ErrUnknownOutcome)
+		return nil, fmt.Errorf("%w: no answer within the timeout", door.ErrUnknownOutcome)
 	}
 }
 
-// awaitSendable bridges a short loss of the connection. After a longer one the
-// node has heard EventDisconnected and asks again when there is news.
+// awaitSendable waits out a short loss of the connection. After a longer one the
+// call fails: the node has received EventDisconnected and will ask again.
 func (s *session) awaitSendable(deadline time.Time) error {
 	deadline = deadline.Add(-s.guard.timeout() * 3 / 4)
 	late := time.AfterFunc(time.Until(deadline), func() {
-		s.mu.Lock() // or it could come between a look at the clock and the wait
+		s.mu.Lock() // or the wake-up could come between the check of the clock and Wait
 		defer s.mu.Unlock()
 		s.ready.Broadcast()
 	})

@@ -22,7 +22,7 @@ import (
 	"dkv/zksim/zkserver"
 )
 
-// client is a session on a loop of its own, with what it was told.
+// client is a session on a loop of its own, with the events that it received.
 type client struct {
 	realtest.World
 	zk      *Coordinator
@@ -49,7 +49,7 @@ func openThrough(t *testing.T, dial zk.Dialer, timeout time.Duration, server str
 			c.events = append(c.events, e)
 		}).(*session)
 	})
-	t.Cleanup(func() { // no goroutine of a test outlives it by much
+	t.Cleanup(func() { // stop the goroutines of the session soon after the test
 		c.session.guard.shut()
 		go c.session.conn.Close()
 	})
@@ -80,7 +80,7 @@ func (c *client) multi(t *testing.T, ops ...door.Op) error {
 	case err := <-answer:
 		return err
 	case <-time.After(15 * time.Second):
-		t.Fatal("a multi is not answered")
+		t.Fatal("a transaction was not answered")
 		return nil
 	}
 }
@@ -95,11 +95,11 @@ func TestLostRepliesAreUnknown(t *testing.T) {
 		path := fmt.Sprintf("/lost-%d", i)
 		server.DropNextWrite(afterEffect)
 		if err := c.multi(t, createOp(path)); !errors.Is(err, door.ErrUnknownOutcome) {
-			t.Errorf("a multi whose reply was lost: %v", err)
+			t.Errorf("a transaction whose reply was lost: %v", err)
 		}
-		err := c.multi(t, createOp(path)) // on the same session, again connected
+		err := c.multi(t, createOp(path)) // in the same session, reconnected
 		if afterEffect != errors.Is(err, door.ErrNodeExists) {
-			t.Errorf("the same multi again: %v; the first was done: %v", err, afterEffect)
+			t.Errorf("the same transaction again: %v; the first took effect: %v", err, afterEffect)
 		}
 	}
 }
@@ -111,33 +111,33 @@ func TestLargeRequestsAreNotSent(t *testing.T) {
 	half := door.Op{Kind: door.OpCreate, Path: "/x", Data: make([]byte, maxRequestBytes/2)}
 	err := c.multi(t, half, half)
 	if err == nil || errors.Is(err, door.ErrUnknownOutcome) || errors.Is(err, door.ErrSessionOver) || !errors.Is(err, errTooLarge) {
-		t.Errorf("a large multi: %v", err)
+		t.Errorf("a large transaction: %v", err)
 	}
 	if err := c.multi(t, createOp("/y")); err != nil {
-		t.Errorf("the multi after it: %v", err)
+		t.Errorf("the transaction after it: %v", err)
 	}
 	if err := c.multi(t, door.Op{Kind: 99, Path: "/x"}); err == nil || errors.Is(err, door.ErrUnknownOutcome) {
-		t.Errorf("a multi of no kind: %v", err)
+		t.Errorf("an operation of an unknown kind: %v", err)
 	}
 	if c.told(door.EventDisconnected) {
 		t.Error("the connection was lost")
 	}
 }
 
-// A server that takes connections and says nothing must not hold a node up.
+// A server that accepts connections and never answers must not hold a node up.
 func TestHandshakeHasItsOwnDeadline(t *testing.T) {
 	server := zkserver.NewTest(t)
 	server.HoldHandshakes(true)
 	const timeout = time.Second
 	c := open(t, timeout, server.Address())
-	realtest.Eventually(t, "the operator is told", func() bool { return strings.Contains(c.log.String(), "can't be reached") })
+	realtest.Eventually(t, "a warning is logged", func() bool { return strings.Contains(c.log.String(), "cannot reach ZooKeeper") })
 	server.HoldHandshakes(false)
 	released := time.Now()
 	c.connected(t)
-	// The library pauses a second after all addresses failed; without the
+	// The library pauses for a second after all addresses have failed. Without the
 	// guard it would wait 6.7 times the session timeout.
 	if took := time.Since(released); took > timeout/4+2*time.Second {
-		t.Errorf("connected %v after the server came to life", took)
+		t.Errorf("connected %v after the server started to answer", took)
 	}
 }
 
@@ -149,58 +149,58 @@ func TestUnreachableAtTheStart(t *testing.T) {
 	address := listener.Addr().String()
 	_ = listener.Close()
 	c := open(t, 400*time.Millisecond, address)
-	realtest.Eventually(t, "the operator is told", func() bool {
+	realtest.Eventually(t, "a warning is logged", func() bool {
 		return strings.Contains(c.log.String(), address) && strings.Contains(c.log.String(), "refused")
 	})
 	if err := c.multi(t, createOp("/x")); !errors.Is(err, door.ErrUnknownOutcome) {
-		t.Errorf("a multi without a server: %v", err)
+		t.Errorf("a transaction without a server: %v", err)
 	}
 	if id := c.session.ID(); id != 0 {
-		t.Errorf("the session has number %d", id)
+		t.Errorf("the session has ID %d", id)
 	}
 	began := time.Now()
 	closed := make(chan struct{})
 	c.Do(func() { c.session.Close(func() { close(closed) }) })
-	realtest.Within(t, closed, "a session that never connected does not close")
+	realtest.Within(t, closed, "a session that never connected did not close")
 	if took := time.Since(began); took > closeTime+time.Second {
 		t.Errorf("closing took %v", took)
 	}
 }
 
-// A wiped or vanished server never says that a session expired.
-func TestWatchdogEndsASessionThatNobodyTakesBack(t *testing.T) {
+// A server that is gone, or lost its state, never says that a session has expired.
+func TestWatchdogEndsASessionThatNoServerResumes(t *testing.T) {
 	server := zkserver.NewTest(t)
 	c := open(t, 200*time.Millisecond, server.Address())
 	c.connected(t)
 	server.Down()
-	realtest.Eventually(t, "the loss is told", func() bool { return c.told(door.EventDisconnected) })
+	realtest.Eventually(t, "the loss is reported", func() bool { return c.told(door.EventDisconnected) })
 	if c.told(door.EventExpired) {
 		t.Error("expired at once")
 	}
 	realtest.Eventually(t, "the session is over", func() bool { return c.told(door.EventExpired) })
 	server.Up()
 	if err := c.multi(t, createOp("/x")); !errors.Is(err, door.ErrSessionOver) {
-		t.Errorf("a multi after the end: %v", err)
+		t.Errorf("a transaction after the end: %v", err)
 	}
 }
 
-// After the end of a session its connection object must open no other one.
+// After the end of a session its connection object must not open another.
 func TestNoSecondSession(t *testing.T) {
 	server := zkserver.NewTest(t)
 	c := open(t, 500*time.Millisecond, server.Address())
 	c.connected(t)
 	server.ExpireSession(c.session.ID())
-	realtest.Eventually(t, "the expiry is told", func() bool { return c.told(door.EventExpired) })
+	realtest.Eventually(t, "the expiry is reported", func() bool { return c.told(door.EventExpired) })
 	time.Sleep(100 * time.Millisecond)
 	if sessions := server.Sessions(); len(sessions) != 0 {
-		t.Errorf("sessions %x were opened unasked", sessions)
+		t.Errorf("unexpected sessions %x", sessions)
 	}
 	if _, err := c.session.guard.dial("tcp", server.Address(), time.Second); !errors.Is(err, errGuardOver) {
 		t.Errorf("dialing after the end: %v", err)
 	}
 }
 
-// A request without an answer costs the connection, in bounded time.
+// A request that gets no answer costs the connection, within a limited time.
 func TestCallsHaveADeadline(t *testing.T) {
 	server := zkserver.NewTest(t)
 	line := &deafLine{}
@@ -210,12 +210,12 @@ func TestCallsHaveADeadline(t *testing.T) {
 	began := time.Now()
 	err := c.multi(t, createOp("/x"))
 	if took := time.Since(began); !errors.Is(err, door.ErrUnknownOutcome) || took > 3*time.Second {
-		t.Errorf("a multi without an answer: %v after %v", err, took)
+		t.Errorf("a transaction without an answer: %v after %v", err, took)
 	}
-	realtest.Eventually(t, "the loss is told", func() bool { return c.told(door.EventDisconnected) })
+	realtest.Eventually(t, "the loss is reported", func() bool { return c.told(door.EventDisconnected) })
 }
 
-// deafLine swallows what the client writes.
+// deafLine discards what the client writes.
 type deafLine struct{ deaf atomic.Bool }
 
 func (l *deafLine) dial(network, address string, timeout time.Duration) (net.Conn, error) {
@@ -235,8 +235,8 @@ func (c deafConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// scriptedServer answers each connection with given bytes after the connect
-// request, then holds it open.
+// scriptedServer sends the given bytes on each connection, after the connect
+// request, and then keeps it open.
 func scriptedServer(t *testing.T, replies ...[]byte) (address string, taken *atomic.Int64) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -277,8 +277,8 @@ func frame(body ...byte) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
 }
 
-// Frames that would panic the library cost the connection and nothing else.
-func TestGuardDropsBadFrames(t *testing.T) {
+// Frames that would make the library panic cost only the connection.
+func TestGuardRefusesInvalidFrames(t *testing.T) {
 	header := make([]byte, minReply)
 	binary.BigEndian.PutUint32(header, 0xffffffff) // a notification
 	hello := connectReply(300*time.Millisecond, 7)
@@ -304,13 +304,13 @@ func TestGuardDropsBadFrames(t *testing.T) {
 	}
 }
 
-func TestGuardLetsOneSessionPass(t *testing.T) {
-	first := append(connectReply(300*time.Millisecond, 7), frame(1)...) // and a bad frame
+func TestGuardAdmitsOneSession(t *testing.T) {
+	first := append(connectReply(300*time.Millisecond, 7), frame(1)...) // and an invalid frame
 	address, _ := scriptedServer(t, first, connectReply(300*time.Millisecond, 8))
 	c := open(t, 300*time.Millisecond, address)
 	realtest.Eventually(t, "the session is over", func() bool { return c.told(door.EventExpired) })
 	if id := c.session.ID(); id != 7 {
-		t.Errorf("the session has number %d", id)
+		t.Errorf("the session has ID %d", id)
 	}
 	if got := c.session.guard.timeout(); got != 300*time.Millisecond {
 		t.Errorf("the negotiated timeout is %v", got)
@@ -344,7 +344,7 @@ func TestErrorsOfTheLibrary(t *testing.T) {
 	}
 }
 
-// Watches survive a reconnect, and none is armed twice.
+// Watches survive a reconnect, and each is set once.
 func TestWatchesAcrossAReconnect(t *testing.T) {
 	server := zkserver.NewTest(t)
 	c := open(t, time.Second, server.Address())
@@ -377,7 +377,7 @@ func TestWatchesAcrossAReconnect(t *testing.T) {
 		realtest.Eventually(t, "reconnected", func() bool { return c.zk.counts.reconnects.Load() > before })
 		read()
 		if got := armed(); got != 3 {
-			t.Errorf("%d watches are armed, want 3", got)
+			t.Errorf("%d watches are set, want 3", got)
 		}
 	}
 	other := open(t, time.Second, server.Address())
@@ -386,7 +386,7 @@ func TestWatchesAcrossAReconnect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	realtest.Eventually(t, "the changes are told", func() bool { return armed() == 0 })
+	realtest.Eventually(t, "the changes are reported", func() bool { return armed() == 0 })
 	c.Settle()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -397,6 +397,6 @@ func TestWatchesAcrossAReconnect(t *testing.T) {
 		}
 	}
 	if changes["/x"] < 1 || changes["/x"] > 2 || changes["/missing"] != 1 {
-		t.Errorf("told %v", changes)
+		t.Errorf("reported %v", changes)
 	}
 }
