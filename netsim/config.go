@@ -46,7 +46,7 @@ type Latency struct {
 	Shape Shape
 }
 
-// Span is a range of durations, both ends included, from which one is drawn.
+// Range holds the durations from Min to Max, from which one is drawn.
 type Range struct {
 	Min, Max time.Duration
 }

@@ -44,7 +44,7 @@ func (c Cause) String() string {
 	return fmt.Sprintf("Cause(%d)", uint8(c))
 }
 
-// Counter says how often one kind of fault took effect.
+// Count says how often one kind of fault took effect.
 type Count struct {
 	Name  string
 	Count uint64
