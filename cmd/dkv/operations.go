@@ -87,7 +87,7 @@ func newPutCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "put KEY VALUE",
 		Short:   "Write a key and print its new version",
-		Long:    "Write a key and print its new version. If VALUE is -, the value is read from standard input.",
+		Long:    "Write a key and print its new version. If VALUE is -, the value is read from\nstandard input.",
 		Example: "  dkv put hello world\n  dkv put photo - < photo.jpg\n  dkv put counter 8 --if-version 41",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -177,9 +177,9 @@ func notFound(cmd *cobra.Command) error {
 	return exitCode(exitNotFound)
 }
 
-func conditionFailed(cmd *cobra.Command, met client.Answer) error {
-	if met.Found {
-		fmt.Fprintf(cmd.ErrOrStderr(), "dkv: the condition did not hold: the key has version %d\n", met.Version)
+func conditionFailed(cmd *cobra.Command, a client.Answer) error {
+	if a.Found {
+		fmt.Fprintf(cmd.ErrOrStderr(), "dkv: the condition did not hold: the key has version %d\n", a.Version)
 	} else {
 		fmt.Fprintln(cmd.ErrOrStderr(), "dkv: the condition did not hold: no such key")
 	}

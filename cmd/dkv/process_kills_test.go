@@ -32,8 +32,9 @@ const (
 // testKills tests the promise of the whole system. Nodes are killed with kill -9
 // and restarted one after the other, or paused for longer than the failover
 // timeout, and ZooKeeper is killed once; meanwhile 16 clients must see one
-// register per key. Then all nodes are killed at once, and every acknowledged
-// write must still be there. DKV_TEST_DURATION=30s makes the test longer.
+// register per key, also without ZooKeeper (rule "serve without a session"). Then
+// all nodes are killed at once, and every acknowledged write must still be there
+// (rule "durable before acknowledged"). DKV_TEST_DURATION=30s makes the test longer.
 func testKills(t *testing.T, p programs) {
 	duration := killsDuration
 	if text := os.Getenv(killsVariable); text != "" {

@@ -48,6 +48,7 @@ func (f nodeFlags) with(name, value string) nodeFlags {
 	return all
 }
 
+// testDataDirectoryInUse checks that only one process uses a data directory.
 func testDataDirectoryInUse(t *testing.T, p programs) {
 	dir, nowhere := t.TempDir(), fmt.Sprintf("127.0.0.1:%d", freePorts(t))
 	flags := alone(nowhere, "c").with("data", filepath.Join(dir, "data"))
@@ -66,6 +67,8 @@ func testDataDirectoryInUse(t *testing.T, p programs) {
 	second.terminate()
 }
 
+// testDataDirectoryOfAnotherCluster checks rule "flags must agree" for the UUID of
+// the cluster, and rule "data forbids forming".
 func testDataDirectoryOfAnotherCluster(t *testing.T, p programs) {
 	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
 	one := newNode(t, p, dir, "one", alone(zookeeper, "one"))
@@ -80,7 +83,7 @@ func testDataDirectoryOfAnotherCluster(t *testing.T, p programs) {
 	moved.start()
 	moved.refusal("the data directory belongs to cluster", `but ZooKeeper's "two" is`, "start the node with the data directory of that cluster, or an empty one")
 
-	// A ZooKeeper that does not know the cluster may yet be restored from a backup:
+	// A ZooKeeper that does not know the cluster may still be restored from a backup:
 	// the node creates nothing there and keeps trying.
 	lost := newNode(t, p, dir, "lost", alone(zookeeper, "three").with("data", filepath.Join(dir, "one")))
 	lost.start()
@@ -89,6 +92,7 @@ func testDataDirectoryOfAnotherCluster(t *testing.T, p programs) {
 	two.terminate()
 }
 
+// testAnotherDataDirectory checks rule "one disk one member".
 func testAnotherDataDirectory(t *testing.T, p programs) {
 	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
 	n := newNode(t, p, dir, "n", alone(zookeeper, "c"))
@@ -103,6 +107,7 @@ func testAnotherDataDirectory(t *testing.T, p programs) {
 	n.terminate()
 }
 
+// testOtherFlags checks rule "flags must agree".
 func testOtherFlags(t *testing.T, p programs) {
 	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
 	n := newNode(t, p, dir, "n", alone(zookeeper, "c"))
@@ -114,6 +119,7 @@ func testOtherFlags(t *testing.T, p programs) {
 	n.terminate()
 }
 
+// testZooKeeperUnreachable checks that a node waits for ZooKeeper and says so.
 func testZooKeeperUnreachable(t *testing.T, p programs) {
 	dir, port := t.TempDir(), freePorts(t)
 	n := newNode(t, p, dir, "n", alone(fmt.Sprintf("127.0.0.1:%d", port), "c"))
@@ -134,6 +140,8 @@ func testZooKeeperUnreachable(t *testing.T, p programs) {
 	n.terminate()
 }
 
+// testFewerThanExpected checks that a cluster forms only once all expected nodes
+// are registered (rule "form at one instant").
 func testFewerThanExpected(t *testing.T, p programs) {
 	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
 	flags := nodeFlags{"zookeeper": zookeeper, "cluster": "c", "expect": "3", "partitions": "4"}

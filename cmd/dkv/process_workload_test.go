@@ -100,7 +100,7 @@ type workloadClient struct {
 	at     int // index of the node that it calls
 	random *rand.Rand
 	http   *http.Client
-	met    map[string]linearizability.Version // latest version seen of each key
+	seen   map[string]linearizability.Version // latest version seen of each key
 }
 
 const (
@@ -113,7 +113,7 @@ func (w *workload) client(number int) *workloadClient {
 		workload: w, number: number, at: number % len(w.nodes),
 		random: rand.New(rand.NewPCG(uint64(number), 1)),
 		http:   &http.Client{Transport: &http.Transport{DisableCompression: true}, Timeout: clientTimeout},
-		met:    map[string]linearizability.Version{},
+		seen:   map[string]linearizability.Version{},
 	}
 }
 
@@ -130,11 +130,11 @@ func (c *workloadClient) operate() {
 	case n < 75:
 		op.IfAbsent = true
 	case n < 85:
-		op.IfMatch = c.met[op.Key]
+		op.IfMatch = c.seen[op.Key]
 	case n < 95:
 		op.Kind = linearizability.Delete
 	default:
-		op.Kind, op.IfMatch = linearizability.Delete, c.met[op.Key]
+		op.Kind, op.IfMatch = linearizability.Delete, c.seen[op.Key]
 	}
 	if c.call(op) != linearizability.OK {
 		c.at = (c.at + 1 + c.random.IntN(len(c.nodes)-1)) % len(c.nodes)
@@ -170,7 +170,7 @@ func (c *workloadClient) call(op linearizability.Operation) linearizability.Outc
 		return outcome
 	}
 	if answer.Version != 0 {
-		c.met[op.Key] = answer.Version
+		c.seen[op.Key] = answer.Version
 	}
 	if op.Kind == linearizability.Put && !answer.ConditionFailed || op.Kind == linearizability.Delete && answer.Found && !answer.ConditionFailed {
 		c.acknowledged.Add(1)
@@ -183,7 +183,7 @@ var methods = map[linearizability.Kind]string{
 }
 
 // send makes a call and returns what the client then knows. It returns an error for
-// an answer that no node may give.
+// an answer that violates the API.
 func (c *workloadClient) send(op linearizability.Operation) (linearizability.Outcome, linearizability.Answer, error) {
 	connected := false // once true, the node may have received the request
 	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	minTick = 10 * time.Millisecond
-	maxTick = time.Hour // 20 ticks still fit the protocol's int32 of milliseconds
+	tickRange = "10ms to 1h"
+	minTick   = 10 * time.Millisecond
+	maxTick   = time.Hour // 20 ticks still fit the protocol's int32 of milliseconds
 
 	// Session timeouts in ticks, as in ZooKeeper.
 	minSessionTicks = 2
@@ -56,7 +57,7 @@ Session timeouts are limited to between 2 and 20 ticks.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:2181", "address to serve clients on")
 	flags.StringVar(&f.data, "data", "", "data directory, created if missing; in memory only if empty")
-	flags.DurationVar(&f.tick, "tick", 2*time.Second, "unit of session timeouts, 10ms to 1h")
+	flags.DurationVar(&f.tick, "tick", 2*time.Second, "unit of session timeouts, "+tickRange)
 	flags.StringVar(&f.logLevel, "log-level", "info", "log level on stderr: debug, info, warn or error")
 	return cmd
 }
@@ -64,7 +65,7 @@ Session timeouts are limited to between 2 and 20 ticks.`,
 // run serves until ctx ends or the server fails.
 func (f *zkFlags) run(ctx context.Context, out, logs io.Writer) error {
 	if f.tick < minTick || f.tick > maxTick {
-		return fmt.Errorf("invalid --tick %v (want %v to %v)", f.tick, minTick, maxTick)
+		return fmt.Errorf("invalid --tick %v (want %s)", f.tick, tickRange)
 	}
 	log, err := newLog(logs, f.logLevel)
 	if err != nil {

@@ -184,7 +184,8 @@ func TestRefusedCallsTryOtherServers(t *testing.T) {
 	wantError(t, err, Refused, "")
 }
 
-// A write of unknown outcome must not be repeated.
+// A write of unknown outcome must not be repeated: rule "unknown is final" holds for
+// the client too.
 func TestUnknownIsNeverRepeated(t *testing.T) {
 	other := serve(t, answering(204, `"1"`, "1", ""))
 	hangUp := serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -256,7 +256,7 @@ func within(t *testing.T, what string, fn func()) {
 
 // TestBrokenDisk makes the operations of one kind on files of one kind fail. The
 // first commit that is affected and all later ones fail, the owner is notified once,
-// and nothing hangs.
+// and nothing hangs: the store's part of rule "stop on damage".
 func TestBrokenDisk(t *testing.T) {
 	logFile := func(op errorfs.Op) bool { return strings.HasSuffix(op.Path, ".log") }
 	for _, test := range []struct {
@@ -464,7 +464,7 @@ func rot(t *testing.T, mem *vfs.MemFS, ending string) {
 
 // TestDamagedLogIsNoticed flips a byte in the middle of the first log that a store
 // ever wrote. An Open that took the damage for a torn end would lose acknowledged
-// commits.
+// commits, against rule "stop on damage".
 func TestDamagedLogIsNoticed(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	l := newLoop()
@@ -632,8 +632,8 @@ func TestCloseEndsCommits(t *testing.T) {
 const childDirectory = "PEBBLESTORE_TEST_DIRECTORY"
 
 // TestKilledProcess kills a process that makes commits. Every commit that it saw
-// become durable must be there, and until its death no other process can open its
-// directory.
+// become durable must be there, as rule "durable before acknowledged" requires of
+// the disk, and until its death no other process can open its directory.
 func TestKilledProcess(t *testing.T) {
 	if dir := os.Getenv(childDirectory); dir != "" {
 		commitForever(dir)

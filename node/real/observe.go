@@ -92,13 +92,13 @@ func (o *observer) write() {
 	defer close(o.flushed)
 	ticks := time.NewTicker(summaryTime)
 	defer ticks.Stop()
-	told := make([]uint64, len(summaries))
+	logged := make([]uint64, len(summaries))
 	for open := true; open; {
 		select {
 		case l := <-o.lines:
 			o.emit(l)
 		case <-ticks.C:
-			o.summarize(told)
+			o.summarize(logged)
 		case <-o.quit:
 			open = false
 		}
@@ -108,21 +108,21 @@ func (o *observer) write() {
 		case l := <-o.lines:
 			o.emit(l)
 		default:
-			o.summarize(told)
+			o.summarize(logged)
 			return
 		}
 	}
 }
 
 // summarize logs one line for each kind of event that has happened since the
-// previous call, whose counts are in told.
-func (o *observer) summarize(told []uint64) {
+// previous call, whose counts are in logged.
+func (o *observer) summarize(logged []uint64) {
 	for i, s := range summaries {
 		count := o.counts[s.kind].Load()
-		if n := count - told[i]; n > 0 {
+		if n := count - logged[i]; n > 0 {
 			o.log.Log(context.Background(), s.level, s.text, "partitions", n)
 		}
-		told[i] = count
+		logged[i] = count
 	}
 }
 

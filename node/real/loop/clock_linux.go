@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sinceBoot reads CLOCK_BOOTTIME: unlike Go's monotonic clock it counts the
-// time during which the machine is suspended, so that a lease can't outlive
-// its term in a sleep.
+// sinceBoot reads CLOCK_BOOTTIME. Unlike Go's monotonic clock it keeps running while
+// the machine is suspended, so that a suspended node cannot wake up and believe in
+// a lease that has expired.
 func sinceBoot() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {

@@ -249,7 +249,7 @@ func TestPeerThatMoves(t *testing.T) {
 	}
 }
 
-// deadlineConn notes the deadlines of writes, and takes what is written.
+// deadlineConn records the deadlines of writes and discards the data.
 type deadlineConn struct {
 	net.Conn
 	deadlines []time.Time
@@ -484,7 +484,7 @@ func TestDifferentDiskAnswers(t *testing.T) {
 	}
 }
 
-// A peer that dials anew has given its former connection up.
+// A peer that dials again has given up its previous connection.
 func TestNewConnectionReplacesThePrevious(t *testing.T) {
 	s := newStation(t, 2)
 	former := greet(t, s, "store-9")

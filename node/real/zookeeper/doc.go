@@ -8,5 +8,5 @@
 //
 // Start with coordinator.go. session.go performs the calls of one session in
 // order, calls.go makes each of them, events.go receives what ZooKeeper reports,
-// and guard.go stands between the library and the server.
+// and guard.go checks what passes between the library and the server.
 package zookeeper

@@ -57,18 +57,18 @@ func (s *session) onHasSession() {
 		s.zk.counts.reconnects.Add(1)
 	}
 	s.connected = true
-	s.stands++
+	s.connections++
 	s.id.Store(s.conn.SessionID())
 	s.post(door.SessionEvent{Kind: door.EventConnected})
 	if len(s.armed) == 0 {
 		s.allowRequests()
 		return
 	}
-	this := s.stands
+	this := s.connections
 	time.AfterFunc(rewatchTime, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.connected && !s.sendable && s.stands == this { // the library has no watches to set
+		if s.connected && !s.sendable && s.connections == this { // the library has no watches to set
 			clear(s.armed)
 			s.allowRequests()
 		}

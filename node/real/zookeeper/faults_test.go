@@ -399,8 +399,8 @@ func (w *watcher) read(path string) {
 }
 
 // The session has more watches than fit into one SetWatches packet, everything
-// changes, and the connection breaks. Reading after each reconnect finds all
-// changes, and afterwards every watch is set.
+// changes, and the connection breaks. Reading after each reconnect, as rule "read
+// again" demands, finds all changes, and afterwards every watch is set.
 func testManyWatches(t *testing.T, z *target) {
 	const watches, perMulti = 160, 80 // of 900 bytes and more: two packets
 	root, p := z.root(t), newProxy(t, z.address)

@@ -55,7 +55,7 @@ type guard struct {
 	acked      time.Time // when ZooKeeper last answered
 	stood      time.Time // when a handshake last succeeded
 	conn       *guardConn
-	told       time.Time // when trouble was last logged
+	logged     time.Time // when trouble was last logged
 	since      time.Time // when the trouble began
 }
 
@@ -107,9 +107,9 @@ func (g *guard) trouble(address string, err error) {
 	if g.since.IsZero() {
 		g.since = now
 	}
-	quiet := g.over || now.Sub(g.told) < troubleLogged
+	quiet := g.over || now.Sub(g.logged) < troubleLogged
 	if !quiet {
-		g.told = now
+		g.logged = now
 	}
 	waited := now.Sub(g.since)
 	g.mu.Unlock()
@@ -163,12 +163,12 @@ func (g *guard) greeted(timeout time.Duration, session int64) error {
 		g.over = true
 		return fmt.Errorf("the server answered with session %#x instead of %#x", session, g.session)
 	default:
-		if !g.told.IsZero() {
+		if !g.logged.IsZero() {
 			g.log.Info("reached ZooKeeper again", "after", time.Since(g.since).Round(time.Millisecond))
 		}
 		g.session, g.negotiated = session, timeout
 		g.stood = time.Now()
-		g.acked, g.since, g.told = g.stood, time.Time{}, time.Time{}
+		g.acked, g.since, g.logged = g.stood, time.Time{}, time.Time{}
 	}
 	return nil
 }

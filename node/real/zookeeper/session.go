@@ -32,18 +32,18 @@ type session struct {
 
 	silent bool // expired or closed: no more events; used on the loop only
 
-	mu        sync.Mutex
-	ready     sync.Cond // a call is queued, requests can be sent, or the session is over
-	calls     []*call
-	idle      bool // work has returned
-	over      bool
-	overChan  chan struct{} // closed when over
-	connected bool
-	sendable  bool                // connected, with the watches set again
-	stands    uint64              // number of connections so far
-	armed     map[watch]struct{}  // set, and not fired yet
-	dirty     map[string]struct{} // paths whose EventChanged is in the queue
-	watchdog  *time.Timer
+	mu          sync.Mutex
+	ready       sync.Cond // a call is queued, requests can be sent, or the session is over
+	calls       []*call
+	idle        bool // work has returned
+	over        bool
+	overChan    chan struct{} // closed when over
+	connected   bool
+	sendable    bool                // connected, with the watches set again
+	connections uint64              // number of connections so far
+	armed       map[watch]struct{}  // set, and not fired yet
+	dirty       map[string]struct{} // paths whose EventChanged is in the queue
+	watchdog    *time.Timer
 }
 
 // call is one request. perform waits for ZooKeeper, off the loop, and returns the
@@ -210,7 +210,7 @@ func (s *session) await(c *call) (answer func(), err error) {
 		return nil, door.ErrSessionOver
 	case <-late.C:
 		s.guard.cut()
-		return nil, fmt.Errorf("%w: no answer within the timeout", door.ErrUnknownOutcome)
+		return nil, fmt.Errorf("%w: timed out", door.ErrUnknownOutcome)
 	}
 }
 
