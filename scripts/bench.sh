@@ -45,6 +45,6 @@ go test -c -o "$dir/sim.test" ./sim
 (
 	cd sim
 	GOMAXPROCS=1 "../$dir/sim.test" -test.run='^$' -test.bench='^BenchmarkSeeds$' -test.benchtime=20s -test.cpuprofile="../$dir/sim.prof" | grep '^Benchmark'
-	GOMAXPROCS=1 "../$dir/sim.test" -test.run='^$' -test.bench='^BenchmarkNodes$' -test.benchtime=1000000x | grep '^Benchmark'
 )
+GOMAXPROCS=1 go test ./sim/world -run='^$' -bench='^BenchmarkNodes$' -benchtime=1000000x | grep '^Benchmark'
 go tool pprof -top -cum -nodecount=40 "$dir/sim.test" "$dir/sim.prof" 2>/dev/null | tail -n +5

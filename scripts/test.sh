@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 # Only the race detector needs cgo; this proves it.
 export CGO_ENABLED=0
 
-# The packages that use goroutines.
-concurrent=(./node/real/... ./node/client ./node/pebblestore ./zksim/zkserver ./linearizability ./cmd/...)
+# The packages that use goroutines; a tidy test checks that none is missing.
+concurrent=(./node/real/... ./node/client ./node/pebblestore ./sim/world/crashdisk ./zksim/zkserver ./linearizability/... ./cmd/...)
 
 times=()
 skipped=()

@@ -125,6 +125,23 @@ func TestNetworkCanFail(t *testing.T) {
 	})
 }
 
+func TestRaceCanFail(t *testing.T) {
+	script, concurrent := "scripts/test.sh", "x=1\nconcurrent=(./zksim/zkserver ./cmd/...)\n"
+	prove(t, checkRace, []proof{
+		{"all are tested", map[string]string{
+			script:                concurrent,
+			"zksim/zkserver/x.go": "package p\n\nfunc f() { go f() }\n",
+			"cmd/dkv/x_test.go":   "package p\n\nfunc f() { go f() }\n",
+			"sim/x.go":            "package p\n\nfunc f() { f() }\n",
+		}, nil},
+		{"one is missing", map[string]string{script: concurrent, "zksim/x.go": "package p\n\nfunc f() { go f() }\n"},
+			[]string{"zksim/x.go:3: zksim starts a goroutine"}},
+		{"one is missing, by its tests", map[string]string{script: concurrent, "zksim/zkserver/y/x_test.go": "package p\n\nfunc f() { go f() }\n"},
+			[]string{"zksim/zkserver/y/x_test.go:3: zksim/zkserver/y starts a goroutine"}},
+		{"no list", one(script, "x=1\n"), []string{"no line concurrent"}},
+	})
+}
+
 func TestDocCanFail(t *testing.T) {
 	prove(t, checkDoc, []proof{
 		{"all have one", map[string]string{

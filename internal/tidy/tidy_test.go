@@ -151,6 +151,7 @@ var rules = []rule{
 	{"length", checkLength},
 	{"examples", checkExamples},
 	{"names", checkNames},
+	{"race", checkRace},
 	{"words", func(tr *tree) []string { return checkWords(tr, notYetPlain) }},
 	{"design", func(tr *tree) []string { return checkDesign(tr, notYetPlain) }},
 	{"rules", func(tr *tree) []string { return checkRules(tr, everyRuleHasATest) }},
@@ -413,6 +414,46 @@ func opensSockets(path string) bool {
 		return false
 	}
 	return within(path, []string{"net", "crypto/tls", "golang.org/x/net", "github.com/go-zookeeper"})
+}
+
+// raced finds the packages that scripts/test.sh tests with the race detector.
+var raced = regexp.MustCompile(`(?m)^concurrent=\((.*)\)$`)
+
+// checkRace: every package with a go statement, also in its tests, is tested with
+// the race detector.
+func checkRace(tr *tree) (problems []string) {
+	const script = "scripts/test.sh"
+	list := raced.FindSubmatch(tr.texts[script])
+	if list == nil {
+		return []string{script + ": no line concurrent=(…)"}
+	}
+	patterns := strings.Fields(string(list[1]))
+	for _, d := range tr.directories {
+		if slices.ContainsFunc(patterns, func(pattern string) bool {
+			pattern = strings.TrimPrefix(pattern, "./")
+			below, all := strings.CutSuffix(pattern, "/...")
+			return d.path == pattern || all && within(d.path, []string{below})
+		}) {
+			continue
+		}
+		if at, ok := goStatement(d); ok {
+			problems = append(problems, fmt.Sprintf("%s: %s starts a goroutine, but is not one of the packages that %s tests with the race detector",
+				tr.at(at), d.path, script))
+		}
+	}
+	return problems
+}
+
+// goStatement returns the place of the first go statement in the directory.
+func goStatement(d *directory) (at token.Pos, ok bool) {
+	for _, file := range d.files {
+		for n := range ast.Preorder(file.ast) {
+			if s, is := n.(*ast.GoStmt); is {
+				return s.Pos(), true
+			}
+		}
+	}
+	return 0, false
 }
 
 // checkDoc: each package has a package comment in doc.go; a command may have it
