@@ -18,12 +18,24 @@ const fatesKept = 30 * time.Second
 const smallValue = 256
 
 // fates are those of the numbers of one forwarder (one boot of one store).
+//
+// Numbers up to forwardWindow below max have a record if they came; max-forwardWindow
+// and everything below it is forgotten, and answered as unknown. order holds the
+// numbers that have a record, so there are never more than forwardWindow.
 type fates struct {
 	store   StoreID
 	boot    uint64
 	max     uint64
 	records map[uint64]*fate
 	order   []uint64 // numbers, as they came
+}
+
+// check asserts what the comment of fates says.
+func (t *fates) check() error {
+	if len(t.order) != len(t.records) || len(t.order) > 0 && t.order[len(t.order)-1] > t.max {
+		return broken("%d fates in order, %d recorded, up to %d", len(t.order), len(t.records), t.max)
+	}
+	return nil
 }
 
 // fate of one number.

@@ -12,76 +12,6 @@ import (
 //	startReign ─▶ prepare ─▶ onPrepare (each of R) ─▶ onPromise ─▶ chooseLog
 //	           ─▶ copyLog ⇄ onCopyRequest (the source) ─▶ lead ─▶ (write.go) active
 
-// reign is a node's time as primary of one epoch of one partition. It starts
-// with the promise to itself and ends when that promise is overtaken; it is
-// never resumed by another process.
-type reign struct {
-	r     *replica
-	epoch Epoch
-	asg   Assignment
-	phase phase
-
-	started   time.Duration
-	quiet     bool          // not answered by its quorums: check-quorum
-	closing   bool          // a newer epoch is known: no new requests
-	closed    time.Duration // when it began to close
-	abandoned bool          // came to a dead end: wants a bump
-
-	selfKept bool // own promise is durable
-	promises []promise
-	failed   []MemberNumber // sources that could not show their log
-	copying  *copying
-
-	followers  []*follower // R∪N without this node, in the assignment's order
-	noop       Index
-	active     bool
-	selfMatch  Index // own log is durable up to here
-	selfSent   Index // up to where an own acknowledgement is under way
-	writes     []pendingWrite
-	reads      []pendingRead
-	size       int     // bytes of writes
-	queue      []*work // came before the reign leads
-	queueBytes int
-	fates      []*fates
-}
-
-type phase uint8
-
-const (
-	preparing  phase = iota // collecting promises
-	completing              // copying the chosen log
-	leading                 // no-op appended: entries may follow
-)
-
-// promise is what a member of R promised, with the end of its log.
-type promise struct {
-	member    MemberNumber
-	lastEpoch Epoch
-	lastIndex Index
-}
-
-func (p promise) atLeast(q promise) bool {
-	return p.lastEpoch > q.lastEpoch || p.lastEpoch == q.lastEpoch && p.lastIndex >= q.lastIndex
-}
-
-// follower is what a primary knows of one of its peers in this epoch.
-type follower struct {
-	member MemberNumber
-	inR    bool
-
-	answered  time.Duration // when it last answered in this epoch
-	confirmed uint64        // the greatest own transmission it answered
-
-	match    Index // acknowledged as durable
-	next     Index // of the next entry to send
-	start    Index // where sending begins again while match is below it
-	inflight int
-	sentAt   time.Duration // of the last Append
-	rewound  uint64        // the last transmission before sending began again
-
-	offeredAt time.Duration // of the last snapshot offered
-}
-
 // startReign begins to act as primary of a. promised must be below its epoch.
 func (r *replica) startReign(a Assignment) {
 	assertf(r.promised < a.Epoch, "partition %d: starting epoch %d, promised %d", r.id, a.Epoch, r.promised)
@@ -226,15 +156,6 @@ func (g *reign) coversMajority(p promise) bool {
 		i := g.promiseOf(m)
 		return i >= 0 && p.atLeast(g.promises[i])
 	})
-}
-
-// copying is the way from this node's log to the chosen one.
-type copying struct {
-	source    promise
-	prevIndex Index // the entry after which the source was asked
-	prevEpoch Epoch
-	askedAt   time.Duration
-	since     time.Duration // of the last progress
 }
 
 // copyLog makes the own log end exactly where the source's did when it
@@ -391,53 +312,6 @@ func (g *reign) abandon(why string) {
 	g.r.n.voteSoon = true
 }
 
-// close: a newer epoch is known. What is under way may still end well until
-// its primary asks for promises.
-func (g *reign) close(now time.Duration) {
-	if g.closing {
-		return
-	}
-	g.closing, g.closed = true, now
-	queue := g.queue
-	g.queue, g.queueBytes = nil, 0
-	for _, w := range queue {
-		w.refuse("another epoch began")
-	}
-}
-
-// endReign ends the reign, if there is one, when promised has risen above it.
-func (r *replica) endReign(why string) {
-	g := r.reign
-	if g == nil {
-		return
-	}
-	r.reign = nil
-	if g.copying != nil {
-		r.dropInstall()
-	}
-	g.endRequests(why)
-	r.n.uncommitted -= g.size
-	r.keepFates(g)
-	r.taker.reignEnded(r.n.cfg, g.active)
-	r.n.observe(Event{Kind: EventReignEnded, Partition: r.id, Epoch: g.epoch, Text: why})
-}
-
-// endRequests tells all who wait what is true: proposed writes are unknown,
-// the rest was never done.
-func (g *reign) endRequests(why string) {
-	reads, queue := g.reads, g.queue
-	g.reads, g.queue, g.queueBytes = nil, nil, 0
-	for _, w := range g.writes { // they count as uncommitted until they are
-		w.work.finish(unknown(why))
-	}
-	for _, w := range reads {
-		w.work.finish(refused(why))
-	}
-	for _, w := range queue {
-		w.refuse(why)
-	}
-}
-
 // tickReign does what a reign owes with time: check-quorum, and asking again
 // for what got lost.
 func (r *replica) tickReign(now time.Duration) {
@@ -509,30 +383,4 @@ func (g *reign) answeredBy(f *follower) {
 	if g.quiet {
 		g.checkQuorum(f.answered)
 	}
-}
-
-// reignOf is the reign of exactly this epoch, if it stands.
-func (n *Node) reignOf(p PartitionID, e Epoch) *reign {
-	r := n.held(p)
-	if r == nil || r.reign == nil || r.reign.epoch != e {
-		return nil
-	}
-	return r.reign
-}
-
-func (g *reign) follower(m MemberNumber) *follower {
-	for _, f := range g.followers {
-		if f.member == m {
-			return f
-		}
-	}
-	return nil
-}
-
-func (g *reign) promisedBy(m MemberNumber) bool { return g.promiseOf(m) >= 0 }
-
-// promiseOf returns the place of a member's promise in promises; -1 if it has
-// given none.
-func (g *reign) promiseOf(m MemberNumber) int {
-	return slices.IndexFunc(g.promises, func(p promise) bool { return p.member == m })
 }

@@ -55,13 +55,41 @@ func (e *Entry) hash() uint64 {
 }
 
 // log is the part of a partition's log that is kept: the entries after base.
-// What is at or below base has been applied and is in the state. The store
-// holds the same entries; nothing of the ordinary path reads them back.
+// What is at or below base was applied and is in the state. The store holds the
+// same entries; only recovery reads them back.
+//
+//   - entries[k] has index baseIndex + 1 + k: there are no gaps.
+//   - Epochs never fall along the log, from baseEpoch on: a reign begins with the
+//     log of an earlier epoch and appends to it.
+//   - baseIndex and baseEpoch are 0 together, before anything was compacted or
+//     loaded.
+//
+// A slice that between handed out is shared with messages that were sent. So no
+// element of entries is ever written to again: append adds behind them, cut gives
+// up the capacity with them, and compact copies.
 type log struct {
 	baseIndex Index
 	baseEpoch Epoch
 	entries   []Entry
-	bytes     int
+}
+
+// check asserts what the comment of log says. Of the entries it looks at the
+// ends; append asserts for each one, as it comes, that it follows the one before.
+func (l *log) check() error {
+	if (l.baseIndex == 0) != (l.baseEpoch == 0) {
+		return broken("the log begins after %d of epoch %d", l.baseIndex, l.baseEpoch)
+	}
+	if len(l.entries) == 0 {
+		return nil
+	}
+	first, last := &l.entries[0], &l.entries[len(l.entries)-1]
+	switch {
+	case first.Index != l.baseIndex+1 || last.Index != l.lastIndex():
+		return broken("entries %d to %d in a log of %d after %d", first.Index, last.Index, len(l.entries), l.baseIndex)
+	case first.Epoch < l.baseEpoch || last.Epoch < first.Epoch:
+		return broken("epochs %d to %d in a log after epoch %d", first.Epoch, last.Epoch, l.baseEpoch)
+	}
+	return nil
 }
 
 func (l *log) lastIndex() Index { return l.baseIndex + Index(len(l.entries)) }
@@ -113,16 +141,12 @@ func (l *log) between(after, upTo Index, maxBytes int) []Entry {
 func (l *log) append(e Entry) {
 	assertf(e.Index == l.lastIndex()+1, "log: entry %d after %d", e.Index, l.lastIndex())
 	l.entries = append(l.entries, e)
-	l.bytes += e.size()
 }
 
 // cut removes the entries after i. The capacity goes with them, so that what
 // was handed out by between is not written over.
 func (l *log) cut(i Index) {
 	keep := int(i - l.baseIndex)
-	for k := keep; k < len(l.entries); k++ {
-		l.bytes -= l.entries[k].size()
-	}
 	l.entries = l.entries[:keep:keep]
 }
 
@@ -130,11 +154,7 @@ func (l *log) cut(i Index) {
 func (l *log) compact(i Index) {
 	epoch, ok := l.epochAt(i)
 	assertf(ok, "log: compacting to %d beyond %d..%d", i, l.baseIndex, l.lastIndex())
-	drop := int(i - l.baseIndex)
-	for k := 0; k < drop; k++ {
-		l.bytes -= l.entries[k].size()
-	}
-	kept := l.entries[drop:]
+	kept := l.entries[i-l.baseIndex:]
 	l.entries = append(make([]Entry, 0, 2*len(kept)+8), kept...) // with room to grow, as it will
 	l.baseIndex, l.baseEpoch = i, epoch
 }

@@ -17,6 +17,12 @@ import (
 // reading again what is there, never to acting on what was expected.
 
 // membership is the node's side of its ZooKeeper session.
+//
+// Without a session nothing is up or standing: an ephemeral goes with the session
+// that made it (rule "own what your session owns"). A node is standing only in a
+// cluster whose znode it has compared with its flags (rule "flags must agree").
+// What this node knows of ZooKeeper never decides whether it may serve (rule
+// "serve without a session"); it only decides whether it may change the layout.
 type membership struct {
 	session    door.Session // nil between two sessions
 	up         bool         // connected, as far as is known
@@ -24,15 +30,31 @@ type membership struct {
 	saidAt     time.Duration // when the operator was last told of an outage
 	everJoined bool          // registered once in this process
 
-	busy       bool // a chain of reads and writes is under way
-	checked    bool // the cluster's znode agrees
-	standing   bool // live/<id> is this session's
-	verify     bool // look whether it still is
-	tried      bool // a registration got no answer
-	uuid       string
+	// At most one chain of reads and writes is under way; its end looks at
+	// everything again, so that a watch that fires meanwhile needs no queue.
+	busy     bool
+	checked  bool // the cluster's znode agrees; then uuid is known
+	standing bool // live/<id> is this session's
+	verify   bool // look whether it still is
+	tried    bool // a registration got no answer
+	uuid     string
+
 	waitingFor string // for pages: what keeps the node from being ready
 	forming    bool
 	told       string // the last notice, so that it is not repeated
+}
+
+// check asserts what the comment of membership says.
+func (m *membership) check() error {
+	switch {
+	case m.session == nil && (m.up || m.standing):
+		return broken("without a session: connected %v, registered %v", m.up, m.standing)
+	case m.standing && (!m.checked || !m.everJoined):
+		return broken("registered in a cluster that was compared: %v, ever joined: %v", m.checked, m.everJoined)
+	case m.checked && m.uuid == "":
+		return broken("the cluster's znode was compared and has no UUID")
+	}
+	return nil
 }
 
 // clusterRecord is the znode cluster.

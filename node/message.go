@@ -169,9 +169,9 @@ type BeatKind uint8
 const (
 	// BeatHeart: the primary leads, and this is what it committed.
 	BeatHeart BeatKind = iota + 1
-	// BeatProbe: a quiet primary asks whether it is still answered. It does
-	// not count as having heard the primary.
-	BeatProbe
+	// BeatPing: a quiet primary asks whether it is answered again. It does not
+	// count as having heard the primary.
+	BeatPing
 	// BeatConfirm: reads wait for a majority that promised nothing higher.
 	BeatConfirm
 )

@@ -30,18 +30,12 @@ type Node struct {
 	assignments []Assignment
 	replicas    []*replica
 
-	turn                     turn
-	sent                     uint64 // transmissions of this boot, for Counter
-	marks                    []mark // of the last turns, oldest first
-	hearts, probes, confirms beats
+	turn  turn
+	sent  uint64 // transmissions of this boot, for Counter
+	marks []mark // of the last turns, oldest first
 
-	onTick func() // tick and scheduleTick, made once
-
-	voteSeq  uint64
-	voters   []MemberNumber // room for sendPreVotes: whom to ask,
-	votes    []*PreVote     // and what
-	voteRoom int            // items that a PreVote had lately
-	voteSoon bool
+	voteSeq  uint64 // round of the last PreVote of this boot
+	voteSoon bool   // ask for votes at the end of the turn, not only at the tick
 
 	uncommitted int // bytes proposed here and neither committed nor given up
 	requests    requests
@@ -49,6 +43,7 @@ type Node struct {
 	planner     planner
 	transfers   []*transfer
 	alarms      []alarm
+	scratch     scratch
 }
 
 // New makes a node. Nothing happens before Start.
@@ -88,7 +83,7 @@ func (n *Node) begin() {
 		return
 	}
 	n.openSession()
-	n.onTick = func() {
+	n.scratch.tick = func() {
 		if !n.dead {
 			n.tick()
 			n.scheduleTick()
@@ -344,11 +339,12 @@ func (n *Node) fail(err error) {
 // interval is the beat of everything periodic.
 func (n *Node) interval() time.Duration { return n.cfg.SuspectAfter / 4 }
 
-func (n *Node) scheduleTick() { n.env.Clock.After(n.interval(), n.onTick) }
+func (n *Node) scheduleTick() { n.env.Clock.After(n.interval(), n.scratch.tick) }
 
 // tick does all that is due with time. Its order is the order of importance:
 // what tells others that this node lives comes first.
 func (n *Node) tick() {
+	n.scratch.ticked = true
 	now := n.now()
 	for _, r := range n.replicas {
 		if r != nil {
@@ -375,6 +371,7 @@ func (n *Node) replica(p PartitionID) *replica {
 	if uint64(p) >= uint64(len(n.replicas)) {
 		return nil
 	}
+	n.scratch.uncheckedPartition(p)
 	if n.replicas[p] == nil {
 		n.replicas[p] = newReplica(n, p)
 	}
@@ -386,6 +383,7 @@ func (n *Node) held(p PartitionID) *replica {
 	if uint64(p) >= uint64(len(n.replicas)) {
 		return nil
 	}
+	n.scratch.uncheckedPartition(p)
 	return n.replicas[p]
 }
 

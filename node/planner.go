@@ -318,6 +318,7 @@ func (n *Node) useLayout(l *layout.Layout) {
 	if first {
 		n.assignments = make([]Assignment, l.Q())
 		n.replicas = make([]*replica, l.Q())
+		n.scratch.listed = make([]bool, l.Q())
 		if !n.begun {
 			copy(n.assignments, l.Partitions())
 		}

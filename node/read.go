@@ -44,8 +44,8 @@ func (n *Node) sendConfirmations() {
 	if len(reading) == 0 {
 		return
 	}
-	n.turn.reading, n.turn.asked = n.turn.asked[:0], nil
-	beats := &n.confirms
+	n.turn.reading, n.scratch.asked = n.scratch.asked[:0], nil
+	beats := &n.scratch.confirms
 	for _, r := range reading {
 		r.reading = false
 		g := r.reign
@@ -59,7 +59,7 @@ func (n *Node) sendConfirmations() {
 	}
 	beats.send(n, BeatConfirm)
 	clear(reading)
-	n.turn.asked = reading
+	n.scratch.asked = reading
 }
 
 // confirmedBy notes that f answered, with no higher promise, a transmission of
@@ -145,21 +145,21 @@ func (b *beats) send(n *Node, kind BeatKind) {
 
 // sendBeats sends every interval's heartbeats, and the probes of quiet reigns.
 func (n *Node) sendBeats() {
-	hearts, probes := &n.hearts, &n.probes
+	hearts, pings := &n.scratch.hearts, &n.scratch.pings
 	for _, r := range n.replicas {
 		if r == nil || r.reign == nil || !r.reign.selfKept || r.reign.closing || r.reign.abandoned {
 			continue
 		}
 		to := hearts
 		if r.reign.quiet {
-			to = probes
+			to = pings
 		}
 		for _, f := range r.reign.followers {
 			to.add(f.member, BeatItem{r.id, r.reign.epoch, r.commit})
 		}
 	}
 	hearts.send(n, BeatHeart)
-	probes.send(n, BeatProbe)
+	pings.send(n, BeatPing)
 }
 
 // onBeat answers for each partition listed. It never raises promised and never
@@ -188,7 +188,7 @@ func (r *replica) onBeatItem(kind BeatKind, item BeatItem) (promised Epoch, matc
 	if r.promised > item.Epoch {
 		return r.promised, 0
 	}
-	if kind != BeatProbe {
+	if kind != BeatPing {
 		r.heard(item.Epoch)
 	}
 	if r.ackEpoch != item.Epoch {

@@ -5,26 +5,47 @@ import (
 	"time"
 )
 
-// replica is this node's part of one partition: the log, the state, the
-// promise, and whichever of primary, candidate or receiver it is just now.
+// replica is this node's part of one partition: the log, the state, the promise,
+// and what this node is to the partition just now: its primary (reign), about to
+// become it (taker), or the receiver of a snapshot (install).
+//
+// Between two turns
+//
+//	base(log) <= applied == commit <= last(log)
+//
+// where commit restarts at applied with the process, and neither ever falls.
+// applied follows commit in the same event: nothing waits between the two, so a
+// read of the state sees all that is committed here.
 type replica struct {
 	n  *Node
 	id PartitionID
 
-	// Durable, as of the turn's commit (DESIGN section 6, rule 1).
+	// Durable as of the turn's commit. The store may be behind while a commit is
+	// under way, which is why an answer that speaks of these fields is sent from a
+	// whenDurable (rules "persist before promise", "durable before acknowledged").
+	//
+	// promised never falls, and no entry has a greater epoch (rule "the log is a
+	// promise"). generation names the keys that are the state.
 	promised   Epoch
 	log        log
 	generation uint64
 	applied    Index
 
+	// appliedEpoch is the epoch of the entry at applied, which the log still has
+	// unless it is its base. appliedBytes is what the entries up to applied count
+	// for; those after it are not the business of compaction. stored is the record
+	// of all this in the store, and is what state returns, but for a tombstone,
+	// which has none.
 	appliedEpoch Epoch
 	commit       Index
-	appliedBytes int         // of the log's entries that are applied
-	stored       stateRecord // as last written
-	stateKey     []byte      // of that record, made once: nobody writes to a key
+	appliedBytes int
+	stored       stateRecord
+	stateKey     []byte // of that record, made once: keys are never written to
 
-	// bootPromised is what the store held when the process started;
-	// lastStarted the greatest epoch in which it has acted as primary since.
+	// bootPromised is what the store held when the process started; lastStarted
+	// the greatest epoch in which it has acted as primary since. Both are at most
+	// promised. An epoch above both was skipped by this process and can't be
+	// started any more once promised has passed it (rule "refuse only for good").
 	bootPromised Epoch
 	lastStarted  Epoch
 
@@ -32,24 +53,66 @@ type replica struct {
 	// or found in the store, so that each transfer loads into a fresh one.
 	lastGeneration uint64
 
-	// Of the primary of the newest known epoch, as seen from here.
+	// The primary of the newest known epoch, as seen from here. heardEpoch may be
+	// above the known epoch: a heartbeat names an epoch, but not its assignment.
 	followed   Epoch         // the newest that onAssignment saw
 	learnedAt  time.Duration // when this process first learned of the epoch
 	heardEpoch Epoch
 	heardAt    time.Duration
 	lost       bool // its connection closed, and nothing was heard since
 
-	// As a follower: the greatest match acknowledged in ackEpoch.
+	// As a follower: the greatest match that was acknowledged in ackEpoch. While
+	// ackEpoch == promised the log reaches it and is the primary's up to it.
 	ackEpoch Epoch
 	ackMatch Index
 
+	// At most one reign stands, of the epoch that is promised. A transfer loads
+	// into the newest generation, under an epoch of at least the promised one: a
+	// promise of a higher epoch spoke of the old log, so it ends the transfer.
 	reign   *reign
-	ended   []endedReign
+	ended   []endedReign // by rising epoch, all below promised
 	taker   taker
 	move    moveWatch
 	install *install
 
 	dirty, reading bool // listed in the turn
+}
+
+// check asserts what the comment of replica says.
+func (r *replica) check() error {
+	if err := r.log.check(); err != nil {
+		return err
+	}
+	last := r.log.lastIndex()
+	lastEpoch, _ := r.last()
+	appliedEpoch, kept := r.log.epochAt(r.applied)
+	switch {
+	case r.applied < r.log.baseIndex || r.applied > last || r.applied != r.commit:
+		return broken("applied %d, commit %d in a log from %d to %d", r.applied, r.commit, r.log.baseIndex, last)
+	case !kept || appliedEpoch != r.appliedEpoch:
+		return broken("applied up to epoch %d, where the log has epoch %d", r.appliedEpoch, appliedEpoch)
+	case (r.applied == r.log.baseIndex) != (r.appliedBytes == 0) || r.appliedBytes < 0:
+		return broken("%d bytes are applied between %d and %d", r.appliedBytes, r.log.baseIndex, r.applied)
+	case lastEpoch > r.promised || r.bootPromised > r.promised || r.lastStarted > r.promised:
+		return broken("promised %d, log %d, at the start %d, started %d", r.promised, lastEpoch, r.bootPromised, r.lastStarted)
+	case r.stored != r.state() && (r.stored != stateRecord{} || r.applied != 0):
+		return broken("stored %+v instead of %+v", r.stored, r.state())
+	case r.followed > r.known().Epoch:
+		return broken("follows epoch %d, knows %d", r.followed, r.known().Epoch)
+	case r.ackEpoch > r.promised || r.ackEpoch == r.promised && r.ackMatch > last:
+		return broken("acknowledged %d in epoch %d, promised %d, the log ends at %d", r.ackMatch, r.ackEpoch, r.promised, last)
+	case len(r.ended) > 0 && r.ended[len(r.ended)-1].epoch >= r.promised:
+		return broken("the reign of epoch %d ended under promise %d", r.ended[len(r.ended)-1].epoch, r.promised)
+	case r.taker.since == 0 && (r.taker.goAt != 0 || len(r.taker.votes) > 0):
+		return broken("a step at %v and %d votes without having asked", r.taker.goAt, len(r.taker.votes))
+	}
+	if i := r.install; i != nil && (i.epoch < r.promised || i.generation <= r.generation || i.generation > r.lastGeneration) {
+		return broken("a snapshot of epoch %d loads into generation %d; promised %d, generations %d to %d", i.epoch, i.generation, r.promised, r.generation, r.lastGeneration)
+	}
+	if r.reign != nil {
+		return r.reign.check()
+	}
+	return nil
 }
 
 func newReplica(n *Node, id PartitionID) *replica {
@@ -118,6 +181,7 @@ func (r *replica) raise(e Epoch) {
 // inEpoch drops a callback that outlived the promise under which it was made.
 func (r *replica) inEpoch(e Epoch, fn func()) func() {
 	return func() {
+		r.n.scratch.uncheckedPartition(r.id)
 		if r.promised != e {
 			r.n.observe(Event{Kind: EventLateSync, Partition: r.id, Epoch: e})
 			return
@@ -239,7 +303,7 @@ func (n *Node) settleDirty() {
 	t := &n.turn
 	for len(t.dirty) > 0 {
 		dirty := t.dirty
-		t.dirty, t.settled = t.settled[:0], nil
+		t.dirty, n.scratch.settled = n.scratch.settled[:0], nil
 		for _, r := range dirty {
 			r.dirty = false
 			r.compact()
@@ -249,7 +313,7 @@ func (n *Node) settleDirty() {
 			}
 		}
 		clear(dirty)
-		t.settled = dirty
+		n.scratch.settled = dirty
 	}
 }
 

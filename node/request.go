@@ -20,6 +20,11 @@ import (
 
 // operation is a client's request at the node that took it. It ends exactly
 // once.
+//
+// local is set exactly in the state of this name. number, epoch, to and sentAt
+// belong to the last forward; a number is never used for a second one, since it
+// is what makes the copies of a forward one request (rule "one fate per
+// forward").
 type operation struct {
 	request   door.Request
 	done      func(door.Response)
@@ -47,6 +52,11 @@ const (
 )
 
 // requests are those that this node took from clients.
+//
+//   - live counts the operations of all that have not ended, and is at most
+//     MaxWaiting: a client beyond that is told at once that the node is busy.
+//   - forwarded holds exactly the operations in that state, by their numbers, which
+//     are at most number; toPeer counts them by primary, at most maxForwards each.
 type requests struct {
 	all       []*operation // in order of arrival; ended ones go at the tick
 	forwarded map[uint64]*operation
@@ -54,7 +64,38 @@ type requests struct {
 	toPeer    map[MemberNumber]int // forwards under way
 	detours   map[PartitionID]detour
 	live      int
-	rerouted  bool // routes changed: those waiting may go on
+	rerouted  bool // routes changed: those waiting are attempted again at the end of the turn
+}
+
+// check asserts what the comments of operation and requests say; with all set it
+// looks at each operation.
+func (q *requests) check(most int, all bool) error {
+	if q.live < 0 || q.live > most || q.live > len(q.all) || len(q.forwarded) > q.live {
+		return broken("%d requests are live of %d, %d forwarded", q.live, len(q.all), len(q.forwarded))
+	}
+	if !all {
+		return nil
+	}
+	live, forwards := 0, 0
+	for _, o := range q.all {
+		if o.state != ended {
+			live++
+		}
+		if (o.state == local) != (o.local != nil) {
+			return broken("a request in state %v is local: %v", o.state, o.local != nil)
+		}
+		if o.state != forwarded {
+			continue
+		}
+		forwards++
+		if o.number > q.number || q.forwarded[o.number] != o || q.toPeer[o.to] < 1 || q.toPeer[o.to] > maxForwards {
+			return broken("forward %d of %d is listed: %v, one of %d to member %d", o.number, q.number, q.forwarded[o.number] == o, q.toPeer[o.to], o.to)
+		}
+	}
+	if live != q.live || forwards != len(q.forwarded) {
+		return broken("%d live requests are counted as %d, %d forwards as %d", live, q.live, forwards, len(q.forwarded))
+	}
+	return nil
 }
 
 // open counts the requests that have not ended.
@@ -118,7 +159,7 @@ func (n *Node) attempt(o *operation) {
 }
 
 func (n *Node) attemptHere(o *operation) {
-	r := n.replicas[o.partition]
+	r := n.held(o.partition)
 	if r == nil || r.reign == nil || r.reign.closing || r.reign.abandoned || r.reign.quiet {
 		o.why = "this primary does not serve now"
 		return

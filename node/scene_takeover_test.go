@@ -25,7 +25,7 @@ func TestAQuietPrimaryGoesOnWhenAnswered(t *testing.T) {
 		t.Errorf("a quiet primary answered %+v", *p)
 	}
 	for _, l := range sent[*Beat](s) {
-		if l.body.Kind != BeatProbe {
+		if l.body.Kind != BeatPing {
 			t.Fatalf("a quiet primary sent a beat of kind %d", l.body.Kind)
 		}
 	}
@@ -84,7 +84,7 @@ func TestWhoHearsThePrimaryDoesNotConsent(t *testing.T) {
 	if v := s.vote(3, led(2, 5)); !v.Consent || v.LastEpoch != 4 || v.LastIndex != 3 {
 		t.Errorf("answered %+v to a silent primary's pre-vote, want consent and the log's end", v)
 	}
-	s.heart(BeatProbe, 5)
+	s.heart(BeatPing, 5)
 	if !s.vote(3, led(2, 5)).Consent {
 		t.Error("a probe counts as having heard the primary")
 	}

@@ -135,7 +135,8 @@ func (s *scene) restart() {
 
 // settle ends the turn, and lets the doors do what they owe.
 func (s *scene) settle() {
-	s.node.EndTurn()
+	s.t.Helper()
+	s.endTurn()
 	for {
 		switch {
 		case !s.slowDisk && len(s.dones) > 0:
@@ -146,7 +147,16 @@ func (s *scene) settle() {
 		default:
 			return
 		}
-		s.node.EndTurn()
+		s.endTurn()
+	}
+}
+
+// endTurn ends the turn, and wants the state between two turns to be sound.
+func (s *scene) endTurn() {
+	s.t.Helper()
+	s.node.EndTurn()
+	if err := s.node.CheckInvariants(); err != nil {
+		s.t.Fatal(err)
 	}
 }
 

@@ -73,7 +73,7 @@ func (r *replica) wants(now time.Duration) bool {
 // sendPreVotes asks R∪N about every partition that this node would lead, one
 // frame a peer.
 func (n *Node) sendPreVotes(now time.Duration) {
-	to, frames := n.voters[:0], n.votes[:0]
+	to, frames := n.scratch.voters[:0], n.scratch.votes[:0]
 	for _, r := range n.replicas {
 		if r == nil {
 			continue
@@ -94,21 +94,21 @@ func (n *Node) sendPreVotes(now time.Duration) {
 			if i < 0 {
 				i = len(to)
 				to = append(to, m)
-				frames = append(frames, &PreVote{LayoutVersion: n.layoutVersion(), Items: make([]PreVoteItem, 0, n.voteRoom)})
+				frames = append(frames, &PreVote{LayoutVersion: n.layoutVersion(), Items: make([]PreVoteItem, 0, n.scratch.voteItems)})
 			}
 			frames[i].Items = append(frames[i].Items, PreVoteItem{r.id, a})
 		}
 		r.consider(now)
 	}
-	n.voteRoom = 1
+	n.scratch.voteItems = 1
 	for i, frame := range frames {
 		n.voteSeq++
 		frame.Round = n.voteSeq
-		n.voteRoom = max(n.voteRoom, len(frame.Items))
+		n.scratch.voteItems = max(n.scratch.voteItems, len(frame.Items))
 		n.send(to[i], frame)
 	}
 	clear(frames)
-	n.voters, n.votes = to, frames
+	n.scratch.voters, n.scratch.votes = to, frames
 }
 
 // onPreVote answers for each partition whether its primary is silent here too.

@@ -7,20 +7,35 @@ import (
 
 // turn gathers what the events of one turn want of the doors: one batch for
 // the store, what waits for it to be durable, and the messages to peers.
+//
+// Between two turns everything has been handed over: batch, out, dirty, reading
+// and overlay are empty, and every waiter waits for a commit that was made.
+// Commits become durable in order, so those who wait stand in the order of their
+// commits, and all of them are above durable.
 type turn struct {
-	batch    door.Batch
-	waiting  []waiter          // for what was written to be durable, in order
-	out      []outgoing        // in order
-	envelope Envelope          // of the message that is being sent
-	dirty    []*replica        // applied something, or logged something as primary
-	settled  []*replica        // room for the next dirty
-	reading  []*replica        // took reads that no transmission covers yet
-	asked    []*replica        // room for the next reading
-	overlay  map[string][]byte // kv written in this turn; nil value: deleted
+	batch   door.Batch
+	waiting []waiter          // for what was written to be durable, in order
+	out     []outgoing        // in order
+	dirty   []*replica        // applied something, or logged something as primary
+	reading []*replica        // took reads that no transmission covers yet
+	overlay map[string][]byte // kv written in this turn; nil value: deleted
 
 	committed uint64 // commits made
 	durable   uint64 // the greatest whose done ran
 	covered   int    // of waiting: how many wait for a commit under way
+}
+
+// check asserts what the comment of turn says.
+func (t *turn) check() error {
+	switch {
+	case !t.batch.Empty() || len(t.out) > 0 || len(t.dirty) > 0 || len(t.reading) > 0 || len(t.overlay) > 0:
+		return broken("left by the turn: %d writes, %d messages, %d dirty and %d reading replicas", len(t.batch.Ops), len(t.out), len(t.dirty), len(t.reading))
+	case t.durable > t.committed || t.covered != len(t.waiting):
+		return broken("commit %d of %d is durable, %d of %d waiters wait for one", t.durable, t.committed, t.covered, len(t.waiting))
+	case t.covered > 0 && (t.waiting[0].commit <= t.durable || t.waiting[t.covered-1].commit > t.committed):
+		return broken("waiters wait for commits %d to %d of %d, durable %d", t.waiting[0].commit, t.waiting[t.covered-1].commit, t.committed, t.durable)
+	}
+	return nil
 }
 
 // usualBatch bounds the room that a batch is given before it has anything.
@@ -157,7 +172,7 @@ func (n *Node) onDurable(number uint64, err error) {
 func (n *Node) flush() {
 	out := n.turn.out
 	n.turn.out = n.turn.out[:0]
-	envelope := &n.turn.envelope
+	envelope := &n.scratch.envelope
 	for i := range out {
 		if peer, ok := n.peer(out[i].to); ok {
 			*envelope = Envelope{From: n.self, FromStore: n.store, ToStore: peer.Store, Body: out[i].body}

@@ -14,29 +14,6 @@ import (
 //	take ─▶ propose ─▶ push ─▶ onAppend (each replica) ─▶ onAppended
 //	     ─▶ advanceCommit ─▶ apply (replica.go) ─▶ finish
 
-// work is a request at its primary: a client's of this node, or a forwarded
-// one. It ends exactly once.
-type work struct {
-	request  door.Request
-	deadline time.Duration
-	reply    func(door.Response)
-	proposed bool // stands in the log: no longer to be refused
-	ended    bool
-}
-
-func (w *work) finish(resp door.Response) {
-	if !w.ended {
-		w.ended = true
-		w.reply(resp)
-	}
-}
-
-// refuse ends a request that was never proposed.
-func (w *work) refuse(why string) {
-	assertf(!w.proposed, "refusing a proposed write")
-	w.finish(refused(why))
-}
-
 // pendingWrite waits for its entry to be committed and applied.
 type pendingWrite struct {
 	index Index

@@ -200,6 +200,7 @@ func (r *run) config() world.Config {
 		Order:          s.Order,
 		DriftPPM:       s.Drift,
 		OnEvent:        r.onEvent,
+		OnBroken:       func(host int, err error) { r.verdict.broken(Assertion, "%s: %v", schedule.HostName(host), err) },
 		OnHost:         r.onHost,
 		OnZKCommit:     r.onZKCommit,
 		Steps:          r.options.Steps,

@@ -182,6 +182,7 @@ func (l *life) run(bound int) {
 	}
 	w.doing = doing{h.index, KindTurn}
 	h.process.EndTurn()
+	w.checkInvariants(h)
 	if l.trap == sprung && !l.ended {
 		w.Count(faultCrashInTurn)
 		h.crash()

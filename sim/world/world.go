@@ -62,6 +62,9 @@ type Config struct {
 
 	// OnEvent hears what nodes tell their Observers.
 	OnEvent func(host int, ev node.Event)
+	// OnBroken hears of a process that says, after a turn, that its own state
+	// breaks one of its invariants.
+	OnBroken func(host int, err error)
 	// OnHost hears of the lives of processes.
 	OnHost func(host int, change HostChange)
 	// OnZKCommit hears of every transaction that ZooKeeper's leader commits.
@@ -89,6 +92,15 @@ type Process interface {
 	OnRequest(r door.Request, done func(door.Response))
 	EndTurn()
 	Stop(done func())
+}
+
+// checkInvariants asks a process for its invariants, if it has any.
+func (w *World) checkInvariants(h *host) {
+	if p, ok := h.process.(interface{ CheckInvariants() error }); ok {
+		if err := p.CheckInvariants(); err != nil && w.cfg.OnBroken != nil {
+			w.cfg.OnBroken(h.index, err)
+		}
+	}
 }
 
 // HostChange is one event in the lives of a host's processes.
