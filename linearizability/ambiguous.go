@@ -7,11 +7,11 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// evidence is what an operation says of the state in which it took effect, as
-// far as dropping unknown writes is concerned.
+// evidence is what an operation reveals about the state in which it took effect, as far
+// as dropping unknown writes is concerned.
 type evidence struct {
-	until Stamp // when it returns; never, if it is open
-	// pinned: it says the value, or, if absent is set, that there was none.
+	until Stamp // the return of the operation; never if it is open
+	// pinned: the value is known, or, if absent is set, that there was none.
 	pinned bool
 	absent bool
 	value  string
@@ -19,8 +19,8 @@ type evidence struct {
 	vague bool
 }
 
-// evidenceOf is what an answered operation or a kept unknown one says; a get or
-// a delete may say one thing by its answer and another by its condition.
+// evidenceOf returns the evidence of an answered operation or a kept unknown one. A get
+// or a delete may give one kind by its answer and another by its condition.
 func (f *facts) evidenceOf(op *Operation, until Stamp) (all [2]evidence) {
 	a := &op.Answer
 	met := &all[0]
@@ -34,7 +34,7 @@ func (f *facts) evidenceOf(op *Operation, until Stamp) (all [2]evidence) {
 	held := &all[1]
 	held.until = until
 	switch {
-	case op.answered() && !op.effective(): // a condition that failed, or had nothing to do
+	case op.answered() && !op.effective(): // the condition failed, or there was nothing to delete
 	case op.IfAbsent:
 		f.pin(held, false, false, "")
 	case op.IfMatch != 0:
@@ -47,7 +47,7 @@ func (f *facts) evidenceOf(op *Operation, until Stamp) (all [2]evidence) {
 
 func (f *facts) pin(e *evidence, found, hasValue bool, value string) {
 	switch {
-	case !found && f.model == Text: // absent is empty
+	case !found && f.model == Text: // absent means empty
 		e.pinned = true
 	case !found:
 		e.pinned, e.absent = true, true
@@ -58,8 +58,8 @@ func (f *facts) pin(e *evidence, found, hasValue bool, value string) {
 	}
 }
 
-// mayExplain: the state that an unknown write leaves, or one that appends make
-// of it, may be what this evidence says.
+// mayExplain reports whether the evidence may be about the state that an unknown write
+// leaves, or about one that appends make of that.
 func (f *facts) mayExplain(op *Operation, e *evidence) bool {
 	switch {
 	case e.vague:
@@ -78,17 +78,19 @@ func (f *facts) mayExplain(op *Operation, e *evidence) bool {
 	return e.value == op.Value
 }
 
-// prunePlain is prune where values do not name their writes. It drops the
-// unknown writes whose effect no evidence returning after their call can be
-// about. In any order, let W be such a write that takes effect, and W' the next
-// that is no append and takes effect, if there is one. Evidence between the two
-// would be about W's effect, so there is none; appends between the two are not
-// seen, and W' has no condition that they or W could have met. Hence without W,
-// and with the unknown operations that had no effect moved to the end, the order
-// explains as much.
+// pruneAmbiguous is prune for keys where values do not identify their writes. It drops
+// the unknown writes about whose effect no evidence that returns after their call can
+// be.
 //
-// An unknown put is closed at the first return of evidence that has its value,
-// if nothing else can have made that.
+// That is sound. In any order, let W be such a write that takes effect, and W' the next
+// operation after it, other than an append, that takes effect, if there is one. Evidence
+// between the two would be about the effect of W, so it does not exist. Appends between the
+// two are not observed, and W' has no condition that they or W could have satisfied.
+// Hence the order without W, with the unknown operations that had no effect moved to
+// the end, explains as much.
+//
+// An unknown put closes at the first return of evidence with its value, if nothing else
+// can have produced that value.
 func pruneAmbiguous(f *facts) []keptOp {
 	closes := f.earliestOfUnique()
 	keep := make([]bool, len(f.ops))
@@ -112,7 +114,7 @@ func pruneAmbiguous(f *facts) []keptOp {
 			unknown++
 		}
 	}
-	const most = 10_000_000 // comparisons; beyond them nothing is dropped
+	const most = 10_000_000 // comparisons; if there are more, nothing is dropped
 	everything := unknown*(len(said)+unknown) > most
 	for changed := true; changed; {
 		changed = false
@@ -121,7 +123,7 @@ func pruneAmbiguous(f *facts) []keptOp {
 				continue
 			}
 			add(i, never)
-			changed = changed || op.conditional() // else it says nothing new
+			changed = changed || op.conditional() // otherwise it adds no evidence
 		}
 	}
 	return f.kept(keep, closes)
@@ -131,8 +133,8 @@ func (f *facts) explainsAny(op *Operation, said []evidence) bool {
 	return slices.ContainsFunc(said, func(e evidence) bool { return e.until > op.Call && f.mayExplain(op, &e) })
 }
 
-// earliestOfUnique returns for each operation the earliest return of an answer
-// that only its value can explain, or never.
+// earliestOfUnique returns for each operation the earliest return of an answer that
+// only its value can explain, or never.
 func (f *facts) earliestOfUnique() []Stamp {
 	closes := make([]Stamp, len(f.ops))
 	for i := range closes {
@@ -157,17 +159,17 @@ func (f *facts) earliestOfUnique() []Stamp {
 	return closes
 }
 
-// keyRules are step over the kept operations of one key: the closed ones first,
-// then one of each class.
+// keyRules apply step to the kept operations of one key: first the closed ones, then
+// one of each class.
 //
-// A value that no operation asks for, and that no append makes into one that is
-// asked for, is as good as any other such: the rules have one for them all, and
-// so the orders in which nobody looked are one order.
+// The values that no operation asks for, and that no append can make into one that is
+// asked for, are interchangeable. The rules replace them all by one value, so that
+// orders that differ only in values that were never observed become one order.
 type keyRules struct {
 	ops       []*Operation
 	appends   bool
 	askedFor  []string // values read or compared with, sorted
-	forgotten string   // the value that stands for all others
+	forgotten string   // stands for all other values
 }
 
 func (r *keyRules) step(s state, op int32) (state, bool) {
@@ -178,7 +180,8 @@ func (r *keyRules) step(s state, op int32) (state, bool) {
 	return after, ok
 }
 
-// known is the value, if it is asked for or may yet become so.
+// known returns the value if it is asked for or may still become so, else the value that
+// stands for all others.
 func (r *keyRules) known(value string) string {
 	at, found := slices.BinarySearch(r.askedFor, value)
 	if found || r.appends && at < len(r.askedFor) && strings.HasPrefix(r.askedFor[at], value) {
@@ -187,8 +190,8 @@ func (r *keyRules) known(value string) string {
 	return r.forgotten
 }
 
-// gather collects the values that the operations ask for, and finds one that
-// neither is asked for nor begins one that is.
+// gather collects the values that the operations ask for, and finds one that is neither
+// asked for nor the beginning of one.
 func (r *keyRules) gather(ops []*Operation) {
 	longest, first := "", [256]bool{}
 	mention := func(value string) {
@@ -208,7 +211,7 @@ func (r *keyRules) gather(ops []*Operation) {
 			mention(op.IfValue)
 		}
 	}
-	mention("") // what is absent, and the first value of a text
+	mention("") // the value of an absent key, and the first value of a text
 	slices.Sort(r.askedFor)
 	r.askedFor = slices.Compact(r.askedFor)
 	if at := slices.Index(first[:], false); at >= 0 {
@@ -232,7 +235,7 @@ func (s *state) hash() uint64 {
 	return h ^ h>>32
 }
 
-// newPlainSearch prepares to place the kept operations of a key.
+// newGeneralSearch returns a search over the kept operations of a key.
 func newGeneralSearch(f *facts, kept []keptOp, budget int) *generalSearch[state] {
 	r := &keyRules{appends: f.appends > 0}
 	r.gather(f.ops)
@@ -280,7 +283,8 @@ func newGeneralSearch(f *facts, kept []keptOp, budget int) *generalSearch[state]
 	return s
 }
 
-// replaces: a write that can always take effect, and leaves nothing of what it met.
+// replaces reports whether a write can take effect in every state and leaves nothing of
+// the value that it found.
 func replaces(op *Operation) bool {
 	if op.conditional() {
 		return false
@@ -288,10 +292,10 @@ func replaces(op *Operation) bool {
 	return op.Kind == Put || op.Kind == Delete && !op.answered()
 }
 
-// deadEnd: the first of the answers to come that says the value says one that
-// does not begin with that of the state, and nothing but appends can come before
-// it. Without this every order of concurrent appends would be tried before the
-// next read told the right one.
+// deadEnd reports whether the next answer that pins the value does not begin with the
+// value of the state, and only appends can come before it. Without this check every
+// order of concurrent appends would be tried before the next read reveals the right
+// one.
 func deadEnd(s *generalSearch[state], r *keyRules, after state) (dead bool, steps int) {
 	for event := s.next[0]; event != end; event = s.next[event] {
 		steps++
@@ -320,7 +324,8 @@ func deadEnd(s *generalSearch[state], r *keyRules, after state) (dead bool, step
 	return false, steps
 }
 
-// pinnedValue is the value that an operation must have met; "" where it met none.
+// pinnedValue returns the value that an operation must have found; "" if it found
+// none.
 func pinnedValue(op *Operation) (value string, pinned bool) {
 	a := &op.Answer
 	switch {

@@ -14,12 +14,9 @@ import (
 	"time"
 )
 
-// Annotations are the lines of a history's file that are no operations: spans,
-// bands and places, which make up its Scene. They may stand anywhere in it.
-
-// WriteAnnotations writes annotations as lines, which belong before, between or
-// behind the lines of its history. A annotations with a span or a band that could not
-// be read again is an error.
+// WriteAnnotations writes annotations as lines, which may come before, between or
+// after the lines of their history. It returns an error if a span or a band is
+// invalid.
 func WriteAnnotations(w io.Writer, s *Annotations) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	var line []byte
@@ -47,7 +44,7 @@ func WriteAnnotations(w io.Writer, s *Annotations) error {
 		_, _ = out.Write(append(line, '}', '\n'))
 	}
 	if err := out.Flush(); err != nil {
-		return fmt.Errorf("writing the annotations: %w", err)
+		return fmt.Errorf("writing annotations: %w", err)
 	}
 	return nil
 }
@@ -78,27 +75,27 @@ func appendLabel(b []byte, label string) []byte {
 	return append(b, '}', '\n')
 }
 
-// An annotation is one of the lines; the event says which.
+// An annotation is one of the lines; event says which kind.
 type annotation struct {
 	event   string
 	span    Span
 	band    Band
 	key     string
-	columns map[string]int // of the values that are there
+	columns map[string]int // of the values present
 }
 
 func (a *annotation) has(field string) bool { return a.columns[field] != 0 }
 
-// annotationEvents are the events that are annotations, with the fields that
-// may and that must be there.
+// annotationEvents lists the events that are annotations, with their optional and their
+// required fields.
 var annotationEvents = map[string]struct{ may, must []string }{
 	"span":  {[]string{"partition", "epoch", "to", "label"}, []string{"lane", "state", "from"}},
 	"band":  {[]string{"to", "label"}, []string{"kind", "from"}},
 	"place": {[]string{"key", "key_base64"}, []string{"partition"}},
 }
 
-// isAnnotation says of a line that its "event" is one of annotations. The usual
-// line, which begins with its event, costs a look at a few bytes.
+// isAnnotation reports whether the "event" of a line is an annotation. On a usual line,
+// which begins with its event, it looks at a few bytes only.
 func isAnnotation(line []byte) bool {
 	p := lineParser{line: line}
 	if p.expect('{') != nil {
@@ -121,7 +118,7 @@ func isAnnotation(line []byte) bool {
 				return false
 			}
 		}
-		// Whatever else stands here is no text, and holds no comma.
+		// Any other value is not a string and contains no comma.
 		comma := bytes.IndexByte(p.line[p.at:], ',')
 		if comma < 0 {
 			return false
@@ -130,7 +127,7 @@ func isAnnotation(line []byte) bool {
 	}
 }
 
-// annotate takes an annotation into the annotations.
+// annotate adds an annotation to those of the history.
 func (h *historyReader) annotate(number int, line []byte) error {
 	a := annotation{columns: make(map[string]int, 8)}
 	column, err := a.parse(line)
@@ -152,8 +149,7 @@ func (h *historyReader) annotate(number int, line []byte) error {
 	return nil
 }
 
-// parse reads one line. With an error comes the column it is about; 0 is the
-// line as a whole.
+// parse parses one line. An error comes with its column; 0 means the whole line.
 func (a *annotation) parse(line []byte) (column int, err error) {
 	p := lineParser{line: line}
 	if err := p.expect('{'); err != nil {
@@ -209,7 +205,7 @@ func (a *annotation) member(p *lineParser) error {
 	return nil
 }
 
-// value reads the value of a field; known is false of a name that is none.
+// value parses the value of a field. known is false if there is no such field.
 func (a *annotation) value(p *lineParser, name string) (known bool, err error) {
 	var text string
 	var n int64
@@ -265,7 +261,7 @@ func (a *annotation) value(p *lineParser, name string) (known bool, err error) {
 	return true, err
 }
 
-// check says whether the fields that are there belong together.
+// check reports whether the fields present belong together.
 func (a *annotation) check() (column int, err error) {
 	fields := annotationEvents[a.event]
 	for _, name := range fields.must {
@@ -296,7 +292,7 @@ func (a *annotation) check() (column int, err error) {
 	return 0, nil
 }
 
-// validate names the field that is wrong, and says why.
+// validate returns the field that is wrong, and why.
 func (s *Span) validate() (field string, err error) {
 	switch {
 	case s.State < Up || s.State > Primary:

@@ -27,7 +27,7 @@ func TestAnnotationsAreReadAsTheyWereWritten(t *testing.T) {
 	if err := errors.Join(Write(&events, history), WriteAnnotations(&lines, annotations)); err != nil {
 		t.Fatal(err)
 	}
-	// Annotations may stand anywhere.
+	// Annotations may come anywhere.
 	rng := rand.New(rand.NewPCG(1, 2))
 	var mixed bytes.Buffer
 	left := lines.Bytes()
@@ -48,12 +48,11 @@ func TestAnnotationsAreReadAsTheyWereWritten(t *testing.T) {
 		t.Errorf("%d operations and %+v\nbecame %d and %+v", len(history), annotations, len(gotHistory), gotAnnotations)
 	}
 	if plain, err := Read(&mixed); err != nil || !reflect.DeepEqual(plain, history) {
-		t.Errorf("a reader that wants no annotations: %d operations, %v", len(plain), err)
+		t.Errorf("Read: %d operations, %v", len(plain), err)
 	}
 }
 
-// readAnnotated reads a history that may have annotations; without any the
-// annotations is empty.
+// readAnnotated reads a history and its annotations, which may be empty.
 func readAnnotated(r io.Reader) ([]Operation, *Annotations, error) {
 	recording, err := ReadRecording(r, ReadOptions{})
 	if err != nil {
@@ -75,7 +74,7 @@ func TestAnnotationsInAnyOrderOfFields(t *testing.T) {
 			t.Errorf("%s: %+v, %v", line, s, err)
 		}
 	}
-	// A call is no annotation, whatever its value is.
+	// A call is not an annotation, whatever its value is.
 	call := `{"stamp":1,"value":"\"event\":\"span\"","client":1,"kind":"put","key":"event","event":"call"}`
 	if h, s, err := readAnnotated(strings.NewReader(call)); err != nil || len(h) != 1 || len(s.Spans) != 0 {
 		t.Errorf("%+v, %+v, %v", h, s, err)
@@ -111,7 +110,7 @@ func TestBadAnnotationsNameLineAndColumn(t *testing.T) {
 		}
 	}
 	if err := WriteAnnotations(&bytes.Buffer{}, &Annotations{Spans: []Span{{Lane: "n1", From: 1}}}); err == nil || !strings.Contains(err.Error(), "span 0: the state is not set") {
-		t.Errorf("writing what nobody can read: %v", err)
+		t.Errorf("writing an invalid span: %v", err)
 	}
 }
 

@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// A Scene is what else happened while a history was made: what the nodes were
-// doing, and what was done to them. It is for reports alone; no verdict depends
-// on it.
+// Annotations say what else happened while a history was recorded: what the nodes were
+// doing and what was done to them. They are for reports only; no verdict depends on them.
 //
-// Its moments are on the axis of the operations' times. In a history whose
-// operations have none they are stamps.
+// Their times are on the same axis as those of the operations. If the operations have no
+// times, they are stamps.
 type Annotations struct {
 	Spans []Span
 	Bands []Band
-	// Places tells of which partition a key is, so that a report can show who
-	// was its primary. Keys that are not in it belong to none that is known.
+	// Partitions maps keys to their partitions, so that a report can show the primaries of
+	// a key.
 	Partitions map[string]string
 }
 
@@ -23,15 +22,15 @@ func (s *Annotations) empty() bool {
 	return len(s.Spans) == 0 && len(s.Bands) == 0 && len(s.Partitions) == 0
 }
 
-// A SpanState is what a node was during a span.
+// A SpanState is the state of a node during a span.
 type SpanState uint8
 
-// The states of a span. The zero SpanState is none of them.
+// The states of a span. The zero SpanState is invalid.
 const (
 	Up SpanState = iota + 1
 	Down
 	Paused
-	Primary // of Partition in Epoch; a node can be that of many at once
+	Primary // of Partition in Epoch; a node can be the primary of many partitions at once
 )
 
 var stateNames = [...]string{Up: "up", Down: "down", Paused: "paused", Primary: "primary"}
@@ -43,31 +42,31 @@ func (s SpanState) String() string {
 	return "SpanState(" + strconv.Itoa(int(s)) + ")"
 }
 
-// A Span is a time during which a node was something.
+// A Span is a period during which a node was in one state.
 type Span struct {
-	Lane  string // whose: the name that operations have in Node, or any other
+	Lane  string // the node, named as in Operation.Node, or any other name
 	State SpanState
-	// Partition and Epoch are those of a Primary. 0 is no epoch.
+	// Partition and Epoch belong to a Primary. Epoch 0 means no epoch.
 	Partition string
 	Epoch     uint64
 	From      time.Duration
-	// To is its end. 0: it lasts until the next span of its lane begins (of a
-	// Primary: the next of its lane and partition, or until its lane is Down),
-	// else to the end of the history.
+	// To is the end of the span. 0: it ends where the next span of its lane begins
+	// (for a Primary, the next one of its lane and partition, or the next Down of its
+	// lane), or with the history.
 	To    time.Duration
-	Label string // anything else worth saying
+	Label string // a note for the reader
 }
 
-// A Band is a time during which something was wrong, or, with To equal to From,
-// a moment at which something happened to the whole.
+// A Band is a period during which something was wrong, or, with To equal to From, an event
+// that affected the whole system.
 type Band struct {
-	Kind  string // BandFault, BandZooKeeper, or any other word
+	Kind  string // BandFault, BandZooKeeper or any other word
 	Label string
 	From  time.Duration
-	To    time.Duration // 0: to the end of the history
+	To    time.Duration // 0: the end of the history
 }
 
-// The kinds of band that a report knows by colour.
+// The kinds of band that have a colour of their own in a report.
 const (
 	BandFault     = "fault"
 	BandZooKeeper = "zookeeper"

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The operations of these tests are all on key "x".
+// All operations of these tests are on key "x".
 
 func put(client int, call, ret Stamp, value string, version Version) Operation {
 	return Operation{Client: client, Key: "x", Kind: Put, Value: value, Call: call, Return: ret, Outcome: OK, Answer: Answer{Version: version}}
@@ -20,7 +20,7 @@ func getAbsent(client int, call, ret Stamp) Operation {
 	return Operation{Client: client, Key: "x", Kind: Get, Call: call, Return: ret, Outcome: OK}
 }
 
-// erased is the plain DELETE: it says merely whether the key existed.
+// erased returns an unconditional delete: its answer says only whether the key existed.
 func erased(client int, call, ret Stamp, existed bool) Operation {
 	return Operation{Client: client, Key: "x", Kind: Delete, Call: call, Return: ret, Outcome: OK, Answer: Answer{Found: existed}}
 }
@@ -122,7 +122,7 @@ var anomalies = []struct {
 			`found no value, and no delete can have removed it`,
 	},
 	{
-		name:    "acknowledged write gone, a delete of unknown outcome may be why",
+		name:    "acknowledged write gone, perhaps by a delete of unknown outcome",
 		history: []Operation{put(1, 1, 2, "a", 4), unanswered(erased(3, 3, 0, true)), getAbsent(2, 4, 5)},
 	},
 	{
@@ -142,7 +142,7 @@ var anomalies = []struct {
 			`read "b", version 9`,
 	},
 	{
-		name:    "delete of an unknown write that nobody read",
+		name:    "delete of an unknown write that was never read",
 		history: []Operation{unanswered(put(1, 1, 0, "a", 0)), getAbsent(2, 2, 3), erased(2, 4, 5, true), getAbsent(2, 6, 7)},
 	},
 	{
@@ -161,12 +161,12 @@ var anomalies = []struct {
 		history: []Operation{refused(put(1, 1, 2, "a", 0)), getAbsent(2, 3, 4)},
 	},
 	{
-		name: "value from nowhere", verdict: Illegal, classes: "L",
+		name: "value that was never written", verdict: Illegal, classes: "L",
 		history:  []Operation{get(2, 3, 4, "a", 4)},
 		sentence: `client 2's get (stamps 3-4) read "a", version 4: no put of this key wrote that value`,
 	},
 	{
-		name: "value from the future", verdict: Illegal, classes: "L",
+		name: "value read before it was written", verdict: Illegal, classes: "L",
 		history: []Operation{get(2, 3, 4, "a", 7), put(1, 5, 6, "a", 7)},
 		sentence: `client 2's get (stamps 3-4) read "a", version 7; client 1's put of "a" (stamps 5-6) was acknowledged with version 7: ` +
 			`the value was seen before its put was called`,
@@ -184,13 +184,13 @@ var anomalies = []struct {
 			`two writes cannot have one version`,
 	},
 	{
-		name: "versions against the order in time", verdict: Illegal, classes: "L",
+		name: "versions contradict the order in time", verdict: Illegal, classes: "L",
 		history: []Operation{put(1, 1, 2, "a", 9), put(2, 3, 4, "b", 7)},
 		sentence: `client 2's put of "b" (stamps 3-4) was acknowledged with version 7, but before that call ` +
 			`client 1's put of "a" (stamps 1-2) was acknowledged with version 9`,
 	},
 	{
-		name: "condition failed on the version asked for", verdict: Illegal, classes: "L",
+		name: "condition failed on the expected version", verdict: Illegal, classes: "L",
 		history: []Operation{put(1, 1, 2, "a", 4), failed(ifMatch(put(2, 3, 4, "b", 0), 4), Answer{Found: true, Version: 4})},
 		sentence: `client 2's put of "b" with If-Match 4 (stamps 3-4) failed its condition and found version 4: ` +
 			`the condition failed, although the version found is the expected one`,
@@ -202,12 +202,12 @@ var anomalies = []struct {
 			`client 1's put of "b" (stamps 3-4) was acknowledged with version 6`,
 	},
 	{
-		name: "condition met a version that nobody is known to have written",
+		name: "condition found a version that no known write has",
 		history: []Operation{put(1, 1, 2, "a", 4), unanswered(put(3, 3, 0, "b", 0)),
 			failed(ifMatch(put(2, 5, 6, "c", 0), 4), Answer{Found: true, Version: 9}), ifMatch(put(2, 7, 8, "d", 12), 9)},
 	},
 	{
-		name: "the same, and then the old value is back", verdict: Illegal, classes: "L",
+		name: "the same, followed by the old value", verdict: Illegal, classes: "L",
 		history: []Operation{put(1, 1, 2, "a", 4), unanswered(put(3, 3, 0, "b", 0)),
 			failed(ifMatch(put(2, 5, 6, "c", 0), 4), Answer{Found: true, Version: 9}), get(2, 7, 8, "a", 4), put(2, 9, 10, "d", 12)},
 		sentence: `client 2's get (stamps 7-8) read "a", version 4, but before that call ` +
@@ -243,7 +243,7 @@ func TestAnomalies(t *testing.T) {
 				t.Errorf("sentence\n%s\nwant\n%s", r.Violations[0].Sentence, a.sentence)
 			}
 			if plain, err := CheckWithPorcupine(Register, a.history, 0); err != nil || plain != a.verdict {
-				t.Errorf("plain Porcupine: %v, %v", plain, err)
+				t.Errorf("Porcupine alone: %v, %v", plain, err)
 			}
 		})
 	}

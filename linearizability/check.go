@@ -9,17 +9,17 @@ import (
 	"sync/atomic"
 )
 
-// A Verdict is what a check says of a key or of a history. They are ordered: the
-// verdict of a history is the greatest of its keys'.
+// A Verdict is the result of checking a key or a history. Verdicts are ordered: that
+// of a history is the greatest of its keys.
 type Verdict uint8
 
 const (
-	// Linearizable: an order was found that explains every answer.
+	// Linearizable: some order of the operations explains every answer.
 	Linearizable Verdict = iota
-	// Undecided: the budget was spent before an order, or the proof that there
-	// is none, was found. A failure, never a pass.
+	// Undecided: the step budget ran out before an order was found or ruled out.
+	// This is a failure, never a pass.
 	Undecided
-	// Illegal: no order explains the answers.
+	// Illegal: no order of the operations explains every answer.
 	Illegal
 )
 
@@ -38,11 +38,11 @@ type Method uint8
 const (
 	// ByIndex: the order of the log indices was verified.
 	ByIndex Method = iota
-	// BySearch: the pruned search went through the possible orders.
+	// BySearch: the search went through the possible orders after pruning.
 	BySearch
-	// ByPlainSearch: values do not name their writes (two puts share one, or
-	// there are appends or conditions on values), so that less can be pruned, and
-	// a search that supposes nothing of them went through the possible orders.
+	// ByGeneralSearch: values do not identify their writes (two puts write the same
+	// value, or there are appends or conditions on values). Less can be pruned, and
+	// a search that assumes nothing about values went through the possible orders.
 	ByGeneralSearch
 )
 
@@ -55,15 +55,15 @@ func (m Method) String() string {
 	return fmt.Sprintf("Method(%d)", uint8(m))
 }
 
-// DefaultStepBudget is the number of steps a search may take on one key. It is
-// reached after about a second; histories of the size of a simulated run take
-// a few thousand.
+// DefaultStepBudget is the default number of steps that the search may take on one
+// key. They take about a second. Histories of the size of a simulated run need a
+// few thousand.
 const DefaultStepBudget = 4_000_000
 
-// secondOpinionBudget is the number of steps that Porcupine may take on a key of
-// so many operations. It needs about two an operation, or, beside dozens of
-// unknown writes, too many. It remembers a bit for each operation at each step;
-// where that would be more than 256 MiB it gets none, and has no answer.
+// secondOpinionBudget returns the number of steps that Porcupine may take on a key.
+// Usually it needs about two steps for each operation; with dozens of unknown writes
+// no budget suffices. Porcupine stores a bit for each operation at each step: if that
+// would exceed 256 MiB before it can finish, it is not asked.
 func secondOpinionBudget(operations int) int {
 	const mostBits = 256 << 23
 	steps := 20_000 + 20*operations
@@ -76,64 +76,66 @@ func secondOpinionBudget(operations int) int {
 	return steps
 }
 
-// Options of a check. The zero value means the defaults.
+// Options configure a check. The zero value means the defaults.
 type Options struct {
-	// Model is what a key is held against.
+	// Model is the sequential machine that each key is compared with.
 	Model Model
-	// StepBudget bounds the search on each key. 0 means DefaultStepBudget.
+	// StepBudget limits the search on each key. 0 means DefaultStepBudget.
 	StepBudget int
-	// VerdictOnly leaves out the contradictions: no sub-history is minimised.
+	// VerdictOnly skips finding the contradictions of illegal keys.
 	VerdictOnly bool
-	// NoSecondOpinion leaves Porcupine out. Otherwise it is asked about every key
-	// as well, over the pruned operations and within a budget of its own; a key on
-	// which the two differ is Undecided, and one on which Porcupine has no answer
-	// is reported as such.
+	// NoSecondOpinion skips Porcupine. Otherwise Porcupine checks every key as well,
+	// after pruning and within a step budget of its own. A key on which the two
+	// checkers disagree is Undecided; one that Porcupine could not decide is reported
+	// as such.
 	NoSecondOpinion bool
-	// Progress, if set, is told how many operations have been decided on since the
-	// last call, key by key. It may be called from several goroutines at once.
+	// Progress, if set, is called after each key with its number of operations. It
+	// may be called from several goroutines at once.
 	Progress func(operations int)
-	// Workers is how many keys are decided at once; 0 means GOMAXPROCS. The
-	// result does not depend on it.
+	// Workers is the number of keys that are checked at once; 0 means GOMAXPROCS.
+	// The result does not depend on it.
 	Workers int
 }
 
-// A Result is what Check found.
+// A Result is the result of Check.
 type Result struct {
 	Model      Model
 	Verdict    Verdict
 	Operations int
-	Keys       []KeyResult // by key
-	// Violations of all keys, by key and class. Empty unless a key is Illegal.
+	Keys       []KeyResult // sorted by key
+	// Violations holds those of all keys, sorted by key and class.
 	Violations []Violation
 }
 
-// A KeyResult is what Check found about one key.
+// A KeyResult is the result for one key.
 type KeyResult struct {
 	Key        string
 	Verdict    Verdict
 	Method     Method
 	Operations int
-	Kept       int // of them, after pruning; all of them ByIndex and where a clash was in plain sight
-	Steps      int // taken by the search
-	// SecondOpinion is Porcupine's verdict, if it was asked: of the whole key, or,
-	// where it had none or was not to be asked, of the contradiction. Undecided:
-	// it did not answer within its budget. Asked says whether.
+	Kept       int // operations left after pruning
+	Steps      int // of the search
+	// SecondOpinion is the verdict of Porcupine if Asked is set: on the key, or, if
+	// Porcupine could not decide that, on the contradiction. Undecided means that
+	// its step budget ran out.
 	SecondOpinion Verdict
 	Asked         bool
-	// Differ: Porcupine said the opposite of the other check. One of them is
-	// wrong, and the verdict is Undecided.
+	// Disagree: Porcupine came to the opposite verdict. One of the two checkers has a
+	// bug, so Verdict is Undecided.
 	Disagree bool
-	// Contradiction is there if the verdict is Illegal, unless VerdictOnly.
+	// Contradiction is set if Verdict is Illegal, unless VerdictOnly is set.
 	Contradiction *Contradiction
 }
 
-// Check decides whether a history is linearizable, one key at a time. It does
-// not change the history, and the result points into it. The error is that of
-// Validate: the history is none.
+// Check decides whether a history is linearizable, one key at a time. It does not
+// change the history; the result points into it. It returns an error if the history
+// is invalid, or has operations that the model does not have.
 //
-// For each key the cheapest proof comes first: an order by log index that holds
-// (O(n log n)); else the pruned search, or the plain one where values do not name
-// their writes. Porcupine gives a second opinion on each.
+// Linearizability is a local property: a history is linearizable if and only if
+// each key's is. For each key Check tries the cheapest proof first: it verifies the
+// order of the log indices in O(n log n). If that fails it prunes and searches, with
+// the general search if values do not identify their writes. Porcupine gives a
+// second opinion on each key.
 func Check(history []Operation, o Options) (*Result, error) {
 	if err := Validate(history); err != nil {
 		return nil, err
@@ -165,8 +167,8 @@ func Check(history []Operation, o Options) (*Result, error) {
 	return r, nil
 }
 
-// workersFor keeps small histories on the caller's goroutine: they are decided
-// in less time than it takes to start others.
+// workersFor keeps small histories on the caller's goroutine, since checking them
+// takes less time than starting others.
 func workersFor(operations, workers int) int {
 	const worthIt = 4096
 	if operations < worthIt {
@@ -194,13 +196,13 @@ func inParallel(n, workers int, work func(i int)) {
 	done.Wait()
 }
 
-// keyHistory is what was done to one key, by call.
+// A keyHistory holds the operations on one key, sorted by call.
 type keyHistory struct {
 	key string
 	ops []*Operation
 }
 
-// byKey divides a history by key, keys and calls ascending.
+// byKey splits a history by key, sorted by key and by call.
 func byKey(history []Operation) []keyHistory {
 	number := make(map[string]int)
 	var keys []keyHistory
@@ -236,7 +238,8 @@ func byKey(history []Operation) []keyHistory {
 	return keys
 }
 
-// decision is a verdict on one key, with what a report needs of the way to it.
+// A decision is a verdict on one key with the intermediate results that a
+// contradiction needs.
 type decision struct {
 	verdict Verdict
 	method  Method
@@ -246,8 +249,8 @@ type decision struct {
 	clash   *clash
 }
 
-// reduceTo gathers the facts of one key and drops what cannot matter. With a
-// clash in plain sight nothing is left to decide.
+// reduceTo gathers the facts of one key and drops the operations that cannot change
+// the verdict. An obvious contradiction decides the key at once.
 func reduceTo(m Model, ops []*Operation) decision {
 	f, c := gatherFacts(m, ops)
 	d := decision{method: BySearch, facts: f, clash: c}
@@ -265,7 +268,7 @@ func reduceTo(m Model, ops []*Operation) decision {
 	return d
 }
 
-// decide decides one key without looking at log indices.
+// decide decides one key without using log indices.
 func decide(m Model, ops []*Operation, budget int) decision {
 	d := reduceTo(m, ops)
 	switch {
@@ -287,7 +290,7 @@ func checkKey(k keyHistory, o Options) (KeyResult, []Violation) {
 	case holds && o.NoSecondOpinion:
 		return r, nil
 	case holds && !slices.ContainsFunc(k.ops, (*Operation).mayTakeEffect):
-		ops, closes := unprunedOperations(k.ops) // nothing can be pruned
+		ops, closes := unprunedOperations(k.ops) // there is nothing to prune
 		r.askAbout(o.Model, ops, closes)
 		return r, nil
 	case holds:
@@ -317,8 +320,8 @@ func checkKey(k keyHistory, o Options) (KeyResult, []Violation) {
 	return r, violationsOf(k, &d, r.Contradiction)
 }
 
-// ask puts the kept operations to Porcupine. Where it says the opposite one of
-// the checkers is wrong, and nobody knows which.
+// ask asks Porcupine about the kept operations. If it comes to the opposite verdict,
+// one of the checkers has a bug, and neither verdict can be trusted.
 func (r *KeyResult) ask(d *decision) {
 	ops, closes := d.facts.ops, []Stamp(nil)
 	if d.clash == nil {
@@ -339,8 +342,8 @@ func (r *KeyResult) askAbout(m Model, ops []*Operation, closes []Stamp) {
 	}
 }
 
-// askAboutContradiction has Porcupine confirm the few operations of the
-// contradiction: nobody should have to believe the search alone.
+// askAboutContradiction asks Porcupine about the few operations of the
+// contradiction, so that an illegal verdict does not rest on one search alone.
 func (r *KeyResult) askAboutContradiction() {
 	if r.SecondOpinion == Illegal || r.Contradiction == nil || !r.Contradiction.asked {
 		return

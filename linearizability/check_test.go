@@ -2,9 +2,8 @@ package linearizability
 
 import "testing"
 
-// If the checkers differ, the verdict is Undecided: one of them is wrong, and
-// nobody knows which.
-func TestCheckersThatDifferDecideNothing(t *testing.T) {
+// If the checkers disagree, one of them has a bug, and the verdict is Undecided.
+func TestCheckersThatDisagreeDecideNothing(t *testing.T) {
 	legal := []Operation{put(1, 1, 2, "a", 4), get(2, 3, 4, "a", 4)}
 	illegal := []Operation{put(1, 1, 2, "a", 4), getAbsent(2, 3, 4)}
 	tests := []struct {
@@ -26,7 +25,7 @@ func TestCheckersThatDifferDecideNothing(t *testing.T) {
 		r := KeyResult{Verdict: test.claimed}
 		r.ask(&d)
 		if r.Verdict != test.want || r.Disagree != test.differ || !r.Asked || r.SecondOpinion != test.says {
-			t.Errorf("%s: %v (differ: %v, Porcupine %v), want %v", test.name, r.Verdict, r.Disagree, r.SecondOpinion, test.want)
+			t.Errorf("%s: %v (disagree: %v, Porcupine: %v), want %v", test.name, r.Verdict, r.Disagree, r.SecondOpinion, test.want)
 		}
 	}
 
@@ -36,11 +35,11 @@ func TestCheckersThatDifferDecideNothing(t *testing.T) {
 	}
 	r = KeyResult{Verdict: Illegal, Contradiction: &Contradiction{confirmed: Undecided, asked: true}}
 	if r.askAboutContradiction(); r.Verdict != Illegal {
-		t.Errorf("a contradiction on which Porcupine has no answer: %v, want %v", r.Verdict, Illegal)
+		t.Errorf("a contradiction that Porcupine cannot decide: %v, want %v", r.Verdict, Illegal)
 	}
 }
 
-// The verdict of a history is the worst of its keys'; each key is judged by itself.
+// The verdict of a history is the worst verdict of its keys; each key is judged by itself.
 func TestKeysAreJudgedOneByOne(t *testing.T) {
 	var history []Operation
 	for i, a := range anomalies {

@@ -2,26 +2,26 @@ package linearizability
 
 import "slices"
 
-// A Contradiction is a small part of one key's history that is illegal by
-// itself.
+// A Contradiction is a small part of the history of one key that is illegal by itself.
 type Contradiction struct {
 	Key      string
 	Sentence string
-	// Core are the operations that cannot all be true, by call: with any one of
-	// them disregarded, what is left can be explained (unless the budget ended
-	// before that was reached, or the contradiction was in plain sight).
+	// Core holds the operations that no order explains together, sorted by call. If any
+	// of them is disregarded, the rest can be explained, unless the budget ran out
+	// first or the contradiction was obvious.
 	Core []*Operation
-	// Context are the puts whose values the core met, if they are not part of it,
-	// and the writes of unknown outcome that may have taken effect beside it and
-	// do not help. By call.
+	// Context holds the puts whose values the core found, if they are not part of it,
+	// and the writes of unknown outcome that may have taken effect meanwhile and do
+	// not resolve the contradiction. They are sorted by call.
 	Context []*Operation
 
 	confirmed Verdict // by Porcupine, over core and context
 	asked     bool
 }
 
-// confirmationBudget bounds what Porcupine may take to confirm a contradiction.
-// It needs a few hundred steps, or, beside dozens of unknown writes, too many.
+// confirmationBudget is the number of steps that Porcupine may take to confirm a
+// contradiction. It needs a few hundred; with dozens of unknown writes no budget
+// suffices.
 const confirmationBudget = 20_000
 
 // contradict finds the contradiction in an illegal key.
@@ -59,8 +59,8 @@ func contradict(k keyHistory, d *decision, budget int) *Contradiction {
 	return c
 }
 
-// helpsOrMayHelp: the core met the value of this write, or it is of unknown
-// outcome and was called before the core had returned.
+// isContext reports whether the core found the value of this write, or whether the write
+// is of unknown outcome and was called before the core had returned.
 func (c *Contradiction) isContext(op *Operation, closes Stamp) bool {
 	if closes != never {
 		return true
@@ -68,14 +68,13 @@ func (c *Contradiction) isContext(op *Operation, closes Stamp) bool {
 	return !op.answered() && slices.ContainsFunc(c.Core, func(core *Operation) bool { return op.Call < core.Return })
 }
 
-// A reduction is delta debugging on the operations of an illegal key.
+// A reduction applies delta debugging to the operations of an illegal key.
 //
-// Leaving a write out is no sound step: the reads of its value would then
-// contradict everything. So a step *weakens* operations, and every order that
-// explains a history explains the weakened one as well: a write that was
-// acknowledged becomes one of unknown outcome, and an answered operation without
-// effect is left out. Hence what is still illegal after a step contradicts
-// itself in the whole history too.
+// Leaving out a write would not be sound: the reads of its value would then contradict
+// everything. Instead, a step *weakens* operations so that every order that explains
+// the history still explains the weakened one: an acknowledged write becomes one of
+// unknown outcome, and an answered operation without effect is left out. Hence a
+// weakened history that is still illegal proves that the whole history is.
 type reduction struct {
 	model  Model
 	ops    []*Operation
@@ -83,15 +82,15 @@ type reduction struct {
 	budget int // steps left
 }
 
-// reductionStepBudget bounds one decision of a reduction. Weakened histories can
-// be harder than the whole; what is not decided within it stays as it was.
+// reductionStepBudget limits each decision of a reduction. Weakened histories can be
+// harder to decide than the whole one; if the budget runs out, the step is undone.
 const reductionStepBudget = 50_000
 
 func newReduction(m Model, ops []*Operation, budget int) *reduction {
 	return &reduction{model: m, ops: ops, weak: make([]bool, len(ops)), budget: budget}
 }
 
-// reduce weakens as much as it can, larger parts first, later parts first.
+// reduce weakens as many operations as it can, larger parts first, later parts first.
 func (m *reduction) reduce() {
 	for size := (len(m.ops) + 1) / 2; size > 0 && m.budget > 0; {
 		changed := m.sweep(size)
@@ -129,7 +128,7 @@ func (m *reduction) set(part []int, weak bool) {
 	}
 }
 
-// illegal: what is left is still proven to be illegal.
+// illegal reports whether the weakened history is still proven to be illegal.
 func (m *reduction) illegal() bool {
 	ops, _ := m.build()
 	d := decide(m.model, ops, min(reductionStepBudget, m.budget))
@@ -137,8 +136,8 @@ func (m *reduction) illegal() bool {
 	return d.verdict == Illegal
 }
 
-// build returns the weakened history and, for each of its operations, the one
-// that it stands for.
+// build returns the weakened history and, for each of its operations, the original
+// one.
 func (m *reduction) build() (ops, origins []*Operation) {
 	for i, op := range m.ops {
 		switch {

@@ -6,17 +6,17 @@ import (
 	"slices"
 )
 
-// A lineup is what a search has yet to place: the calls and returns of closed
-// operations, linked in the order of their stamps. Taking an operation out and
-// putting it back, last out first in, is a matter of a few words.
+// An eventList holds what a search has not placed yet: the calls and returns of closed
+// operations, linked in stamp order. Taking an operation out and putting it back, in
+// reverse order, costs a few assignments.
 //
-// Operations are numbered by call. Event 0 is the head, 2i+1 the call of
-// operation i, 2i+2 its return.
+// Operations are numbered by call. Event 0 is the head, event 2i+1 the call of operation
+// i, event 2i+2 its return.
 type eventList struct {
 	next, prev []int32
 	stamp      []Stamp  // of events
 	reach      []int32  // by operation: how many were called before it returned
-	done       []uint64 // a bit for each operation that is placed
+	done       []uint64 // a bit for each placed operation
 }
 
 const end int32 = -1
@@ -24,8 +24,8 @@ const end int32 = -1
 func isCall(event int32) bool { return event&1 == 1 }
 func opOf(event int32) int32  { return (event - 1) / 2 }
 
-// newLineup links the operations that were called and closed at these stamps,
-// calls ascending. Of equal stamps calls come first: such operations overlap.
+// newEventList links operations with these calls, in ascending order, and closing stamps.
+// Of equal stamps calls come first, since such operations overlap.
 func newEventList(calls, closes []Stamp) eventList {
 	l := eventList{
 		next:  make([]int32, 2*len(calls)+1),
@@ -63,7 +63,7 @@ func newEventList(calls, closes []Stamp) eventList {
 	return l
 }
 
-// empty: everything is placed.
+// empty reports whether every operation is placed.
 func (l *eventList) empty() bool { return l.next[0] == end }
 
 func (l *eventList) take(i int32) {
@@ -94,9 +94,9 @@ func (l *eventList) relink(event int32) {
 	}
 }
 
-// appendPlaced appends to key which operations are placed; some are not. All
-// before the first that is not are, and none is that was called after that one
-// returned: the words between say which.
+// appendPlaced appends to key an encoding of which operations are placed. At least one is
+// not. All operations before the first such one are placed, and none that was called
+// after that one returned, so the words between suffice.
 func (l *eventList) appendPlaced(key []byte) []byte {
 	first := opOf(l.next[0])
 	key = binary.AppendUvarint(key, uint64(first))

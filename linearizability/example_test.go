@@ -11,8 +11,8 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// Check the history of your own program: record each request around the call
-// that makes it, then ask for the verdict.
+// To check your own program, record each request around the call that makes it,
+// then ask for the verdict.
 func Example() {
 	var store sync.Map // the store under test
 	recorder := linearizability.NewRecorder(linearizability.RecorderConfig{})
@@ -31,8 +31,7 @@ func Example() {
 	// Output: linearizable <nil>
 }
 
-// Check a history that any program wrote as JSON Lines, and report what is
-// wrong with it.
+// A history that any program wrote as JSON Lines can be checked and reported.
 func ExampleRead() {
 	history, err := linearizability.Read(strings.NewReader(
 		`{"event":"call","stamp":1,"client":1,"kind":"put","key":"k","value":"old"}
@@ -45,7 +44,7 @@ func ExampleRead() {
 {"event":"return","stamp":8,"of":7,"outcome":"ok","found":true,"value":"old","version":4}
 `))
 	if err != nil {
-		fmt.Println(err) // with line and column
+		fmt.Println(err) // names line and column
 		return
 	}
 	result, err := linearizability.Check(history, linearizability.Options{})
@@ -69,8 +68,8 @@ func ExampleRead() {
 	// * client 3                                |----| get -> "old" v4 [7,8]
 }
 
-// Bring a model of your own, as Porcupine has them: here a counter that tells
-// what it was before each addition.
+// CheckModel takes a Porcupine model: here a counter whose addition returns the
+// previous value.
 func ExampleCheckModel() {
 	counter := porcupine.Model{
 		Init: func() any { return 0 },
@@ -80,7 +79,7 @@ func ExampleCheckModel() {
 	}
 	history := []porcupine.Operation{
 		{ClientId: 0, Input: 5, Output: 0, Call: 1, Return: 4},
-		{ClientId: 1, Input: 2, Output: 0, Call: 2, Return: 3}, // both were first
+		{ClientId: 1, Input: 2, Output: 0, Call: 2, Return: 3}, // both found 0
 	}
 	result, err := linearizability.CheckModel(counter, history, linearizability.DefaultStepBudget)
 	fmt.Println(result.Verdict, err)

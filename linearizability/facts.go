@@ -1,37 +1,37 @@
 package linearizability
 
-// noWrite stands for no put in particular.
+// noWrite stands for the absence of a put.
 const noWrite int32 = -1
 
-// facts are what the answers about one key say of its writes: which put wrote
-// each value, and which version it was given. They hold in every linearization,
-// if no two puts write the same value.
+// facts hold what the answers about one key reveal about its writes: which put wrote
+// each value, and which version it was assigned. If no two puts write the same value,
+// they are true in every linearization.
 type facts struct {
 	model   Model
-	ops     []*Operation // by call; without refused operations and unanswered gets
+	ops     []*Operation // sorted by call, without refused operations and unanswered gets
 	putOf   map[string]int32
-	version []Version         // of ops[i], if it is a known put; else 0
-	witness []int32           // the operation that told version[i]
-	known   map[Version]int32 // the put that has it
+	version []Version         // of ops[i] if it is a put with a known version, else 0
+	witness []int32           // the operation whose answer revealed version[i]
+	known   map[Version]int32 // the put that has the version
 
-	// plain: a value does not name its write, because two puts share one, or
-	// something is appended, or a value was there at first. Version, teller and
-	// known are empty then, and putOf names but one put of each value.
+	// plain: a value does not identify its write, because two puts write the same
+	// value, or there are appends, or the key has a value at first. In that case
+	// version, witness and known are empty, and putOf has one put of each value.
 	ambiguous bool
 	appends   int
-	writers   map[string]int // how many puts write a value; only if plain
+	writers   map[string]int // number of puts of each value; only if plain
 }
 
-// A clash is a contradiction in plain sight: operations that cannot all be true
-// in any order.
+// A clash is an obvious contradiction: operations that no order can explain
+// together.
 type clash struct {
 	class  Class
 	ops    []*Operation
 	reason string
 }
 
-// gatherFacts reads the operations of one key, sorted by call. It returns the
-// first clash it sees, or nil; one over a refused value before any other.
+// gatherFacts reads the operations of one key, sorted by call. It returns the first
+// clash that it finds, or nil. A clash about a refused value takes precedence.
 func gatherFacts(m Model, all []*Operation) (*facts, *clash) {
 	f := &facts{
 		model:     m,
@@ -100,14 +100,14 @@ func (f *facts) refusedSeen(refused map[string]*Operation) *clash {
 	return nil
 }
 
-// initially: the value was there before anything was written.
+// initially reports whether a key has this value before the first write.
 func (f *facts) initially(value string) bool { return f.model == Text && value == "" }
 
-// plainClash counts the writers of each value, and finds an answer that is wrong
-// in every state, or has a value that nobody can have written by then.
+// ambiguousClash counts the writers of each value. It finds an answer that is wrong in
+// every state, or that has a value that no put can have written by then.
 func (f *facts) ambiguousClash() *clash {
 	f.writers = make(map[string]int, len(f.putOf))
-	first := make(map[string]*Operation, len(f.putOf)) // the first called of those that write a value
+	first := make(map[string]*Operation, len(f.putOf)) // by value: its first put
 	for _, op := range f.ops {
 		if op.Kind == Put && !op.Answer.ConditionFailed {
 			if f.writers[op.Value]++; f.writers[op.Value] == 1 {
@@ -137,8 +137,8 @@ func (f *facts) ambiguousClash() *clash {
 	return nil
 }
 
-// learn collects the known versions: of acknowledged puts first, then of puts
-// whose value was read together with its version.
+// learnVersions collects the known versions: first those of acknowledged puts, then
+// those of puts whose value was read together with its version.
 func (f *facts) learnVersions() *clash {
 	for i, op := range f.ops {
 		if c := selfClash(op); c != nil {
@@ -169,7 +169,7 @@ func (f *facts) learnVersions() *clash {
 	return nil
 }
 
-// tell notes that operation by says put has this version.
+// recordVersion records that, according to operation by, put has this version.
 func (f *facts) recordVersion(put int32, version Version, by int32) *clash {
 	if version == 0 || f.version[put] == version {
 		return nil

@@ -24,7 +24,7 @@ type Format struct {
 // headBytes is how much of a history a format is recognized by.
 const headBytes = 64 << 10
 
-// MaxLineBytes bounds one line: a value of 1 MiB, every byte of it escaped, fits.
+// MaxLineBytes limits one line. A value of 1 MiB fits, even if every byte is escaped.
 const MaxLineBytes = 8 << 20
 
 // A FormatError says where and why a history cannot be read.
@@ -72,10 +72,11 @@ func (s *Source) fill(b []byte) (int, error) {
 	return n, err
 }
 
-// Name returns a text of which a history has few, such as a key.
+// Name returns text as a string. Equal texts share memory; use it for texts that are
+// few, such as keys.
 func (s *Source) Name(text []byte) string { return s.pool.name(text) }
 
-// Value returns a text of which a history has many, such as a value.
+// Value returns text as a string. Use it for texts that are many, such as values.
 func (s *Source) Value(text []byte) string { return s.pool.value(text) }
 
 // EachLine calls read with each line and its number, from 1. The line comes
@@ -104,15 +105,15 @@ func (s *Source) EachLine(read func(number int, line []byte) error) error {
 	}
 }
 
-// cutOff adds to the error of a last line without an end what may have happened.
+// cutOff says that the last line has no end, so that the file may have been cut off.
 func (e *FormatError) cutOff() {
 	e.Err = fmt.Errorf("the last line is incomplete (was the file cut off?): %w", e.Err)
 }
 
 var errLineTooLong = fmt.Errorf("longer than %d bytes", MaxLineBytes)
 
-// readLine returns the next line without its end; it is valid until the next
-// call. io.EOF comes with a last line that has no end.
+// readLine returns the next line without its end. The line is valid until the next call.
+// A last line without an end comes with io.EOF.
 func readLine(in *bufio.Reader, buffer *[]byte) ([]byte, error) {
 	line, err := in.ReadSlice('\n')
 	if err == bufio.ErrBufferFull {
@@ -129,12 +130,12 @@ func readLine(in *bufio.Reader, buffer *[]byte) ([]byte, error) {
 	return bytes.TrimRight(line, "\r\n"), err
 }
 
-// LeastOperationBytes is less than any operation takes in any format, so that a
-// size that is wrong by far asks for no more memory than what is read could need.
+// LeastOperationBytes is less than any operation takes in any format. Grow uses it so
+// that a wrong Size cannot make it allocate much more memory than the text could need.
 const LeastOperationBytes = 24
 
-// Grow makes room for one more operation, and, once it is known how many bytes
-// an operation takes here, for all that are to come.
+// Grow makes room for one more operation. Once it can estimate how many bytes an
+// operation takes, it makes room for all remaining ones.
 func (s *Source) Grow(ops []Operation) []Operation {
 	const enoughToKnow = 4096
 	if len(ops) < cap(ops) || len(ops) < enoughToKnow || s.read >= s.size {

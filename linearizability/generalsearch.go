@@ -2,31 +2,31 @@ package linearizability
 
 import "encoding/binary"
 
-// A plainSearch is the search of Wing and Gong with Lowe's memory of
-// configurations, over any sequential machine: it supposes nothing of the
-// values, as search does, and so serves where they do not name their writes, and
-// where users bring a model of their own. Like search it counts its steps.
+// A generalSearch is the search of Wing and Gong with Lowe's memory of configurations,
+// over any sequential machine. Unlike search it assumes nothing about values, so it
+// works where they do not identify their writes, and with the user's own model. Like
+// search it counts its steps.
 //
-// Three things are spared, none of which loses an order:
+// It skips three things, none of which loses an order:
 //
-//   - An answered operation without effect that is true of the current state is
+//   - An answered operation that has no effect and is true of the current state is
 //     placed at once.
-//   - Open operations of unknown outcome that ask for the same are alike: they
-//     are used in the order of their calls, only where they change something,
-//     and none needs to be used at all. Of two configurations that differ in
-//     nothing else, the one that used fewer is as good.
-//   - An open operation is not followed by one that replaces all it left before
-//     anybody saw it: the same comes of not using it.
+//   - Open operations of unknown outcome that ask for the same are interchangeable.
+//     They are used in the order of their calls and only where they change something,
+//     and none has to be used. Of two configurations that differ in nothing else, the
+//     one that used fewer is at least as good.
+//   - An open operation is not followed by one that replaces everything it left before
+//     any operation observed it: not using it has the same result.
 type generalSearch[S any] struct {
 	eventList
 	rules   rules[S]
 	ops     []generalOp
 	classes []generalClass
-	// deadEnd sees from the operations that are left that a state leads nowhere,
-	// and says how many steps it took to look. nil: it never does.
+	// deadEnd reports whether the remaining operations rule out a state, and how
+	// many steps it took to look. nil: it never does.
 	deadEnd func(S) (dead bool, steps int)
 	state   S
-	trail   []int32 // operations placed, and complements of classes used
+	trail   []int32 // operations placed, and the complements of classes used
 	frames  []generalFrame[S]
 	seen    map[string][]configuration[S]
 	scratch []byte
@@ -34,29 +34,29 @@ type generalSearch[S any] struct {
 	budget  int
 }
 
-// rules are a sequential machine. Its operations are known by number.
+// rules define a sequential machine. They identify operations by number.
 type rules[S any] interface {
-	// step says whether the operation, with the answer it got, can take effect in
-	// s, and the state after it.
+	// step reports whether the operation, with the answer it got, can take effect
+	// in s, and returns the state after it.
 	step(s S, op int32) (S, bool)
 	equal(a, b S) bool
 	hash(s S) uint64
-	// weight is what it costs to keep s, in steps beyond the first.
+	// weight returns the cost of keeping s, in steps beyond the first.
 	weight(s S) int
 }
 
-// A plainOp is what the search has to know of a closed operation.
+// A generalOp is what the search needs to know about a closed operation.
 type generalOp struct {
-	// quiet: with its answer it has no effect in any state.
+	// quiet: with its answer the operation has no effect in any state.
 	quiet bool
-	// replaces: it can take effect in every state, and all that matters of the
-	// state after it is the operation's own.
+	// replaces: the operation can take effect in every state, and the state after it
+	// does not depend on the state before.
 	replaces bool
 }
 
-// A plainClass is a set of open operations of unknown outcome that are alike.
+// A generalClass is a set of interchangeable open operations of unknown outcome.
 type generalClass struct {
-	op       int32 // how the rules know each of them
+	op       int32 // its number in the rules
 	replaces bool
 	calls    []Stamp // ascending
 	used     int
@@ -72,7 +72,7 @@ type generalFrame[S any] struct {
 	trail int
 	event int32 // the next call in the list to try
 	class int   // then the next class
-	idle  bool  // an open operation came last, and nobody saw what it left
+	idle  bool  // an open operation came last, and its effect was not observed
 }
 
 func (s *generalSearch[S]) run() Verdict {
@@ -125,8 +125,8 @@ func (s *generalSearch[S]) settle() (any bool) {
 	return any
 }
 
-// advance places the next candidate of a configuration, if one is left. Open: it
-// was one of a class.
+// advance places the next candidate of a configuration, if one is left. open reports
+// whether that is an open operation.
 func (s *generalSearch[S]) advance(f *generalFrame[S]) (placed, open bool) {
 	for f.event != end && isCall(f.event) {
 		i := opOf(f.event)
@@ -145,7 +145,8 @@ func (s *generalSearch[S]) advance(f *generalFrame[S]) (placed, open bool) {
 		}
 		s.undo(f.trail)
 	}
-	// The list is not empty here, so a return bounds the calls that can come first.
+	// The list is not empty here, so a return event bounds the calls that can come
+	// first.
 	bound := s.stamp[f.event]
 	for f.class < len(s.classes) {
 		c := &s.classes[f.class]
@@ -168,7 +169,7 @@ func (s *generalSearch[S]) advance(f *generalFrame[S]) (placed, open bool) {
 	return false, false
 }
 
-// enter makes a state the current one, unless it leads nowhere.
+// enter makes a state the current one, unless it is a dead end.
 func (s *generalSearch[S]) enter(after S) bool {
 	s.steps += s.rules.weight(after)
 	if s.deadEnd != nil {
@@ -187,7 +188,7 @@ func (s *generalSearch[S]) place(i int32) {
 	s.trail = append(s.trail, i)
 }
 
-// undo takes back what was placed since the trail had this length, last first.
+// undo takes back, in reverse order, what was placed since the trail had this length.
 func (s *generalSearch[S]) undo(length int) {
 	for len(s.trail) > length {
 		i := s.trail[len(s.trail)-1]
@@ -200,8 +201,8 @@ func (s *generalSearch[S]) undo(length int) {
 	}
 }
 
-// remember notes the configuration; false if it, or one that is as good, was met
-// before.
+// remember records the configuration. It returns false if this one, or one at least as
+// good, was seen before.
 func (s *generalSearch[S]) remember() bool {
 	key := binary.LittleEndian.AppendUint64(s.scratch[:0], s.rules.hash(s.state))
 	key = s.appendPlaced(key)

@@ -5,56 +5,56 @@ import (
 	"math/rand/v2"
 )
 
-// A worldConfig shapes random histories.
-type worldConfig struct {
+// A storeConfig configures random histories.
+type storeConfig struct {
 	clients    int
 	keys       int
 	operations int
-	// Out of 100 operations.
-	unknown int // end without an answer; half of those take effect, some of them late
+	// Out of 100 operations:
+	unknown int // have no answer; half of those take effect, some of them late
 	refused int
-	bare    int // answers that leave something out: version, value or both
+	bare    int // have answers that leave out version, value or both
 	indexed bool
-	// What makes a key plain.
+	// These make values ambiguous.
 	model    Model
-	values   int // different values there are; 0: every put has its own
+	values   int // number of different values; 0: each put writes its own
 	appends  bool
 	ifValues bool
 }
 
-// world is a store that is linearizable by construction: every operation takes
-// effect at one step between its call and its return, and operations of unknown
-// outcome at any step after their call, or never.
-type world struct {
-	worldConfig
+// A simulatedStore is linearizable by construction: every operation takes effect at
+// one step between its call and its return, and operations of unknown outcome at any
+// step after their call, or never.
+type simulatedStore struct {
+	storeConfig
 	rng     *rand.Rand
 	stamp   Stamp
 	index   Index
-	written int // values, if every put has its own
-	store   map[string]worldValue
-	running []*worldOperation
+	written int // number of values, if each put writes its own
+	store   map[string]storedValue
+	running []*pendingOperation
 	history []Operation
-	seen    map[string][]Version // versions that a client may name
+	seen    map[string][]Version // versions that a client may use in a condition
 }
 
-type worldValue struct {
+type storedValue struct {
 	value   string
 	version Version
 }
 
-type worldOperation struct {
-	at      int // in history
-	applied bool
-	doomed  bool // never takes effect
-	unknown bool
-	refused bool
-	answer  Answer
-	late    bool // may take effect after its client has given up
+type pendingOperation struct {
+	at          int // in history
+	applied     bool
+	ineffective bool // never takes effect
+	unknown     bool
+	refused     bool
+	answer      Answer
+	late        bool // may take effect after its client has given up
 }
 
 // generate returns a legal history.
-func generate(rng *rand.Rand, c worldConfig) []Operation {
-	w := &world{worldConfig: c, rng: rng, store: map[string]worldValue{}, seen: map[string][]Version{}, index: Index(1 + rng.IntN(3))}
+func generate(rng *rand.Rand, c storeConfig) []Operation {
+	w := &simulatedStore{storeConfig: c, rng: rng, store: map[string]storedValue{}, seen: map[string][]Version{}, index: Index(1 + rng.IntN(3))}
 	for len(w.history) < c.operations || len(w.running) > 0 {
 		started := len(w.history) < c.operations && w.active() < c.clients
 		if started && (w.active() == 0 || rng.IntN(3) == 0) {
@@ -65,7 +65,7 @@ func generate(rng *rand.Rand, c worldConfig) []Operation {
 			continue
 		}
 		i := rng.IntN(len(w.running))
-		if o := w.running[i]; !o.applied && !o.doomed {
+		if o := w.running[i]; !o.applied && !o.ineffective {
 			w.apply(o)
 		} else {
 			w.finish(i)
@@ -77,8 +77,8 @@ func generate(rng *rand.Rand, c worldConfig) []Operation {
 	return w.history
 }
 
-// active counts the operations whose client still waits.
-func (w *world) active() int {
+// active returns the number of operations whose client still waits.
+func (w *simulatedStore) active() int {
 	n := 0
 	for _, o := range w.running {
 		if !o.late {
@@ -88,9 +88,9 @@ func (w *world) active() int {
 	return n
 }
 
-func (w *world) percent(p int) bool { return w.rng.IntN(100) < p }
+func (w *simulatedStore) percent(p int) bool { return w.rng.IntN(100) < p }
 
-func (w *world) call() {
+func (w *simulatedStore) call() {
 	w.stamp++
 	op := Operation{Client: w.rng.IntN(w.clients), Key: fmt.Sprintf("k%d", w.rng.IntN(w.keys)), Call: w.stamp}
 	switch w.rng.IntN(10) {
@@ -111,16 +111,16 @@ func (w *world) call() {
 	if op.Kind != Get {
 		w.drawCondition(&op)
 	}
-	o := &worldOperation{at: len(w.history)}
+	o := &pendingOperation{at: len(w.history)}
 	o.unknown = w.percent(w.unknown)
 	o.refused = !o.unknown && w.percent(w.refused)
-	o.doomed = o.refused || o.unknown && w.rng.IntN(2) == 0
+	o.ineffective = o.refused || o.unknown && w.rng.IntN(2) == 0
 	o.late = o.unknown && w.rng.IntN(2) == 0
 	w.history = append(w.history, op)
 	w.running = append(w.running, o)
 }
 
-func (w *world) drawValue() string {
+func (w *simulatedStore) drawValue() string {
 	if w.values > 0 {
 		return "abcdefgh"[w.rng.IntN(w.values):][:1]
 	}
@@ -128,7 +128,7 @@ func (w *world) drawValue() string {
 	return fmt.Sprintf("v%d", w.written)
 }
 
-func (w *world) drawCondition(op *Operation) {
+func (w *simulatedStore) drawCondition(op *Operation) {
 	switch w.rng.IntN(5) {
 	case 0:
 		op.IfAbsent = w.model == Register && (op.Kind != Delete || w.rng.IntN(4) == 0)
@@ -147,7 +147,7 @@ func (w *world) drawCondition(op *Operation) {
 	}
 }
 
-func (w *world) apply(o *worldOperation) {
+func (w *simulatedStore) apply(o *pendingOperation) {
 	o.applied = true
 	op := &w.history[o.at]
 	have, present := w.store[op.Key]
@@ -165,7 +165,7 @@ func (w *world) apply(o *worldOperation) {
 		if op.Kind == Append {
 			value = have.value + value
 		}
-		w.store[op.Key] = worldValue{value, a.Version}
+		w.store[op.Key] = storedValue{value, a.Version}
 	case op.Kind != Get && !holds && (present || op.IfMatch != 0 || op.HasIfValue):
 		a.ConditionFailed = true
 		fallthrough
@@ -174,7 +174,7 @@ func (w *world) apply(o *worldOperation) {
 		if present {
 			a.Version, a.Value, a.HasValue = have.version, have.value, op.Kind == Get || w.rng.IntN(3) == 0
 			if w.model == Text && a.Value == "" && w.rng.IntN(2) == 0 {
-				a.Found, a.Version, a.HasValue = false, 0, false // another way to say the same
+				a.Found, a.Version, a.HasValue = false, 0, false // an equivalent answer
 			}
 			if op.Kind == Delete && holds {
 				delete(w.store, op.Key)
@@ -187,7 +187,7 @@ func (w *world) apply(o *worldOperation) {
 	o.answer = a
 }
 
-func (w *world) finish(i int) {
+func (w *simulatedStore) finish(i int) {
 	o := w.running[i]
 	w.running = append(w.running[:i], w.running[i+1:]...)
 	op := &w.history[o.at]
@@ -207,8 +207,8 @@ func (w *world) finish(i int) {
 	op.Return = w.stamp
 }
 
-// leaveOut makes an answer say less.
-func (w *world) leaveOut(op *Operation, a Answer) Answer {
+// leaveOut removes parts of an answer.
+func (w *simulatedStore) leaveOut(op *Operation, a Answer) Answer {
 	if !w.indexed {
 		a.Index = 0
 	}
@@ -227,8 +227,7 @@ func (w *world) leaveOut(op *Operation, a Answer) Answer {
 	return a
 }
 
-// mutate makes a few answers wrong, or right in another way. What comes out
-// is a history that a client may have seen, legal or not.
+// mutate changes a few answers. The result is a valid history, legal or not.
 func mutate(rng *rand.Rand, history []Operation) {
 	for n := 2 + rng.IntN(6); n > 0; n-- {
 		op := &history[rng.IntN(len(history))]
@@ -254,11 +253,11 @@ func mutateOne(rng *rand.Rand, history []Operation, op *Operation) {
 			*a = other.Answer
 			a.Index = index
 		}
-	case 2: // found or not, the other way round
+	case 2: // found inverted
 		if op.Observes() {
 			*a = Answer{Found: !a.Found && !a.Unreported, ConditionFailed: a.ConditionFailed, Index: a.Index}
 		}
-	case 3: // refused, though perhaps seen
+	case 3: // refused, although it may have been seen
 		if op.Return != 0 {
 			op.Outcome, op.Answer = Refused, Answer{}
 		}
@@ -272,11 +271,11 @@ func mutateOne(rng *rand.Rand, history []Operation, op *Operation) {
 				a.Version = 0
 			}
 		}
-	case 6: // a condition failed, or held
+	case 6: // the result of a condition inverted
 		if op.Outcome == OK && op.conditional() {
 			*a = Answer{ConditionFailed: !a.ConditionFailed, Found: a.ConditionFailed && op.Kind == Delete || !a.ConditionFailed && rng.IntN(2) == 0, Index: a.Index}
 		}
-	case 7: // two returns change places in what they say of the index
+	case 7: // the indices of two answers swapped
 		other := &history[rng.IntN(len(history))]
 		if op.Outcome == OK && other.Outcome == OK {
 			a.Index, other.Answer.Index = other.Answer.Index, a.Index
@@ -284,7 +283,7 @@ func mutateOne(rng *rand.Rand, history []Operation, op *Operation) {
 	}
 }
 
-// misread cuts or swaps what a read of appended values says.
+// misread truncates or swaps the value in reads of appended values.
 func misread(rng *rand.Rand, history []Operation) {
 	for range 3 {
 		a := &history[rng.IntN(len(history))].Answer

@@ -7,32 +7,32 @@ import (
 	"time"
 )
 
-// A Stamp is a position in the one sequence of all calls and returns of a
-// history. Stamps are greater than 0 and no two events share one; an operation
-// is before another if and only if its return is stamped lower than the other's
-// call. They say nothing about time.
+// A Stamp is a position in the single sequence of all calls and returns of a
+// history. Stamps are greater than 0 and unique. One operation precedes another if
+// and only if its return has a lower stamp than the call of the other. Stamps are
+// not times.
 type Stamp int64
 
-// A Version names one write of one key: later writes of the same key have
-// greater versions (in this store: the log index of the write). 0 is no version.
+// A Version identifies one write of one key. Later writes of the same key have
+// greater versions (in DKV, the log index of the write). 0 means no version.
 type Version uint64
 
-// maxVersion leaves room above every version, and fits where numbers are signed.
+// maxVersion is the greatest version: it fits into signed integers.
 const maxVersion = 1<<63 - 1
 
-// An Index is a place in a partition's log. 0 is unknown.
+// An Index is a position in the log of a partition. 0 means unknown.
 type Index uint64
 
 // A Kind says what an operation does.
 type Kind uint8
 
-// The kinds of operation. The zero Kind is none of them.
+// The kinds of operation. The zero Kind is invalid.
 const (
 	Get Kind = iota + 1
 	Put
 	Delete
-	// Append writes what was there with its own value behind it; of a key that
-	// is absent it makes one that holds its value alone.
+	// Append writes the current value followed by its own. On an absent key it
+	// writes its own value alone.
 	Append
 )
 
@@ -49,13 +49,13 @@ func (k Kind) String() string {
 type Outcome uint8
 
 const (
-	// Unknown: the operation may have taken effect, or may yet. An operation
-	// that never returned is unknown.
+	// Unknown: the operation may have taken effect or may still do so. An
+	// operation that never returned is unknown.
 	Unknown Outcome = iota
-	// OK: the store answered, and Answer holds what it said. "Not found" and
-	// "condition failed" are answers.
+	// OK: the store answered, and Answer holds the answer. "Not found" and
+	// "condition failed" are answers, too.
 	OK
-	// Refused: the operation certainly never took effect and never will.
+	// Refused: the operation certainly did not take effect and never will.
 	Refused
 )
 
@@ -68,63 +68,63 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("Outcome(%d)", uint8(o))
 }
 
-// An Answer is what the store said. It means something only with outcome OK.
+// An Answer is the answer of the store to an operation with outcome OK.
 //
-// A get, a delete and a write whose condition failed tell what they met: Found,
-// and as much of Version and Value as the store said. A successful put or append
-// tells the version it was given, and nothing else.
+// A get, a delete and a write whose condition failed report what they found: Found,
+// and as much of Version and Value as the store reports. A successful put or append
+// reports only the version that it was assigned.
 type Answer struct {
-	// Found: the operation met the key present. For a delete: it removed
-	// something. For a failed condition: a current version exists (412 with an
-	// ETag). Meaningless for a successful put or append.
+	// Found: the key was present. For a delete: it removed a value. For a failed
+	// condition: there is a current version (412 with an ETag). It is not set for a
+	// successful put or append.
 	Found bool
-	// ConditionFailed: the write's condition did not hold, and it had no effect.
+	// ConditionFailed: the condition of the write did not hold, so that it had no
+	// effect.
 	ConditionFailed bool
-	// Untold: the condition failed, and the store did not say what it met, not even
-	// whether there was anything.
+	// Unreported: the condition failed, and the store did not report what it found,
+	// not even whether the key was present.
 	Unreported bool
-	// HasValue: Value holds what the operation met. Never set for a successful
-	// put or append, and only with Found.
+	// HasValue: Value holds the value found. It is set only with Found.
 	HasValue bool
-	// Version is that of the value met, or the one a successful write was given.
-	// 0: the answer carried none, and none is required.
+	// Version is the version of the value found, or the one that a successful write
+	// was assigned. 0: the answer has no version; none is required.
 	Version Version
 	Value   string
-	// Index is the log index at which the answer was decided: the entry's own
-	// for a write (whatever came of it), the applied index at which it was
-	// served for a get. 0: not told.
+	// Index is the log index at which the answer was decided: for a write the index
+	// of its entry, even if the write had no effect; for a get the applied index at
+	// which it was served. 0: unknown.
 	Index Index
 }
 
 // An Operation is one request of one client, from its call to its return.
 type Operation struct {
-	Client int // for the reader of a report; the verdict does not depend on it
+	Client int // for reports; the verdict does not depend on it
 	Key    string
 	Kind   Kind
-	// Outcome is how it ended, and Answer what the store said if it is OK.
+	// Outcome says how the operation ended. Answer is the answer if it is OK.
 	Outcome Outcome
-	// IfAbsent makes a put, an append or a delete conditional on there being no
-	// value (If-None-Match: *), IfMatch on the current version (0 is no
-	// condition), and IfValue, if HasIfValue is set, on the current value: a put
-	// is then a compare-and-set. At most one of the three.
+	// A put, an append or a delete may have one of three conditions: IfAbsent, that
+	// the key is absent (If-None-Match: *); IfMatch, if not 0, that it is the
+	// current version; IfValue, if HasIfValue is set, that it is the current value,
+	// which makes a put a compare-and-set.
 	IfAbsent   bool
 	HasIfValue bool
 	IfMatch    Version
 	IfValue    string
-	// Value is what a put or an append writes. Best no two puts of a key that may
-	// take effect share one: a value read then names the write it came from, and
-	// most of the search is spared. (Where they share one, or where there are
-	// appends, the search goes with less; it may then take the whole budget.)
+	// Value is what a put or an append writes. If no two puts of a key that may take
+	// effect write the same value, a value read identifies its write, and most of
+	// the search can be skipped. Otherwise, and if there are appends, the search
+	// knows less and may use up its budget.
 	Value string
 
 	Call   Stamp
 	Return Stamp // 0: never returned
 	Answer Answer
 
-	// What follows is for reports alone.
-	CallTime   time.Duration // since any fixed moment; virtual or wall time
+	// The remaining fields are only for reports.
+	CallTime   time.Duration // since any fixed time; virtual or wall time
 	ReturnTime time.Duration
-	Node       string // the node that was asked
+	Node       string // the node that received the request
 }
 
 func (op *Operation) conditional() bool { return op.IfMatch != 0 || op.IfAbsent || op.HasIfValue }
@@ -132,15 +132,15 @@ func (op *Operation) conditional() bool { return op.IfMatch != 0 || op.IfAbsent 
 // Writes reports whether the operation has a value to write: a put or an append.
 func (op *Operation) Writes() bool { return op.Kind == Put || op.Kind == Append }
 
-// answered: the store said something.
+// answered reports whether the store answered.
 func (op *Operation) answered() bool { return op.Outcome == OK }
 
-// metNothing: an answer that says that the key was absent.
+// foundAbsent reports whether the answer says that the key was absent.
 func (op *Operation) foundAbsent() bool {
 	return op.Observes() && !op.Answer.Found && !op.Answer.Unreported
 }
 
-// effective: an answered write that took effect.
+// effective reports whether the operation is an answered write that took effect.
 func (op *Operation) effective() bool {
 	if op.Outcome != OK || op.Answer.ConditionFailed {
 		return false
@@ -148,7 +148,7 @@ func (op *Operation) effective() bool {
 	return op.Writes() || op.Kind == Delete && op.Answer.Found
 }
 
-// mayTakeEffect: a write that was not answered and not refused.
+// mayTakeEffect reports whether the operation is a write of unknown outcome.
 func (op *Operation) mayTakeEffect() bool { return op.Outcome == Unknown && op.Kind != Get }
 
 // Observes reports whether the answer tells what the operation met. Every
@@ -157,9 +157,8 @@ func (op *Operation) Observes() bool {
 	return op.Outcome == OK && (!op.Writes() || op.Answer.ConditionFailed)
 }
 
-// Validate reports the first operation that no client of a store can have
-// performed, or nil. Histories that were read by Read or made by a Recorder
-// are valid.
+// Validate returns an error about the first operation that no client of a store can
+// have performed, or nil. Histories from Read or a Recorder are valid.
 func Validate(history []Operation) error {
 	stamps := make([]Stamp, 0, 2*len(history))
 	for i := range history {
@@ -181,8 +180,8 @@ func Validate(history []Operation) error {
 	return nil
 }
 
-// Validate reports why no client of a store can have performed the operation,
-// or nil.
+// Validate returns why no client of a store can have performed the operation, or
+// nil.
 func (op *Operation) Validate() error { return errors.Join(op.validateCall(), op.validateReturn()) }
 
 func (op *Operation) validateCall() error {

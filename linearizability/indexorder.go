@@ -5,22 +5,21 @@ import (
 	"slices"
 )
 
-// An indexed operation is one with the place in the log where it was decided.
-// A get at an index follows the entry of that index.
+// An indexed operation is one with its position in the log. A get at an index comes after
+// the entry of that index.
 type indexed struct {
 	index  Index
 	logged bool
 	op     *Operation
 }
 
-// orderByIndexHolds says whether the operations of one key, sorted by the log
-// index at which each was decided, are a linearization. If so the key is proven
-// linearizable, whatever the log really was: the order itself is the witness.
-// If not, nothing is proven.
+// orderByIndexHolds reports whether the operations of one key, sorted by the log index at
+// which each was decided, are a linearization. If so, the key is linearizable whatever
+// the log really was: the order itself is the proof. If not, nothing is proven.
 //
-// It needs the index of every answered operation. A put of unknown outcome
-// takes its place by the version under which its value was read; the other
-// unknown writes are placed after everything, where they contradict nothing.
+// It needs the index of every answered operation. A put of unknown outcome is placed by
+// the version under which its value was read. The other unknown writes are placed after
+// everything else, where they contradict nothing.
 func orderByIndexHolds(m Model, ops []*Operation) bool {
 	entries, ok := indexEntries(ops)
 	if !ok {
@@ -41,7 +40,7 @@ func orderByIndexHolds(m Model, ops []*Operation) bool {
 	s := m.initial()
 	var latestCall Stamp
 	for _, e := range entries {
-		// No operation may return before one that precedes it here was called.
+		// An operation must not return before one that precedes it here is called.
 		if e.op.Outcome == OK && e.op.Return < latestCall {
 			return false
 		}
@@ -53,8 +52,8 @@ func orderByIndexHolds(m Model, ops []*Operation) bool {
 	return true
 }
 
-// indexEntries returns the operations that have a place in the log, or false if
-// an answered one does not tell its own.
+// indexEntries returns the operations that have a position in the log, or false if an
+// answered one does not report its own.
 func indexEntries(ops []*Operation) ([]indexed, bool) {
 	var unread map[string]*Operation // unknown puts, by value
 	entries := make([]indexed, 0, len(ops))
@@ -88,7 +87,8 @@ func indexEntries(ops []*Operation) ([]indexed, bool) {
 	return entries, true
 }
 
-// versionIsIndex: a write's version is the index of its entry, or was not told.
+// versionIsIndex reports whether the version of a write is the index of its entry, or
+// unknown.
 func versionIsIndex(op *Operation) bool {
 	if !op.Writes() || op.Answer.ConditionFailed || op.Answer.Version == 0 {
 		return true

@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// An event is one line of a history. The parser is our own, for a flat object
-// of texts, whole numbers and truth values: it knows the column of everything
-// it refuses, refuses unknown and repeated fields, and reads millions of lines.
+// An event is one line of a history. The parser is written for this format, a flat object
+// of strings, integers and booleans: it knows the column of every error, rejects unknown
+// and duplicate fields, and is fast enough for millions of lines.
 type event struct {
 	isCall bool
 	stamp  Stamp
@@ -99,7 +99,7 @@ func (e *event) eventName() string {
 	return "return"
 }
 
-// parseEvent reads one line. With an error comes the column it is about.
+// parseEvent parses one line. An error comes with its column.
 func parseEvent(line []byte, e *event, texts *pool) (column int, err error) {
 	p := lineParser{line: line, pool: texts}
 	*e = event{}
@@ -114,8 +114,8 @@ func parseEvent(line []byte, e *event, texts *pool) (column int, err error) {
 
 type lineParser struct {
 	line []byte
-	at   int   // where the next byte is, or the error
-	pool *pool // of the texts that are kept
+	at   int   // the position of the next byte, or of the error
+	pool *pool // for texts that are kept
 }
 
 func (p *lineParser) object(e *event) error {
@@ -167,7 +167,7 @@ func (p *lineParser) member(e *event) error {
 	e.columns[f] = p.at + 1
 	start = p.at
 	if err := p.value(e, f); err != nil {
-		if p.at < len(p.line) { // else the line ends here, which is where to look
+		if p.at < len(p.line) { // otherwise the error is at the end of the line
 			p.at = start
 		}
 		return fmt.Errorf("%q: %w", fieldNames[f], err)
@@ -259,7 +259,7 @@ func parseOutcome(s []byte) (Outcome, error) {
 	return 0, fmt.Errorf("unknown outcome %s (want ok, refused or unknown)", Quote(string(s)))
 }
 
-// peek skips white space and returns the next byte, 0 at the end.
+// peek skips white space and returns the next byte, or 0 at the end.
 func (p *lineParser) peek() byte {
 	for p.at < len(p.line) {
 		switch p.line[p.at] {
@@ -280,7 +280,7 @@ func (p *lineParser) expect(c byte) error {
 	return nil
 }
 
-// here says what stands where something else was expected.
+// here describes what was found instead of what was expected.
 func (p *lineParser) here() string {
 	if p.at >= len(p.line) {
 		return "but the line ends"
@@ -288,7 +288,7 @@ func (p *lineParser) here() string {
 	return fmt.Sprintf("found %q", p.line[p.at])
 }
 
-// text returns a string; it is valid until the next call.
+// text returns a string, which is valid until the next call.
 func (p *lineParser) text() ([]byte, error) {
 	raw, escaped, err := p.rawText()
 	if err != nil {
@@ -307,7 +307,7 @@ func (p *lineParser) text() ([]byte, error) {
 	return []byte(s), nil
 }
 
-// rawText returns what stands between the quotation marks.
+// rawText returns the text between the quotation marks, before unescaping.
 func (p *lineParser) rawText() (raw []byte, escaped bool, err error) {
 	if p.peek() != '"' || p.at >= len(p.line) {
 		return nil, false, fmt.Errorf("malformed JSON: expected a string, %s", p.here())

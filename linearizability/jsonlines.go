@@ -14,8 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// Write writes a history in the file format, which README.md documents: the
-// calls and returns in the order of their stamps.
+// Write writes a history in the format JSONLines: its calls and returns in stamp order.
 func Write(w io.Writer, history []Operation) error {
 	if err := Validate(history); err != nil {
 		return err
@@ -98,8 +97,8 @@ func appendReturn(b []byte, op *Operation) []byte {
 	return append(b, '}', '\n')
 }
 
-// appendText writes a text as JSON, or under another name as base64 where it is
-// no UTF-8.
+// appendText appends a text as JSON, or, if it is not valid UTF-8, as base64 in the field
+// with the suffix _base64.
 func appendText(b []byte, name, text string) []byte {
 	b = append(b, ',', '"')
 	b = append(b, name...)
@@ -151,7 +150,7 @@ var JSONLines = Format{
 	Read:      readJSONLines,
 }
 
-// beginsAsJSON: the head is that of an object, or of nothing at all, which is an
+// beginsAsJSON reports whether the head is that of a JSON object, or empty, which is an
 // empty history.
 func beginsAsJSON(head []byte) bool {
 	text := bytes.TrimLeft(head, " \t\r\n")
@@ -162,7 +161,7 @@ func beginsAsJSON(head []byte) bool {
 	return text[0] == '{' && (len(inner) == 0 || inner[0] == '"' || inner[0] == '}')
 }
 
-// readJSONLines reads a history in the file format, and the annotations in it.
+// readJSONLines reads a history with its annotations.
 func readJSONLines(in *Source) (*Recording, error) {
 	h := historyReader{Source: in, open: make(map[Stamp]int), annotations: &Annotations{}}
 	if err := in.EachLine(h.line); err != nil {
@@ -175,13 +174,13 @@ func readJSONLines(in *Source) (*Recording, error) {
 	return recording, nil
 }
 
-// historyReader puts calls and returns together.
+// A historyReader matches returns with their calls.
 type historyReader struct {
 	*Source
 	ops         []Operation
-	open        map[Stamp]int // operations not yet returned, by call
+	open        map[Stamp]int // open operations, by call stamp
 	last        Stamp
-	event       event // the line at hand
+	event       event // the current line
 	annotations *Annotations
 }
 
@@ -258,7 +257,7 @@ func (h *historyReader) notOpen(call Stamp) error {
 	return fmt.Errorf("the operation called at stamp %d has already returned, at stamp %d", call, h.ops[at].Return)
 }
 
-// check says whether the fields that are there belong together.
+// check reports whether the fields present belong together.
 func (e *event) check() (column int, err error) {
 	allowed, required := returnFields, returnRequired
 	if e.isCall {

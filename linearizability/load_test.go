@@ -8,21 +8,22 @@ import (
 	"testing"
 )
 
-// blindHistory is legal and tells no index, so that a search has to decide it.
+// blindHistory returns a legal history without indices, so that a search must decide
+// it.
 func blindHistory(operations int) []Operation {
-	return generate(rand.New(rand.NewPCG(1, 3)), worldConfig{clients: 3, keys: 1, operations: operations})
+	return generate(rand.New(rand.NewPCG(1, 3)), storeConfig{clients: 3, keys: 1, operations: operations})
 }
 
-// load is a history of a simulated run's shape: puts and gets by eight clients.
+// load returns a history like that of a simulated run, with eight clients.
 func load(operations, keys int, indexed bool) []Operation {
-	return generate(rand.New(rand.NewPCG(9, uint64(operations))), worldConfig{clients: 8, keys: keys, operations: operations, indexed: indexed})
+	return generate(rand.New(rand.NewPCG(9, uint64(operations))), storeConfig{clients: 8, keys: keys, operations: operations, indexed: indexed})
 }
 
-// stalePlanted is a history of one key with unknown writes and one stale read:
-// a get in the second half answers what an acknowledged put had overwritten.
+// stalePlanted returns a history of one key with unknown writes and one stale read: a
+// get in the second half returns a value that an acknowledged put had overwritten.
 func stalePlanted(operations, unknown int, indexed bool) (history []Operation, planted int) {
 	rng := rand.New(rand.NewPCG(5, uint64(operations)))
-	history = generate(rng, worldConfig{clients: 8, keys: 1, operations: operations, indexed: indexed})
+	history = generate(rng, storeConfig{clients: 8, keys: 1, operations: operations, indexed: indexed})
 	for n := 0; n < unknown; {
 		op := &history[rng.IntN(len(history))]
 		if op.Kind != Get && op.Outcome == OK {
@@ -33,7 +34,7 @@ func stalePlanted(operations, unknown int, indexed bool) (history []Operation, p
 	for planted = operations * 3 / 4; history[planted].Kind != Get || !history[planted].Answer.Found; planted++ {
 	}
 	stale := &history[planted]
-	var old, newer *Operation // the put answered, and one that overwrote it in time
+	var old, newer *Operation // the put whose value is returned, and one that overwrote it in time
 	for i := range history {
 		op := &history[i]
 		if op.Kind != Put || !op.effective() || op.Return >= stale.Call {
@@ -69,15 +70,15 @@ func TestPlantedStaleReadIsFound(t *testing.T) {
 	}
 }
 
-// What the pruning and the facts are for: Porcupine alone does not answer.
-func TestPlainPorcupineDoesNotAnswer(t *testing.T) {
+// Without the pruning and the facts, Porcupine alone does not decide this history.
+func TestPorcupineAloneDoesNotDecide(t *testing.T) {
 	history, _ := stalePlanted(400, 30, false)
 	if v, err := CheckWithPorcupine(Register, history, 200_000); v != Undecided || err != nil {
-		t.Errorf("%v, %v: the comparison in the README is no longer true", v, err)
+		t.Errorf("%v, %v: the comparison in README.md is no longer true", v, err)
 	}
 }
 
-func TestBudgetIsKeptAndUndecidedIsSaid(t *testing.T) {
+func TestBudgetLimitsTheSearch(t *testing.T) {
 	history := blindHistory(200)
 	r, err := Check(history, Options{StepBudget: 50})
 	if err != nil || r.Verdict != Undecided || r.ExitStatus() != ExitUndecided || r.Keys[0].Contradiction != nil {
@@ -92,7 +93,7 @@ func TestBudgetIsKeptAndUndecidedIsSaid(t *testing.T) {
 	}
 }
 
-// The result is a function of history and budget, not of the number of workers.
+// The result depends on the history and the budget, not on the number of workers.
 func TestWorkersDoNotMatter(t *testing.T) {
 	history := load(6_000, 40, false)
 	mutateMany := rand.New(rand.NewPCG(3, 3))
@@ -128,7 +129,8 @@ func benchmarkCheck(b *testing.B, history []Operation, want Verdict, o Options) 
 	b.ReportMetric(float64(len(history))*float64(b.N)/b.Elapsed().Seconds(), "operations/s")
 }
 
-// One run of the simulator: 500 operations, all with their index.
+// BenchmarkSimulatedRun checks the history of one simulated run: 500 operations, all
+// with their index.
 func BenchmarkSimulatedRun(b *testing.B) {
 	benchmarkCheck(b, load(500, 8, true), Linearizable, Options{})
 }

@@ -6,15 +6,15 @@ import (
 	"fmt"
 )
 
-// A Model is the sequential machine that a key is held against.
+// A Model is the sequential machine that each key is compared with.
 type Model uint8
 
 const (
-	// Register: a key is absent at first. Put, append, delete and every
-	// condition mean what Kind and Operation say.
+	// Register: a key is absent at first. Put, append, delete and every condition mean
+	// what Kind and Operation say.
 	Register Model = iota
-	// Text: every key holds a text, at first the empty one, and to be absent is
-	// to hold that. There is nothing to delete and no condition on absence.
+	// Text: a key holds a text, which is empty at first; an absent key and an empty text
+	// are the same. There is no delete and no condition on absence.
 	Text
 )
 
@@ -37,7 +37,7 @@ func ParseModel(name string) (Model, error) {
 	return 0, fmt.Errorf("unknown model %s (want register or text)", Quote(name))
 }
 
-// initial is a key nobody has written to.
+// initial returns the state of a key before the first write.
 func (m Model) initial() state {
 	if m == Text {
 		return state{present: true, text: true}
@@ -45,7 +45,7 @@ func (m Model) initial() state {
 	return state{}
 }
 
-// admits says why an operation has no meaning under the model, or nil.
+// admits returns why the model does not have an operation, or nil.
 func (m Model) admits(op *Operation) error {
 	switch {
 	case m > Text:
@@ -58,24 +58,25 @@ func (m Model) admits(op *Operation) error {
 	return nil
 }
 
-// state is one key of the store between two operations. It is comparable: the
-// search by Porcupine recognises states that it has seen before.
+// state is the state of one key between two operations. It is comparable, so that
+// Porcupine recognizes states that it has seen before.
 type state struct {
 	present bool
-	text    bool   // always present, and the empty value is what others call absent
+	text    bool   // the model is Text: always present, and empty means absent
 	value   string // "" if absent
-	// version of value; 0 while nobody has said it (the write's outcome is
-	// unknown and its version was not yet read).
+	// version is the version of value. It is 0 while it is unknown: the outcome of the
+	// write is unknown and no answer has revealed its version yet.
 	version Version
-	// floor is the greatest version known to have been taken. A version is the
-	// log index of its write, so each later write of the key has a greater one.
+	// floor is the greatest version known to be assigned. Each later write of the key
+	// has a greater one.
 	floor Version
-	// excluded are the versions that value is known not to have, from conditions
-	// that failed and did not tell what they met.
+	// excluded holds versions that value cannot have, according to failed conditions
+	// that did not report what they found.
 	excluded versionSet
 }
 
-// A versionSet is a comparable set, empty in all but rare states.
+// A versionSet is a set of versions that can be compared with ==. It is empty in all but
+// rare states.
 type versionSet string
 
 func (set versionSet) has(v Version) bool {
@@ -94,8 +95,8 @@ func (set versionSet) with(v Version) versionSet {
 	return versionSet(binary.BigEndian.AppendUint64([]byte(set), uint64(v)))
 }
 
-// meets says whether an answer about what was met can be true of s, and returns
-// s with what the answer teaches: a version that was not known.
+// meets reports whether an answer about the value found can be true of s. It returns s
+// with the version that the answer reveals.
 func (s state) meets(found bool, version Version, value string, hasValue bool) (state, bool) {
 	if !found {
 		return s, !s.present || s.text && s.value == ""
@@ -113,13 +114,13 @@ func (s state) meets(found bool, version Version, value string, hasValue bool) (
 	return s, true
 }
 
-// step is the store as a sequential machine: whether op, with the answer it
-// got, can take effect in s, and the state after it.
+// step is the store as a sequential machine. It reports whether op, with the answer it
+// got, can take effect in s, and returns the state after it.
 //
-// An operation of unknown outcome can take effect in every state. Where its
-// condition may or may not hold (the version is not known), it is taken to
-// hold: the other case is that of the operation taking effect after all others,
-// where nothing is left to contradict it.
+// An operation of unknown outcome can take effect in every state. If its condition may
+// or may not hold, because the version is unknown, step assumes that it holds. The
+// other case is covered by placing the operation after all others, where it contradicts
+// nothing.
 func step(s state, op *Operation) (state, bool) {
 	switch {
 	case op.Outcome == Refused:
@@ -157,12 +158,12 @@ func stepUnknown(s state, op *Operation) state {
 	return s.written(op, 0)
 }
 
-// holds: the key is there with this value.
+// holds reports whether the key is present with this value.
 func (s state) holds(value string) bool { return s.present && s.value == value }
 
 func (s state) erased() state { return state{text: s.text, present: s.text, floor: s.floor} }
 
-// written is the state after a put or an append, of version 0 if nobody said it.
+// written returns the state after a put or an append; version is 0 if it is unknown.
 func (s state) written(op *Operation, version Version) state {
 	value := op.Value
 	if op.Kind == Append {
@@ -205,15 +206,15 @@ func stepWrite(s state, op *Operation) (state, bool) {
 func stepDelete(s state, op *Operation) (state, bool) {
 	a := &op.Answer
 	s, ok := s.meets(a.Found, a.Version, a.Value, a.HasValue)
-	if !ok || !a.Found { // nothing there, nothing done, whatever the condition
+	if !ok || !a.Found { // an absent key is not changed, whatever the condition
 		return s, ok
 	}
 	s, ok = s.meetsCondition(op)
 	return s.erased(), ok
 }
 
-// meetsCondition says whether the condition of a write that succeeded can have
-// held in s.
+// meetsCondition reports whether the condition of a successful write can have held in
+// s.
 func (s state) meetsCondition(op *Operation) (state, bool) {
 	switch {
 	case op.IfAbsent:

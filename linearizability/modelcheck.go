@@ -11,29 +11,29 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// A ModelResult is what CheckModel found.
+// A ModelResult is the result of CheckModel.
 type ModelResult struct {
 	Verdict    Verdict
 	Partitions []PartitionResult // in the order of the model's Partition
 }
 
-// A PartitionResult is what CheckModel found about one part of a history.
+// A PartitionResult is the result for one part of a history.
 type PartitionResult struct {
 	Verdict    Verdict
 	Operations []porcupine.Operation
 	Steps      int
 }
 
-// CheckModel decides whether a history is linearizable by a model of the
-// caller's own: a Porcupine model, with Partition, Init, Step or StepContext,
-// Equal and Hash, as Porcupine documents them. Its functions may be called from
-// several goroutines at once, as by Porcupine itself.
+// CheckModel decides whether a history is linearizable by the caller's own Porcupine
+// model, with Partition, Init, Step or StepContext, Equal and Hash as Porcupine
+// documents them. Its functions may be called from several goroutines at once, as by
+// Porcupine itself.
 //
-// Unlike Porcupine it counts steps and knows no clock, so that the verdict is a
-// function of the history: each partition is decided within stepBudget calls of
-// Step, comparisons of states included (0 means DefaultStepBudget), or is
-// Undecided, which is a failure. An operation whose outcome is unknown has a
-// Return of math.MaxInt64, and a Step that allows for either.
+// Unlike Porcupine it counts steps and uses no clock, so that the verdict is a function
+// of the history. Each partition is decided within stepBudget calls of Step and
+// comparisons of states (0 means DefaultStepBudget), or is Undecided, which is a failure.
+// An operation of unknown outcome has a Return of math.MaxInt64, and a Step that allows
+// for either outcome.
 func CheckModel(model porcupine.Model, history []porcupine.Operation, stepBudget int) (*ModelResult, error) {
 	if model.Init == nil || model.Step == nil && model.StepContext == nil {
 		return nil, errors.New("the model needs Init, and Step or StepContext")
@@ -74,7 +74,7 @@ func checkPartition(model *porcupine.Model, ops []porcupine.Operation, budget in
 	return PartitionResult{Verdict: s.run(), Operations: ops, Steps: s.steps}
 }
 
-// modelRules are a Porcupine model over the operations of one partition.
+// modelRules apply a Porcupine model to the operations of one partition.
 type modelRules struct {
 	model *porcupine.Model
 	ops   []porcupine.Operation

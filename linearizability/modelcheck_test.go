@@ -9,7 +9,7 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// A counter that says what it was before each addition.
+// added is an addition to a counter. It returns the previous value.
 type added struct{ n int }
 
 func counterModel(hash bool) porcupine.Model {
@@ -26,7 +26,7 @@ func counterModel(hash bool) porcupine.Model {
 	return m
 }
 
-// The verdict on a model of the user's own is Porcupine's.
+// CheckModel agrees with Porcupine.
 func TestCheckModelAgreesWithPorcupine(t *testing.T) {
 	illegal := 0
 	const seeds = 5_000
@@ -60,11 +60,11 @@ func TestCheckModelAgreesWithPorcupine(t *testing.T) {
 		}
 	}
 	if illegal < seeds/4 || illegal > seeds*3/4 {
-		t.Errorf("%d of %d are illegal: not the mixture this test needs", illegal, seeds)
+		t.Errorf("%d of %d are illegal, which is not the mixture that this test needs", illegal, seeds)
 	}
 }
 
-func TestCheckModelKeepsToItsBudgetAndJudgesPartitions(t *testing.T) {
+func TestCheckModelHasABudgetAndDecidesPartitions(t *testing.T) {
 	var history []porcupine.Operation
 	for i := range 12 {
 		history = append(history, porcupine.Operation{ClientId: i, Input: added{1 << i}, Output: nil, Call: 0, Return: 1000})
@@ -87,7 +87,7 @@ func TestCheckModelKeepsToItsBudgetAndJudgesPartitions(t *testing.T) {
 	}
 }
 
-func TestCheckModelRefusesWhatIsNone(t *testing.T) {
+func TestCheckModelRejectsInvalidInput(t *testing.T) {
 	if _, err := CheckModel(porcupine.Model{}, nil, 0); err == nil || !strings.Contains(err.Error(), "needs Init") {
 		t.Errorf("no functions: %v", err)
 	}

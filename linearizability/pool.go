@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// A pool holds the texts of a history that is being read, so that a million
-// operations are not a million texts: keys and nodes once each, values close
-// together, and a value that comes again soon, as that of a read does, once.
+// A pool holds the texts of a history while it is read, so that a million operations do
+// not need a million allocations: keys and nodes are stored once, values share chunks,
+// and a value that repeats soon, such as that of a read, is stored once.
 type pool struct {
 	names  map[string]string
-	recent []string // by hash; what was there is forgotten
+	recent []string // by hash; a new value replaces the old one
 	seed   maphash.Seed
 	chunk  strings.Builder
 }
@@ -18,14 +18,14 @@ type pool struct {
 const (
 	recentValues = 1 << 12
 	chunkBytes   = 64 << 10
-	maxShared    = chunkBytes / 16 // a longer value has its own memory
+	maxShared    = chunkBytes / 16 // longer values are stored apart
 )
 
 func newPool() *pool {
 	return &pool{names: make(map[string]string), recent: make([]string, recentValues), seed: maphash.MakeSeed()}
 }
 
-// name holds equal texts once.
+// name stores equal texts once.
 func (p *pool) name(text []byte) string {
 	if held, ok := p.names[string(text)]; ok {
 		return held
@@ -35,7 +35,7 @@ func (p *pool) name(text []byte) string {
 	return held
 }
 
-// value holds a text that may be one of many different ones.
+// value stores a text that may be one of many different ones.
 func (p *pool) value(text []byte) string {
 	if len(text) == 0 {
 		return ""

@@ -6,13 +6,13 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// porcupineModel is step as Porcupine wants it. Porcupine can only be stopped
-// by a clock, so the model counts: when the budget is spent no step is possible
-// any more, which ends the search within (operations × concurrency) further
-// steps, and *steps > budget tells that its answer is none.
+// porcupineModel returns step as a Porcupine model. Porcupine can only be stopped by a
+// clock, so the model counts: once the budget is used up no step is possible, which ends
+// the search within (operations × concurrency) further steps. If *steps > budget, a
+// negative answer of Porcupine means nothing.
 //
-// A state is held by a pointer, which costs nothing to hand around and is the
-// same as long as nothing changes.
+// A state is held by a pointer: that is cheap to pass around, and stays equal as long as
+// the state does not change.
 func porcupineModel(m Model, steps *int, budget int) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any {
@@ -36,7 +36,7 @@ func porcupineModel(m Model, steps *int, budget int) porcupine.Model {
 	}
 }
 
-// askPorcupine decides one key by Porcupine. closes[i] is when ops[i] returns.
+// runPorcupine decides one key with Porcupine. closes[i] is the return of ops[i].
 func runPorcupine(m Model, ops []*Operation, closes []Stamp, budget int) (Verdict, int) {
 	steps := 0
 	history := make([]porcupine.Operation, len(ops))
@@ -46,15 +46,15 @@ func runPorcupine(m Model, ops []*Operation, closes []Stamp, budget int) (Verdic
 	ok := porcupine.CheckOperations(porcupineModel(m, &steps, budget), history)
 	switch {
 	case ok:
-		return Linearizable, steps // reached although steps ran out: still an order
+		return Linearizable, steps // an order is a proof, even if the budget ran out
 	case steps > budget:
 		return Undecided, steps
 	}
 	return Illegal, steps
 }
 
-// askPorcupinePlain decides one key by Porcupine without pruning: every unknown
-// write is open, and may come anywhere after its call.
+// runPorcupineUnpruned decides one key with Porcupine without pruning: every unknown
+// write stays open and may come anywhere after its call.
 func runPorcupineUnpruned(m Model, all []*Operation, budget int) (Verdict, int) {
 	ops, closes := unprunedOperations(all)
 	return runPorcupine(m, ops, closes, budget)
@@ -73,11 +73,10 @@ func unprunedOperations(all []*Operation) (ops []*Operation, closes []Stamp) {
 	return ops, closes
 }
 
-// CheckPlain decides a history by Porcupine alone, one key after another,
-// without pruning and without looking at log indices. It is what Check is
-// measured against: equal where it answers, but with many writes of unknown
-// outcome it does not answer within any budget. stepBudget is per key; 0 means
-// DefaultStepBudget.
+// CheckWithPorcupine decides a history with Porcupine alone, one key after another,
+// without pruning and without using log indices. Check is measured against it: they
+// agree wherever Porcupine decides, but with many writes of unknown outcome no budget
+// suffices for Porcupine. stepBudget is per key; 0 means DefaultStepBudget.
 func CheckWithPorcupine(m Model, history []Operation, stepBudget int) (Verdict, error) {
 	if err := Validate(history); err != nil {
 		return Undecided, err

@@ -8,7 +8,7 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// Bounds of Porcupine's drawing, whose size grows with the square of the
+// Limits of Porcupine's drawing, whose size grows with the square of the number of
 // operations.
 const (
 	maxDrawnOperations = 150
@@ -18,22 +18,21 @@ const (
 
 // A PorcupineDrawing is a picture of one key that Porcupine draws.
 type PorcupineDrawing struct {
-	// HTML is a whole page, which loads nothing. It is empty if Omitted says why
-	// there is none.
+	// HTML is a whole page, which loads nothing. It is empty if there is no drawing.
 	HTML    string
-	Omitted string
-	// Verdict is Porcupine's own, in words.
+	Omitted string // why there is no drawing
+	// Verdict is the verdict of Porcupine on the operations drawn, in words.
 	Verdict string
-	// Operations is how many operations the drawing shows.
+	// Operations is the number of operations drawn.
 	Operations int
-	// ContradictionOnly: the key has too many operations that matter, so that the
+	// ContradictionOnly: too many operations of the key are left after pruning, so the
 	// drawing shows only those of the contradiction.
 	ContradictionOnly bool
 }
 
-// DrawWithPorcupine has Porcupine draw the operations of one key that matter,
-// or, where they are too many, those of its contradiction, which may be nil.
-// The operations are those of one key, sorted by call.
+// DrawWithPorcupine lets Porcupine draw the operations of one key that are left after
+// pruning or, if they are too many, those of its contradiction, which may be nil. ops
+// are the operations of the key, sorted by call.
 func DrawWithPorcupine(m Model, ops []*Operation, c *Contradiction) PorcupineDrawing {
 	var p PorcupineDrawing
 	d := reduceTo(m, ops)
@@ -62,8 +61,8 @@ func operationsToDraw(d *decision) ([]*Operation, []Stamp) {
 	return unprunedOperations(d.facts.ops)
 }
 
-// weakenedTo is the history in which only the core tells what it was answered,
-// as the reduction leaves it.
+// weakenedTo returns the history in which only the core has its answers, as the reduction
+// leaves it.
 func weakenedTo(model Model, ops, core []*Operation) []*Operation {
 	strong := make(map[*Operation]bool, len(core))
 	for _, op := range core {
@@ -94,9 +93,9 @@ func drawPorcupine(m Model, ops []*Operation, closes []Stamp) (page string, verd
 	case result == porcupine.Ok:
 		verdict = Linearizable.String()
 	case steps > drawingStepBudget:
-		verdict = "no answer within its budget"
+		verdict = "undecided within its step budget"
 	}
-	steps = 0 // the picture plays again what was found
+	steps = 0 // drawing repeats the steps of the order found
 	model := porcupineModel(m, &steps, 1<<62)
 	model.DescribeOperation = func(input, _ any) string { return describeForPorcupine(input.(*Operation)) }
 	model.DescribeState = func(s any) string { return s.(*state).describe() }
@@ -110,11 +109,11 @@ func drawPorcupine(m Model, ops []*Operation, closes []Stamp) (page string, verd
 	return b.String(), verdict, nil
 }
 
-// spreadClients gives operations that overlap with one of the same client, as
-// those of unknown outcome do, rows of their own: Porcupine's picture has one
-// row a client.
+// spreadClients gives operations that overlap with another of the same client, as those
+// of unknown outcome do, rows of their own: Porcupine's drawing has one row for each
+// client.
 func spreadClients(history []porcupine.Operation) {
-	free := make(map[int]int64) // when a row's last operation ends
+	free := make(map[int]int64) // by row: the end of its last operation
 	spare := 0
 	for i := range history {
 		spare = max(spare, history[i].ClientId+1)
@@ -150,7 +149,7 @@ func describeForPorcupine(op *Operation) string {
 	return s + rowAnswer(op)
 }
 
-// describe is the state in a few words.
+// describe returns a short description of the state.
 func (s state) describe() string {
 	var words []string
 	if s.present {

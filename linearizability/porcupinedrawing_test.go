@@ -17,7 +17,7 @@ func TestPorcupinesRowsDoNotOverlap(t *testing.T) {
 	rows := map[int]int64{}
 	for _, op := range history {
 		if op.Call <= rows[op.ClientId] {
-			t.Fatalf("row %d: an operation is called at %d, and the one before returns at %d", op.ClientId, op.Call, rows[op.ClientId])
+			t.Fatalf("row %d: an operation is called at %d, before the previous one returns at %d", op.ClientId, op.Call, rows[op.ClientId])
 		}
 		rows[op.ClientId] = op.Return
 	}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-func randomConfig(rng *rand.Rand) worldConfig {
-	return worldConfig{
+func randomConfig(rng *rand.Rand) storeConfig {
+	return storeConfig{
 		clients:    2 + rng.IntN(4),
 		keys:       1 + rng.IntN(2),
 		operations: 4 + rng.IntN(12),
@@ -18,8 +18,7 @@ func randomConfig(rng *rand.Rand) worldConfig {
 	}
 }
 
-// randomHistory returns the history of a seed, and whether it was left as the
-// store made it.
+// randomHistory returns the history of a seed, and whether it is unmutated.
 func randomHistory(seed uint64) (history []Operation, pure bool) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	history = generate(rng, randomConfig(rng))
@@ -39,10 +38,9 @@ func dump(t *testing.T, history []Operation) string {
 	return b.String()
 }
 
-// The verdict of Check is that of Porcupine over everything, on histories of
-// which about a third are illegal. Porcupine sees nothing of the pruning, the
-// log indices, the facts or the search.
-func TestCheckAgreesWithPlainPorcupine(t *testing.T) {
+// Check agrees with Porcupine on histories of which about a third are illegal.
+// Porcupine gets the whole histories, without pruning, log indices or facts.
+func TestCheckAgreesWithPorcupine(t *testing.T) {
 	const seeds = 20_000
 	var illegal, byIndex, byIndexIllegal, pruned int
 	for seed := range uint64(seeds) {
@@ -52,7 +50,7 @@ func TestCheckAgreesWithPlainPorcupine(t *testing.T) {
 			t.Fatalf("seed %d: %v, %v", seed, want, err)
 		}
 		if pure && want != Linearizable {
-			t.Fatalf("seed %d: a history legal by construction is %v:\n%s", seed, want, dump(t, history))
+			t.Fatalf("seed %d: the history is legal by construction, but Porcupine says %v:\n%s", seed, want, dump(t, history))
 		}
 		got, err := Check(history, Options{VerdictOnly: true, NoSecondOpinion: true})
 		if err != nil {
@@ -80,15 +78,16 @@ func TestCheckAgreesWithPlainPorcupine(t *testing.T) {
 	}
 	t.Logf("%d histories, %d illegal; %d keys proven by index, %d pruned", seeds, illegal, byIndex, pruned)
 	if byIndexIllegal > 0 {
-		t.Errorf("%d keys were proven by index that the search calls illegal", byIndexIllegal)
+		t.Errorf("the order by index proves %d keys that the search calls illegal", byIndexIllegal)
 	}
 	if illegal < seeds/4 || illegal > seeds/2 || byIndex < seeds/10 || pruned < seeds/20 {
-		t.Errorf("the histories are not the mixture this test needs")
+		t.Errorf("the histories are not the mixture that this test needs")
 	}
 }
 
-// plainConfig is one where values do not name their writes.
-func plainConfig(rng *rand.Rand) worldConfig {
+// ambiguousConfig returns a configuration in which values do not identify their
+// writes.
+func ambiguousConfig(rng *rand.Rand) storeConfig {
 	c := randomConfig(rng)
 	c.operations = 4 + rng.IntN(9)
 	c.values = []int{0, 1, 2, 3}[rng.IntN(4)]
@@ -97,19 +96,19 @@ func plainConfig(rng *rand.Rand) worldConfig {
 	c.model = Model(rng.IntN(2))
 	c.unknown = []int{0, 20, 50}[rng.IntN(3)]
 	if c.values > 0 && rng.IntN(2) == 0 {
-		c.bare = 100 // versions would tell what the values do not
+		c.bare = 100 // versions would identify the writes
 	}
 	return c
 }
 
-// The same where values repeat, are appended to and compared with: what the
-// plain search spares loses no order, and what is pruned before it matters not.
-func TestGeneralSearchAgreesWithPlainPorcupine(t *testing.T) {
+// Check agrees with Porcupine also where values repeat, are appended to and compared
+// with: the general search skips no order that counts, nor does the pruning.
+func TestGeneralSearchAgreesWithPorcupine(t *testing.T) {
 	const seeds = 20_000
 	var illegal, searched, pruned, classes, withAppends, withConditions int
 	for seed := range uint64(seeds) {
 		rng := rand.New(rand.NewPCG(seed, 8))
-		config := plainConfig(rng)
+		config := ambiguousConfig(rng)
 		history := generate(rng, config)
 		pure := rng.IntN(8) == 0
 		if !pure {
@@ -121,7 +120,7 @@ func TestGeneralSearchAgreesWithPlainPorcupine(t *testing.T) {
 		}
 		want, err := CheckWithPorcupine(config.model, history, 5_000_000)
 		if err != nil || want == Undecided || pure && want != Linearizable {
-			t.Fatalf("seed %d: %v, %v (as the store made it: %v):\n%s", seed, want, err, pure, dump(t, history))
+			t.Fatalf("seed %d: %v, %v (unmutated: %v):\n%s", seed, want, err, pure, dump(t, history))
 		}
 		got, err := Check(history, Options{Model: config.model, VerdictOnly: true, NoSecondOpinion: true})
 		if err != nil {
@@ -160,18 +159,18 @@ func TestGeneralSearchAgreesWithPlainPorcupine(t *testing.T) {
 		seeds, illegal, searched, pruned, classes, withAppends, withConditions)
 	if illegal < seeds/4 || illegal > seeds/2 || searched < seeds/2 || pruned < seeds/40 || classes < seeds/20 ||
 		withAppends < seeds/10 || withConditions < seeds/20 {
-		t.Errorf("the histories are not the mixture this test needs")
+		t.Errorf("the histories are not the mixture that this test needs")
 	}
 }
 
-// Longer histories of one key, with more that is unknown: wherever Porcupine
-// answers within a budget, the answer is ours, and ours is never Undecided.
-func TestLongerHistoriesAgreeWherePorcupineAnswers(t *testing.T) {
+// On longer histories with more unknown operations, Check always decides, and agrees
+// with Porcupine where that decides within its budget.
+func TestLongerHistoriesAgreeWherePorcupineDecides(t *testing.T) {
 	const seeds = 400
 	var answered, illegal int
 	for seed := range uint64(seeds) {
 		rng := rand.New(rand.NewPCG(seed, 4))
-		history := generate(rng, worldConfig{clients: 5, keys: 1, operations: 30 + rng.IntN(80), unknown: 5 + rng.IntN(35), bare: rng.IntN(60)})
+		history := generate(rng, storeConfig{clients: 5, keys: 1, operations: 30 + rng.IntN(80), unknown: 5 + rng.IntN(35), bare: rng.IntN(60)})
 		if seed%2 == 0 {
 			mutate(rng, history)
 		}
@@ -194,17 +193,17 @@ func TestLongerHistoriesAgreeWherePorcupineAnswers(t *testing.T) {
 			t.Fatalf("seed %d: %v, Porcupine says %v:\n%s", seed, r.Verdict, want, dump(t, history))
 		}
 	}
-	t.Logf("Porcupine answered %d of %d, %d of them illegal", answered, seeds, illegal)
+	t.Logf("Porcupine decided %d of %d, %d of them illegal", answered, seeds, illegal)
 	if answered < seeds/2 || illegal < seeds/20 {
-		t.Error("the histories are not the mixture this test needs")
+		t.Error("the histories are not the mixture that this test needs")
 	}
 }
 
-// A store that tells every index has its keys proven by the order, with no search.
+// If every answer has its index, the order by index proves every key.
 func TestOrderByIndexProvesIndexedHistories(t *testing.T) {
 	for seed := range uint64(2_000) {
 		rng := rand.New(rand.NewPCG(seed, 2))
-		history := generate(rng, worldConfig{clients: 4, keys: 2, operations: 30, refused: 10, bare: 20, indexed: true})
+		history := generate(rng, storeConfig{clients: 4, keys: 2, operations: 30, refused: 10, bare: 20, indexed: true})
 		for _, k := range byKey(history) {
 			if !orderByIndexHolds(Register, k.ops) {
 				t.Fatalf("seed %d: the order by index of %s does not hold:\n%s", seed, k.key, dump(t, history))
@@ -213,7 +212,7 @@ func TestOrderByIndexProvesIndexedHistories(t *testing.T) {
 	}
 }
 
-// A contradiction is illegal by itself, whatever the way it was found in.
+// A contradiction is illegal by itself, whichever method found it.
 func TestContradictionsAreConfirmedByGeneralSearch(t *testing.T) {
 	found := 0
 	for seed := range uint64(3_000) {
@@ -223,7 +222,7 @@ func TestContradictionsAreConfirmedByGeneralSearch(t *testing.T) {
 			t.Fatal(err)
 		}
 		if r.Verdict == Undecided {
-			t.Fatalf("seed %d: the checkers differ:\n%s", seed, dump(t, history))
+			t.Fatalf("seed %d: the checkers disagree:\n%s", seed, dump(t, history))
 		}
 		for i := range r.Keys {
 			k := &r.Keys[i]
@@ -245,7 +244,7 @@ func TestContradictionsAreConfirmedByGeneralSearch(t *testing.T) {
 	}
 }
 
-// What LostWrites and RefusedValuesSeen report is never legal.
+// LostWrites and RefusedValuesSeen report nothing about a legal history.
 func TestViolationsAreIllegal(t *testing.T) {
 	var lost, refused int
 	for seed := range uint64(20_000) {

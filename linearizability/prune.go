@@ -1,43 +1,43 @@
 package linearizability
 
-// never is the stamp at which an open operation returns.
+// never is the return stamp of an open operation.
 const never = Stamp(1<<63 - 1)
 
-// A keptOp is an operation that the search has to place. An answered one
-// returns when it did; an unknown one is closed at the return of the first
-// answer that carries its value, or stays open.
+// A keptOp is an operation that the search must place. It closes when it returned if
+// it was answered; an unknown one closes at the return of the first answer with its
+// value, or stays open.
 type keptOp struct {
 	at     int32 // in facts.ops
 	call   Stamp
 	closes Stamp
 }
 
-// prune drops the unknown writes that cannot matter, and keeps the rest. What
-// it drops can be placed after everything else; and without it every
-// linearization of the whole is still one, since nothing in it can be explained
-// by what was dropped:
+// prune drops the unknown writes that cannot change the verdict. That is sound: if the
+// kept operations have a linearization, the dropped ones can be placed after all of
+// them; and every linearization of the whole history remains one without them, since
+// no answer in it depends on what was dropped. The argument:
 //
-// Evidence is every answered operation and every kept unknown one. It says
-// *absent*: a get or delete that found nothing, a failed condition that met no
-// version, success with If-None-Match; for a kept unknown its If-None-Match.
-// It says *other*: an answer that says merely "exists", a version that no known
-// write has, success with If-Match of such a version; for a kept unknown its
-// If-Match of such a version. A failed condition that did not tell what it met
-// says both. A known write was acknowledged with its version, or its value was
-// read together with it.
+// Evidence is every answered operation and every kept unknown one. Evidence says
+// *absent* if it is a get or delete that found nothing, a failed condition that found
+// no version, or a success with If-None-Match; a kept unknown says it with its
+// If-None-Match. Evidence says *other* if it reports only that a value exists, or has a
+// version that no known write has, or succeeded with If-Match of such a version; a kept
+// unknown says it with its If-Match of such a version. A failed condition that does not
+// report what it found says both. A write is known if it was acknowledged with its
+// version, or if its value was read together with its version.
 //
-// An unknown put whose value some answer carries is kept, closed at the
-// earliest return of those answers. Then, until nothing changes: an unknown put
-// is kept if evidence returning after its call says other; an unknown delete is
-// kept if evidence returning after its call says absent, an open unknown
+// An unknown put is kept if some answer has its value, and it closes at the earliest
+// return of those answers. Then, until nothing changes, an unknown put is kept if
+// evidence that returns after its call says other, and an unknown delete is kept if
+// evidence that returns after its call says absent. Open unknown operations count as
 // returning at the end.
 func prune(f *facts) []keptOp {
 	closes := f.earliestReads()
 	return f.kept(f.matters(closes), closes)
 }
 
-// kept lists the operations to keep, each with its end: its return if it was
-// answered, else where closes puts it.
+// kept lists the operations to keep, each with its end: its return if it was answered,
+// else its entry in closes.
 func (f *facts) kept(keep []bool, closes []Stamp) []keptOp {
 	kept := make([]keptOp, 0, len(f.ops))
 	for i, op := range f.ops {
@@ -53,10 +53,10 @@ func (f *facts) kept(keep []bool, closes []Stamp) []keptOp {
 	return kept
 }
 
-// matters says which operations are kept.
+// matters returns which operations to keep.
 func (f *facts) matters(closes []Stamp) (keep []bool) {
 	keep = make([]bool, len(f.ops))
-	var absent, other Stamp // the latest return of evidence that says so
+	var absent, other Stamp // the latest return of evidence that says it
 	add := func(i int, until Stamp) {
 		keep[i] = true
 		if f.saysAbsent(f.ops[i]) {
@@ -86,8 +86,8 @@ func (f *facts) matters(closes []Stamp) (keep []bool) {
 	return keep
 }
 
-// earliestReads returns for each operation the earliest return of an answer
-// that carries the value it writes, or never.
+// earliestReads returns for each operation the earliest return of an answer with the
+// value that it writes, or never.
 func (f *facts) earliestReads() []Stamp {
 	closes := make([]Stamp, len(f.ops))
 	for i := range closes {
@@ -120,12 +120,12 @@ func (f *facts) saysOther(op *Operation) bool {
 		}
 	}
 	if op.answered() && a.ConditionFailed {
-		return false // its condition says nothing about what it met
+		return false // its condition did not hold, so it says nothing about the value
 	}
 	return f.unheardOf(op.IfMatch)
 }
 
-// unheardOf: a version that no known write has.
+// unheardOf reports whether no known write has this version.
 func (f *facts) unheardOf(version Version) bool {
 	if version == 0 {
 		return false

@@ -9,42 +9,42 @@ import (
 	"time"
 )
 
-// RecorderConfig says where a Recorder puts what it records.
+// RecorderConfig configures a Recorder.
 type RecorderConfig struct {
-	// To gets each event as a line of the file format, in the order of the
-	// stamps, buffered until Flush. nil: nothing is written.
+	// To receives each event as a line of the file format, in stamp order, buffered
+	// until Flush. nil: nothing is written.
 	To io.Writer
-	// Forget keeps no operation in memory after its return: History is then
-	// empty, and the memory needed is that of the open operations. It needs To.
+	// Forget drops each operation from memory when it returns, so that the recorder
+	// needs memory only for open operations. History is then empty. It needs To.
 	Forget bool
-	// Now tells the time since any fixed moment, for reports alone. nil: the
-	// machine's monotonic time since the recorder was made.
+	// Now returns the time since any fixed time, for reports only. nil: the monotonic
+	// time since the recorder was created.
 	Now func() time.Duration
 }
 
-// A Recorder stamps the calls and returns of a concurrent program. Its methods
-// may be called from any number of goroutines.
+// A Recorder stamps the calls and returns of a concurrent program. Its methods may be
+// called from any number of goroutines.
 //
-// For the verdict to mean something, Call has to return before the request is
-// sent and Return has to be called after the answer has arrived.
+// For the verdict to mean anything, Call must return before the request is sent, and
+// Return must be called after the answer has arrived.
 type Recorder struct {
 	mu     sync.Mutex
 	config RecorderConfig
 	out    *bufio.Writer // nil: nothing is written
 	line   []byte
-	err    error // of the first write that failed
+	err    error // of the first failed write
 	stamp  Stamp
 	ops    history
-	open   map[Stamp]*Operation // as they were called, until they return
+	open   map[Stamp]*Operation // by call stamp
 }
 
-// history is operations by call, in blocks, so that a longer one moves nothing
-// and an operation stays where it is.
+// history holds operations by call, in blocks: growing moves nothing, so that pointers
+// to operations stay valid.
 type history [][]Operation
 
 const historyBlock = 64
 
-// add appends an operation and returns its place.
+// add appends an operation and returns a pointer to it.
 func (h *history) add(op *Operation) *Operation {
 	last := len(*h) - 1
 	if last < 0 || len((*h)[last]) == historyBlock {
@@ -56,10 +56,10 @@ func (h *history) add(op *Operation) *Operation {
 	return &block[len(block)-1]
 }
 
-// NewRecorder returns a recorder of an empty history.
+// NewRecorder returns a recorder with an empty history.
 func NewRecorder(c RecorderConfig) *Recorder {
 	if c.Forget && c.To == nil {
-		panic("linearizability: a recorder that forgets and writes nowhere")
+		panic("linearizability: a recorder with Forget needs To")
 	}
 	if c.Now == nil {
 		start := time.Now()
@@ -72,10 +72,10 @@ func NewRecorder(c RecorderConfig) *Recorder {
 	return r
 }
 
-// Call records that an operation is about to be sent, and returns the stamp of
-// its call, by which Return names it. Of op it takes Client, Key, Kind, Value,
-// IfMatch, IfAbsent, IfValue and Node. It panics if op is no operation at all (a get
-// with a condition, a kind that is none).
+// Call records that an operation is about to be sent. It returns the stamp of the call,
+// which identifies the operation in Return. Of op it uses Client, Key, Kind, Value,
+// IfMatch, IfAbsent, IfValue, HasIfValue and Node. It panics if op is invalid, such as a
+// get with a condition.
 func (r *Recorder) Call(op Operation) Stamp {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -97,10 +97,10 @@ func (r *Recorder) Call(op Operation) Stamp {
 	return op.Call
 }
 
-// Return records how the operation called at this stamp ended. The answer
-// counts only with outcome OK. It panics if there is no such open operation, or
-// if the answer cannot be one to it. An operation that never returns needs no
-// Return: its outcome is unknown.
+// Return records how the operation with this call stamp ended. The answer matters only
+// with outcome OK. Return panics if there is no such open operation, or if the answer is
+// invalid for it. An operation that never returns needs no Return: its outcome is
+// unknown.
 func (r *Recorder) Return(call Stamp, outcome Outcome, answer Answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,7 +123,7 @@ func (r *Recorder) Return(call Stamp, outcome Outcome, answer Answer) {
 	}
 }
 
-// History returns a copy of the operations so far, by call; the open ones with
+// History returns a copy of the operations so far, sorted by call. The open ones have
 // outcome Unknown.
 func (r *Recorder) History() []Operation {
 	r.mu.Lock()
@@ -131,8 +131,8 @@ func (r *Recorder) History() []Operation {
 	return slices.Concat(r.ops...)
 }
 
-// Flush hands everything recorded so far to To. The error is that of the first
-// write that failed; nothing is written after it.
+// Flush writes everything recorded so far to To. It returns the error of the first write
+// that failed; nothing is written after that.
 func (r *Recorder) Flush() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

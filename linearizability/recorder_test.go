@@ -16,18 +16,18 @@ import (
 type lockedMap struct {
 	mu      sync.Mutex
 	version Version
-	values  map[string]worldValue
+	values  map[string]storedValue
 }
 
 func (m *lockedMap) put(key, value string) Version {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.version++
-	m.values[key] = worldValue{value, m.version}
+	m.values[key] = storedValue{value, m.version}
 	return m.version
 }
 
-func (m *lockedMap) get(key string) (worldValue, bool) {
+func (m *lockedMap) get(key string) (storedValue, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	v, ok := m.values[key]
@@ -37,7 +37,7 @@ func (m *lockedMap) get(key string) (worldValue, bool) {
 func TestRecorderOfConcurrentClients(t *testing.T) {
 	var file bytes.Buffer
 	r := NewRecorder(RecorderConfig{To: &file})
-	m := &lockedMap{values: map[string]worldValue{}}
+	m := &lockedMap{values: map[string]storedValue{}}
 	var wg sync.WaitGroup
 	for client := range 8 {
 		wg.Go(func() {
@@ -65,11 +65,11 @@ func TestRecorderOfConcurrentClients(t *testing.T) {
 	}
 	read, err := Read(&file)
 	if err != nil || !reflect.DeepEqual(read, history) {
-		t.Errorf("the file holds another history than memory: %v", err)
+		t.Errorf("the history in the file differs from the one in memory: %v", err)
 	}
 }
 
-// An operation that was not answered may have taken effect: it stays.
+// An operation without an answer may have taken effect, so it stays in the history.
 func TestRecorderKeepsWhatIsOpen(t *testing.T) {
 	r := NewRecorder(RecorderConfig{})
 	stamps := make([]Stamp, 4)
@@ -100,7 +100,7 @@ func TestRecorderForgets(t *testing.T) {
 	r.Call(Operation{Client: 3, Key: "k", Kind: Get})
 	r.Return(second, OK, Answer{Found: true, Index: 9})
 	if len(r.History()) != 0 {
-		t.Error("it remembers")
+		t.Error("the recorder kept an operation in memory")
 	}
 	if err := r.Flush(); err != nil {
 		t.Fatal(err)

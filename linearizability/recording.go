@@ -7,35 +7,35 @@ import (
 	"os"
 )
 
-// ReadOptions say how to read a history. The zero value is fine.
+// ReadOptions configure how to read a history. The zero value is valid.
 type ReadOptions struct {
 	// Formats are the formats that the history may be in. The first one that
 	// recognizes it reads it; if none does, the first of all says what is wrong.
 	// None means JSONLines.
 	Formats []Format
-	// Size is how many bytes there are to read, if that is known: memory is then
-	// laid out once. 0: unknown.
+	// Size is the number of bytes to read, if known, so that memory is allocated once.
+	// 0: unknown.
 	Size int64
-	// Progress, if set, is told how many bytes have been read since the last call.
+	// Progress, if set, is called with the number of bytes read since the last call.
 	Progress func(bytes int)
 }
 
-// A Recording is a history as it was read.
+// A Recording is a history that was read.
 type Recording struct {
-	Operations []Operation // by call
+	Operations []Operation // sorted by call
 	Format     string      // the name of its format
-	// Model is the one that the format implies: Text for Jepsen's key-value
-	// workload (:get, :put and :append, where a key that was never written reads
-	// as the empty value), else Register.
+	// Model is the model that the format implies: Text for the key-value workload of
+	// Jepsen (:get, :put and :append, where a key that was never written reads as the
+	// empty value), otherwise Register.
 	Model Model
-	// Scene is what the file's annotations tell, for reports; of the formats
-	// only JSONLines has any. nil: there are none.
+	// Annotations holds the annotations in the file, for reports. nil: there are none.
+	// Of the formats only JSONLines has annotations.
 	Annotations *Annotations
 }
 
-// ReadRecording reads a history. It streams: beside the operations, which it
-// holds once, and their texts, it holds one line, or in EDN one element, of at
-// most 8 MiB. Every error that is not one of reading r is a *FormatError.
+// ReadRecording reads a history. It streams: besides the operations and their texts it
+// holds one line, or in EDN one element, of at most 8 MiB. Every error other than a
+// failure to read r is a *FormatError.
 func ReadRecording(r io.Reader, o ReadOptions) (*Recording, error) {
 	in := newSource(r, o)
 	format, err := recognized(in.Reader, o.Formats)
@@ -50,7 +50,7 @@ func ReadRecording(r io.Reader, o ReadOptions) (*Recording, error) {
 	return recording, nil
 }
 
-// recognized returns the format that the history is in.
+// recognized returns the format of the history.
 func recognized(in *bufio.Reader, formats []Format) (Format, error) {
 	switch len(formats) {
 	case 0:
@@ -70,7 +70,7 @@ func recognized(in *bufio.Reader, formats []Format) (Format, error) {
 	return formats[0], nil
 }
 
-// ReadRecordingFile reads the history in a file. Errors name it.
+// ReadRecordingFile reads the history in a file. Its errors name the file.
 func ReadRecordingFile(path string, o ReadOptions) (*Recording, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "rewrite the golden reports")
 
-// reported are histories whose report is kept in testdata, to be read.
+// reported holds histories whose reports are in testdata/reports.
 var reported = map[string]func() []Operation{
 	"linearizable": func() []Operation { return load(300, 5, true) },
 	"stale-read": func() []Operation {
@@ -61,7 +61,7 @@ func TestReports(t *testing.T) {
 			for _, line := range strings.Split(b.String(), "\n") {
 				sentence := strings.HasPrefix(line, "  L: ") || strings.HasPrefix(line, "  D: ") || strings.HasPrefix(line, "  R: ")
 				if len(line) > 100 && !sentence || strings.ContainsFunc(line, func(c rune) bool { return c < ' ' || c > '~' }) {
-					t.Errorf("longer than 100 columns, or no ASCII: %q", line)
+					t.Errorf("longer than 100 columns or not ASCII: %q", line)
 				}
 			}
 			path := filepath.Join("testdata", "reports", name+".txt")

@@ -6,33 +6,32 @@ import (
 	"slices"
 )
 
-// The search is that of Wing and Gong with Lowe's memory of configurations, as
-// in Porcupine, over the operations that prune kept. It is our own for two
-// reasons. Porcupine can only be stopped by a clock, and no clock may take part
-// in a verdict: this one counts steps. And what the answers say of the writes
-// (facts) lets it go almost straight, which a general checker cannot know:
+// The search is that of Wing and Gong with Lowe's memory of configurations, as in
+// Porcupine, over the operations that prune kept. The package has a search of its
+// own for two reasons. Porcupine can only be stopped by a clock, but a verdict must
+// not depend on one: this search counts steps. And the facts about the writes let it
+// go almost straight to an order, which a general checker cannot do:
 //
-//   - An answered operation without effect that is true of the current state is
+//   - An answered operation that has no effect and is true of the current state is
 //     placed at once. It changes nothing, so no linearization is lost.
 //   - Known writes are placed in the order of their versions, as they must be.
-//   - A write is not replaced while an operation waits that must meet it.
-//   - Unknown writes that stay open and have the same condition are alike, since
-//     nobody read their values: they are used in the order of their calls, only
-//     where they change something, and none needs to be used at all.
+//   - A write is not replaced while an operation waits that must find it.
+//   - Unknown writes that stay open and have the same condition are interchangeable,
+//     since their values were never read. They are used in the order of their calls
+//     and only where they change something, and none has to be used.
 //
-// What remains to be tried are the deletes and the writes whose version nobody
-// told. The property tests compare every verdict with Porcupine's on the whole,
-// unpruned history.
+// What remains to be tried are deletes and writes of unknown version. The property
+// tests compare every verdict with that of Porcupine on the whole, unpruned history.
 
-// requirement is what must be true of the state for an operation to take effect.
+// A requirement must be true of the state for an operation to take effect.
 type requirement struct {
 	absent     bool
 	present    bool
-	impossible bool    // its parts contradict one another
+	impossible bool    // its parts contradict each other
 	write      int32   // this put must be current; noWrite: any
-	version    Version // of the current put, where no known write has it; 0: any
-	notVersion Version // the current put must not have it; 0: any may
-	excludes   bool    // and nobody knows which put has that version
+	version    Version // of the current put, if no known write has this version; 0: any
+	notVersion Version // the current put must not have it; 0: no such version
+	excludes   bool    // and no known write has that version
 }
 
 type effect uint8
@@ -43,16 +42,16 @@ const (
 	erase
 )
 
-// A searchOp is a closed operation: it has to be placed before it returns.
+// A searchOp is a closed operation: it must be placed before it returns.
 type searchOp struct {
 	requirement
 	effect  effect
-	self    int32   // the put, as others name it
-	version Version // of a known put
+	self    int32   // the put, as requirements refer to it
+	version Version // of a known put, else 0
 }
 
-// An openClass is a set of open unknown writes with the same effect and
-// condition. Each may be placed anywhere after its call, or nowhere.
+// An openClass is a set of open unknown writes with the same effect and condition. Each
+// of them may be placed anywhere after its call, or not at all.
 type openClass struct {
 	requirement
 	effect effect
@@ -61,16 +60,16 @@ type openClass struct {
 	used   int
 }
 
-// anonymous is the current write after an open put: nobody read its value.
+// anonymous is the current write after an open put, whose value was never read.
 const anonymous int32 = math.MaxInt32
 
 type searchState struct {
-	current int32 // the put whose value is there; noWrite: absent
+	current int32 // the put whose value is current; noWrite: the key is absent
 	version Version
 	floor   Version
 	rank    int32 // known writes placed so far
-	// excluded are versions that the current put, whose own nobody told, cannot
-	// have.
+	// excluded holds versions that the current put, whose version is unknown,
+	// cannot have.
 	excluded versionSet
 }
 
@@ -87,17 +86,17 @@ type search struct {
 	ops     []searchOp
 	known   []Version
 	classes []openClass
-	pending []int32 // by put: operations not yet placed that must meet it
+	pending []int32 // by put: operations not placed yet that must find it
 	state   searchState
-	trail   []int32 // operations placed, and complements of classes used
+	trail   []int32 // operations placed, and the complements of classes used
 	frames  []frame
-	seen    map[string][]int32 // configurations met, with what they had used of each class
+	seen    map[string][]int32 // configurations seen, with the numbers used of each class
 	scratch []byte
 	steps   int
 	budget  int
 }
 
-// newSearch prepares to place the kept operations.
+// newSearch returns a search over the kept operations.
 func newSearch(f *facts, kept []keptOp, budget int) *search {
 	s := &search{budget: budget, seen: make(map[string][]int32)}
 	s.state.current = noWrite
@@ -129,7 +128,7 @@ func newSearch(f *facts, kept []keptOp, budget int) *search {
 	return s
 }
 
-// required is what an operation that took effect must have met.
+// required returns what an operation that took effect must have found.
 func (f *facts) required(op *Operation) requirement {
 	a := &op.Answer
 	r := requirement{write: noWrite}
@@ -179,7 +178,7 @@ func (r *requirement) mustMeetWrite(put int32) {
 	r.write = put
 }
 
-// effectOf is the effect of an operation that is known to have taken place.
+// effectOf returns the effect of an operation that took effect.
 func effectOf(op *Operation) effect {
 	switch {
 	case op.answered() && !op.effective():
@@ -191,7 +190,7 @@ func effectOf(op *Operation) effect {
 	}
 }
 
-// open adds an open unknown write to its class. Operations come by call.
+// open adds an open unknown write to its class. It must be called in call order.
 func (s *search) open(f *facts, op *Operation) {
 	r, e := f.required(op), effectOf(op)
 	for i := range s.classes {
@@ -203,7 +202,7 @@ func (s *search) open(f *facts, op *Operation) {
 	s.classes = append(s.classes, openClass{requirement: r, effect: e, target: op.IfMatch, calls: []Stamp{op.Call}})
 }
 
-// run decides. It returns Undecided when the budget is spent.
+// run searches for an order. It returns Undecided if the budget runs out.
 func (s *search) run() Verdict {
 	s.settle()
 	if s.empty() {
@@ -236,7 +235,7 @@ func (s *search) push() {
 	s.frames = append(s.frames, frame{state: s.state, trail: len(s.trail), event: s.next[0]})
 }
 
-// settle places every operation without effect that is true of the state.
+// settle places every operation that has no effect and is true of the state.
 func (s *search) settle() {
 	event := s.next[0]
 	for ; event != end && isCall(event); event = s.next[event] {
@@ -248,7 +247,8 @@ func (s *search) settle() {
 	}
 }
 
-// advance places the next candidate of a configuration. False: none is left.
+// advance places the next candidate of a configuration. It returns false if none is
+// left.
 func (s *search) advance(f *frame) bool {
 	for f.event != end && isCall(f.event) {
 		i := opOf(f.event)
@@ -259,8 +259,8 @@ func (s *search) advance(f *frame) bool {
 			return true
 		}
 	}
-	// A return event bounds the calls that can come first; the list is not empty
-	// here, so there is one.
+	// The list is not empty here, so it has a return event. That bounds the calls
+	// that can come first.
 	bound := s.stamp[f.event]
 	for f.class < len(s.classes) {
 		c := &s.classes[f.class]
@@ -275,7 +275,8 @@ func (s *search) advance(f *frame) bool {
 	return false
 }
 
-// satisfies: the requirement is true of the state as it is known.
+// satisfies reports whether the requirement is true of the state, as far as that is
+// known.
 func (st *searchState) satisfies(r *requirement) bool {
 	switch {
 	case r.impossible,
@@ -337,8 +338,8 @@ func (s *search) applyOpen(c *openClass) bool {
 	return true
 }
 
-// meet is satisfies, and where nobody has told the version of the current put
-// it supposes the one required, or that it is not the one excluded.
+// meet is like satisfies, but if the version of the current put is unknown, it assumes
+// that it is the one required, or that it is not the one excluded.
 func (s *search) meet(st *searchState, r *requirement) bool {
 	if st.version == 0 && st.current != noWrite {
 		switch {
@@ -354,8 +355,8 @@ func (s *search) meet(st *searchState, r *requirement) bool {
 	return st.satisfies(r)
 }
 
-// awaited: somebody else than the operation at hand, which itself must meet
-// own, has yet to meet the current put.
+// awaited reports whether an operation other than the current one, which itself must
+// find own, must still find the current put.
 func (s *search) awaited(own int32) bool {
 	current := s.state.current
 	if current == noWrite || current == anonymous {
@@ -377,7 +378,7 @@ func (s *search) place(i int32) {
 	s.trail = append(s.trail, i)
 }
 
-// undo puts back what was placed since the trail had this length, last first.
+// undo puts back, in reverse order, what was placed since the trail had this length.
 func (s *search) undo(length int) {
 	for len(s.trail) > length {
 		i := s.trail[len(s.trail)-1]
@@ -393,12 +394,12 @@ func (s *search) undo(length int) {
 	}
 }
 
-// remember notes the configuration; false if it, or one that is as good, was met
-// before.
+// remember records the configuration. It returns false if this one, or one at least as
+// good, was seen before.
 //
-// Of two configurations that differ only in how many open writes were used, the
-// one that used fewer of each class is as good: all that follows from the other
-// follows from it.
+// Of two configurations that differ only in the numbers of open writes used, the one
+// that used fewer of each class is at least as good: whatever can follow the other can
+// follow it.
 func (s *search) remember() bool {
 	key := s.appendPlaced(s.scratch[:0])
 	key = binary.LittleEndian.AppendUint32(key, uint32(s.state.current))
@@ -435,8 +436,8 @@ func (s *search) usedAtLeast(others []int32) bool {
 	return true
 }
 
-// usedOf is how much of a class was used, 0 if that makes no difference: the
-// version that its writes must meet is not there yet, or is gone.
+// usedOf returns how many operations of a class were used, or 0 if that makes no
+// difference because the version that they must find is not current.
 func (s *search) usedOf(c *openClass) int32 {
 	if c.target != 0 && s.state.version != c.target {
 		return 0

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A Class names a kind of violation by the letter that campaigns print.
+// A Class is a kind of violation, named by the letter that campaigns print.
 type Class string
 
 const (
@@ -14,8 +14,8 @@ const (
 	// RefusedSeen: the value of a refused put was seen. Such a history is not
 	// linearizable either.
 	RefusedSeen Class = "R"
-	// WriteLost: an acknowledged write is missing at the end. Such a history is
-	// not linearizable either.
+	// WriteLost: the final read misses an acknowledged write. Such a history is not
+	// linearizable either.
 	WriteLost Class = "D"
 )
 
@@ -23,17 +23,17 @@ const (
 type Violation struct {
 	Class      Class
 	Key        string
-	Sentence   string       // in words: which operations contradict one another
-	Operations []*Operation // those of the history that the sentence names
+	Sentence   string       // which operations contradict each other
+	Operations []*Operation // the operations that the sentence names
 }
 
 func (v Violation) String() string {
 	return fmt.Sprintf("%s: key %s: %s", v.Class, Quote(v.Key), v.Sentence)
 }
 
-// RefusedValuesSeen returns, for each key by name, the first answer that
-// carries a value which only refused puts can have written: the store said of
-// the put that it certainly had no effect, and it had one.
+// RefusedValuesSeen returns, sorted by key, for each key the first answer with a value
+// that only refused puts can have written: the store said that the put certainly had no
+// effect, but it had one.
 func RefusedValuesSeen(history []Operation) []Violation {
 	var found []Violation
 	for _, k := range byKey(history) {
@@ -44,13 +44,12 @@ func RefusedValuesSeen(history []Operation) []Violation {
 	return found
 }
 
-// LostWrites returns, for each key by name, an acknowledged put or append that
-// the final read of the key should have found and did not, although nothing
-// overwrote or deleted it. The final read is the key's last answered get, if it
-// was called after every acknowledged write of the key had returned. A key
-// without one is not judged, nor is one where values do not name their writes
-// (two puts share one, or there are conditions on values), unless nothing but
-// appends can have changed it.
+// LostWrites returns, sorted by key, for each key an acknowledged put or append that the
+// final read should have found and did not, although nothing overwrote or deleted it.
+// The final read is the last answered get of the key, if it was called after every
+// acknowledged write of the key had returned. Keys without one are skipped. So are keys
+// where values do not identify their writes (two puts write the same value, or there are
+// conditions on values), unless only appends can have changed the key.
 func LostWrites(history []Operation) []Violation {
 	var found []Violation
 	for _, k := range byKey(history) {
@@ -83,8 +82,8 @@ func lostWrite(k keyHistory) *Violation {
 	return &Violation{WriteLost, k.key, sentence, []*Operation{lost, final}}
 }
 
-// whatWrites says whether nothing but appends can have changed the key, and
-// whether only puts of different values and deletes can have.
+// whatWrites reports whether only appends can have changed the key, and whether only
+// deletes and puts of different values can have.
 func whatWrites(ops []*Operation) (appended, named bool) {
 	values := make(map[string]struct{})
 	appends, others := 0, 0
@@ -124,7 +123,8 @@ func lostPut(ops []*Operation, final *Operation) (lost *Operation) {
 	return lost
 }
 
-// lostAppend: nothing removes what was appended, so the final read has it.
+// lostAppend finds an append whose value the final read lacks, although nothing removes
+// what was appended.
 func lostAppend(ops []*Operation, final *Operation) (lost *Operation) {
 	for _, op := range ops {
 		if op.effective() && (!final.Answer.Found && op.Value != "" || final.Answer.HasValue && !strings.Contains(final.Answer.Value, op.Value)) {
@@ -137,7 +137,7 @@ func lostAppend(ops []*Operation, final *Operation) (lost *Operation) {
 func finalRead(ops []*Operation) *Operation {
 	var final *Operation
 	var lastAcknowledged Stamp
-	for _, op := range ops { // by call
+	for _, op := range ops { // in call order
 		if op.Kind == Get && op.answered() {
 			final = op
 		}
@@ -151,7 +151,7 @@ func finalRead(ops []*Operation) *Operation {
 	return final
 }
 
-// metPut is the put whose value the read carries, if there is one.
+// metPut returns the put whose value the read found, or nil.
 func metPut(ops []*Operation, read *Operation) *Operation {
 	for _, op := range ops {
 		if op.Kind == Put && op.Outcome != Refused && read.Answer.HasValue && op.Value == read.Answer.Value {
@@ -161,7 +161,7 @@ func metPut(ops []*Operation, read *Operation) *Operation {
 	return nil
 }
 
-// olderThan: what the read met was certainly written before this put.
+// olderThan reports whether the value read was certainly written before this put.
 func olderThan(read, met, put *Operation) bool {
 	version := read.Answer.Version
 	if version == 0 && met != nil {
@@ -173,7 +173,7 @@ func olderThan(read, met, put *Operation) bool {
 	return met != nil && met.Outcome == OK && met.Return < put.Call
 }
 
-// mayBeDeleted: some delete can have taken effect after this put.
+// mayBeDeleted reports whether some delete can have taken effect after this put.
 func mayBeDeleted(ops []*Operation, put *Operation) bool {
 	version := put.Answer.Version
 	for _, op := range ops {
@@ -185,7 +185,7 @@ func mayBeDeleted(ops []*Operation, put *Operation) bool {
 			removed = op.Answer.Version
 		}
 		if removed != 0 && version != 0 && removed < version {
-			continue // it removed something older
+			continue // it removed an older value
 		}
 		if op.mayTakeEffect() || op.effective() && op.Return > put.Call {
 			return true
@@ -194,7 +194,7 @@ func mayBeDeleted(ops []*Operation, put *Operation) bool {
 	return false
 }
 
-// violationsOf lists what is wrong with a key that is illegal.
+// violationsOf lists what is wrong with an illegal key.
 func violationsOf(k keyHistory, d *decision, c *Contradiction) []Violation {
 	l := Violation{Class: NotLinearizable, Key: k.key, Sentence: "no order of the operations explains all answers"}
 	switch {

@@ -19,7 +19,6 @@ var notYetPlain = []string{
 	"README.md",
 	"cmd/dkvsim",
 	"deploy",
-	"linearizability",
 	"netsim",
 	"node",
 	"sim",

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// readJepsenEDN reads a Jepsen history of maps, one behind the other or in one
-// vector or list.
+// readEDN reads a Jepsen history of maps, either one after the other or in one vector or
+// list.
 func readEDN(in *linearizability.Source) (*linearizability.Recording, error) {
 	j := newReader(in)
 	h := ednHistoryReader{reader: &j, edn: ednReader{in: in.Reader, texts: in, line: 1, column: 1}, index: -1}
@@ -29,14 +29,14 @@ func readEDN(in *linearizability.Source) (*linearizability.Recording, error) {
 type ednHistoryReader struct {
 	*reader
 	edn     ednReader
-	wrapper ednElement // the vector or list around all maps; ednNone: there is none
+	wrapper ednElement // the vector or list around all maps; ednNone if there is no wrapper
 	closing byte       // of it
 	closed  bool
-	index   int64         // of the last event that has one
+	index   int64         // of the last event that has an index
 	time    time.Duration // of the last event
 }
 
-// next reads the next map. Ended: there is none.
+// next reads the next map. ended reports that there is no further map.
 func (h *ednHistoryReader) next() (ended bool, err error) {
 	r := &h.edn
 	c, err := r.skip()
@@ -68,7 +68,7 @@ func (h *ednHistoryReader) next() (ended bool, err error) {
 	return false, at.fail(fmt.Errorf("expected the map of an operation, such as {:process 0, :type :invoke, …}, found %q", c))
 }
 
-// tag reads a tag before a map, as of a record, or an element that is discarded.
+// tag reads a tag before a map, such as that of a record, or a discarded element.
 func (h *ednHistoryReader) tag(at position) error {
 	r := &h.edn
 	e := ednElement{position: at}
@@ -85,13 +85,13 @@ func (h *ednHistoryReader) tag(at position) error {
 	return r.word(&e, c)
 }
 
-// jepsenFields are the keys of a map that mean something here; the first ones
-// have to be there.
+// fieldNames are the keys of a map that have a meaning here. The first requiredFields of
+// them are required.
 var fieldNames = []string{"process", "type", "f", "value", "key", "time", "index", "error"}
 
 const requiredFields = 3
 
-// operation reads one map behind its opening brace.
+// operation reads one map after its opening brace.
 func (h *ednHistoryReader) operation() error {
 	r := &h.edn
 	whole := ednElement{position: r.last()}
@@ -123,13 +123,13 @@ func (h *ednHistoryReader) operation() error {
 		field := slices.Index(fieldNames, name.text)
 		switch {
 		case field < 0 || name.kind != ednKeyword:
-			continue // nothing that is known here
+			continue // the key has no meaning here
 		case seen&(1<<field) != 0:
 			return name.fail(fmt.Errorf("duplicate key :%s", name.text))
 		}
 		seen |= 1 << field
 		if name.text == "process" && value.kind == ednKeyword {
-			client = false // the nemesis, or another that is no client
+			client = false // the nemesis, or another process that is not a client
 			continue
 		}
 		if err := h.field(&e, name.text, &value); err != nil {
@@ -147,7 +147,7 @@ func (h *ednHistoryReader) operation() error {
 	return h.event(&e)
 }
 
-// field takes the value of one key of the map.
+// field handles one key of the map with its value.
 func (h *ednHistoryReader) field(e *event, name string, value *ednElement) (err error) {
 	r := &h.edn
 	switch name {
@@ -182,7 +182,7 @@ func (h *ednHistoryReader) field(e *event, name string, value *ednElement) (err 
 	return err
 }
 
-// moment takes a time or an index, which do not go back.
+// checkOrder handles a time or an index, which must not go backwards.
 func (h *ednHistoryReader) checkOrder(e *event, name string, n int64, at *ednElement) error {
 	if name == "index" {
 		if n <= h.index {

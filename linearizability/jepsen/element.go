@@ -9,14 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of what is read of one EDN element.
+// Limits of one EDN element.
 const (
 	maxEDNDepth = 64
-	maxEDNItems = 16 // of a vector that is kept
-	maxEDNKept  = 4  // depth to which vectors are
+	maxEDNItems = 16 // in a vector that is kept
+	maxEDNKept  = 4  // depth to which vectors are kept
 )
 
-// An ednKind is what an element is, as far as a history needs to know.
+// An ednKind is the kind of an element, as far as a history needs it.
 type ednKind uint8
 
 const (
@@ -25,30 +25,29 @@ const (
 	ednText                   // a string, a number, true or false
 	ednKeyword                // :name, without the colon
 	ednVector                 // of kept elements
-	ednOther                  // anything else: skipped, and of no use as a value
+	ednOther                  // anything else: skipped, and unusable as a value
 )
 
-// An ednElement is an element that was read, and where it began.
+// An ednElement is an element and its position.
 type ednElement struct {
 	position
 	kind   ednKind
-	number bool // an ednText that is one
+	number bool // an ednText that is a number
 	text   string
 	items  []ednElement
 }
 
-// A place is one in what is read, both from 1.
+// A position is one in the text that is read; line and column count from 1.
 type position struct{ line, column int }
 
-// fail is the error of what is wrong there.
+// fail returns an error at this position.
 func (p position) fail(err error) error {
 	return &linearizability.FormatError{Line: p.line, Column: p.column, Err: err}
 }
 
-// An ednReader reads EDN as Jepsen writes it: nil, numbers, strings, keywords,
-// vectors, maps, comments, commas, discarded elements. Lists, sets, symbols,
-// characters and tagged elements are understood, and skipped. It knows line and
-// column of everything it refuses.
+// An ednReader reads EDN as Jepsen writes it: nil, numbers, strings, keywords, vectors,
+// maps, comments, commas and discarded elements. It also parses, and skips, lists, sets,
+// symbols, characters and tagged elements. It knows line and column of every error.
 type ednReader struct {
 	in     io.ByteScanner
 	texts  *linearizability.Source
@@ -58,7 +57,8 @@ type ednReader struct {
 	token  []byte
 }
 
-// last is where the last byte was read, unless it ended a line; next is behind it.
+// last returns the position of the last byte read, unless that ended a line; next returns
+// the position after it.
 func (r *ednReader) last() position { return position{r.line, r.before} }
 func (r *ednReader) next() position { return position{r.line, r.column} }
 
@@ -81,7 +81,7 @@ func (r *ednReader) read() (byte, error) {
 	return c, nil
 }
 
-// skip returns the next byte that is neither white space nor comment.
+// skip returns the next byte that is neither white space nor in a comment.
 func (r *ednReader) skip() (byte, error) {
 	for {
 		c, err := r.read()
@@ -100,8 +100,8 @@ func (r *ednReader) skip() (byte, error) {
 	}
 }
 
-// element reads one element, of which it keeps the content if that is asked for.
-// At the end of what there is to read it returns one of kind ednNone.
+// element reads one element and keeps its content if keep is set. At the end of the text
+// it returns an element of kind ednNone.
 func (r *ednReader) element(depth int, keep bool) (ednElement, error) {
 	for {
 		c, err := r.skip()
@@ -118,7 +118,8 @@ func (r *ednReader) element(depth int, keep bool) (ednElement, error) {
 	}
 }
 
-// begun reads the element that begins with c; of kind ednNone if it is discarded.
+// elementFrom reads the element that begins with c. Its kind is ednNone if the element is
+// discarded.
 func (r *ednReader) elementFrom(c byte, depth int, keep bool) (e ednElement, err error) {
 	e.position = r.last()
 	if depth > maxEDNDepth {
@@ -145,7 +146,7 @@ func (r *ednReader) elementFrom(c byte, depth int, keep bool) (e ednElement, err
 	return e, err
 }
 
-// cut is the error of an element that the end of what there is to read cuts off.
+// truncated returns the error for an element that is cut off by the end of the text.
 func (r *ednReader) truncated(e *ednElement, what string, err error) error {
 	if err != io.EOF {
 		return err
@@ -183,7 +184,7 @@ func (r *ednReader) items(e *ednElement, closing byte, depth int, keep bool) err
 	}
 }
 
-// dispatch reads what follows a #.
+// dispatch reads the element after a #.
 func (r *ednReader) dispatch(e *ednElement, depth int) error {
 	e.kind = ednOther
 	c, err := r.read()
@@ -217,7 +218,7 @@ func (r *ednReader) dispatch(e *ednElement, depth int) error {
 	return r.skipRequired(e, depth)
 }
 
-// required skips the element that has to follow.
+// skipRequired skips the element that must follow.
 func (r *ednReader) skipRequired(e *ednElement, depth int) error {
 	of, err := r.element(depth+1, false)
 	if err == nil && of.kind == ednNone {
@@ -226,7 +227,7 @@ func (r *ednReader) skipRequired(e *ednElement, depth int) error {
 	return err
 }
 
-// character reads one such as \a or \newline.
+// character reads a character such as \a or \newline.
 func (r *ednReader) character(e *ednElement) error {
 	c, err := r.read()
 	if err != nil {
@@ -248,7 +249,7 @@ func isEDNDelimiter(c byte) bool {
 	return false
 }
 
-// word reads a keyword, a number or a symbol, which begins with c.
+// word reads a keyword, a number or a symbol that begins with c.
 func (r *ednReader) word(e *ednElement, c byte) error {
 	r.token = append(r.token[:0], c)
 	for {
@@ -260,7 +261,7 @@ func (r *ednReader) word(e *ednElement, c byte) error {
 			return fmt.Errorf("reading the history at line %d: %w", r.line, err)
 		}
 		if isEDNDelimiter(c) {
-			_ = r.in.UnreadByte() // a byte was just read, so it can be given back
+			_ = r.in.UnreadByte() // never fails: a byte was just read
 			break
 		}
 		r.column++
@@ -288,8 +289,7 @@ func (r *ednReader) word(e *ednElement, c byte) error {
 	return nil
 }
 
-// keyword returns one of those that a history means something by without
-// holding it again.
+// keyword returns the name of a keyword, without an allocation if the name is known.
 func (r *ednReader) keyword(name []byte) string {
 	for _, known := range knownWords {
 		if string(name) == known {
@@ -299,7 +299,7 @@ func (r *ednReader) keyword(name []byte) string {
 	return string(name)
 }
 
-// text reads a string behind its opening quotation mark.
+// text reads a string after its opening quotation mark.
 func (r *ednReader) text(e *ednElement, keep bool) error {
 	e.kind = ednText
 	r.token = r.token[:0]
@@ -327,7 +327,7 @@ func (r *ednReader) text(e *ednElement, keep bool) error {
 	}
 }
 
-// escape reads what follows a backslash in a string.
+// escape reads the rest of an escape after its backslash.
 func (r *ednReader) escape(e *ednElement) error {
 	at := r.last()
 	c, err := r.read()
@@ -355,8 +355,8 @@ func (r *ednReader) escape(e *ednElement) error {
 	return nil
 }
 
-// codePoint reads the four digits after \u; the half of a pair that came before it
-// is made whole.
+// codePoint reads the four digits after \u. It joins the second half of a surrogate pair
+// with the first.
 func (r *ednReader) codePoint(e *ednElement, at position) error {
 	var n rune
 	for range 4 {
@@ -377,8 +377,8 @@ func (r *ednReader) codePoint(e *ednElement, at position) error {
 		r.token = utf8.AppendRune(r.token, n)
 		return nil
 	}
-	// Half of a pair stands as three bytes that are no UTF-8 until the other
-	// half comes, as in the encoding that Java writes.
+	// Until the other half comes, half of a pair is stored as three bytes of invalid
+	// UTF-8, as in the encoding that Java writes.
 	half := []byte{0xe0 | byte(n>>12), 0x80 | byte(n>>6&0x3f), 0x80 | byte(n&0x3f)}
 	if at := len(r.token) - 3; n >= 0xdc00 && at >= 0 && r.token[at] == 0xed && r.token[at+1] >= 0xa0 && r.token[at+1] < 0xb0 {
 		high := 0xd000 | rune(r.token[at+1]&0x3f)<<6 | rune(r.token[at+2]&0x3f)

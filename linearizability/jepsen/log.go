@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// readJepsenLog reads the operations in the log of a Jepsen test.
+// readLog reads the operations in the log of a Jepsen test.
 func readLog(in *linearizability.Source) (*linearizability.Recording, error) {
 	j := newReader(in)
 	l := logReader{reader: &j, scan: bytes.NewReader(nil)}
@@ -24,8 +24,8 @@ type logReader struct {
 	*reader
 	scan *bytes.Reader
 	edn  ednReader
-	last time.Duration // of the last line that has a date
-	base time.Duration // of the first
+	last time.Duration // of the last dated line
+	base time.Duration // of the first dated line
 }
 
 func (l *logReader) line(number int, line []byte) error {
@@ -37,15 +37,15 @@ func (l *logReader) line(number int, line []byte) error {
 		return &linearizability.FormatError{Line: number, Column: 1, Err: fmt.Errorf("neither a line of %s nor a line of another logger", logger)}
 	}
 	e := event{line: number}
-	if moment, dated := timeOf(line); dated {
+	if date, dated := timeOf(line); dated {
 		if l.base == 0 {
-			l.base = moment
+			l.base = date
 		}
-		if moment < l.last {
+		if date < l.last {
 			return &linearizability.FormatError{Line: number, Column: 1, Err: errors.New("the date is before that of an earlier line")}
 		}
-		l.last = moment
-		e.time = moment - l.base
+		l.last = date
+		e.time = date - l.base
 	}
 	at += len(logger)
 	rest := bytes.TrimLeft(line[at:], " \t")
@@ -62,7 +62,7 @@ func (l *logReader) line(number int, line []byte) error {
 	return l.event(&e)
 }
 
-// ofAnotherLogger: a blank line, one that continues another, or one with a level
+// ofAnotherLogger reports whether a line is blank, continues another line, or has a level
 // and a logger of its own.
 func ofAnotherLogger(line []byte) bool {
 	if len(line) == 0 || line[0] == ' ' || line[0] == '\t' {
@@ -84,7 +84,7 @@ func (l *logReader) fields(e *event) (nemesis bool, err error) {
 		return false, err
 	}
 	if process.kind == ednKeyword {
-		return true, nil // :nemesis, or another that is no client
+		return true, nil // :nemesis, or another process that is not a client
 	}
 	if e.process, err = processOf(&process, &l.edn); err != nil {
 		return false, err
@@ -112,9 +112,9 @@ func (l *logReader) fields(e *event) (nemesis bool, err error) {
 		}
 		return false, err
 	}
-	// What follows the value of a completion tells why it failed, in any words.
+	// Any text after the value of a completion is the reason of a failure.
 	left := make([]byte, l.scan.Len())
-	_, _ = l.scan.Read(left) // as many as there are
+	_, _ = l.scan.Read(left) // never fails: the buffer has the length of the rest
 	e.failure = len(bytes.TrimSpace(left)) > 0
 	return false, nil
 }
@@ -132,7 +132,7 @@ func (l *logReader) word(what string) (ednElement, error) {
 	return e, nil
 }
 
-// processOf reads the number of a process.
+// processOf returns the number of a process.
 func processOf(e *ednElement, r *ednReader) (process int, err error) {
 	if e.kind == ednNone {
 		return 0, r.next().fail(errors.New("the process is missing"))

@@ -10,27 +10,26 @@ import (
 	"time"
 )
 
-// What Jepsen's histories say, in either of their two formats, and what it means
-// here:
+// The meaning of a Jepsen history, in either of its two formats:
 //
-//   - :invoke is a call, and :ok, :fail and :info are returns. Their order is
-//     that of the lines.
-//   - :ok of a :read or :get tells the value, nil that there was none. :ok of a
-//     write tells that it took effect.
-//   - :fail says that the operation never took effect and never will: it is
-//     refused. Only :fail of a :cas that repeats the operation's own value says
-//     more: it was compared, and the value was another.
-//   - :info says that nobody knows, and so does the end of the history. The
-//     operation stays open, though its process may invoke another.
+//   - :invoke is a call; :ok, :fail and :info are returns. Their order is the order of
+//     the lines.
+//   - :ok of a :read or :get has the value; nil means that there was none. :ok of a
+//     write means that it took effect.
+//   - :fail means that the operation did not take effect and never will: it is refused.
+//     Only a :fail of a :cas that repeats the value of the operation means more: the
+//     value was compared, and differed.
+//   - :info means that the outcome is unknown, as does the end of the history. The
+//     operation stays open, although its process may invoke another one.
 //
-// A number is the text of its digits, so that 3 and "3" are the same value.
+// A number is represented by its digits, so that 3 and "3" are the same value.
 
-// jepsenLogger is whose lines are operations in a Jepsen log.
+// logger is the logger whose lines are operations in a Jepsen log.
 const logger = "jepsen.util"
 
-// JepsenLog is the log of a Jepsen test: the lines of jepsen.util, such as
-// "INFO  jepsen.util - 0 :invoke :cas [3 1]". Lines of other loggers and of
-// the nemesis are passed over.
+// Log is the log of a Jepsen test: the lines of jepsen.util, such as
+// "INFO  jepsen.util - 0 :invoke :cas [3 1]". Lines of other loggers and of the nemesis
+// are ignored.
 var Log = linearizability.Format{
 	Name:      "jepsen-log",
 	About:     `the log of a Jepsen test: "INFO  jepsen.util - 0 :invoke :read nil"`,
@@ -38,8 +37,8 @@ var Log = linearizability.Format{
 	Read:      readLog,
 }
 
-// JepsenEDN is a Jepsen history: a map for each invocation and completion,
-// such as {:process 0, :type :invoke, :f :append, :key "k", :value "v"}.
+// EDN is a Jepsen history: a map for each invocation and completion, such as
+// {:process 0, :type :invoke, :f :append, :key "k", :value "v"}.
 var EDN = linearizability.Format{
 	Name:      "jepsen-edn",
 	About:     "a Jepsen history: {:process 0, :type :invoke, :f :append, …}",
@@ -69,7 +68,7 @@ func beginsAsEDN(head []byte) bool {
 var knownWords = []string{"process", "type", "f", "value", "time", "index", "key", "error", "nemesis",
 	"invoke", "ok", "fail", "info", "read", "write", "cas", "get", "put", "append"}
 
-// A jepsenEvent is one line of a log or one map.
+// An event is one line of a log, or one map of an EDN history.
 type event struct {
 	line    int
 	process int
@@ -78,12 +77,12 @@ type event struct {
 	value   ednElement
 	key     string
 	hasKey  bool
-	failure bool // it says why it failed
+	failure bool // the completion gives a reason for a failure
 	time    time.Duration
 	at      struct{ process, kind, f, value, key position }
 }
 
-// A jepsenProcess is what a process did last.
+// A process holds the latest operation of a Jepsen process.
 type process struct {
 	op       int // in ops
 	f        string
@@ -93,21 +92,21 @@ type process struct {
 	returned int // line
 }
 
-// jepsenReader puts invocations and completions together.
+// A reader matches completions with their invocations.
 type reader struct {
 	*linearizability.Source
 	ops        []linearizability.Operation
 	processes  map[int]*process
 	stamp      linearizability.Stamp
 	model      linearizability.Model
-	modelKnown bool // the model is known
+	modelKnown bool
 }
 
 func newReader(in *linearizability.Source) reader {
 	return reader{Source: in, processes: make(map[int]*process)}
 }
 
-// event takes the next event of the history.
+// event adds the next event to the history.
 func (j *reader) event(e *event) error {
 	j.stamp++
 	var at position
@@ -155,8 +154,8 @@ func (j *reader) invoked(e *event) (at position, err error) {
 	return position{}, nil
 }
 
-// knows says what is wrong with the function of an invocation, if anything. The
-// first one tells which of Jepsen's two workloads this is.
+// learnModel checks the function of an invocation. The first one decides which of the two
+// workloads of Jepsen this is.
 func (j *reader) learnModel(f string) error {
 	var model linearizability.Model
 	switch f {
@@ -175,7 +174,7 @@ func (j *reader) learnModel(f string) error {
 	return nil
 }
 
-// ask fills in what an invocation asks for.
+// fillRequest fills in what an invocation asks for.
 func fillRequest(op *linearizability.Operation, f string, value *ednElement) error {
 	switch f {
 	case "read", "get":
@@ -209,14 +208,14 @@ func fillRequest(op *linearizability.Operation, f string, value *ednElement) err
 	return nil
 }
 
-// independent takes apart the pair of a key and a value by which Jepsen tests
-// many registers at once. key is nil where there is none.
+// splitKey splits the pair of key and value with which Jepsen tests many registers at once.
+// key is nil if the value is not such a pair.
 func splitKey(value *ednElement, f string) (key, inner *ednElement) {
 	if value.kind != ednVector || len(value.items) != 2 || value.items[0].kind != ednText {
 		return nil, nil
 	}
 	if f == "cas" && value.items[1].kind != ednVector {
-		return nil, nil // it is the pair of the :cas itself
+		return nil, nil // this is the pair of the :cas itself
 	}
 	return &value.items[0], &value.items[1]
 }
@@ -244,7 +243,7 @@ func (j *reader) completed(e *event) (at position, err error) {
 	}
 	p.open, p.returned = false, e.line
 	if e.kind == "info" {
-		return position{}, nil // it stays open
+		return position{}, nil // the operation stays open
 	}
 	op.Return, op.ReturnTime = j.stamp, e.time
 	if e.kind == "fail" && !(e.f == "cas" && !e.failure && sameValue(value, &p.value)) {
@@ -258,7 +257,7 @@ func (j *reader) completed(e *event) (at position, err error) {
 	return position{}, op.Validate()
 }
 
-// answer fills in what a completion tells.
+// fillAnswer fills in the answer in a completion.
 func fillAnswer(op *linearizability.Operation, e *event, value *ednElement, p *process) error {
 	a := &op.Answer
 	switch {
@@ -268,9 +267,9 @@ func fillAnswer(op *linearizability.Operation, e *event, value *ednElement, p *p
 		if value.kind != ednNone && value.kind != ednNil && !sameValue(value, &p.value) {
 			return fmt.Errorf("the value differs from that of the invocation at line %d", p.called)
 		}
-	case value.kind == ednNil && e.f == "read": // there was none
+	case value.kind == ednNil && e.f == "read": // the register has no value
 	case value.kind == ednNil:
-		a.Found, a.HasValue = true, true // empty is what was never written
+		a.Found, a.HasValue = true, true // a key that was never written is empty
 	case value.kind == ednText:
 		a.Found, a.HasValue, a.Value = true, true, value.text
 	case value.kind == ednNone:
@@ -281,7 +280,7 @@ func fillAnswer(op *linearizability.Operation, e *event, value *ednElement, p *p
 	return nil
 }
 
-// sameValue says whether two elements are the same text or the same vector.
+// sameValue reports whether two elements are the same text or equal vectors.
 func sameValue(a, b *ednElement) bool {
 	if a.kind != b.kind || a.text != b.text {
 		return false
@@ -289,8 +288,8 @@ func sameValue(a, b *ednElement) bool {
 	return slices.EqualFunc(a.items, b.items, func(x, y ednElement) bool { return sameValue(&x, &y) })
 }
 
-// timeOf reads the date that may stand at the beginning of a line of a log, such
-// as 2015-06-07 08:09:10,123.
+// timeOf parses the date at the beginning of a log line, such as
+// 2015-06-07 08:09:10,123, if there is one.
 func timeOf(line []byte) (time.Duration, bool) {
 	const layout = "2006-01-02 15:04:05.000"
 	if len(line) < len(layout) {

@@ -40,7 +40,7 @@ func asIfAbsent(op linearizability.Operation) linearizability.Operation {
 	return op
 }
 
-func TestJepsenEventsMeanWhatTheySay(t *testing.T) {
+func TestOperations(t *testing.T) {
 	op := func(client int, kind linearizability.Kind, call, ret linearizability.Stamp) linearizability.Operation {
 		o := linearizability.Operation{Client: client, Kind: kind, Call: call, Return: ret}
 		if ret != 0 {
@@ -65,7 +65,7 @@ func TestJepsenEventsMeanWhatTheySay(t *testing.T) {
 		name, log, edn string // the same events
 		want           []linearizability.Operation
 	}{
-		{"a read of nothing", logRead + "INFO  jepsen.util - 0 :ok :read nil\n",
+		{"a read of an absent key", logRead + "INFO  jepsen.util - 0 :ok :read nil\n",
 			ednRead + "{:process 0 :type :ok :f :read :value nil}", []linearizability.Operation{op(0, linearizability.Get, 1, 2)}},
 		{"a read of a value", logRead + "INFO  jepsen.util - 0 :ok :read 3\n",
 			ednRead + "{:process 0 :type :ok :f :read :value 3}", []linearizability.Operation{met(op(0, linearizability.Get, 1, 2), found("3"))}},
@@ -73,20 +73,20 @@ func TestJepsenEventsMeanWhatTheySay(t *testing.T) {
 			ednRead + "{:process 0 :type :fail :f :read :value nil :error :timed-out}", []linearizability.Operation{asRefused(op(0, linearizability.Get, 1, 2))}},
 		{"a write that took effect", logWrite + "INFO  jepsen.util - 1 :ok :write 4\n",
 			"{:process 1 :type :invoke :f :write :value 4}{:process 1 :type :ok :f :write :value 4}", []linearizability.Operation{valued(op(1, linearizability.Put, 1, 2), "4")}},
-		{"a write that nobody knows of", logWrite + "INFO  jepsen.util - 1 :info :write :timed-out\n" + strings.Replace(logWrite, "- 1", "- 6", 1),
+		{"a write of unknown outcome", logWrite + "INFO  jepsen.util - 1 :info :write :timed-out\n" + strings.Replace(logWrite, "- 1", "- 6", 1),
 			"{:process 1 :type :invoke :f :write :value 4}{:process 1 :type :info :f :write :value 4 :error :timeout}{:process 6 :type :invoke :f :write :value 4}",
 			[]linearizability.Operation{valued(op(1, linearizability.Put, 1, 0), "4"), valued(op(6, linearizability.Put, 3, 0), "4")}},
 		{"a write that failed", logWrite + "INFO  jepsen.util - 1 :fail :write 4\n",
 			"{:process 1 :type :invoke :f :write :value 4}{:process 1 :type :fail :f :write :value 4}", []linearizability.Operation{valued(asRefused(op(1, linearizability.Put, 1, 2)), "4")}},
 		{"a cas that held", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :ok :cas [3 1]\n",
 			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :ok :f :cas :value [3 1]}", []linearizability.Operation{cas(op(2, linearizability.Put, 1, 2), "3", "1")}},
-		{"a cas that met another value", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1]\n",
+		{"a cas that found another value", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1]\n",
 			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :fail :f :cas :value [3 1]}",
 			[]linearizability.Operation{met(cas(op(2, linearizability.Put, 1, 2), "3", "1"), linearizability.Answer{ConditionFailed: true, Unreported: true})}},
 		{"a cas that failed for another reason", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1] :no-leader\n",
 			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :fail :f :cas :value [3 1] :error \"no leader\"}",
 			[]linearizability.Operation{cas(asRefused(op(2, linearizability.Put, 1, 2)), "3", "1")}},
-		{"a cas from nothing", "INFO  jepsen.util - 2 :invoke :cas [nil 1]\n", "{:process 2 :type :invoke :f :cas :value [nil 1]}",
+		{"a cas on an absent key", "INFO  jepsen.util - 2 :invoke :cas [nil 1]\n", "{:process 2 :type :invoke :f :cas :value [nil 1]}",
 			[]linearizability.Operation{asIfAbsent(valued(op(2, linearizability.Put, 1, 0), "1"))}},
 		{"many registers", "INFO  jepsen.util - 2 :invoke :cas [7 [3 1]]\nINFO  jepsen.util - 0 :invoke :read [7 nil]\nINFO  jepsen.util - 0 :ok :read [7 3]\n",
 			"{:process 2 :type :invoke :f :cas :value [7 [3 1]]} {:process 0 :type :invoke :f :read :value [7 nil]} {:process 0 :type :ok :f :read :value [7 3]}",
@@ -102,7 +102,7 @@ func TestJepsenEventsMeanWhatTheySay(t *testing.T) {
 	}
 }
 
-func TestWhatElseJepsenWrites(t *testing.T) {
+func TestOtherSyntax(t *testing.T) {
 	edn := `; a history
 #jepsen.history.Op{:index 0, :time 10, :type :info, :process :nemesis, :f :start, :value #{"n1" [1 2 #inst "2015-01-01"]}}
 {:type :invoke, :f :append, :value "a\"\n\u00e9\ud83d\ude00", :key "k", :process 0, :time 20, :index 1 :extra (1 \a \newline ##NaN -3/4 #"re")}
@@ -123,7 +123,7 @@ func TestWhatElseJepsenWrites(t *testing.T) {
 		}
 		for _, get := range r.Operations[1:] {
 			if want := (linearizability.Answer{Found: true, HasValue: true}); get.Answer != want {
-				t.Errorf("read %+v, want %+v: what was never written is empty", get.Answer, want)
+				t.Errorf("read %+v, want %+v: a key that was never written is empty", get.Answer, want)
 			}
 		}
 	}
@@ -137,7 +137,7 @@ func TestWhatElseJepsenWrites(t *testing.T) {
 	}
 }
 
-func TestFormatsAreRecognised(t *testing.T) {
+func TestFormatsAreRecognized(t *testing.T) {
 	for text, want := range map[string]linearizability.Format{
 		"": linearizability.JSONLines, " \n": linearizability.JSONLines, `{"event":"call","stamp":1}`: linearizability.JSONLines, "{ \"event\"": linearizability.JSONLines, "hello": linearizability.JSONLines,
 		logRead: Log, "[main] INFO jepsen.util - 0": Log, ednRead: EDN, "{\n ,:process": EDN,
@@ -156,22 +156,22 @@ func TestFormatsAreRecognised(t *testing.T) {
 	}
 }
 
-func TestBadJepsenLogs(t *testing.T) {
+func TestBadLogs(t *testing.T) {
 	runBad(t, Log, []badInput{
-		{"another program's", logRead + "hello\n", `line 2, column 1: neither a line of jepsen.util nor a line of another logger`},
+		{"a log of another program", logRead + "hello\n", `line 2, column 1: neither a line of jepsen.util nor a line of another logger`},
 		{"no operation", "INFO  jepsen.util\n", `line 1, column 18: no operation after jepsen.util`},
 		{"no process", "INFO  jepsen.util - \n", `line 1, column 21: the process is missing`},
-		{"no number", "INFO  jepsen.util - \"0\" :invoke :read nil\n", `line 1, column 21: a process must be a whole number or a keyword such as :nemesis`},
+		{"process is not a number", "INFO  jepsen.util - \"0\" :invoke :read nil\n", `line 1, column 21: a process must be a whole number or a keyword such as :nemesis`},
 		{"no type", "INFO  jepsen.util - 0\n", `line 1, column 22: the type of the event is missing`},
-		{"type is none", "INFO  jepsen.util - 0 :invoked :read nil\n", `line 1, column 23: unknown type ":invoked" (want :invoke, :ok, :fail or :info)`},
-		{"type is no keyword", "INFO  jepsen.util - 0 invoke :read nil\n", `line 1, column 23: the type of the event must be a keyword, such as :read`},
+		{"unknown type", "INFO  jepsen.util - 0 :invoked :read nil\n", `line 1, column 23: unknown type ":invoked" (want :invoke, :ok, :fail or :info)`},
+		{"type is not a keyword", "INFO  jepsen.util - 0 invoke :read nil\n", `line 1, column 23: the type of the event must be a keyword, such as :read`},
 		{"no value", "INFO  jepsen.util - 0 :invoke :read\n", `line 1, column 36: the value is missing`},
 		{"unknown function", "INFO  jepsen.util - 0 :invoke :enqueue 3\n",
 			`line 1, column 31: unknown function ":enqueue" (want :read, :write or :cas for a register, :get, :put or :append for a key-value store)`},
-		{"write of nothing", "INFO  jepsen.util - 0 :invoke :write nil\n", `line 1, column 38: a :write needs a string or a number as its value`},
-		{"read of something", "INFO  jepsen.util - 0 :invoke :read 3\n", `line 1, column 37: the value of an invoked read must be nil`},
+		{"write of nil", "INFO  jepsen.util - 0 :invoke :write nil\n", `line 1, column 38: a :write needs a string or a number as its value`},
+		{"read with a value", "INFO  jepsen.util - 0 :invoke :read 3\n", `line 1, column 37: the value of an invoked read must be nil`},
 		{"cas of one value", "INFO  jepsen.util - 0 :invoke :cas [3]\n", `line 1, column 36: a :cas needs a vector of the expected value and the new value`},
-		{"more on the line", "INFO  jepsen.util - 0 :invoke :read nil nil\n", `line 1, column 41: text after the end of the operation`},
+		{"text after the operation", "INFO  jepsen.util - 0 :invoke :read nil nil\n", `line 1, column 41: text after the end of the operation`},
 		{"truncated", logRead + "INFO  jepsen.util - 2 :invoke :cas [3",
 			`line 2, column 38: the last line is incomplete (was the file cut off?): the file ends inside a vector that began at line 2, column 36 (was the file cut off?)`},
 		{"truncated before the operation", logRead + "INFO  jeps", `line 2, column 1: the last line is incomplete (was the file cut off?): neither a line of jepsen.util nor a line of another logger`},
@@ -187,26 +187,26 @@ func TestBadJepsenLogs(t *testing.T) {
 	})
 }
 
-func TestBadJepsenEDN(t *testing.T) {
+func TestBadEDN(t *testing.T) {
 	deep := strings.Repeat("[", 100)
 	runBad(t, EDN, []badInput{
-		{"no map", ednRead + "hello", `line 2, column 1: expected the map of an operation, such as {:process 0, :type :invoke, …}, found 'h'`},
+		{"not a map", ednRead + "hello", `line 2, column 1: expected the map of an operation, such as {:process 0, :type :invoke, …}, found 'h'`},
 		{"truncated", ednRead + "{:process 0, :type :ok", `line 2, column 23: the file ends inside an operation that began at line 2, column 1 (was the file cut off?)`},
 		{"truncated in a string", ednRead + "\n{:process 0, :f \"x", `line 3, column 19: the file ends inside a string that began at line 3, column 17 (was the file cut off?)`},
 		{"truncated in a vector", "[" + ednRead, `line 2, column 1: the file ends inside the history that began at line 1, column 1 (was the file cut off?)`},
 		{"truncated before a value", "{:process", `line 1, column 10: the file ends inside an operation that began at line 1, column 1 (was the file cut off?)`},
 		{"key without a value", "{:process}", `line 1, column 10: malformed EDN: unmatched '}'`},
-		{"wrong end", "{:process 0 :value [3)}", `line 1, column 22: malformed EDN: unmatched ')'`},
+		{"wrong closing bracket", "{:process 0 :value [3)}", `line 1, column 22: malformed EDN: unmatched ')'`},
 		{"too deep", "{:value " + deep, `line 1, column 73: malformed EDN: nested more than 64 levels deep`},
-		{"no such escape", `{:value "a\q"}`, `line 1, column 11: malformed EDN: invalid escape \q in a string`},
-		{"no such code point", `{:value "\u12g4"}`, `line 1, column 10: malformed EDN: \u needs four hexadecimal digits`},
-		{"tag of nothing", "{:value # 3}", `line 1, column 9: malformed EDN: # without a tag`},
+		{"invalid escape", `{:value "a\q"}`, `line 1, column 11: malformed EDN: invalid escape \q in a string`},
+		{"invalid code point", `{:value "\u12g4"}`, `line 1, column 10: malformed EDN: \u needs four hexadecimal digits`},
+		{"tag without an element", "{:value # 3}", `line 1, column 9: malformed EDN: # without a tag`},
 		{"tagged value", "{:process 0 :type :invoke :f :write :value #inst \"2015\"}", `line 1, column 44: a :write needs a string or a number as its value`},
-		{"twice", "{:process 0 :process 1}", `line 1, column 13: duplicate key :process`},
+		{"duplicate key", "{:process 0 :process 1}", `line 1, column 13: duplicate key :process`},
 		{"no process", "{:type :invoke :f :read :value nil}", `line 1, column 1: :process is missing`},
 		{"no type", "{:process 0 :f :read :value nil}", `line 1, column 1: :type is missing`},
-		{"process is none", "{:process -1 :type :ok :f :read}", `line 1, column 11: a process must be a whole number or a keyword such as :nemesis`},
-		{"type is none", "{:process 0 :type :invoked :f :read}", `line 1, column 19: unknown type ":invoked" (want :invoke, :ok, :fail or :info)`},
+		{"invalid process", "{:process -1 :type :ok :f :read}", `line 1, column 11: a process must be a whole number or a keyword such as :nemesis`},
+		{"unknown type", "{:process 0 :type :invoked :f :read}", `line 1, column 19: unknown type ":invoked" (want :invoke, :ok, :fail or :info)`},
 		{"two workloads", ednRead + strings.Replace(ednGet, "0", "1", 1), `line 2, column 32: :get does not belong to the workload of the earlier operations: ` +
 			`a register has :read, :write and :cas, a key-value store has :get, :put and :append`},
 		{"on another line", "{:process 0, :type :invoke,\n :f :enqueue, :value 1}",
@@ -219,7 +219,7 @@ func TestBadJepsenEDN(t *testing.T) {
 		{"read without a value", ednGet + `{:process 0, :type :ok, :f :get, :key "k"}`, `line 2: the :ok of a :get needs the value that was read, or nil`},
 		{"index runs backwards", "{:index 1 :process :nemesis}{:index 1}", `line 1, column 37: :index 1 is not greater than the previous :index, 1`},
 		{"time runs backwards", "{:time 5 :process :nemesis}\n{:time 4}", `line 2, column 8: :time 4 is less than the previous :time, 5`},
-		{"more after the vector", "[] {}", `line 1, column 4: text after the end of the history`},
+		{"text after the vector", "[] {}", `line 1, column 4: text after the end of the history`},
 	})
 }
 
@@ -241,25 +241,25 @@ func runBad(t *testing.T, format linearizability.Format, tests []badInput) {
 	}
 }
 
-func FuzzReadJepsenLog(f *testing.F) {
+func FuzzReadLog(f *testing.F) {
 	f.Add([]byte(logRead + "INFO  jepsen.util - 0 :ok :read 3\n" + logWrite + "INFO  jepsen.util - 1 :info :write :timed-out\n"))
 	f.Add([]byte("2015-06-07 08:09:10,001 INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1]\n"))
 	f.Fuzz(func(t *testing.T, text []byte) { fuzzRead(t, Log, text) })
 }
 
-func FuzzReadJepsenEDN(f *testing.F) {
+func FuzzReadEDN(f *testing.F) {
 	f.Add([]byte(ednRead + "{:process 0 :type :ok :f :read :value 3}"))
 	f.Add([]byte("[" + ednGet + "#x{:process 0 :type :ok :f :get :key \"k\" :value \"\\u00e9\"}#_ 3 ;\n]"))
 	f.Fuzz(func(t *testing.T, text []byte) { fuzzRead(t, EDN, text) })
 }
 
-// fuzzRead: whatever is read is a history, which can be written and read again;
-// whatever is not, says where; and no more is held than is read.
+// fuzzRead checks that the result is a valid history, which can be written and read
+// again, or a FormatError with a line; and that memory is bounded by the text.
 func fuzzRead(t *testing.T, format linearizability.Format, text []byte) {
 	told := 0
 	r, err := linearizability.ReadRecording(bytes.NewReader(text), linearizability.ReadOptions{Formats: []linearizability.Format{format}, Size: 1 << 40, Progress: func(n int) { told += n }})
 	if told > len(text) {
-		t.Fatalf("told of %d bytes, there are %d", told, len(text))
+		t.Fatalf("progress reported %d bytes of %d", told, len(text))
 	}
 	if err != nil {
 		var at *linearizability.FormatError

@@ -34,7 +34,7 @@ func TestOpenSpansGiveWay(t *testing.T) {
 	}
 }
 
-// A place on the axis is told from the history's first moment on.
+// Positions on the axis are relative to the time base of the history.
 func TestAnnotationsOfAnAbsoluteClock(t *testing.T) {
 	const base = 1_764_000_000 * time.Second
 	history := []linearizability.Operation{{Key: "k", Kind: linearizability.Get, Call: 1, Return: 2, Outcome: linearizability.OK, CallTime: base + 10, ReturnTime: base + 20}}

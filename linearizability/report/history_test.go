@@ -17,7 +17,7 @@ type historyShape struct {
 	indexed bool // answers tell their log index
 }
 
-// storedValue is the current value of a key; version 0 means that there is none.
+// storedValue is the current value of a key; version 0 means that there is no value.
 type storedValue struct {
 	value   string
 	version linearizability.Version

@@ -7,7 +7,7 @@ import (
 
 // A porcupineView is Porcupine's own drawing of a key.
 type porcupineView struct {
-	Note string `json:"note"` // what the drawing shows, or why there is none
+	Note string `json:"note"` // what the drawing shows, or why there is no drawing
 	HTML string `json:"html"` // a whole page, which loads nothing; "": no drawing
 }
 

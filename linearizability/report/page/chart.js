@@ -204,7 +204,7 @@ function markerAt(x, y) {
 }
 
 function reignLine(block, i, dy) {
-  const partition = content.scene.spans[i][2];
+  const partition = annotations.spans[i][2];
   if (view.partition !== "") return partition === view.partition;
   if (partitions.length === 1) return true;
   return Math.floor((dy - STATE - 2) / block.thin) === partitionNumber.get(partition);

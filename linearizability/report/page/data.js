@@ -4,6 +4,7 @@
 // The content of the page, as page.go writes it.
 const content = JSON.parse(document.getElementById("content").textContent);
 const recorded = content.history;
+const annotations = content.scene; // "scene" is their name in the format
 const count = recorded.count;
 
 const byId = (id) => document.getElementById(id);

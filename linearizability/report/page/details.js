@@ -44,7 +44,7 @@ function describeOperation(i) {
     ["node", ops.node[i] > 0 ? recorded.nodes[ops.node[i] - 1] : ""],
     ["stamps", stampText(ops.call[i]) + (ops.ret[i] > 0 ? " – " + stampText(ops.ret[i]) : " (never returned)")],
     ...timeRows(i),
-    ["partition", content.scene.places[ops.key[i]]],
+    ["partition", annotations.places[ops.key[i]]],
   ];
   const more = [];
   if (ops.mark[i] > 0) {
@@ -52,7 +52,7 @@ function describeOperation(i) {
   }
   const only = view.filter.key === ops.key[i];
   more.push(element("div", { class: "buttons" },
-    element("button", { type: "button", click: () => { onlyKey(only ? -1 : ops.key[i]); showRow(i); } }, only ? "Show all keys" : "Show only this key"),
+    element("button", { type: "button", click: () => { onlyKey(only ? -1 : ops.key[i]); showRow(i); } }, only ? "All keys" : "Only this key"),
     element("button", { type: "button", click: () => step(-1) }, "Previous"),
     element("button", { type: "button", click: () => step(1) }, "Next")));
   fill(requestText(i) + " → " + answerText(i), rows, ...more);
@@ -99,10 +99,10 @@ function selectMarker(marker) {
   view.selected = -1;
   view.marker = marker;
   if (marker.band !== undefined) {
-    const [kind, label, from, to] = content.scene.bands[marker.band];
+    const [kind, label, from, to] = annotations.bands[marker.band];
     fill(label || kind, [["kind", kind], ["from", momentText(from)], ["to", momentText(to)], ["duration", recorded.hasTimes && to > from ? timeText(to - from) : ""]]);
   } else {
-    const [lane, state, partition, epoch, from, to, label] = content.scene.spans[marker.span];
+    const [lane, state, partition, epoch, from, to, label] = annotations.spans[marker.span];
     fill(lanes[lane].name + ": " + state, [["partition", partition], ["epoch", epoch === "0" ? "" : epoch], ["from", momentText(from)], ["to", momentText(to)],
       ["duration", recorded.hasTimes && to > from ? timeText(to - from) : ""], ["note", label]]);
   }
@@ -122,9 +122,9 @@ function showTip(text, x, y) {
 
 function markerText(marker) {
   if (marker.band !== undefined) {
-    const [kind, label] = content.scene.bands[marker.band];
+    const [kind, label] = annotations.bands[marker.band];
     return label ? kind + ": " + label : kind;
   }
-  const [lane, state, partition, epoch, , , label] = content.scene.spans[marker.span];
+  const [lane, state, partition, epoch, , , label] = annotations.spans[marker.span];
   return lanes[lane].name + ": " + state + (state === "primary" ? " of partition " + partition + ", epoch " + epoch : "") + (label ? " (" + label + ")" : "");
 }

@@ -101,14 +101,14 @@ function drawGround(ticks) {
   paper.globalAlpha = 1;
 }
 
-const bandKinds = [...new Set(content.scene.bands.map((b) => b[0]))];
+const bandKinds = [...new Set(annotations.bands.map((b) => b[0]))];
 const bandColour = (kind) => (kind === "fault" || kind === "zookeeper" ? ink[kind] : ink.other);
 
 // unionOf merges the overlapping bands of a kind, so that the overlap is not darker.
 function unionOf(kind) {
   const joined = [];
   axis.bands.forEach(([from, to], i) => {
-    if (content.scene.bands[i][0] !== kind) return;
+    if (annotations.bands[i][0] !== kind) return;
     const last = joined[joined.length - 1];
     if (last && from <= last[1]) last[1] = Math.max(last[1], to);
     else joined.push([from, to]);
@@ -121,7 +121,7 @@ function drawBandLabels(top) {
   axis.bands.forEach(([from, to], i) => {
     const left = Math.max(view.gutter, xOf(from)), right = Math.min(view.width, xOf(to));
     if (right < view.gutter || left > view.width) return;
-    const [kind, label] = content.scene.bands[i];
+    const [kind, label] = annotations.bands[i];
     const y = top + bandLines[i] * BAND, width = Math.max(3, right - left);
     paper.fillStyle = bandColour(kind);
     paper.globalAlpha = 0.28;
@@ -142,13 +142,13 @@ function drawBandLabels(top) {
 function drawLane(block, top) {
   const lane = lanes[block.number];
   for (const i of lane.states) {
-    const state = content.scene.spans[i][1];
+    const state = annotations.spans[i][1];
     paper.fillStyle = state === "up" ? ink.up : state === "down" ? ink.downHatch : ink.pausedHatch;
     drawSpan(i, top, STATE, state === "up" ? "" : state, ink.text);
   }
   const alone = view.partition !== "" || partitions.length === 1;
   for (const i of lane.reigns) {
-    const [, , partition, epoch] = content.scene.spans[i];
+    const [, , partition, epoch] = annotations.spans[i];
     if (view.partition !== "" && partition !== view.partition) continue;
     const number = partitionNumber.get(partition);
     paper.fillStyle = ink["primary-" + (Number(epoch) + (alone ? 0 : number)) % 2];
@@ -166,7 +166,7 @@ function drawSpan(i, y, height, text, colour) {
   paper.fillRect(left, y, width, height);
   if (view.marker && view.marker.span === i) outline(left, y, width, height);
   if (!text || width < 34 || height < 10) return;
-  const words = cut(text, width - 8) || (text.startsWith("primary") ? cut("e" + content.scene.spans[i][3], width - 6) : "");
+  const words = cut(text, width - 8) || (text.startsWith("primary") ? cut("e" + annotations.spans[i][3], width - 6) : "");
   if (!words) return;
   if (colour === ink.text) {
     paper.fillStyle = ink.surface;

@@ -7,7 +7,7 @@ function onlyKey(key) {
 }
 
 function showPartitionOf(key) {
-  const partition = content.scene.places[key];
+  const partition = annotations.places[key];
   if (partition === undefined || !partitionNumber.has(partition) || view.partition === partition) return;
   view.partition = byId("partition").value = partition;
   layOut();
@@ -21,7 +21,7 @@ function filterChanged() {
   const missing = content.operations - count;
   byId("shown").textContent = (left === count ? count.toLocaleString("en") + " operations" : left.toLocaleString("en") + " of " + count.toLocaleString("en") + " operations") +
     (missing > 0 ? "; " + missing.toLocaleString("en") + " more, farther from the contradiction, are left out" : "") +
-    (content.scene.left > 0 ? "; " + content.scene.left.toLocaleString("en") + " node states and bands are left out" : "");
+    (annotations.left > 0 ? "; " + annotations.left.toLocaleString("en") + " node states and bands are left out" : "");
 }
 
 function fillFilters() {
@@ -96,7 +96,7 @@ function fillLegend() {
   legend.append(element("span", { class: "rule" }));
   if (content.failures.some((f) => f.core.length > 0)) item("mark", "contradiction");
   for (const state of ["up", "down", "paused", "primary"]) {
-    if (content.scene.spans.some((s) => s[1] === state)) item(state, state === "primary" ? "primary, by epoch" : state);
+    if (annotations.spans.some((s) => s[1] === state)) item(state, state === "primary" ? "primary, by epoch" : state);
   }
   for (const kind of bandKinds) {
     item("band", kind, kind === "fault" || kind === "zookeeper" ? "var(--" + kind + ")" : "var(--other)");

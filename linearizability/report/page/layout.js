@@ -57,8 +57,8 @@ function orderOf(time) {
 function setAxis(byTime) {
   axis.byTime = byTime && recorded.hasTimes;
   const place = axis.byTime || !recorded.hasTimes ? (t) => t : orderOf;
-  axis.spans = content.scene.spans.map((s) => [place(s[4]), place(s[5])]);
-  axis.bands = content.scene.bands.map((b) => [place(b[2]), place(b[3])]);
+  axis.spans = annotations.spans.map((s) => [place(s[4]), place(s[5])]);
+  axis.bands = annotations.bands.map((b) => [place(b[2]), place(b[3])]);
   let from = Infinity, to = -Infinity;
   for (let i = 0; i < count; i++) {
     axis.start[i] = axis.byTime ? events.timeAt(ops.call[i]) : ops.call[i];
@@ -120,9 +120,9 @@ function pack(intervals, most) {
 
 // The annotations by lane. Each partition has a thin line in its lane; if only one
 // is shown, a thick one.
-const lanes = content.scene.lanes.map((name) => ({ name, states: [], reigns: [] }));
+const lanes = annotations.lanes.map((name) => ({ name, states: [], reigns: [] }));
 const partitions = [];
-content.scene.spans.forEach((span, i) => {
+annotations.spans.forEach((span, i) => {
   const lane = lanes[span[0]];
   if (span[1] !== "primary") lane.states.push(i);
   else {
