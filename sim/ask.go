@@ -18,7 +18,7 @@ const scriptClient = 400
 // ask lets a client ask, once, for the key that stands for a partition, or put
 // one that nobody else asks for. What it hears is in the history, as everybody's
 // is.
-func (r *run) ask(host int, do schedule.Verb, p node.PartitionID) {
+func (r *run) ask(host int, do *schedule.Action, p node.PartitionID) {
 	l := r.load
 	l.asks++
 	number := l.asks
@@ -49,7 +49,7 @@ func (r *run) ask(host int, do schedule.Verb, p node.PartitionID) {
 	})
 }
 
-func askWords(do schedule.Verb, value string, p node.PartitionID) string {
+func askWords(do *schedule.Action, value string, p node.PartitionID) string {
 	switch do {
 	case schedule.AskPut:
 		return fmt.Sprintf("put %s in partition %d", value, p)
@@ -61,7 +61,7 @@ func askWords(do schedule.Verb, value string, p node.PartitionID) string {
 	return fmt.Sprintf("get of partition %d", p)
 }
 
-func answerWords(do schedule.Verb, resp door.Response, outcome linearizability.Outcome) string {
+func answerWords(do *schedule.Action, resp door.Response, outcome linearizability.Outcome) string {
 	switch {
 	case outcome != linearizability.OK && resp.Reason != "":
 		return outcome.String() + " (" + resp.Reason + ")"

@@ -44,7 +44,10 @@ func (f *faultPlayer) afford(s *schedule.Step, hosts []int) (release func(), ok 
 		return func() {}, true
 	}
 	l := &f.ledger
-	cuts, takes := f.cutsOf(s, hosts), f.takenBy(s, hosts)
+	cuts, takes := s.Cuts(hosts, l.nodes), uint(0)
+	if host, ok := s.Stops(hosts, &f.schedule.Setup); ok {
+		takes = 1 << host
+	}
 	l.add(cuts, 1)
 	if (len(cuts) > 0 || takes != 0) && !l.leads(takes|f.away()) {
 		l.add(cuts, -1)
@@ -67,58 +70,4 @@ func (f *faultPlayer) away() uint {
 		}
 	}
 	return set
-}
-
-// takenBy are the hosts, as bits, that a step stops or is bound to stop.
-func (f *faultPlayer) takenBy(s *schedule.Step, hosts []int) uint {
-	if s.Do == schedule.Crash && s.For > 0 && s.For < f.schedule.Setup.SuspectAfter/4 {
-		return 0
-	}
-	switch s.Do {
-	case schedule.Crash, schedule.CrashInTurn, schedule.Stop, schedule.Pause, schedule.Suspend,
-		schedule.DiskFailSync, schedule.DiskIO, schedule.DiskFull, schedule.DiskRot, schedule.DiskFlipEntry, schedule.DiskFlipTable, schedule.DiskFlipLog:
-		return 1 << hosts[0]
-	}
-	return 0
-}
-
-// cutsOf lists from whom to whom a step stops frames.
-func (f *faultPlayer) cutsOf(s *schedule.Step, hosts []int) [][2]int {
-	switch s.Do {
-	case schedule.CutOneWay:
-		if len(hosts) > 1 {
-			return [][2]int{{hosts[0], hosts[1]}}
-		}
-	case schedule.CutTwoWay:
-		return bothWays(hosts[:1], hosts[1:])
-	case schedule.Isolate, schedule.Clog:
-		return bothWays(hosts[:1], f.others(hosts))
-	case schedule.Split:
-		return bothWays(hosts, f.others(hosts))
-	case schedule.Cordon:
-		return bothWays(hosts[:1], f.others(hosts))
-	case schedule.Bridge:
-		return bothWays(f.halves(hosts[0]))
-	}
-	return nil
-}
-
-func bothWays(some, others []int) [][2]int {
-	var cuts [][2]int
-	for _, a := range some {
-		for _, b := range others {
-			cuts = append(cuts, [2]int{a, b}, [2]int{b, a})
-		}
-	}
-	return cuts
-}
-
-// halves are the hosts but one, in the order that follows it, as two halves.
-func (f *faultPlayer) halves(middle int) (one, other []int) {
-	n := f.world.Hosts()
-	all := make([]int, 0, n)
-	for i := 1; i < n; i++ {
-		all = append(all, (middle+i)%n)
-	}
-	return all[:len(all)/2], all[len(all)/2:]
 }

@@ -100,41 +100,43 @@ func (c *Campaign) addCounters(r *Result) {
 	}
 }
 
-// drawnFaults are the faults that the default profile draws: none may stay
-// without effect over a campaign.
-var drawnFaults = []string{
-	"cancel", "crash", "crash-in-turn", "crash-lost-suffix",
-	"disk-eio", "disk-fail-sync", "disk-flip-entry", "disk-full", "disk-rot", "disk-slow", "disk-stall", "move", "order-overtaken", "pause", "power-loss", "restart", "slow-host",
-	"step-at-moment", "step-spared", "stop", "suspend",
-	"net-bridge", "net-clog", "net-corrupt", "net-cut-one-way", "net-cut-two-way", "net-delay", "net-duplicate", "net-half-open", "net-hint-loss",
-	"net-isolate", "net-loss", "net-queue-full", "net-reorder", "net-reset", "net-slow",
-	"cut-zookeeper", "door-call-held", "door-call-late", "door-call-queued", "door-call-unsent",
-	"door-watchdog",
-	"zk-applied-late", "zk-catch-up-lost", "zk-children-unordered", "zk-deposed-read", "zk-deposed-sync-read",
-	"zk-deposed-write-blocked", "zk-exists-create-delete-lost", "zk-expired-long-disconnected",
-	"zk-expired-while-connected", "zk-expiry-learned-at-reconnect", "zk-expiry-put-off", "zk-expiry-stretched",
-	"zk-follower-lag", "zk-foreign-ephemeral", "zk-handshake-stalled", "zk-host-cut", "zk-isolated-server-ping",
-	"zk-isolated-server-read", "zk-leader-changed", "zk-learned-at-follower-first", "zk-learned-at-leader-first",
-	"zk-multi-failed", "zk-new-session-behind", "zk-node-swept", "zk-oversized-request", "zk-ping-after-expiry",
-	"zk-quorum-lost", "zk-read-before-event", "zk-read-behind-event", "zk-reconnect-pause",
-	"zk-recreate-told-as-change", "zk-reply-lost-after-effect", "zk-reply-lost-before-effect",
+// ambientFaults are the counters that no action has for its own: what the rates of
+// a header, the order of steps and the ways of ZooKeeper and its clients bring
+// about in the default profile.
+var ambientFaults = []string{
+	"order-overtaken", "step-at-moment", "step-spared", "net-queue-full", "door-call-held", "door-call-late",
+	"door-call-queued", "door-call-unsent", "door-watchdog", "zk-catch-up-lost", "zk-children-unordered",
+	"zk-deposed-read", "zk-deposed-sync-read", "zk-deposed-write-blocked", "zk-exists-create-delete-lost",
+	"zk-expired-long-disconnected", "zk-expired-while-connected", "zk-expiry-learned-at-reconnect",
+	"zk-expiry-put-off", "zk-expiry-stretched", "zk-foreign-ephemeral", "zk-handshake-stalled",
+	"zk-isolated-server-ping", "zk-learned-at-follower-first", "zk-learned-at-leader-first", "zk-multi-failed",
+	"zk-new-session-behind", "zk-node-swept", "zk-oversized-request", "zk-ping-after-expiry", "zk-quorum-lost",
+	"zk-read-before-event", "zk-read-behind-event", "zk-reconnect-pause", "zk-recreate-told-as-change",
 	"zk-reply-lost-of-create", "zk-reply-lost-of-delete", "zk-reply-lost-of-multi", "zk-reply-lost-of-sequence",
 	"zk-reply-lost-of-set", "zk-request-crossed-sessions", "zk-sequence-duplicated", "zk-sequence-gap",
-	"zk-sequence-stuck", "zk-service-down", "zk-session-blocked", "zk-session-expired", "zk-session-moved",
-	"zk-stale-ephemeral-met", "zk-stale-read", "zk-superseded-connection-ping", "zk-superseded-connection-read",
-	"zk-sync-blocked", "zk-unguarded-handshake-stalled", "zk-version-reset", "zk-watch-late", "zk-watch-lost",
-	"zk-wiped-server-refused", "zk-write-blocked", "zk-zxid-ahead-refused", "zk-zxid-spent-on-failure",
+	"zk-sequence-stuck", "zk-session-blocked", "zk-session-moved", "zk-stale-ephemeral-met", "zk-stale-read",
+	"zk-superseded-connection-ping", "zk-superseded-connection-read", "zk-sync-blocked",
+	"zk-unguarded-handshake-stalled", "zk-version-reset", "zk-watch-late", "zk-watch-lost", "zk-write-blocked",
+	"zk-zxid-ahead-refused", "zk-zxid-spent-on-failure",
 }
 
-// rawFaults are those that come on top on disks with Pebble's own files.
-var rawFaults = []string{"disk-flip-table", "disk-flip-wal", "disk-torn"}
+// rawFaults are those that come in addition on disks with Pebble's own files.
+var rawFaults = []string{"disk-torn"}
 
-// drawn are the faults that may not stay without effect.
+// drawn lists the counters none of which may stay zero over a campaign.
 func (c *Campaign) drawn() []string {
-	if c.raw {
-		return slices.Concat(drawnFaults, rawFaults)
+	var names []string
+	for _, a := range schedule.Actions() {
+		if a.Only == "" || c.raw && a.Only == schedule.PebbleRaw {
+			names = append(names, a.Counters...)
+		}
 	}
-	return drawnFaults
+	names = append(names, ambientFaults...)
+	if c.raw {
+		names = append(names, rawFaults...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // probeKinds are the branches that a campaign has to reach: all that the core

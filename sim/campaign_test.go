@@ -14,7 +14,7 @@ import (
 // good is a run that reached everything.
 func good() *Result {
 	r := &Result{Schedule: &schedule.Schedule{Setup: schedule.DefaultSetup()}, Events: 1000, PrimaryChanges: 3, Called: 100, Done: 70, Refused: 20, Unknown: 10, UnknownSeen: 1}
-	for _, name := range drawnFaults {
+	for _, name := range new(Campaign).drawn() {
 		r.Counters = append(r.Counters, world.Counter{Name: name, Count: 1})
 	}
 	for k := range r.Probes {
@@ -32,7 +32,7 @@ func TestCampaignJudgesWhatItSaw(t *testing.T) {
 	}{
 		{"all is well", func(*Result) {}, ""},
 		{"a run failed", func(r *Result) { r.Classes = []Class{Progress} }, "1000 of 1000 runs failed"},
-		{"a fault never took effect", func(r *Result) { r.Counters[3].Count = 0 }, "never: fault " + drawnFaults[3]},
+		{"a fault never took effect", func(r *Result) { r.Counters[3].Count = 0 }, "never: fault " + new(Campaign).drawn()[3]},
 		{"a probe was never hit", func(r *Result) { r.Probes[node.EventRelayed] = 0 }, "never: probe forward-relayed"},
 		{"no unknown write was seen", func(r *Result) { r.UnknownSeen = 0 }, "never: probe unknown-write-seen-later"},
 		{"too few operations", func(r *Result) { r.History = r.History[:299] }, "only 299 operations"},

@@ -1,11 +1,13 @@
 package sim
 
 import (
+	"slices"
 	"testing"
 
 	"dkv/linearizability"
 	"dkv/node"
 	"dkv/sim/schedule"
+	"dkv/sim/world"
 )
 
 // Each of these steps, and lines of the header, is the only fault of a calm run,
@@ -122,5 +124,28 @@ func TestHeaderSetsDriftAndRecovery(t *testing.T) {
 		if drifts != c.drifts || fast != c.fast {
 			t.Errorf("%q: clocks drift is %t, all were back in 2 s is %t", c.text, drifts, fast)
 		}
+	}
+}
+
+// Every row of the table of actions has a function that carries it out, and every
+// counter that a row names is one that a world has.
+func TestEveryActionIsCarriedOutAndCounted(t *testing.T) {
+	w, err := world.New(world.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counters := w.Counters()
+	for _, a := range schedule.Actions() {
+		if carriers[a] == nil {
+			t.Errorf("package sim has no function for the action %q of family %s", a, a.Family)
+		}
+		for _, name := range a.Counters {
+			if !slices.ContainsFunc(counters, func(c world.Counter) bool { return c.Name == name }) {
+				t.Errorf("%q names the counter %q, which no world has", a, name)
+			}
+		}
+	}
+	if len(carriers) != len(schedule.Actions()) {
+		t.Errorf("%d functions for %d actions", len(carriers), len(schedule.Actions()))
 	}
 }

@@ -83,12 +83,12 @@ func majoritiesRing(f *source, d *swarm, n uint64, at time.Duration) []schedule.
 // takes over while it does.
 func expireDuringFailover(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	p := f.draw(d, d.setup.Partitions, n, 0)
-	verb := [...]schedule.Verb{schedule.Crash, schedule.Isolate, schedule.Pause}[f.draw(d, 3, n, 1)]
+	do := [...]*schedule.Action{schedule.Crash, schedule.Isolate, schedule.Pause}[f.draw(d, 3, n, 1)]
 	after := (d.setup.SuspectAfter * time.Duration(80+f.draw(d, 120, n, 2)) / 100).Round(time.Millisecond)
 	next := [...]schedule.Role{schedule.Backup, schedule.Backup, schedule.Second}[f.draw(d, 3, n, 3)]
 	return []schedule.Step{
 		{At: at, Do: schedule.ZKExpire, Targets: []schedule.Target{{Role: next, Partition: p}}, After: after},
-		{At: at, Do: verb, Targets: []schedule.Target{{Role: schedule.Primary, Partition: p}}, For: f.lasting(d, between(time.Second, 5*time.Second), n)},
+		{At: at, Do: do, Targets: []schedule.Target{{Role: schedule.Primary, Partition: p}}, For: f.lasting(d, between(time.Second, 5*time.Second), n)},
 	}
 }
 
@@ -110,15 +110,15 @@ func crashInTurn(f *source, d *swarm, n uint64, at time.Duration) []schedule.Ste
 func loseMajority(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	nodes := f.some(d, d.setup.Nodes, n)
 	lost, left := nodes[:d.setup.Nodes/2+1], nodes[d.setup.Nodes/2+1:]
-	verb := [...]schedule.Verb{schedule.Crash, schedule.Pause, schedule.Isolate, schedule.Clog}[f.draw(d, 4, n, 0)]
+	do := [...]*schedule.Action{schedule.Crash, schedule.Pause, schedule.Isolate, schedule.Clog}[f.draw(d, 4, n, 0)]
 	lasts := f.lasting(d, between(2*time.Second, 8*time.Second), n)
 	var steps []schedule.Step
 	for _, target := range lost {
-		steps = append(steps, schedule.Step{At: at, Do: verb, Targets: []schedule.Target{target}, For: lasts})
+		steps = append(steps, schedule.Step{At: at, Do: do, Targets: []schedule.Target{target}, For: lasts})
 	}
 	for i, target := range left {
 		p := f.draw(d, d.setup.Partitions, n, 40+i)
-		ask := [...]schedule.Verb{schedule.AskPut, schedule.AskGet}[f.draw(d, 2, n, 50+i)]
+		ask := [...]*schedule.Action{schedule.AskPut, schedule.AskGet}[f.draw(d, 2, n, 50+i)]
 		steps = append(steps, schedule.Step{At: at, Do: ask, Targets: []schedule.Target{target}, Partition: p, After: lasts / 2})
 	}
 	return steps
@@ -139,7 +139,7 @@ func (f *source) suspects(d *swarm, least, span int, n uint64, k int) time.Durat
 func strandedEntries(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	p := f.draw(d, d.setup.Partitions, n, 0)
 	primary := []schedule.Target{{Role: schedule.Primary, Partition: p}}
-	ask := func(do schedule.Verb, once schedule.Moment, later time.Duration) schedule.Step {
+	ask := func(do *schedule.Action, once schedule.Trigger, later time.Duration) schedule.Step {
 		return schedule.Step{At: at + later, Do: do, Targets: primary, Partition: p, Once: once, Of: p}
 	}
 	cut := f.suspects(d, 120, 150, n, 1)
@@ -154,13 +154,13 @@ func strandedEntries(f *source, d *swarm, n uint64, at time.Duration) []schedule
 	second := schedule.Step{At: at, Do: schedule.CrashInTurn, Targets: primary, Once: schedule.Started, Of: p, For: away}
 	switch choice := f.draw(d, 8, n, 4); {
 	case choice > 4: // as late as the other replicas know what it has committed
-		second.Do, second.Once, second.After = [...]schedule.Verb{schedule.Crash, schedule.Isolate, schedule.Pause}[choice-5], schedule.Active, f.suspects(d, 10, 60, n, 5)
+		second.Do, second.Once, second.After = [...]*schedule.Action{schedule.Crash, schedule.Isolate, schedule.Pause}[choice-5], schedule.Active, f.suspects(d, 10, 60, n, 5)
 		return append(steps, second, ask(schedule.AskGet, schedule.Started, f.suspects(d, 150, 60, n, 6)))
 	case choice > 2:
-		second.Do, second.After = [...]schedule.Verb{schedule.Crash, schedule.Isolate}[choice-3], f.roundTrips(d, n, 5)
+		second.Do, second.After = [...]*schedule.Action{schedule.Crash, schedule.Isolate}[choice-3], f.roundTrips(d, n, 5)
 	}
 	third := schedule.Step{
-		At: at, Do: [...]schedule.Verb{schedule.Crash, schedule.Crash, schedule.Isolate}[f.draw(d, 3, n, 6)], Targets: primary, Once: schedule.Active, Of: p,
+		At: at, Do: [...]*schedule.Action{schedule.Crash, schedule.Crash, schedule.Isolate}[f.draw(d, 3, n, 6)], Targets: primary, Once: schedule.Active, Of: p,
 		After: f.suspects(d, 5, 60, n, 7), For: f.suspects(d, 250, 250, n, 8),
 	}
 	return append(steps, second, third, ask(schedule.AskGet, schedule.Active, away+f.suspects(d, 100, 1, n, 9)))
@@ -180,7 +180,7 @@ func deposedWhileAsleep(f *source, d *swarm, n uint64, at time.Duration) []sched
 	primary, middle := schedule.Target{Role: schedule.Primary, Partition: p}, schedule.Target{Role: [...]schedule.Role{schedule.Backup, schedule.Second}[f.draw(d, 2, n, 1)], Partition: p}
 	asleep, cut := f.suspects(d, 140, 250, n, 2), f.suspects(d, 10, 60, n, 3)
 	long := asleep + f.suspects(d, 50, 150, n, 4)
-	asks := func(do schedule.Verb, k int) schedule.Step {
+	asks := func(do *schedule.Action, k int) schedule.Step {
 		return schedule.Step{At: at, Do: do, Targets: []schedule.Target{primary}, Partition: p, After: asleep + f.suspects(d, 1, 70, n, k)}
 	}
 	steps := []schedule.Step{
@@ -229,18 +229,18 @@ func twoPrimaries(f *source, d *swarm, n uint64, at time.Duration) []schedule.St
 func stalledReplicas(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	p := f.draw(d, d.setup.Partitions, n, 0)
 	primary := []schedule.Target{{Role: schedule.Primary, Partition: p}}
-	verb := [...]schedule.Verb{schedule.DiskStall, schedule.DiskStall, schedule.DiskFailSync}[f.draw(d, 3, n, 1)]
+	do := [...]*schedule.Action{schedule.DiskStall, schedule.DiskStall, schedule.DiskFailSync}[f.draw(d, 3, n, 1)]
 	least := f.draw(d, 2, n, 2) // the primary's as well, or not
 	lasts := time.Duration(50+f.draw(d, 1000, n, 3)) * time.Millisecond
 	var steps []schedule.Step
 	for _, role := range []schedule.Role{schedule.Primary, schedule.Backup, schedule.Second}[least:min(3, d.setup.Replication)] {
-		step := schedule.Step{At: at, Do: verb, Targets: []schedule.Target{{Role: role, Partition: p}}}
-		if verb == schedule.DiskStall {
+		step := schedule.Step{At: at, Do: do, Targets: []schedule.Target{{Role: role, Partition: p}}}
+		if do == schedule.DiskStall {
 			step.For = lasts
 		}
 		steps = append(steps, step)
 	}
-	ask := func(do schedule.Verb, k int) schedule.Step {
+	ask := func(do *schedule.Action, k int) schedule.Step {
 		after := (lasts * time.Duration(2+f.draw(d, 80, n, k)) / 100).Round(time.Millisecond)
 		return schedule.Step{At: at, Do: do, Targets: primary, Partition: p, After: after}
 	}
@@ -257,7 +257,7 @@ func cutWhileJoint(f *source, d *swarm, n uint64, at time.Duration) []schedule.S
 	p := steps[0].Partition
 	primary := schedule.Target{Role: schedule.Primary, Partition: p}
 	lasts := f.suspects(d, 100, 400, n, 1)
-	strike := func(do schedule.Verb, targets ...schedule.Target) {
+	strike := func(do *schedule.Action, targets ...schedule.Target) {
 		steps = append(steps, schedule.Step{At: at, Do: do, Targets: targets, Once: schedule.Joint, Of: p, For: lasts})
 	}
 	switch choice := f.draw(d, 6, n, 2); choice {
@@ -266,7 +266,7 @@ func cutWhileJoint(f *source, d *swarm, n uint64, at time.Duration) []schedule.S
 		strike(schedule.CutTwoWay, primary, schedule.Target{Role: schedule.Backup, Partition: p})
 		strike(schedule.CutTwoWay, primary, schedule.Target{Role: schedule.Second, Partition: p})
 	default:
-		strike([...]schedule.Verb{schedule.Crash, schedule.Isolate, schedule.CrashInTurn}[choice-3], primary)
+		strike([...]*schedule.Action{schedule.Crash, schedule.Isolate, schedule.CrashInTurn}[choice-3], primary)
 	}
 	return append(steps, schedule.Step{
 		At: at, Do: schedule.AskPut, Targets: []schedule.Target{primary}, Partition: p, Once: schedule.Joint, Of: p, After: f.suspects(d, 1, 50, n, 3),

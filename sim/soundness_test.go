@@ -102,7 +102,7 @@ func (*beacon) Leads() bool                                 { return false }
 
 // Each way of parting nodes stops the frames between those that it names, and no
 // others, until it is over.
-func TestCutsPartWhomTheyName(t *testing.T) {
+func TestCutsSeparateTheNodesThatTheyName(t *testing.T) {
 	between := func(a, b []int) func(from, to int) bool {
 		has := func(list []int, n int) bool {
 			for _, x := range list {

@@ -296,7 +296,7 @@ var sources = []source{
 	{"layout cancel", 30, between(4*time.Second, 30*time.Second), cancelMove},
 	{"disk slow", 20, between(4*time.Second, 25*time.Second), slowDisk},
 	{"disk fail sync", 30, between(5*time.Second, 30*time.Second), failSync},
-	{"disk eio", 15, between(8*time.Second, 40*time.Second), oneNode(schedule.DiskIO, between(50*time.Millisecond, 3*time.Second))},
+	{"disk eio", 15, between(8*time.Second, 40*time.Second), oneNode(schedule.DiskEIO, between(50*time.Millisecond, 3*time.Second))},
 	{"disk full", 20, between(8*time.Second, 40*time.Second), oneNode(schedule.DiskFull, between(200*time.Millisecond, 5*time.Second))},
 	{"disk rot", 15, between(5*time.Second, 30*time.Second), rotAndCrash(schedule.DiskRot)},
 	{"disk flip entry", 45, between(5*time.Second, 30*time.Second), rotAndCrash(schedule.DiskFlipEntry)},
@@ -306,7 +306,7 @@ var sources = []source{
 // whose disk was struck stays down, so it happens once or twice in a run.
 var rawSources = []source{
 	{"disk flip table", 50, between(8*time.Second, 40*time.Second), oneNode(schedule.DiskFlipTable, between(100*time.Millisecond, 3*time.Second))},
-	{"disk flip wal", 50, between(8*time.Second, 40*time.Second), oneNode(schedule.DiskFlipLog, between(100*time.Millisecond, 3*time.Second))},
+	{"disk flip wal", 50, between(8*time.Second, 40*time.Second), oneNode(schedule.DiskFlipWAL, between(100*time.Millisecond, 3*time.Second))},
 }
 
 // drawSteps lets each source that is on run through the fault phase.
@@ -387,15 +387,15 @@ func (f *source) some(d *swarm, count int, n uint64) []schedule.Target {
 
 type maker = func(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step
 
-func plain(verb schedule.Verb) maker {
+func plain(do *schedule.Action) maker {
 	return func(_ *source, _ *swarm, _ uint64, at time.Duration) []schedule.Step {
-		return []schedule.Step{{At: at, Do: verb}}
+		return []schedule.Step{{At: at, Do: do}}
 	}
 }
 
-func oneNode(verb schedule.Verb, lasts world.Range) maker {
+func oneNode(do *schedule.Action, lasts world.Range) maker {
 	return func(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
-		return []schedule.Step{{At: at, Do: verb, Targets: []schedule.Target{f.target(d, n)}, For: f.lasting(d, lasts, n)}}
+		return []schedule.Step{{At: at, Do: do, Targets: []schedule.Target{f.target(d, n)}, For: f.lasting(d, lasts, n)}}
 	}
 }
 
@@ -441,7 +441,7 @@ func putLarge(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	steps := []schedule.Step{{At: at, Do: schedule.AskPutLarge, Targets: primary, Partition: p}}
 	if f.draw(d, 2, n, 1) == 0 {
 		steps = append(steps, schedule.Step{
-			At: at, Do: [...]schedule.Verb{schedule.Crash, schedule.Isolate, schedule.Stop}[f.draw(d, 3, n, 2)], Targets: primary,
+			At: at, Do: [...]*schedule.Action{schedule.Crash, schedule.Isolate, schedule.Stop}[f.draw(d, 3, n, 2)], Targets: primary,
 			After: time.Duration(1+f.draw(d, 100, n, 3)) * time.Millisecond,
 			For:   f.lasting(d, between(200*time.Millisecond, 3*time.Second), n),
 		})
@@ -470,10 +470,10 @@ func failSync(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 
 // rotAndCrash damages a disk for a while. What stands in a log is read by a
 // process that starts, so there mostly is one.
-func rotAndCrash(verb schedule.Verb) maker {
+func rotAndCrash(do *schedule.Action) maker {
 	return func(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 		struck := []schedule.Target{f.target(d, n)}
-		steps := []schedule.Step{{At: at, Do: verb, Targets: struck, For: f.lasting(d, between(time.Second, 6*time.Second), n)}}
+		steps := []schedule.Step{{At: at, Do: do, Targets: struck, For: f.lasting(d, between(time.Second, 6*time.Second), n)}}
 		if f.draw(d, 4, n, 3) > 0 {
 			down := time.Duration(20+f.draw(d, 300, n, 4)) * time.Millisecond
 			steps = append(steps, schedule.Step{At: at, Do: schedule.Crash, Targets: struck, For: down})
@@ -498,12 +498,12 @@ func leapfrog(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	p := f.draw(d, d.setup.Partitions, n, 0)
 	var steps []schedule.Step
 	for k := range 2 + f.draw(d, 4, n, 1) {
-		verb := [...]schedule.Verb{schedule.Isolate, schedule.Isolate, schedule.Crash, schedule.Pause}[f.draw(d, 4, n, 50+k)]
+		do := [...]*schedule.Action{schedule.Isolate, schedule.Isolate, schedule.Crash, schedule.Pause}[f.draw(d, 4, n, 50+k)]
 		// An election takes a little more than one suspect-after.
 		lasts := d.setup.SuspectAfter * time.Duration(100+f.draw(d, 250, n, 60+k)) / 100
 		deposed := []schedule.Target{{Role: schedule.Primary, Partition: p}}
-		steps = append(steps, schedule.Step{At: at, Do: verb, Targets: deposed, For: lasts.Round(time.Millisecond)})
-		if verb == schedule.Isolate && f.draw(d, 2, n, 80+k) == 0 {
+		steps = append(steps, schedule.Step{At: at, Do: do, Targets: deposed, For: lasts.Round(time.Millisecond)})
+		if do == schedule.Isolate && f.draw(d, 2, n, 80+k) == 0 {
 			steps = append(steps, schedule.Step{At: at, Do: schedule.ZKCut, Targets: deposed, For: lasts.Round(time.Millisecond)})
 		}
 		at += lasts + time.Duration(f.draw(d, 300, n, 70+k)-100)*time.Millisecond
@@ -557,10 +557,10 @@ func bridge(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 
 func rollingRestart(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	pace := f.lasting(d, between(500*time.Millisecond, 3*time.Second), n)
-	verb := [...]schedule.Verb{schedule.Crash, schedule.Stop}[f.draw(d, 2, n, 0)]
+	do := [...]*schedule.Action{schedule.Crash, schedule.Stop}[f.draw(d, 2, n, 0)]
 	var steps []schedule.Step
 	for i := range d.setup.Nodes {
-		steps = append(steps, schedule.Step{At: at, Do: verb, Targets: []schedule.Target{{Node: i + 1}}, For: pace / 4})
+		steps = append(steps, schedule.Step{At: at, Do: do, Targets: []schedule.Target{{Node: i + 1}}, For: pace / 4})
 		at += pace
 	}
 	return steps
@@ -571,7 +571,7 @@ func powerLoss(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step 
 }
 
 // cutNodes cuts a node from another one, or from a partition's primary.
-func cutNodes(verb schedule.Verb) maker {
+func cutNodes(do *schedule.Action) maker {
 	return func(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 		pair := f.some(d, 2, n)
 		switch p := f.draw(d, d.setup.Partitions, n, 0); f.draw(d, 4, n, 1) {
@@ -580,7 +580,7 @@ func cutNodes(verb schedule.Verb) maker {
 		case 1:
 			pair = []schedule.Target{{Role: schedule.Backup, Partition: p}, {Role: schedule.Primary, Partition: p}}
 		}
-		return []schedule.Step{{At: at, Do: verb, Targets: pair, For: f.lasting(d, between(100*time.Millisecond, 8*time.Second), n)}}
+		return []schedule.Step{{At: at, Do: do, Targets: pair, For: f.lasting(d, between(100*time.Millisecond, 8*time.Second), n)}}
 	}
 }
 
@@ -623,9 +623,9 @@ func zookeeperLag(f *source, d *swarm, n uint64, at time.Duration) []schedule.St
 	}}
 }
 
-func zookeeperServer(verb schedule.Verb, lasts world.Range) maker {
+func zookeeperServer(do *schedule.Action, lasts world.Range) maker {
 	return func(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
-		return []schedule.Step{{At: at, Do: verb, Server: f.draw(d, d.setup.ZKServers, n, 0), For: f.lasting(d, lasts, n)}}
+		return []schedule.Step{{At: at, Do: do, Server: f.draw(d, d.setup.ZKServers, n, 0), For: f.lasting(d, lasts, n)}}
 	}
 }
 
@@ -640,9 +640,9 @@ func movePartition(f *source, d *swarm, n uint64, at time.Duration) []schedule.S
 // moveAndCrash moves a partition and strikes its primary in the middle.
 func moveAndCrash(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	steps := movePartition(f, d, n, at)
-	verb := [...]schedule.Verb{schedule.Crash, schedule.Isolate, schedule.Pause}[f.draw(d, 3, n, 1)]
+	do := [...]*schedule.Action{schedule.Crash, schedule.Isolate, schedule.Pause}[f.draw(d, 3, n, 1)]
 	return append(steps, schedule.Step{
-		At: at + time.Duration(f.draw(d, 300, n, 2))*time.Millisecond, Do: verb,
+		At: at + time.Duration(f.draw(d, 300, n, 2))*time.Millisecond, Do: do,
 		Targets: []schedule.Target{{Role: schedule.Primary, Partition: steps[0].Partition}},
 		For:     f.lasting(d, between(100*time.Millisecond, 4*time.Second), n),
 	})

@@ -40,7 +40,7 @@ func TestDrawOnAddsTheFaultsOfTheStore(t *testing.T) {
 			t.Fatalf("seed %d: the model has\n%s\nand Pebble\n%s", seed, model, pebble)
 		}
 		all := len(raw.Steps)
-		raw.Steps = slices.DeleteFunc(raw.Steps, func(s schedule.Step) bool { return s.Do == schedule.DiskFlipTable || s.Do == schedule.DiskFlipLog })
+		raw.Steps = slices.DeleteFunc(raw.Steps, func(s schedule.Step) bool { return s.Do == schedule.DiskFlipTable || s.Do == schedule.DiskFlipWAL })
 		added += all - len(raw.Steps)
 		if raw.Setup.Store = schedule.ModelStore; !reflect.DeepEqual(model, raw) {
 			t.Fatalf("seed %d: the model has\n%s\nand pebble-raw\n%s", seed, model, raw)
@@ -88,37 +88,35 @@ func TestCalmProfileHasNoFaults(t *testing.T) {
 }
 
 // A swarm is worth its name if each fault is on in some runs and off in others.
-func TestSwarmTurnsEveryVerbOnAndOff(t *testing.T) {
+func TestSwarmTurnsEveryActionOnAndOff(t *testing.T) {
 	const runs = 400
-	var with [schedule.NumVerbs]int
+	with := make(map[*schedule.Action]int)
 	large := 0
 	for seed := range uint64(runs) {
 		s, _ := DrawOn(seed, "default", schedule.PebbleRaw)
-		var has [schedule.NumVerbs]bool
+		has := make(map[*schedule.Action]bool)
 		for i := range s.Steps {
 			has[s.Steps[i].Do] = true
 		}
-		for v, on := range has {
-			if on {
-				with[v]++
-			}
+		for a := range has {
+			with[a]++
 		}
 		if s.Setup.Nodes >= 5 {
 			large++
 		}
 	}
-	for v := schedule.Crash; v < schedule.NumVerbs; v++ {
-		switch v {
-		case schedule.Restart, schedule.Resume, schedule.Heal, schedule.ZKHeal, schedule.ZKUp: // "for" does it
+	for _, a := range schedule.Actions() {
+		switch a {
+		case schedule.Restart, schedule.Resume, schedule.Heal, schedule.ZKHeal, schedule.ZKUp: // "for" ends what they end
 			continue
-		case schedule.ZKLoseAll: // after it nobody can keep a promise
-			if with[v] > 0 {
-				t.Errorf("%v is drawn", v)
+		case schedule.ZKLoseAll: // after it no promise can be kept
+			if with[a] > 0 {
+				t.Errorf("%v is drawn", a)
 			}
 			continue
 		}
-		if with[v] == 0 || with[v] == runs {
-			t.Errorf("%v is on in %d of %d runs", v, with[v], runs)
+		if with[a] == 0 || with[a] == runs {
+			t.Errorf("%v is on in %d of %d runs", a, with[a], runs)
 		}
 	}
 	if large < runs*60/100 || large > runs*80/100 {
@@ -133,7 +131,7 @@ func TestSomeRunsAreLean(t *testing.T) {
 	count := func(profile string) (lean int, kinds, others float64) {
 		for seed := range uint64(runs) {
 			s, _ := Draw(seed, profile)
-			has := make(map[schedule.Verb]bool)
+			has := make(map[*schedule.Action]bool)
 			for i := range s.Steps {
 				has[s.Steps[i].Do] = true
 			}

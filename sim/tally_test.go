@@ -106,7 +106,7 @@ func TestCampaignKnowsHowMuchItReached(t *testing.T) {
 	r.Counters[0].Count, r.Counters[1].Count, r.UnknownSeen = 0, 0, 0
 	c.Add(r, time.Second)
 	faults, ofFaults, probes, ofProbes := c.Reached()
-	if ofFaults != len(drawnFaults) || faults != ofFaults-2 || ofProbes != len(probeKinds())+1 || probes != ofProbes-1 {
+	if ofFaults != len(new(Campaign).drawn()) || faults != ofFaults-2 || ofProbes != len(probeKinds())+1 || probes != ofProbes-1 {
 		t.Errorf("%d of %d faults, %d of %d probes", faults, ofFaults, probes, ofProbes)
 	}
 	if zeros := c.Zeros(); len(zeros) != 3 {

@@ -119,9 +119,9 @@ func (r *sceneRecorder) began(at time.Duration, s *schedule.Step, hosts []int, l
 	}
 	kind := linearizability.BandFault
 	switch {
-	case s.Do == schedule.Move || s.Do == schedule.Cancel:
+	case s.Do.Family == schedule.FamilyAdministrator:
 		kind = bandOperator
-	case s.Do >= schedule.ZKExpire && s.Do <= schedule.ZKLoseAfter:
+	case s.Do.Family == schedule.FamilyZooKeeper:
 		kind = linearizability.BandZooKeeper
 	}
 	_, words, _ := strings.Cut(strings.TrimPrefix(s.String(), "at "), " ") // without the time

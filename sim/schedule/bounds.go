@@ -1,13 +1,13 @@
 package schedule
 
-// maxDriftPPM bounds a clock's drift: ten percent.
+// MaxDriftPPM bounds the drift of a clock, in millionths: ten percent.
 const MaxDriftPPM = 100_000
 
-// maxRunSteps bounds a run, far above what any takes.
+// MaxRunSteps bounds a run, far above what any takes.
 const MaxRunSteps = 30_000_000
 
-// maxZKScripts bounds a run's scripts.
+// MaxZKScripts bounds the scripted sessions of a run.
 const MaxZKScripts = 3
 
-// maxClients bounds the numbers of the clients that a schedule names, from 0.
+// MaxClients bounds the numbers of the clients that a schedule names, from 0.
 const MaxClients = 100

@@ -75,18 +75,18 @@ func parseCall(words []string, setup *Setup) (Call, error) {
 	kinds := []linearizability.Kind{linearizability.Get, linearizability.Put, linearizability.Delete}
 	i := slices.IndexFunc(kinds, func(k linearizability.Kind) bool { return k.String() == words[3] })
 	if i < 0 {
-		return c, fmt.Errorf("%q is none of get, put, delete", words[3])
+		return c, fmt.Errorf("unknown operation %q (want get, put or delete)", words[3])
 	}
 	c.Kind, c.Key = kinds[i], words[4]
 	if len(c.Key) > maxCallKey {
-		return c, fmt.Errorf("a key of %d bytes, %d are the most", len(c.Key), maxCallKey)
+		return c, fmt.Errorf("the key has %d bytes; the limit is %d", len(c.Key), maxCallKey)
 	}
 	if err := c.parseCondition(words[5 : len(words)-2]); err != nil {
 		return c, err
 	}
 	target, err := parseTarget(words[len(words)-1], setup)
 	if err == nil && target.Role != ByNumber {
-		err = fmt.Errorf("%v: a client asks a certain node", target)
+		err = fmt.Errorf("invalid node %v: a call names a node by its number (example: n3)", target)
 	}
 	c.Host = target.Node - 1
 	return c, err
@@ -105,8 +105,8 @@ func (c *Call) parseCondition(words []string) error {
 	return nil
 }
 
-// spare drops the steps that the budget forbade, at these places. No other one
-// needs it then.
+// Spare drops the steps at these places, which the budget forbade, and the budget
+// with them: no other step needs it.
 func (s *Schedule) Spare(places []int) {
 	at := 0
 	s.Steps = slices.DeleteFunc(s.Steps, func(Step) bool {
@@ -116,4 +116,5 @@ func (s *Schedule) Spare(places []int) {
 	s.Setup.Budget = NoBudget
 }
 
+// ByCallTime orders calls by their times.
 func ByCallTime(a, b Call) int { return cmp.Compare(a.At, b.At) }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// cut drops the lines that the run does not reach any more.
+// Cut drops the lines that the run does not reach any more.
 func (s *Schedule) Cut() {
 	end := s.Setup.Phases.Faults
 	s.Steps = slices.DeleteFunc(s.Steps, func(step Step) bool { return step.At >= end })
@@ -14,7 +14,7 @@ func (s *Schedule) Cut() {
 	}
 }
 
-// fitMoves lets no move name more nodes than a partition has replicas: more would
+// FitMoves lets no move name more nodes than a partition has replicas: more would
 // be a failure of the schedule's own.
 func (s *Schedule) FitMoves() {
 	for i := range s.Steps {
@@ -24,7 +24,7 @@ func (s *Schedule) FitMoves() {
 	}
 }
 
-// fold leaves a schedule so many partitions and nodes, and lets its lines mean
+// Fold leaves a schedule so many partitions and nodes, and lets its lines mean
 // some of them. A move that would name no node any more, or one twice, goes.
 func (s *Schedule) Fold(partitions, nodes int) {
 	s.Setup.Partitions, s.Setup.Nodes = partitions, nodes
@@ -48,13 +48,12 @@ func (s *Schedule) Fold(partitions, nodes int) {
 		step.Targets = targets
 	}
 	s.Steps = slices.DeleteFunc(s.Steps, func(step Step) bool {
-		args := verbForms[step.Do].args
-		two := args == arrow || args == arrowAndLag || args == twoTargets
-		return two && len(step.Targets) < 2 || step.Do == Move && len(step.Targets) < s.Setup.Replication
+		pair := slices.Contains([]*arguments{link, linkBothWays, linkAndTime, linkAndRate, twoNodes}, step.Do.arguments)
+		return pair && len(step.Targets) < 2 || step.Do == Move && len(step.Targets) < s.Setup.Replication
 	})
 }
 
-// times are those at which a schedule's lines come, each once, in order.
+// Times are those at which a schedule's lines come, each once, in order.
 func (s *Schedule) Times() []time.Duration {
 	var times []time.Duration
 	for i := range s.Steps {
@@ -67,7 +66,7 @@ func (s *Schedule) Times() []time.Duration {
 	return slices.Compact(times)
 }
 
-// durations are the end of the faults and all that the lines name, for changing.
+// Durations are the end of the faults and all that the lines name, for changing.
 func (s *Schedule) Durations() []*time.Duration {
 	all := []*time.Duration{&s.Setup.Phases.Faults}
 	for i := range s.Steps {

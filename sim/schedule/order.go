@@ -53,11 +53,11 @@ const maxWindow = time.Second
 func (o Order) Validate() error {
 	switch {
 	case o.Mode != "" && o.Mode != FIFO && o.Mode != PCT && o.Mode != Steered:
-		return fmt.Errorf("sim: Order.Mode is %q; want %s, %s or %s", o.Mode, FIFO, PCT, Steered)
+		return fmt.Errorf("order: Mode is %q; want %s, %s or %s", o.Mode, FIFO, PCT, Steered)
 	case o.Window < 0 || o.Window > maxWindow:
-		return fmt.Errorf("sim: Order.Window is %v; want 0 to %v", o.Window, maxWindow)
+		return fmt.Errorf("order: Window is %v; want 0 to %v", o.Window, maxWindow)
 	case o.Depth < 0 || o.Span < 0:
-		return fmt.Errorf("sim: Order has depth %d and span %d; want none below 0", o.Depth, o.Span)
+		return fmt.Errorf("order: Depth is %d and Span is %d; want 0 or more", o.Depth, o.Span)
 	}
 	return nil
 }
@@ -95,9 +95,9 @@ func (p Picks) List() ([]Pick, error) {
 		last := len(list) - 1
 		switch {
 		case !found || err != nil || err2 != nil || c < 0 || n < 1:
-			return nil, fmt.Errorf("%q is no pick, such as 3:1", word)
+			return nil, fmt.Errorf("invalid pick %q (example: 3:1)", word)
 		case last >= 0 && c <= list[last].Choice:
-			return nil, fmt.Errorf("pick %q does not come after %d:%d", word, list[last].Choice, list[last].Candidate)
+			return nil, fmt.Errorf("pick %q is not in order: it must come after choice %d", word, list[last].Choice)
 		case len(list) == maxPicks:
 			return nil, fmt.Errorf("more than %d picks", maxPicks)
 		}
@@ -161,7 +161,7 @@ func (v *crashValue) Set(word string) error {
 	c := CrashPoint{}
 	number, named := strings.CutPrefix(host, "n")
 	if err := (&intValue{&c.Host, 1, MaxNodes}).Set(number); !found || !named || err != nil {
-		return fmt.Errorf("%q is no crash, such as n2:14:50ms", word)
+		return fmt.Errorf("invalid crash %q (example: n2:14:50ms)", word)
 	}
 	c.Host--
 	if err := (&intValue{&c.Step, 1, MaxRunSteps}).Set(step); err != nil {

@@ -5,71 +5,34 @@ import (
 	"strings"
 )
 
-// Reference says what a schedule's text may hold: every line of its header, as
-// it is where a schedule has none, and every step.
+// Reference describes the text of a schedule: every line of the header with its
+// default, and every step.
 func Reference() string {
 	var b strings.Builder
-	b.WriteString("The header, with what a line or a word that is missing means:\n\n")
+	b.WriteString("The header, with the default of every value:\n\n")
 	calm := Schedule{Setup: DefaultSetup()}
 	for line := range strings.Lines(calm.String()) {
 		b.WriteString("  " + line)
 	}
-	b.WriteString("\nThe steps. TIME is since the run began, as 2.5s; what lasts ends after \"for TIME\", or with the phase:\n\n")
-	for v := Crash; v < NumVerbs; v++ {
-		form := verbForms[v]
-		words := strings.TrimSpace("at TIME " + form.word + " " + argumentWords(v))
-		if form.lasts {
-			words += " [for TIME]"
+	b.WriteString("\nThe steps. TIME is the time since the run began, such as 2.5s. What lasts ends after \"for TIME\", or with the phase:\n\n")
+	for _, family := range []Family{FamilyProcess, FamilyDisk, FamilyNetwork, FamilyZooKeeper, FamilyAdministrator, FamilyClient} {
+		for _, a := range actions {
+			if a.Family == family {
+				fmt.Fprintf(&b, "  %-46s %s\n", "at TIME "+a.usage(), a.Does)
+			}
 		}
-		fmt.Fprintf(&b, "  %-46s %s\n", words, form.what)
 	}
-	b.WriteString("\nNODE is n1, n2, …, or who has a role for partition P when the step is taken:\n\n")
+	b.WriteString("\nNODE is n1, n2, …, or the node that has a role for partition P when the step happens:\n\n")
 	for role := Primary; role < roles; role++ {
 		fmt.Fprintf(&b, "  %-11s %s\n", roleForms[role].prefix+"P", roleForms[role].what)
 	}
-	b.WriteString("\nA step comes later with \"after TIME\", and waits with \"once MOMENT:P\" for one in partition P:\n\n")
-	for m := AtOnce + 1; m < moments; m++ {
-		fmt.Fprintf(&b, "  %-11s %s\n", m, momentForms[m].what)
+	b.WriteString("\n\"after TIME\" delays a step; \"once TRIGGER:P\" makes it wait for an event in partition P:\n\n")
+	for t := AtOnce + 1; t < triggers; t++ {
+		fmt.Fprintf(&b, "  %-11s %s\n", t, triggerForms[t].what)
 	}
-	b.WriteString("\nWith workload calls=listed the clients ask what is listed, and nothing else:\n\n")
+	b.WriteString("\nWith workload calls=listed the clients make the calls that are listed, and no others:\n\n")
 	for _, line := range []string{"get KEY at nN", "put KEY [if-absent|if-match] at nN", "delete KEY [if-match] at nN"} {
 		b.WriteString("  at TIME client N " + line + "\n")
 	}
 	return b.String()
-}
-
-// argumentWords is what follows a verb, in capitals.
-func argumentWords(v Verb) string {
-	switch verbForms[v].args {
-	case oneTarget:
-		return "NODE"
-	case manyTargets:
-		return "NODE …"
-	case twoTargets:
-		return "NODE NODE"
-	case arrow:
-		if v == CutTwoWay {
-			return "NODE<>NODE"
-		}
-		return "NODE>NODE"
-	case arrowAndLag:
-		return "NODE>NODE TIME"
-	case arrowAndRate:
-		return "NODE>NODE BYTES"
-	case targetAndLag:
-		return "NODE TIME"
-	case rateList:
-		return "FAULT=CHANCE …"
-	case serverAndLag:
-		return "SERVER TIME"
-	case serverOnly:
-		return "SERVER"
-	case partitionOnly:
-		return "P"
-	case partitionAndTargets:
-		return "P NODE …"
-	case targetAndPartition:
-		return "NODE P"
-	}
-	return ""
 }

@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// Every line of the reference is one that the parser takes, with names for the
-// words in capitals; and it has a line for every verb.
+// The parser accepts every line of the reference once names replace the words in
+// capitals, and the reference has a line for every action.
 func TestReferenceIsWhatTheParserTakes(t *testing.T) {
 	names := strings.NewReplacer("TIME", "2s", "NODE …", "n1 n2", "NODE<>NODE", "n1<>primary:0", "NODE>NODE", "n1>n2", "NODE NODE", "n1 n2",
 		"NODE", "n1", "BYTES", "1000", "FAULT=CHANCE …", "loss=0.1 corrupt=0.2", "SERVER", "1", "KEY", "k1", "nN", "n3", "client N", "client 2")
 	partition := regexp.MustCompile(` P\b`)
 	steps := 0
-	_, body, _ := strings.Cut(Reference(), "means:\n\n")
+	_, body, _ := strings.Cut(Reference(), "value:\n\n")
 	header, rest, _ := strings.Cut(body, "\n\n")
 	for _, line := range strings.Split(rest, "\n") {
 		line, ok := strings.CutPrefix(line, "  at TIME ")
@@ -30,12 +30,12 @@ func TestReferenceIsWhatTheParserTakes(t *testing.T) {
 		}
 		steps++
 	}
-	if want := int(NumVerbs) - 1 + 3; steps != want {
+	if want := len(Actions()) + 3; steps != want {
 		t.Errorf("%d lines were tried, want %d", steps, want)
 	}
-	for v := Crash; v < NumVerbs; v++ {
-		if verbForms[v].what == "" || verbForms[v].word == "" {
-			t.Errorf("verb %d is not explained", v)
+	for _, a := range Actions() {
+		if a.Word == "" || a.Does == "" {
+			t.Errorf("action %q is not explained", a)
 		}
 	}
 }

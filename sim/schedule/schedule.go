@@ -42,15 +42,15 @@ type Schedule struct {
 // Step is one fault, or one change by an outside hand.
 type Step struct {
 	At time.Duration // since the run began
-	Do Verb
+	Do *Action
 	// Once is what the step waits for from At on, in the life of partition Of; if
 	// it does not come, nor does the step.
-	Once Moment
+	Once Trigger
 	Of   int
 	// After is how much later than At, or than the moment, it happens: the
 	// targets are those who have the roles at that time.
 	After time.Duration
-	// For is how long a fault lasts; 0: until something ends it. Only of verbs
+	// For is how long a fault lasts; 0: until something ends it. Only of actions
 	// that last.
 	For time.Duration
 
@@ -100,144 +100,6 @@ func (t Target) String() string {
 	}
 	return roleForms[t.Role].prefix + strconv.Itoa(t.Partition)
 }
-
-// Verb says what a step does: see verbForms, or dkvsim schedule.
-type Verb uint8
-
-// The verbs of a schedule's steps.
-const (
-	Crash Verb = iota + 1
-	Restart
-	PowerLoss
-	Stop
-	Slow
-	Pause
-	Suspend
-	Resume
-	DiskStall
-	DiskSlow
-	DiskFailSync
-	DiskIO
-	DiskFull
-	DiskRot
-	DiskFlipEntry
-	DiskFlipTable
-	DiskFlipLog
-	CutOneWay
-	CutTwoWay
-	Isolate
-	Split
-	Cordon
-	Bridge
-	Delay
-	Throttle
-	Heal
-	SetRates
-	ZKExpire
-	ZKCut
-	ZKHeal
-	ZKDown
-	ZKUp
-	ZKLeader
-	ZKLag
-	ZKLoseBefore
-	ZKLoseAfter
-	ZKLate
-	ZKIsolate
-	ZKWipe
-	ZKLoseAll
-	Move
-	Cancel
-	Clog
-	CrashInTurn
-	AskPut
-	AskGet
-	AskPutNew
-	AskPutLarge
-
-	// NumVerbs bounds the verbs: they run from 1 to NumVerbs-1.
-	NumVerbs
-)
-
-// arguments says what follows a verb in a schedule's text.
-type arguments uint8
-
-const (
-	noArguments arguments = iota
-	oneTarget
-	manyTargets
-	twoTargets
-	arrow // two targets with > or <> between
-	arrowAndLag
-	arrowAndRate
-	targetAndLag
-	rateList
-	serverAndLag
-	serverOnly
-	partitionOnly
-	partitionAndTargets
-	targetAndPartition
-)
-
-type verbForm struct {
-	word  string
-	args  arguments
-	lasts bool   // may be followed by "for"
-	what  string // it does, or becomes of the node
-}
-
-var verbForms = [NumVerbs]verbForm{
-	Crash:         {"crash", oneTarget, true, "it loses its memory, and a part of what it had not synced"},
-	Restart:       {"restart", oneTarget, false, "it comes back from a crash"},
-	PowerLoss:     {"power-loss", noArguments, true, "all nodes crash at once"},
-	Stop:          {"stop", oneTarget, true, "it ends as it should, and hands over first"},
-	Slow:          {"slow", targetAndLag, true, "it takes up to so much longer for each turn"},
-	Pause:         {"pause", oneTarget, true, "it stands still, its memory whole"},
-	Suspend:       {"suspend", oneTarget, true, "it stands still with its whole machine, disk and network too, while the clock goes on"},
-	Resume:        {"resume", oneTarget, false, "it goes on"},
-	DiskStall:     {"disk-stall", oneTarget, true, "its disk ends no sync"},
-	DiskSlow:      {"disk-slow", targetAndLag, true, "its disk takes up to so much longer for each sync"},
-	DiskFailSync:  {"disk-fail-sync", oneTarget, false, "its disk's next sync fails"},
-	DiskIO:        {"disk-eio", oneTarget, true, "its disk can neither be read nor written"},
-	DiskFull:      {"disk-full", oneTarget, true, "its disk takes no more"},
-	DiskRot:       {"disk-rot", oneTarget, true, "one key of its disk cannot be read"},
-	DiskFlipEntry: {"disk-flip-entry", oneTarget, true, "one entry of its logs is read with a bit flipped"},
-	DiskFlipTable: {"disk-flip-table", oneTarget, true, "it crashes, and a bit of Pebble's tables flips for good (store pebble-raw)"},
-	DiskFlipLog:   {"disk-flip-wal", oneTarget, true, "it crashes, and a bit of Pebble's log flips for good (store pebble-raw)"},
-	CutOneWay:     {"cut", arrow, true, "frames from the first to the second are lost or held"},
-	CutTwoWay:     {"cut", arrow, true, "frames between the two are lost or held"},
-	Isolate:       {"isolate", oneTarget, true, "it is cut off from all other nodes, not from ZooKeeper"},
-	Split:         {"split", manyTargets, true, "these are cut off from the others"},
-	Cordon:        {"cordon", twoTargets, true, "the first is cut off from all nodes but the second"},
-	Bridge:        {"bridge", oneTarget, true, "the others fall into two halves, and only it reaches both"},
-	Delay:         {"delay", arrowAndLag, true, "frames from the first to the second take so much longer"},
-	Throttle:      {"throttle", arrowAndRate, true, "frames from the first to the second pass one after the other, so many bytes a second"},
-	Heal:          {"heal", noArguments, false, "ends all faults of the network"},
-	SetRates:      {"rates", rateList, true, "so likely is each fault of a frame"},
-	ZKExpire:      {"zk-expire", oneTarget, false, "ZooKeeper ends its session"},
-	ZKCut:         {"zk-cut", oneTarget, true, "it cannot reach ZooKeeper"},
-	ZKHeal:        {"zk-heal", oneTarget, false, "it can again"},
-	ZKDown:        {"zk-down", noArguments, true, "ZooKeeper has no quorum"},
-	ZKUp:          {"zk-up", noArguments, false, "ZooKeeper has a quorum again"},
-	ZKLeader:      {"zk-leader", noArguments, false, "ZooKeeper elects another leader"},
-	ZKLag:         {"zk-lag", serverAndLag, true, "a server of ZooKeeper applies so late"},
-	ZKLoseBefore:  {"zk-lose-before", oneTarget, false, "its next write to ZooKeeper is lost, and its connection breaks"},
-	ZKLoseAfter:   {"zk-lose-after", oneTarget, false, "its next write to ZooKeeper is done, and the reply is lost"},
-	ZKLate:        {"zk-late", oneTarget, false, "its next write to ZooKeeper breaks its connection, and is done later"},
-	ZKIsolate:     {"zk-isolate", serverOnly, true, "a server is cut off from the leader, or the leader from the others"},
-	ZKWipe:        {"zk-wipe", serverOnly, true, "a server loses its disk, and has caught up when it is over"},
-	ZKLoseAll:     {"zk-lose-all", noArguments, false, "all servers lose their disks: ZooKeeper knows nothing more"},
-	Move:          {"move", partitionAndTargets, false, "an outside hand begins to move a partition to these nodes"},
-	Cancel:        {"cancel", partitionOnly, false, "an outside hand cancels the move"},
-	Clog:          {"clog", oneTarget, true, "all that it sends and is sent waits"},
-	CrashInTurn:   {"crash-in-turn", oneTarget, true, "it crashes between the commit and the last message of a turn"},
-	AskPut:        {"put", targetAndPartition, false, "a client puts the key that stands for a partition, at this node"},
-	AskGet:        {"get", targetAndPartition, false, "a client gets it"},
-	AskPutNew:     {"put-new", targetAndPartition, false, "a client puts a key of the partition that nobody has asked for"},
-	AskPutLarge:   {"put-large", targetAndPartition, false, "a client puts the longest value under the longest key that there may be"},
-}
-
-func (v Verb) String() string { return verbForms[v].word }
 
 // String is the schedule's text, with every field of its header; ParseSchedule
 // reads it.
@@ -290,42 +152,7 @@ func (s *Schedule) text(wanted func(Field) bool) string {
 
 // String is the step's line.
 func (s *Step) String() string {
-	words := []string{"at", s.At.String(), s.Do.String()}
-	switch s.Do {
-	case CutOneWay:
-		words = append(words, s.Targets[0].String()+">"+s.Targets[1].String())
-	case Delay:
-		words = append(words, s.Targets[0].String()+">"+s.Targets[1].String(), s.Lag.String())
-	case Throttle:
-		words = append(words, s.Targets[0].String()+">"+s.Targets[1].String(), strconv.Itoa(s.Rate))
-	case CutTwoWay:
-		words = append(words, s.Targets[0].String()+"<>"+s.Targets[1].String())
-	case SetRates:
-		rates := s.Rates
-		for _, f := range rateFields(&rates) {
-			if *f.rate != 0 {
-				words = append(words, f.key+"="+(*rateValue)(f.rate).String())
-			}
-		}
-	case ZKLag:
-		words = append(words, strconv.Itoa(s.Server), s.Lag.String())
-	case ZKIsolate, ZKWipe:
-		words = append(words, strconv.Itoa(s.Server))
-	case Move, Cancel:
-		words = append(words, strconv.Itoa(s.Partition))
-	}
-	args := verbForms[s.Do].args
-	if args != arrow && args != arrowAndLag && args != arrowAndRate {
-		for _, t := range s.Targets {
-			words = append(words, t.String())
-		}
-	}
-	if args == targetAndLag {
-		words = append(words, s.Lag.String())
-	}
-	if args == targetAndPartition {
-		words = append(words, strconv.Itoa(s.Partition))
-	}
+	words := append([]string{"at", s.At.String(), s.Do.Word}, s.Do.arguments.print(s)...)
 	if s.Once != AtOnce {
 		words = append(words, "once", s.Once.String()+":"+strconv.Itoa(s.Of))
 	}
@@ -336,18 +163,6 @@ func (s *Step) String() string {
 		words = append(words, "for", s.For.String())
 	}
 	return strings.Join(words, " ")
-}
-
-type rateField struct {
-	key  string
-	rate *float64
-}
-
-func rateFields(r *netsim.Rates) []rateField {
-	return []rateField{
-		{"loss", &r.Loss}, {"dup", &r.Duplicate}, {"reorder", &r.Reorder}, {"delay", &r.Delay},
-		{"corrupt", &r.Corrupt}, {"reset", &r.Reset}, {"half-open", &r.HalfOpen}, {"hint-loss", &r.HintLoss},
-	}
 }
 
 // ParseSchedule reads a schedule's text. Errors name the line.
@@ -367,7 +182,7 @@ func Parse(text string) (*Schedule, error) {
 		return nil, fmt.Errorf("schedule: %w", err)
 	}
 	if len(p.s.Calls) > 0 && p.s.Setup.Workload.Source != Listed {
-		return nil, fmt.Errorf("schedule header: the clients' calls stand below, so it wants a line: workload calls=%s", Listed)
+		return nil, fmt.Errorf("schedule header: client calls need the header line: workload calls=%s", Listed)
 	}
 	slices.SortStableFunc(p.s.Steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 	slices.SortStableFunc(p.s.Calls, ByCallTime)
@@ -409,10 +224,10 @@ func (p *scheduleParser) callLine(words []string) error {
 
 func (p *scheduleParser) headerLine(name string, words []string) error {
 	if len(p.s.Steps)+len(p.s.Calls) > 0 {
-		return fmt.Errorf("%q belongs above the first step", name)
+		return fmt.Errorf("header line %q must come before the first step", name)
 	}
 	if slices.Contains(p.seen, name) {
-		return fmt.Errorf("a second line %q", name)
+		return fmt.Errorf("header line %q appears twice", name)
 	}
 	p.seen = append(p.seen, name)
 	known := false
@@ -423,13 +238,13 @@ func (p *scheduleParser) headerLine(name string, words []string) error {
 		known = true
 		if f.Key == "" {
 			if len(words) != 1 {
-				return fmt.Errorf("%q wants one word", name)
+				return fmt.Errorf("header line %q takes one value", name)
 			}
 			return f.of(&p.s.Setup).Set(words[0])
 		}
 	}
 	if !known {
-		return fmt.Errorf("unknown line %q", name)
+		return fmt.Errorf("unknown header line %q (dkvsim schedule lists all of them)", name)
 	}
 	return p.headerGroup(name, words)
 }
@@ -439,14 +254,14 @@ func (p *scheduleParser) headerGroup(name string, words []string) error {
 	for _, word := range words {
 		key, value, ok := strings.Cut(word, "=")
 		if !ok {
-			return fmt.Errorf("%q is not key=value", word)
+			return fmt.Errorf("invalid word %q (want key=value)", word)
 		}
 		i := slices.IndexFunc(header, func(f Field) bool { return f.Line == name && f.Key == key })
 		if i < 0 {
-			return fmt.Errorf("%q has no %q", name, key)
+			return fmt.Errorf("header line %q has no key %q", name, key)
 		}
 		if slices.Contains(seen, key) {
-			return fmt.Errorf("%s twice", key)
+			return fmt.Errorf("key %s appears twice", key)
 		}
 		seen = append(seen, key)
 		if err := header[i].of(&p.s.Setup).Set(value); err != nil {
@@ -459,18 +274,41 @@ func (p *scheduleParser) headerGroup(name string, words []string) error {
 // parseStep reads a step's line after its "at".
 func parseStep(words []string, setup *Setup) (Step, error) {
 	if len(words) < 2 {
-		return Step{}, errors.New("a step is: at TIME VERB …")
+		return Step{}, errors.New("a step is: at TIME ACTION ...")
 	}
 	var s Step
 	if err := (&durationValue{&s.At, 0}).Set(words[0]); err != nil {
 		return s, err
 	}
-	verb := slices.IndexFunc(verbForms[:], func(f verbForm) bool { return f.word == words[1] })
-	if verb <= 0 {
-		return s, fmt.Errorf("unknown step %q", words[1])
+	var usages []string
+	var first error
+	for _, a := range actions {
+		if a.Word != words[1] {
+			continue
+		}
+		step, err := s.parseAs(a, words[2:], setup)
+		if err == nil {
+			return step, nil
+		}
+		if first == nil {
+			first = err
+		}
+		usages = append(usages, "at TIME "+a.usage())
 	}
-	s.Do = Verb(verb)
-	words, err := parseFor(words[2:], &s)
+	switch {
+	case usages == nil:
+		return s, fmt.Errorf("unknown action %q (dkvsim schedule lists all of them)", words[1])
+	case len(usages) == 1 && !errors.Is(first, errWords):
+		return s, first
+	}
+	return s, fmt.Errorf("%s: %w; usage: %s", words[1], first, strings.Join(usages, ", or: "))
+}
+
+// parseAs reads what follows an action's word: its arguments, and then when it
+// happens and for how long.
+func (s Step) parseAs(a *Action, words []string, setup *Setup) (Step, error) {
+	s.Do = a
+	words, err := parseFor(words, &s)
 	if n := len(words); err == nil && n >= 2 && words[n-2] == "after" {
 		err = (&durationValue{&s.After, 1}).Set(words[n-1])
 		words = words[:n-2]
@@ -478,10 +316,10 @@ func parseStep(words []string, setup *Setup) (Step, error) {
 	if err == nil {
 		words, err = parseOnce(words, &s, setup)
 	}
-	if err != nil {
-		return s, err
+	if err == nil {
+		err = a.arguments.parse(&s, words, setup)
 	}
-	return s, s.parseArguments(words, setup)
+	return s, err
 }
 
 // UseStore lets a schedule run on another kind of disk. It is an error if one
@@ -503,8 +341,8 @@ func (s *Schedule) validate() error {
 	}
 	for i := range s.Steps {
 		step := &s.Steps[i]
-		if flips := step.Do == DiskFlipTable || step.Do == DiskFlipLog; flips && s.Setup.Store != PebbleRaw {
-			return fmt.Errorf("%v: only store %s can do that, not %s", step, PebbleRaw, s.Setup.Store)
+		if only := step.Do.Only; only != "" && s.Setup.Store != only {
+			return fmt.Errorf("%v: only possible with store %s, not %s", step, only, s.Setup.Store)
 		}
 	}
 	return nil
@@ -516,149 +354,10 @@ func parseFor(words []string, s *Step) ([]string, error) {
 	if n < 2 || words[n-2] != "for" {
 		return words, nil
 	}
-	if !verbForms[s.Do].lasts {
-		return nil, fmt.Errorf("%v does not last", s.Do)
+	if !s.Do.Lasts {
+		return nil, fmt.Errorf("%v takes no \"for\": it does not last", s.Do)
 	}
 	return words[:n-2], (&durationValue{&s.For, 1}).Set(words[n-1])
-}
-
-func (s *Step) parseArguments(words []string, setup *Setup) error {
-	switch verbForms[s.Do].args {
-	case oneTarget:
-		if len(words) != 1 {
-			return fmt.Errorf("%v wants one node", s.Do)
-		}
-		return s.parseTargets(words, setup)
-	case targetAndLag:
-		if len(words) != 2 {
-			return fmt.Errorf("%v wants a node and a duration", s.Do)
-		}
-		return errors.Join(s.parseTargets(words[:1], setup), (&durationValue{&s.Lag, 1}).Set(words[1]))
-	case twoTargets:
-		if len(words) != 2 {
-			return fmt.Errorf("%v wants two nodes", s.Do)
-		}
-		return s.parseTargets(words, setup)
-	case manyTargets:
-		if len(words) == 0 {
-			return fmt.Errorf("%v wants nodes", s.Do)
-		}
-		return s.parseTargets(words, setup)
-	case arrow:
-		return s.parseArrow(words, setup)
-	case arrowAndLag, arrowAndRate:
-		return s.parseLink(words, setup)
-	case rateList:
-		return s.parseRates(words)
-	case serverAndLag:
-		if len(words) != 2 {
-			return fmt.Errorf("%v wants a server and a duration", s.Do)
-		}
-		return errors.Join(
-			(&intValue{&s.Server, 0, setup.ZKServers - 1}).Set(words[0]),
-			(&durationValue{&s.Lag, 1}).Set(words[1]))
-	case serverOnly:
-		if len(words) != 1 {
-			return fmt.Errorf("%v wants a server", s.Do)
-		}
-		return (&intValue{&s.Server, 0, setup.ZKServers - 1}).Set(words[0])
-	case partitionOnly, partitionAndTargets:
-		return s.parseMove(words, setup)
-	case targetAndPartition:
-		return s.parseAsk(words, setup)
-	}
-	if len(words) > 0 {
-		return fmt.Errorf("%v wants nothing more, here is %q", s.Do, words[0])
-	}
-	return nil
-}
-
-func (s *Step) parseArrow(words []string, setup *Setup) error {
-	if len(words) != 1 {
-		return errors.New("cut wants n1>n2 or n1<>n2")
-	}
-	from, to, ok := strings.Cut(words[0], ">")
-	if !ok {
-		return fmt.Errorf("%q is neither n1>n2 nor n1<>n2", words[0])
-	}
-	s.Do = CutOneWay
-	if both, found := strings.CutSuffix(from, "<"); found {
-		from, s.Do = both, CutTwoWay
-	}
-	return s.parseTargets([]string{from, to}, setup)
-}
-
-// maxLinkRate is more than any frame needs to pass at once.
-const maxLinkRate = 1 << 30
-
-// parseLink reads a link and what its frames meet there.
-func (s *Step) parseLink(words []string, setup *Setup) error {
-	what, value := "a duration", textValue(&durationValue{&s.Lag, 1})
-	if s.Do == Throttle {
-		what, value = "bytes a second", &intValue{&s.Rate, 1, maxLinkRate}
-	}
-	if len(words) != 2 {
-		return fmt.Errorf("%v wants n1>n2 and %s", s.Do, what)
-	}
-	from, to, _ := strings.Cut(words[0], ">")
-	return errors.Join(s.parseTargets([]string{from, to}, setup), value.Set(words[1]))
-}
-
-func (s *Step) parseRates(words []string) error {
-	fields := rateFields(&s.Rates)
-	for _, word := range words {
-		key, value, _ := strings.Cut(word, "=")
-		i := slices.IndexFunc(fields, func(f rateField) bool { return f.key == key })
-		if i < 0 {
-			return fmt.Errorf("there is no rate %q", key)
-		}
-		if err := (*rateValue)(fields[i].rate).Set(value); err != nil {
-			return fmt.Errorf("%s: %w", key, err)
-		}
-	}
-	return nil
-}
-
-func (s *Step) parseMove(words []string, setup *Setup) error {
-	if len(words) == 0 {
-		return fmt.Errorf("%v wants a partition", s.Do)
-	}
-	partition, err := parsePartition(words[0], setup)
-	if err != nil {
-		return err
-	}
-	s.Partition = partition
-	switch words = words[1:]; {
-	case s.Do == Cancel && len(words) > 0:
-		return fmt.Errorf("cancel wants nothing more, here is %q", words[0])
-	case s.Do == Move && (len(words) == 0 || len(words) > 7):
-		return errors.New("move wants the 1 to 7 nodes to move to")
-	}
-	return s.parseTargets(words, setup)
-}
-
-func (s *Step) parseAsk(words []string, setup *Setup) (err error) {
-	if len(words) != 2 {
-		return fmt.Errorf("%v wants a node and a partition", s.Do)
-	}
-	if s.Partition, err = parsePartition(words[1], setup); err != nil {
-		return err
-	}
-	return s.parseTargets(words[:1], setup)
-}
-
-func (s *Step) parseTargets(words []string, setup *Setup) error {
-	for _, word := range words {
-		t, err := parseTarget(word, setup)
-		if err != nil {
-			return err
-		}
-		if slices.Contains(s.Targets, t) {
-			return fmt.Errorf("%v twice", t)
-		}
-		s.Targets = append(s.Targets, t)
-	}
-	return nil
 }
 
 func parseTarget(word string, setup *Setup) (Target, error) {
@@ -671,7 +370,7 @@ func parseTarget(word string, setup *Setup) (Target, error) {
 	number, found := strings.CutPrefix(word, "n")
 	var n int
 	if err := (&intValue{&n, 1, setup.Nodes}).Set(number); !found || err != nil {
-		return Target{}, fmt.Errorf("%q is none of n1 to n%d, primary:P, backup:P, second:P, former:P, other:P", word, setup.Nodes)
+		return Target{}, fmt.Errorf("invalid node %q (want n1 to n%d, primary:P, backup:P, second:P, former:P or other:P)", word, setup.Nodes)
 	}
 	return Target{Node: n}, nil
 }
@@ -679,7 +378,7 @@ func parseTarget(word string, setup *Setup) (Target, error) {
 func parsePartition(word string, setup *Setup) (int, error) {
 	var p int
 	if err := (&intValue{&p, 0, setup.Partitions - 1}).Set(word); err != nil {
-		return 0, fmt.Errorf("%q is no partition from 0 to %d", word, setup.Partitions-1)
+		return 0, fmt.Errorf("invalid partition %q (want 0 to %d)", word, setup.Partitions-1)
 	}
 	return p, nil
 }

@@ -144,10 +144,10 @@ func DefaultSetup() Setup {
 	}
 }
 
-// leastRecovery is the time that every start takes.
+// LeastRecovery is the time that every start takes.
 const LeastRecovery = 50 * time.Millisecond
 
-// evenPause is the ZKPause of a header without one.
+// EvenPause is the ZKPause of a header without one.
 const EvenPause = 0.5
 
 // A Field is one value of the header: a word of the line called Line, after
@@ -268,16 +268,16 @@ func (s *Setup) validate() error {
 	w := &s.Workload
 	switch {
 	case s.Replication > s.Nodes:
-		return fmt.Errorf("replication %d with %d nodes", s.Replication, s.Nodes)
+		return fmt.Errorf("replication %d needs at least as many nodes, not %d", s.Replication, s.Nodes)
 	case s.LatencyMean < s.LatencyMin:
 		return fmt.Errorf("network mean=%v is below min=%v", s.LatencyMean, s.LatencyMin)
 	case s.Sync.Max < s.Sync.Min:
 		return fmt.Errorf("sync max=%v is below min=%v", s.Sync.Max, s.Sync.Min)
 	case w.Get+w.Put+w.Delete+w.Conditional != 100:
-		return fmt.Errorf("the mix adds up to %d, not to 100", w.Get+w.Put+w.Delete+w.Conditional)
+		return fmt.Errorf("the percentages of mix add up to %d, want 100", w.Get+w.Put+w.Delete+w.Conditional)
 	}
 	if c := s.Order.Crash; c.Step > 0 && c.Host >= s.Nodes {
-		return fmt.Errorf("order crash=%v with %d nodes", c, s.Nodes)
+		return fmt.Errorf("order crash=%v names a node beyond n%d", c, s.Nodes)
 	}
 	return s.Order.Validate()
 }
@@ -288,7 +288,7 @@ func (v *uintValue) String() string { return strconv.FormatUint(uint64(*v), 10) 
 func (v *uintValue) Set(word string) error {
 	n, err := strconv.ParseUint(word, 10, 64)
 	if err != nil {
-		return fmt.Errorf("%q is no number", word)
+		return fmt.Errorf("invalid number %q", word)
 	}
 	*v = uintValue(n)
 	return nil
@@ -303,7 +303,7 @@ func (v *intValue) String() string { return strconv.Itoa(*v.v) }
 func (v *intValue) Set(word string) error {
 	n, err := strconv.Atoi(word)
 	if err != nil || n < v.min || n > v.max {
-		return fmt.Errorf("%q is no number from %d to %d", word, v.min, v.max)
+		return fmt.Errorf("invalid number %q (want %d to %d)", word, v.min, v.max)
 	}
 	*v.v = n
 	return nil
@@ -321,7 +321,7 @@ func (v *durationValue) String() string { return v.v.String() }
 func (v *durationValue) Set(word string) error {
 	d, err := time.ParseDuration(word)
 	if err != nil || d < v.min || d > maxDuration {
-		return fmt.Errorf("%q is no duration from %v to %v, such as 250ms", word, v.min, maxDuration)
+		return fmt.Errorf("invalid duration %q (want %v to %v, for example 250ms)", word, v.min, maxDuration)
 	}
 	*v.v = d
 	return nil
@@ -333,7 +333,7 @@ func (v *rateValue) String() string { return strconv.FormatFloat(float64(*v), 'g
 func (v *rateValue) Set(word string) error {
 	f, err := strconv.ParseFloat(word, 64)
 	if err != nil || !(f >= 0 && f <= 1) {
-		return fmt.Errorf("%q is no probability from 0 to 1", word)
+		return fmt.Errorf("invalid probability %q (want 0 to 1)", word)
 	}
 	*v = rateValue(f)
 	return nil
@@ -350,7 +350,7 @@ func (v *switchValue) String() string {
 
 func (v *switchValue) Set(word string) error {
 	if word != "on" && word != "off" {
-		return fmt.Errorf("%q is neither on nor off", word)
+		return fmt.Errorf("invalid switch %q (want on or off)", word)
 	}
 	*v = word == "on"
 	return nil
@@ -366,7 +366,7 @@ func (v *modeValue) Set(word string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is neither stream nor datagram", word)
+	return fmt.Errorf("unknown network mode %q (want stream or datagram)", word)
 }
 
 type wordValue struct {
@@ -382,5 +382,5 @@ func (v *wordValue) Set(word string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is none of %s", word, strings.Join(v.words, ", "))
+	return fmt.Errorf("unknown word %q (want one of %s)", word, strings.Join(v.words, ", "))
 }

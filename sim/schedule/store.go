@@ -31,9 +31,10 @@ func ParseStore(name string) (Store, error) {
 	if s := Store(name); slices.Contains(Stores(), s) {
 		return s, nil
 	}
-	return "", fmt.Errorf("store %q is none of %s", name, strings.Join(StoreNames(), ", "))
+	return "", fmt.Errorf("unknown store %q (want one of %s)", name, strings.Join(StoreNames(), ", "))
 }
 
+// StoreNames returns the names of all stores.
 func StoreNames() []string {
 	var names []string
 	for _, s := range Stores() {

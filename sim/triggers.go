@@ -25,7 +25,7 @@ func (f *faultPlayer) onEvent(host int, ev *node.Event) {
 	}
 	left := f.waiting[:0]
 	for _, s := range f.waiting {
-		if momentEvents[s.Once] != ev.Kind || s.Of != int(ev.Partition) {
+		if triggerEvents[s.Once] != ev.Kind || s.Of != int(ev.Partition) {
 			left = append(left, s)
 			continue
 		}
@@ -39,8 +39,8 @@ func (f *faultPlayer) onEvent(host int, ev *node.Event) {
 	f.waiting = left
 }
 
-// momentEvents are the events of nodes that tell of the moments.
-var momentEvents = map[schedule.Moment]node.EventKind{
+// triggerEvents are the events of nodes that tell of the moments.
+var triggerEvents = map[schedule.Trigger]node.EventKind{
 	schedule.Started:   node.EventReignStarted,
 	schedule.Copied:    node.EventLogCopied,
 	schedule.Active:    node.EventReignActive,

@@ -1,0 +1,91 @@
+package sim
+
+import (
+	"slices"
+
+	"dkv/netsim"
+	"dkv/sim/schedule"
+)
+
+var networkCarriers = map[*schedule.Action]carrier{
+	schedule.CutOneWay: onLink(func(n *netsim.Network, from, to netsim.HostID, _ *schedule.Step) *netsim.Fault {
+		return n.CutOneWay(from, to)
+	}),
+	schedule.CutTwoWay: onLink(func(n *netsim.Network, a, b netsim.HostID, _ *schedule.Step) *netsim.Fault {
+		return n.CutTwoWay(a, b)
+	}),
+	schedule.Delay: onLink(func(n *netsim.Network, from, to netsim.HostID, s *schedule.Step) *netsim.Fault {
+		return n.Delay(from, to, s.Lag)
+	}),
+	schedule.Throttle: onLink(func(n *netsim.Network, from, to netsim.HostID, s *schedule.Step) *netsim.Fault {
+		return n.Slow(from, to, int64(s.Rate))
+	}),
+	schedule.Isolate: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+		return f.world.Network().Isolate(f.world.NetID(hosts[0])).Heal
+	},
+	schedule.Split: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+		return f.world.Network().Split(f.netIDs(hosts), f.netIDs(f.others(hosts))).Heal
+	},
+	schedule.Cordon: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+		return f.world.Network().Split(f.netIDs(hosts[:1]), f.netIDs(f.others(hosts))).Heal
+	},
+	schedule.Bridge: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+		one, other := schedule.Halves(hosts[0], f.world.Hosts())
+		return f.world.Network().Bridge(f.world.NetID(hosts[0]), f.netIDs(slices.Concat(one, other))...).Heal
+	},
+	schedule.Clog: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+		return f.clog(hosts[0])
+	},
+	schedule.SetRates: func(f *faultPlayer, s *schedule.Step, _ []int) func() {
+		f.setRates(s.Rates)
+		return func() { f.setRates(f.schedule.Setup.Rates) }
+	},
+	schedule.Heal: func(f *faultPlayer, _ *schedule.Step, _ []int) func() {
+		f.world.Network().HealAll()
+		f.ledger.heal()
+		f.setRates(f.schedule.Setup.Rates)
+		return nil
+	},
+}
+
+// onLink carries out a fault of the link between two targets. If both roles
+// belong to one node there is no link, and no fault.
+func onLink(begin func(n *netsim.Network, from, to netsim.HostID, s *schedule.Step) *netsim.Fault) carrier {
+	return func(f *faultPlayer, s *schedule.Step, hosts []int) func() {
+		if len(hosts) < 2 {
+			return nil
+		}
+		return begin(f.world.Network(), f.world.NetID(hosts[0]), f.world.NetID(hosts[1]), s).Heal
+	}
+}
+
+// clog holds all frames to and from a host.
+func (f *faultPlayer) clog(host int) (end func()) {
+	id, n := f.world.NetID(host), f.world.Network()
+	var held []*netsim.Fault
+	for _, other := range f.netIDs(f.others([]int{host})) {
+		held = append(held, n.Clog(id, other), n.Clog(other, id))
+	}
+	return func() {
+		for _, fault := range held {
+			fault.Heal()
+		}
+	}
+}
+
+// setRates cannot fail: the parser has checked the rates.
+func (f *faultPlayer) setRates(r netsim.Rates) {
+	if err := f.world.Network().SetRates(r); err != nil {
+		panic("sim: " + err.Error())
+	}
+}
+
+func (f *faultPlayer) netIDs(hosts []int) []netsim.HostID {
+	ids := make([]netsim.HostID, len(hosts))
+	for i, h := range hosts {
+		ids[i] = f.world.NetID(h)
+	}
+	return ids
+}
+
+func (f *faultPlayer) others(hosts []int) []int { return schedule.Others(hosts, f.world.Hosts()) }

@@ -1,0 +1,77 @@
+package sim
+
+import (
+	"dkv/sim/schedule"
+	"dkv/sim/world"
+)
+
+// A carrier carries out a step of one action on the hosts of its targets, and
+// returns what ends it; nil if nothing does.
+type carrier func(f *faultPlayer, s *schedule.Step, hosts []int) (end func())
+
+// carriers holds the function of each row of the table of actions.
+var carriers = joined(processCarriers, diskCarriers, networkCarriers, zookeeperCarriers, clientCarriers)
+
+// joined merges tables that have no key in common.
+func joined(tables ...map[*schedule.Action]carrier) map[*schedule.Action]carrier {
+	all := make(map[*schedule.Action]carrier)
+	for _, table := range tables {
+		// order-free: every key is in one table only
+		for action, do := range table {
+			all[action] = do
+		}
+	}
+	return all
+}
+
+var processCarriers = map[*schedule.Action]carrier{
+	schedule.Crash: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+		f.world.Crash(hosts[0])
+		return func() { f.world.Restart(hosts[0]) }
+	},
+	schedule.CrashInTurn: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+		f.world.CrashInTurn(hosts[0])
+		return func() {
+			f.world.Disarm(hosts[0])
+			f.world.Restart(hosts[0])
+		}
+	},
+	schedule.Restart: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+		f.world.Restart(hosts[0])
+		return nil
+	},
+	schedule.PowerLoss: func(f *faultPlayer, _ *schedule.Step, _ []int) func() {
+		f.world.PowerLoss()
+		return f.restartAll
+	},
+	schedule.Stop: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+		f.world.Stop(hosts[0])
+		return func() {
+			if f.world.State(hosts[0]) == world.Stopping {
+				f.world.Crash(hosts[0]) // the operator's patience has run out: kill it
+			}
+			f.world.Restart(hosts[0])
+		}
+	},
+	schedule.Slow: func(f *faultPlayer, s *schedule.Step, hosts []int) func() {
+		f.world.SlowHost(hosts[0], between(0, s.Lag))
+		return func() { f.world.SlowHost(hosts[0], world.Range{}) }
+	},
+	schedule.Pause: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+		f.world.Pause(hosts[0])
+		return func() { f.world.Resume(hosts[0]) }
+	},
+	schedule.Suspend: func(f *faultPlayer, s *schedule.Step, hosts []int) func() {
+		return f.world.Suspend(hosts[0], s.For)
+	},
+	schedule.Resume: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+		f.world.Resume(hosts[0])
+		return nil
+	},
+}
+
+func (f *faultPlayer) restartAll() {
+	for host := range f.world.Hosts() {
+		f.world.Restart(host)
+	}
+}

@@ -1,0 +1,55 @@
+package schedule
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Trigger is an event in a partition that a step can wait for. A fault that comes
+// there meets a protocol between two of its own steps, where one that comes by
+// the clock hardly ever is.
+type Trigger uint8
+
+// The triggers; AtOnce waits for nothing.
+const (
+	AtOnce Trigger = iota
+	Started
+	Copied
+	Active
+	Joint
+	Quiet
+	Ended
+	Installed
+
+	triggers
+)
+
+// triggerForms holds the word of each trigger, and what it stands for.
+var triggerForms = [triggers]struct{ word, what string }{
+	Started:   {"started", "a primary starts an epoch and asks for promises"},
+	Copied:    {"copied", "a primary has completed its log from another replica"},
+	Active:    {"active", "a primary has committed the no-op of its epoch"},
+	Joint:     {"joint", "a primary has done so with both majorities of a move"},
+	Quiet:     {"quiet", "a primary notices that no quorum answers it"},
+	Ended:     {"ended", "a primary notices that it has been deposed"},
+	Installed: {"installed", "a replica has installed a snapshot"},
+}
+
+func (m Trigger) String() string { return triggerForms[m].word }
+
+// parseOnce takes "once TRIGGER:PARTITION" off the end of a line.
+func parseOnce(words []string, s *Step, setup *Setup) ([]string, error) {
+	n := len(words)
+	if n < 2 || words[n-2] != "once" {
+		return words, nil
+	}
+	word, number, _ := strings.Cut(words[n-1], ":")
+	for m := AtOnce + 1; m < triggers; m++ {
+		if word == triggerForms[m].word {
+			partition, err := parsePartition(number, setup)
+			s.Once, s.Of = m, partition
+			return words[:n-2], err
+		}
+	}
+	return nil, fmt.Errorf("invalid trigger %q (example: active:0)", words[n-1])
+}
