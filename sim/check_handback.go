@@ -53,7 +53,7 @@ func (r *run) notHandedBack() error {
 		switch {
 		case part.Primary == preferred, !layout.Contains(part.Replicas, preferred):
 		case leads == world.NoHost, waits == world.NoHost, r.world.Ruined(waits):
-		case r.handBacks.took[leads][p] == r.world.Incarnation(leads):
+		case r.handBacks.took[leads][p] == r.world.ProcessNumber(leads):
 		default:
 			return fmt.Errorf("%s did not hand partition %d over to %s, which the ring prefers", schedule.HostName(leads), p, schedule.HostName(waits))
 		}

@@ -42,7 +42,7 @@ func TestDumpChangesNothing(t *testing.T) {
 		}
 		for _, part := range []string{
 			"layout version", "  session ", "  server 0: zxid", "frames on their way", " replica: knows epoch", " primary: knows epoch",
-			"     follower n", "     in flight: writes", "  request ", "  queue: ", "commits not durable", "log ends: ", " down, life",
+			"     follower n", "     in flight: writes", "  request ", "  queue: ", "commits not durable", "log ends: ", " down, process",
 		} {
 			if seen[part] == 0 {
 				t.Errorf("seed %d: no dump of %d says %q", seed, dumps, part)
@@ -58,13 +58,13 @@ func checkDump(t *testing.T, w *world.World, text string, seen map[string]int) {
 		t.Fatalf("a dump at %q begins with %.80q", want, text)
 	}
 	for host := range w.Hosts() {
-		if !strings.Contains(text, fmt.Sprintf("\n%s %v, life %d", schedule.HostName(host), w.State(host), w.Incarnation(host))) {
+		if !strings.Contains(text, fmt.Sprintf("\n%s %v, process %d", schedule.HostName(host), w.State(host), w.ProcessNumber(host))) {
 			t.Fatalf("nothing about %s in\n%s", schedule.HostName(host), text)
 		}
 	}
 	for _, part := range []string{
 		"layout version", "  session ", "  server 0: zxid", "frames on their way", " replica: knows epoch", " primary: knows epoch",
-		"     follower n", "     in flight: writes", "  request ", "  queue: ", "commits not durable", "log ends: ", " down, life",
+		"     follower n", "     in flight: writes", "  request ", "  queue: ", "commits not durable", "log ends: ", " down, process",
 	} {
 		if strings.Contains(text, part) {
 			seen[part]++

@@ -52,8 +52,8 @@ func TestStoppedNodeComesBack(t *testing.T) {
 		if err != nil || len(result.Classes) > 0 {
 			t.Fatalf("%s: %v, %v", step, err, result.Violations)
 		}
-		if r.world.Incarnation(0) < 2 {
-			t.Errorf("%s: n1 was started %d times", step, r.world.Incarnation(0))
+		if r.world.ProcessNumber(0) < 2 {
+			t.Errorf("%s: n1 was started %d times", step, r.world.ProcessNumber(0))
 		}
 	}
 }
@@ -94,8 +94,8 @@ func TestEndOfAStopKillsNobodyElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRun(s, RunOptions{})
-	if result, err := r.play(); err != nil || len(result.Classes) > 0 || r.world.Incarnation(0) != 2 {
-		t.Errorf("%v, %v; n1 was started %d times, want 2", err, result.Violations, r.world.Incarnation(0))
+	if result, err := r.play(); err != nil || len(result.Classes) > 0 || r.world.ProcessNumber(0) != 2 {
+		t.Errorf("%v, %v; n1 was started %d times, want 2", err, result.Violations, r.world.ProcessNumber(0))
 	}
 }
 
@@ -119,7 +119,7 @@ func TestHeaderSetsDriftAndRecovery(t *testing.T) {
 		drifts, fast := false, true
 		for h := range s.Setup.Nodes {
 			drifts = drifts || r.world.Drift(h) != 0
-			fast = fast && r.world.Incarnation(h) == 2
+			fast = fast && r.world.ProcessNumber(h) == 2
 		}
 		if drifts != c.drifts || fast != c.fast {
 			t.Errorf("%q: clocks drift is %t, all were back in 2 s is %t", c.text, drifts, fast)

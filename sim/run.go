@@ -231,12 +231,12 @@ func (r *run) auditZooKeeper() {
 }
 
 func (r *run) onEvent(host int, ev node.Event) {
-	r.invariants.onEvent(host, r.world.Incarnation(host), &ev)
+	r.invariants.onEvent(host, r.world.ProcessNumber(host), &ev)
 	switch ev.Kind {
 	case node.EventRegistered:
 		r.checkRegistration(host)
 	case node.EventTakeOver:
-		r.handBacks.onTakeOver(host, r.world.Incarnation(host), ev.Partition)
+		r.handBacks.onTakeOver(host, r.world.ProcessNumber(host), ev.Partition)
 	}
 	if r.options.Note != nil {
 		r.note("%s: %s", schedule.HostName(host), world.EventWords(&ev))

@@ -31,7 +31,7 @@ func (f *faultPlayer) onEvent(host int, ev *node.Event) {
 		}
 		f.world.After(0, func() {
 			if !f.over {
-				f.world.Count(world.FaultMoment)
+				f.world.Count(world.FaultTrigger)
 				f.aim(s)
 			}
 		})

@@ -61,7 +61,7 @@ func TestReplayStopsAndGoesOn(t *testing.T) {
 		}
 	}
 	parts := prompt.Split(shown, -1)
-	if !strings.HasPrefix(parts[0], "== step ") || !strings.Contains(parts[0], "\nn1 up, life") || !strings.Contains(parts[0], replayHelp) {
+	if !strings.HasPrefix(parts[0], "== step ") || !strings.Contains(parts[0], "\nn1 up, process") || !strings.Contains(parts[0], replayHelp) {
 		t.Errorf("the first stop shows\n%s", parts[0])
 	}
 	onward := strings.Split(strings.TrimSpace(parts[4]), "\n")

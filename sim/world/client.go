@@ -19,20 +19,20 @@ func (w *World) Submit(host int, r door.Request, done func(resp door.Response, b
 	w.requests++
 	c := &call{world: w, host: w.hosts[host], number: w.requests, request: r, done: done}
 	h := c.host
-	if h.life == nil || h.state == Stopping {
+	if h.current == nil || h.state == Stopping {
 		c.finish(door.Response{Outcome: door.Refused, Reason: "connection refused"}, false)
 		return
 	}
-	c.life = h.life
-	h.life.calls.add(c)
-	w.scheduler.Schedule(c.latency("client.there"), h.index, KindClock, c.arrive)
+	c.process = h.current
+	h.current.calls.add(c)
+	w.scheduler.Schedule(c.latency("client.there"), h.index, kindClock, c.arrive)
 }
 
 // call is one request of a client, on its path to a process or back.
 type call struct {
 	world   *World
 	host    *host
-	life    *life // it is connected to, nil once the path is over
+	process *hostProcess // it is connected to, nil once the path is over
 	number  uint64
 	request door.Request
 	done    func(door.Response, bool)
@@ -46,12 +46,12 @@ func (c *call) latency(purpose string) time.Duration {
 }
 
 func (c *call) arrive() {
-	if c.life == nil {
+	if c.process == nil {
 		return
 	}
 	process := c.host.process
-	c.life.post(dispatch{
-		kind: KindRequest, payload: requestHash(&c.request),
+	c.process.post(dispatch{
+		kind: kindRequest, payload: requestHash(&c.request),
 		fn: func() { process.OnRequest(c.request, c.answer) },
 	})
 }
@@ -66,12 +66,12 @@ func (c *call) answer(resp door.Response) {
 	if resp.Outcome < door.Done || resp.Outcome > door.Unknown {
 		panic(fmt.Sprintf("sim: request %d at %s ended with outcome %d", c.number, c.host.name, resp.Outcome))
 	}
-	if c.life == nil {
+	if c.process == nil {
 		return
 	}
-	c.world.scheduler.Schedule(c.latency("client.back"), c.host.index, KindClient, func() {
-		if c.life != nil {
-			c.life.calls.remove(c)
+	c.world.scheduler.Schedule(c.latency("client.back"), c.host.index, kindClient, func() {
+		if c.process != nil {
+			c.process.calls.remove(c)
 			c.deliver(resp, false)
 		}
 	})
@@ -80,20 +80,20 @@ func (c *call) answer(resp door.Response) {
 // breakPath tells the client, after a while, that the path is gone. An answer
 // on its way is lost.
 func (c *call) breakPath() {
-	c.life = nil
+	c.process = nil
 	c.finish(door.Response{}, true)
 }
 
 func (c *call) finish(resp door.Response, broken bool) {
-	c.world.scheduler.Schedule(c.latency("client.break"), c.host.index, KindClient, func() { c.deliver(resp, broken) })
+	c.world.scheduler.Schedule(c.latency("client.break"), c.host.index, kindClient, func() { c.deliver(resp, broken) })
 }
 
 func (c *call) deliver(resp door.Response, broken bool) {
-	c.life = nil
+	c.process = nil
 	w := c.world
-	w.trace.step(w.Now(), c.number, c.host.index, KindOutcome, responseHash(&resp, broken))
+	w.trace.step(w.Now(), c.number, c.host.index, kindOutcome, responseHash(&resp, broken))
 	if w.trace.printing() {
-		w.trace.print(w.Now(), c.host.index, KindOutcome, responseWords(c, &resp, broken))
+		w.trace.print(w.Now(), c.host.index, kindOutcome, responseWords(c, &resp, broken))
 	}
 	c.done(resp, broken)
 }

@@ -2,14 +2,14 @@ package world
 
 import "time"
 
-// clock is a machine's own: it runs a little fast or slow, and began at a time
-// of its own.
+// clock is a host's clock. It starts at a time of its own and may run a little fast
+// or slow, so that comparing two hosts' clocks is bound to fail.
 type clock struct {
-	ppm   int64         // how much faster than true time, in parts per million
-	began time.Duration // its reading at virtual time 0
+	ppm   int64         // how much faster than virtual time, in parts per million
+	began time.Duration // reading at virtual time 0
 }
 
-// newClock draws a host's clock. Readings begin within ten days of boot.
+// newClock draws a host's clock. It begins at up to ten days.
 func newClock(r Random, host int, driftPPM int) clock {
 	entity := uint64(host)
 	c := clock{began: Range{0, 240 * time.Hour}.pick(r.Draw("clock.began", entity, 0))}
@@ -21,14 +21,14 @@ func newClock(r Random, host int, driftPPM int) clock {
 
 const million = 1_000_000
 
-// read is what the clock shows at a virtual time.
+// read returns the clock's reading at a virtual time.
 func (c clock) read(now time.Duration) time.Duration {
 	whole, part := int64(now)/million, int64(now)%million
 	return c.began + now + time.Duration(whole*c.ppm+part*c.ppm/million)
 }
 
-// trueTime is the least virtual time in which the clock, read at now, advances
-// by d.
+// trueTime returns the least virtual time that makes the clock advance by d from
+// its reading at now. So an alarm is never early, and as little late as possible.
 func (c clock) trueTime(now, d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
@@ -42,36 +42,37 @@ func (c clock) trueTime(now, d time.Duration) time.Duration {
 	return guess
 }
 
-// processClock is the clock as the process on a host sees it.
-type processClock struct{ life *life }
+// processClock is a process's door.Clock.
+type processClock struct{ process *hostProcess }
 
-func (p processClock) Now() time.Duration {
-	return p.life.host.clock.read(p.life.world().Now())
+func (c processClock) Now() time.Duration {
+	return c.process.host.clock.read(c.process.world().Now())
 }
 
-// After sets an alarm. It goes off as an event of the process, so it is late
-// while the process is paused or busy; stopped before its event, it is silent.
-func (p processClock) After(d time.Duration, fn func()) (stop func()) {
-	l := p.life
-	a := &alarm{life: l, fn: fn}
-	if l.ended {
+// After sets an alarm. It is handled as an event of the process, and so comes late
+// while the process is paused or busy. Once stopped it is never handled, even if it
+// waits in the queue already.
+func (c processClock) After(d time.Duration, fn func()) (stop func()) {
+	p := c.process
+	a := &alarm{process: p, fn: fn}
+	if p.ended {
 		return func() {}
 	}
-	s := l.world().scheduler
-	a.timer = s.Schedule(l.host.clock.trueTime(s.Now(), d), l.host.index, KindClock, a.ring)
+	s := p.world().scheduler
+	a.timer = s.Schedule(p.host.clock.trueTime(s.Now(), d), p.host.index, kindClock, a.ring)
 	return a.stop
 }
 
-// alarm is one call of After.
+// alarm is one call of processClock.After.
 type alarm struct {
-	life    *life
+	process *hostProcess
 	fn      func()
-	timer   Timer
+	timer   timer
 	stopped bool
 }
 
 func (a *alarm) ring() {
-	a.life.post(dispatch{kind: KindTimer, fn: a.fn, alarm: a})
+	a.process.post(dispatch{kind: kindTimer, fn: a.fn, alarm: a})
 }
 
 func (a *alarm) stop() {

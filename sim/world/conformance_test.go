@@ -58,11 +58,11 @@ func newPuppetWorld(t *testing.T, cfg Config) *puppetWorld {
 // Do runs fn as an event of any host that runs, since all share one loop.
 func (h *puppetWorld) Do(fn func()) {
 	for _, host := range h.world.hosts {
-		if host.life == nil {
+		if host.current == nil {
 			continue
 		}
 		ran := false
-		host.life.post(dispatch{kind: KindTimer, fn: func() { fn(); ran = true }})
+		host.current.post(dispatch{kind: kindTimer, fn: func() { fn(); ran = true }})
 		for !ran && h.world.Step() {
 		}
 		return

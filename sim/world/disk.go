@@ -39,7 +39,7 @@ var (
 // prefix is durable; the rest is a suffix of batches, of which a crash keeps a
 // part. Sizes have no bound but the machine's.
 type disk struct {
-	scheduler *Scheduler
+	scheduler *scheduler
 	profile   DiskProfile
 	host      int
 	// post delivers a done as an event of the process, and count a fault that
@@ -52,7 +52,7 @@ type disk struct {
 	used   bool // something was committed once
 
 	syncing  int // batches of the suffix that the sync under way covers; 0: none
-	timer    Timer
+	timer    timer
 	synced   func() // onSynced
 	views    int
 	failed   error // nothing later is durable
@@ -78,7 +78,7 @@ type pending struct {
 	dead  bool        // it came after an error: no crash leaves it
 }
 
-func newDisk(s *Scheduler, r Random, profile DiskProfile, host int) *disk {
+func newDisk(s *scheduler, r Random, profile DiskProfile, host int) *disk {
 	entity := uint64(host)
 	d := &disk{
 		scheduler: s, profile: profile.withDefaults(), host: host,
@@ -185,14 +185,14 @@ func (d *disk) sync() {
 		takes += extra
 		d.count(faultSlowDisk)
 	}
-	d.timer = d.scheduler.Schedule(takes, d.host, KindDisk, d.synced)
+	d.timer = d.scheduler.Schedule(takes, d.host, kindDisk, d.synced)
 }
 
 // onSynced ends a sync: what it covered is durable, or nothing later ever is.
 func (d *disk) onSynced() {
 	if stall := d.stallUntil - d.scheduler.Now(); stall > 0 {
 		d.count(faultStallDisk)
-		d.timer = d.scheduler.Schedule(stall, d.host, KindDisk, d.synced)
+		d.timer = d.scheduler.Schedule(stall, d.host, kindDisk, d.synced)
 		return
 	}
 	if d.failNext && d.failed == nil {
@@ -298,7 +298,7 @@ func (d *disk) heal() {
 }
 
 // ails says whether a process that uses the disk may meet an error.
-func (d *disk) ails() bool {
+func (d *disk) mayFail() bool {
 	return d.failNext || d.broken || d.full || d.rot != nil || d.flipped != 0
 }
 

@@ -38,7 +38,7 @@ func storeContents(t interface{ Fatalf(string, ...any) }, s interface {
 // is what some prefix of the batches made, no shorter than the last done.
 func TestDiskKeepsAPrefix(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := NewScheduler(nil)
+		s := newScheduler(nil)
 		d := newDisk(s, NewRandom(rapid.Uint64().Draw(t, "seed")), DiskProfile{}, 0)
 		now := model{}
 		after := [][]string{nil} // contents after each batch
@@ -105,7 +105,7 @@ func TestDiskKeepsAPrefix(t *testing.T) {
 }
 
 func TestDiskTellsInOrderAndAlsoOfEmptyBatches(t *testing.T) {
-	s := NewScheduler(nil)
+	s := newScheduler(nil)
 	d := newDisk(s, NewRandom(1), DiskProfile{}, 0)
 	var order []int
 	for i := range 20 {
@@ -147,7 +147,7 @@ func TestDiskTellsInOrderAndAlsoOfEmptyBatches(t *testing.T) {
 }
 
 func TestDiskViewStaysUntilClosed(t *testing.T) {
-	s := NewScheduler(nil)
+	s := newScheduler(nil)
 	d := newDisk(s, NewRandom(1), DiskProfile{}, 0)
 	d.Commit(put("a", "1", "b", "1"), nil)
 	v, err := d.View()
@@ -179,7 +179,7 @@ func TestDiskViewStaysUntilClosed(t *testing.T) {
 }
 
 func TestDiskLimitsViews(t *testing.T) {
-	d := newDisk(NewScheduler(nil), NewRandom(1), DiskProfile{}, 0)
+	d := newDisk(newScheduler(nil), NewRandom(1), DiskProfile{}, 0)
 	for range maxOpenViews {
 		if _, err := d.View(); err != nil {
 			t.Fatal(err)
@@ -191,7 +191,7 @@ func TestDiskLimitsViews(t *testing.T) {
 }
 
 func TestDiskScanLendsItsSlices(t *testing.T) {
-	d := newDisk(NewScheduler(nil), NewRandom(1), DiskProfile{}, 0)
+	d := newDisk(newScheduler(nil), NewRandom(1), DiskProfile{}, 0)
 	d.Commit(put("a", "1", "b", "2"), nil)
 	var kept [][]byte
 	d.Scan([]byte("a"), []byte("z"), func(key, _ []byte) bool {
@@ -209,7 +209,7 @@ func TestDiskScanLendsItsSlices(t *testing.T) {
 }
 
 func TestDiskFaults(t *testing.T) {
-	s := NewScheduler(nil)
+	s := newScheduler(nil)
 	d := newDisk(s, NewRandom(1), DiskProfile{Sync: Range{time.Millisecond, time.Millisecond}}, 0)
 	var counted []Fault
 	d.count = func(f Fault) { counted = append(counted, f) }
@@ -255,7 +255,7 @@ func TestDiskFaults(t *testing.T) {
 
 // sickDisk is a disk with one key and one entry of a log, and what it counts.
 func sickDisk() (d *disk, sync func(*door.Batch) error, counted *[]Fault) {
-	s := NewScheduler(nil)
+	s := newScheduler(nil)
 	d = newDisk(s, NewRandom(1), DiskProfile{}, 0)
 	counted = new([]Fault)
 	d.count = func(f Fault) { *counted = append(*counted, f) }
@@ -377,7 +377,7 @@ func TestDiskRotIsAnErrorAtItsKeyAlone(t *testing.T) {
 func TestDiskCountsALostSuffixOnlyIfSomethingIsLost(t *testing.T) {
 	lost := 0
 	for seed := range uint64(40) {
-		s := NewScheduler(nil)
+		s := newScheduler(nil)
 		d := newDisk(s, NewRandom(seed), DiskProfile{}, 0)
 		counted := 0
 		d.count = func(f Fault) { counted++ }
@@ -401,7 +401,7 @@ func TestDiskCountsALostSuffixOnlyIfSomethingIsLost(t *testing.T) {
 }
 
 func TestDiskShutDownKeepsAll(t *testing.T) {
-	d := newDisk(NewScheduler(nil), NewRandom(3), DiskProfile{}, 0)
+	d := newDisk(newScheduler(nil), NewRandom(3), DiskProfile{}, 0)
 	d.Commit(put("a", "1"), func(error) { t.Error("a done ran after the end") })
 	d.shutDown()
 	for d.scheduler.Step() {
@@ -413,10 +413,10 @@ func TestDiskShutDownKeepsAll(t *testing.T) {
 }
 
 func TestDiskSyncsAnewAfterACrash(t *testing.T) {
-	s := NewScheduler(nil)
+	s := newScheduler(nil)
 	d := newDisk(s, NewRandom(1), DiskProfile{Sync: Range{time.Second, time.Second}}, 0)
 	d.Commit(put("a", "1"), func(error) { t.Error("a done ran after the crash") })
-	s.Schedule(900*time.Millisecond, NoHost, KindWorld, func() {
+	s.Schedule(900*time.Millisecond, NoHost, kindWorld, func() {
 		d.crash()
 		d.Commit(put("a", "2"), func(error) {
 			if s.Now() != 1900*time.Millisecond {
@@ -434,7 +434,7 @@ func TestDiskSyncsAnewAfterACrash(t *testing.T) {
 // BenchmarkDiskCommit is the commits of a node that replicates: an entry of the
 // log, a key, the state, and now and then a log that is cut.
 func BenchmarkDiskCommit(b *testing.B) {
-	s := NewScheduler(nil)
+	s := newScheduler(nil)
 	d := newDisk(s, NewRandom(1), DiskProfile{}, 0)
 	done := func(error) {}
 	value := make([]byte, 64)

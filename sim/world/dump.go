@@ -129,16 +129,16 @@ func (d *dumper) network() {
 
 func (d *dumper) host(h *host) {
 	d.own = h.clock.read(d.world.Now())
-	d.line("%s %v, life %d%s", h.name, h.state, h.incarnation,
+	d.line("%s %v, process %d%s", h.name, h.state, h.processNumber,
 		marks([]mark{{h.cutFromZK, "cut from zookeeper"}, {h.slow != (Range{}), "slow"}}))
 	d.disk(h.disk)
-	if h.life == nil {
+	if h.current == nil {
 		if h.failure != nil {
 			d.line("  failed: %v", h.failure)
 		}
 		return
 	}
-	if queue := h.life.queue[h.life.head:]; len(queue) > 0 {
+	if queue := h.current.queue[h.current.head:]; len(queue) > 0 {
 		words := make([]string, len(queue))
 		for i := range queue {
 			words[i] = queue[i].kind.String()

@@ -156,8 +156,8 @@ func TestCrashSilencesAProcess(t *testing.T) {
 	})
 	w.Start(0)
 	w.RunUntil(2 * time.Second)
-	if broken != 6 || toys[0] == dead || toys[0].life != 2 || toys[0].messages == 0 {
-		t.Errorf("after the restart: life %d, %d messages", toys[0].life, toys[0].messages)
+	if broken != 6 || toys[0] == dead || toys[0].number != 2 || toys[0].messages == 0 {
+		t.Errorf("after the restart: process %d, %d messages", toys[0].number, toys[0].messages)
 	}
 }
 
@@ -171,7 +171,7 @@ func TestRestartTakesItsTimeAndACrashCallsItOff(t *testing.T) {
 		t.Error("started too early")
 	}
 	w.RunUntil(time.Second)
-	if !w.Running(1) || w.Incarnation(1) != 1 {
+	if !w.Running(1) || w.ProcessNumber(1) != 1 {
 		t.Errorf("not started: %v", w.State(1))
 	}
 	w.Crash(1)
@@ -180,7 +180,7 @@ func TestRestartTakesItsTimeAndACrashCallsItOff(t *testing.T) {
 		t.Error("a host without a process was crashed")
 	}
 	w.RunUntil(3 * time.Second)
-	if w.Incarnation(1) != 1 {
+	if w.ProcessNumber(1) != 1 {
 		t.Error("a restart that was called off took place")
 	}
 }
@@ -278,7 +278,7 @@ func TestClientsPath(t *testing.T) {
 	if want := []string{"donefalse", "donevfalse"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if h := w.hosts[1]; h.life.calls.first != nil || h.life.calls.last != nil {
+	if h := w.hosts[1]; h.current.calls.first != nil || h.current.calls.last != nil {
 		t.Error("calls that ended are still listed")
 	}
 }
@@ -341,7 +341,7 @@ func TestFailedProcessEnds(t *testing.T) {
 	}
 	w.Start(1)
 	if w.Failure(1) != nil || w.Excused(1) {
-		t.Error("the next life inherits the failure")
+		t.Error("the next process inherits the failure")
 	}
 	w.RunUntil(3 * time.Second)
 	toys[1].env.Fail(errors.New("rot")) // outside a turn: told at the next
@@ -372,10 +372,10 @@ func TestPowerLossIsOfAllAtOnce(t *testing.T) {
 		t.Errorf("crash %d, power-loss %d, restart %d", c["crash"], c["power-loss"], c["restart"])
 	}
 	w.PowerLoss()
-	w.Wipe(0)
+	w.wipe(0)
 	w.Start(0)
 	w.RunUntil(6 * time.Second)
-	if toys[0].boots != 1 || counters(w)["wipe-disk"] != 1 || w.Wipe(0) {
+	if toys[0].boots != 1 || counters(w)["wipe-disk"] != 1 || w.wipe(0) {
 		t.Errorf("after the wipe: boot %d", toys[0].boots)
 	}
 }

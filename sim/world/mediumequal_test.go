@@ -18,9 +18,9 @@ func TestPebbleDiskEqualsTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed := rapid.Uint64().Draw(t, "seed")
 		var disks [2]*disk
-		var schedulers [2]*Scheduler
+		var schedulers [2]*scheduler
 		for i, store := range []schedule.Store{schedule.ModelStore, schedule.PebbleStore} {
-			schedulers[i] = NewScheduler(nil)
+			schedulers[i] = newScheduler(nil)
 			disks[i] = newDisk(schedulers[i], NewRandom(seed), DiskProfile{Store: store}, 0)
 			defer disks[i].medium.close()
 		}

@@ -53,24 +53,24 @@ const reconnect = 200 * time.Millisecond
 
 // netDoor is the network as a process sends into it. Every message passes
 // through the codec.
-type netDoor struct{ life *life }
+type netDoor struct{ process *hostProcess }
 
 func (n netDoor) Send(to door.Peer, m *node.Envelope) {
-	l := n.life
-	if l.ended {
+	p := n.process
+	if p.ended {
 		return
 	}
-	w := l.world()
+	w := p.world()
 	host := w.hostAt(to.Address)
-	if host == NoHost || l.trapped() {
+	if host == NoHost || p.trapped() {
 		return
 	}
-	c := &l.contacts[host]
+	c := &p.contacts[host]
 	c.member = to.Number
-	if !l.greet(host, c, to.Store) {
+	if !p.greet(host, c, to.Store) {
 		return
 	}
-	w.network.Send(l.host.netID, w.hosts[host].netID, l.host.encode(m))
+	w.network.Send(p.host.netID, w.hosts[host].netID, p.host.encode(m))
 }
 
 // encode makes a frame. Frames are cut off one block after another, so that few
@@ -91,12 +91,12 @@ func (h *host) encode(m *node.Envelope) []byte {
 
 // greet says Hello where a real transport would open a connection. It is false
 // while the process can't introduce itself.
-func (l *life) greet(host int, c *contact, store node.StoreID) bool {
-	g, ok := l.host.process.(greeter)
+func (p *hostProcess) greet(host int, c *contact, store node.StoreID) bool {
+	g, ok := p.host.process.(greeter)
 	if !ok {
 		return true
 	}
-	w := l.world()
+	w := p.world()
 	if c.open && c.store == store && w.Now()-c.greeted < greetAgain {
 		return true
 	}
@@ -110,64 +110,64 @@ func (l *life) greet(host int, c *contact, store node.StoreID) bool {
 	hello.MinVersion, hello.MaxVersion = node.ProtocolVersion, node.ProtocolVersion
 	hello.To = store
 	c.open, c.store, c.greeted = true, store, w.Now()
-	w.network.Send(l.host.netID, w.hosts[host].netID, node.AppendHello(nil, hello))
+	w.network.Send(p.host.netID, w.hosts[host].netID, node.AppendHello(nil, hello))
 	return true
 }
 
 // netHandler is a process's end of the network.
-type netHandler struct{ life *life }
+type netHandler struct{ process *hostProcess }
 
 // handshake marks the frames that open or refuse a connection: their kinds
 // stand apart from those of messages.
 const handshake = 0x80
 
 func (n netHandler) OnFrame(from netsim.HostID, frame []byte) {
-	l := n.life
+	p := n.process
 	sender := int(from)
 	body, ok := unframe(frame)
 	switch {
-	case l.ended:
+	case p.ended:
 	case !ok:
-		l.dropConnection(from)
+		p.dropConnection(from)
 	case body[0]&handshake != 0:
-		l.onHandshake(sender, body)
+		p.onHandshake(sender, body)
 	default:
-		l.onMessage(from, body)
+		p.onMessage(from, body)
 	}
 }
 
-func (l *life) onMessage(from netsim.HostID, body []byte) {
-	m, err := l.host.decoder.Decode(body)
+func (p *hostProcess) onMessage(from netsim.HostID, body []byte) {
+	m, err := p.host.decoder.Decode(body)
 	if err != nil {
-		l.dropConnection(from)
+		p.dropConnection(from)
 		return
 	}
 	if m.From != 0 {
-		l.contacts[from].member = m.From
+		p.contacts[from].member = m.From
 	}
-	l.post(dispatch{kind: KindMessage, payload: frameHash(body), message: m, sender: int(from)})
+	p.post(dispatch{kind: kindMessage, payload: frameHash(body), message: m, sender: int(from)})
 }
 
 // dropConnection is what a transport does with one whose bytes make no sense.
-func (l *life) dropConnection(from netsim.HostID) {
-	l.world().network.Reset(from, l.host.netID)
+func (p *hostProcess) dropConnection(from netsim.HostID) {
+	p.world().network.Reset(from, p.host.netID)
 }
 
-func (l *life) onHandshake(sender int, body []byte) {
+func (p *hostProcess) onHandshake(sender int, body []byte) {
 	hello, err := node.DecodeHello(body)
-	g, ok := l.host.process.(greeter)
+	g, ok := p.host.process.(greeter)
 	if !ok {
 		return
 	}
 	if err != nil { // a refusal, or damage: the connection to it is of no use
-		l.contacts[sender].open = false
+		p.contacts[sender].open = false
 		return
 	}
-	l.post(dispatch{kind: KindMessage, payload: frameHash(body), fn: func() { l.judge(g, sender, hello) }})
+	p.post(dispatch{kind: kindMessage, payload: frameHash(body), fn: func() { p.judge(g, sender, hello) }})
 }
 
-func (l *life) judge(g greeter, sender int, hello node.Hello) {
-	c := &l.contacts[sender]
+func (p *hostProcess) judge(g greeter, sender int, hello node.Hello) {
+	c := &p.contacts[sender]
 	err := g.OnHello(hello)
 	c.refused = err != nil
 	if err == nil {
@@ -176,19 +176,19 @@ func (l *life) judge(g greeter, sender int, hello node.Hello) {
 		}
 		return
 	}
-	w := l.world()
-	w.network.Send(l.host.netID, w.hosts[sender].netID, node.AppendRefusal(nil, node.HelloRefusal{Reason: err.Error()}))
+	w := p.world()
+	w.network.Send(p.host.netID, w.hosts[sender].netID, node.AppendRefusal(nil, node.HelloRefusal{Reason: err.Error()}))
 }
 
 // OnPeerLost passes the hint on, if it is known who was there.
 func (n netHandler) OnPeerLost(peer netsim.HostID) {
-	c := &n.life.contacts[peer]
+	c := &n.process.contacts[peer]
 	c.open = false
 	if c.member == 0 {
 		return
 	}
-	l, member := n.life, c.member
-	l.post(dispatch{kind: KindPeerLost, payload: uint64(member), fn: func() { l.host.process.OnPeerLost(member) }})
+	p, member := n.process, c.member
+	p.post(dispatch{kind: kindPeerLost, payload: uint64(member), fn: func() { p.host.process.OnPeerLost(member) }})
 }
 
 // unframe checks a frame's length and takes it off.

@@ -17,11 +17,11 @@ type operator struct {
 	client *zksim.Client
 	dead   bool // the session is over: the next wish needs another
 
-	wishes []wish
-	busy   bool
-	tries  int
-	until  time.Duration // when the wish in hand is given up
-	took   bool          // ZooKeeper made the step of the wish in hand
+	requests []moveRequest
+	busy     bool
+	tries    int
+	until    time.Duration // when the wish in hand is given up
+	took     bool          // ZooKeeper made the step of the wish in hand
 
 	copy        *layout.Layout // of the znode, as peeked last
 	copyVersion int32
@@ -29,7 +29,7 @@ type operator struct {
 }
 
 // wish is one step that somebody wants.
-type wish struct {
+type moveRequest struct {
 	kind      layout.StepKind
 	partition node.PartitionID
 	next      []node.MemberNumber
@@ -37,11 +37,11 @@ type wish struct {
 }
 
 const (
-	operatorName = "operator"
-	maxWishes    = 64
-	maxTries     = 10
-	patience     = 10 * time.Second
-	pauseOnError = 100 * time.Millisecond
+	operatorName    = "operator"
+	maxMoveRequests = 64
+	maxTries        = 10
+	patience        = 10 * time.Second
+	pauseOnError    = 100 * time.Millisecond
 )
 
 func newOperator(w *World) *operator {
@@ -52,32 +52,16 @@ func newOperator(w *World) *operator {
 	return &operator{world: w, path: "/dkv/" + cluster + "/layout"}
 }
 
-// peek is the layout as the leader has it, decoded once a version.
-func (o *operator) peek() *layout.Layout {
-	data, stat, code := o.world.zookeeper.Peek(o.path)
-	if code != zktree.OK {
-		return nil
-	}
-	if o.copy == nil || stat.Version != o.copyVersion || stat.Czxid != o.copyCzxid {
-		l, err := layout.Decode(data)
-		if err != nil {
-			return nil
-		}
-		o.copy, o.copyVersion, o.copyCzxid = l, stat.Version, stat.Czxid
-	}
-	return o.copy
-}
-
 // ask takes a wish; beyond a bound it is refused.
-func (o *operator) ask(w wish) {
+func (o *operator) ask(w moveRequest) {
 	if w.done == nil {
 		w.done = func(bool) {}
 	}
-	if len(o.wishes) >= maxWishes {
+	if len(o.requests) >= maxMoveRequests {
 		o.world.After(0, func() { w.done(false) })
 		return
 	}
-	o.wishes = append(o.wishes, w)
+	o.requests = append(o.requests, w)
 	if !o.busy {
 		o.busy = true
 		o.world.After(0, o.begin)
@@ -118,7 +102,7 @@ func (o *operator) onRead(data []byte, stat zktree.Stat, err error) {
 		o.end()
 		return
 	}
-	next, ok := o.wishes[0].judge(l)
+	next, ok := o.requests[0].judge(l)
 	if !ok {
 		o.end()
 		return
@@ -132,7 +116,7 @@ func (o *operator) onRead(data []byte, stat zktree.Stat, err error) {
 }
 
 // judge makes the layout in which the wish came true.
-func (w *wish) judge(l *layout.Layout) (*layout.Layout, bool) {
+func (w *moveRequest) judge(l *layout.Layout) (*layout.Layout, bool) {
 	p, ok := l.Partition(w.partition)
 	if !ok {
 		return nil, false
@@ -157,10 +141,10 @@ func (o *operator) onSet(_ zktree.Stat, err error) {
 func (o *operator) again() { o.world.After(pauseOnError, o.try) }
 
 func (o *operator) end() {
-	w := o.wishes[0]
-	o.wishes = o.wishes[1:]
+	w := o.requests[0]
+	o.requests = o.requests[1:]
 	w.done(o.took)
-	if len(o.wishes) == 0 {
+	if len(o.requests) == 0 {
 		o.busy = false
 		return
 	}
@@ -175,7 +159,7 @@ func (o *operator) onCommit(txn *zktree.Txn, r *zktree.Result) {
 	}
 	o.took = true
 	f := faultMove
-	if o.wishes[0].kind == layout.CancelMove {
+	if o.requests[0].kind == layout.CancelMove {
 		f = faultCancel
 	}
 	o.world.Count(f)

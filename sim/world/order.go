@@ -23,9 +23,9 @@ func laneOf(at *slot) lane {
 	switch {
 	case at.host != NoHost:
 		return lane(at.host)
-	case at.kind == KindZooKeeper:
+	case at.kind == kindZooKeeper:
 		return laneZooKeeper
-	case at.kind == KindNetwork:
+	case at.kind == kindNetwork:
 		return laneNetwork + lane(at.link)
 	}
 	return laneWorld
@@ -53,7 +53,7 @@ type ordering struct {
 }
 
 // next is when the next step runs, at the earliest; ok is false without one.
-func (o *ordering) next(s *Scheduler) (at time.Duration, ok bool) {
+func (o *ordering) next(s *scheduler) (at time.Duration, ok bool) {
 	o.gather(s)
 	if len(o.ready) == 0 {
 		return 0, false
@@ -62,7 +62,7 @@ func (o *ordering) next(s *Scheduler) (at time.Duration, ok bool) {
 }
 
 // take removes the step that is to run; ok is false without one.
-func (o *ordering) take(s *Scheduler) (e entry, ok bool) {
+func (o *ordering) take(s *scheduler) (e entry, ok bool) {
 	if o.before != nil {
 		o.before()
 	}
@@ -87,7 +87,7 @@ func (o *ordering) take(s *Scheduler) (e entry, ok bool) {
 }
 
 // gather brings all that is due within the window of the first into ready.
-func (o *ordering) gather(s *Scheduler) {
+func (o *ordering) gather(s *scheduler) {
 	if o.gathered && o.asOf == s.changes {
 		return
 	}
@@ -111,7 +111,7 @@ func (o *ordering) gather(s *Scheduler) {
 }
 
 // drop forgets the entries that were stopped.
-func (o *ordering) drop(s *Scheduler) {
+func (o *ordering) drop(s *scheduler) {
 	before := len(o.ready)
 	o.ready = slices.DeleteFunc(o.ready, func(e entry) bool { return s.slots[e.slot].generation != e.generation })
 	s.dead -= before - len(o.ready)
@@ -120,7 +120,7 @@ func (o *ordering) drop(s *Scheduler) {
 // gatherLanes finds each lane's first step among those within the window, and
 // says how many lanes there are. A window ends where that of the first step
 // does, though ready may hold more since an earlier one was asked for.
-func (o *ordering) gatherLanes(s *Scheduler) int {
+func (o *ordering) gatherLanes(s *scheduler) int {
 	o.candidates, o.lanes = o.candidates[:0], o.lanes[:0]
 	for i := range o.ready {
 		e := &o.ready[i]

@@ -22,11 +22,11 @@ type ran struct {
 // runOrdered asks for steps of four hosts in the scheduler's own order, and
 // tells how they ran.
 func runOrdered(o schedule.Order, seed uint64, due [][]time.Duration) (list []ran, overtaken int) {
-	s := NewScheduler(nil)
+	s := newScheduler(nil)
 	s.order = newOrdering(o, NewRandom(seed), func() { overtaken++ })
 	for host := range due {
 		for number, d := range due[host] {
-			s.Schedule(d, host, KindTurn, func() { list = append(list, ran{host, number, d, s.Now()}) })
+			s.Schedule(d, host, kindTurn, func() { list = append(list, ran{host, number, d, s.Now()}) })
 		}
 	}
 	for s.Step() {
@@ -105,12 +105,12 @@ func TestPCTNeedsTheDepthOfABug(t *testing.T) {
 }
 
 func TestOrderOutlivesStoppedSteps(t *testing.T) {
-	s := NewScheduler(nil)
+	s := newScheduler(nil)
 	s.order = newOrdering(schedule.Order{Mode: schedule.PCT, Window: 10, Span: 100}, NewRandom(1), func() {})
-	var timers []Timer
+	var timers []timer
 	left := 0
 	for i := range 5000 {
-		timers = append(timers, s.Schedule(time.Duration(i/100), i%7, KindClock, func() { left-- }))
+		timers = append(timers, s.Schedule(time.Duration(i/100), i%7, kindClock, func() { left-- }))
 	}
 	for i, timer := range timers {
 		if i%4 != 0 {
@@ -157,9 +157,9 @@ func (a arrivals) OnPeerLost(netsim.HostID) {}
 func TestOrderKeepsALinksOrder(t *testing.T) {
 	changed := 0
 	for seed := range uint64(20) {
-		s := NewScheduler(nil)
+		s := newScheduler(nil)
 		s.order = newOrdering(schedule.Order{Mode: schedule.PCT, Depth: 5, Span: 40, Window: 50 * time.Millisecond}, NewRandom(seed), func() {})
-		d := networkDoor{schedulerPart{s, KindNetwork}}
+		d := networkDoor{schedulerPart{s, kindNetwork}}
 		var got []ran
 		for i := range 40 { // to one host, from two
 			from, due := i%2, time.Duration(i)*time.Millisecond
@@ -189,10 +189,10 @@ func TestOrderKeepsALinksOrder(t *testing.T) {
 // Frames of different connections change places; those of one never do, though
 // all of them are due within the window.
 func TestOrderKeepsAConnectionsOrder(t *testing.T) {
-	s := NewScheduler(nil)
+	s := newScheduler(nil)
 	overtaken := 0
 	s.order = newOrdering(schedule.Order{Mode: schedule.PCT, Depth: 5, Span: 40, Window: 50 * time.Millisecond}, NewRandom(4), func() { overtaken++ })
-	n, err := netsim.New(networkDoor{schedulerPart{s, KindNetwork}}, NewRandom(4), netsim.Config{})
+	n, err := netsim.New(networkDoor{schedulerPart{s, kindNetwork}}, NewRandom(4), netsim.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestOrderKeepsAConnectionsOrder(t *testing.T) {
 		n.Attach(h, arrivals{&got})
 	}
 	for i := range byte(100) {
-		s.Schedule(time.Duration(i)*time.Millisecond, 0, KindTurn, func() {
+		s.Schedule(time.Duration(i)*time.Millisecond, 0, kindTurn, func() {
 			n.Send(hosts[0], hosts[2], []byte{i})
 			n.Send(hosts[1], hosts[2], []byte{i})
 		})
@@ -230,10 +230,10 @@ func TestOrderKeepsAConnectionsOrder(t *testing.T) {
 // first delivery, which finds out here that nobody is there.
 func TestOrderKeepsADialBeforeItsFrames(t *testing.T) {
 	for seed := range uint64(50) {
-		s := NewScheduler(nil)
+		s := newScheduler(nil)
 		s.order = newOrdering(schedule.Order{Mode: schedule.PCT, Depth: 3, Span: 5, Window: 50 * time.Millisecond}, NewRandom(seed), func() {})
 		lost := 0
-		n, err := netsim.New(networkDoor{schedulerPart{s, KindNetwork}}, NewRandom(seed), netsim.Config{
+		n, err := netsim.New(networkDoor{schedulerPart{s, kindNetwork}}, NewRandom(seed), netsim.Config{
 			Dropped: func(_, _ netsim.HostID, _ []byte, _ netsim.Cause) { lost++ },
 		})
 		if err != nil {

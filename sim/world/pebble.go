@@ -118,11 +118,11 @@ func (v pebbleView) Close() { v.below.Close() }
 // cut out of what lies below.
 type delta struct {
 	puts tree
-	cuts []stretch // in order, apart; never changed in place
+	cuts []keyRange // in order, apart; never changed in place
 }
 
 // stretch is the keys in [from, to).
-type stretch struct{ from, to []byte }
+type keyRange struct{ from, to []byte }
 
 func newDelta() delta { return delta{puts: newTree()} }
 
@@ -131,18 +131,18 @@ func (d *delta) apply(b *door.Batch) {
 	for i := range b.Ops {
 		switch op := &b.Ops[i]; op.Kind {
 		case door.BatchDelete:
-			d.cut(stretch{op.Key, append(bytes.Clone(op.Key), 0)})
+			d.cut(keyRange{op.Key, append(bytes.Clone(op.Key), 0)})
 		case door.BatchDeleteRange:
 			if bytes.Compare(op.Key, op.To) < 0 {
-				d.cut(stretch{op.Key, op.To})
+				d.cut(keyRange{op.Key, op.To})
 			}
 		}
 	}
 }
 
 // cut adds a stretch, and joins those that it meets.
-func (d *delta) cut(s stretch) {
-	first, _ := slices.BinarySearchFunc(d.cuts, s.from, func(c stretch, from []byte) int { return bytes.Compare(c.to, from) })
+func (d *delta) cut(s keyRange) {
+	first, _ := slices.BinarySearchFunc(d.cuts, s.from, func(c keyRange, from []byte) int { return bytes.Compare(c.to, from) })
 	last := first
 	for last < len(d.cuts) && bytes.Compare(d.cuts[last].from, s.to) <= 0 {
 		if bytes.Compare(d.cuts[last].from, s.from) < 0 {
@@ -153,7 +153,7 @@ func (d *delta) cut(s stretch) {
 		}
 		last++
 	}
-	joined := make([]stretch, 0, len(d.cuts)+1)
+	joined := make([]keyRange, 0, len(d.cuts)+1)
 	joined = append(append(joined, d.cuts[:first]...), s)
 	d.cuts = append(joined, d.cuts[last:]...)
 }
@@ -163,7 +163,7 @@ func (d *delta) picture() deltaPicture { return deltaPicture{d.puts.picture(), d
 // deltaPicture is a delta of one instant.
 type deltaPicture struct {
 	puts *page
-	cuts []stretch
+	cuts []keyRange
 }
 
 // reader is what a Store and a View have in common.
@@ -173,7 +173,7 @@ type reader interface {
 }
 
 func (d deltaPicture) isCut(key []byte) bool {
-	i, found := slices.BinarySearchFunc(d.cuts, key, func(c stretch, key []byte) int { return bytes.Compare(c.from, key) })
+	i, found := slices.BinarySearchFunc(d.cuts, key, func(c keyRange, key []byte) int { return bytes.Compare(c.from, key) })
 	return found || i > 0 && bytes.Compare(key, d.cuts[i-1].to) < 0
 }
 

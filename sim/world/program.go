@@ -56,10 +56,10 @@ type Program interface {
 // Programs makes Config.NewProcess of what starts a Program.
 func Programs(boot func(Doors) Program) func(int, node.Config, node.Env) (Process, error) {
 	return func(host int, _ node.Config, env node.Env) (Process, error) {
-		l := env.Network.(netDoor).life
-		return &guest{boot(Doors{
-			Host: host, Hosts: l.world().Hosts(),
-			Clock: env.Clock, Network: frameDoor{l}, Store: env.Store, Coordinator: env.Coordinator, Random: env.Random,
+		p := env.Network.(netDoor).process
+		return &programProcess{boot(Doors{
+			Host: host, Hosts: p.world().Hosts(),
+			Clock: env.Clock, Network: frameDoor{p}, Store: env.Store, Coordinator: env.Coordinator, Random: env.Random,
 			Note: func(words string) { env.Observer.Observe(node.Event{Kind: node.EventNotice, Text: words}) },
 			Fail: env.Fail,
 		})}, nil
@@ -67,60 +67,60 @@ func Programs(boot func(Doors) Program) func(int, node.Config, node.Env) (Proces
 }
 
 // guest is a Program as a host runs it. Its messages are frames.
-type guest struct{ Program }
+type programProcess struct{ Program }
 
-func (*guest) OnMessage(*node.Envelope) {}
+func (*programProcess) OnMessage(*node.Envelope) {}
 
-func (*guest) OnPeerLost(node.MemberNumber) {}
+func (*programProcess) OnPeerLost(node.MemberNumber) {}
 
-func (*guest) Stop(done func()) { done() }
+func (*programProcess) Stop(done func()) { done() }
 
 // frameDoor is the network as a guest sends into it. The checksum that DKV's
 // own frames have in them is put behind the others here.
-type frameDoor struct{ life *life }
+type frameDoor struct{ process *hostProcess }
 
 const sumBytes = 8
 
 func (d frameDoor) Send(to int, frame []byte) {
-	l := d.life
-	if l.ended || l.trapped() {
+	p := d.process
+	if p.ended || p.trapped() {
 		return
 	}
-	if to == l.host.index {
-		l.onFrame(to, frame, xxhash.Sum64(frame))
+	if to == p.host.index {
+		p.onFrame(to, frame, xxhash.Sum64(frame))
 		return
 	}
-	w := l.world()
-	w.network.Send(l.host.netID, w.hosts[to].netID, binary.BigEndian.AppendUint64(slices.Clone(frame), xxhash.Sum64(frame)))
+	w := p.world()
+	w.network.Send(p.host.netID, w.hosts[to].netID, binary.BigEndian.AppendUint64(slices.Clone(frame), xxhash.Sum64(frame)))
 }
 
 // frameHandler is a guest's end of the network.
-type frameHandler struct{ life *life }
+type frameHandler struct{ process *hostProcess }
 
 func (h frameHandler) OnFrame(from netsim.HostID, frame []byte) {
 	n := len(frame) - sumBytes
 	switch {
-	case h.life.ended:
+	case h.process.ended:
 	case n < 0 || binary.BigEndian.Uint64(frame[n:]) != xxhash.Sum64(frame[:n]):
-		h.life.dropConnection(from)
+		h.process.dropConnection(from)
 	default:
-		h.life.onFrame(int(from), frame[:n], frameHash(frame))
+		h.process.onFrame(int(from), frame[:n], frameHash(frame))
 	}
 }
 
 func (frameHandler) OnPeerLost(netsim.HostID) {}
 
-func (l *life) onFrame(from int, frame []byte, sum uint64) {
-	program := l.host.process.(*guest)
-	l.post(dispatch{kind: KindMessage, payload: sum, fn: func() { program.OnFrame(from, frame) }})
+func (p *hostProcess) onFrame(from int, frame []byte, sum uint64) {
+	program := p.host.process.(*programProcess)
+	p.post(dispatch{kind: kindMessage, payload: sum, fn: func() { program.OnFrame(from, frame) }})
 }
 
 // handlerFor is the end of the network that fits a process.
-func (l *life) handlerFor(p Process) netsim.Handler {
-	if _, ok := p.(*guest); ok {
-		return frameHandler{l}
+func (p *hostProcess) handlerFor(process Process) netsim.Handler {
+	if _, ok := process.(*programProcess); ok {
+		return frameHandler{p}
 	}
-	return netHandler{l}
+	return netHandler{p}
 }
 
 // ProgramIn returns the host whose Program has a role, where there is no layout:
@@ -128,7 +128,7 @@ func (l *life) handlerFor(p Process) netsim.Handler {
 func (w *World) ProgramIn(role schedule.Role) int {
 	rank := 0
 	for host, h := range w.hosts {
-		g, ok := h.process.(*guest)
+		g, ok := h.process.(*programProcess)
 		switch {
 		case !ok:
 		case g.Leads() && role == schedule.Primary:

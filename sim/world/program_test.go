@@ -35,7 +35,7 @@ func TestProgramsFramesAreWhole(t *testing.T) {
 		w.Network().Send(w.NetID(0), w.NetID(1), frame)
 	}
 	w.RunUntil(2 * time.Second)
-	frameDoor{w.hosts[0].life}.Send(1, []byte("whole"))
+	frameDoor{w.hosts[0].current}.Send(1, []byte("whole"))
 	w.RunUntil(3 * time.Second)
 	if want := []string{"1 from 0: whole"}; !slices.Equal(heard, want) {
 		t.Fatalf("heard %q, want %q", heard, want)

@@ -10,10 +10,10 @@ import (
 
 // Scheduler is virtual time: a heap of what is due, ordered by (time, sequence).
 // It starts at 0 and moves only by Step, to the time of the next entry.
-type Scheduler struct {
+type scheduler struct {
 	now      time.Duration
 	sequence uint64 // of the last entry asked for
-	trace    *Trace
+	trace    *trace
 	heap     []entry
 	slots    []slot
 	free     []uint32 // slots without an entry
@@ -59,7 +59,7 @@ type slot struct {
 	generation uint32
 	host       int32
 	link       uint32 // of KindNetwork: on which it happens
-	kind       Kind
+	kind       stepKind
 }
 
 // maxPending bounds the entries of a scheduler: beyond it something in the
@@ -68,13 +68,13 @@ const maxPending = 1 << 24
 
 // NewScheduler makes a scheduler at time 0. What it dispatches is told to the
 // trace, which may be nil.
-func NewScheduler(trace *Trace) *Scheduler { return &Scheduler{trace: trace} }
+func newScheduler(trace *trace) *scheduler { return &scheduler{trace: trace} }
 
 // Now is the virtual time.
-func (s *Scheduler) Now() time.Duration { return s.now }
+func (s *scheduler) Now() time.Duration { return s.now }
 
 // Pending is the number of entries that wait, without the stopped ones.
-func (s *Scheduler) Pending() int {
+func (s *scheduler) Pending() int {
 	if s.order != nil {
 		return len(s.heap) + len(s.order.ready) - s.dead
 	}
@@ -82,15 +82,15 @@ func (s *Scheduler) Pending() int {
 }
 
 // Timer names an entry, so that it can be stopped. The zero value names none.
-type Timer struct {
-	scheduler  *Scheduler
+type timer struct {
+	scheduler  *scheduler
 	slot       uint32
 	generation uint32
 }
 
 // Stop keeps the entry from running, unless it has run or was stopped before;
 // it says whether it did.
-func (t Timer) Stop() bool {
+func (t timer) Stop() bool {
 	s := t.scheduler
 	if s == nil || s.slots[t.slot].generation != t.generation {
 		return false
@@ -103,13 +103,13 @@ func (t Timer) Stop() bool {
 }
 
 // drop is Stop for who does not ask.
-func (t Timer) drop() { t.Stop() }
+func (t timer) drop() { t.Stop() }
 
 // Schedule runs fn once, d from now (at once, but never inside the call, if d
 // is not above 0), as an event of this kind at this host; NoHost if it is
 // nobody's. Entries due at one time run in the order in which they were asked
 // for, unless an Order says otherwise.
-func (s *Scheduler) Schedule(d time.Duration, host int, kind Kind, fn func()) Timer {
+func (s *scheduler) Schedule(d time.Duration, host int, kind stepKind, fn func()) timer {
 	if len(s.heap) >= maxPending {
 		panic(fmt.Sprintf("sim: %d events wait: something grows without a bound", len(s.heap)))
 	}
@@ -119,14 +119,14 @@ func (s *Scheduler) Schedule(d time.Duration, host int, kind Kind, fn func()) Ti
 	s.sequence++
 	s.changes++
 	s.push(entry{s.now + max(0, d), s.sequence, id, at.generation})
-	return Timer{s, id, at.generation}
+	return timer{s, id, at.generation}
 }
 
 // door is the scheduler as one part of the world sees it: what it asks for is
 // of its kind.
 type schedulerPart struct {
-	scheduler *Scheduler
-	kind      Kind
+	scheduler *scheduler
+	kind      stepKind
 }
 
 func (d schedulerPart) Now() time.Duration { return d.scheduler.now }
@@ -150,14 +150,14 @@ func (d networkDoor) AfterOn(from, to netsim.HostID, delay time.Duration, fn fun
 }
 
 func (d networkDoor) Stop(ticket uint64) {
-	Timer{d.scheduler, uint32(ticket), uint32(ticket >> 32)}.Stop()
+	timer{d.scheduler, uint32(ticket), uint32(ticket >> 32)}.Stop()
 }
 
 func (d networkDoor) PostOn(from, to netsim.HostID, delay time.Duration, fn func()) {
 	d.on(from, to, delay, fn)
 }
 
-func (d networkDoor) on(from, to netsim.HostID, delay time.Duration, fn func()) Timer {
+func (d networkDoor) on(from, to netsim.HostID, delay time.Duration, fn func()) timer {
 	t := d.scheduler.Schedule(delay, NoHost, d.kind, fn)
 	d.scheduler.slots[t.slot].link = linkNumber(from, to)
 	return t
@@ -168,7 +168,7 @@ func linkNumber(from, to netsim.HostID) uint32 { return uint32(from)*MaxHosts + 
 func linkReceiver(link uint32) int             { return int(link % MaxHosts) }
 
 // Step runs the next entry. It is false if there is none.
-func (s *Scheduler) Step() bool {
+func (s *scheduler) Step() bool {
 	e, ok := s.takeNext()
 	if !ok {
 		return false
@@ -185,7 +185,7 @@ func (s *Scheduler) Step() bool {
 }
 
 // takeNext removes the entry that is to run; ok is false if there is none.
-func (s *Scheduler) takeNext() (e entry, ok bool) {
+func (s *scheduler) takeNext() (e entry, ok bool) {
 	if s.order != nil {
 		return s.order.take(s)
 	}
@@ -196,7 +196,7 @@ func (s *Scheduler) takeNext() (e entry, ok bool) {
 }
 
 // next is the time of the next entry; ok is false if there is none.
-func (s *Scheduler) next() (at time.Duration, ok bool) {
+func (s *scheduler) next() (at time.Duration, ok bool) {
 	if s.order != nil {
 		return s.order.next(s)
 	}
@@ -208,7 +208,7 @@ func (s *Scheduler) next() (at time.Duration, ok bool) {
 
 // settle drops dead entries from the head of the heap, and says whether a live
 // one stands there.
-func (s *Scheduler) settle() bool {
+func (s *scheduler) settle() bool {
 	for len(s.heap) > 0 {
 		head := &s.heap[0]
 		if s.slots[head.slot].generation == head.generation {
@@ -220,7 +220,7 @@ func (s *Scheduler) settle() bool {
 	return false
 }
 
-func (s *Scheduler) take() uint32 {
+func (s *scheduler) take() uint32 {
 	if n := len(s.free); n > 0 {
 		id := s.free[n-1]
 		s.free = s.free[:n-1]
@@ -230,7 +230,7 @@ func (s *Scheduler) take() uint32 {
 	return uint32(len(s.slots) - 1)
 }
 
-func (s *Scheduler) release(id uint32) {
+func (s *scheduler) release(id uint32) {
 	at := &s.slots[id]
 	at.fn = nil
 	at.generation++
@@ -239,7 +239,7 @@ func (s *Scheduler) release(id uint32) {
 
 // compact drops all dead entries once they are the greater part. The order of
 // what remains is total, so it does not depend on how the heap lay before.
-func (s *Scheduler) compact() {
+func (s *scheduler) compact() {
 	if s.dead < 1024 || s.dead*2 < len(s.heap) {
 		return
 	}
@@ -262,7 +262,7 @@ func (s *Scheduler) compact() {
 // is half as deep as a binary one.
 const arity = 4
 
-func (s *Scheduler) push(e entry) {
+func (s *scheduler) push(e entry) {
 	s.heap = append(s.heap, e)
 	i := len(s.heap) - 1
 	for i > 0 {
@@ -276,7 +276,7 @@ func (s *Scheduler) push(e entry) {
 	s.heap[i] = e
 }
 
-func (s *Scheduler) pop() entry {
+func (s *scheduler) pop() entry {
 	head := s.heap[0]
 	n := len(s.heap) - 1
 	last := s.heap[n]
@@ -288,7 +288,7 @@ func (s *Scheduler) pop() entry {
 }
 
 // down puts e into the hole at i or below it.
-func (s *Scheduler) down(i int, e entry) {
+func (s *scheduler) down(i int, e entry) {
 	h := s.heap
 	for {
 		child := i*arity + 1

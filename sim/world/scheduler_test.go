@@ -10,16 +10,16 @@ import (
 
 func TestSchedulerRunsInOrderOfTimeThenOfAsking(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := NewScheduler(nil)
+		s := newScheduler(nil)
 		type due struct {
 			at time.Duration
 			n  int
 		}
 		var want, got []due
-		var timers []Timer
+		var timers []timer
 		ask := func(d time.Duration) {
 			e := due{s.Now() + d, len(timers)}
-			timers = append(timers, s.Schedule(d, NoHost, KindWorld, func() { got = append(got, due{s.Now(), e.n}) }))
+			timers = append(timers, s.Schedule(d, NoHost, kindWorld, func() { got = append(got, due{s.Now(), e.n}) }))
 			want = append(want, e)
 		}
 		for range rapid.IntRange(1, 300).Draw(t, "operations") {
@@ -56,11 +56,11 @@ func TestSchedulerRunsInOrderOfTimeThenOfAsking(t *testing.T) {
 }
 
 func TestSchedulerForgetsStoppedEntries(t *testing.T) {
-	s := NewScheduler(nil)
+	s := newScheduler(nil)
 	ran := 0
-	s.Schedule(time.Hour, NoHost, KindWorld, func() { ran++ })
+	s.Schedule(time.Hour, NoHost, kindWorld, func() { ran++ })
 	for i := range 100_000 {
-		s.Schedule(time.Duration(i)*time.Second, NoHost, KindWorld, func() { t.Error("a stopped entry ran") }).Stop()
+		s.Schedule(time.Duration(i)*time.Second, NoHost, kindWorld, func() { t.Error("a stopped entry ran") }).Stop()
 	}
 	if len(s.heap) > 5000 || len(s.slots) > 5000 {
 		t.Errorf("heap of %d, %d slots after 100000 stopped entries", len(s.heap), len(s.slots))
@@ -73,14 +73,14 @@ func TestSchedulerForgetsStoppedEntries(t *testing.T) {
 }
 
 func TestSchedulerKeepsOrderWhenItForgets(t *testing.T) {
-	s := NewScheduler(nil)
+	s := newScheduler(nil)
 	var last time.Duration
 	ran := 0
-	var timers []Timer
+	var timers []timer
 	for i := range 10_000 {
 		d := time.Duration(i*7919%10_007) * time.Millisecond
 		if i%4 == 0 {
-			s.Schedule(d, NoHost, KindWorld, func() {
+			s.Schedule(d, NoHost, kindWorld, func() {
 				if s.Now() < last {
 					t.Errorf("%v after %v", s.Now(), last)
 				}
@@ -89,7 +89,7 @@ func TestSchedulerKeepsOrderWhenItForgets(t *testing.T) {
 			})
 			continue
 		}
-		timers = append(timers, s.Schedule(d, NoHost, KindWorld, func() { t.Error("a stopped entry ran") }))
+		timers = append(timers, s.Schedule(d, NoHost, kindWorld, func() { t.Error("a stopped entry ran") }))
 	}
 	for _, timer := range timers {
 		timer.Stop()
@@ -105,15 +105,15 @@ func TestSchedulerKeepsOrderWhenItForgets(t *testing.T) {
 }
 
 func TestTimerStopsOnlyItsOwnEntry(t *testing.T) {
-	s := NewScheduler(nil)
+	s := newScheduler(nil)
 	var ran []string
-	first := s.Schedule(1, NoHost, KindWorld, func() { ran = append(ran, "first") })
+	first := s.Schedule(1, NoHost, kindWorld, func() { ran = append(ran, "first") })
 	s.Step()
-	s.Schedule(1, NoHost, KindWorld, func() { ran = append(ran, "second") }) // in the same slot
+	s.Schedule(1, NoHost, kindWorld, func() { ran = append(ran, "second") }) // in the same slot
 	if first.Stop() {
 		t.Error("a timer that ran was stopped")
 	}
-	if (Timer{}).Stop() {
+	if (timer{}).Stop() {
 		t.Error("the zero timer was stopped")
 	}
 	s.Step()
@@ -125,7 +125,7 @@ func TestTimerStopsOnlyItsOwnEntry(t *testing.T) {
 // BenchmarkScheduler is one event that asks for the next, among a thousand that
 // wait, with one stopped timer in four.
 func BenchmarkScheduler(b *testing.B) {
-	s := NewScheduler(NewTrace(nil))
+	s := newScheduler(newTrace(nil))
 	r := NewRandom(1)
 	n := uint64(0)
 	var fn func()
@@ -133,9 +133,9 @@ func BenchmarkScheduler(b *testing.B) {
 		n++
 		word := r.Draw("bench", 0, n)
 		d := time.Duration(word % uint64(time.Millisecond))
-		s.Schedule(d, NoHost, KindWorld, fn)
+		s.Schedule(d, NoHost, kindWorld, fn)
 		if word>>60 < 4 {
-			s.Schedule(d+time.Second, NoHost, KindWorld, fn).Stop()
+			s.Schedule(d+time.Second, NoHost, kindWorld, fn).Stop()
 		}
 	}
 	for range 1000 {

@@ -39,7 +39,7 @@ func TestFaultsWithoutEffectAreNotCounted(t *testing.T) {
 				}
 			}
 			w.FailSync(host)
-			w.Wipe(host)
+			w.wipe(host)
 			w.ZooKeeper().LoseNextWrite(schedule.HostName(host), true)
 			w.ZooKeeper().DelayNextWrite(schedule.HostName(host))
 		}
@@ -114,9 +114,9 @@ func TestSuspendedMachineStandsStill(t *testing.T) {
 	clock := w.hosts[0].clock.read(w.Now())
 	wake := w.Suspend(0, 3*time.Second)
 	w.RunUntil(w.Now() + 500*time.Millisecond) // what was under way is over
-	still := w.hosts[0].life.head
+	still := w.hosts[0].current.head
 	w.RunUntil(w.Now() + 2500*time.Millisecond)
-	if w.hosts[0].life.head != still || w.State(0) != Paused {
+	if w.hosts[0].current.head != still || w.State(0) != Paused {
 		t.Error("its process ran")
 	}
 	wake()

@@ -71,7 +71,7 @@ func (s *steering) choose(candidates []entry, lanes []lane) int {
 // count counts the steps of hosts, deliveries to them included.
 func (s *steering) count(at *slot) {
 	host := int(at.host)
-	if at.kind == KindNetwork {
+	if at.kind == kindNetwork {
 		host = linkReceiver(at.link)
 	}
 	if host == NoHost || s.world.Now() < s.order.From {

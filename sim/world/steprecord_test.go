@@ -10,10 +10,10 @@ import (
 func TestFirstDifferenceIsTheFirst(t *testing.T) {
 	record := func(like *StepRecord, payloads ...uint64) *StepRecord {
 		r := &StepRecord{Like: like}
-		trace := NewTrace(r)
+		trace := newTrace(r)
 		for i, p := range payloads {
-			trace.step(time.Duration(i), uint64(i), 0, KindMessage, p)
-			trace.print(time.Duration(i), 0, KindMessage, fmt.Sprintf("hello %d", p))
+			trace.step(time.Duration(i), uint64(i), 0, kindMessage, p)
+			trace.print(time.Duration(i), 0, kindMessage, fmt.Sprintf("hello %d", p))
 		}
 		return r
 	}

@@ -14,13 +14,13 @@ import (
 // toy is a process that uses every door: it counts its boots on disk, holds a
 // znode, beats to its peers, and answers a put once it is durable.
 type toy struct {
-	t     testing.TB
-	w     *World
-	host  int
-	cfg   node.Config
-	env   node.Env
-	life  uint64
-	boots uint64
+	t      testing.TB
+	w      *World
+	host   int
+	cfg    node.Config
+	env    node.Env
+	number uint64
+	boots  uint64
 
 	session  door.Session
 	batch    door.Batch
@@ -46,7 +46,7 @@ func toyWorld(t testing.TB, cfg Config) (*World, []*toy) {
 	toys := make([]*toy, cfg.Hosts)
 	var w *World
 	cfg.NewProcess = func(host int, c node.Config, env node.Env) (Process, error) {
-		toys[host] = &toy{t: t, w: w, host: host, cfg: c, env: env, life: w.Incarnation(host)}
+		toys[host] = &toy{t: t, w: w, host: host, cfg: c, env: env, number: w.ProcessNumber(host)}
 		return toys[host], nil
 	}
 	w, err := New(cfg)
@@ -59,8 +59,8 @@ func toyWorld(t testing.TB, cfg Config) (*World, []*toy) {
 // step checks that the process is alive, and counts the turn's events.
 func (p *toy) step() {
 	p.inTurn++
-	if state := p.w.State(p.host); p.w.Incarnation(p.host) != p.life || state == Down || state == Paused {
-		p.t.Errorf("life %d of %s was called; the host is at life %d, %v", p.life, schedule.HostName(p.host), p.w.Incarnation(p.host), state)
+	if state := p.w.State(p.host); p.w.ProcessNumber(p.host) != p.number || state == Down || state == Paused {
+		p.t.Errorf("process %d of %s was called; the host is at process %d, %v", p.number, schedule.HostName(p.host), p.w.ProcessNumber(p.host), state)
 	}
 }
 

@@ -14,49 +14,49 @@ import (
 const NoHost = -1
 
 // Kind says what kind of thing a step of a run is.
-type Kind uint8
+type stepKind uint8
 
 const (
 	// Dispatches to a node, one inside a turn each.
 
-	KindStart     Kind = iota + 1 // Start of a node
-	KindMessage                   // a peer's frame
-	KindPeerLost                  // a hint that a peer is gone
-	KindTimer                     // a timer of the node's clock
-	KindDurable                   // the done of a Commit
-	KindAnswer                    // ZooKeeper's answer
-	KindSession                   // a session event or a watch
-	KindRequest                   // a client's request
-	KindStop                      // a graceful end was asked for
-	KindNodeEvent                 // no dispatch: the node told its Observer something
+	kindStart     stepKind = iota + 1 // Start of a node
+	kindMessage                       // a peer's frame
+	kindPeerLost                      // a hint that a peer is gone
+	kindTimer                         // a timer of the node's clock
+	kindDurable                       // the done of a Commit
+	kindAnswer                        // ZooKeeper's answer
+	kindSession                       // a session event or a watch
+	kindRequest                       // a client's request
+	kindStop                          // a graceful end was asked for
+	kindNodeEvent                     // no dispatch: the node told its Observer something
 
 	// The world around the nodes.
 
-	KindTurn      // a host's process begins a turn
-	KindClock     // an alarm of a host's clock goes off
-	KindNetwork   // the network moves
-	KindZooKeeper // a ZooKeeper server or client moves
-	KindDisk      // a sync ends
-	KindClient    // a client gets its answer
-	KindWorld     // the schedule, the workload, a boot
+	kindTurn      // a host's process begins a turn
+	kindClock     // an alarm of a host's clock goes off
+	kindNetwork   // the network moves
+	kindZooKeeper // a ZooKeeper server or client moves
+	kindDisk      // a sync ends
+	kindClient    // a client gets its answer
+	kindWorld     // the schedule, the workload, a boot
 
 	// What came of it, told with words.
 
-	KindOutcome // what the client got
-	KindLife    // a process starts, ends, pauses or resumes
+	kindOutcome // what the client got
+	kindProcess // a process starts, ends, pauses or resumes
 
 	kinds
 )
 
 var kindNames = [kinds]string{
-	KindStart: "start", KindMessage: "message", KindPeerLost: "peer-lost", KindTimer: "timer",
-	KindDurable: "durable", KindAnswer: "answer", KindSession: "session", KindRequest: "request",
-	KindStop: "stop", KindNodeEvent: "event", KindTurn: "turn", KindClock: "clock",
-	KindNetwork:   "network",
-	KindZooKeeper: "zookeeper", KindDisk: "disk", KindClient: "client", KindOutcome: "outcome", KindLife: "life", KindWorld: "world",
+	kindStart: "start", kindMessage: "message", kindPeerLost: "peer-lost", kindTimer: "timer",
+	kindDurable: "durable", kindAnswer: "answer", kindSession: "session", kindRequest: "request",
+	kindStop: "stop", kindNodeEvent: "event", kindTurn: "turn", kindClock: "clock",
+	kindNetwork:   "network",
+	kindZooKeeper: "zookeeper", kindDisk: "disk", kindClient: "client", kindOutcome: "outcome", kindProcess: "life", kindWorld: "world",
 }
 
-func (k Kind) String() string {
+func (k stepKind) String() string {
 	if k < kinds && kindNames[k] != "" {
 		return kindNames[k]
 	}
@@ -65,13 +65,13 @@ func (k Kind) String() string {
 
 // counts says whether steps of the kind are events in the sense of a run's
 // length: dispatches to a node, a ZooKeeper server, a disk or a client.
-func (k Kind) counts() bool {
-	return k < KindNodeEvent || k == KindZooKeeper || k == KindDisk || k == KindClient
+func (k stepKind) counts() bool {
+	return k < kindNodeEvent || k == kindZooKeeper || k == kindDisk || k == kindClient
 }
 
 // Trace is the running hash over every step of a run, and their count. Runs
 // with equal hashes took the same steps.
-type Trace struct {
+type trace struct {
 	steps  uint64
 	events uint64
 	digest *xxhash.Digest
@@ -87,33 +87,33 @@ const (
 
 // NewTrace makes the trace of a run. If out is not nil each step is printed to
 // it as a line: step, virtual time, host, kind, and what there is to say.
-func NewTrace(out io.Writer) *Trace {
-	t := &Trace{digest: xxhash.New(), buffer: make([]byte, 0, bufferBytes), out: out}
+func newTrace(out io.Writer) *trace {
+	t := &trace{digest: xxhash.New(), buffer: make([]byte, 0, bufferBytes), out: out}
 	t.sink, _ = out.(stepSink)
 	return t
 }
 
 // Steps is how many steps there were.
-func (t *Trace) Steps() uint64 { return t.steps }
+func (t *trace) Steps() uint64 { return t.steps }
 
 // Events is how many of them were dispatches to a node, a ZooKeeper server, a
 // disk or a client.
-func (t *Trace) Events() uint64 { return t.events }
+func (t *trace) Events() uint64 { return t.events }
 
 // Hash is the hash of all steps so far.
-func (t *Trace) Hash() uint64 {
+func (t *trace) Hash() uint64 {
 	t.flush()
 	return t.digest.Sum64()
 }
 
-func (t *Trace) flush() {
+func (t *trace) flush() {
 	t.digest.Write(t.buffer)
 	t.buffer = t.buffer[:0]
 }
 
 // step takes a step into the hash. Steps that say more than that they happened
 // print themselves by say; for the others step prints the line.
-func (t *Trace) step(at time.Duration, sequence uint64, host int, kind Kind, payload uint64) {
+func (t *trace) step(at time.Duration, sequence uint64, host int, kind stepKind, payload uint64) {
 	t.steps++
 	if kind.counts() {
 		t.events++
@@ -130,17 +130,17 @@ func (t *Trace) step(at time.Duration, sequence uint64, host int, kind Kind, pay
 	if t.sink != nil {
 		t.sink.onStep(t.steps, stepFacts{at, sequence, payload, host, kind})
 	}
-	if t.out != nil && kind >= KindTurn && kind < KindOutcome {
+	if t.out != nil && kind >= kindTurn && kind < kindOutcome {
 		t.print(at, host, kind, "")
 	}
 }
 
 // printing says whether lines are wanted, so that nobody makes texts in vain.
-func (t *Trace) printing() bool { return t.out != nil }
+func (t *trace) printing() bool { return t.out != nil }
 
 // print writes one line of the current step. A writer that fails ends the
 // printing: the run is not the poorer for it.
-func (t *Trace) print(at time.Duration, host int, kind Kind, text string) {
+func (t *trace) print(at time.Duration, host int, kind stepKind, text string) {
 	who := "-"
 	if host != NoHost {
 		who = schedule.HostName(host)
@@ -161,7 +161,7 @@ type stepFacts struct {
 	at                time.Duration
 	sequence, payload uint64
 	host              int
-	kind              Kind
+	kind              stepKind
 }
 
 func (f stepFacts) String() string {

@@ -2,50 +2,53 @@ package world
 
 import "dkv/node/door"
 
-// turnTrap is a crash that waits for the inside of a turn: after its commit,
-// before its last message.
+// turnTrap is the state of a CrashInTurn: a crash between a turn's commit and its
+// last message. Only there can a process have told some peers, but not all, of
+// something that its disk is about to lose.
 type turnTrap uint8
 
 const (
 	noTrap turnTrap = iota
 	armed
-	sprung // the turn under way is the process's last, and no message goes out
+	sprung // no further message goes out, and the process dies when the turn ends
 )
 
 func (h *host) crashInTurn() bool {
-	l := h.life
-	if l == nil || l.trap != noTrap {
+	p := h.current
+	if p == nil || p.trap != noTrap {
 		return false
 	}
-	l.trap, l.sends = armed, h.trapSends.below(3)
+	p.trap, p.sends = armed, h.trapSends.below(3)
 	return true
 }
 
-// disarm takes a crash back that has not come.
+// disarm cancels a crash that has not come.
 func (h *host) disarm() {
-	if h.life != nil && h.life.trap == armed {
-		h.life.trap = noTrap
+	if h.current != nil && h.current.trap == armed {
+		h.current.trap = noTrap
 	}
 }
 
-// trapped says whether the message that is about to go out does not.
-func (l *life) trapped() bool {
-	if l.trap == armed && l.committed {
-		if l.sends == 0 {
-			l.trap = sprung
+// trapped reports whether the trap holds back the message that is about to go
+// out. It counts the messages of turns that have committed something.
+func (p *hostProcess) trapped() bool {
+	if p.trap == armed && p.committed {
+		if p.sends == 0 {
+			p.trap = sprung
 		}
-		l.sends--
+		p.sends--
 	}
-	return l.trap == sprung
+	return p.trap == sprung
 }
 
-// turnStore is the disk as a process sees it, that of its turns which commit.
+// turnStore is the disk as a process sees it. It notes which turns commit
+// something, for the trap.
 type turnStore struct {
 	door.Store
-	life *life
+	process *hostProcess
 }
 
 func (s turnStore) Commit(b *door.Batch, done func(error)) {
-	s.life.committed = s.life.committed || !b.Empty()
+	s.process.committed = s.process.committed || !b.Empty()
 	s.Store.Commit(b, done)
 }

@@ -169,7 +169,7 @@ func TestOutsideHandComesToNothingWithoutZooKeeper(t *testing.T) {
 	w := cluster(t, Config{Seed: 3, ZooKeeper: quickZK()})
 	w.ZooKeeper().Down()
 	heard := 0
-	for range maxWishes + 5 {
+	for range maxMoveRequests + 5 {
 		w.Cancel(1, func(taken bool) {
 			if taken {
 				t.Error("a step was taken without ZooKeeper")
@@ -182,8 +182,8 @@ func TestOutsideHandComesToNothingWithoutZooKeeper(t *testing.T) {
 		t.Errorf("%d wishes beyond the bound were refused, want 5", heard)
 	}
 	w.RunUntil(w.Now() + 30*time.Minute)
-	if heard != maxWishes+5 {
-		t.Errorf("%d of %d wishes ended", heard, maxWishes+5)
+	if heard != maxMoveRequests+5 {
+		t.Errorf("%d of %d wishes ended", heard, maxMoveRequests+5)
 	}
 }
 

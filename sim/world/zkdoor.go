@@ -18,27 +18,27 @@ import (
 const rewatchWait = 250 * time.Millisecond
 
 // zkDoor opens a process's sessions with the simulated ZooKeeper.
-type zkDoor struct{ life *life }
+type zkDoor struct{ process *hostProcess }
 
 func (z zkDoor) Open(events func(door.SessionEvent)) door.Session {
-	w := z.life.world()
-	s := &session{life: z.life, world: w, view: w.cfg.Door, events: events, dirty: make(map[string]struct{})}
-	if z.life.ended {
+	w := z.process.world()
+	s := &session{process: z.process, world: w, view: w.cfg.Door, events: events, dirty: make(map[string]struct{})}
+	if z.process.ended {
 		s.closed = true
 		return s
 	}
-	if old := z.life.session; old != nil && !old.over() {
+	if old := z.process.session; old != nil && !old.over() {
 		panic("sim: a node opened a session while it has one")
 	}
-	z.life.session = s
-	s.client = w.zookeeper.Connect(z.life.host.name, w.cfg.SessionTimeout, s)
+	z.process.session = s
+	s.client = w.zookeeper.Connect(z.process.host.name, w.cfg.SessionTimeout, s)
 	return s
 }
 
 // session is a door.Session over a client of the simulated ZooKeeper. Answers
 // and events reach the node as events of its process.
 type session struct {
-	life    *life
+	process *hostProcess
 	world   *World
 	view    schedule.DoorView
 	client  *zksim.Client
@@ -129,12 +129,12 @@ func (s *session) Close(done func()) {
 	}
 	if s.over() {
 		s.closed = true
-		s.post(KindAnswer, 0, done)
+		s.post(kindAnswer, 0, done)
 		return
 	}
 	s.closed = true
 	s.failUnsent(zktree.ErrClosing)
-	s.client.Close(func() { s.post(KindAnswer, 0, done) })
+	s.client.Close(func() { s.post(kindAnswer, 0, done) })
 }
 
 func (s *session) over() bool { return s.closed || s.expired }
@@ -163,7 +163,7 @@ func (s *session) SessionEvent(state zksim.SessionState) {
 		s.onConnected()
 	case zksim.Disconnected:
 		kind = door.EventDisconnected
-		if s.life.host.cutFromZK {
+		if s.process.host.cutFromZK {
 			s.world.Count(faultCutZooKeeper)
 		}
 		s.onDisconnected()
@@ -186,7 +186,7 @@ func (s *session) onConnected() {
 	if s.view.Rewatch == 0 || !s.client.Watching() {
 		return
 	}
-	if s.life.host.rewatches.float() < s.view.Rewatch {
+	if s.process.host.rewatches.float() < s.view.Rewatch {
 		s.held = true
 		since := s.silence
 		s.after(rewatchWait, func() {
@@ -233,7 +233,7 @@ func (s *session) WatchEvent(e zktree.Event) {
 }
 
 func (s *session) tell(ev door.SessionEvent) {
-	s.post(KindSession, uint64(ev.Kind)<<56^xxhash.Sum64String(ev.Path), func() {
+	s.post(kindSession, uint64(ev.Kind)<<56^xxhash.Sum64String(ev.Path), func() {
 		if ev.Kind == door.EventChanged {
 			delete(s.dirty, ev.Path)
 		}
@@ -344,7 +344,7 @@ func (s *session) settle(c *zkCall, err error, done func(error)) {
 		first := s.calls[0]
 		s.calls = slices.Delete(s.calls, 0, 1)
 		clear(s.dirty) // a change told from now on is news after this answer
-		s.post(KindAnswer, first.payload, first.answer)
+		s.post(kindAnswer, first.payload, first.answer)
 	}
 	s.sendNext()
 }
@@ -364,16 +364,16 @@ func (s *session) after(d time.Duration, fn func()) (stop func()) {
 func (s *session) whenRunning(fn func()) {
 	const glance = 250 * time.Millisecond
 	switch {
-	case s.life.ended:
-	case s.life.host.state == Paused:
+	case s.process.ended:
+	case s.process.host.state == Paused:
 		s.world.After(glance, func() { s.whenRunning(fn) })
 	default:
 		fn()
 	}
 }
 
-func (s *session) post(kind Kind, payload uint64, fn func()) {
-	s.life.post(dispatch{kind: kind, payload: payload, fn: fn})
+func (s *session) post(kind stepKind, payload uint64, fn func()) {
+	s.process.post(dispatch{kind: kind, payload: payload, fn: fn})
 }
 
 // errorOf maps a code of ZooKeeper's to what a Session may answer. What never

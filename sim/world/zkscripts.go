@@ -107,7 +107,7 @@ type scriptHost struct {
 	name    string
 	draws   draws
 	options zksim.ClientOptions
-	life    int // grows when the host crashes or begins a session anew
+	run     int // grows when the host crashes or begins a session anew
 
 	client    *zksim.Client
 	second    *zksim.Client // of the same session, at another server
@@ -122,7 +122,7 @@ func (s *scriptHost) connect() {
 	if s.scripts.ended {
 		return
 	}
-	s.life++
+	s.run++
 	s.lock, s.lockLost, s.sleepy, s.reading, s.connected = "", false, false, false, false
 	w := s.scripts.world
 	s.client = w.zookeeper.ConnectWith(s.name, w.cfg.SessionTimeout, s, s.options)
@@ -134,7 +134,7 @@ func (s *scriptHost) connect() {
 		})
 	}
 	s.client.AddWatch(scriptRoot, s.draws.below(2) == 0, func(error) {})
-	s.actLater(s.life)
+	s.actLater(s.run)
 }
 
 // SessionEvent begins another session when this one is over, unless the client
@@ -175,15 +175,15 @@ func (s *scriptHost) close() {
 	}
 }
 
-func (s *scriptHost) actLater(life int) {
+func (s *scriptHost) actLater(run int) {
 	s.scripts.world.After(s.draws.within(Range{50 * time.Millisecond, 700 * time.Millisecond}), func() {
-		if s.scripts.ended || s.life != life {
+		if s.scripts.ended || s.run != run {
 			return
 		}
 		if !s.sleepy && !s.reading {
 			s.act()
 		}
-		s.actLater(s.life)
+		s.actLater(s.run)
 	})
 }
 
@@ -397,7 +397,7 @@ func (s *scriptHost) useOld() {
 // comes back.
 func (s *scriptHost) missBrief() {
 	w, client, path := s.scripts.world, s.client, scriptRoot+"/brief-of-"+s.name
-	visitor := w.zookeeper.Connect(s.name, client.Timeout(), deaf{})
+	visitor := w.zookeeper.Connect(s.name, client.Timeout(), noEvents{})
 	client.Exists(path, true, func(zktree.Stat, error) {
 		visitor.Exists(path, false, func(zktree.Stat, error) {
 			client.Cut()
@@ -411,11 +411,11 @@ func (s *scriptHost) missBrief() {
 // onlyRead lets the session sync and read for a while, so that nothing keeps it
 // from hearing what a server that is cut off has to say.
 func (s *scriptHost) onlyRead() {
-	life := s.life
+	run := s.run
 	s.reading = true
 	for i := range 40 {
 		s.scripts.world.After(time.Duration(i)*150*time.Millisecond, func() {
-			if s.life == life && !s.scripts.ended {
+			if s.run == run && !s.scripts.ended {
 				s.syncAndRead()
 				s.reading = i < 39
 			}
@@ -437,7 +437,7 @@ func (s *scriptHost) takeTwice() {
 	if s.draws.below(3) > 0 {
 		options.Session, options.Password = s.client.Session(), s.client.Password()
 	}
-	second := w.zookeeper.ConnectWith(s.name, s.client.Timeout(), deaf{}, options)
+	second := w.zookeeper.ConnectWith(s.name, s.client.Timeout(), noEvents{}, options)
 	s.second = second
 	second.Set(scriptLedger+"/none", nil, -1, func(zktree.Stat, error) {})
 	for i := range 6 {
@@ -457,10 +457,10 @@ func (s *scriptHost) takeTwice() {
 }
 
 // deaf is the handler of who has no use for events.
-type deaf struct{}
+type noEvents struct{}
 
-func (deaf) SessionEvent(zksim.SessionState) {}
-func (deaf) WatchEvent(zktree.Event)         {}
+func (noEvents) SessionEvent(zksim.SessionState) {}
+func (noEvents) WatchEvent(zktree.Event)         {}
 
 func (s *scriptHost) sleep() {
 	s.client.Get(scriptLedger, true, func(_ []byte, _ zktree.Stat, err error) {
@@ -468,9 +468,9 @@ func (s *scriptHost) sleep() {
 			return
 		}
 		s.sleepy = true
-		life := s.life
+		run := s.run
 		s.scripts.world.After(3*time.Second, func() {
-			if s.life == life {
+			if s.run == run {
 				s.sleepy = false
 			}
 		})
@@ -495,7 +495,7 @@ func (s *scriptHost) crash() {
 		s.second = nil
 	}
 	s.client.Abandon()
-	s.life++
+	s.run++
 	s.scripts.world.After(s.draws.within(Range{50 * time.Millisecond, 2 * time.Second}), s.connect)
 }
 

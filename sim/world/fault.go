@@ -1,0 +1,113 @@
+package world
+
+import (
+	"slices"
+	"strings"
+)
+
+// Counter tells how often one kind of fault took effect.
+type Counter struct {
+	Name  string
+	Count uint64
+}
+
+// Fault is a kind of fault that the world counts. It counts a fault when the
+// fault takes effect, not when it begins: one that ends before anything met it
+// has tested nothing.
+type Fault uint8
+
+const (
+	faultCrash Fault = iota
+	faultLostSuffix
+	faultRestart
+	faultPause
+	faultSuspend
+	faultPowerLoss
+	faultStop
+	faultWipe
+	faultSlowHost
+	faultSlowDisk
+	faultStallDisk
+	faultFailSync
+	faultIO
+	faultFull
+	faultRot
+	faultFlipEntry
+	faultTorn
+	faultFlipTable
+	faultFlipLog
+	faultMove
+	faultCancel
+	faultCutZooKeeper
+	faultDoorQueued
+	faultDoorUnsent
+	faultDoorLate
+	faultDoorCoalesced
+	faultDoorWatchdog
+	faultDoorHeld
+	faultOrder
+	faultCrashInTurn
+	FaultTrigger
+	FaultSpared
+
+	faults
+)
+
+var faultNames = [faults]string{
+	faultCrash:      "crash",             // a process died
+	faultLostSuffix: "crash-lost-suffix", // a crash lost batches that were not durable
+	faultRestart:    "restart",           // a process started on a disk used before
+	faultPause:      "pause",             // an event came late because its process was paused
+	faultSuspend:    "suspend",           // a machine stood still while an alarm of its process went off
+	faultPowerLoss:  "power-loss",        // two or more processes died at one instant
+	faultStop:       "stop",              // a process ended gracefully
+	faultWipe:       "wipe-disk",         // a disk that had been used was replaced
+	faultSlowHost:   "slow-host",         // a turn came late because its host was slow
+	faultSlowDisk:   "disk-slow",         // a sync came late because its disk was slow
+	faultStallDisk:  "disk-stall",        // a sync came late because its disk had stalled
+	faultFailSync:   "disk-fail-sync",    // a sync failed
+	faultIO:         "disk-eio",          // a read or a write failed
+	faultFull:       "disk-full",         // a write found no space
+	faultRot:        "disk-rot",          // a key could not be read
+	faultFlipEntry:  "disk-flip-entry",   // a log entry was read with a flipped bit
+	faultTorn:       "disk-torn",         // a crash kept some blocks of what Pebble had not synced
+	faultFlipTable:  "disk-flip-table",   // Pebble found a flipped bit in a table
+	faultFlipLog:    "disk-flip-wal",     // Pebble found a flipped bit in its log
+	faultMove:       "move",              // the administrator began a move
+	faultCancel:     "cancel",            // the administrator cancelled a move
+
+	faultCutZooKeeper: "cut-zookeeper", // a session lost its connection because of CutZooKeeper
+
+	faultDoorQueued:    "door-call-queued",     // a call waited for the answer to the call before it
+	faultDoorUnsent:    "door-call-unsent",     // a call ended unknown because there was no connection
+	faultDoorLate:      "door-call-late",       // a call ended unknown because its answer took too long
+	faultDoorCoalesced: "door-event-coalesced", // a change was not reported because one of the same path was on its way
+	faultDoorWatchdog:  "door-watchdog",        // the adapter gave up a session that ZooKeeper had not ended
+	faultDoorHeld:      "door-call-held",       // a call waited until the watches were set again
+
+	faultOrder:       "order-overtaken", // a step ran before one that was due earlier
+	faultCrashInTurn: "crash-in-turn",   // a process died between a turn's commit and its last message
+	FaultTrigger:     "step-at-moment",  // a schedule step came at its trigger
+	FaultSpared:      "step-spared",     // a schedule step was left out because it would have left no majority
+}
+
+// Counters returns how often each kind of fault took effect, including zeros,
+// sorted by name. The network's counters begin with "net-", ZooKeeper's with
+// "zk-".
+func (w *World) Counters() []Counter {
+	var all []Counter
+	for f, name := range faultNames {
+		all = append(all, Counter{name, w.counts[f]})
+	}
+	for _, c := range w.network.Counters() {
+		all = append(all, Counter{"net-" + c.Name, c.Count})
+	}
+	for _, c := range w.zookeeper.Counters() {
+		all = append(all, Counter{"zk-" + c.Name, c.Count})
+	}
+	slices.SortFunc(all, func(a, b Counter) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// Count records that a fault took effect.
+func (w *World) Count(f Fault) { w.counts[f]++ }
