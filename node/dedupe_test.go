@@ -1,14 +1,15 @@
 package node
 
 import (
-	"dkv/node/door"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"dkv/node/door"
 )
 
-// TestOneFateANumber: a number is fresh at most once, keeps its fate while it
-// is in the window, and is never fresh again below it.
+// TestOneFateANumber checks rule "one fate per forward": a number is fresh at most once,
+// keeps its fate while it is in the window, and is never fresh again below it.
 func TestOneFateANumber(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var tables []*fates

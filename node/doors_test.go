@@ -2,16 +2,17 @@ package node
 
 import (
 	"bytes"
-	"dkv/node/door"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"dkv/node/door"
 )
 
-// doors are all of a node's doors at once: a clock that stands until a scene
+// doors are all of a node's doors at once: a clock that stands until a test
 // moves it, a disk that syncs when it is told to, a network that keeps what is
 // sent, a coordinator that never answers unless there is a zookeeper, and an
 // observer that keeps the events.
@@ -97,16 +98,16 @@ func (d *doors) Open(events func(door.SessionEvent)) door.Session {
 
 func (d *doors) View() (door.View, error) {
 	d.views++
-	return &picture{doors: doors{rows: maps.Clone(d.rows)}, of: d}, nil
+	return &frozenView{doors: doors{rows: maps.Clone(d.rows)}, of: d}, nil
 }
 
-// picture is a View; it counts how many are open.
-type picture struct {
+// frozenView is a View; it counts how many are open.
+type frozenView struct {
 	doors
 	of *doors
 }
 
-func (p *picture) Close() { p.of.views-- }
+func (p *frozenView) Close() { p.of.views-- }
 
 func (d *doors) Get(key []byte) (value []byte, ok bool, err error) {
 	if d.rotten != nil && d.rotten(string(key)) {

@@ -2,6 +2,7 @@ package node
 
 import "testing"
 
+// TestHelloIsJudged checks rule "one disk one member" where connections begin.
 func TestHelloIsJudged(t *testing.T) {
 	d := newDoors(t, storeOfMember(t)) // member 1, disk-1, cluster c0ffee
 	good := Hello{Cluster: "c0ffee", Node: "n2", Member: 2, Store: "disk-2", To: "disk-1", Boot: 3}
@@ -15,8 +16,8 @@ func TestHelloIsJudged(t *testing.T) {
 		says   string // "": accepted
 	}{
 		{"a member", func(*Hello) {}, ""},
-		{"one who does not know whom it reaches", func(h *Hello) { h.To = "" }, ""},
-		{"one who knows no cluster yet", func(h *Hello) { h.Cluster, h.Member, h.Store = "", 0, "disk-9" }, ""},
+		{"a peer that does not know which store it reaches", func(h *Hello) { h.To = "" }, ""},
+		{"a peer that knows no cluster yet", func(h *Hello) { h.Cluster, h.Member, h.Store = "", 0, "disk-9" }, ""},
 		{"a member that this layout does not know", func(h *Hello) { h.Member, h.Store = 9, "disk-9" }, ""},
 		{"another cluster", func(h *Hello) { h.Cluster = "beef" }, "belongs to cluster c0ffee, not to beef"},
 		{"no store id", func(h *Hello) { h.Store = "" }, "must name its store id"},
@@ -34,6 +35,7 @@ func TestHelloIsJudged(t *testing.T) {
 	}
 }
 
+// TestFramesOfAnotherDiskAreDropped checks rule "one disk one member".
 func TestFramesOfAnotherDiskAreDropped(t *testing.T) {
 	d := newDoors(t, storeOfMember(t))
 	d.sync()

@@ -1,11 +1,12 @@
 package node
 
 import (
-	"dkv/node/door"
 	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"dkv/node/door"
 )
 
 // naiveLog keeps every entry that was ever compacted, and slices of nothing.

@@ -1,8 +1,9 @@
 package node
 
 import (
-	"dkv/node/door"
 	"testing"
+
+	"dkv/node/door"
 )
 
 func TestConditions(t *testing.T) {

@@ -40,7 +40,8 @@ func storeOfMember(t *testing.T) map[string][]byte {
 	return rows
 }
 
-func TestANewStoreGetsItsIdentityBeforeAnybodySeesIt(t *testing.T) {
+// TestANewStoreGetsItsIdentityBeforeItIsSeen checks rule "one disk one member".
+func TestANewStoreGetsItsIdentityBeforeItIsSeen(t *testing.T) {
 	d := newDoors(t, nil)
 	if _, ok := d.node.Hello(); ok {
 		t.Error("the node introduces itself before its identity is durable")
@@ -78,6 +79,7 @@ func TestRecoveryFindsWhatWasDurable(t *testing.T) {
 	}
 }
 
+// TestPromisedIsAtLeastTheLogs checks rule "the log is a promise".
 func TestPromisedIsAtLeastTheLogs(t *testing.T) {
 	rows := storeOfMember(t)
 	rows[string(promisedKey(0))] = encodeNumber(3)
@@ -88,6 +90,7 @@ func TestPromisedIsAtLeastTheLogs(t *testing.T) {
 	}
 }
 
+// TestUnfinishedTransfersAreCleared checks rule "switch in one batch".
 func TestUnfinishedTransfersAreCleared(t *testing.T) {
 	rows := storeOfMember(t)
 	left := []string{string(kvKey(0, 2, []byte("old"))), string(kvKey(0, 4, []byte("new")))}
@@ -106,8 +109,8 @@ func TestUnfinishedTransfersAreCleared(t *testing.T) {
 	}
 }
 
-// TestDamageStopsTheNode: what is wrong is told with its key, and nothing is
-// served.
+// TestDamageStopsTheNode checks rule "stop on damage": the error names the key that is
+// damaged, and nothing is served.
 func TestDamageStopsTheNode(t *testing.T) {
 	entry := func(i Index) string { return string(logKey(0, i)) }
 	for _, c := range []struct {
@@ -134,7 +137,7 @@ func TestDamageStopsTheNode(t *testing.T) {
 			[]string{fmt.Sprintf("%q", promisedKey(0)), "0 bytes where a number has 8"}},
 		{"a boot counter of another length", func(rows map[string][]byte) { rows[string(keyBoot)] = []byte("1") },
 			[]string{fmt.Sprintf("%q", keyBoot), "1 bytes where a number has 8"}},
-		{"a layout that is none", func(rows map[string][]byte) { rows[string(keyLayout)] = []byte("{}") },
+		{"a layout that can't be decoded", func(rows map[string][]byte) { rows[string(keyLayout)] = []byte("{}") },
 			[]string{fmt.Sprintf("%q", keyLayout), "decoding layout"}},
 		{"a foreign format", func(rows map[string][]byte) { rows[string(keyFormat)] = encodeNumber(99) },
 			[]string{"format 0000000000000063", "start it with the version that wrote it"}},
@@ -148,7 +151,7 @@ func TestDamageStopsTheNode(t *testing.T) {
 			d.sync()
 			mustContain(t, d.failed, c.says...)
 			if _, ok := d.node.Hello(); ok {
-				t.Error("the node goes on")
+				t.Error("the node does not stop")
 			}
 		})
 	}

@@ -1,13 +1,14 @@
 package node
 
 import (
-	"dkv/node/door"
 	"testing"
+
+	"dkv/node/door"
 )
 
-// TestARefusedRequestIsNotProposedLater: a write that waits for a reign to
-// start, and is refused because that takes too long, must not get into the log
-// when the reign leads at last.
+// TestARefusedRequestIsNotProposedLater checks rule "refuse only for good": a write that
+// waits for a reign to start, and is refused because that takes too long, must not get
+// into the log when the reign leads at last.
 func TestARefusedRequestIsNotProposedLater(t *testing.T) {
 	d := newDoors(t, storeOfMember(t))
 	d.sync()

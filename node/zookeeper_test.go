@@ -2,12 +2,13 @@ package node
 
 import (
 	"bytes"
-	"dkv/node/door"
 	"errors"
 	"maps"
 	"path"
 	"slices"
 	"strings"
+
+	"dkv/node/door"
 )
 
 // zookeeper is a tree of znodes behind the Session door, without delays or

@@ -80,7 +80,7 @@ func checkDesign(tr *tree, exempt []string) (problems []string) {
 const protocol = "docs/protocol.md"
 
 // everyRuleHasATest says whether each rule must be cited by a test.
-const everyRuleHasATest = false
+const everyRuleHasATest = true
 
 var (
 	// A rule is a heading of the third level, followed by its former number.

@@ -38,8 +38,8 @@ func drawSet(t *rapid.T, limit int, label string) []MemberNumber {
 
 // drawStep draws a step that is legal now and then.
 func drawStep(t *rapid.T, l *Layout) Step {
-	anybody := rapid.Custom(func(t *rapid.T) MemberNumber {
-		return MemberNumber(rapid.IntRange(0, int(l.nextMember)).Draw(t, "anybody"))
+	anyMember := rapid.Custom(func(t *rapid.T) MemberNumber {
+		return MemberNumber(rapid.IntRange(0, int(l.nextMember)).Draw(t, "anyMember"))
 	})
 	kinds := []StepKind{0, ChangePrimary, BeginMove, FinishMove, CancelMove, 5}
 	s := Step{Partition: PartitionID(rapid.IntRange(0, l.Q()).Draw(t, "partition"))}
@@ -50,14 +50,14 @@ func drawStep(t *rapid.T, l *Layout) Step {
 	s.Kind = rapid.SampledFrom(kinds).Draw(t, "kind")
 	if ok {
 		s.Epoch = p.Epoch
-		s.Primary = rapid.OneOf(anybody, rapid.SampledFrom(slices.Concat(p.Replicas, p.Next))).Draw(t, "primary")
+		s.Primary = rapid.OneOf(anyMember, rapid.SampledFrom(slices.Concat(p.Replicas, p.Next))).Draw(t, "primary")
 	}
 	if rapid.SampledFrom([]bool{true, false, false, false}).Draw(t, "stale") {
 		s.Epoch += Epoch(rapid.SampledFrom([]int64{-1, 1, 2}).Draw(t, "epochs off"))
 	}
 	if s.Kind == BeginMove {
 		s.Next = drawSet(t, int(l.nextMember)-1, "next")
-		s.Primary = rapid.OneOf(anybody, rapid.SampledFrom(s.Next)).Draw(t, "primary")
+		s.Primary = rapid.OneOf(anyMember, rapid.SampledFrom(s.Next)).Draw(t, "primary")
 	}
 	return s
 }

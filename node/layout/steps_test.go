@@ -18,6 +18,7 @@ func moving(t *testing.T) *Layout {
 	return result.Layout
 }
 
+// TestSteps checks rule "four legal steps": what each of them makes of an assignment.
 func TestSteps(t *testing.T) {
 	r, n := []MemberNumber{1, 2, 3}, []MemberNumber{3, 4}
 	for _, c := range []struct {
@@ -58,6 +59,7 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// TestStepsRefused checks rules "four legal steps" and "compare and set".
 func TestStepsRefused(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -71,7 +73,7 @@ func TestStepsRefused(t *testing.T) {
 		{"no such partition", false, Step{ChangePrimary, 2, 1, 3, nil}, ErrIllegal, "only 2 partitions"},
 		{"no such step", false, Step{9, 0, 1, 3, nil}, ErrIllegal, "step kind 9"},
 		{"L1 out of R", false, Step{ChangePrimary, 0, 1, 4, nil}, ErrIllegal, "primary 4 is in neither"},
-		{"L1 to nobody", false, Step{ChangePrimary, 0, 1, 9, nil}, ErrIllegal, "primary 9 is in neither"},
+		{"L1 to an unknown member", false, Step{ChangePrimary, 0, 1, 9, nil}, ErrIllegal, "primary 9 is in neither"},
 		{"L1 with N", false, Step{ChangePrimary, 0, 1, 3, []MemberNumber{4}}, ErrIllegal, "names next replicas [4]"},
 		{"L2 while moving", true, Step{BeginMove, 0, 2, 2, []MemberNumber{4}}, ErrIllegal, "already moves to [3 4]"},
 		{"L2 to nothing", false, Step{BeginMove, 0, 1, 2, nil}, ErrIllegal, "no next replicas"},

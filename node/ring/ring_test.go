@@ -87,6 +87,8 @@ func assign(t interface{ Fatal(...any) }, q, replication int, members []Member) 
 	return targets
 }
 
+// TestTargetsAreDistinctMembersAndThePrimaryOneOfThem checks rule "owners follow the
+// ring".
 func TestTargetsAreDistinctMembersAndThePrimaryOneOfThem(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q, replication := drawQ(t), rapid.IntRange(1, 7).Draw(t, "replication")
@@ -273,6 +275,8 @@ func chooseByDistance(q, replication int, members []Member) (owners [][]uint64, 
 	return owners, true
 }
 
+// TestOwnersAgainstDistances checks rule "owners follow the ring" against its definition,
+// by the distances of all tokens.
 func TestOwnersAgainstDistances(t *testing.T) {
 	compared := 0
 	for seed := range uint64(60) {
@@ -301,6 +305,7 @@ func TestOwnersAgainstDistances(t *testing.T) {
 	}
 }
 
+// TestWalkWrapsAround checks rule "owners follow the ring" behind the last token.
 func TestWalkWrapsAround(t *testing.T) {
 	r := newRing([]Member{{Number: 1, ID: "a", Weight: 1}, {Number: 2, ID: "b", Weight: 1}, {Number: 3, ID: "c", Weight: 1}})
 	always := func(int) bool { return true }
@@ -402,8 +407,8 @@ func moved(before, after []Target) int {
 }
 
 // TestAJoinOrALeaveMovesLittle takes 200 clusters with at least 16 partitions a
-// member. A join has to move the share of the one who joins, a leave what the
-// one who leaves held.
+// member. A join has to move the share of the newcomer, a leave what the
+// leaving member held.
 func TestAJoinOrALeaveMovesLittle(t *testing.T) {
 	const clusters, replication = 200, 3
 	var join, leave, worstJoin, worstLeave float64

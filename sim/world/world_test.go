@@ -187,6 +187,8 @@ func TestOutsideHandComesToNothingWithoutZooKeeper(t *testing.T) {
 	}
 }
 
+// TestHealCoreLeavesTheRestBroken checks rule "safe but stuck is a bug": a majority
+// that can reach one another gets primaries that serve, while the rest stays broken.
 func TestHealCoreLeavesTheRestBroken(t *testing.T) {
 	w := cluster(t, Config{Seed: 5, ZooKeeper: quickZK(), SessionTimeout: time.Second})
 	for i := range 5 {

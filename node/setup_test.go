@@ -11,10 +11,10 @@ import (
 	"dkv/node/layout"
 )
 
-// scene is a conversation of one node, member 1, with peers whom the test
-// plays. After everything that is told to the node its disk syncs and its
-// ZooKeeper answers, unless they are held; peers answer only when told to.
-type scene struct {
+// setup is one node, member 1, with peers that the test plays. After everything that
+// is told to the node its disk syncs and its ZooKeeper answers, unless they are held;
+// peers answer only when told to.
+type setup struct {
 	*doors
 	t      *testing.T
 	config Config
@@ -107,9 +107,9 @@ func entries(after Index, epochs ...Epoch) (all []Entry) {
 	return all
 }
 
-func newScene(t *testing.T, k disk) *scene {
+func newSetup(t *testing.T, k disk) *setup {
 	t.Helper()
-	s := &scene{doors: &doors{rows: k.rows(t), zk: k.zk}, t: t, config: k.config}
+	s := &setup{doors: &doors{rows: k.rows(t), zk: k.zk}, t: t, config: k.config}
 	if s.zk != nil {
 		s.zk.plant()
 		s.zk.put("/dkv/default/layout", s.rows[string(keyLayout)], k.version)
@@ -119,7 +119,7 @@ func newScene(t *testing.T, k disk) *scene {
 }
 
 // start starts the node on the disk as it is.
-func (s *scene) start() {
+func (s *setup) start() {
 	s.t.Helper()
 	s.config.Partitions, s.config.Expect = 1, 3
 	s.doors.start(s.t, s.config)
@@ -127,14 +127,14 @@ func (s *scene) start() {
 }
 
 // restart crashes the node and starts it on what its disk holds.
-func (s *scene) restart() {
+func (s *setup) restart() {
 	s.t.Helper()
 	s.timers, s.dones, s.sent, s.events, s.looked = nil, nil, nil, nil, 0
 	s.start()
 }
 
 // settle ends the turn, and lets the doors do what they owe.
-func (s *scene) settle() {
+func (s *setup) settle() {
 	s.t.Helper()
 	s.endTurn()
 	for {
@@ -152,7 +152,7 @@ func (s *scene) settle() {
 }
 
 // endTurn ends the turn, and wants the state between two turns to be sound.
-func (s *scene) endTurn() {
+func (s *setup) endTurn() {
 	s.t.Helper()
 	s.node.EndTurn()
 	if err := s.node.CheckInvariants(); err != nil {
@@ -160,8 +160,8 @@ func (s *scene) endTurn() {
 	}
 }
 
-// pass lets time go by.
-func (s *scene) pass(d time.Duration) {
+// pass lets time pass.
+func (s *setup) pass(d time.Duration) {
 	end := s.now + d
 	for {
 		next := -1
@@ -182,32 +182,32 @@ func (s *scene) pass(d time.Duration) {
 	s.now = end
 }
 
-// hand gives the node a message without ending the turn.
-func (s *scene) hand(from MemberNumber, m Message) {
+// deliver gives the node a message without ending the turn.
+func (s *setup) deliver(from MemberNumber, m Message) {
 	s.node.OnMessage(&Envelope{From: from, FromStore: StoreID(fmt.Sprintf("disk-%d", from)), ToStore: "disk-1", Body: m})
 }
 
 // from gives the node a message, and lets it do what follows.
-func (s *scene) from(member MemberNumber, m Message) {
-	s.hand(member, m)
+func (s *setup) from(member MemberNumber, m Message) {
+	s.deliver(member, m)
 	s.settle()
 }
 
-// client is somebody who asked the node for something.
+// client asked the node for something.
 type client struct{ answers []door.Response }
 
-func (s *scene) ask(r door.Request) *client {
+func (s *setup) ask(r door.Request) *client {
 	c := &client{}
 	s.node.OnRequest(r, func(answer door.Response) { c.answers = append(c.answers, answer) })
 	s.settle()
 	return c
 }
 
-func (s *scene) put(key, value string) *client {
+func (s *setup) put(key, value string) *client {
 	return s.ask(door.Request{Kind: door.RequestPut, Key: []byte(key), Value: []byte(value)})
 }
 
-func (s *scene) get(key string) *client {
+func (s *setup) get(key string) *client {
 	return s.ask(door.Request{Kind: door.RequestGet, Key: []byte(key)})
 }
 
@@ -229,8 +229,8 @@ type letter[M Message] struct {
 	body M
 }
 
-// sent is what the node sent of one type since forget was last called.
-func sent[M Message](s *scene) (all []letter[M]) {
+// sent lists the messages of one type since forget was last called.
+func sent[M Message](s *setup) (all []letter[M]) {
 	for _, m := range s.doors.sent[s.looked:] {
 		if body, ok := m.Body.(M); ok {
 			var to MemberNumber
@@ -242,10 +242,10 @@ func sent[M Message](s *scene) (all []letter[M]) {
 }
 
 // forget looks away from what was sent up to now.
-func (s *scene) forget() { s.looked = len(s.doors.sent) }
+func (s *setup) forget() { s.looked = len(s.doors.sent) }
 
 // one wants exactly one message of a type, to this member.
-func one[M Message](s *scene, to MemberNumber) M {
+func one[M Message](s *setup, to MemberNumber) M {
 	s.t.Helper()
 	all := sent[M](s)
 	if len(all) != 1 || all[0].to != to {
@@ -255,7 +255,7 @@ func one[M Message](s *scene, to MemberNumber) M {
 }
 
 // none wants no message of a type.
-func none[M Message](s *scene) {
+func none[M Message](s *setup) {
 	s.t.Helper()
 	if all := sent[M](s); len(all) > 0 {
 		s.t.Fatalf("sent %T to member %d: %+v, want none", all[0].body, all[0].to, all[0].body)
@@ -263,7 +263,7 @@ func none[M Message](s *scene) {
 }
 
 // saw counts the events of a kind.
-func (s *scene) saw(kind EventKind) (count int) {
+func (s *setup) saw(kind EventKind) (count int) {
 	for _, e := range s.events {
 		if e.Kind == kind {
 			count++
@@ -272,10 +272,10 @@ func (s *scene) saw(kind EventKind) (count int) {
 	return count
 }
 
-func (s *scene) replica() *replica { return s.node.replicas[0] }
+func (s *setup) replica() *replica { return s.node.replicas[0] }
 
 // wantLog wants the log's entries to have these epochs, from index 1 on.
-func (s *scene) wantLog(epochs ...Epoch) {
+func (s *setup) wantLog(epochs ...Epoch) {
 	s.t.Helper()
 	var got []Epoch
 	for _, e := range s.replica().log.entries {
@@ -287,7 +287,7 @@ func (s *scene) wantLog(epochs ...Epoch) {
 }
 
 // wantCommit wants a commit index.
-func (s *scene) wantCommit(i Index) {
+func (s *setup) wantCommit(i Index) {
 	s.t.Helper()
 	if r := s.replica(); r.commit != i || r.applied != i {
 		s.t.Fatalf("commit %d, applied %d, want %d", r.commit, r.applied, i)
@@ -295,31 +295,31 @@ func (s *scene) wantCommit(i Index) {
 }
 
 // ack answers, as a member, all that it got of the reign up to now.
-func (s *scene) ack(members ...MemberNumber) {
+func (s *setup) ack(members ...MemberNumber) {
 	for _, m := range members {
 		s.ackTo(m, s.replica().log.lastIndex())
 	}
 }
 
 // ackTo acknowledges up to an index, echoing the newest transmission.
-func (s *scene) ackTo(member MemberNumber, match Index) {
+func (s *setup) ackTo(member MemberNumber, match Index) {
 	n := s.node
 	s.from(member, &Appended{Partition: 0, Epoch: s.replica().reign.epoch, Counter: Counter{n.boot, n.sent}, OK: true, Match: match})
 }
 
 // promise promises, as a member, the reign's epoch.
-func (s *scene) promise(member MemberNumber, lastEpoch Epoch, lastIndex Index) {
+func (s *setup) promise(member MemberNumber, lastEpoch Epoch, lastIndex Index) {
 	s.from(member, &Promise{0, s.replica().reign.epoch, lastEpoch, lastIndex})
 }
 
 // prepare asks the node, as the primary of a, to promise.
-func (s *scene) prepare(a Assignment) { s.from(a.Primary, &Prepare{0, a}) }
+func (s *setup) prepare(a Assignment) { s.from(a.Primary, &Prepare{0, a}) }
 
-// leader is a scene in which member 1 is active in epoch 5 over a log of
-// epochs 1, 1, 4 and its no-op, all committed; member 3 has said nothing.
-func leader(t *testing.T, c Config, zk *zookeeper) *scene {
+// leader sets member 1 up as active in epoch 5 over a log of epochs 1, 1, 4 and its
+// no-op, all committed; member 3 has said nothing.
+func leader(t *testing.T, c Config, zk *zookeeper) *setup {
 	t.Helper()
-	s := newScene(t, disk{asg: led(1, 5), promised: 4, epochs: []Epoch{1, 1, 4}, applied: 2, config: c, zk: zk})
+	s := newSetup(t, disk{asg: led(1, 5), promised: 4, epochs: []Epoch{1, 1, 4}, applied: 2, config: c, zk: zk})
 	s.promise(2, 4, 3)
 	s.ack(2)
 	s.wantLog(1, 1, 4, 5)
@@ -331,15 +331,15 @@ func leader(t *testing.T, c Config, zk *zookeeper) *scene {
 	return s
 }
 
-// followerOf2 is a scene in which member 1 follows 2, who leads epoch 5, with a
-// log of these epochs of which the first two are applied.
-func followerOf2(t *testing.T, epochs ...Epoch) *scene {
+// followerOf2 sets member 1 up as a follower of 2, which leads epoch 5, with a log of
+// these epochs of which the first two are applied.
+func followerOf2(t *testing.T, epochs ...Epoch) *setup {
 	t.Helper()
-	return newScene(t, disk{asg: led(2, 5), promised: 5, epochs: epochs, applied: 2})
+	return newSetup(t, disk{asg: led(2, 5), promised: 5, epochs: epochs, applied: 2})
 }
 
 // beatReply answers, as a member, all transmissions up to now.
-func (s *scene) beatReply(member MemberNumber, item BeatReplyItem) {
+func (s *setup) beatReply(member MemberNumber, item BeatReplyItem) {
 	s.from(member, &BeatReply{Counter: Counter{s.node.boot, s.node.sent}, Items: []BeatReplyItem{item}})
 }
 

@@ -1,18 +1,19 @@
 package node
 
 import (
-	"dkv/node/door"
+	"strings"
 	"testing"
 	"time"
+
+	"dkv/node/door"
 )
 
-// The scenes of this file are rules 3 to 5 of DESIGN section 6: starting an
-// epoch, promising, and choosing the log.
+// Starting an epoch: promising, choosing the log, and copying it.
 
-// TestAnEpochIsStartedOnce (rule 3): who promised e before it restarted never
-// acts in e again. It asks for the next epoch.
+// TestAnEpochIsStartedOnce checks rule "never resume an epoch": a process that finds its
+// epoch promised when it starts asks for the next one.
 func TestAnEpochIsStartedOnce(t *testing.T) {
-	s := newScene(t, disk{asg: led(1, 5), promised: 5, epochs: []Epoch{1, 1}, applied: 2, zk: newZookeeper()})
+	s := newSetup(t, disk{asg: led(1, 5), promised: 5, epochs: []Epoch{1, 1}, applied: 2, zk: newZookeeper()})
 	s.pass(suspect / 4)
 	none[*Prepare](s)
 	if got := sent[*PreVote](s); len(got) != 2 || s.replica().reign != nil {
@@ -28,7 +29,7 @@ func TestAnEpochIsStartedOnce(t *testing.T) {
 	}
 }
 
-// TestNothingIsSentBeforeTheOwnPromiseIsDurable (rule 3).
+// TestNothingIsSentBeforeTheOwnPromiseIsDurable checks rule "promise yourself first".
 func TestNothingIsSentBeforeTheOwnPromiseIsDurable(t *testing.T) {
 	s := followerOf2(t, 1, 1)
 	s.slowDisk = true
@@ -45,8 +46,8 @@ func TestNothingIsSentBeforeTheOwnPromiseIsDurable(t *testing.T) {
 	}
 }
 
-// TestAPromiseIsDurableBeforeItIsGiven (rule 4), is given again in the same
-// words, and keeps lower epochs away.
+// TestAPromiseIsDurableBeforeItIsGiven checks rule "persist before promise": the
+// promise is given again in the same words, and keeps lower epochs away.
 func TestAPromiseIsDurableBeforeItIsGiven(t *testing.T) {
 	s := followerOf2(t, 1, 1, 4)
 	s.slowDisk = true
@@ -75,8 +76,8 @@ func TestAPromiseIsDurableBeforeItIsGiven(t *testing.T) {
 	none[*Promise](s)
 }
 
-// TestAPromiseCoversTheLog (rule 4): entries that came just before are durable
-// with it.
+// TestAPromiseCoversTheLog checks rule "persist before promise": entries that came just
+// before are durable with it.
 func TestAPromiseCoversTheLog(t *testing.T) {
 	s := followerOf2(t, 1, 1)
 	s.slowDisk = true
@@ -92,11 +93,11 @@ func TestAPromiseCoversTheLog(t *testing.T) {
 	}
 }
 
-// TestAMinorityOfPromisesStartsNothing (rule 5): neither do the promises of
-// members that are not in R, nor the own one of a primary that is not.
+// TestAMinorityOfPromisesStartsNothing checks rule "promises from a majority":
+// neither do promises of members outside R count, nor that of a primary outside R.
 func TestAMinorityOfPromisesStartsNothing(t *testing.T) {
 	joint := Assignment{Epoch: 6, Primary: 1, Replicas: []MemberNumber{2, 3, 4}, Next: []MemberNumber{1, 5, 6}}
-	s := newScene(t, disk{asg: joint, promised: 5, epochs: []Epoch{1, 1}, applied: 2})
+	s := newSetup(t, disk{asg: joint, promised: 5, epochs: []Epoch{1, 1}, applied: 2})
 	for _, l := range sent[*Prepare](s) {
 		if !contains(joint.Replicas, l.to) {
 			t.Errorf("Prepare sent to member %d, which is not in R", l.to)
@@ -111,11 +112,11 @@ func TestAMinorityOfPromisesStartsNothing(t *testing.T) {
 	s.wantLog(1, 1, 6)
 }
 
-// TestTheBestLogIsThatOfTheLastEpoch (rule 5): not the longest one. The own log
-// is cut only to what the two share, and only when it ends as promised may an
-// Append be sent.
+// TestTheBestLogIsThatOfTheLastEpoch checks rules "the best log wins" and "no-op
+// first": the best log is not the longest one. The own log is cut only to what the
+// two share, and an Append is sent only when it ends as promised.
 func TestTheBestLogIsThatOfTheLastEpoch(t *testing.T) {
-	s := newScene(t, disk{asg: led(1, 6), promised: 5, epochs: []Epoch{1, 1, 3, 3, 3, 3, 3}, applied: 2})
+	s := newSetup(t, disk{asg: led(1, 6), promised: 5, epochs: []Epoch{1, 1, 3, 3, 3, 3, 3}, applied: 2})
 	s.promise(2, 4, 4)
 	q := one[*CopyRequest](s, 2)
 	if q.LastEpoch != 4 || q.LastIndex != 4 {
@@ -136,18 +137,18 @@ func TestTheBestLogIsThatOfTheLastEpoch(t *testing.T) {
 	}
 }
 
-// TestALongerOwnLogIsCutToThePromise (rule 5.3): the own log shares all
-// that was promised, and what it has beyond goes.
+// TestALongerOwnLogIsCutToThePromise checks rule "end where the source
+// promised": the own log shares all that was promised, and what it has beyond goes.
 func TestALongerOwnLogIsCutToThePromise(t *testing.T) {
-	s := newScene(t, disk{asg: Assignment{Epoch: 6, Primary: 1, Replicas: []MemberNumber{2, 3, 4}, Next: three}, promised: 5, epochs: []Epoch{1, 1, 4, 4}, applied: 2})
+	s := newSetup(t, disk{asg: Assignment{Epoch: 6, Primary: 1, Replicas: []MemberNumber{2, 3, 4}, Next: three}, promised: 5, epochs: []Epoch{1, 1, 4, 4}, applied: 2})
 	s.promise(2, 4, 3)
 	s.promise(3, 1, 2)
 	s.wantLog(1, 1, 4, 6)
 }
 
-// TestASourceThatLostItsLogIsReplaced (rule 5.3).
+// TestASourceThatLostItsLogIsReplaced checks rule "end where the source promised".
 func TestASourceThatLostItsLogIsReplaced(t *testing.T) {
-	s := newScene(t, disk{
+	s := newSetup(t, disk{
 		asg: Assignment{Epoch: 6, Primary: 1, Replicas: []MemberNumber{2, 3, 4}, Next: three}, promised: 5,
 		epochs: []Epoch{1, 1}, applied: 2,
 	})
@@ -163,11 +164,12 @@ func TestASourceThatLostItsLogIsReplaced(t *testing.T) {
 	none[*CopyRequest](s)
 	s.wantLog(1, 1)
 	if len(sent[*PreVote](s)) == 0 {
-		t.Error("nobody is left to copy from, and no bump is asked for")
+		t.Error("no source is left, and no bump is asked for")
 	}
 }
 
-// TestASourceShowsOnlyWhatItPromised (rule 5.3, the other end).
+// TestASourceShowsOnlyWhatItPromised checks rule "end where the source promised" at
+// the source.
 func TestASourceShowsOnlyWhatItPromised(t *testing.T) {
 	s := followerOf2(t, 1, 1, 4, 4)
 	ask := CopyRequest{Assignment: led(2, 5), PrevIndex: 2, PrevEpoch: 1, LastIndex: 4, LastEpoch: 4}
@@ -193,8 +195,8 @@ func TestASourceShowsOnlyWhatItPromised(t *testing.T) {
 	}
 }
 
-// TestARiseOfThePromiseEndsTheReign (rule 3): nothing is acknowledged,
-// committed or read in it any more.
+// TestARiseOfThePromiseEndsTheReign checks rule "a higher promise ends the reign":
+// nothing is acknowledged, committed or read in it any more.
 func TestARiseOfThePromiseEndsTheReign(t *testing.T) {
 	s := leader(t, Config{}, nil)
 	put, get := s.put("k", "x"), s.get("k")
@@ -211,4 +213,57 @@ func TestARiseOfThePromiseEndsTheReign(t *testing.T) {
 	s.now += 10 * time.Second
 	s.pass(suspect)
 	get.want(t, door.Refused)
+}
+
+// TestTheQueueOfAStartingReignIsBoundedInBytes: one request always fits,
+// however large.
+func TestTheQueueOfAStartingReignIsBoundedInBytes(t *testing.T) {
+	s := newSetup(t, disk{asg: led(1, 5), promised: 4, config: Config{MaxUncommittedBytes: 1000}})
+	big := strings.Repeat("x", 2000)
+	first, second := s.put("a", big), s.put("b", "x")
+	first.want(t)
+	second.want(t, door.Refused)
+	if !second.answers[0].Busy {
+		t.Errorf("answered %+v, want busy", second.answers[0])
+	}
+	s.promise(2, 0, 0)
+	s.ack(2)
+	first.want(t, door.Done)
+}
+
+// TestALogChangedByAFailedCopyIsNotChosen checks rule "end where the source
+// promised": member 2 shows a part of its log and loses the rest, so the own log is
+// not the one that was promised any more.
+func TestALogChangedByAFailedCopyIsNotChosen(t *testing.T) {
+	s := newSetup(t, disk{asg: led(1, 6), promised: 5, epochs: []Epoch{1, 1}, applied: 1})
+	s.promise(2, 4, 9)
+	s.from(2, &CopyReply{
+		Epoch: 6, Result: CopyEntries, PrevIndex: 2, PrevEpoch: 1, LastIndex: 9, LastEpoch: 4, Entries: entries(2, 3, 3),
+	})
+	s.wantLog(1, 1, 3, 3)
+	s.promise(3, 1, 1)
+	s.forget()
+	s.from(2, &CopyReply{Epoch: 6, Result: CopyGone, LastIndex: 9, LastEpoch: 4})
+	s.wantLog(1, 1, 3, 3)
+	none[*Append](s)
+	if len(sent[*PreVote](s)) == 0 {
+		t.Error("no bump is asked for")
+	}
+}
+
+// TestAFrameIsJudgedByTheAssignmentItCarries checks rule "frames carry their
+// assignment": the layout that the node has read, in which 2 leads epoch 5, does not
+// decide whether 3 may lead epoch 6.
+func TestAFrameIsJudgedByTheAssignmentItCarries(t *testing.T) {
+	s := followerOf2(t, 1, 1)
+	s.from(2, &Prepare{0, led(3, 6)}) // not its primary
+	s.from(2, &Append{Assignment: led(3, 6), PrevIndex: 2, PrevEpoch: 1, Entries: entries(2, 6)})
+	if s.replica().promised != 5 || s.replica().known().Epoch != 5 {
+		t.Fatalf("promised %d, knows epoch %d, want 5: 2 does not lead epoch 6", s.replica().promised, s.replica().known().Epoch)
+	}
+	s.from(3, &Append{Assignment: led(3, 6), PrevIndex: 2, PrevEpoch: 1, Entries: entries(2, 6)})
+	s.wantLog(1, 1, 6)
+	if s.node.layout.Version() != 0 || s.replica().known().Primary != 3 {
+		t.Errorf("follows %d by layout version %d, want 3 by the frame alone", s.replica().known().Primary, s.node.layout.Version())
+	}
 }

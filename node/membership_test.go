@@ -9,35 +9,36 @@ import (
 	"dkv/node/layout"
 )
 
-// The scenes of this file are the node's recipes in ZooKeeper: registration,
-// the barrier, and the layout's versions.
+// The node's recipes in ZooKeeper: registration, the barrier, and the layout's
+// versions.
 
 const liveN1 = "/dkv/default/live/n1"
 
-// fresh is a scene of a node with an empty disk, where no cluster was formed.
-func fresh(t *testing.T, zk *zookeeper) *scene {
+// fresh starts a node with an empty disk, where no cluster was formed.
+func fresh(t *testing.T, zk *zookeeper) *setup {
 	t.Helper()
 	rows := map[string][]byte{string(keyFormat): encodeNumber(StoreFormat), string(keyStore): []byte("disk-1"), string(keyBoot): encodeNumber(1)}
-	s := &scene{doors: &doors{rows: rows, zk: zk}, t: t}
+	s := &setup{doors: &doors{rows: rows, zk: zk}, t: t}
 	zk.plant()
 	s.start()
 	return s
 }
 
 // wantRegistered wants live/n1 to be the newest session's.
-func (s *scene) wantRegistered() {
+func (s *setup) wantRegistered() {
 	s.t.Helper()
 	if owner := s.zk.znodes[liveN1].owner; owner != s.zk.session.id || !s.node.registered() {
 		s.t.Fatalf("live/n1 belongs to session %d, registered %v, want session %d", owner, s.node.registered(), s.zk.session.id)
 	}
 }
 
-// TestAStaleRegistrationIsReplaced: the same disk's, of a session that has not
-// ended yet, at one instant.
+// TestAStaleRegistrationIsReplaced checks rule "own what your session owns": the
+// registration of the same disk, of a session that has not ended yet, is replaced at
+// one instant.
 func TestAStaleRegistrationIsReplaced(t *testing.T) {
 	zk := newZookeeper()
 	zk.register("n1", liveRecord{Store: "disk-1", Incarnation: 3}, 55)
-	s := newScene(t, disk{asg: led(2, 5), promised: 5, zk: zk})
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5, zk: zk})
 	s.wantRegistered()
 	want := "multi set /dkv/default/nodes/n1 delete " + liveN1 + " create " + liveN1
 	if zk.count(want) != 1 || s.saw(EventStaleReplaced) != 1 {
@@ -49,7 +50,8 @@ func TestAStaleRegistrationIsReplaced(t *testing.T) {
 	}
 }
 
-// TestTheRegistrationOfAnotherDiskIsNotTouched: it waits, and says so.
+// TestTheRegistrationOfAnotherDiskIsNotTouched checks rule "own what your
+// session owns": the node waits, and says so.
 func TestTheRegistrationOfAnotherDiskIsNotTouched(t *testing.T) {
 	zk := newZookeeper()
 	zk.register("n1", liveRecord{Store: "disk-9", Incarnation: 3}, 55)
@@ -66,7 +68,8 @@ func TestTheRegistrationOfAnotherDiskIsNotTouched(t *testing.T) {
 	s.wantRegistered()
 }
 
-// TestARegistrationWithoutAnAnswerIsLookedUp: whether it was made or not.
+// TestARegistrationWithoutAnAnswerIsLookedUp checks rule "read again": whether
+// the registration was made or not.
 func TestARegistrationWithoutAnAnswerIsLookedUp(t *testing.T) {
 	for _, made := range []bool{true, false} {
 		zk := newZookeeper()
@@ -78,7 +81,7 @@ func TestARegistrationWithoutAnAnswerIsLookedUp(t *testing.T) {
 			}
 			return false, nil
 		}
-		s := newScene(t, disk{asg: led(2, 5), promised: 5, zk: zk})
+		s := newSetup(t, disk{asg: led(2, 5), promised: 5, zk: zk})
 		if !made && s.saw(EventRegistered) > 0 {
 			t.Fatal("counts as registered, but is not")
 		}
@@ -93,8 +96,8 @@ func TestARegistrationWithoutAnAnswerIsLookedUp(t *testing.T) {
 	}
 }
 
-// TestALostSessionIsReplaced: the node serves on meanwhile, and registers over
-// what the old session left.
+// TestALostSessionIsReplaced checks rule "serve without a session": the node serves
+// meanwhile, and registers over what the old session left.
 func TestALostSessionIsReplaced(t *testing.T) {
 	s := leader(t, Config{}, newZookeeper())
 	s.slowZookeeper = true
@@ -125,7 +128,8 @@ const formed = "multi check /dkv/default/nodes/n1 check /dkv/default/live/n1 " +
 	"check /dkv/default/nodes/n2 check /dkv/default/live/n2 " +
 	"check /dkv/default/nodes/n3 check /dkv/default/live/n3 create /dkv/default/layout"
 
-// TestTheBarrierLiftsOverAllNodesAtOneInstant.
+// TestTheBarrierLiftsOverAllNodesAtOneInstant checks rule "form at one
+// instant".
 func TestTheBarrierLiftsOverAllNodesAtOneInstant(t *testing.T) {
 	zk := newZookeeper()
 	s := fresh(t, zk)
@@ -147,8 +151,8 @@ func TestTheBarrierLiftsOverAllNodesAtOneInstant(t *testing.T) {
 	}
 }
 
-// TestTheBarrierStaysWhileANodeComesAndGoes: n3 leaves, or comes back as
-// another process, after it was counted.
+// TestTheBarrierStaysWhileANodeComesAndGoes checks rule "form at one instant": n3
+// leaves, or comes back as another process, after it was counted.
 func TestTheBarrierStaysWhileANodeComesAndGoes(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -182,8 +186,8 @@ func TestTheBarrierStaysWhileANodeComesAndGoes(t *testing.T) {
 	}
 }
 
-// TestANodeWithDataKeepsTheBarrierDown: ZooKeeper was wiped, or is the wrong
-// one.
+// TestANodeWithDataKeepsTheBarrierDown checks rule "data forbids forming": ZooKeeper
+// was wiped, or is the wrong one.
 func TestANodeWithDataKeepsTheBarrierDown(t *testing.T) {
 	zk := newZookeeper()
 	others(zk)
@@ -195,9 +199,10 @@ func TestANodeWithDataKeepsTheBarrierDown(t *testing.T) {
 	}
 }
 
-// TestALowerLayoutIsNeverAdopted: neither a peer's nor ZooKeeper's.
+// TestALowerLayoutIsNeverAdopted checks rule "no lower layout": neither from a peer
+// nor from ZooKeeper.
 func TestALowerLayoutIsNeverAdopted(t *testing.T) {
-	s := newScene(t, disk{asg: led(2, 5), promised: 5, version: 8, zk: newZookeeper()})
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5, version: 8, zk: newZookeeper()})
 	s.from(2, &LayoutCopy{encoded(t, layoutOf(t, 7, led(3, 9)))})
 	s.zk.put("/dkv/default/layout", encoded(t, layoutOf(t, 6, led(3, 9))), 6)
 	s.zk.changed("/dkv/default/layout")
@@ -214,9 +219,10 @@ func TestALowerLayoutIsNeverAdopted(t *testing.T) {
 	}
 }
 
-// TestALayoutOfAnotherHandIsNotUsed: its version is not the znode's.
-func TestALayoutOfAnotherHandIsNotUsed(t *testing.T) {
-	s := newScene(t, disk{asg: led(2, 5), promised: 5, version: 8, zk: newZookeeper()})
+// TestALayoutOfAnotherVersionIsNotUsed checks that a layout whose version is not its
+// znode's is not used: no node wrote it.
+func TestALayoutOfAnotherVersionIsNotUsed(t *testing.T) {
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5, version: 8, zk: newZookeeper()})
 	s.zk.put("/dkv/default/layout", encoded(t, layoutOf(t, 9, led(3, 9))), 10)
 	s.zk.changed("/dkv/default/layout")
 	s.settle()
@@ -225,9 +231,9 @@ func TestALayoutOfAnotherHandIsNotUsed(t *testing.T) {
 	}
 }
 
-// TestAChangedLayoutIsFollowed: by its watch, again and again.
+// TestAChangedLayoutIsFollowed checks rule "read again": by its watch, at each change.
 func TestAChangedLayoutIsFollowed(t *testing.T) {
-	s := newScene(t, disk{asg: led(2, 5), promised: 5, version: 8, zk: newZookeeper()})
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5, version: 8, zk: newZookeeper()})
 	for v := int32(9); v < 12; v++ {
 		s.zk.put("/dkv/default/layout", encoded(t, layoutOf(t, v, led(3, Epoch(v)))), v)
 		s.zk.changed("/dkv/default/layout")
@@ -238,5 +244,94 @@ func TestAChangedLayoutIsFollowed(t *testing.T) {
 	}
 	if l, err := layout.Decode(s.rows[string(keyLayout)]); err != nil || l.Version() != 11 {
 		t.Errorf("stored version %v, %v, want 11", l, err)
+	}
+}
+
+// TestAFailedLookAtTheRegistrationIsRepeated checks rule "read again": also when the
+// node believes that it is registered, and with a watch for the next time.
+func TestAFailedLookAtTheRegistrationIsRepeated(t *testing.T) {
+	for _, failing := range []string{"get /dkv/default/nodes/n1", "get /dkv/default/live/n1"} {
+		t.Run(failing, func(t *testing.T) {
+			s := newSetup(t, disk{asg: led(2, 5), promised: 5, zk: newZookeeper()})
+			s.pass(time.Second)
+			if s.saw(EventRegistered) != 1 {
+				t.Fatal("not registered")
+			}
+			s.zk.fault = func(what string) (bool, error) {
+				if what == failing {
+					return false, door.ErrUnknownOutcome
+				}
+				return false, nil
+			}
+			before := s.zk.count("get /dkv/default/live/n1")
+			delete(s.zk.znodes, "/dkv/default/live/n1")
+			s.zk.changed("/dkv/default/live/n1")
+			s.settle()
+			s.zk.fault = nil
+			s.pass(time.Second)
+			if z := s.zk.znodes["/dkv/default/live/n1"]; z.owner != s.zk.session.id {
+				t.Errorf("live/n1 belongs to session %d", z.owner)
+			}
+			if s.zk.count("get /dkv/default/live/n1") == before || !s.zk.watches["/dkv/default/live/n1"] {
+				t.Error("live/n1 is not watched any more")
+			}
+		})
+	}
+}
+
+// TestALateMemberFollowsItsPartitions: the node had learned the assignment before it
+// knew that it is one of the members named.
+func TestALateMemberFollowsItsPartitions(t *testing.T) {
+	s := newSetup(t, disk{asg: led(2, 5), promised: 0})
+	for key := range s.rows {
+		if strings.HasPrefix(key, "p/") {
+			delete(s.rows, key)
+		}
+	}
+	s.rows[string(keyLayout)] = encoded(t, layoutOf(t, 0, Assignment{Epoch: 5, Primary: 2, Replicas: []MemberNumber{2, 3, 4}}, 2, 3, 4))
+	s.restart()
+	a := Assignment{Epoch: 7, Primary: 1, Replicas: []MemberNumber{2, 3, 4}, Next: three}
+	s.from(2, &PreVote{Items: []PreVoteItem{{0, a}}})
+	none[*Prepare](s)
+	s.from(2, &LayoutCopy{encoded(t, layoutOf(t, 3, a))})
+	if got := sent[*Prepare](s); len(got) != 3 || got[0].body.Assignment.Epoch != 7 {
+		t.Errorf("sent %d Prepares, want one to each of 2, 3, 4", len(got))
+	}
+}
+
+// TestFlagsMustAgree checks rule "flags must agree": a node that never entered the
+// cluster stops and says what differs; one that did raises an alarm and serves.
+func TestFlagsMustAgree(t *testing.T) {
+	zk := newZookeeper()
+	rows := disk{asg: led(2, 5), promised: 5}.rows(t)
+	s := &setup{doors: &doors{rows: rows, zk: zk}, t: t}
+	zk.plant()
+	zk.put("/dkv/default/cluster", encodeRecord(clusterRecord{"c0ffee", 3, 64, 3}), 0)
+	s.start()
+	mustContain(t, s.failed, "--partitions 64")
+
+	s = newSetup(t, disk{asg: led(2, 5), promised: 5, zk: newZookeeper()})
+	s.wantRegistered()
+	s.zk.put("/dkv/default/cluster", encodeRecord(clusterRecord{"beef", 3, 1, 3}), 0)
+	s.zk.session.events(door.SessionEvent{Kind: door.EventExpired})
+	s.pass(suspect)
+	if s.failed != nil || s.saw(EventAlarm) != 1 || s.node.registered() {
+		t.Errorf("failed %v, %d alarms, registered %v, want one alarm alone", s.failed, s.saw(EventAlarm), s.node.registered())
+	}
+}
+
+// TestTheSideWithTheOlderLayoutAsksForTheNewer checks rule "pass the layout on": once
+// an interval, by beats as by pre-votes.
+func TestTheSideWithTheOlderLayoutAsksForTheNewer(t *testing.T) {
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5, version: 8})
+	s.pass(suspect / 8)
+	s.from(2, &Beat{Kind: BeatHeart, LayoutVersion: 8, Items: []BeatItem{{0, 5, 0}}})
+	none[*LayoutRequest](s)
+	s.from(2, &Beat{Kind: BeatHeart, LayoutVersion: 9, Items: []BeatItem{{0, 5, 0}}})
+	s.from(3, &PreVote{LayoutVersion: 9})
+	one[*LayoutRequest](s, 2)
+	s.from(2, &LayoutCopy{encoded(t, layoutOf(t, 9, led(3, 6)))})
+	if s.node.layout.Version() != 9 || s.replica().known().Primary != 3 {
+		t.Errorf("follows %d by version %d, want 3 by version 9", s.replica().known().Primary, s.node.layout.Version())
 	}
 }

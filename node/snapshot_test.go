@@ -3,20 +3,21 @@ package node
 import (
 	"fmt"
 	"testing"
+	"time"
 )
 
-// The scenes of this file are rule 8 of DESIGN section 6: snapshots.
+// Snapshots, at their source and at their receiver.
 
 // snapshot is one of member 2, at index 9 of epoch 4.
 var snapshot = SnapshotName{Source: "disk-2", Boot: 1, Index: 9, Epoch: 4, Generation: 2}
 
 // offer2 offers the node a snapshot as the primary of epoch 5.
-func (s *scene) offer2(name SnapshotName) {
+func (s *setup) offer2(name SnapshotName) {
 	s.from(2, &SnapshotOffer{Assignment: led(2, 5), Counter: Counter{3, 1}, Name: name})
 }
 
 // chunk2 sends the chunk after a key, which holds one key.
-func (s *scene) chunk2(after, key string, last bool) {
+func (s *setup) chunk2(after, key string, last bool) {
 	c := &SnapshotChunk{Epoch: 5, Name: snapshot, Started: after != "", Last: last}
 	if after != "" {
 		c.After = []byte(after)
@@ -26,7 +27,7 @@ func (s *scene) chunk2(after, key string, last bool) {
 }
 
 // wantState wants the state to hold exactly these keys, in one generation.
-func (s *scene) wantState(keys ...string) {
+func (s *setup) wantState(keys ...string) {
 	s.t.Helper()
 	r := s.replica()
 	var got []string
@@ -45,8 +46,9 @@ func (s *scene) wantState(keys ...string) {
 	}
 }
 
+// TestASnapshotThatTheLogReachesIsSkipped checks rule "keep the suffix".
 func TestASnapshotThatTheLogReachesIsSkipped(t *testing.T) {
-	s := newScene(t, disk{asg: led(2, 5), promised: 4, epochs: []Epoch{1, 1, 4, 4}, applied: 2})
+	s := newSetup(t, disk{asg: led(2, 5), promised: 4, epochs: []Epoch{1, 1, 4, 4}, applied: 2})
 	s.slowDisk = true
 	s.offer2(SnapshotName{Source: "disk-2", Boot: 1, Index: 3, Epoch: 4})
 	none[*SnapshotPull](s)
@@ -60,10 +62,10 @@ func TestASnapshotThatTheLogReachesIsSkipped(t *testing.T) {
 	s.wantCommit(3)
 }
 
-// TestASnapshotReplacesLogAndStateAtOnce: the old ones answer until the switch,
-// which is one batch, and is acknowledged when that is durable.
+// TestASnapshotReplacesLogAndStateAtOnce checks rule "switch in one batch": the old
+// log and state answer until the switch, which is acknowledged when it is durable.
 func TestASnapshotReplacesLogAndStateAtOnce(t *testing.T) {
-	s := newScene(t, disk{asg: led(2, 5), promised: 3, epochs: []Epoch{1, 1, 3}, applied: 2})
+	s := newSetup(t, disk{asg: led(2, 5), promised: 3, epochs: []Epoch{1, 1, 3}, applied: 2})
 	s.offer2(snapshot)
 	one[*SnapshotPull](s, 2)
 	s.chunk2("", "a", false)
@@ -88,7 +90,8 @@ func TestASnapshotReplacesLogAndStateAtOnce(t *testing.T) {
 	}
 }
 
-// TestASnapshotIsGivenUpWhenThePromiseRises: the promise is of the old log.
+// TestASnapshotIsGivenUpWhenThePromiseRises checks rule "switch in one batch":
+// the promise speaks of the old log.
 func TestASnapshotIsGivenUpWhenThePromiseRises(t *testing.T) {
 	s := followerOf2(t, 1, 1, 3)
 	s.offer2(snapshot)
@@ -103,9 +106,9 @@ func TestASnapshotIsGivenUpWhenThePromiseRises(t *testing.T) {
 	s.wantState("k")
 }
 
-// TestASnapshotGoesOnOnlyUnderItsName: another name starts anew, in another
-// generation.
-func TestASnapshotGoesOnOnlyUnderItsName(t *testing.T) {
+// TestASnapshotContinuesOnlyUnderItsName checks rule "a transfer has one name":
+// another name starts anew, in another generation.
+func TestASnapshotContinuesOnlyUnderItsName(t *testing.T) {
 	s := followerOf2(t, 1, 1)
 	s.offer2(snapshot)
 	s.chunk2("", "a", false)
@@ -122,13 +125,14 @@ func TestASnapshotGoesOnOnlyUnderItsName(t *testing.T) {
 	s.wantState("c")
 }
 
-// TestTheSourceSendsItsViewInChunks: what is written meanwhile is not in it.
+// TestTheSourceSendsItsViewInChunks checks rule "a snapshot is an applied prefix":
+// what is written meanwhile is not in it.
 func TestTheSourceSendsItsViewInChunks(t *testing.T) {
 	s, name := snapshotFor3(t)
 	other := name
 	other.Index++
 	if chunk := s.pull(other, nil); !chunk.Gone {
-		t.Error("a transfer of another name goes on")
+		t.Error("a transfer of another name continues")
 	}
 	var got []string
 	var after []byte
@@ -154,14 +158,15 @@ func TestTheSourceSendsItsViewInChunks(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeftOfASnapshotThatACrashCutShort: also where there was nothing
-// else of the partition. Keys that were deleted meanwhile would be back.
+// TestNothingIsLeftOfASnapshotThatACrashCutShort checks rule "switch in one
+// batch", also where the store holds nothing else of the partition. Keys that were
+// deleted meanwhile would be back.
 func TestNothingIsLeftOfASnapshotThatACrashCutShort(t *testing.T) {
-	whole := func(s *scene) {
+	whole := func(s *setup) {
 		s.from(2, &SnapshotChunk{Epoch: 5, Name: snapshot, Items: []SnapshotItem{{[]byte("b"), 8, nil}}, Last: true})
 		s.wantState("b")
 	}
-	s := newScene(t, disk{asg: led(2, 5)})
+	s := newSetup(t, disk{asg: led(2, 5)})
 	delete(s.rows, string(promisedKey(0)))
 	s.restart()
 	s.offer2(snapshot)
@@ -175,18 +180,109 @@ func TestNothingIsLeftOfASnapshotThatACrashCutShort(t *testing.T) {
 	whole(s)
 
 	// What recovery has not seen is cleared before a generation is loaded.
-	s = newScene(t, disk{asg: led(2, 5)})
+	s = newSetup(t, disk{asg: led(2, 5)})
 	s.rows[string(kvKey(0, 1, []byte("a")))] = encodeValue(7, nil)
 	s.offer2(snapshot)
 	whole(s)
 }
 
-// wantNoState wants no key in any generation, of a replica or of nobody.
-func (s *scene) wantNoState() {
+// wantNoState wants no key in any generation.
+func (s *setup) wantNoState() {
 	s.t.Helper()
 	for key := range s.rows {
 		if len(key) > 10 && key[:2] == "p/" && key[7:10] == "gen" {
 			s.t.Fatalf("%q is left", key)
 		}
+	}
+}
+
+// passWith2 lets time pass while member 2 answers and 3 does not.
+func (s *setup) passWith2(d time.Duration) {
+	for end := s.now + d; s.now < end; s.pass(suspect / 4) {
+		s.ack(2)
+	}
+}
+
+// snapshotFor3 leads with small bounds until only a snapshot can help the log of
+// member 3, which is empty, and has 3 ask for it.
+func snapshotFor3(t *testing.T) (s *setup, name SnapshotName) {
+	s = leader(t, Config{RetainEntries: 4, ChunkBytes: 1}, nil)
+	s.passWith2(2 * suspect)
+	for i := range 20 {
+		s.put(fmt.Sprintf("key-%02d", i), "x")
+		s.ack(2)
+	}
+	if s.replica().log.baseIndex == 0 {
+		t.Fatal("the log was not compacted")
+	}
+	return s, s.offered()
+}
+
+// offered has member 3 reject an Append, and returns the snapshot offered to it.
+func (s *setup) offered() SnapshotName {
+	s.t.Helper()
+	s.pass(suspect / 4)
+	s.forget()
+	s.from(3, &Appended{Epoch: 5, Counter: Counter{s.node.boot, s.node.sent}})
+	return one[*SnapshotOffer](s, 3).Name
+}
+
+// pull asks for the chunk after a key, as member 3.
+func (s *setup) pull(name SnapshotName, after []byte) *SnapshotChunk {
+	s.t.Helper()
+	s.forget()
+	s.from(3, &SnapshotPull{Epoch: 5, Name: name, Started: after != nil, After: after})
+	return one[*SnapshotChunk](s, 3)
+}
+
+// TestAfterATransferUnderWritesTheLogContinues checks rule "a snapshot is an
+// applied prefix": the log that is kept continues from it.
+func TestAfterATransferUnderWritesTheLogContinues(t *testing.T) {
+	s, name := snapshotFor3(t)
+	var after []byte
+	for chunk := s.pull(name, nil); !chunk.Last; chunk = s.pull(name, after) {
+		if chunk.Gone {
+			t.Fatal("the transfer must start anew")
+		}
+		after = chunk.Items[len(chunk.Items)-1].Key
+		s.put("k", "y")
+		s.ack(2)
+		s.pass(10 * time.Millisecond)
+	}
+	s.forget()
+	s.from(3, &Appended{Epoch: 5, Counter: Counter{s.node.boot, s.node.sent}, OK: true, Match: name.Index})
+	none[*SnapshotOffer](s)
+	next := name.Index
+	for _, l := range sent[*Append](s) {
+		if l.to != 3 || l.body.PrevIndex != next {
+			t.Fatalf("sent member %d what follows %d, want 3 and what follows %d", l.to, l.body.PrevIndex, next)
+		}
+		next += Index(len(l.body.Entries))
+	}
+	if next != s.replica().log.lastIndex() {
+		t.Errorf("sent up to %d of %d", next, s.replica().log.lastIndex())
+	}
+}
+
+// TestATransferHoldsTheLogBackWithinAFactor checks rule "a snapshot is an applied
+// prefix": a transfer under way holds compaction back, within a bound.
+func TestATransferHoldsTheLogBackWithinAFactor(t *testing.T) {
+	s, name := snapshotFor3(t)
+	held := 0
+	for range 3 * laggardFactor * 4 {
+		s.pull(name, nil)
+		s.put("k", "y")
+		s.ack(2)
+		held = max(held, int(s.replica().applied-s.replica().log.baseIndex))
+	}
+	if bound := laggardFactor * 4; held != bound {
+		t.Errorf("up to %d applied entries were kept, want %d", held, bound)
+	}
+	if again := s.offered(); again != name {
+		t.Errorf("offered %+v while %+v is under way", again, name)
+	}
+	s.passWith2(2 * suspect)
+	if again := s.offered(); again.Index <= s.replica().log.baseIndex {
+		t.Errorf("offered %+v, but the log begins after %d", again, s.replica().log.baseIndex)
 	}
 }

@@ -5,14 +5,13 @@ import (
 	"time"
 
 	"dkv/node/door"
-	"dkv/node/layout"
 )
 
-// The scenes of this file are the rules of take-over of DESIGN section 5.
+// Take-over: check-quorum, consent, and the step that follows.
 
-// TestAQuietPrimaryGoesOnWhenAnswered (a): in the same reign; until then it
-// only probes.
-func TestAQuietPrimaryGoesOnWhenAnswered(t *testing.T) {
+// TestAQuietPrimaryResumesWhenAnswered checks rule "go quiet without a quorum": in the
+// same reign; until then it only pings.
+func TestAQuietPrimaryResumesWhenAnswered(t *testing.T) {
 	s := leader(t, Config{}, nil)
 	s.pass(suspect)
 	put := s.put("k", "before")
@@ -42,10 +41,11 @@ func TestAQuietPrimaryGoesOnWhenAnswered(t *testing.T) {
 	}
 }
 
-// TestAnsweredByHalfOfAJointSetIsQuiet (a): maj(R) and maj(N).
+// TestAnsweredByHalfOfAJointSetIsQuiet checks rules "go quiet without a quorum" and
+// "both majorities while moving".
 func TestAnsweredByHalfOfAJointSetIsQuiet(t *testing.T) {
 	a := Assignment{Epoch: 5, Primary: 1, Replicas: three, Next: []MemberNumber{4, 5, 6}}
-	s := newScene(t, disk{asg: a, promised: 4, epochs: []Epoch{1, 1}, applied: 2})
+	s := newSetup(t, disk{asg: a, promised: 4, epochs: []Epoch{1, 1}, applied: 2})
 	s.promise(2, 1, 2)
 	s.ack(2, 4, 5)
 	for range 8 {
@@ -58,7 +58,7 @@ func TestAnsweredByHalfOfAJointSetIsQuiet(t *testing.T) {
 }
 
 // vote asks the node for its consent, as a member, to a step from a.
-func (s *scene) vote(member MemberNumber, a Assignment) PreVoteReplyItem {
+func (s *setup) vote(member MemberNumber, a Assignment) PreVoteReplyItem {
 	s.t.Helper()
 	s.forget()
 	s.from(member, &PreVote{LayoutVersion: -1, Round: 7, Items: []PreVoteItem{{0, a}}})
@@ -70,12 +70,13 @@ func (s *scene) vote(member MemberNumber, a Assignment) PreVoteReplyItem {
 }
 
 // heart is a heartbeat of member 2 in an epoch.
-func (s *scene) heart(kind BeatKind, e Epoch) {
+func (s *setup) heart(kind BeatKind, e Epoch) {
 	s.from(2, &Beat{Kind: kind, LayoutVersion: -1, Items: []BeatItem{{0, e, 0}}})
 }
 
-// TestWhoHearsThePrimaryDoesNotConsent (b).
-func TestWhoHearsThePrimaryDoesNotConsent(t *testing.T) {
+// TestAReplicaThatHearsThePrimaryDoesNotConsent checks rules "ask before taking
+// over" and "heard is per epoch".
+func TestAReplicaThatHearsThePrimaryDoesNotConsent(t *testing.T) {
 	s := followerOf2(t, 1, 1, 4)
 	if s.vote(3, led(2, 5)).Consent {
 		t.Error("consented at its own start")
@@ -98,7 +99,7 @@ func TestWhoHearsThePrimaryDoesNotConsent(t *testing.T) {
 	}
 	s.pass(suspect)
 	if s.vote(4, led(2, 5)).Consent {
-		t.Error("consented to one who is no replica")
+		t.Error("consented to a member that is not a replica")
 	}
 	s.from(2, &PreVote{LayoutVersion: -1, Items: []PreVoteItem{{0, led(2, 6)}}})
 	if v := s.vote(3, led(2, 5)); v.Consent || v.Known.Epoch != 6 {
@@ -106,23 +107,24 @@ func TestWhoHearsThePrimaryDoesNotConsent(t *testing.T) {
 	}
 }
 
-// TestAPrimaryDoesNotConsentToItsOwnEnd (b): it is the one who is heard.
+// TestAPrimaryDoesNotConsentToItsOwnEnd checks rule "ask before taking over": a
+// primary does not hear itself, and leads all the same.
 func TestAPrimaryDoesNotConsentToItsOwnEnd(t *testing.T) {
 	s := leader(t, Config{}, nil)
 	s.pass(2 * suspect)
 	if s.vote(3, led(1, 5)).Consent {
-		t.Error("a primary that stands consented")
+		t.Error("a primary consented to its own replacement")
 	}
 }
 
-// TestARestartedPrimaryIsConsentedToOnceInAWhile (b): a crash loop does not
-// hold a partition.
-func TestARestartedPrimaryIsConsentedToOnceInAWhile(t *testing.T) {
+// TestARestartedPrimaryGetsConsentOnceInAWhile checks rule "ask before taking
+// over": a crash loop does not hold a partition.
+func TestARestartedPrimaryGetsConsentOnceInAWhile(t *testing.T) {
 	s := followerOf2(t, 1, 1)
 	s.heart(BeatHeart, 5)
 	for range 2 { // it may ask again
 		if !s.vote(2, led(2, 5)).Consent {
-			t.Fatal("no consent to the primary's bump")
+			t.Fatal("no consent to the bump of the primary")
 		}
 	}
 	if s.vote(2, led(2, 6)).Consent {
@@ -140,8 +142,8 @@ func TestARestartedPrimaryIsConsentedToOnceInAWhile(t *testing.T) {
 	}
 }
 
-// TestTheBestLogTakesOverFirst (c): then the order of the assignment, and who
-// failed before waits longer.
+// TestTheBestLogTakesOverFirst checks rule "the best log goes first": then the order of
+// the assignment, and a node that failed before waits longer.
 func TestTheBestLogTakesOverFirst(t *testing.T) {
 	interval := suspect / 4
 	for _, c := range []struct {
@@ -174,10 +176,10 @@ func TestTheBestLogTakesOverFirst(t *testing.T) {
 	}
 }
 
-// TestAMinorityOfConsentsTakesNothing (b).
+// TestAMinorityOfConsentsTakesNothing checks rule "ask before taking over".
 func TestAMinorityOfConsentsTakesNothing(t *testing.T) {
 	five := Assignment{Epoch: 5, Primary: 2, Replicas: []MemberNumber{1, 2, 3, 4, 5}}
-	s := newScene(t, disk{asg: five, promised: 5, zk: newZookeeper()})
+	s := newSetup(t, disk{asg: five, promised: 5, zk: newZookeeper()})
 	s.pass(2 * suspect)
 	s.consent(3, 0, 0)
 	s.consent(6, 0, 0) // no replica
@@ -193,9 +195,10 @@ func TestAMinorityOfConsentsTakesNothing(t *testing.T) {
 	}
 }
 
-// TestAStepIsJudgedAnewAfterAConflict (e): another was faster, and leads.
+// TestAStepIsJudgedAnewAfterAConflict checks rule "compare and set": another node
+// was faster, and leads.
 func TestAStepIsJudgedAnewAfterAConflict(t *testing.T) {
-	s := newScene(t, disk{asg: led(2, 5), promised: 5, zk: newZookeeper()})
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5, zk: newZookeeper()})
 	s.pass(2 * suspect)
 	s.zk.put("/dkv/default/layout", encoded(t, layoutOf(t, 1, led(3, 6))), 1) // the watch is late
 	s.consent(3, 0, 0)
@@ -208,8 +211,8 @@ func TestAStepIsJudgedAnewAfterAConflict(t *testing.T) {
 	}
 }
 
-// TestAJointTakeOver (f): with N's answers it keeps the move; without them it
-// cancels it.
+// TestAJointTakeOver checks rule "cancel a stuck move": with N's answers the take-over keeps
+// the move; without them it cancels it.
 func TestAJointTakeOver(t *testing.T) {
 	a := Assignment{Epoch: 5, Primary: 2, Replicas: three, Next: []MemberNumber{4, 5, 6}}
 	for _, c := range []struct {
@@ -221,7 +224,7 @@ func TestAJointTakeOver(t *testing.T) {
 		{"N is silent", []MemberNumber{4}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newScene(t, disk{asg: a, promised: 5, zk: newZookeeper()})
+			s := newSetup(t, disk{asg: a, promised: 5, zk: newZookeeper()})
 			for range 16 {
 				s.pass(suspect / 4)
 				if s.replica().known().Epoch == 5 && s.replica().taker.since > 0 {
@@ -239,10 +242,10 @@ func TestAJointTakeOver(t *testing.T) {
 	}
 }
 
-// TestOneOutsideRDoesNotCancelForASilentN (f).
-func TestOneOutsideRDoesNotCancelForASilentN(t *testing.T) {
+// TestOnlyAMemberOfRCancelsForASilentN checks rule "cancel a stuck move".
+func TestOnlyAMemberOfRCancelsForASilentN(t *testing.T) {
 	a := Assignment{Epoch: 5, Primary: 2, Replicas: []MemberNumber{2, 3, 4}, Next: []MemberNumber{1, 5, 6}}
-	s := newScene(t, disk{asg: a, promised: 5, zk: newZookeeper()})
+	s := newSetup(t, disk{asg: a, promised: 5, zk: newZookeeper()})
 	for range 16 {
 		s.pass(suspect / 4)
 		s.consent(3, 0, 0)
@@ -253,110 +256,9 @@ func TestOneOutsideRDoesNotCancelForASilentN(t *testing.T) {
 	}
 }
 
-// TestAMoveThatDoesNotEndIsCancelled (f): by its primary after move-timeout,
-// by another of R five seconds later.
-func TestAMoveThatDoesNotEndIsCancelled(t *testing.T) {
-	next := []MemberNumber{4, 5, 6}
-	t.Run("by the primary", func(t *testing.T) {
-		s := newScene(t, disk{asg: Assignment{Epoch: 5, Primary: 1, Replicas: three, Next: next}, promised: 4, zk: newZookeeper()})
-		s.pass(10 * time.Second)
-		if s.zk.count(setLayout) > 0 {
-			t.Fatal("cancelled within 10 s")
-		}
-		s.pass(suspect)
-		if a := s.replica().known(); a.Epoch != 6 || a.Moving() || a.Primary != 1 {
-			t.Errorf("the assignment is %+v, want no move", *a)
-		}
-	})
-	t.Run("by another", func(t *testing.T) {
-		s := newScene(t, disk{asg: Assignment{Epoch: 5, Primary: 2, Replicas: three, Next: next}, promised: 5, zk: newZookeeper()})
-		for end := s.now + 15*time.Second; s.now < end; s.pass(suspect / 4) {
-			s.heart(BeatHeart, 5)
-		}
-		if s.zk.count(setLayout) > 0 {
-			t.Fatal("cancelled within 15 s")
-		}
-		s.pass(suspect / 2)
-		if a := s.replica().known(); a.Epoch != 6 || a.Moving() || a.Primary != 2 {
-			t.Errorf("the assignment is %+v, want no move and the same primary", *a)
-		}
-	})
-}
-
-// TestAMoveIsFinishedByWhoCommittedIt (L3): not before the joint no-op is
-// committed.
-func TestAMoveIsFinishedByWhoCommittedIt(t *testing.T) {
-	a := Assignment{Epoch: 5, Primary: 1, Replicas: three, Next: []MemberNumber{4, 5, 6}}
-	s := newScene(t, disk{asg: a, promised: 4, epochs: []Epoch{1, 1}, applied: 2, zk: newZookeeper()})
-	s.promise(2, 1, 2)
-	s.ack(2, 3, 5)
-	s.pass(suspect / 4)
-	if s.zk.count(setLayout) > 0 {
-		t.Fatal("finished before N has the no-op")
-	}
-	s.ack(6)
-	s.pass(suspect / 4)
-	if s.saw(EventMoveFinished) != 1 {
-		t.Fatal("not finished")
-	}
-	l, err := layout.Decode(s.zk.znodes["/dkv/default/layout"].data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p, _ := l.Partition(0); p.Epoch != 6 || p.Moving() || p.Primary != 5 || p.Replicas[0] != 4 {
-		t.Errorf("the assignment is %+v, want epoch 6 of 4, 5, 6, led by 5, who has all", p)
-	}
-}
-
-// TestAPartitionIsHandedToThePreferredPrimary (d): after the own settle time, if
-// it answers and has nearly all, and has not failed lately.
-func TestAPartitionIsHandedToThePreferredPrimary(t *testing.T) {
-	a := Assignment{Epoch: 5, Primary: 1, Replicas: []MemberNumber{1, 2, 4}} // the ring prefers 4
-	for _, c := range []struct {
-		name   string
-		play   func(s *scene)
-		handed bool
-	}{
-		{"fit", func(s *scene) { s.ack(2, 4) }, true},
-		{"silent", func(s *scene) { s.ack(2) }, false},
-		{"far behind", func(s *scene) {
-			s.beatReply(4, BeatReplyItem{Epoch: 5, Promised: 5})
-			s.ack(2)
-		}, false},
-		{"failed lately", func(s *scene) {
-			s.replica().move.failures = []failure{{4, time.Hour, time.Hour}}
-			s.ack(2, 4)
-		}, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := newScene(t, disk{asg: a, promised: 4, epochs: make100(1), applied: 2, zk: newZookeeper()})
-			s.promise(2, 1, 100)
-			for s.now < 10*time.Second {
-				c.play(s)
-				if s.zk.count(setLayout) > 0 {
-					t.Fatalf("handed over after %v", s.now)
-				}
-				s.pass(suspect / 4)
-			}
-			c.play(s)
-			s.pass(suspect / 4)
-			if got := s.saw(EventHandOver) == 1 && s.replica().known().Primary == 4; got != c.handed {
-				t.Errorf("handed over: %v, want %v", got, c.handed)
-			}
-		})
-	}
-}
-
-func make100(e Epoch) (epochs []Epoch) {
-	for range 100 {
-		epochs = append(epochs, e)
-	}
-	return epochs
-}
-
-// TestLateAnswersDoNotKeepAPrimary: one that is behind with what it is told hears
-// answers all the time, to what it sent long ago. It is quiet, as if there were
-// none, until it has caught up.
+// TestLateAnswersDoNotKeepAPrimary checks rule "late answers do not count": a node
+// that is behind with what it is told hears answers all the time, to what it sent
+// long ago. It is quiet, as if there were none, until it has caught up.
 func TestLateAnswersDoNotKeepAPrimary(t *testing.T) {
 	for behind, quiet := range map[time.Duration]bool{suspect: false, 3 * suspect: true} {
 		s := leader(t, Config{}, nil)
@@ -378,5 +280,75 @@ func TestLateAnswersDoNotKeepAPrimary(t *testing.T) {
 		if s.replica().reign.quiet {
 			t.Errorf("%v behind, it stays quiet once it has caught up", behind)
 		}
+	}
+}
+
+// TestAConsentOfAnEarlierRoundDoesNotCount checks rule "ask before taking over": a
+// consent counts only for the asking that it answers.
+func TestAConsentOfAnEarlierRoundDoesNotCount(t *testing.T) {
+	s := followerOf2(t, 1, 1)
+	s.pass(2 * suspect)
+	old := sent[*PreVote](s)[0].body.Round
+	s.from(2, &Beat{Kind: BeatHeart, Counter: Counter{1, 1}, Items: []BeatItem{{0, 5, 2}}})
+	s.pass(2 * suspect)
+	yes := PreVoteReplyItem{Epoch: 5, Consent: true, LastEpoch: 1, LastIndex: 2}
+	s.from(3, &PreVoteReply{Round: old, Items: []PreVoteReplyItem{yes}})
+	if s.replica().taker.goAt != 0 {
+		t.Error("a consent from before the primary was heard counts")
+	}
+	s.from(3, &PreVoteReply{Round: s.node.voteSeq, Items: []PreVoteReplyItem{yes}})
+	if s.replica().taker.goAt == 0 {
+		t.Error("a consent to the last round does not count")
+	}
+}
+
+// consent consents, as a member, to the last pre-vote.
+func (s *setup) consent(member MemberNumber, lastEpoch Epoch, lastIndex Index) {
+	item := PreVoteReplyItem{Epoch: s.replica().known().Epoch, Consent: true, LastEpoch: lastEpoch, LastIndex: lastIndex}
+	s.from(member, &PreVoteReply{LayoutVersion: -1, Round: s.node.voteSeq, Items: []PreVoteReplyItem{item}})
+}
+
+const setLayout = "multi set /dkv/default/layout"
+
+// TestAStepMadeWithoutAnAnswerIsRecorded checks rules "read again" and "hand over to
+// the fit": the events of the step are told, and the member that lost the partition is
+// not handed it back at once.
+func TestAStepMadeWithoutAnAnswerIsRecorded(t *testing.T) {
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5, version: 8, zk: newZookeeper()})
+	s.zk.fault = func(what string) (bool, error) {
+		if what == setLayout {
+			return true, door.ErrUnknownOutcome
+		}
+		return false, nil
+	}
+	s.pass(2 * suspect)
+	s.consent(3, 0, 0)
+	s.pass(suspect / 2)
+	if s.saw(EventLayoutUnknown) != 1 || s.saw(EventAppliedUnanswered) != 1 || s.saw(EventTakeOver) != 1 {
+		t.Fatalf("unknown %d, resolved %d, taken over %d, want one each", s.saw(EventLayoutUnknown), s.saw(EventAppliedUnanswered), s.saw(EventTakeOver))
+	}
+	if f := s.replica().move.failures; len(f) != 1 || f[0].member != 2 {
+		t.Errorf("failures are %+v, want member 2's", f)
+	}
+	if g := s.replica().reign; g == nil || g.epoch != 6 {
+		t.Error("epoch 6 is not begun")
+	}
+}
+
+// TestAnEarlierEpochsHeartbeatsAreNotHeard checks rule "heard is per epoch": the
+// deposed primary of epoch 5 lives, and that of epoch 6 is silent.
+func TestAnEarlierEpochsHeartbeatsAreNotHeard(t *testing.T) {
+	s := followerOf2(t, 1, 1)
+	s.from(2, &PreVote{LayoutVersion: -1, Items: []PreVoteItem{{0, led(3, 6)}}})
+	for range 5 {
+		s.heart(BeatHeart, 5)
+		if s.vote(2, led(3, 6)).Consent {
+			t.Fatal("consented before the primary of epoch 6 was silent for long enough")
+		}
+		s.pass(suspect / 5)
+	}
+	s.heart(BeatHeart, 5)
+	if !s.vote(2, led(3, 6)).Consent {
+		t.Error("a heartbeat of epoch 5 counts as one of epoch 6")
 	}
 }

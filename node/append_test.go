@@ -1,16 +1,17 @@
 package node
 
 import (
-	"dkv/node/door"
 	"slices"
+	"strings"
 	"testing"
+
+	"dkv/node/door"
 )
 
-// The scenes of this file are rules 6 and 7 of DESIGN section 6: Append and
-// commit.
+// Append and commit: how entries reach the followers, and when they are committed.
 
 // append2 gives the node an Append of member 2, primary of epoch 5.
-func (s *scene) append2(prev Index, prevEpoch Epoch, commit Index, epochs ...Epoch) {
+func (s *setup) append2(prev Index, prevEpoch Epoch, commit Index, epochs ...Epoch) {
 	s.from(2, &Append{
 		Assignment: led(2, 5), Counter: Counter{3, 1}, PrevIndex: prev, PrevEpoch: prevEpoch, Commit: commit,
 		Entries: entries(prev, epochs...),
@@ -18,7 +19,7 @@ func (s *scene) append2(prev Index, prevEpoch Epoch, commit Index, epochs ...Epo
 }
 
 // wantMatch wants one acknowledgement, of this match.
-func (s *scene) wantMatch(match Index) {
+func (s *setup) wantMatch(match Index) {
 	s.t.Helper()
 	if a := one[*Appended](s, 2); !a.OK || a.Match != match || a.Counter != (Counter{3, 1}) {
 		s.t.Fatalf("answered %+v, want match %d and the counter echoed", *a, match)
@@ -26,8 +27,8 @@ func (s *scene) wantMatch(match Index) {
 	s.forget()
 }
 
-// TestAnAppendOfALowerEpochIsRejected (6.1): without exception, also when it
-// would change nothing.
+// TestAnAppendOfALowerEpochIsRejected checks rule "reject below the promise":
+// without exception, also when the Append would change nothing.
 func TestAnAppendOfALowerEpochIsRejected(t *testing.T) {
 	s := followerOf2(t, 1, 1, 4)
 	s.prepare(led(3, 6))
@@ -39,7 +40,7 @@ func TestAnAppendOfALowerEpochIsRejected(t *testing.T) {
 	s.wantCommit(2)
 }
 
-// TestAnAppendWithAnotherPastChangesNothing (6.2).
+// TestAnAppendWithAnotherPastChangesNothing checks rule "the past must match".
 func TestAnAppendWithAnotherPastChangesNothing(t *testing.T) {
 	s := followerOf2(t, 1, 1, 3, 3)
 	for _, c := range []struct {
@@ -62,8 +63,8 @@ func TestAnAppendWithAnotherPastChangesNothing(t *testing.T) {
 	}
 }
 
-// TestAnAppendCutsFromTheFirstDifference (6.3): a late copy of a short Append
-// cuts nothing.
+// TestAnAppendCutsFromTheFirstDifference checks rule "cut only at a difference": a
+// late copy of a short Append cuts nothing.
 func TestAnAppendCutsFromTheFirstDifference(t *testing.T) {
 	s := followerOf2(t, 1, 1, 3, 3, 3)
 	s.append2(2, 1, 2, 3)
@@ -79,9 +80,10 @@ func TestAnAppendCutsFromTheFirstDifference(t *testing.T) {
 	s.wantLog(1, 1, 3, 4)
 }
 
-// TestAnAppendOfAHigherEpochPromisesIt (6.3): in the same batch as the entries.
+// TestAnAppendOfAHigherEpochPromisesIt checks rule "durable before acknowledged":
+// the promise is in the same batch as the entries.
 func TestAnAppendOfAHigherEpochPromisesIt(t *testing.T) {
-	s := newScene(t, disk{asg: led(2, 5), promised: 3, epochs: []Epoch{1, 1}, applied: 2})
+	s := newSetup(t, disk{asg: led(2, 5), promised: 3, epochs: []Epoch{1, 1}, applied: 2})
 	s.slowDisk = true
 	before := s.made
 	s.append2(2, 1, 2, 5)
@@ -96,8 +98,9 @@ func TestAnAppendOfAHigherEpochPromisesIt(t *testing.T) {
 	one[*Reject](s, 3)
 }
 
-// TestAnAcknowledgementIsOfWhatIsDurableAndShared (6.4): never of the log's
-// length, and one that wrote nothing waits like any other.
+// TestAnAcknowledgementIsOfWhatIsDurableAndShared checks rules "durable before acknowledged"
+// and "match is what was shown": the match is never the length of the log, and an
+// Append that wrote nothing waits like any other.
 func TestAnAcknowledgementIsOfWhatIsDurableAndShared(t *testing.T) {
 	s := followerOf2(t, 1, 1, 4, 4)
 	s.append2(2, 1, 2, 4)
@@ -121,8 +124,8 @@ func TestAnAcknowledgementIsOfWhatIsDurableAndShared(t *testing.T) {
 	}
 }
 
-// TestAFollowersCommitIsWhatItShares (6.5): not what it has beyond, and never
-// lower than before.
+// TestAFollowersCommitIsWhatItShares checks rule "commit only what matches": not
+// what the follower has beyond, and never lower than before.
 func TestAFollowersCommitIsWhatItShares(t *testing.T) {
 	s := followerOf2(t, 1, 1, 3, 3)
 	s.append2(2, 1, 9)
@@ -138,7 +141,8 @@ func TestAFollowersCommitIsWhatItShares(t *testing.T) {
 	s.wantCommit(4)
 }
 
-// TestAPrimaryCountsItselfAfterItsSync (6.6): it sends before.
+// TestAPrimaryCountsItselfAfterItsSync checks rule "count yourself after your sync":
+// the Appends are sent before.
 func TestAPrimaryCountsItselfAfterItsSync(t *testing.T) {
 	s := leader(t, Config{}, nil)
 	s.slowDisk = true
@@ -155,7 +159,8 @@ func TestAPrimaryCountsItselfAfterItsSync(t *testing.T) {
 	s.wantCommit(5)
 }
 
-// TestAStrangersAcknowledgementDoesNotCount (6.7): whoever is not in the assignment.
+// TestAStrangersAcknowledgementDoesNotCount checks rule "commit by majority": a member
+// outside the assignment does not count.
 func TestAStrangersAcknowledgementDoesNotCount(t *testing.T) {
 	s := leader(t, Config{}, nil)
 	put := s.put("k", "x")
@@ -165,10 +170,10 @@ func TestAStrangersAcknowledgementDoesNotCount(t *testing.T) {
 	put.want(t, door.Done)
 }
 
-// TestAnOlderEntryIsNotCommittedByCounting (7; Raft, figure 8): a majority has
-// the entry of epoch 4, but only one of epoch 6 commits it.
+// TestAnOlderEntryIsNotCommittedByCounting checks rule "commit your own epoch" (Raft,
+// figure 8): a majority has the entry of epoch 4, but only one of epoch 6 commits it.
 func TestAnOlderEntryIsNotCommittedByCounting(t *testing.T) {
-	s := newScene(t, disk{asg: led(1, 6), promised: 5, epochs: []Epoch{1, 1, 4}, applied: 2})
+	s := newSetup(t, disk{asg: led(1, 6), promised: 5, epochs: []Epoch{1, 1, 4}, applied: 2})
 	s.promise(2, 4, 3)
 	put := s.put("k", "x")
 	s.ackTo(2, 3)
@@ -184,8 +189,8 @@ func TestAnOlderEntryIsNotCommittedByCounting(t *testing.T) {
 	put.want(t, door.Done)
 }
 
-// TestAJointCommitNeedsBothMajorities (7): the primary counts only in the sets
-// it is in.
+// TestAJointCommitNeedsBothMajorities checks rule "both majorities while moving":
+// the primary counts only in the sets it is in.
 func TestAJointCommitNeedsBothMajorities(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -201,7 +206,7 @@ func TestAJointCommitNeedsBothMajorities(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := Assignment{Epoch: 6, Primary: 1, Replicas: c.r, Next: c.n}
-			s := newScene(t, disk{asg: a, promised: 5, epochs: []Epoch{1, 1}, applied: 2})
+			s := newSetup(t, disk{asg: a, promised: 5, epochs: []Epoch{1, 1}, applied: 2})
 			for i, m := range c.promises {
 				s.wantLog(1, 1)
 				s.promise(m, 1, 2)
@@ -222,9 +227,9 @@ func TestAJointCommitNeedsBothMajorities(t *testing.T) {
 	}
 }
 
-// TestAFollowerIsMendedFromItsHint: the primary goes back to where the logs
-// agree, and sends what follows.
-func TestAFollowerIsMendedFromItsHint(t *testing.T) {
+// TestAFollowerIsBroughtBackFromItsHint checks that the primary steps back to where
+// the logs agree, and sends what follows.
+func TestAFollowerIsBroughtBackFromItsHint(t *testing.T) {
 	s := leader(t, Config{}, nil)
 	s.from(3, &Appended{Epoch: 5, Counter: Counter{s.node.boot, s.node.sent}, HintIndex: 2, HintEpoch: 1})
 	a := one[*Append](s, 3)
@@ -237,7 +242,8 @@ func TestAFollowerIsMendedFromItsHint(t *testing.T) {
 	}
 }
 
-// TestALostAppendIsSentAgain: the answer to a heartbeat lists what is missing.
+// TestALostAppendIsSentAgain checks rule "send again what was lost": the answer to a
+// heartbeat lists too little.
 func TestALostAppendIsSentAgain(t *testing.T) {
 	s := leader(t, Config{}, nil)
 	s.put("k", "x")
@@ -249,9 +255,9 @@ func TestALostAppendIsSentAgain(t *testing.T) {
 	}
 }
 
-// TestAFollowerThatDiffersAtTheBaseGetsASnapshot: the primary's log begins just
-// after the entry that the follower has another one of. Its log can't tell how
-// far below they agree, and must not offer the same place again.
+// TestAFollowerThatDiffersAtTheBaseGetsASnapshot has the primary's log begin just
+// after the entry that the follower has another one of. The log can't tell how far
+// below they agree, and must not offer the same place again.
 func TestAFollowerThatDiffersAtTheBaseGetsASnapshot(t *testing.T) {
 	s := leader(t, Config{RetainEntries: 2}, nil)
 	s.pass(2 * suspect) // follower 3 answers nothing, so the log is not held back for it
@@ -267,4 +273,84 @@ func TestAFollowerThatDiffersAtTheBaseGetsASnapshot(t *testing.T) {
 		t.Errorf("offered a snapshot at %d, the log begins after 3", name.Index)
 	}
 	none[*Append](s)
+}
+
+// TestAConditionThatCannotBeReadIsNotDecided checks rule "stop on damage": the
+// condition is neither met nor failed, and the entry does not count as applied.
+func TestAConditionThatCannotBeReadIsNotDecided(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	put := s.ask(door.Request{Kind: door.RequestPut, Key: []byte("k"), If: door.Condition{Absent: true}})
+	s.rot()
+	s.forget()
+	s.ack(2)
+	s.wantSilence(put)
+	if s.replica().applied != 4 {
+		t.Errorf("entry %d counts as applied", s.replica().applied)
+	}
+}
+
+// TestBigValuesInFlightDoNotEmptyTheLog: only what is applied counts for the bound in
+// bytes, and a follower that answers but lags is waited for.
+func TestBigValuesInFlightDoNotEmptyTheLog(t *testing.T) {
+	s := leader(t, Config{RetainBytes: 1000}, nil)
+	s.passWith2(2 * suspect)
+	s.put("big", strings.Repeat("x", 10_000))
+	if s.saw(EventCompacted) > 0 {
+		t.Fatal("compacted for the sake of entries in flight")
+	}
+	s.ackTo(3, 3)
+	s.ack(2)
+	for range 3 {
+		s.put("k", "x")
+		s.ack(2)
+	}
+	if base := s.replica().log.baseIndex; base > 3 {
+		t.Errorf("the log begins after %d, but member 3 has only 3", base)
+	}
+	s.pass(2 * suspect) // 3 is silent: no reason to wait for it
+	s.ack(2)
+	s.put("k", "x")
+	s.ack(2)
+	if base := s.replica().log.baseIndex; base <= 3 {
+		t.Errorf("the log begins after %d for a follower that is gone", base)
+	}
+}
+
+// TestUncommittedBytesAreReturned checks that the bytes of a write are counted off when
+// its entry is applied or its reign ends, and not when its client is answered.
+func TestUncommittedBytesAreReturned(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	put := s.put("k", "x")
+	s.pass(2 * suspect)
+	put.want(t, door.Unknown)
+	if !s.replica().reign.quiet || s.node.uncommitted == 0 {
+		t.Fatalf("quiet %v, uncommitted %d: the entry still stands in the log", s.replica().reign.quiet, s.node.uncommitted)
+	}
+	s.ack(2)
+	if s.replica().reign.quiet || s.node.uncommitted != 0 {
+		t.Fatalf("quiet %v, uncommitted %d after the entry was committed", s.replica().reign.quiet, s.node.uncommitted)
+	}
+	put = s.put("k", "y")
+	s.prepare(led(2, 6))
+	put.want(t, door.Unknown)
+	if s.node.uncommitted != 0 {
+		t.Errorf("uncommitted %d after the reign ended", s.node.uncommitted)
+	}
+}
+
+// TestAConditionIsDecidedWhenItIsApplied checks rule "decide at apply": both writes
+// ask for the version that stands when they arrive, and the first takes it away.
+func TestAConditionIsDecidedWhenItIsApplied(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	ifMatch3 := door.Request{Kind: door.RequestPut, Key: []byte("k"), Value: []byte("x"), If: door.Condition{Match: 3}}
+	first, second := s.ask(ifMatch3), s.ask(ifMatch3)
+	s.ack(2)
+	first.want(t, door.Done)
+	second.want(t, door.Done)
+	if a := first.answers[0]; a.Failed || a.Version != 5 {
+		t.Errorf("the first write was answered %+v, want version 5", a)
+	}
+	if a := second.answers[0]; !a.Failed || a.Version != 5 || string(a.Value) != "x" {
+		t.Errorf("the second write was answered %+v, want a failed condition that met version 5", a)
+	}
 }

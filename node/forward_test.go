@@ -1,0 +1,173 @@
+package node
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"dkv/node/door"
+)
+
+// Forwarding: requests that reach the primary through another node.
+
+// TestAForwardHasOneFate checks rule "one fate per forward": a copy gets the first one's
+// answer and changes nothing.
+func TestAForwardHasOneFate(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	s.forward(3, 5, 1, putK)
+	s.forward(3, 5, 1, putK)
+	s.settle()
+	s.wantLog(1, 1, 4, 5, 5)
+	none[*ForwardReply](s)
+	s.ack(2)
+	first := *one[*ForwardReply](s, 3)
+	if first.Response.Outcome != door.Done || first.Response.Version != 5 {
+		t.Fatalf("answered %+v, want version 5", first)
+	}
+	s.forget()
+	s.forward(3, 5, 1, putK)
+	s.settle()
+	if again := one[*ForwardReply](s, 3); again.Response.Version != 5 || again.ID != first.ID {
+		t.Errorf("a copy is answered %+v, want %+v", *again, first)
+	}
+	s.wantLog(1, 1, 4, 5, 5)
+}
+
+// TestARefusedForwardStaysRefused checks rule "refuse only for good": also
+// when the primary could accept the write by now.
+func TestARefusedForwardStaysRefused(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	s.pass(2 * suspect)
+	s.forward(3, 5, 1, putK) // a quiet primary
+	s.settle()
+	s.ack(2)
+	s.forget()
+	s.forward(3, 5, 1, putK)
+	s.settle()
+	if p := one[*ForwardReply](s, 3); p.Response.Outcome != door.Refused {
+		t.Errorf("a copy of a refused forward is answered %+v", *p)
+	}
+	s.wantLog(1, 1, 4, 5)
+	s.forget()
+	s.forward(3, 5, 2, putK)
+	s.settle()
+	s.wantLog(1, 1, 4, 5, 5)
+}
+
+// TestAForgottenForwardIsUnknown checks rule "refuse only for good": below the window, and in
+// an epoch before this process, the write may have been done.
+func TestAForgottenForwardIsUnknown(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	s.forward(3, 5, 2*forwardWindow, putK)
+	s.settle()
+	s.ack(2)
+	s.forget()
+	s.forward(3, 5, forwardWindow, putK)
+	s.settle()
+	if p := one[*ForwardReply](s, 3); p.Response.Outcome != door.Unknown {
+		t.Errorf("a number below the window is answered %+v", *p)
+	}
+	s.restart()
+	s.forward(3, 5, 2*forwardWindow, putK)
+	s.settle()
+	if p := one[*ForwardReply](s, 3); p.Response.Outcome != door.Unknown {
+		t.Errorf("a forward of an epoch before the restart is answered %+v", *p)
+	}
+	s.wantLog(1, 1, 4, 5, 5)
+}
+
+// TestAForwardOfALaterEpochIsNotRefused checks rule "refuse only for good": this
+// node may yet lead that epoch.
+func TestAForwardOfALaterEpochIsNotRefused(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	s.forward(3, 6, 1, putK)
+	s.settle()
+	none[*ForwardReply](s)
+	s.wantLog(1, 1, 4, 5)
+}
+
+// TestAForwarderThatHearsNothingAnswersUnknown checks rule "unknown is
+// final": the forwarder repeats the number, also through the other replica, and never
+// makes up an answer.
+func TestAForwarderThatHearsNothingAnswersUnknown(t *testing.T) {
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5})
+	put := s.put("k", "x")
+	id := one[*Forward](s, 2).ID
+	s.forget()
+	s.pass(suspect)
+	seen := map[MemberNumber]bool{}
+	for _, l := range sent[*Forward](s) {
+		if l.body.ID != id || l.body.To != 2 {
+			t.Fatalf("sent %+v, want a copy of %+v", *l.body, id)
+		}
+		seen[l.to] = true
+	}
+	if !seen[2] || !seen[3] {
+		t.Errorf("repeated to %v, want 2 and 3", seen)
+	}
+	s.pass(5 * suspect * 2)
+	put.want(t, door.Unknown)
+}
+
+// TestNoForwardBeforeTheBootCounterIsDurable checks rule "one disk one member": a
+// boot counter that a crash takes back would give another write the same number.
+func TestNoForwardBeforeTheBootCounterIsDurable(t *testing.T) {
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5})
+	s.slowDisk = true
+	s.restart()
+	put := s.put("k", "x")
+	s.pass(suspect)
+	none[*Forward](s)
+	s.slowDisk = false
+	s.settle()
+	s.pass(suspect / 4)
+	put.want(t)
+	if f := one[*Forward](s, 2); f.ID != (ForwardID{"disk-1", 9, 1}) {
+		t.Errorf("forwarded as %+v, want boot 9", f.ID)
+	}
+}
+
+func (s *setup) forward(from MemberNumber, e Epoch, number uint64, r door.Request) {
+	s.deliver(from, &Forward{
+		Epoch: e, ID: ForwardID{StoreID(fmt.Sprintf("disk-%d", from)), 1, number}, To: 1, Origin: from,
+		Timeout: 5 * time.Second, Request: r,
+	})
+}
+
+var putK = door.Request{Kind: door.RequestPut, Key: []byte("k"), Value: []byte("x")}
+
+// TestAForwardIsRefusedOnlyWhenItsEpochIsOverForGood checks rule "refuse only
+// for good": the promise that ends the epoch is durable before a forwarder hears that
+// its write will never be done.
+func TestAForwardIsRefusedOnlyWhenItsEpochIsOverForGood(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	s.forward(3, 5, 1, putK)
+	s.settle()
+	s.slowDisk = true
+	s.deliver(2, &Prepare{0, led(2, 6)})
+	s.forward(3, 5, 2, putK)
+	s.forget()
+	s.settle()
+	for _, l := range sent[*ForwardReply](s) {
+		if l.body.Response.Outcome == door.Refused {
+			t.Fatalf("refused before promise 6 is durable: %+v", l.body)
+		}
+	}
+	s.forget()
+	s.slowDisk = false
+	s.settle()
+	if p := one[*ForwardReply](s, 3); p.Response.Outcome != door.Refused || p.ID.Number != 2 {
+		t.Errorf("answered %+v, want a refusal of number 2", p)
+	}
+}
+
+// TestARelayThatKnowsBetterSaysSo checks rule "pass the layout on".
+func TestARelayThatKnowsBetterSaysSo(t *testing.T) {
+	s := newSetup(t, disk{asg: led(2, 7), promised: 5})
+	s.deliver(3, &Forward{Epoch: 5, ID: ForwardID{"disk-3", 1, 1}, To: 2, Origin: 3, Request: putK})
+	s.settle()
+	none[*Forward](s)
+	if j := one[*Reject](s, 3); j.Known.Epoch != 7 || j.Known.Primary != 2 {
+		t.Errorf("told of %+v, want epoch 7", j.Known)
+	}
+}
