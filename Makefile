@@ -11,7 +11,7 @@ export CGO_ENABLED := 0
 # name it. git may refuse a checkout of another owner; then they do without.
 export GOFLAGS := $(GOFLAGS) -buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),true,false)
 
-.PHONY: menu run build test test-long sim mutants determinism bench fuzz lint vuln clean
+.PHONY: menu run build test test-long sim mutants determinism compare bench fuzz lint vuln clean
 .DEFAULT_GOAL := menu
 
 menu: ## print this menu
@@ -33,6 +33,9 @@ sim: bin/dkvsim ## run a campaign of simulated clusters (SEEDS=3000, SEEDS=A-B, 
 
 mutants: bin/dkvsim ## plant each known bug and check that the campaign catches it (ARGS="--only NAME")
 	@bin/dkvsim mutants $(ARGS)
+
+compare: ## check that this commit runs the schedules of another one as it does (BASE=COMMIT, ARGS="SEEDS SEEDS-OF-OTHER-PROFILES")
+	@scripts/compare.sh $(BASE) $(ARGS)
 
 determinism: ## check that seven ways of building from two clones give the same trace hashes (SEEDS=12)
 	@scripts/determinism.sh $(if $(filter command line environment,$(origin SEEDS)),$(SEEDS))
