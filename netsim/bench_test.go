@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// fifo is a Scheduler that costs next to nothing: it runs events in the order
-// in which they were asked for, a microsecond apart.
+// fifo is a Scheduler with minimal cost: it runs events in the order in which they
+// were requested, a microsecond apart.
 type fifo struct {
 	now        time.Duration
 	ring       [1 << 12]func()
@@ -37,8 +37,8 @@ type sink struct{ frames int }
 func (s *sink) OnFrame(HostID, []byte) { s.frames++ }
 func (s *sink) OnPeerLost(HostID)      {}
 
-// busyNetwork returns a function that sends a frame along each pair of five
-// hosts and delivers it, and one that says how many arrived.
+// busyNetwork returns a function that sends and delivers a frame for each pair of five
+// hosts, and one that returns how many frames arrived.
 func busyNetwork(tb testing.TB, cfg Config) (round func(), arrived func() int) {
 	const hosts = 5
 	clock := &fifo{}
@@ -79,7 +79,7 @@ func benchmark(b *testing.B, cfg Config) {
 		round()
 	}
 	b.ReportMetric(float64(arrived()-before)/b.Elapsed().Seconds(), "frames/s")
-	b.ReportMetric(0, "ns/op") // of a round: misleading
+	b.ReportMetric(0, "ns/op") // would be the time of a round
 }
 
 func BenchmarkStream(b *testing.B)   { benchmark(b, Config{}) }

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Mode is the kind of a network.
+// A Mode is a kind of network.
 type Mode uint8
 
 const (
-	// Stream gives each ordered pair of hosts a connection of its own.
+	// Stream gives each ordered pair of hosts a connection.
 	Stream Mode = iota
-	// Datagram lets every frame find its own way.
+	// Datagram carries each frame on its own.
 	Datagram
 )
 
@@ -27,35 +27,35 @@ func (m Mode) String() string {
 	return fmt.Sprintf("Mode(%d)", uint8(m))
 }
 
-// Shape is the distribution of the ordinary latency.
+// A Shape is a distribution of latencies.
 type Shape uint8
 
 const (
-	// Exponential is a long tail above Latency.Min, at most 37 times
-	// Latency.Mean.
+	// Exponential has a long tail above Latency.Min, which ends at 37 times
+	// Latency.Mean at most.
 	Exponential Shape = iota
-	// Uniform is flat between Latency.Min and as far above Latency.Mean as
-	// Latency.Min is below it.
+	// Uniform is flat from Latency.Min to as far above Latency.Mean as Latency.Min is
+	// below it.
 	Uniform
 )
 
 // Latency is the ordinary time from Send to OnFrame.
 type Latency struct {
 	Min   time.Duration
-	Mean  time.Duration // not below Min; equal to Min: no variation
+	Mean  time.Duration // at least Min; if equal to Min, the latency is constant
 	Shape Shape
 }
 
-// Range holds the durations from Min to Max, from which one is drawn.
+// A Range is a range of durations, both ends included, from which one is drawn.
 type Range struct {
 	Min, Max time.Duration
 }
 
-// Rates are the probabilities, from 0 to 1, that a fault strikes one frame.
-// The zero value is a network without such faults.
+// Rates are the probabilities, from 0 to 1, that a fault affects a frame. The zero value
+// is a network without such faults.
 type Rates struct {
-	// Loss loses a datagram. In a stream the frame, and with it all behind it,
-	// waits for Config.Retransmit.
+	// Loss loses a datagram. In a stream the frame and all frames behind it wait for
+	// Config.Retransmit.
 	Loss float64
 	// Duplicate delivers a datagram a second time, Config.Duplicate later.
 	// Streams ignore it.
@@ -63,66 +63,63 @@ type Rates struct {
 	// Reorder holds a datagram back by Config.Reorder, so that later ones
 	// overtake it. Streams ignore it.
 	Reorder float64
-	// Delay adds Config.Spike to a frame's latency. In a stream all behind it
-	// wait too.
+	// Delay adds Config.Spike to the latency of a frame. In a stream all frames behind
+	// it wait, too.
 	Delay float64
 	// Corrupt flips one bit of a frame as it is delivered, in a copy.
 	Corrupt float64
-	// Reset breaks the connection on which a frame was just sent, as
-	// Network.Reset does. Datagrams ignore it.
+	// Reset breaks the connection on which a frame was just sent, like Network.Reset.
+	// Datagrams ignore it.
 	Reset float64
-	// HalfOpen makes the connection on which a frame was just sent half-open,
-	// as Network.HalfOpen does. Datagrams ignore it.
+	// HalfOpen makes the connection on which a frame was just sent half-open, like
+	// Network.HalfOpen. Datagrams ignore it.
 	HalfOpen float64
-	// HintLoss keeps one end of a broken connection from being told.
+	// HintLoss keeps an end of a broken connection from being told.
 	HintLoss float64
 }
 
-// Config describes a network. The zero value is a stream network without
-// faults; a zero field means its default. To have no latency at all, say one
-// nanosecond.
+// Config configures a network. The zero value is a stream network without faults; a zero
+// field means its default. For no latency at all, set one nanosecond.
 type Config struct {
 	Mode    Mode
 	Latency Latency // default Min 200 µs, Mean 1 ms, Exponential
 
-	// Rates that hold until SetRates; default none.
+	// Rates hold until SetRates. By default there are none.
 	Rates Rates
 
-	// Spike is what Rates.Delay adds; default 50 ms to 1 s.
+	// Spike is the delay that Rates.Delay adds; default 50 ms to 1 s.
 	Spike Range
-	// Reorder is by how much Rates.Reorder holds a datagram back; default 1 to
-	// 20 ms.
+	// Reorder is how long Rates.Reorder holds a datagram back; default 1 to 20 ms.
 	Reorder Range
-	// Duplicate is how long after the first copy the second comes; default
-	// 1 ms to 1 s.
+	// Duplicate is how long after the first copy the second one arrives; default 1 ms
+	// to 1 s.
 	Duplicate Range
 
-	// Connect is how long it takes to open a connection, the first time and
-	// again, and to learn that it cannot be opened; default 1 to 100 ms.
+	// Connect is how long it takes to open a connection, or to learn that it cannot be
+	// opened; default 1 to 100 ms.
 	Connect Range
-	// GiveUp is how long the sender on a connection waits for a peer that
-	// acknowledges nothing before it holds the connection for lost; default
-	// 300 ms to 3 s.
+	// GiveUp is how long the sender on a connection waits for a peer that acknowledges
+	// nothing before it considers the connection lost; default 300 ms to 3 s.
 	GiveUp Range
-	// Retransmit is what a frame lost in a stream costs, and the most that a
-	// held stream takes to flow again after a cut was healed; default 200 ms.
+	// Retransmit is the delay of a frame lost in a stream, and the longest time that a
+	// held stream takes to flow again after a cut is healed; default 200 ms.
 	Retransmit time.Duration
 
-	// QueueFrames and QueueBytes bound what is in flight from one host to
-	// another; a frame beyond is dropped and counted. Defaults 4,096 frames and
-	// 64 MiB (at most 4 GiB).
+	// QueueFrames and QueueBytes limit what is in flight from one host to another; a
+	// frame beyond that is dropped and counted. Defaults: 4,096 frames and 64 MiB (at
+	// most 4 GiB).
 	QueueFrames int
 	QueueBytes  int
 
-	// MaxHosts bounds the number of hosts; default 1,024.
+	// MaxHosts limits the number of hosts; default 1,024.
 	MaxHosts int
 
-	// Dropped, if not nil, is told of every frame that is lost, as it is lost,
-	// and why. It must not call the Network.
+	// Dropped, if not nil, is called for every frame that is lost, with the cause. It
+	// must not call the Network.
 	Dropped func(from, to HostID, frame []byte, cause Cause)
 }
 
-// mostQueueBytes keeps the arithmetic of slow links in 64 bits.
+// mostQueueBytes keeps the arithmetic of slow links within 64 bits.
 const mostQueueBytes = 4 << 30
 
 func (c Config) withDefaults() Config {
@@ -155,18 +152,17 @@ func setInt(v *int, to int) {
 	}
 }
 
-// Validate names the first field that makes no sense, and why; nil if there is
-// none.
+// Validate returns an error about the first invalid field, or nil.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	if c.Mode > Datagram {
-		return fmt.Errorf("netsim: Mode is %d, neither Stream nor Datagram", c.Mode)
+		return fmt.Errorf("netsim: invalid Mode %d (want Stream or Datagram)", c.Mode)
 	}
 	if c.Latency.Shape > Uniform {
-		return fmt.Errorf("netsim: Latency.Shape is %d, neither Exponential nor Uniform", c.Latency.Shape)
+		return fmt.Errorf("netsim: invalid Latency.Shape %d (want Exponential or Uniform)", c.Latency.Shape)
 	}
 	if c.Latency.Min < 0 || c.Latency.Mean < c.Latency.Min || c.Latency.Mean > time.Hour {
-		return fmt.Errorf("netsim: Latency: want 0 <= Min <= Mean <= 1h, have Min %v and Mean %v",
+		return fmt.Errorf("netsim: invalid Latency: Min is %v and Mean is %v (want 0 <= Min <= Mean <= 1h)",
 			c.Latency.Min, c.Latency.Mean)
 	}
 	for _, f := range []struct {
@@ -177,7 +173,7 @@ func (c Config) Validate() error {
 		{"Connect", c.Connect}, {"GiveUp", c.GiveUp}, {"Retransmit", Range{0, c.Retransmit}},
 	} {
 		if f.span.Min < 0 || f.span.Max < f.span.Min {
-			return fmt.Errorf("netsim: %s: want 0 <= Min <= Max, have %v and %v", f.name, f.span.Min, f.span.Max)
+			return fmt.Errorf("netsim: invalid %s: Min is %v and Max is %v (want 0 <= Min <= Max)", f.name, f.span.Min, f.span.Max)
 		}
 	}
 	for _, f := range []struct {
@@ -185,16 +181,16 @@ func (c Config) Validate() error {
 		value int
 	}{{"QueueFrames", c.QueueFrames}, {"QueueBytes", c.QueueBytes}, {"MaxHosts", c.MaxHosts}} {
 		if f.value < 0 {
-			return fmt.Errorf("netsim: %s is %d; a bound cannot be negative", f.name, f.value)
+			return fmt.Errorf("netsim: invalid %s %d (want at least 0)", f.name, f.value)
 		}
 	}
 	if int64(c.QueueBytes) > mostQueueBytes {
-		return fmt.Errorf("netsim: QueueBytes is %d; at most %d", c.QueueBytes, int64(mostQueueBytes))
+		return fmt.Errorf("netsim: invalid QueueBytes %d (want at most %d)", c.QueueBytes, int64(mostQueueBytes))
 	}
 	return c.Rates.Validate()
 }
 
-// Validate names the first rate that is no probability; nil if there is none.
+// Validate returns an error about the first rate that is not a probability, or nil.
 func (r Rates) Validate() error {
 	for _, f := range []struct {
 		name string
@@ -203,8 +199,8 @@ func (r Rates) Validate() error {
 		{"Loss", r.Loss}, {"Duplicate", r.Duplicate}, {"Reorder", r.Reorder}, {"Delay", r.Delay},
 		{"Corrupt", r.Corrupt}, {"Reset", r.Reset}, {"HalfOpen", r.HalfOpen}, {"HintLoss", r.HintLoss},
 	} {
-		if !(f.rate >= 0 && f.rate <= 1) { // so written, it catches NaN
-			return fmt.Errorf("netsim: rate %s is %v; want a probability, 0 to 1", f.name, f.rate)
+		if !(f.rate >= 0 && f.rate <= 1) { // written so that it is also true for NaN
+			return fmt.Errorf("netsim: invalid rate %s %v (want a probability from 0 to 1)", f.name, f.rate)
 		}
 	}
 	return nil
@@ -222,7 +218,7 @@ func newChance(p float64) chance {
 	return chance(p * (1 << 64))
 }
 
-// chances are Rates made ready for the path of every frame.
+// chances are Rates in the form in which each frame needs them.
 type chances struct {
 	none                                                                bool
 	loss, duplicate, reorder, delay, corrupt, reset, halfOpen, hintLoss chance

@@ -2,8 +2,8 @@ package netsim
 
 import "time"
 
-// A datagram is a packet with an event of its own. Records and their closures
-// are used again, so that a frame on its ordinary way allocates nothing.
+// A datagram is a packet with an event of its own. Records and their closures are reused,
+// so that an ordinary frame allocates nothing.
 type datagram struct {
 	packet
 	link     *link
@@ -40,7 +40,8 @@ func (l *link) sendDatagram(frame []byte) {
 	l.post(d.due-now, d.onArrive)
 }
 
-// lostOnSend decides, and counts, what never leaves; what leaves is in flight.
+// lostOnSend decides whether a frame is lost before it leaves, and counts that. Otherwise
+// the frame is in flight.
 func (l *link) lostOnSend(frame []byte) (Cause, bool) {
 	n := l.net
 	if l.cut != nil {
@@ -49,7 +50,7 @@ func (l *link) lostOnSend(frame []byte) (Cause, bool) {
 	}
 	if l.hit(l.rates.loss, drawLoss, l.sent) {
 		if l.to.handler == nil {
-			return CauseDown, true // it would have been lost anyway
+			return CauseDown, true // it would be lost in any case
 		}
 		n.counts[CauseLoss]++
 		return CauseLoss, true
@@ -65,7 +66,7 @@ func (l *link) lostOnSend(frame []byte) (Cause, bool) {
 	return 0, false
 }
 
-// holdBack returns when a packet arrives that lost its place.
+// holdBack returns when a packet arrives after the faults that hold it back.
 func (l *link) holdBack(p *packet, due time.Duration) time.Duration {
 	r := l.rates
 	if r.none {
@@ -82,7 +83,7 @@ func (l *link) holdBack(p *packet, due time.Duration) time.Duration {
 	return due
 }
 
-// arrive ends a datagram's way. The handler comes last: it may call the
+// arrive completes a datagram. It calls the handler last, because that may call the
 // network.
 func (n *Network) arrive(d *datagram) {
 	l := d.link
@@ -117,8 +118,8 @@ func (n *Network) arrive(d *datagram) {
 	l.deliver(&p)
 }
 
-// onUnclogged lets out the datagrams that arrived at a clogged link, in the
-// order of their arrival.
+// onUnclogged releases the datagrams that arrived at a clogged link, in the order of their
+// arrival.
 func (l *link) onUnclogged(ended *Fault) {
 	held := l.held
 	l.held = nil

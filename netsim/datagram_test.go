@@ -7,7 +7,7 @@ import (
 )
 
 func TestDatagramCutLoses(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Mode: Datagram, Latency: Latency{Min: time.Second, Mean: time.Second}}, 2)
+	w, h := newTestNetwork(t, 1, Config{Mode: Datagram, Latency: Latency{Min: time.Second, Mean: time.Second}}, 2)
 	w.send(0, 1, 2) // in flight when the cut comes
 	cut := w.net.CutOneWay(0, 1)
 	w.send(0, 1, 3)
@@ -21,13 +21,13 @@ func TestDatagramCutLoses(t *testing.T) {
 	w.clock.run(2 * time.Second)
 	wantFrames(t, h[1], 7, 8)
 	if cut.Effects() != 5 {
-		t.Fatalf("the cut struck %d frames", cut.Effects())
+		t.Fatalf("the cut stopped %d frames", cut.Effects())
 	}
 	w.wantConserved()
 }
 
 func TestDatagramLossRate(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Mode: Datagram, Rates: Rates{Loss: 0.25}}, 2)
+	w, h := newTestNetwork(t, 1, Config{Mode: Datagram, Rates: Rates{Loss: 0.25}}, 2)
 	w.send(0, 1, 4000)
 	w.clock.run(time.Minute)
 	lost := 4000 - len(h[1].received)
@@ -38,11 +38,11 @@ func TestDatagramLossRate(t *testing.T) {
 	w.net.Detach(1)
 	w.send(0, 1, 1000)
 	w.clock.run(time.Minute)
-	w.wantCounts(map[Cause]int{CauseLoss: lost}) // there was nobody to lose them to
+	w.wantCounts(map[Cause]int{CauseLoss: lost}) // lost for lack of a receiver, not by the fault
 }
 
 func TestDatagramDuplicates(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Mode: Datagram, Rates: Rates{Duplicate: 0.5}}, 2)
+	w, h := newTestNetwork(t, 1, Config{Mode: Datagram, Rates: Rates{Duplicate: 0.5}}, 2)
 	w.send(0, 1, 200)
 	w.clock.run(time.Minute)
 	extra := len(h[1].received) - 200
@@ -53,13 +53,13 @@ func TestDatagramDuplicates(t *testing.T) {
 	seen := map[string]int{}
 	for _, f := range h[1].received {
 		if seen[f]++; seen[f] > 2 {
-			t.Fatalf("%s came three times", f)
+			t.Fatalf("%s arrived three times", f)
 		}
 	}
 }
 
 func TestDatagramDuplicateThatNeverArrivesCountsNothing(t *testing.T) {
-	w, h := newWorld(t, 1, Config{
+	w, h := newTestNetwork(t, 1, Config{
 		Mode:      Datagram,
 		Rates:     Rates{Duplicate: 1},
 		Duplicate: Range{time.Second, time.Second},
@@ -74,8 +74,8 @@ func TestDatagramDuplicateThatNeverArrivesCountsNothing(t *testing.T) {
 }
 
 func TestDatagramReorderCountsTheOvertaken(t *testing.T) {
-	w, h := newWorld(t, 3, Config{Mode: Datagram, Rates: Rates{Reorder: 0.1}}, 2)
-	w.send(0, 1, 1) // held back or not, nothing is there to overtake it
+	w, h := newTestNetwork(t, 3, Config{Mode: Datagram, Rates: Rates{Reorder: 0.1}}, 2)
+	w.send(0, 1, 1) // even if it is held back, there is no frame to overtake it
 	w.clock.run(time.Second)
 	w.wantCounts(nil)
 	for range 300 {
@@ -98,7 +98,7 @@ func TestDatagramReorderCountsTheOvertaken(t *testing.T) {
 }
 
 func TestDatagramHeldBackAloneIsNotReordered(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Mode: Datagram, Rates: Rates{Reorder: 1}}, 2)
+	w, h := newTestNetwork(t, 1, Config{Mode: Datagram, Rates: Rates{Reorder: 1}}, 2)
 	for range 20 {
 		w.send(0, 1, 1)
 		w.clock.run(time.Second)
@@ -107,8 +107,8 @@ func TestDatagramHeldBackAloneIsNotReordered(t *testing.T) {
 	w.wantCounts(nil)
 }
 
-func TestDatagramReachesTheNextLife(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Mode: Datagram, Latency: Latency{Min: time.Second, Mean: time.Second}}, 2)
+func TestDatagramReachesARestartedHost(t *testing.T) {
+	w, h := newTestNetwork(t, 1, Config{Mode: Datagram, Latency: Latency{Min: time.Second, Mean: time.Second}}, 2)
 	w.send(0, 1, 2)
 	w.net.Detach(1)
 	again := w.attach(1)
@@ -119,7 +119,7 @@ func TestDatagramReachesTheNextLife(t *testing.T) {
 	w.clock.run(2 * time.Second)
 	wantFrames(t, again, 1, 2)
 	if len(h[0].lost) != 0 {
-		t.Fatal("datagrams tell nobody")
+		t.Fatal("a host was told of a lost peer")
 	}
 	if !slices.Equal(w.lost, []Cause{CauseDown, CauseDown}) {
 		t.Fatalf("dropped for %v", w.lost)
@@ -127,7 +127,7 @@ func TestDatagramReachesTheNextLife(t *testing.T) {
 }
 
 func TestDatagramClogHoldsWhatArrives(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Mode: Datagram}, 2)
+	w, h := newTestNetwork(t, 1, Config{Mode: Datagram}, 2)
 	w.send(0, 1, 2) // in flight
 	clog := w.net.Clog(0, 1)
 	w.send(0, 1, 2)
@@ -143,7 +143,7 @@ func TestDatagramClogHoldsWhatArrives(t *testing.T) {
 }
 
 func TestDatagramSlowLinkDropsALongBacklog(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Mode: Datagram}, 2)
+	w, h := newTestNetwork(t, 1, Config{Mode: Datagram}, 2)
 	slow := w.net.Slow(0, 1, 1) // two bytes: two seconds
 	w.send(0, 1, 8)
 	w.clock.run(time.Minute)
@@ -159,7 +159,7 @@ func TestDatagramSlowLinkDropsALongBacklog(t *testing.T) {
 }
 
 func TestDatagramHasNoConnections(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Mode: Datagram, Rates: Rates{Reset: 1, HalfOpen: 1}}, 2)
+	w, h := newTestNetwork(t, 1, Config{Mode: Datagram, Rates: Rates{Reset: 1, HalfOpen: 1}}, 2)
 	w.send(0, 1, 10)
 	if w.net.Reset(0, 1) || w.net.HalfOpen(0, 1) {
 		t.Fatal("a connection broke")
@@ -170,7 +170,7 @@ func TestDatagramHasNoConnections(t *testing.T) {
 }
 
 func TestDatagramSecondCopyIsNoReordering(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Mode: Datagram, Rates: Rates{Duplicate: 1, Reorder: 1}}, 2)
+	w, h := newTestNetwork(t, 1, Config{Mode: Datagram, Rates: Rates{Duplicate: 1, Reorder: 1}}, 2)
 	for range 10 {
 		w.send(0, 1, 1)
 		w.clock.run(2 * time.Second)

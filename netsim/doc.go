@@ -1,34 +1,31 @@
-// Package netsim is a network made of delays, cuts and resets. It carries
-// bytes between hosts in virtual time, inside one goroutine, and gives the same
-// deliveries for the same seed.
+// Package netsim simulates a network with latency, cuts, resets and other faults.
+// It carries bytes between hosts in virtual time, on one goroutine, and delivers
+// the same frames at the same times for the same seed.
 //
-// It brings neither a clock nor a random source: a [Scheduler] and a [Random]
-// are passed in. Every draw is keyed by what it is for, by the two hosts' names
-// and by a sequence number, so that taking one fault away does not reshuffle
-// the others.
+// It has neither a clock nor a random source of its own: the caller passes in a
+// [Scheduler] and a [Random]. Every draw is keyed by its purpose, the names of the
+// two hosts and a sequence number, so that removing one fault does not change the
+// draws of the others.
 //
-// There are two kinds of network, chosen once by [Config.Mode]:
+// There are two kinds of network, chosen by [Config.Mode]:
 //
-//   - [Stream]: each ordered pair of hosts has a connection of its own, as TCP
-//     gives it. Frames keep their order; a late one holds up those behind it; a
-//     connection that breaks delivers an unknown prefix of what was in flight
-//     and then tells its ends, or does not.
-//   - [Datagram]: frames are lost, doubled and overtaken, each on its own, and
-//     nobody is told anything.
+//   - [Stream]: each ordered pair of hosts has a connection, as with TCP. Frames keep
+//     their order, and a late frame holds up those behind it. A connection that breaks
+//     delivers an unknown prefix of what was in flight; then its ends are told, unless
+//     that hint is lost.
+//   - [Datagram]: each frame may be lost, duplicated or overtaken on its own, and the
+//     hosts are told nothing.
 //
-// Faults that last are started by methods such as [Network.CutOneWay], which
-// return a [Fault] to be healed; they may overlap, and healing one leaves the
-// others alone. Faults that strike single frames are [Rates].
-// [Network.Counters] tells how often each kind of fault took effect: a cut that
-// stopped no frame counts nothing.
+// Lasting faults are started by methods such as [Network.CutOneWay], which return a
+// [Fault] to heal. They may overlap, and healing one leaves the others in force.
+// Faults of single frames are [Rates]. [Network.Counters] says how often each kind of
+// fault took effect: a cut that stopped no frame counts nothing.
 //
-// The package never starts a goroutine, never asks for the time of day, never
-// ranges over a map, and never calls a handler from inside a call of yours:
-// everything is delivered as an event of the scheduler. A [Network] is not safe
-// for concurrent use. Misuse by the caller (a host that was never named, two
-// handlers for one host) panics.
+// The package never starts a goroutine, reads a clock or ranges over a map. It never
+// calls a handler from inside a call by the user: every delivery is an event of the
+// scheduler. A [Network] is not safe for concurrent use. Misuse, such as an unknown
+// host or a second handler for a host, panics.
 //
-// Where to read on: network.go is the way in, stream.go and datagram.go are the
-// two kinds of network, link.go is what they share, fault.go starts and heals
-// faults.
+// network.go has the interface; stream.go and datagram.go have the two kinds of
+// network, link.go what they share; fault.go starts and heals faults.
 package netsim

@@ -7,8 +7,8 @@ import (
 	"dkv/netsim"
 )
 
-// stopwatch is the smallest Scheduler: it finds the next event by looking at
-// all of them.
+// stopwatch is a minimal Scheduler: it finds the next event by looking at all of
+// them.
 type stopwatch struct {
 	now    time.Duration
 	events []*timer
@@ -46,7 +46,7 @@ func (s *stopwatch) run(until time.Duration) {
 	}
 }
 
-// seed is the smallest Random: a hash of all it is asked.
+// seed is a minimal Random: a hash of its arguments.
 type seed uint64
 
 func (s seed) Draw(purpose string, entity, sequence uint64) uint64 {
@@ -61,7 +61,7 @@ func (s seed) Draw(purpose string, entity, sequence uint64) uint64 {
 	return h
 }
 
-// printer is a Handler that says what it hears.
+// printer is a Handler that prints what it receives.
 type printer struct {
 	net  *netsim.Network
 	name string
@@ -75,7 +75,7 @@ func (p printer) OnPeerLost(peer netsim.HostID) {
 	fmt.Printf("%s lost %s\n", p.name, p.net.Name(peer))
 }
 
-// Two hosts, a cut, and a heal.
+// Two hosts exchange frames before, during and after a cut.
 func Example() {
 	clock := &stopwatch{}
 	net, err := netsim.New(clock, seed(42), netsim.Config{})

@@ -6,14 +6,13 @@ import (
 	"time"
 )
 
-// A Fault lasts from the call that returned it until it is healed: by its own
-// Heal, or by a heal of the network that covers it. Faults may overlap; each
-// ends for itself.
+// A Fault lasts from the call that returned it until it is healed, by its own Heal or by a
+// heal of the network that covers it. Faults may overlap, and each ends on its own.
 type Fault struct {
 	net   *Network
 	cause Cause
 	links []*link
-	host  *host // whose links to come are struck too; nil if none
+	host  *host // the fault also affects links of this host that are created later; may be nil
 
 	bytesPerSecond int64         // of a slow link
 	extra          time.Duration // of a delayed link
@@ -24,10 +23,10 @@ type Fault struct {
 // Cause returns the kind of the fault.
 func (f *Fault) Cause() Cause { return f.cause }
 
-// Effects returns how many frames this one fault has struck.
+// Effects returns how many frames this fault has affected.
 func (f *Fault) Effects() uint64 { return f.effects }
 
-// Heal ends the fault. It does nothing if it has ended.
+// Heal ends the fault. It does nothing if the fault has ended.
 func (f *Fault) Heal() {
 	if f.host != nil {
 		f.host.isolations = without(f.host.isolations, f)
@@ -58,11 +57,10 @@ func (f *Fault) transmission(size int) time.Duration {
 	return time.Duration(int64(size) * int64(time.Second) / f.bytesPerSecond)
 }
 
-// CutOneWay stops all frames from one host to another. In stream mode what is
-// sent is held as by retransmission; after Config.GiveUp the connection breaks
-// and what it held is lost, and none opens before the heal. The connection of
-// the other direction is not touched: think of a firewall in front of a port.
-// A datagram is lost.
+// CutOneWay stops all frames from one host to another. In stream mode frames are held, as
+// by retransmission; after Config.GiveUp the connection breaks and loses them, and no
+// connection opens before the heal. The connection in the other direction is not
+// affected, as with a firewall in front of a port. A datagram is lost.
 func (n *Network) CutOneWay(from, to HostID) *Fault {
 	return n.start(&Fault{cause: CauseCutOneWay}, n.link(from, to))
 }
@@ -72,12 +70,13 @@ func (n *Network) CutTwoWay(a, b HostID) *Fault {
 	return n.start(&Fault{cause: CauseCutTwoWay}, n.link(a, b), n.link(b, a))
 }
 
-// Split cuts each host of a from each host of b, both ways.
+// Split cuts each host of a from each host of b, in both directions.
 func (n *Network) Split(a, b []HostID) *Fault {
 	return n.start(&Fault{cause: CauseCutTwoWay}, n.between(a, b)...)
 }
 
-// Isolate cuts a host from all others, both ways, those named later included.
+// Isolate cuts a host from all others, in both directions, including hosts that are created
+// later.
 func (n *Network) Isolate(id HostID) *Fault {
 	h := n.hosts[id]
 	f := &Fault{cause: CauseIsolate, host: h}
@@ -88,7 +87,7 @@ func (n *Network) Isolate(id HostID) *Fault {
 			continue
 		}
 		for _, l := range [2]*link{peer.linkTo(id), h.linkTo(peer.id)} {
-			if l != nil { // else the isolation meets it when it is made
+			if l != nil { // otherwise newLink adds the isolation
 				links = append(links, l)
 			}
 		}
@@ -96,17 +95,17 @@ func (n *Network) Isolate(id HostID) *Fault {
 	return n.start(f, links...)
 }
 
-// Bridge splits the other hosts into two halves, in the order given, which
-// reach each other only through one host in the middle.
+// Bridge splits the other hosts into two halves, in the given order, which reach each other
+// only through the host in the middle.
 func (n *Network) Bridge(middle HostID, others ...HostID) *Fault {
 	others = slices.DeleteFunc(slices.Clone(others), func(id HostID) bool { return id == middle })
 	half := len(others) / 2
 	return n.start(&Fault{cause: CauseBridge}, n.between(others[:half], others[half:])...)
 }
 
-// MajoritiesRing lets each host hear a majority of the hosts, itself included,
-// but no two the same one: host i hears the ⌊n/2⌋+1 hosts around it in the ring
-// of the order given, as in Jepsen. Where a majority is an even number of hosts
+// MajoritiesRing lets each host hear a majority of the hosts, itself included, but no two
+// hosts the same majority: host i hears the ⌊n/2⌋+1 hosts around it in a ring of the
+// given order, as in Jepsen. Where a majority is an even number of hosts
 // (n = 3, 6, 7, …) the cuts are one-way. Fewer than three hosts are not cut.
 func (n *Network) MajoritiesRing(hosts ...HostID) *Fault {
 	count := len(hosts)
@@ -114,45 +113,45 @@ func (n *Network) MajoritiesRing(hosts ...HostID) *Fault {
 	var links []*link
 	for i, to := range hosts {
 		first := i - majority/2 + count
-		for k := majority; k < count; k++ { // those beyond the majority
+		for k := majority; k < count; k++ { // the hosts outside the majority
 			links = append(links, n.link(hosts[(first+k)%count], to))
 		}
 	}
 	return n.start(&Fault{cause: CauseRing}, links...)
 }
 
-// Clog holds all frames from one host to another until it is healed; then they
-// come. What exceeds the bound on frames in flight is dropped.
+// Clog holds all frames from one host to another until it is healed, and delivers them then.
+// What exceeds the limits of the queue is dropped.
 func (n *Network) Clog(from, to HostID) *Fault {
 	return n.start(&Fault{cause: CauseClog}, n.link(from, to))
 }
 
-// Slow makes frames from one host to another pass one after the other at this
-// rate, which must be positive. A datagram that would wait for more than 10 s is
-// dropped. Of several slow faults on a link the slowest holds. When none is left
-// the frames of a stream that still wait come at once.
+// Slow limits the rate of frames from one host to another, which must be positive. A
+// datagram that would wait for more than 10 s is dropped. Of several slow faults on a
+// link the slowest is in force. When the last one ends, the waiting frames of a stream
+// arrive at once.
 func (n *Network) Slow(from, to HostID, bytesPerSecond int64) *Fault {
 	if bytesPerSecond <= 0 {
-		panic(fmt.Sprintf("netsim: Slow with %d bytes per second", bytesPerSecond))
+		panic(fmt.Sprintf("netsim: invalid rate of Slow: %d bytes per second (want more than 0)", bytesPerSecond))
 	}
-	bytesPerSecond = min(bytesPerSecond, 1<<40) // beyond a byte per nanosecond nothing is slow
+	bytesPerSecond = min(bytesPerSecond, 1<<40) // nothing is slow beyond a byte per nanosecond
 	return n.start(&Fault{cause: CauseSlow, bytesPerSecond: bytesPerSecond}, n.link(from, to))
 }
 
-// Delay adds a positive time to the latency from one host to another. Of several such faults on
-// a link the longest holds. When none is left the frames of a stream that still
-// wait come at once; datagrams in flight come late, and may be overtaken.
+// Delay adds a positive duration to the latency from one host to another. Of several such
+// faults on a link the longest is in force. When the last one ends, the waiting frames of
+// a stream arrive at once; datagrams in flight arrive late, and may be overtaken.
 func (n *Network) Delay(from, to HostID, extra time.Duration) *Fault {
 	if extra <= 0 {
-		panic(fmt.Sprintf("netsim: Delay by %v", extra))
+		panic(fmt.Sprintf("netsim: invalid Delay %v (want more than 0)", extra))
 	}
 	return n.start(&Fault{cause: CauseDelay, extra: extra}, n.link(from, to))
 }
 
-// Reset breaks the connection from one host to another: an unknown prefix of
-// what is in flight arrives, what is sent until the sender learns of it is lost,
-// and each end is told unless Rates.HintLoss has it otherwise. It reports
-// whether there was an open connection to break; in datagram mode there is none.
+// Reset breaks the connection from one host to another: an unknown prefix of what is in
+// flight arrives, what is sent until the sender learns of it is lost, and each end is
+// told, unless Rates.HintLoss prevents that. It reports whether there was an open
+// connection; in datagram mode there never is.
 func (n *Network) Reset(from, to HostID) bool {
 	l := n.link(from, to)
 	if l.state != open {
@@ -162,11 +161,11 @@ func (n *Network) Reset(from, to HostID) bool {
 	return true
 }
 
-// HalfOpen makes the receiver's end of the connection from one host to another
-// disappear, as a firewall does that forgets a connection: an unknown prefix of
-// what is in flight arrives, nobody is told, and all that is sent is lost until
-// Config.GiveUp after the sender's next frame. It reports whether there was an
-// open connection; in datagram mode there is none.
+// HalfOpen makes the receiver lose its end of the connection from one host to another, like
+// a firewall that forgets a connection: an unknown prefix of what is in flight arrives,
+// neither end is told, and all that is sent is lost until Config.GiveUp after the next
+// frame of the sender. It reports whether there was an open connection; in datagram mode
+// there never is.
 func (n *Network) HalfOpen(from, to HostID) bool {
 	l := n.link(from, to)
 	if l.state != open {
@@ -176,8 +175,8 @@ func (n *Network) HalfOpen(from, to HostID) bool {
 	return true
 }
 
-// Heal ends everything that ails the two directions between two hosts: faults,
-// rates of their own, half-open connections. The network's rates go on.
+// Heal ends all faults between two hosts, in both directions: faults, rates of the links'
+// own, and half-open connections. The rates of the network stay in force.
 func (n *Network) Heal(a, b HostID) {
 	for _, l := range [2]*link{n.link(a, b), n.link(b, a)} {
 		l.heal()
@@ -185,9 +184,8 @@ func (n *Network) Heal(a, b HostID) {
 	}
 }
 
-// HealAmong ends everything that ails the links among some hosts, and gives
-// these links rates of zero, so that they work whatever the rest of the network
-// suffers.
+// HealAmong ends all faults of the links among some hosts and sets the rates of these links
+// to zero, so that they work whatever the faults in the rest of the network.
 func (n *Network) HealAmong(hosts ...HostID) {
 	for _, from := range hosts {
 		for _, to := range hosts {
@@ -201,10 +199,9 @@ func (n *Network) HealAmong(hosts ...HostID) {
 	}
 }
 
-// HealAll ends every fault there is, takes all links' own rates away, sets the
-// network's rates to zero and ends half-open connections: what is sent from now
-// on arrives, if its receiver is attached and the bound on frames in flight
-// holds.
+// HealAll ends all faults, removes the rates of the links' own, sets the rates of the
+// network to zero and ends half-open connections. What is sent from now on arrives, if
+// its receiver is attached and the limits of the queue permit.
 func (n *Network) HealAll() {
 	n.rates = chances{none: true}
 	for _, h := range n.hosts {
@@ -251,7 +248,7 @@ func (l *link) heal() {
 	l.learnNow()
 }
 
-// setFaults decides anew which faults are in force, and acts on what changed.
+// setFaults determines which faults are in force, and acts on changes.
 func (l *link) setFaults(faults []*Fault) {
 	cut, clog, slow, delay := l.cut, l.clog, l.slow, l.delay
 	l.faults = faults
@@ -302,7 +299,7 @@ func (l *link) enforce(f *Fault) {
 	}
 }
 
-// without returns the faults but one, in a new slice.
+// without returns the faults except f, in a new slice.
 func without(faults []*Fault, f *Fault) []*Fault {
 	return slices.DeleteFunc(slices.Clone(faults), func(g *Fault) bool { return g == f })
 }

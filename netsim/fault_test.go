@@ -18,7 +18,7 @@ func frameNumber(t failer, frame string) int {
 	return n
 }
 
-// everyFault starts each fault that lasts, on the pair 0→1 or around host 0.
+// everyFault starts each lasting fault on the link 0→1 or around host 0.
 var everyFault = []struct {
 	cause Cause
 	start func(n *Network) *Fault
@@ -34,14 +34,13 @@ var everyFault = []struct {
 	{CauseDelay, func(n *Network) *Fault { return n.Delay(0, 1, time.Second) }},
 }
 
-// Each fault takes effect on a frame from 0 to 1 and is counted once for it,
-// and no other is; without such a frame nothing is counted; and healed, in any
-// way, it has none.
+// Each fault takes effect on a frame from 0 to 1 and is counted once, and no other
+// fault is. Without such a frame, and after any kind of heal, nothing is counted.
 func TestEachFaultCountsWhatItStruck(t *testing.T) {
 	for _, mode := range []Mode{Stream, Datagram} {
 		for _, f := range everyFault {
 			t.Run(fmt.Sprintf("%v/%v", mode, f.cause), func(t *testing.T) {
-				w, h := newWorld(t, 7, Config{Mode: mode}, 3)
+				w, h := newTestNetwork(t, 7, Config{Mode: mode}, 3)
 				w.connected(h)
 				fault := f.start(w.net)
 				if fault.Cause() != f.cause {
@@ -49,7 +48,7 @@ func TestEachFaultCountsWhatItStruck(t *testing.T) {
 				}
 				w.clock.run(time.Minute)
 				fault.Heal()
-				w.wantCounts(nil) // it met no frame
+				w.wantCounts(nil) // there was no frame to affect
 
 				fault = f.start(w.net)
 				w.send(0, 1, 1)
@@ -59,7 +58,7 @@ func TestEachFaultCountsWhatItStruck(t *testing.T) {
 				w.clock.run(time.Minute)
 				w.wantCounts(map[Cause]int{f.cause: 1})
 				if fault.Effects() != 1 {
-					t.Fatalf("it struck %d frames", fault.Effects())
+					t.Fatalf("it affected %d frames", fault.Effects())
 				}
 				for _, heal := range []func(){
 					func() { w.net.Heal(0, 1) },
@@ -81,7 +80,7 @@ func TestEachFaultCountsWhatItStruck(t *testing.T) {
 	}
 }
 
-// Each rate of 1 takes effect, each rate of 0 does not.
+// A rate of 1 takes effect, a rate of 0 does not.
 func TestEachRateCountsWhatItStruck(t *testing.T) {
 	for _, c := range []struct {
 		mode  Mode
@@ -104,7 +103,7 @@ func TestEachRateCountsWhatItStruck(t *testing.T) {
 		{Datagram, Rates{Reorder: 1}, map[Cause]int{CauseReorder: -1}},
 		{Datagram, Rates{Reset: 1, HalfOpen: 1, HintLoss: 1}, nil},
 	} {
-		w, h := newWorld(t, 7, Config{Mode: c.mode}, 2)
+		w, h := newTestNetwork(t, 7, Config{Mode: c.mode}, 2)
 		w.connected(h)
 		if err := w.net.SetRates(c.rates); err != nil {
 			t.Fatal(err)
@@ -121,7 +120,7 @@ func TestEachRateCountsWhatItStruck(t *testing.T) {
 }
 
 func TestCorruptFlipsOneBitOfACopy(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Rates: Rates{Corrupt: 1}}, 2)
+	w, h := newTestNetwork(t, 1, Config{Rates: Rates{Corrupt: 1}}, 2)
 	frame := []byte("precious")
 	w.net.Send(0, 1, frame)
 	w.net.Send(0, 1, nil) // has no bit to flip
@@ -141,8 +140,8 @@ func TestCorruptFlipsOneBitOfACopy(t *testing.T) {
 	w.wantCounts(map[Cause]int{CauseCorrupt: 1})
 }
 
-func TestOverlappingCutsEndEachForItself(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Mode: Datagram}, 2)
+func TestOverlappingCutsEndIndependently(t *testing.T) {
+	w, h := newTestNetwork(t, 1, Config{Mode: Datagram}, 2)
 	first, second := w.net.CutOneWay(0, 1), w.net.Isolate(1)
 	w.send(0, 1, 1)
 	first.Heal()
@@ -156,8 +155,8 @@ func TestOverlappingCutsEndEachForItself(t *testing.T) {
 	wantFrames(t, h[1], 3, 3)
 }
 
-func TestIsolateMeetsHostsThatComeLater(t *testing.T) {
-	w, _ := newWorld(t, 1, Config{Mode: Datagram}, 1)
+func TestIsolateAffectsHostsCreatedLater(t *testing.T) {
+	w, _ := newTestNetwork(t, 1, Config{Mode: Datagram}, 1)
 	fault := w.net.Isolate(0)
 	late := w.attach(w.net.Host("late"))
 	w.send(0, late.id, 1)
@@ -171,9 +170,9 @@ func TestIsolateMeetsHostsThatComeLater(t *testing.T) {
 	wantFrames(t, later, 3, 3)
 }
 
-// reach lists which host hears which, after one frame for each pair.
+// reach returns which hosts hear which, after one frame for each pair.
 func reach(t *testing.T, hosts int, shape func(n *Network)) [][]int {
-	w, h := newWorld(t, 1, Config{Mode: Datagram}, hosts)
+	w, h := newTestNetwork(t, 1, Config{Mode: Datagram}, hosts)
 	shape(w.net)
 	for from := range h {
 		for to := range h {
@@ -220,7 +219,7 @@ func TestMajoritiesRing(t *testing.T) {
 }
 
 func TestHealAmongLeavesTheRestBroken(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Mode: Datagram, Rates: Rates{Loss: 1}}, 4)
+	w, h := newTestNetwork(t, 1, Config{Mode: Datagram, Rates: Rates{Loss: 1}}, 4)
 	w.net.Isolate(0)
 	w.net.HealAmong(0, 1, 2)
 	w.send(0, 1, 1)
@@ -235,7 +234,7 @@ func TestHealAmongLeavesTheRestBroken(t *testing.T) {
 }
 
 func TestCountersAreSortedAndComplete(t *testing.T) {
-	w, _ := newWorld(t, 1, Config{Mode: Datagram}, 2)
+	w, _ := newTestNetwork(t, 1, Config{Mode: Datagram}, 2)
 	w.net.CutOneWay(0, 1)
 	w.send(0, 1, 3)
 	all := w.net.Counters()
@@ -244,37 +243,37 @@ func TestCountersAreSortedAndComplete(t *testing.T) {
 	}
 	for i, c := range all {
 		if i > 0 && all[i-1].Name >= c.Name {
-			t.Fatalf("%q stands before %q", all[i-1].Name, c.Name)
+			t.Fatalf("%q is listed before %q", all[i-1].Name, c.Name)
 		}
 		if want := map[string]uint64{"cut-one-way": 3}[c.Name]; c.Count != want {
 			t.Fatalf("%s counts %d, want %d", c.Name, c.Count, want)
 		}
 	}
 	if CauseDown.String() != "down" || w.net.Count(CauseDown) != 0 {
-		t.Fatal("down is a cause, and no fault")
+		t.Fatal("CauseDown is counted as a fault")
 	}
 }
 
-func TestConfigAndRatesSayWhatIsWrong(t *testing.T) {
+func TestInvalidConfigAndRates(t *testing.T) {
 	for want, cfg := range map[string]Config{
-		"Mode":           {Mode: 7},
-		"Latency.Shape":  {Latency: Latency{Shape: 7}},
-		"Latency: want":  {Latency: Latency{Min: 2, Mean: 1}},
-		"GiveUp":         {GiveUp: Range{2, 1}},
-		"Spike":          {Spike: Range{-1, 1}},
-		"Retransmit":     {Retransmit: -1},
-		"QueueFrames":    {QueueFrames: -1},
-		"rate Loss":      {Rates: Rates{Loss: 1.5}},
-		"rate Duplicate": {Rates: Rates{Duplicate: -0.5}},
+		"Mode":             {Mode: 7},
+		"Latency.Shape":    {Latency: Latency{Shape: 7}},
+		"invalid Latency:": {Latency: Latency{Min: 2, Mean: 1}},
+		"GiveUp":           {GiveUp: Range{2, 1}},
+		"Spike":            {Spike: Range{-1, 1}},
+		"Retransmit":       {Retransmit: -1},
+		"QueueFrames":      {QueueFrames: -1},
+		"rate Loss":        {Rates: Rates{Loss: 1.5}},
+		"rate Duplicate":   {Rates: Rates{Duplicate: -0.5}},
 	} {
 		if _, err := New(&clock{}, keyed(1), cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: error %v, want one about %q", cfg, err, want)
 		}
 	}
-	w, h := newWorld(t, 1, Config{Mode: Datagram}, 2)
+	w, h := newTestNetwork(t, 1, Config{Mode: Datagram}, 2)
 	zero := 0.0
 	if w.net.SetRates(Rates{Loss: zero / zero}) == nil || w.net.SetLinkRates(0, 1, Rates{Loss: 2}) == nil {
-		t.Fatal("accepted a rate that is none")
+		t.Fatal("accepted a rate that is not a probability")
 	}
 	w.send(0, 1, 5)
 	w.clock.run(time.Second)
@@ -282,7 +281,7 @@ func TestConfigAndRatesSayWhatIsWrong(t *testing.T) {
 }
 
 func TestMisusePanics(t *testing.T) {
-	w, h := newWorld(t, 1, Config{MaxHosts: 2}, 2)
+	w, h := newTestNetwork(t, 1, Config{MaxHosts: 2}, 2)
 	for name, misuse := range map[string]func(){
 		"a third host":        func() { w.net.Host("third") },
 		"a second handler":    func() { w.net.Attach(0, h[0]) },
@@ -301,13 +300,13 @@ func TestMisusePanics(t *testing.T) {
 		}()
 	}
 	if w.net.Host("h1") != 1 || w.net.Name(1) != "h1" || !w.net.Attached(1) {
-		t.Fatal("a host is known by its name")
+		t.Fatal("Host, Name and Attached disagree about h1")
 	}
 }
 
 func TestLatencyShapes(t *testing.T) {
 	for shape, most := range map[Shape]time.Duration{Exponential: 37 * 3 * time.Millisecond, Uniform: 5 * time.Millisecond} {
-		w, _ := newWorld(t, 1, Config{
+		w, _ := newTestNetwork(t, 1, Config{
 			Latency: Latency{Min: time.Millisecond, Mean: 3 * time.Millisecond, Shape: shape},
 		}, 2)
 		l := w.net.link(0, 1)
@@ -324,7 +323,7 @@ func TestLatencyShapes(t *testing.T) {
 }
 
 func TestSelfSendIsAnOrdinaryLink(t *testing.T) {
-	w, h := newWorld(t, 1, Config{}, 1)
+	w, h := newTestNetwork(t, 1, Config{}, 1)
 	w.net.Isolate(0)
 	w.send(0, 0, 2)
 	w.clock.run(time.Second)
@@ -341,8 +340,8 @@ func TestSelfSendIsAnOrdinaryLink(t *testing.T) {
 
 var constant = Latency{Min: 10 * time.Millisecond, Mean: 10 * time.Millisecond}
 
-func TestHealTakesALinksOwnRatesAway(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Mode: Datagram}, 2)
+func TestHealRemovesTheRatesOfALink(t *testing.T) {
+	w, h := newTestNetwork(t, 1, Config{Mode: Datagram}, 2)
 	w.net.SetLinkRates(0, 1, Rates{Loss: 1})
 	w.net.SetLinkRates(1, 0, Rates{Loss: 1})
 	w.net.Heal(0, 1)
@@ -354,19 +353,19 @@ func TestHealTakesALinksOwnRatesAway(t *testing.T) {
 	w.wantCounts(nil)
 }
 
-func TestTheWorstOfSeveralFaultsHolds(t *testing.T) {
+func TestTheWorstOfSeveralFaultsIsInForce(t *testing.T) {
 	for _, mode := range []Mode{Stream, Datagram} {
 		for name, start := range map[string]func(n *Network){
 			"slow":  func(n *Network) { n.Slow(0, 1, 1000); n.Slow(0, 1, 1); n.Slow(0, 1, 1000) },
 			"delay": func(n *Network) { n.Delay(0, 1, 1); n.Delay(0, 1, 2*time.Second); n.Delay(0, 1, 1) },
 		} {
-			w, h := newWorld(t, 1, Config{Mode: mode, Latency: constant}, 2)
+			w, h := newTestNetwork(t, 1, Config{Mode: mode, Latency: constant}, 2)
 			w.connected(h)
 			start(w.net)
 			w.send(0, 1, 1) // two bytes
 			w.clock.run(2*time.Second + 9*time.Millisecond)
 			if len(h[1].received) != 0 {
-				t.Errorf("%v: %s: it came too early", mode, name)
+				t.Errorf("%v: %s: the frame arrived too early", mode, name)
 			}
 			w.clock.run(time.Millisecond)
 			wantFrames(t, h[1], 1, 1)
@@ -374,15 +373,15 @@ func TestTheWorstOfSeveralFaultsHolds(t *testing.T) {
 	}
 }
 
-// A fault that makes frames late is not counted when it is healed before any
-// was, and does not hold up what is sent after it.
+// A fault that makes frames late is not counted if it is healed before any frame was
+// late, and does not hold up what is sent afterwards.
 func TestLatenessEndsWithItsFault(t *testing.T) {
 	for _, mode := range []Mode{Stream, Datagram} {
 		for name, start := range map[string]func(n *Network) *Fault{
 			"slow":  func(n *Network) *Fault { return n.Slow(0, 1, 1) },
 			"delay": func(n *Network) *Fault { return n.Delay(0, 1, time.Minute) },
 		} {
-			w, h := newWorld(t, 1, Config{Mode: mode, Latency: constant}, 2)
+			w, h := newTestNetwork(t, 1, Config{Mode: mode, Latency: constant}, 2)
 			w.connected(h)
 			fault := start(w.net)
 			w.send(0, 1, 1)
@@ -390,19 +389,19 @@ func TestLatenessEndsWithItsFault(t *testing.T) {
 			w.send(0, 1, 1)
 			w.clock.run(time.Second)
 			if got := h[1].received; len(got) == 0 || got[len(got)-1] != "f2" {
-				t.Errorf("%v: %s: after the heal %v came", mode, name, got)
+				t.Errorf("%v: %s: after the heal %v arrived", mode, name, got)
 			}
 			w.wantCounts(nil)
 		}
 	}
 }
 
-// A delay too short to show behind a frame that is later anyway is not counted.
+// A delay that is hidden by an even later frame is not counted.
 func TestDelayHiddenByAnOlderFrameIsNotCounted(t *testing.T) {
 	const seeds = 20
 	shown := 0
 	for seed := range uint64(seeds) {
-		w, h := newWorld(t, seed, Config{Spike: Range{1, 1}}, 2)
+		w, h := newTestNetwork(t, seed, Config{Spike: Range{1, 1}}, 2)
 		w.connected(h)
 		w.send(0, 1, 1)
 		w.net.SetLinkRates(0, 1, Rates{Delay: 1})
@@ -412,6 +411,6 @@ func TestDelayHiddenByAnOlderFrameIsNotCounted(t *testing.T) {
 		shown += int(w.net.Count(CauseDelay))
 	}
 	if shown < seeds/4 || shown > seeds*3/4 {
-		t.Fatalf("of %d second frames %d came late by their own delay, want about half", seeds, shown)
+		t.Fatalf("of %d second frames %d were late because of their own delay, want about half", seeds, shown)
 	}
 }

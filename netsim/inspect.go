@@ -1,6 +1,6 @@
 package netsim
 
-// LinkState is a picture of one direction between two hosts.
+// A LinkState is a snapshot of one direction between two hosts.
 type LinkState struct {
 	From, To string
 	Frames   int     // in flight
@@ -9,8 +9,8 @@ type LinkState struct {
 	Faults   []Cause // in force, oldest first
 }
 
-// Links returns the links on which something is in flight or that a fault
-// strikes, by the hosts' numbers. It has no effect.
+// Links returns the links on which something is in flight or a fault is in force, sorted by
+// the numbers of their hosts. It has no side effects.
 func (n *Network) Links() []LinkState {
 	var all []LinkState
 	for _, h := range n.hosts {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// purpose is what a draw is for. Together with a link and a sequence number it
-// names one draw for good.
+// A purpose says what a draw is for. Together with a link and a sequence number it
+// identifies one draw.
 type purpose uint8
 
 const (
@@ -61,18 +61,18 @@ var purposeNames = [purposes]string{
 }
 
 const (
-	// longestBacklog bounds how long a frame waits for a slow link.
+	// longestBacklog limits how long a frame waits for a slow link.
 	longestBacklog = 24 * time.Hour
-	// longestDatagramBacklog is beyond which a slow link drops datagrams.
+	// longestDatagramBacklog is the backlog beyond which a slow link drops datagrams.
 	longestDatagramBacklog = 10 * time.Second
 )
 
-// A packet is a frame on its way.
+// A packet is a frame in flight.
 type packet struct {
 	frame    []byte
 	due      time.Duration
-	ordinary time.Duration // when it would be due but for the faults that made it late
-	sequence uint64        // of the frame on its link
+	ordinary time.Duration // when it would be due without the faults that make it late
+	sequence uint64        // number of the frame on its link
 	slowed   *Fault        // a slow link that made it late
 	delayed  *Fault        // a delayed link that made it late
 	marks    marks
@@ -81,25 +81,25 @@ type packet struct {
 type marks uint8
 
 const (
-	markFarewell  marks = 1 << iota // no frame: the end of a connection, as its receiver sees it
-	markSpiked                      // later than ordinary by Rates.Delay
-	markResent                      // later than ordinary by Rates.Loss, in a stream
+	markFarewell  marks = 1 << iota // not a frame, but the end of a connection, as its receiver sees it
+	markSpiked                      // delayed by Rates.Delay
+	markResent                      // delayed by Rates.Loss, in a stream
 	markHeldBack                    // held back by Rates.Reorder
 	markDuplicate                   // a second copy
 )
 
-// link is the way from one host to another. The two modes share its faults, its
-// latency and its bound; each uses one of its last two groups of fields.
+// A link is one direction between two hosts. The two modes share its faults, its latency
+// and its limits; each uses one of its last two groups of fields.
 type link struct {
 	net      *Network
 	from, to *host
-	key      uint64 // entity of its draws
-	sent     uint64 // frames sent on it: the sequence of their draws
+	key      uint64 // the entity of its draws
+	sent     uint64 // number of frames sent: the sequence of their draws
 
-	rates *chances // the network's, or its own
+	rates *chances // points to the rates of the network, or to own
 	own   chances
 
-	// Faults in the order in which they began, and those in force, nil if none.
+	// All faults in the order in which they began, and those in force, which may be nil.
 	faults []*Fault
 	cut    *Fault // the oldest
 	clog   *Fault // the oldest
@@ -107,19 +107,19 @@ type link struct {
 	delay  *Fault // the longest
 
 	frames, bytes int           // in flight
-	lastDue       time.Duration // when the last frame that kept its place is due
-	lastOrdinary  time.Duration // when it would be due but for the faults that make frames late
-	freeAt        time.Duration // when a slow link has sent all it was given
+	lastDue       time.Duration // when the last frame that was not held back is due
+	lastOrdinary  time.Duration // when it would be due without the faults that make frames late
+	freeAt        time.Duration // when a slow link will have sent all of its frames
 
 	stream
 
-	keys [purposes]uint64 // of its draws, by purpose, if the source tells; 0: not yet asked for
+	keys [purposes]uint64 // of its draws, by purpose, from a KeyedRandom; 0: not computed yet
 
 	held   []*datagram // arrived while clogged
-	newest uint64      // sequence of the newest datagram delivered
+	newest uint64      // sequence number of the newest datagram delivered
 }
 
-// newLink also brings the link under the isolations of its two hosts.
+// newLink creates a link. The isolations of its two hosts apply to it.
 func (n *Network) newLink(from, to *host) *link {
 	l := &link{net: n, from: from, to: to, key: pairKey(from.name, to.name), rates: &n.rates}
 	l.onDue, l.onTimer = l.deliverHead, l.timerFired
@@ -138,15 +138,15 @@ func (n *Network) newLink(from, to *host) *link {
 	return l
 }
 
-// pairKey hashes two names (FNV-1a): it does not depend on which hosts were
-// made before, as their numbers do.
+// pairKey hashes two names with FNV-1a. Unlike the numbers of the hosts, the hash does not
+// depend on which hosts were created before.
 func pairKey(from, to string) uint64 {
 	key := uint64(14695981039346656037)
 	for _, s := range [2]string{from, to} {
 		for i := 0; i < len(s); i++ {
 			key = (key ^ uint64(s[i])) * 1099511628211
 		}
-		key = (key ^ 0x100) * 1099511628211 // no byte: ends the name
+		key = (key ^ 0x100) * 1099511628211 // not the value of a byte, so it separates the names
 	}
 	return key
 }
@@ -167,7 +167,7 @@ func (l *link) draw(purpose purpose, sequence uint64) uint64 {
 	return n.byKey.DrawOf(l.keys[purpose], sequence)
 }
 
-// hit draws whether something of probability c happens.
+// hit draws whether an event of probability c happens.
 func (l *link) hit(c chance, purpose purpose, sequence uint64) bool {
 	if c == 0 || c == certain {
 		return c == certain
@@ -195,7 +195,7 @@ func (l *link) latency(purpose purpose, sequence uint64) time.Duration {
 	return c.Min + time.Duration(-math.Log(u)*float64(spread))
 }
 
-// admit takes a frame of this size into flight if there is room for it.
+// admit takes a frame of this size into flight, unless the limits are reached.
 func (l *link) admit(size int) bool {
 	if l.frames >= l.net.cfg.QueueFrames || size > l.net.cfg.QueueBytes-l.bytes {
 		return false
@@ -212,8 +212,8 @@ func (l *link) release(size int) {
 	l.net.stats.InFlight--
 }
 
-// route sets when a packet that leaves at start is due, and marks what makes it
-// later than it would ordinarily have been.
+// route sets the time at which a packet that leaves at start is due, and records what makes
+// it later than without faults.
 func (l *link) route(p *packet, start time.Duration) {
 	arrival := start + l.latency(drawLatency, p.sequence)
 	p.ordinary = max(arrival, l.lastOrdinary)
@@ -230,23 +230,23 @@ func (l *link) route(p *packet, start time.Duration) {
 	}
 	if l.net.cfg.Mode == Stream {
 		p.due = max(l.holdUp(p, arrival), l.lastDue)
-		l.lastDue = p.due // all that follow wait for it
+		l.lastDue = p.due // later frames wait for it
 	} else {
 		p.due = max(arrival, l.lastDue)
 		l.lastDue = p.due
-		p.due = l.holdBack(p, p.due) // and those that follow may overtake it
+		p.due = l.holdBack(p, p.due) // later frames may overtake it
 	}
 }
 
-// transmit returns how long a frame given to a slow link at start takes to have
-// been sent, its wait for those before it included.
+// transmit returns how long a slow link takes to send a frame given to it at start,
+// including the wait for earlier frames.
 func (l *link) transmit(size int, start time.Duration) time.Duration {
 	l.freeAt = min(max(l.freeAt, start)+l.slow.transmission(size), start+longestBacklog)
 	return l.freeAt - start
 }
 
-// hasten makes packets that were late because of a fault, now healed, come as
-// if they had been sent just now.
+// expedite makes packets that were delayed by a fault, now healed, due as if they had been
+// sent just now.
 func (l *link) expedite() {
 	now := l.net.scheduler.Now()
 	l.freeAt = now
@@ -263,7 +263,7 @@ func (l *link) expedite() {
 	l.arm()
 }
 
-// hand counts what happened to a packet on its way, and delivers it.
+// deliver counts the effects of faults on a packet, and delivers it.
 func (l *link) deliver(p *packet) {
 	n := l.net
 	n.stats.Delivered++
@@ -285,7 +285,7 @@ func (l *link) countEffects(p *packet) {
 		return
 	}
 	if n.scheduler.Now() <= p.ordinary {
-		return // healed so soon that it came in time after all
+		return // the fault was healed early enough
 	}
 	if p.slowed != nil {
 		p.slowed.tookEffect()
@@ -301,7 +301,7 @@ func (l *link) countEffects(p *packet) {
 	}
 }
 
-// corrupt flips one bit in a copy, if the draw says so and there is a bit.
+// corrupt flips one bit in a copy of the frame, if the draw says so and there is a bit.
 func (l *link) corrupt(p *packet) []byte {
 	purpose := drawCorrupt
 	if p.marks&markDuplicate != 0 {

@@ -5,43 +5,41 @@ import (
 	"time"
 )
 
-// Scheduler is virtual time. The network needs of it:
+// A Scheduler provides virtual time. The network relies on this:
 //
-//   - After returns before fn runs, also for d = 0; fn runs once, d from now,
-//     on the caller's goroutine, unless stop was called before;
-//   - calls due at one time run in the order in which they were asked for;
+//   - After returns before fn runs, even for d = 0; fn runs once, d from now, on the
+//     caller's goroutine, unless stop was called before;
+//   - calls due at one time run in the order in which they were requested;
 //   - stop is never nil, and does nothing once fn has run.
 type Scheduler interface {
 	Now() time.Duration
 	After(d time.Duration, fn func()) (stop func())
 }
 
-// A LinkScheduler is a Scheduler that wants to know on which link something is
-// to happen, so that it can let what happens on different ones change places.
-// If the Scheduler is one, AfterOn is called instead of After. Calls for one
-// link that are due at one time, or were put off, have to run in the order of
-// their times and then in that in which they were asked for; those of different
-// links need not.
+// A LinkScheduler is a Scheduler that is told on which link each event happens, so that it
+// can reorder events of different links. If the Scheduler implements it, the network
+// calls AfterOn instead of After. Calls for one link that are due at one time, or were
+// postponed, must run in the order of their times, then in the order in which they were
+// requested; calls for different links need not.
 type LinkScheduler interface {
 	Scheduler
-	// AfterOn's ticket names the call for Stop, which keeps fn from running and
-	// does nothing once it has run.
+	// AfterOn returns a ticket with which Stop keeps fn from running. Stop does nothing
+	// once fn has run.
 	AfterOn(from, to HostID, d time.Duration, fn func()) (ticket uint64)
 	Stop(ticket uint64)
-	// PostOn is AfterOn for what nobody will stop.
+	// PostOn is AfterOn for calls that are never stopped.
 	PostOn(from, to HostID, d time.Duration, fn func())
 }
 
-// Random is a keyed random source: equal arguments give an equal result, and
-// results of different arguments are independent and uniform over 64 bits. The
-// network's purposes all begin with "netsim."; entity stands for an ordered
-// pair of host names.
+// A Random is a keyed random source: equal arguments give equal results, and the results
+// of different arguments are independent and uniform over 64 bits. The purposes of the
+// network all begin with "netsim."; entity identifies an ordered pair of host names.
 type Random interface {
 	Draw(purpose string, entity, sequence uint64) uint64
 }
 
-// A KeyedRandom is a Random in two steps, so that what many draws have in common
-// is reckoned once: Draw(purpose, entity, sequence) is
+// A KeyedRandom is a Random that draws in two steps, so that the common part of many draws
+// is computed once: Draw(purpose, entity, sequence) equals
 // DrawOf(Key(purpose, entity), sequence).
 type KeyedRandom interface {
 	Random
@@ -49,27 +47,26 @@ type KeyedRandom interface {
 	DrawOf(key, sequence uint64) uint64
 }
 
-// HostID is a host's number in one Network, counted from 0 in the order in
-// which hosts were named.
+// A HostID is the number of a host in one Network, counted from 0 in order of creation.
 type HostID int
 
-// Handler is a host's end of the network. Both methods run as events of the
-// scheduler, never inside a call of the Network, and may call the Network.
+// A Handler is the host's end of the network. Its methods run as events of the scheduler,
+// never inside a call of the Network, and may call the Network.
 type Handler interface {
-	// OnFrame receives a frame. It may keep it, and must not write to it.
+	// OnFrame receives a frame. It may keep the frame, but must not write to it.
 	OnFrame(from HostID, frame []byte)
-	// OnPeerLost says that a connection to or from peer broke. It is a hint:
-	// the peer may be well, and may be gone without it. It never comes in
-	// datagram mode.
+	// OnPeerLost reports that a connection to or from peer broke. It is only a hint: the
+	// peer may be alive, or may be gone without a hint. It is never called in datagram
+	// mode.
 	OnPeerLost(peer HostID)
 }
 
-// Network carries frames between hosts.
+// A Network carries frames between hosts.
 type Network struct {
 	scheduler Scheduler
-	byLink    LinkScheduler // the same, or nil if it does not care for links
+	byLink    LinkScheduler // the same, or nil if it is not a LinkScheduler
 	random    Random
-	byKey     KeyedRandom // the same, or nil if it has no keys
+	byKey     KeyedRandom // the same, or nil if it is not a KeyedRandom
 	cfg       Config
 	rates     chances
 
@@ -85,13 +82,13 @@ type host struct {
 	id          HostID
 	name        string
 	handler     Handler // nil while not attached
-	incarnation uint64  // grows with each end of a life
+	incarnation uint64  // counts how often the host has ended
 	isolations  []*Fault
 	out         []*link // by destination; nil until used
 }
 
-// New makes a network without hosts. It fails if the configuration makes no
-// sense.
+// New returns a network without hosts. It returns an error if the configuration is
+// invalid.
 func New(s Scheduler, r Random, cfg Config) (*Network, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -109,15 +106,15 @@ func New(s Scheduler, r Random, cfg Config) (*Network, error) {
 	}, nil
 }
 
-// Host returns the number of the host of this name, a new one if the name is
-// new. Draws are keyed by names, so that the order of naming does not matter to
-// them. It panics beyond Config.MaxHosts.
+// Host returns the number of the host with this name, and creates the host if it does not
+// exist. Draws are keyed by names, so the order of creation does not affect them. Host
+// panics beyond Config.MaxHosts.
 func (n *Network) Host(name string) HostID {
 	if id, ok := n.ids[name]; ok {
 		return id
 	}
 	if len(n.hosts) >= n.cfg.MaxHosts {
-		panic(fmt.Sprintf("netsim: host %q is one more than Config.MaxHosts = %d", name, n.cfg.MaxHosts))
+		panic(fmt.Sprintf("netsim: creating host %q exceeds Config.MaxHosts, %d", name, n.cfg.MaxHosts))
 	}
 	id := HostID(len(n.hosts))
 	n.hosts = append(n.hosts, &host{id: id, name: name})
@@ -125,19 +122,19 @@ func (n *Network) Host(name string) HostID {
 	return id
 }
 
-// Name returns the name under which a host was made.
+// Name returns the name of a host.
 func (n *Network) Name(id HostID) string { return n.hosts[id].name }
 
-// Attach begins a life of the host: from now on frames reach handler. In stream
-// mode no frame sent before the end of an earlier life reaches this one; a
-// datagram may. It panics if the host is attached.
+// Attach attaches the host: from now on handler receives its frames. In stream mode no
+// frame sent before the host was last detached reaches it; a datagram may. Attach panics
+// if the host is attached.
 func (n *Network) Attach(id HostID, handler Handler) {
 	h := n.hosts[id]
 	if handler == nil {
-		panic(fmt.Sprintf("netsim: Attach of host %q without a handler", h.name))
+		panic(fmt.Sprintf("netsim: attaching host %q without a handler", h.name))
 	}
 	if h.handler != nil {
-		panic(fmt.Sprintf("netsim: Attach of host %q, which is attached", h.name))
+		panic(fmt.Sprintf("netsim: attaching host %q, which is already attached", h.name))
 	}
 	h.handler = handler
 	for _, peer := range n.hosts {
@@ -147,19 +144,18 @@ func (n *Network) Attach(id HostID, handler Handler) {
 	}
 }
 
-// Attached reports whether the host is alive.
+// Attached reports whether the host is attached.
 func (n *Network) Attached(id HostID) bool { return n.hosts[id].handler != nil }
 
-// Detach ends the host's life as the death of a process does: its handler is
-// not called again, frames in flight to it are lost, and in stream mode its
-// connections break: an unknown prefix of what it sent still arrives, and its
-// peers are told soon, each by a hint that may be absent. It does nothing if the
-// host is not attached.
+// Detach ends the host as the death of a process does: its handler is not called again,
+// and frames in flight to it are lost. In stream mode its connections break: an unknown
+// prefix of what it sent still arrives, and its peers are told soon, each by a hint that
+// may be lost. Detach does nothing if the host is not attached.
 func (n *Network) Detach(id HostID) { n.end(id, false) }
 
-// Vanish ends the host's life as the loss of its machine does: like Detach, but
-// nobody is told. A peer that sends to it finds out after Config.GiveUp, or
-// from the host's next life.
+// Vanish ends the host as the loss of its machine does: it is like Detach, but the peers
+// are not told. A peer that sends to the host finds out after Config.GiveUp, or from the
+// host once it is attached again.
 func (n *Network) Vanish(id HostID) { n.end(id, true) }
 
 func (n *Network) end(id HostID, silent bool) {
@@ -182,9 +178,9 @@ func (n *Network) end(id HostID, silent bool) {
 	}
 }
 
-// Send sends a frame. It takes the frame over without copying: nobody may write
-// to it any more, but one frame may be sent to many hosts. Frames from a host
-// that is not attached go nowhere. Nobody is told whether it arrives.
+// Send sends a frame. It takes ownership of the frame without copying it: the frame must
+// not be written to any more, but may be sent to many hosts. Frames from a host that is
+// not attached are lost. The sender does not learn whether a frame arrives.
 func (n *Network) Send(from, to HostID, frame []byte) {
 	l := n.link(from, to)
 	l.sent++
@@ -199,9 +195,8 @@ func (n *Network) Send(from, to HostID, frame []byte) {
 	}
 }
 
-// SetRates replaces, from now on, the rates of all links that have none of
-// their own. It fails, changing nothing, if one is no
-// probability.
+// SetRates replaces the rates of all links that have no rates of their own. It returns an
+// error, and changes nothing, if a rate is not a probability.
 func (n *Network) SetRates(r Rates) error {
 	if err := r.Validate(); err != nil {
 		return err
@@ -210,9 +205,9 @@ func (n *Network) SetRates(r Rates) error {
 	return nil
 }
 
-// SetLinkRates gives the link from one host to another rates of its own,
-// instead of the network's, until ClearLinkRates or a heal. It fails, changing
-// nothing, if one is no probability.
+// SetLinkRates gives the link from one host to another its own rates, which hold until
+// ClearLinkRates or a heal. It returns an error, and changes nothing, if a rate is not a
+// probability.
 func (n *Network) SetLinkRates(from, to HostID, r Rates) error {
 	if err := r.Validate(); err != nil {
 		return err
@@ -221,12 +216,12 @@ func (n *Network) SetLinkRates(from, to HostID, r Rates) error {
 	return nil
 }
 
-// ClearLinkRates takes SetLinkRates back.
+// ClearLinkRates undoes SetLinkRates.
 func (n *Network) ClearLinkRates(from, to HostID) {
 	n.link(from, to).rates = &n.rates
 }
 
-// lose accounts for a frame that is not, or no longer, in flight.
+// lose accounts for a lost frame, which must not be in flight.
 func (n *Network) lose(l *link, frame []byte, cause Cause) {
 	n.stats.Lost++
 	if n.cfg.Dropped != nil {
@@ -241,14 +236,14 @@ func (h *host) linkTo(id HostID) *link {
 	return nil
 }
 
-// alarm is one call of after. The zero value is none.
+// An alarm is a call that after has scheduled. The zero value is not set.
 type alarm struct {
 	set    bool
 	ticket uint64 // of a LinkScheduler
 	stop   func() // of others
 }
 
-// after runs fn, d from now, as something that happens on the link.
+// after runs fn, d from now, as an event of the link.
 func (l *link) after(d time.Duration, fn func()) alarm {
 	if n := l.net; n.byLink != nil {
 		return alarm{set: true, ticket: n.byLink.AfterOn(l.from.id, l.to.id, d, fn)}
@@ -256,7 +251,7 @@ func (l *link) after(d time.Duration, fn func()) alarm {
 	return alarm{set: true, stop: l.net.scheduler.After(d, fn)}
 }
 
-// stop ends what an alarm waits for, if it waits.
+// stop cancels an alarm that is set.
 func (l *link) stop(a *alarm) {
 	switch {
 	case !a.set:
@@ -268,7 +263,7 @@ func (l *link) stop(a *alarm) {
 	*a = alarm{}
 }
 
-// post is after for what nobody will stop.
+// post is after for calls that are never stopped.
 func (l *link) post(d time.Duration, fn func()) {
 	if n := l.net; n.byLink != nil {
 		n.byLink.PostOn(l.from.id, l.to.id, d, fn)
@@ -277,7 +272,7 @@ func (l *link) post(d time.Duration, fn func()) {
 	l.net.scheduler.After(d, fn)
 }
 
-// link returns the link between two hosts, made on first use.
+// link returns the link between two hosts, and creates it on first use.
 func (n *Network) link(from, to HostID) *link {
 	if l := n.hosts[from].linkTo(to); l != nil {
 		return l

@@ -1,7 +1,7 @@
 package netsim
 
-// packetQueue is a first-in-first-out queue in a ring whose length is a power
-// of two.
+// A packetQueue is a first-in-first-out queue in a ring buffer, whose length is a power of
+// two.
 type packetQueue struct {
 	ring  []packet
 	head  int
@@ -12,8 +12,7 @@ func (q *packetQueue) at(i int) *packet {
 	return &q.ring[(q.head+i)&(len(q.ring)-1)]
 }
 
-// push adds a zero packet at the end and returns it. The pointer is good until
-// the next push.
+// push appends a zero packet and returns it. The pointer is valid until the next push.
 func (q *packetQueue) push() *packet {
 	if q.count == len(q.ring) {
 		q.grow()

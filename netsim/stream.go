@@ -2,39 +2,39 @@ package netsim
 
 import "time"
 
-// The life of a connection, in order:
+// The states of a connection:
 //
 //	idle ── Send ──▶ dialing ── Config.Connect later ──▶ open
-//	open ── reset, half-open, peer gone ──▶ deaf ── the sender learns ──▶ idle
+//	open ── reset, half-open, peer gone ──▶ severed ── the sender learns ──▶ idle
 //	open ── cut for longer than Config.GiveUp ──▶ idle
 //
-// A link's queue holds what is in flight on its connection; what remains of the
-// connection before it stands in front, so that order holds across connections
-// too.
+// The queue of a link holds what is in flight on its connection. What remains of the
+// previous connection is at its front, so that frames keep their order across
+// connections, too.
 
 type connectionState uint8
 
 const (
-	idle    connectionState = iota // none; the next frame opens one
+	idle    connectionState = iota // no connection; the next frame opens one
 	dialing                        // frames wait for it to open
 	open
-	severed // broken, and the sender does not know: what it sends is lost
+	severed // broken, but the sender does not know: what it sends is lost
 )
 
 // stream is the part of a link that only stream mode uses.
 type stream struct {
 	state     connectionState
-	severedBy Cause         // why it is deaf
-	patient   bool          // its sender will learn only when its patience ends
-	openAt    time.Duration // when it opens, or did
+	severedBy Cause         // why it is severed
+	patient   bool          // its sender learns of the break only when it gives up
+	openAt    time.Duration // when it opens or opened
 	dials     uint64        // sequence of the draws of a connection
 	breaks    uint64        // sequence of the draws of a break
 	holds     uint64        // sequence of the draws of a cut that held frames
 	queue     packetQueue
 	delivery  alarm // of the head
-	timer     alarm // end of dialing, of patience, or of ignorance
+	timer     alarm // the end of dialing, of waiting, or of not knowing of the break
 
-	onDue, onTimer func() // made once, for the scheduler
+	onDue, onTimer func() // created once, for the scheduler
 }
 
 func (l *link) sendStream(frame []byte) {
@@ -65,7 +65,7 @@ func (l *link) sendStream(frame []byte) {
 	}
 }
 
-// holdUp returns when a packet arrives on a network that loses and delays.
+// holdUp returns when a packet arrives after the faults that delay it.
 func (l *link) holdUp(p *packet, arrival time.Duration) time.Duration {
 	r := l.rates
 	if r.none {
@@ -105,8 +105,8 @@ func (l *link) onDialed() {
 	}
 }
 
-// arm waits for the head of the queue to be due, or, while the link is cut, for
-// the sender's patience to end. It does nothing when it waits already.
+// arm waits until the head of the queue is due, or, while the link is cut, until the sender
+// gives up. It does nothing if it waits already.
 func (l *link) arm() {
 	if l.delivery.set || l.queue.count == 0 {
 		return
@@ -129,7 +129,7 @@ func (l *link) disarm() {
 	l.stop(&l.delivery)
 }
 
-// deliverHead hands over the packet that is due. The handler comes last: it may
+// deliverHead delivers the packet that is due. It calls the handler last, because that may
 // call the network.
 func (l *link) deliverHead() {
 	l.delivery = alarm{}
@@ -147,8 +147,7 @@ func (l *link) deliverHead() {
 	l.deliver(&p)
 }
 
-// onCut stops delivery. What is left of a broken connection will not be sent
-// again.
+// onCut stops delivery. The rest of a broken connection is not sent again.
 func (l *link) onCut() {
 	l.disarm()
 	if l.state == idle || l.state == severed {
@@ -158,8 +157,8 @@ func (l *link) onCut() {
 	l.arm()
 }
 
-// onMended lets a held stream flow again, after the pause that retransmission
-// with backoff makes.
+// onCutHealed lets a held stream flow again, after the pause that retransmission with
+// backoff causes.
 func (l *link) onCutHealed(ended *Fault) {
 	if l.state == open {
 		l.stopTheTimer()
@@ -168,8 +167,8 @@ func (l *link) onCutHealed(ended *Fault) {
 	l.resume(ended, l.within(Range{0, l.net.cfg.Retransmit}, drawResume, l.holds))
 }
 
-// resume counts the frames that a fault held beyond their time, and delivers
-// them after a pause.
+// resume counts the frames that a fault held beyond their due time, and delivers them after
+// a pause.
 func (l *link) resume(ended *Fault, pause time.Duration) {
 	l.disarm()
 	now := l.net.scheduler.Now()
@@ -187,15 +186,15 @@ func (l *link) resume(ended *Fault, pause time.Duration) {
 	l.arm()
 }
 
-// onGaveUp: the link was cut for so long that the sender holds the connection
-// for lost. Its receiver hears nothing of it.
+// onGaveUp breaks a connection that was cut for so long that the sender considers it lost.
+// The receiver is not told.
 func (l *link) onGaveUp() {
 	l.enter(idle)
 	l.dropQueue(l.cut.cause, l.cut)
 	l.notifySender()
 }
 
-// reset breaks an open connection and tells both ends, as far as can be.
+// reset breaks an open connection and tells both ends, if it can.
 func (l *link) reset() {
 	l.net.counts[CauseReset]++
 	l.breakOff(CauseReset, true)
@@ -204,15 +203,15 @@ func (l *link) reset() {
 	l.learn(true)
 }
 
-// halfOpen makes the receiver forget an open connection, and tells nobody.
+// halfOpen makes the receiver forget an open connection. Neither end is told.
 func (l *link) halfOpen() {
 	l.breakOff(CauseHalfOpen, false)
 	l.enter(severed)
 	l.severedBy = CauseHalfOpen
 }
 
-// breakOff keeps an unknown prefix of what is in flight and loses the rest. If
-// it can be announced the receiver is told after the prefix.
+// breakOff keeps an unknown prefix of what is in flight and loses the rest. If announce is
+// set and the link is not cut, the receiver is told after the prefix.
 func (l *link) breakOff(cause Cause, announce bool) {
 	l.breaks++
 	keep := 0
@@ -229,8 +228,8 @@ func (l *link) breakOff(cause Cause, announce bool) {
 	l.arm()
 }
 
-// sendDeaf loses a frame in a broken connection. Sending is how a sender finds
-// out.
+// sendSevered loses a frame in a broken connection. By sending, a sender finds out that the
+// connection is broken.
 func (l *link) sendSevered(frame []byte) {
 	if l.severedBy == CauseHalfOpen {
 		l.net.counts[CauseHalfOpen]++
@@ -242,8 +241,8 @@ func (l *link) sendSevered(frame []byte) {
 	}
 }
 
-// learn lets the sender of a broken connection find out: soon, if somebody is
-// there to say so and can, else when its patience ends.
+// learn lets the sender of a broken connection find out: soon, if a peer is there to reset
+// the connection and can reach it, otherwise when it gives up.
 func (l *link) learn(soon bool) {
 	l.patient = !soon || l.cut != nil
 	if !l.patient {
@@ -258,21 +257,21 @@ func (l *link) onLearned() {
 	l.notifySender()
 }
 
-// learnNow ends a sender's ignorance as part of a heal.
+// learnNow tells the sender of a broken connection, as part of a heal.
 func (l *link) learnNow() {
 	if l.state != severed {
 		return
 	}
 	l.enter(idle)
-	life := l.from.incarnation
+	incarnation := l.from.incarnation
 	l.post(0, func() {
-		if l.from.incarnation == life {
+		if l.from.incarnation == incarnation {
 			l.notifySender()
 		}
 	})
 }
 
-// onReceiverDown breaks the connection to a host whose life has ended.
+// onReceiverDown breaks the connection to a host that has ended.
 func (l *link) onReceiverDown(silent bool) {
 	l.dropQueue(CauseDown, nil)
 	switch l.state {
@@ -288,8 +287,8 @@ func (l *link) onReceiverDown(silent bool) {
 	}
 }
 
-// onSenderDown breaks the connection from a host whose life has ended. Its next
-// life knows nothing of it.
+// onSenderDown breaks the connection from a host that has ended. When the host is attached
+// again, it does not know the connection.
 func (l *link) onSenderDown(silent bool) {
 	switch l.state {
 	case dialing:
@@ -300,8 +299,8 @@ func (l *link) onSenderDown(silent bool) {
 	l.enter(idle)
 }
 
-// onPeerUp: who waits in vain for a host that vanished will hear of it from the
-// host's new life, at the next frame.
+// onPeerUp cancels the wait of a sender for a host that vanished and is attached again. The
+// next frame makes the sender learn of the break from the host.
 func (l *link) onPeerUp() {
 	if l.state == severed && l.severedBy == CauseDown && l.patient {
 		l.stopTheTimer()
@@ -328,7 +327,7 @@ func (l *link) hintLost(purpose purpose) bool {
 	return true
 }
 
-// enter changes the state, and ends the wait that belonged to the old one.
+// enter changes the state and stops the timer of the old one.
 func (l *link) enter(s connectionState) {
 	l.stopTheTimer()
 	l.state = s
@@ -352,14 +351,14 @@ func (l *link) timerFired() {
 	}
 }
 
-// dropQueue loses all that is in flight, to a fault if there is one to blame.
+// dropQueue loses all that is in flight. If blame is not nil, it counts as effects of that
+// fault.
 func (l *link) dropQueue(cause Cause, blame *Fault) {
 	l.disarm()
 	l.truncateQueue(0, cause, blame)
 }
 
-// truncateQueue loses all but the first packets in flight. The queue must not
-// be armed.
+// truncateQueue loses all but the first packets in flight. The queue must not be armed.
 func (l *link) truncateQueue(keep int, cause Cause, blame *Fault) {
 	for i := keep; i < l.queue.count; i++ {
 		p := l.queue.at(i)

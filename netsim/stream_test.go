@@ -6,7 +6,7 @@ import (
 )
 
 func TestStreamDeliversInOrder(t *testing.T) {
-	w, h := newWorld(t, 1, Config{}, 2)
+	w, h := newTestNetwork(t, 1, Config{}, 2)
 	w.send(0, 1, 500)
 	w.clock.run(time.Minute)
 	wantFrames(t, h[1], 1, 500)
@@ -20,7 +20,7 @@ func TestStreamDeliversInOrder(t *testing.T) {
 }
 
 func TestStreamConnectsFirst(t *testing.T) {
-	w, h := newWorld(t, 1, Config{
+	w, h := newTestNetwork(t, 1, Config{
 		Latency: Latency{Min: time.Millisecond, Mean: time.Millisecond},
 		Connect: Range{40 * time.Millisecond, 40 * time.Millisecond},
 	}, 2)
@@ -35,31 +35,31 @@ func TestStreamConnectsFirst(t *testing.T) {
 }
 
 func TestStreamCutHoldsFramesAndAHealReleasesThem(t *testing.T) {
-	w, h := newWorld(t, 1, Config{GiveUp: Range{time.Second, time.Second}}, 2)
+	w, h := newTestNetwork(t, 1, Config{GiveUp: Range{time.Second, time.Second}}, 2)
 	w.connected(h)
 	cut := w.net.CutOneWay(0, 1)
 	w.send(0, 1, 5)
 	w.send(1, 0, 1)
 	w.clock.run(900 * time.Millisecond)
 	wantFrames(t, h[1], 1, 0)
-	wantFrames(t, h[0], 6, 6) // the other direction lives
-	w.wantCounts(nil)         // nothing is lost yet, and all may yet come
+	wantFrames(t, h[0], 6, 6) // the other direction still works
+	w.wantCounts(nil)         // nothing is lost yet, and everything may still arrive
 	cut.Heal()
 	w.clock.run(time.Second)
 	wantFrames(t, h[1], 1, 5)
 	w.wantCounts(map[Cause]int{CauseCutOneWay: 5})
 	if cut.Effects() != 5 || len(h[0].lost) != 0 {
-		t.Fatalf("the cut struck %d frames, h0 lost %v", cut.Effects(), h[0].lost)
+		t.Fatalf("the cut stopped %d frames, h0 lost %v", cut.Effects(), h[0].lost)
 	}
 }
 
 func TestStreamCutBreaksTheConnectionInTheEnd(t *testing.T) {
-	w, h := newWorld(t, 1, Config{GiveUp: Range{time.Second, time.Second}}, 2)
+	w, h := newTestNetwork(t, 1, Config{GiveUp: Range{time.Second, time.Second}}, 2)
 	w.connected(h)
 	cut := w.net.CutTwoWay(0, 1)
 	w.clock.run(5 * time.Second)
 	if len(h[0].lost) != 0 {
-		t.Fatal("an idle connection noticed a cut")
+		t.Fatal("an idle connection broke because of a cut")
 	}
 	w.send(0, 1, 5)
 	w.clock.run(1100 * time.Millisecond)
@@ -67,7 +67,7 @@ func TestStreamCutBreaksTheConnectionInTheEnd(t *testing.T) {
 		t.Fatalf("told: h0 %v, h1 %v; want h0 alone, once", h[0].lost, h[1].lost)
 	}
 	w.wantCounts(map[Cause]int{CauseCutTwoWay: 5})
-	w.send(0, 1, 2) // dials, in vain
+	w.send(0, 1, 2) // dials without success
 	w.clock.run(time.Second)
 	w.wantCounts(map[Cause]int{CauseCutTwoWay: 7})
 	cut.Heal()
@@ -78,7 +78,7 @@ func TestStreamCutBreaksTheConnectionInTheEnd(t *testing.T) {
 }
 
 func TestStreamCutOfFramesInFlight(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Latency: Latency{Min: 50 * time.Millisecond, Mean: 50 * time.Millisecond}}, 2)
+	w, h := newTestNetwork(t, 1, Config{Latency: Latency{Min: 50 * time.Millisecond, Mean: 50 * time.Millisecond}}, 2)
 	w.connected(h)
 	w.send(0, 1, 3)
 	w.clock.run(10 * time.Millisecond)
@@ -93,7 +93,7 @@ func TestStreamCutOfFramesInFlight(t *testing.T) {
 func TestStreamReset(t *testing.T) {
 	prefixes := map[int]bool{}
 	for seed := range uint64(40) {
-		w, h := newWorld(t, seed, Config{Latency: Latency{Min: 10 * time.Millisecond, Mean: 10 * time.Millisecond}}, 2)
+		w, h := newTestNetwork(t, seed, Config{Latency: Latency{Min: 10 * time.Millisecond, Mean: 10 * time.Millisecond}}, 2)
 		w.connected(h)
 		w.send(0, 1, 4)
 		w.clock.run(time.Millisecond)
@@ -120,32 +120,32 @@ func TestStreamReset(t *testing.T) {
 }
 
 func TestStreamResetNeedsAConnection(t *testing.T) {
-	w, h := newWorld(t, 1, Config{}, 2)
+	w, h := newTestNetwork(t, 1, Config{}, 2)
 	if w.net.Reset(0, 1) || w.net.HalfOpen(0, 1) {
-		t.Fatal("a connection broke before there was one")
+		t.Fatal("Reset reported a connection before there was one")
 	}
 	w.wantCounts(nil)
 	w.connected(h)
 	if !w.net.Reset(0, 1) || w.net.Reset(0, 1) {
-		t.Fatal("one connection breaks once")
+		t.Fatal("one connection broke twice")
 	}
 }
 
 func TestStreamHalfOpen(t *testing.T) {
-	w, h := newWorld(t, 1, Config{GiveUp: Range{time.Second, time.Second}}, 2)
+	w, h := newTestNetwork(t, 1, Config{GiveUp: Range{time.Second, time.Second}}, 2)
 	w.connected(h)
 	if !w.net.HalfOpen(0, 1) {
 		t.Fatal("there was no connection")
 	}
 	w.clock.run(10 * time.Second)
-	w.wantCounts(nil) // nobody has sent into it
+	w.wantCounts(nil) // nothing was sent into it
 	w.send(0, 1, 1)
 	w.clock.run(500 * time.Millisecond)
 	w.send(0, 1, 1)
 	w.send(1, 0, 1)
 	w.clock.run(400 * time.Millisecond)
 	if len(h[0].lost) != 0 {
-		t.Fatal("the sender knows too early")
+		t.Fatal("the sender was told too early")
 	}
 	wantFrames(t, h[0], 3, 3)
 	w.clock.run(200 * time.Millisecond)
@@ -159,7 +159,7 @@ func TestStreamHalfOpen(t *testing.T) {
 }
 
 func TestStreamHealEndsHalfOpen(t *testing.T) {
-	w, h := newWorld(t, 1, Config{}, 2)
+	w, h := newTestNetwork(t, 1, Config{}, 2)
 	w.connected(h)
 	w.net.HalfOpen(0, 1)
 	w.net.Heal(1, 0)
@@ -173,12 +173,12 @@ func TestStreamHealEndsHalfOpen(t *testing.T) {
 }
 
 func TestStreamDetach(t *testing.T) {
-	w, h := newWorld(t, 1, Config{}, 3)
+	w, h := newTestNetwork(t, 1, Config{}, 3)
 	w.connected(h)
 	w.send(0, 1, 3) // in flight to it
 	w.send(1, 2, 3) // in flight from it
 	w.net.Detach(1)
-	w.net.Detach(1) // once is enough
+	w.net.Detach(1) // has no effect
 	w.clock.run(20 * time.Millisecond)
 	if len(h[0].lost) == 0 || len(h[2].lost) == 0 {
 		t.Fatalf("told: h0 %v, h2 %v; want both", h[0].lost, h[2].lost)
@@ -191,7 +191,7 @@ func TestStreamDetach(t *testing.T) {
 	w.clock.run(time.Second)
 	wantFrames(t, again, 8, 9)
 	if len(h[1].received) != 0 || len(h[1].lost) != 0 || len(again.lost) != 0 {
-		t.Fatalf("the dead host received %v and lost %v; its next life lost %v", h[1].received, h[1].lost, again.lost)
+		t.Fatalf("the detached host received %v and lost %v; after it was attached again it lost %v", h[1].received, h[1].lost, again.lost)
 	}
 	w.wantCounts(nil)
 	w.wantConserved()
@@ -199,12 +199,12 @@ func TestStreamDetach(t *testing.T) {
 
 func TestStreamVanish(t *testing.T) {
 	cfg := Config{GiveUp: Range{time.Second, time.Second}}
-	w, h := newWorld(t, 1, cfg, 2)
+	w, h := newTestNetwork(t, 1, cfg, 2)
 	w.connected(h)
 	w.net.Vanish(1)
 	w.clock.run(10 * time.Second)
 	if len(h[0].lost) != 0 {
-		t.Fatal("somebody told h0")
+		t.Fatal("h0 was told")
 	}
 	w.send(0, 1, 1)
 	w.clock.run(900 * time.Millisecond)
@@ -216,15 +216,15 @@ func TestStreamVanish(t *testing.T) {
 		t.Fatalf("h0 was told %v", h[0].lost)
 	}
 
-	w, h = newWorld(t, 1, cfg, 2)
+	w, h = newTestNetwork(t, 1, cfg, 2)
 	w.connected(h)
 	w.net.Vanish(1)
 	w.send(0, 1, 1)
 	again := w.attach(1)
-	w.send(0, 1, 1) // answered by a reset: nobody knows this connection
+	w.send(0, 1, 1) // answered by a reset: the new host process does not know this connection
 	w.clock.run(100 * time.Millisecond)
 	if len(h[0].lost) != 1 {
-		t.Fatalf("h0 was told %v by the next life", h[0].lost)
+		t.Fatalf("after the host was attached again, h0 was told %v", h[0].lost)
 	}
 	w.send(0, 1, 2)
 	w.clock.run(time.Second)
@@ -233,7 +233,7 @@ func TestStreamVanish(t *testing.T) {
 }
 
 func TestStreamQueueIsBounded(t *testing.T) {
-	w, h := newWorld(t, 1, Config{QueueFrames: 4}, 2)
+	w, h := newTestNetwork(t, 1, Config{QueueFrames: 4}, 2)
 	w.connected(h)
 	clog := w.net.Clog(0, 1)
 	w.send(0, 1, 7)
@@ -244,7 +244,7 @@ func TestStreamQueueIsBounded(t *testing.T) {
 	wantFrames(t, h[1], 1, 4)
 	w.wantCounts(map[Cause]int{CauseQueueFull: 3, CauseClog: 4})
 
-	w, h = newWorld(t, 1, Config{QueueBytes: 5}, 2) // "f1" and "f2" fit, "f3" does not
+	w, h = newTestNetwork(t, 1, Config{QueueBytes: 5}, 2) // "f1" and "f2" fit, "f3" does not
 	w.send(0, 1, 3)
 	w.clock.run(time.Second)
 	wantFrames(t, h[1], 1, 2)
@@ -252,8 +252,8 @@ func TestStreamQueueIsBounded(t *testing.T) {
 	w.wantConserved()
 }
 
-func TestStreamLossIsAWait(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Latency: constant}, 2)
+func TestStreamLossIsADelay(t *testing.T) {
+	w, h := newTestNetwork(t, 1, Config{Latency: constant}, 2)
 	w.connected(h)
 	if err := w.net.SetLinkRates(0, 1, Rates{Loss: 1}); err != nil {
 		t.Fatal(err)
@@ -268,8 +268,8 @@ func TestStreamLossIsAWait(t *testing.T) {
 	w.wantCounts(map[Cause]int{CauseLoss: 1})
 }
 
-func TestStreamSlowBacklogComesAtTheHeal(t *testing.T) {
-	w, h := newWorld(t, 1, Config{}, 2)
+func TestStreamSlowBacklogArrivesAtTheHeal(t *testing.T) {
+	w, h := newTestNetwork(t, 1, Config{}, 2)
 	w.connected(h)
 	slow := w.net.Slow(0, 1, 1) // two bytes: two seconds
 	w.send(0, 1, 3)
@@ -282,7 +282,7 @@ func TestStreamSlowBacklogComesAtTheHeal(t *testing.T) {
 }
 
 func TestStreamHintsMayBeLost(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Rates: Rates{HintLoss: 1}}, 2)
+	w, h := newTestNetwork(t, 1, Config{Rates: Rates{HintLoss: 1}}, 2)
 	w.connected(h)
 	w.net.Reset(0, 1)
 	w.clock.run(time.Minute)
@@ -293,7 +293,7 @@ func TestStreamHintsMayBeLost(t *testing.T) {
 }
 
 func TestStreamHandlerMayDoAnything(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Latency: Latency{Min: time.Millisecond, Mean: time.Millisecond}}, 2)
+	w, h := newTestNetwork(t, 1, Config{Latency: Latency{Min: time.Millisecond, Mean: time.Millisecond}}, 2)
 	w.connected(h)
 	h[1].onFrame = func(from HostID, frame []byte) {
 		w.net.Reset(from, 1)
@@ -314,7 +314,7 @@ func TestStreamCutAndClogStopWhatIsInFlight(t *testing.T) {
 		CauseCutOneWay: func(n *Network) *Fault { return n.CutOneWay(0, 1) },
 		CauseClog:      func(n *Network) *Fault { return n.Clog(0, 1) },
 	} {
-		w, h := newWorld(t, 1, Config{Latency: constant}, 2)
+		w, h := newTestNetwork(t, 1, Config{Latency: constant}, 2)
 		w.connected(h)
 		w.send(0, 1, 2)
 		fault := start(w.net)
@@ -327,13 +327,13 @@ func TestStreamCutAndClogStopWhatIsInFlight(t *testing.T) {
 	}
 }
 
-// After a heal a held stream needs a drawn time to flow again, also where
-// another fault, healed with the cut, would have brought its frames sooner.
+// After a heal a held stream flows again after a drawn pause, even if another fault,
+// healed with the cut, would have delivered its frames earlier.
 func TestStreamResumesAfterAPause(t *testing.T) {
 	for _, alsoSlow := range []bool{false, true} {
 		var longest time.Duration
 		for seed := range uint64(20) {
-			w, h := newWorld(t, seed, Config{Latency: constant}, 2)
+			w, h := newTestNetwork(t, seed, Config{Latency: constant}, 2)
 			w.connected(h)
 			w.net.CutOneWay(0, 1)
 			if alsoSlow {
@@ -354,7 +354,7 @@ func TestStreamResumesAfterAPause(t *testing.T) {
 }
 
 func TestStreamHealDoesNotOpenAConnectionSooner(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Latency: constant, Connect: Range{time.Second, time.Second}}, 2)
+	w, h := newTestNetwork(t, 1, Config{Latency: constant, Connect: Range{time.Second, time.Second}}, 2)
 	slow := w.net.Slow(0, 1, 1)
 	w.send(0, 1, 1)
 	slow.Heal()
@@ -364,13 +364,13 @@ func TestStreamHealDoesNotOpenAConnectionSooner(t *testing.T) {
 	wantFrames(t, h[1], 1, 1)
 }
 
-// While a link is cut nothing of a broken connection arrives, neither frames
-// nor the news; nor after the heal.
+// While a link is cut, and after the heal, nothing of a broken connection arrives,
+// neither frames nor hints.
 func TestStreamBreaksWhileCut(t *testing.T) {
 	for _, cutFirst := range []bool{false, true} {
 		arrived := 0
 		for seed := range uint64(10) {
-			w, h := newWorld(t, seed, Config{Latency: constant}, 2)
+			w, h := newTestNetwork(t, seed, Config{Latency: constant}, 2)
 			w.connected(h)
 			w.send(0, 1, 4)
 			if cutFirst {
@@ -380,7 +380,7 @@ func TestStreamBreaksWhileCut(t *testing.T) {
 			if !cutFirst {
 				w.net.CutOneWay(0, 1)
 			}
-			w.clock.run(200 * time.Millisecond) // before anybody gives up
+			w.clock.run(200 * time.Millisecond) // before the sender gives up
 			w.net.HealAll()
 			w.clock.run(time.Minute)
 			arrived += len(h[1].received) + len(h[1].lost)
@@ -395,10 +395,10 @@ func TestStreamBreaksWhileCut(t *testing.T) {
 	}
 }
 
-func TestStreamLostFramesHoldUpNobody(t *testing.T) {
+func TestStreamLostFramesHoldUpNoOthers(t *testing.T) {
 	lost := 0
 	for seed := range uint64(10) {
-		w, h := newWorld(t, seed, Config{Spike: Range{time.Hour, time.Hour}}, 2)
+		w, h := newTestNetwork(t, seed, Config{Spike: Range{time.Hour, time.Hour}}, 2)
 		w.connected(h)
 		w.net.SetLinkRates(0, 1, Rates{Delay: 1})
 		w.send(0, 1, 1)
@@ -406,7 +406,7 @@ func TestStreamLostFramesHoldUpNobody(t *testing.T) {
 		w.net.Reset(0, 1)
 		w.clock.run(time.Second)
 		if w.net.Stats().InFlight > 0 {
-			continue // it was in the prefix, and is still to come
+			continue // it was in the prefix, and will still arrive
 		}
 		lost++
 		w.send(0, 1, 1)
@@ -418,8 +418,8 @@ func TestStreamLostFramesHoldUpNobody(t *testing.T) {
 	}
 }
 
-func TestStreamNewsOfABreakDiesWithTheHost(t *testing.T) {
-	w, h := newWorld(t, 1, Config{}, 2)
+func TestStreamHintsAreLostWithTheHost(t *testing.T) {
+	w, h := newTestNetwork(t, 1, Config{}, 2)
 	w.connected(h)
 	w.net.Reset(0, 1)
 	w.net.Detach(1) // with the end of the connection in flight to it
@@ -427,24 +427,24 @@ func TestStreamNewsOfABreakDiesWithTheHost(t *testing.T) {
 	again := w.attach(1)
 	w.clock.run(time.Minute)
 	if len(again.lost) != 0 || len(h[1].lost) != 0 {
-		t.Fatalf("told: %v in the old life, %v in the new", h[1].lost, again.lost)
+		t.Fatalf("told: %v before the restart, %v after", h[1].lost, again.lost)
 	}
 
-	w, h = newWorld(t, 1, Config{}, 2)
+	w, h = newTestNetwork(t, 1, Config{}, 2)
 	w.connected(h)
 	w.net.HalfOpen(0, 1)
-	w.net.HealAll() // the sender is to be told
+	w.net.HealAll() // the sender will be told
 	w.net.Detach(0)
 	again = w.attach(0)
 	w.clock.run(time.Minute)
 	if len(again.lost) != 0 || len(h[0].lost) != 0 {
-		t.Fatalf("told: %v in the old life, %v in the new", h[0].lost, again.lost)
+		t.Fatalf("told: %v before the restart, %v after", h[0].lost, again.lost)
 	}
 }
 
-// A restart too quick for the news of it does not hide it.
+// A restart is noticed even if it is faster than the hints about it.
 func TestStreamQuickRestartIsNoticed(t *testing.T) {
-	w, h := newWorld(t, 1, Config{}, 2)
+	w, h := newTestNetwork(t, 1, Config{}, 2)
 	w.connected(h)
 	w.net.Detach(1)
 	w.attach(1)
@@ -454,8 +454,8 @@ func TestStreamQuickRestartIsNoticed(t *testing.T) {
 	}
 }
 
-func TestStreamBoundIsOfWhatIsInFlight(t *testing.T) {
-	w, h := newWorld(t, 1, Config{QueueBytes: 4, QueueFrames: 2}, 2)
+func TestStreamQueueLimitIsForWhatIsInFlight(t *testing.T) {
+	w, h := newTestNetwork(t, 1, Config{QueueBytes: 4, QueueFrames: 2}, 2)
 	for range 4 {
 		w.send(0, 1, 2)
 		w.clock.run(time.Second)
@@ -464,9 +464,9 @@ func TestStreamBoundIsOfWhatIsInFlight(t *testing.T) {
 	w.wantCounts(nil)
 }
 
-// Each break and each hold of one link draws for itself.
+// Each break and each hold of a link draws independently.
 func TestStreamBreaksOfALinkDiffer(t *testing.T) {
-	w, h := newWorld(t, 1, Config{Latency: constant}, 2)
+	w, h := newTestNetwork(t, 1, Config{Latency: constant}, 2)
 	w.connected(h)
 	prefixes, patience := map[int]bool{}, map[time.Duration]bool{}
 	for range 10 {
@@ -492,6 +492,6 @@ func TestStreamBreaksOfALinkDiffer(t *testing.T) {
 		w.clock.run(time.Second)
 	}
 	if len(prefixes) < 4 || len(patience) < 8 {
-		t.Fatalf("of 10 breaks %d had prefixes of their own, and %d waits", len(prefixes), len(patience))
+		t.Fatalf("10 breaks had %d different prefixes and %d different waits", len(prefixes), len(patience))
 	}
 }

@@ -18,7 +18,6 @@ var notYetPlain = []string{
 	"CONTRIBUTING.md",
 	"README.md",
 	"cmd/dkvsim",
-	"netsim",
 	"node",
 	"sim",
 	"zksim",

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// clock is a Scheduler: a heap ordered by (time, sequence).
+// clock is a Scheduler: a heap ordered by time and sequence number.
 type clock struct {
 	now      time.Duration
 	sequence int
@@ -47,7 +47,7 @@ func (c *clock) After(d time.Duration, fn func()) func() {
 	return func() { e.fn = nil }
 }
 
-// run lets time pass, events included.
+// run lets time pass and runs the events that are due.
 func (c *clock) run(d time.Duration) {
 	until := c.now + d
 	for len(c.events) > 0 && c.events[0].at <= until {
@@ -79,22 +79,22 @@ func mix(x uint64) uint64 { // splitmix64
 	return x ^ x>>31
 }
 
-// world is a network with hosts that write down what they receive.
-type world struct {
+// A testNetwork is a network with hosts that record what they receive.
+type testNetwork struct {
 	t interface {
 		Helper()
 		Fatalf(string, ...any)
 	}
 	clock *clock
 	net   *Network
-	log   []string // all that hosts were told, in order
+	log   []string // everything that the hosts received, in order
 	sent  int
 	lost  []Cause
 	drops uint64
 }
 
 type recorder struct {
-	w        *world
+	w        *testNetwork
 	id       HostID
 	received []string
 	lost     []HostID
@@ -119,10 +119,10 @@ type failer interface {
 	Fatalf(string, ...any)
 }
 
-// newWorld makes hosts h0, h1, …, all attached.
-func newWorld(t failer, seed uint64, cfg Config, hosts int) (*world, []*recorder) {
+// newTestNetwork returns a network with the hosts h0, h1, …, all attached.
+func newTestNetwork(t failer, seed uint64, cfg Config, hosts int) (*testNetwork, []*recorder) {
 	t.Helper()
-	w := &world{t: t, clock: &clock{}}
+	w := &testNetwork{t: t, clock: &clock{}}
 	cfg.Dropped = func(_, _ HostID, _ []byte, cause Cause) {
 		w.drops++
 		w.lost = append(w.lost, cause)
@@ -138,23 +138,22 @@ func newWorld(t failer, seed uint64, cfg Config, hosts int) (*world, []*recorder
 	return w, recorders
 }
 
-func (w *world) attach(id HostID) *recorder {
+func (w *testNetwork) attach(id HostID) *recorder {
 	r := &recorder{w: w, id: id}
 	w.net.Attach(id, r)
 	return r
 }
 
-// send sends count frames, numbered through the world.
-func (w *world) send(from, to HostID, count int) {
+// send sends count frames, numbered across the network.
+func (w *testNetwork) send(from, to HostID, count int) {
 	for range count {
 		w.sent++
 		w.net.Send(from, to, fmt.Appendf(nil, "f%d", w.sent))
 	}
 }
 
-// connected opens the connections of all pairs, so that what follows meets
-// open ones, and forgets what was received.
-func (w *world) connected(hosts []*recorder) {
+// connected opens the connections of all pairs, and discards what was received.
+func (w *testNetwork) connected(hosts []*recorder) {
 	for _, a := range hosts {
 		for _, b := range hosts {
 			if a != b {
@@ -165,16 +164,16 @@ func (w *world) connected(hosts []*recorder) {
 	w.clock.run(time.Second)
 	for _, h := range hosts {
 		if len(h.received) != len(hosts)-1 {
-			w.t.Fatalf("host %d heard %v", h.id, h.received)
+			w.t.Fatalf("host %d received %v", h.id, h.received)
 		}
 		h.received = nil
 	}
 	w.log = nil
 }
 
-// wantCounts fails unless exactly the named faults took effect, so often. A
-// count below zero means: at least once.
-func (w *world) wantCounts(want map[Cause]int) {
+// wantCounts fails unless exactly the given faults took effect, as often as given. A count
+// below zero means at least once.
+func (w *testNetwork) wantCounts(want map[Cause]int) {
 	w.t.Helper()
 	for c := range Cause(numFaults) {
 		got, want := w.net.Count(c), want[c]
@@ -185,11 +184,11 @@ func (w *world) wantCounts(want map[Cause]int) {
 	}
 }
 
-func (w *world) wantConserved() {
+func (w *testNetwork) wantConserved() {
 	w.t.Helper()
 	s := w.net.Stats()
 	if s.Sent+s.Duplicated != s.Delivered+s.Lost+s.InFlight || s.Lost != w.drops {
-		w.t.Fatalf("frames do not add up: %+v, %d told as dropped", s, w.drops)
+		w.t.Fatalf("the totals do not balance: %+v, with %d frames reported as dropped", s, w.drops)
 	}
 }
 
