@@ -31,8 +31,8 @@ test-long: ## run what has to pass before an issue is closed: test, determinism,
 sim: bin/dkvsim ## run a campaign of simulated clusters (SEEDS=3000, SEEDS=A-B, or ARGS="--budget 10m", "--store pebble-raw")
 	@bin/dkvsim run $(if $(findstring --budget,$(ARGS)),,--seeds $(SEEDS)) $(ARGS)
 
-mutants: bin/dkvsim ## plant each known bug and check that the campaign catches it (ARGS="--only NAME")
-	@bin/dkvsim mutants $(ARGS)
+mutants: ## plant each known bug and check that the campaign catches it (ARGS="--only NAME")
+	@go run ./internal/mutants $(ARGS)
 
 compare: ## check that this commit runs the schedules of another one as it does (BASE=COMMIT, ARGS="SEEDS SEEDS-OF-OTHER-PROFILES")
 	@scripts/compare.sh $(BASE) $(ARGS)

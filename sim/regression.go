@@ -36,7 +36,7 @@ func RegressionTest(r *Result) string {
 			b.WriteString("// " + line + "\n")
 		}
 	}
-	fmt.Fprintf(&b, "func %s(t *testing.T) {\n\ts, err := ParseSchedule(`\n%s`)\n", name, r.Schedule.FileText())
+	fmt.Fprintf(&b, "func %s(t *testing.T) {\n\ts, err := schedule.Parse(`\n%s`)\n", name, r.Schedule.FileText())
 	b.WriteString("\tif err != nil {\n\t\tt.Fatal(err)\n\t}\n\tpassAndRepeat(t, s)\n}\n")
 	return b.String()
 }

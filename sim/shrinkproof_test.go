@@ -167,7 +167,7 @@ func TestShrinkOfARealRun(t *testing.T) {
 		t.Errorf("two operations at two nodes are enough, here are:\n%s", small.Schedule.Brief())
 	}
 	test := RegressionTest(small)
-	for _, want := range []string{"func TestSeed", "(t *testing.T) {", "ParseSchedule(`\nseed ", "passAndRepeat(t, s)", small.Schedule.Calls[0].String()} {
+	for _, want := range []string{"func TestSeed", "(t *testing.T) {", "schedule.Parse(`\nseed ", "passAndRepeat(t, s)", small.Schedule.Calls[0].String()} {
 		if !strings.Contains(test, want) {
 			t.Errorf("the regression test lacks %q:\n%s", want, test)
 		}

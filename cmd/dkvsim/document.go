@@ -45,6 +45,8 @@ type document struct {
 	// Failures are those of the lowest seeds, in the order of seeds.
 	Failures        []failure `json:"failures"`
 	FailuresLeftOut int       `json:"failures_left_out"`
+	// StoppedAt is the run that ended a campaign with --stop-at.
+	StoppedAt *failure `json:"stopped_at,omitempty"`
 
 	Tally sim.Tally `json:"tally"`
 	// Never names the faults without effect and the probes not hit, of those
@@ -84,6 +86,7 @@ type plan struct {
 type failure struct {
 	Seed      uint64      `json:"seed"`
 	Classes   []sim.Class `json:"classes"`
+	First     sim.Class   `json:"first"`     // the class that fired first
 	What      string      `json:"what"`      // the contradiction of the worst class
 	Trace     string      `json:"trace"`     // its hash
 	Reproduce string      `json:"reproduce"` // the command, from the module's root
@@ -106,6 +109,9 @@ func (p *plan) failure(r *sim.Result, report string) failure {
 	}
 	if p.Store != storeNames()[0] {
 		f.Reproduce += " --store " + p.Store
+	}
+	if len(r.Violations) > 0 {
+		f.First = r.Violations[0].Class
 	}
 	for _, v := range r.Violations {
 		if v.Class == r.Classes[0] {
@@ -204,8 +210,10 @@ func (f failure) Line() string {
 }
 
 // write puts the document where --json says.
-func (d *document) write(path string, stdout io.Writer) error {
-	text, err := json.MarshalIndent(d, "", "  ")
+func (d *document) write(path string, stdout io.Writer) error { return writeJSON(path, stdout, d) }
+
+func writeJSON(path string, stdout io.Writer, value any) error {
+	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return err
 	}

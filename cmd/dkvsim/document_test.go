@@ -40,7 +40,7 @@ flags flags.seeds
 plan plan.profile plan.store plan.from plan.to plan.shards
 shards
 ran ran.from ran.to ran.step
-failures failures.seed failures.classes failures.what failures.trace failures.reproduce failures.report
+failures failures.seed failures.classes failures.first failures.what failures.trace failures.reproduce failures.report
 exit exit.status exit.means
 tally tally.runs tally.failed tally.events tally.virtual_ns tally.core_ns tally.pebble_raw
 tally.runs_by_primary_changes tally.runs_by_nodes

@@ -1,6 +1,5 @@
 // Command dkvsim runs DKV clusters in simulation: campaigns of seeds, single
-// schedules, their minimisation, the planted bugs that a campaign has to catch,
-// and the check of recorded histories.
+// schedules, their minimisation, and the check of recorded histories.
 package main
 
 import (
@@ -43,7 +42,7 @@ Exit status of check: 0 linearizable, 1 not, 2 undecided, 3 bad input.`,
 	}
 	root.Version = version.Read().Text("dkvsim")
 	root.SetVersionTemplate("{{.Version}}")
-	root.AddCommand(runCommand(), mergeCommand(), replayCommand(), shrinkCommand(), scheduleCommand(), checkCommand(), mutantsCommand(), enumerateCommand(), versionCommand())
+	root.AddCommand(runCommand(), mergeCommand(), replayCommand(), shrinkCommand(), scheduleCommand(), checkCommand(), enumerateCommand(), versionCommand())
 	return root
 }
 

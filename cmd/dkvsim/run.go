@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,6 +36,7 @@ type campaign struct {
 	state      string
 	stateEvery time.Duration
 	json       string
+	stopAt     string
 	quiet      bool
 
 	stdout   io.Writer // of lines and tables, or of the results as JSON
@@ -45,7 +47,8 @@ type campaign struct {
 	until    time.Time // zero: no end
 
 	mu         sync.Mutex
-	doc        document // all but what follows from sum
+	doc        document    // all but what follows from sum
+	awaited    []sim.Class // at which the campaign stops
 	sum        *sim.Campaign
 	seedsLeft  *seedSet
 	described  int
@@ -111,6 +114,7 @@ Exit status; of several classes the worst, which is the first:
 	f.StringVar(&c.state, "state", "", "keep the campaign's state in this file, and go on from what it has")
 	f.DurationVar(&c.stateEvery, "state-every", 15*time.Second, "how often to write --state")
 	f.StringVar(&c.json, "json", "", "write the results to this file as JSON (-: to the standard output, and all else to the standard error)")
+	f.StringVar(&c.stopAt, "stop-at", "", "stop at the first seed where one of these `classes` fires, such as D,L, and print nothing else")
 	f.BoolVar(&c.quiet, "quiet", false, "print only failures, progress and the tables")
 	cmd.MarkFlagsMutuallyExclusive("shard", "shard-from-zero")
 	return cmd
@@ -189,7 +193,13 @@ func (c *campaign) plan(one bool) error {
 	if c.jobs < 1 {
 		return fmt.Errorf("--jobs %d: must be at least 1", c.jobs)
 	}
+	var err error
+	if c.awaited, err = sim.ParseClasses(c.stopAt); err != nil {
+		return fmt.Errorf("--stop-at: %w", err)
+	}
 	switch {
+	case len(c.awaited) > 0 && c.state != "":
+		return errors.New("--stop-at keeps no state: leave out --state")
 	case one && (c.seeds != "" || c.budget > 0):
 		return errors.New("--seed runs one seed: leave out --seeds and --budget")
 	case one:
@@ -346,6 +356,10 @@ func (c *campaign) add(r *sim.Result, wall time.Duration) {
 	c.sum.Add(r, wall)
 	c.seedsLeft.done(r.Schedule.Setup.Seed)
 	c.unsaved = true
+	if len(c.awaited) > 0 {
+		c.stopHere(r)
+		return
+	}
 	if c.quiet && len(r.Classes) == 0 {
 		return
 	}
@@ -361,6 +375,19 @@ func (c *campaign) add(r *sim.Result, wall time.Duration) {
 		c.report, files = describeTo(c.out, r, c.profile, c.report)
 	}
 	c.doc.keep(c.doc.Plan.failure(r, files.Dir))
+}
+
+// stopHere ends the campaign at a run in which an awaited class fired. Of
+// several at once the lowest seed counts, however many run at once.
+func (c *campaign) stopHere(r *sim.Result) {
+	if !slices.ContainsFunc(r.Classes, func(class sim.Class) bool { return slices.Contains(c.awaited, class) }) {
+		return
+	}
+	c.stopping = true
+	if at := c.doc.StoppedAt; at == nil || r.Schedule.Setup.Seed < at.Seed {
+		f := c.doc.Plan.failure(r, "")
+		c.doc.StoppedAt = &f
+	}
 }
 
 // progress says how far the campaign is.
@@ -390,13 +417,14 @@ func (c *campaign) document() *document {
 	d.Ran = c.seedsLeft.spans()
 	d.Report = c.report
 	var otherwise error
+	left := c.running > 0 || c.left(time.Now())
 	switch {
 	case c.firstError != nil:
 		otherwise = mistaken
-	case c.running > 0 || c.left(time.Now()):
+	case left && d.StoppedAt == nil:
 		otherwise = unfinished
 	}
-	d.Complete = otherwise == nil
+	d.Complete = c.firstError == nil && !left
 	d.Whole = d.Complete && d.Plan.Shards == 1
 	d.conclude(c.sum, otherwise)
 	return &d
@@ -426,10 +454,14 @@ func (c *campaign) conclude() error {
 	c.unsaved = true // at least the time
 	err := errors.Join(c.firstError, c.save())
 	d := c.document()
-	if runs, _ := c.sum.Runs(); runs > 1 || !d.Complete {
+	if runs, _ := c.sum.Runs(); len(c.awaited) == 0 && (runs > 1 || !d.Complete) {
 		d.print(c.out, c.sum, fmt.Sprintf(", %d jobs", c.jobs))
 	}
 	switch {
+	case d.StoppedAt != nil:
+		fmt.Fprintf(c.out, "stopped-at %s first=%s\n", d.StoppedAt.Line(), d.StoppedAt.First)
+	case len(c.awaited) > 0 && d.Complete:
+		fmt.Fprintf(c.out, "not-stopped runs=%d%s\n", d.Tally.Runs, c.sum.Failures())
 	case !d.Complete && c.state != "":
 		fmt.Fprintf(c.out, "stopped before its end: the same command goes on from %s\n", c.state)
 	case !d.Complete:

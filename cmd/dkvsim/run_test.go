@@ -529,3 +529,101 @@ func TestStatusLine(t *testing.T) {
 		t.Errorf("on a terminal: %q, want %q", out.String(), want)
 	}
 }
+
+func TestCampaignFlags(t *testing.T) {
+	for _, c := range []struct {
+		c    *campaign
+		one  bool
+		want string
+	}{
+		{&campaign{jobs: 1, shard: "1/1", profile: "default"}, false, "say which seeds"},
+		{&campaign{jobs: 1, shard: "1/1", profile: "nonsense", seeds: "3"}, false, "profile"},
+		{&campaign{jobs: 0, shard: "1/1", profile: "default", seeds: "3"}, false, "--jobs 0"},
+		{&campaign{jobs: 1, shard: "3/2", profile: "default", seeds: "3"}, false, `--shard "3/2"`},
+		{&campaign{jobs: 1, shard: "0/2", profile: "default", seeds: "3"}, false, `--shard "0/2"`},
+		{&campaign{jobs: 1, shard: "x", profile: "default", seeds: "3"}, false, `--shard "x"`},
+		{&campaign{jobs: 1, shard: "1/1", profile: "default", seeds: "9-3"}, false, "9 is above 3"},
+		{&campaign{jobs: 1, shard: "1/1", profile: "default", seeds: "3", seed: 1}, true, "--seed runs one seed"},
+		{&campaign{jobs: 1, shard: "1/1", profile: "default", seeds: "3", stopAt: "Q"}, false, `class "Q"`},
+		{&campaign{jobs: 1, shard: "1/1", profile: "default", seeds: "3", stopAt: "L", state: "x"}, false, "leave out --state"},
+	} {
+		if err := c.c.plan(c.one); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %q", err, c.want)
+		}
+	}
+}
+
+func TestShardsDivideTheSeeds(t *testing.T) {
+	taken := make(map[uint64]int)
+	for _, shard := range []string{"1/3", "2/3", "3/3"} {
+		c := campaign{jobs: 1, shard: shard, profile: "default", seeds: "10-20"}
+		if err := c.plan(false); err != nil {
+			t.Fatal(err)
+		}
+		for seed, ok := c.take(); ok; seed, ok = c.take() {
+			taken[seed]++
+		}
+	}
+	for seed := uint64(10); seed <= 20; seed++ {
+		if taken[seed] != 1 {
+			t.Errorf("seed %d was taken %d times", seed, taken[seed])
+		}
+	}
+	if len(taken) != 11 {
+		t.Errorf("%d seeds taken, want 11", len(taken))
+	}
+}
+
+func TestExitStatusIsThatOfTheWorstClass(t *testing.T) {
+	if err := statusOf(nil); err != nil {
+		t.Errorf("no class: %v", err)
+	}
+	if err := statusOf([]sim.Class{sim.Progress, sim.Invariant}); err != exitStatus(14) {
+		t.Errorf("V and I: %v, want 14", err)
+	}
+}
+
+// Of several seeds that run at once the lowest in which an awaited class fired
+// counts, whichever ends first.
+func TestStopAtCountsTheLowestSeed(t *testing.T) {
+	for _, c := range []struct {
+		failing map[uint64]sim.Class
+		order   []uint64 // in which runs end
+		want    uint64   // 0: no seed stops the campaign
+		status  int
+	}{
+		{map[uint64]sim.Class{2: sim.Progress, 4: sim.Durability, 3: sim.Linearizability}, []uint64{1, 2, 4, 3}, 3, 11},
+		{map[uint64]sim.Class{2: sim.Progress}, nil, 0, 17},
+	} {
+		campaign := sham(nil)
+		campaign.stopAt = "L,D"
+		if err := campaign.prepare(false); err != nil {
+			t.Fatal(err)
+		}
+		for range c.order {
+			campaign.take()
+		}
+		for _, seed := range c.order {
+			campaign.add(shamResult(seed, classesOf(c.failing, seed)...), 0)
+		}
+		if c.order == nil {
+			for seed, ok := campaign.take(); ok; seed, ok = campaign.take() {
+				campaign.add(shamResult(seed, classesOf(c.failing, seed)...), 0)
+			}
+		}
+		d := campaign.document()
+		if d.Exit.Status != c.status || (d.StoppedAt == nil) != (c.want == 0) || d.StoppedAt != nil && d.StoppedAt.Seed != c.want {
+			t.Errorf("stopped at %+v with status %d, want seed %d and %d", d.StoppedAt, d.Exit.Status, c.want, c.status)
+		}
+		if _, more := campaign.take(); more {
+			t.Error("a further seed begins")
+		}
+	}
+}
+
+func classesOf(failing map[uint64]sim.Class, seed uint64) []sim.Class {
+	if class, fails := failing[seed]; fails {
+		return []sim.Class{class}
+	}
+	return nil
+}

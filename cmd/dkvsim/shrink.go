@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,6 +27,19 @@ type minimisation struct {
 	report  string
 	budget  time.Duration
 	jobs    int
+	json    string
+}
+
+// shrunk is what a minimisation gave, as --json writes it.
+type shrunk struct {
+	Seed           uint64        `json:"seed"`
+	Classes        []sim.Class   `json:"classes"`
+	FromFaults     int           `json:"from_faults"`
+	FromOperations int           `json:"from_operations"`
+	Faults         int           `json:"faults"`
+	Operations     int           `json:"operations"`
+	Runs           int           `json:"runs"`
+	Wall           time.Duration `json:"wall_ns"`
 }
 
 func shrinkCommand() *cobra.Command {
@@ -56,6 +70,7 @@ commands to go on with, and a Go test to keep it as a regression.`,
 	f.StringVar(&m.report, "report", "", "write the files of the smallest run below this directory (default: a new temporary one)")
 	f.DurationVar(&m.budget, "budget", time.Minute, "look for so long")
 	f.IntVar(&m.jobs, "jobs", runtime.NumCPU(), "how many schedules to run at once")
+	f.StringVar(&m.json, "json", "", "write the counts to this file as JSON (-: to the standard output, and all else to the standard error)")
 	return cmd
 }
 
@@ -99,6 +114,31 @@ func (m *minimisation) run(s *schedule.Schedule) error {
 		fmt.Println(r.Line(0))
 		return errors.New("the run passes: there is nothing to shrink")
 	}
+	small, counts := m.minimise(r)
+	var out io.Writer = os.Stdout
+	if m.json == "-" {
+		out = os.Stderr
+	}
+	fmt.Fprintf(out, "from %d faults and %d operations to %d and %d, in %d runs and %v\n\n",
+		counts.FromFaults, counts.FromOperations, counts.Faults, counts.Operations, counts.Runs, counts.Wall.Round(100*time.Millisecond))
+	dir, _ := describeTo(out, small, m.profile, m.report)
+	test := sim.RegressionTest(small)
+	fmt.Fprintf(out, "\nTo keep it, paste this into a test file of package sim, or copy the schedule's file, with its\nstory on top, to sim/testdata/regressions/NAME.txt:\n\n%s", test)
+	if dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, "regression_test.txt"), []byte(test), 0o644); err != nil {
+			return fmt.Errorf("writing the regression test: %w", err)
+		}
+	}
+	if m.json != "" {
+		if err := writeJSON(m.json, os.Stdout, counts); err != nil {
+			return err
+		}
+	}
+	return statusOf(small.Classes)
+}
+
+// minimise shrinks a failed run within the budget, and reports its progress.
+func (m *minimisation) minimise(r *sim.Result) (*sim.Result, shrunk) {
 	begun, said, runs := time.Now(), time.Now(), 0
 	small := sim.Shrink(r, sim.ShrinkOptions{
 		Jobs: m.jobs, RunAll: runAll,
@@ -112,18 +152,12 @@ func (m *minimisation) run(s *schedule.Schedule) error {
 			return time.Since(begun) < m.budget
 		},
 	})
-	fmt.Printf("from %d faults and %d operations to %d and %d, in %d runs and %v\n\n",
-		len(r.Schedule.Steps), len(sim.Freeze(r).Calls), len(small.Schedule.Steps), len(sim.Freeze(small).Calls),
-		runs, time.Since(begun).Round(100*time.Millisecond))
-	dir := describe(small, m.profile, m.report)
-	test := sim.RegressionTest(small)
-	fmt.Printf("\nTo keep it, paste this into a test file of package sim, or copy the schedule's file, with its\nstory on top, to sim/testdata/regressions/NAME.txt:\n\n%s", test)
-	if dir != "" {
-		if err := os.WriteFile(filepath.Join(dir, "regression_test.txt"), []byte(test), 0o644); err != nil {
-			return fmt.Errorf("writing the regression test: %w", err)
-		}
+	return small, shrunk{
+		Seed: r.Schedule.Setup.Seed, Classes: small.Classes,
+		FromFaults: len(r.Schedule.Steps), FromOperations: len(sim.Freeze(r).Calls),
+		Faults: len(small.Schedule.Steps), Operations: len(sim.Freeze(small).Calls),
+		Runs: runs, Wall: time.Since(begun),
 	}
-	return statusOf(small.Classes)
 }
 
 // runAll runs schedules at once, one on each core.

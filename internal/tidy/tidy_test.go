@@ -69,6 +69,7 @@ var mayImport = []importRule{
 	{"sim/examples/counter", []string{"sim", "sim/schedule", "sim/world", "node/door", "linearizability"}, "an example shows how little another system needs"},
 	{"cmd/dkv", []string{"internal/version", "node/real", "node/client", "linearizability", "zksim/zkserver"}, "the production binary carries no simulator"},
 	{"cmd/dkvsim", []string{"internal/version", "sim", "sim/schedule", "sim/world", "linearizability", "linearizability/jepsen", "linearizability/report"}, "the simulator's binary carries nothing of the real world"},
+	{"internal/mutants", []string{"sim"}, "it drives the go command and dkvsim from outside, and knows the classes of failures"},
 	{"internal/tidy", nil, "it reads the sources and runs none of them"},
 	{"internal/version", []string{"node"}, "it knows the versions that the core declares, and nothing that runs"},
 }

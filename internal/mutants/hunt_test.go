@@ -14,8 +14,8 @@ import (
 	"dkv/sim"
 )
 
-// A small module that a mutants command takes for ours: its campaign fires I, then
-// L, where Add is wrong, A where Name is, and I at seed 29 in any case.
+// A small module that a hunt takes for this one: its campaign fires I, then L,
+// where Add is wrong, A where Name is, and I at seed 29 in any case.
 var smallModule = map[string]string{
 	"go.mod": "module dkv\n\ngo 1.25\n",
 	"sim/sum.go": `package sim
@@ -35,51 +35,70 @@ func Twin() string {
 	return "sum"
 }
 `,
-	"sim/sum_test.go": `package sim
+	"cmd/dkvsim/main.go": `package main
 
 import (
+	"encoding/json"
 	"flag"
+	"os"
 	"fmt"
 	"strings"
-	"testing"
+
+	"dkv/sim"
 )
 
-var (
-	seeds  = flag.String("seeds", "", "")
-	stopAt = flag.String("stop-at", "", "")
-)
-
-func classes(seed int) string {
+func classes(seed int) []string {
 	switch {
-	case Add(seed, 1) != seed+1:
-		return "L,I"
+	case sim.Add(seed, 1) != seed+1:
+		return []string{"L", "I"}
 	case seed == 29:
-		return "I"
-	case Name() != "sum":
-		return "A"
+		return []string{"I"}
+	case sim.Name() != "sum":
+		return []string{"A"}
 	}
-	return ""
+	return nil
 }
 
-func TestCampaign(t *testing.T) {
+type failure struct {
+	Seed    int
+	Classes []string
+	First   string
+}
+
+func main() {
+	flags := flag.NewFlagSet("run", flag.ExitOnError)
+	seeds, stopAt := flags.String("seeds", "", ""), flags.String("stop-at", "", "")
+	flags.String("json", "", "")
+	flags.Int("jobs", 0, "")
+	flags.Parse(os.Args[2:])
 	var from, to int
 	fmt.Sscanf(*seeds, "%d-%d", &from, &to)
-	all := ""
-	for seed := from; seed <= to; seed++ {
+	runs, byClass := 0, map[string]int{}
+	var stopped *failure
+	for seed := from; seed <= to && stopped == nil; seed++ {
+		runs++
 		fired := classes(seed)
-		if fired != "" && strings.ContainsAny(fired, strings.ReplaceAll(*stopAt, ",", "")) {
-			fmt.Printf("stopped-at seed=%d runs=%d class=%s first=%s what=%q\n", seed, seed-from+1, fired, fired[len(fired)-1:], "")
-			return
-		}
-		if fired != "" {
-			all = fired
+		for _, class := range fired {
+			byClass[class]++
+			if strings.Contains(*stopAt, class) {
+				stopped = &failure{seed, fired, fired[len(fired)-1]}
+			}
 		}
 	}
-	fmt.Printf("not-stopped runs=%d class=%s\n", to-from+1, all)
+	json.NewEncoder(os.Stdout).Encode(map[string]any{"stopped_at": stopped, "tally": map[string]any{"runs": runs, "failed_by_class": byClass}})
+	if stopped != nil {
+		os.Exit(11)
+	}
 }
+`,
+	"sim/sum_test.go": `package sim
+
+import "testing"
+
+var linked = []any{Add, Name}
 
 func TestAdd(t *testing.T) {
-	if Add(2, 2) != 4 {
+	if a, b := len(linked), 5; Add(a, b) != 7 {
 		t.Error("wrong")
 	}
 }
@@ -90,17 +109,21 @@ func TestNever(t *testing.T) { t.Error("always") }
 `,
 }
 
-// text is a mutant's, with one change of sum.go.
+// text returns a mutant's text, with one change of sum.go.
 func text(judge, old, instead string) string {
 	return "story: It is wrong. And so on.\n" + judge + "\nfile: sim/sum.go\n--- as it is\n" + old + "\n--- instead\n" + instead + "\n--- end\n"
 }
 
 const sumLine, wrongSum = "\treturn a + b", "\treturn a + b - max(0, a%7-5)"
 
-// runHunt runs a mutants command on the small module with these mutants.
+// runHunt hunts these mutants in the small module.
 func runHunt(t *testing.T, h hunt, mutants map[string]string) (out string, err error) {
 	t.Helper()
-	root := t.TempDir()
+	return huntIn(t, t.TempDir(), h, mutants)
+}
+
+func huntIn(t *testing.T, root string, h hunt, mutants map[string]string) (out string, err error) {
+	t.Helper()
 	files := maps.Clone(smallModule)
 	for name, text := range mutants {
 		files["sim/mutants/"+name+".mutant"] = text
@@ -146,6 +169,70 @@ func TestMutantsAreCaughtAndBreakagesSeen(t *testing.T) {
 	}
 }
 
+// With --markdown, the page's tables have the rows of what was hunted, keep the
+// others and lose those of mutants that are gone.
+func TestMarkdownUpdatesThePage(t *testing.T) {
+	root := t.TempDir()
+	before := "# Mutants\n\n" +
+		"<!-- bugs: written by make mutants ARGS=--markdown -->\n| planted |\n| --- |\n" +
+		"| [0-kept](../sim/mutants/0-kept.mutant) | as it was |\n" +
+		"| [1-wrong-sum](../sim/mutants/1-wrong-sum.mutant) | old |\n" +
+		"| [2-gone](../sim/mutants/2-gone.mutant) | old |\n<!-- end -->\nBetween.\n" +
+		"<!-- breakages: written by make mutants ARGS=--markdown -->\n| broken |\n| --- |\n<!-- end -->\nAfter.\n"
+	want := "# Mutants\n\n" +
+		"<!-- bugs: written by make mutants ARGS=--markdown -->\n| planted |\n| --- |\n" +
+		"| [0-kept](../sim/mutants/0-kept.mutant) | as it was |\n" +
+		"| [1-wrong-sum](../sim/mutants/1-wrong-sum.mutant) | It is wrong | L | L I | I | 6 | 6 |\n<!-- end -->\nBetween.\n" +
+		"<!-- breakages: written by make mutants ARGS=--markdown -->\n| broken |\n| --- |\n" +
+		"| [wrong](../sim/mutants/harness/wrong.mutant) | It is wrong | sim TestAdd |\n<!-- end -->\nAfter.\n"
+	path := filepath.Join(root, filepath.FromSlash(page))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(before), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mutants := caughtAndSeen()
+	mutants["0-kept"] = text("oracles: L", sumLine, wrongSum)
+	if out, err := huntIn(t, root, hunt{seeds: 9, ranges: 1, only: "wrong", markdown: true}, mutants); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != want {
+		t.Errorf("%v; the page has become\n%s\nwant\n%s", err, after, want)
+	}
+}
+
+// The tables of docs/mutants.md name every mutant, in the order of the files.
+func TestThePageNamesEveryMutant(t *testing.T) {
+	root, err := moduleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(page)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bugs, breakages, err := loadAll(filepath.Join(root, "sim", "mutants"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, m := range append(bugs, breakages...) {
+		want = append(want, m.name)
+		if !strings.Contains(string(text), "/"+m.name+".mutant) | "+m.firstSentence()+" | ") {
+			t.Errorf("%s does not say of %s: %s", page, m.name, m.firstSentence())
+		}
+	}
+	if got := pageRows(string(text)); !slices.Equal(got, want) {
+		t.Errorf("%s has the rows\n%q\nand these are the mutants:\n%q\nRun make mutants ARGS='--markdown --only NAME' for those that are missing.", page, got, want)
+	}
+	for _, name := range []string{"bugs", "breakages"} {
+		if _, err := new(hunt).updateTable(string(text), name, nil); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestMutantsTablesAsMarkdown(t *testing.T) {
 	bug, err := parseMutant(text("oracles: L D", sumLine, wrongSum))
 	if err != nil {
@@ -157,7 +244,7 @@ func TestMutantsTablesAsMarkdown(t *testing.T) {
 	}
 	bug.name, breakage.name = "1-wrong-sum", "harness/wrong"
 	var b bytes.Buffer
-	h := hunt{dir: "sim/mutants", markdown: true, seeds: 9, ranges: 5, out: &b}
+	h := hunt{dir: "sim/mutants", markdown: true, seeds: 9, ranges: 5, out: &b, rows: map[string]string{}}
 	h.printBugsHead()
 	h.printBug(&bug, &catches{fired: sim.Classes[:2], first: sim.Classes[1:2], seeds: []int{7, 3, 9, 1, 4}})
 	h.printBug(&bug, &catches{seeds: []int{7, 0}})
@@ -167,11 +254,11 @@ func TestMutantsTablesAsMarkdown(t *testing.T) {
 	for _, want := range []string{
 		"(1-9, 10-18, …, 37-45)",
 		"| --- | --- | --- | --- | --- | --- | --- |\n" +
-			"| [1-wrong-sum](sim/mutants/1-wrong-sum.mutant) | It is wrong | L D | L D | D | 4 | 9 |\n" +
-			"| [1-wrong-sum](sim/mutants/1-wrong-sum.mutant) | It is wrong | L D | none | none | - | survives |\n",
+			"| [1-wrong-sum](../sim/mutants/1-wrong-sum.mutant) | It is wrong | L D | L D | D | 4 | 9 |\n" +
+			"| [1-wrong-sum](../sim/mutants/1-wrong-sum.mutant) | It is wrong | L D | none | none | - | survives |\n",
 		"| --- | --- | --- |\n" +
-			"| [wrong](sim/mutants/harness/wrong.mutant) | It is wrong | sim TestAdd |\n" +
-			"| [wrong](sim/mutants/harness/wrong.mutant) | It is wrong | unseen by sim TestAdd |\n",
+			"| [wrong](../sim/mutants/harness/wrong.mutant) | It is wrong | sim TestAdd |\n" +
+			"| [wrong](../sim/mutants/harness/wrong.mutant) | It is wrong | unseen by sim TestAdd |\n",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
@@ -180,7 +267,7 @@ func TestMutantsTablesAsMarkdown(t *testing.T) {
 }
 
 // Whatever keeps a mutant from being caught, or a breakage from being seen,
-// fails the command, which goes on to the next.
+// fails the hunt, which continues with the next.
 func TestMutantsCommandFails(t *testing.T) {
 	mutants := map[string]string{
 		"1-survives":         text("oracles: L D", "// Name names it.\nfunc Name() string {\n\treturn \"sum\"", "// Name names it.\nfunc Name() string {\n\treturn \"no\""),
@@ -216,8 +303,8 @@ func TestMutantsCommandFails(t *testing.T) {
 		`(?m)^4-occurs-twice +the lines .* occur 2 times in sim/sum.go, want once$`,
 		`(?m)^5-is-gone +the lines .* occur 0 times in sim/sum.go, want once$`,
 		`(?m)^harness/1-unseen +unseen by sim TestAdd `,
-		`(?m)^harness/2-no-test +no word of how TestGone in sim ended`,
-		`(?m)^harness/3-skipped +no word of how TestSkips in sim ended`,
+		`(?m)^harness/2-no-test +TestGone in sim neither passed nor failed`,
+		`(?m)^harness/3-skipped +TestSkips in sim neither passed nor failed`,
 		`(?m)^harness/4-fails +TestNever fails without it$`,
 		`(?m)^harness/5-nothing +the program is the same as without it$`,
 	} {

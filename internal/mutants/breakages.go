@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
+	"strings"
 	"time"
 )
 
@@ -53,18 +55,22 @@ func (h *hunt) seen(m *mutant) (bool, error) {
 	return !passes, err
 }
 
-var testEnd = regexp.MustCompile(`(?m)^--- (PASS|FAIL): (\w+) `)
-
-// passes runs one test. That it was not there, was skipped or did not end is an
-// error.
+// passes runs one test. A test that is not there, is skipped or does not end is
+// an error.
 func (h *hunt) passes(binary string, test testName) (bool, error) {
-	cmd := exec.Command(binary, "-test.v", "-test.run=^"+test.name+"$", "-test.timeout="+h.limit.String())
+	cmd := exec.Command("go", "tool", "test2json", binary, "-test.v=test2json", "-test.run=^"+test.name+"$", "-test.timeout="+h.limit.String())
 	cmd.Dir = filepath.Join(h.root, filepath.FromSlash(test.dir))
-	out, err := cmd.CombinedOutput()
-	for _, end := range testEnd.FindAllStringSubmatch(string(out), -1) {
-		if end[2] == test.name && (end[1] == "PASS") == (err == nil) {
-			return err == nil, nil
+	out, ended := cmd.Output()
+	var said strings.Builder
+	for events := json.NewDecoder(bytes.NewReader(out)); ; {
+		var event struct{ Action, Test, Output string }
+		if err := events.Decode(&event); err != nil {
+			break // after the last event, or where the program broke off
+		}
+		said.WriteString(event.Output)
+		if verdict := event.Action == "pass"; event.Test == test.name && (verdict || event.Action == "fail") && verdict == (ended == nil) {
+			return verdict, nil
 		}
 	}
-	return false, fmt.Errorf("no word of how %s in %s ended: %v\n%s", test.name, test.dir, err, tail(string(out)))
+	return false, fmt.Errorf("%s in %s neither passed nor failed: %v\n%s", test.name, test.dir, ended, tail(said.String()))
 }

@@ -9,12 +9,12 @@ import (
 	"dkv/sim"
 )
 
-// The tables of the mutants command, for a terminal or for the README.
+// The tables, for a terminal or as Markdown.
 
 func (h *hunt) printf(format string, args ...any) { fmt.Fprintf(h.out, format, args...) }
 
 func (h *hunt) printBugsHead() {
-	h.printf("The figures are how many seeds of a range it took until a named oracle fired. Of %d disjoint ranges (%s), first to last: their median, and the worst.\n\n",
+	h.printf("The figures are the number of seeds it took until a named oracle fired: the median and the worst of %d disjoint ranges (%s).\n\n",
 		h.ranges, h.rangeWords())
 	if h.markdown {
 		h.printf("| planted | what it is | oracles | fired | first | median | worst |\n| --- | --- | --- | --- | --- | --- | --- |\n")
@@ -25,6 +25,13 @@ func (h *hunt) printBugsHead() {
 		h.printf(" %8s %8s %6s %6s %8s %s", "faults", "calls", "runs", "left", "shrunk", "class")
 	}
 	h.printf("\n")
+}
+
+// printRow prints a row of a Markdown table, and keeps it for the page.
+func (h *hunt) printRow(m *mutant, format string, args ...any) {
+	row := fmt.Sprintf(format, args...)
+	h.rows[m.name] = row
+	h.printf("%s\n", row)
 }
 
 // rangeWords names the ranges, the middle ones by dots.
@@ -46,7 +53,7 @@ func (h *hunt) printBug(m *mutant, c *catches) {
 		median, worst = strconv.Itoa(c.median()), strconv.Itoa(c.worst())
 	}
 	if h.markdown {
-		h.printf("| %s | %s | %s | %s | %s | %s | %s |\n", h.link(m), m.firstSentence(),
+		h.printRow(m, "| %s | %s | %s | %s | %s | %s | %s |", h.link(m), m.firstSentence(),
 			joined(m.oracles, " "), orNone(joined(c.fired, " ")), orNone(joined(c.first, " ")), median, worst)
 		return
 	}
@@ -58,7 +65,7 @@ func (h *hunt) printBug(m *mutant, c *catches) {
 }
 
 func (h *hunt) printBreakagesHead() {
-	h.printf("\nThe harness itself, broken one thing at a time, and the test of its own that fails then.\n\n")
+	h.printf("\nThe harness itself, broken one thing at a time, and the test of its own that fails.\n\n")
 	if h.markdown {
 		h.printf("| broken | what it is | the test that fails |\n| --- | --- | --- |\n")
 		return
@@ -72,7 +79,7 @@ func (h *hunt) printBreakage(m *mutant, seen bool, took time.Duration) {
 		verdict = "unseen by " + verdict
 	}
 	if h.markdown {
-		h.printf("| %s | %s | %s |\n", h.link(m), m.firstSentence(), verdict)
+		h.printRow(m, "| %s | %s | %s |", h.link(m), m.firstSentence(), verdict)
 		return
 	}
 	h.printf("%-46s %-50s %8s\n", m.name, verdict, took.Round(100*time.Millisecond))
@@ -90,10 +97,10 @@ func (h *hunt) printBroken(m *mutant, err error) {
 }
 
 func (h *hunt) link(m *mutant) string {
-	return fmt.Sprintf("[%s](%s/%s.mutant)", strings.TrimPrefix(m.name, harnessDir+"/"), h.dir, m.name)
+	return fmt.Sprintf("[%s](../%s/%s.mutant)", strings.TrimPrefix(m.name, harnessDir+"/"), h.dir, m.name)
 }
 
-// firstSentence is the story's, without its full stop.
+// firstSentence returns the first sentence of the story, without its full stop.
 func (m *mutant) firstSentence() string {
 	sentence, _, _ := strings.Cut(m.story, ". ")
 	return strings.TrimSuffix(sentence, ".")

@@ -11,8 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -20,11 +18,9 @@ import (
 	"time"
 
 	"dkv/sim"
-
-	"github.com/spf13/cobra"
 )
 
-// hunt is one mutants command.
+// hunt is one run of this program.
 type hunt struct {
 	dir       string
 	seeds     int
@@ -40,36 +36,7 @@ type hunt struct {
 	root   string                 // of the module
 	work   string                 // temporary
 	builds map[string]*cleanBuild // unmutated, by the directory of their package
-}
-
-func mutantsCommand() *cobra.Command {
-	h := &hunt{out: os.Stdout}
-	cmd := &cobra.Command{
-		Use:   "mutants",
-		Short: "Plant bugs one at a time, and see the campaign catch each",
-		Long: `mutants builds the simulation once for each planted bug, with the bug laid over
-the source, and runs seeds until one of the bug's oracles is among the classes
-that fired: once in each of several disjoint ranges of seeds. Then it breaks the
-harness itself, one thing at a time, and runs the test that should see it.
-
-It fails if a bug survives a range, if its text names no oracle, or no test, if
-its lines do not occur exactly once, if it does not compile, if it changes
-nothing in the program, and if the unmutated program fails a seed or a test that
-it was run on. It needs the module's source, and the go command.`,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return h.run() },
-	}
-	f := cmd.Flags()
-	f.StringVar(&h.dir, "dir", "sim/mutants", "where the mutants stand, from the module's root")
-	f.IntVar(&h.seeds, "seeds", 2000, "how many seeds a mutant may survive in each range")
-	f.IntVar(&h.ranges, "ranges", 5, "try so many disjoint ranges of seeds")
-	f.IntVar(&h.unmutated, "unmutated", 200, "how many seeds the unmutated program has to pass first")
-	f.IntVar(&h.jobs, "jobs", runtime.NumCPU(), "how many seeds to run at once")
-	f.DurationVar(&h.limit, "limit", 10*time.Minute, "give a range so much time")
-	f.BoolVar(&h.shrink, "shrink", false, "minimise the first run that catches each mutant, and say what is left of it")
-	f.StringVar(&h.only, "only", "", "only the mutants whose names contain one of these words, divided by commas")
-	f.BoolVar(&h.markdown, "markdown", false, "print the tables as the README has them")
-	return cmd
+	rows   map[string]string      // of the Markdown tables, by the mutant's name
 }
 
 func (h *hunt) run() error {
@@ -95,7 +62,7 @@ func (h *hunt) run() error {
 		return err
 	}
 	defer os.RemoveAll(h.work)
-	h.builds = make(map[string]*cleanBuild)
+	h.builds, h.rows = make(map[string]*cleanBuild), make(map[string]string)
 	if len(bugs) > 0 {
 		if err := h.passUnmutated(); err != nil {
 			return err
@@ -104,6 +71,9 @@ func (h *hunt) run() error {
 	}
 	if len(breakages) > 0 {
 		err = errors.Join(err, h.huntBreakages(breakages))
+	}
+	if h.markdown && err == nil {
+		err = h.updatePage()
 	}
 	return err
 }
@@ -114,10 +84,10 @@ func (h *hunt) wanted(name string) bool {
 	})
 }
 
-// passUnmutated runs the first seeds on the program without any mutant: what it
-// fails, a mutant would be said to be caught by.
+// passUnmutated runs the first seeds on the program without any mutant: a seed
+// that already fails would count as catching every mutant.
 func (h *hunt) passUnmutated() error {
-	clean, err := h.clean(simDir)
+	clean, err := h.clean(campaignDir)
 	if err != nil {
 		return err
 	}
@@ -129,7 +99,7 @@ func (h *hunt) passUnmutated() error {
 	case err != nil:
 		return err
 	case met.seed != 0:
-		return fmt.Errorf("the unmutated program fails seed %d: %s", met.seed, met.fired)
+		return fmt.Errorf("the unmutated program fails seed %d: %s", met.seed, joined(met.fired, ","))
 	case met.late:
 		return fmt.Errorf("the unmutated program did not run %d seeds within %v", h.unmutated, h.limit)
 	}
@@ -185,28 +155,19 @@ func (c *catches) median() int {
 
 func (c *catches) worst() int { return slices.Max(c.seeds) }
 
-func (c *catches) add(met meeting, from int) error {
+func (c *catches) add(met meeting, from int) {
 	if met.seed == 0 {
-		c.seeds, c.left = append(c.seeds, 0), met.fired
+		c.seeds, c.left = append(c.seeds, 0), joined(met.fired, ",")
 		if met.late {
 			c.left = "out of time"
 		}
-		return nil
+		return
 	}
-	fired, err := sim.ParseClasses(met.fired)
-	if err != nil {
-		return err
-	}
-	first, err := sim.ParseClasses(met.first)
-	if err != nil {
-		return err
-	}
-	c.fired, c.first = union(c.fired, fired), union(c.first, first)
+	c.fired, c.first = union(c.fired, met.fired), union(c.first, []sim.Class{met.first})
 	c.seeds, c.at = append(c.seeds, met.seed-from+1), append(c.at, met.seed)
-	return nil
 }
 
-// union is all classes of both, in the order of sim.Classes.
+// union returns the classes of both, in the order of sim.Classes.
 func union(a, b []sim.Class) []sim.Class {
 	var all []sim.Class
 	for _, c := range sim.Classes {
@@ -220,7 +181,7 @@ func union(a, b []sim.Class) []sim.Class {
 // catch builds a mutant and runs seeds until it is caught, in every range, or
 // has survived one.
 func (h *hunt) catch(m *mutant) (*catches, error) {
-	binary, err := h.plant(m, simDir)
+	binary, err := h.plant(m, campaignDir)
 	if err != nil {
 		return nil, err
 	}
@@ -229,12 +190,10 @@ func (h *hunt) catch(m *mutant) (*catches, error) {
 	for k := 0; k < h.ranges && !caught.survived(); k++ {
 		from := 1 + k*h.seeds
 		met, err := h.hunted(binary, m.oracles, from, from+h.seeds-1)
-		if err == nil {
-			err = caught.add(met, from)
-		}
 		if err != nil {
 			return nil, err
 		}
+		caught.add(met, from)
 	}
 	if err := h.passUnplanted(caught.at); err != nil {
 		return nil, err
@@ -248,7 +207,7 @@ func (h *hunt) catch(m *mutant) (*catches, error) {
 
 // passUnplanted runs the seeds that caught a mutant without it.
 func (h *hunt) passUnplanted(seeds []int) error {
-	clean, err := h.clean(simDir)
+	clean, err := h.clean(campaignDir)
 	if err != nil {
 		return err
 	}
@@ -258,7 +217,7 @@ func (h *hunt) passUnplanted(seeds []int) error {
 		}
 		met, err := h.hunted(clean.path, sim.Classes, seed, seed)
 		if err == nil && met.seed != 0 {
-			err = fmt.Errorf("the unmutated program fails seed %d too: %s", seed, met.fired)
+			err = fmt.Errorf("the unmutated program fails seed %d too: %s", seed, joined(met.fired, ","))
 		}
 		if err != nil {
 			return err
@@ -269,70 +228,91 @@ func (h *hunt) passUnplanted(seeds []int) error {
 
 // A meeting is what became of a range of seeds.
 type meeting struct {
-	seed  int    // in which an awaited class fired; 0: in none
-	fired string // classes: of that seed; if there is none, of all
-	first string // that fired first in it
-	late  bool   // time was over before the seeds were
+	seed  int         // in which an awaited class fired; 0: there was no such seed
+	fired []sim.Class // in that seed, or in all if there was no such seed
+	first sim.Class   // that fired first in it
+	late  bool        // time was over before the seeds were
 }
 
-var (
-	stopped    = regexp.MustCompile(`(?m)^stopped-at seed=(\d+) runs=\d+ class=(\S*) first=(\S*)`)
-	notStopped = regexp.MustCompile(`(?m)^not-stopped runs=(\d+) class=(\S*)`)
-	shrunk     = regexp.MustCompile(`(?m)^shrunk seed=\d+ class=(\S*) faults=(\d+) operations=(\d+) from-faults=(\d+) from-operations=(\d+) runs=(\d+) wall=(\S+)$`)
-)
+// results is the part of a campaign's JSON document that a hunt reads.
+type results struct {
+	StoppedAt struct {
+		Seed    int
+		Classes []sim.Class
+		First   sim.Class
+	} `json:"stopped_at"`
+	Tally struct {
+		Runs    int
+		ByClass map[sim.Class]int `json:"failed_by_class"`
+	}
+}
+
+func (r *results) fired() []sim.Class {
+	return slices.DeleteFunc(slices.Clone(sim.Classes), func(c sim.Class) bool { return r.Tally.ByClass[c] == 0 })
+}
 
 // hunted runs a range of seeds, until a class fires that is awaited.
 func (h *hunt) hunted(binary string, awaited []sim.Class, from, to int) (meeting, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), h.limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, "-test.run=^TestCampaign$", "-test.timeout=0",
-		fmt.Sprintf("-seeds=%d-%d", from, to), "-stop-at="+joined(awaited, ","))
-	cmd.Dir = filepath.Join(h.root, simDir)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(h.jobs))
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	if found := stopped.FindStringSubmatch(out.String()); found != nil {
-		seed, _ := strconv.Atoi(found[1])
-		return meeting{seed: seed, fired: found[2], first: found[3]}, nil
-	}
-	found := notStopped.FindStringSubmatch(out.String())
+	var r results
+	err := h.dkvsim(ctx, &r, binary, "run", fmt.Sprintf("--seeds=%d-%d", from, to), "--stop-at="+joined(awaited, ","))
 	switch {
 	case ctx.Err() != nil:
 		return meeting{late: true}, nil
 	case err != nil:
-		return meeting{}, fmt.Errorf("the harness broke: %w\n%s", err, tail(out.String()))
-	case found == nil || found[1] != strconv.Itoa(to-from+1):
-		return meeting{}, fmt.Errorf("the harness did not run seeds %d to %d\n%s", from, to, tail(out.String()))
+		return meeting{}, err
+	case r.StoppedAt.Seed != 0:
+		return meeting{seed: r.StoppedAt.Seed, fired: r.StoppedAt.Classes, first: r.StoppedAt.First}, nil
+	case r.Tally.Runs != to-from+1:
+		return meeting{}, fmt.Errorf("dkvsim ran %d of seeds %d to %d", r.Tally.Runs, from, to)
 	}
-	return meeting{fired: found[2]}, nil
+	return meeting{fired: r.fired()}, nil
 }
 
-// minimised shrinks the run of a seed: the columns say faults and operations
-// before and after.
-func (h *hunt) minimised(binary string, seed int) (string, error) {
-	cmd := exec.Command(binary, "-test.run=^TestCampaign$", "-test.timeout=0",
-		fmt.Sprintf("-seed=%d", seed), "-shrink", "-report="+filepath.Join(h.work, "report"))
-	cmd.Dir = filepath.Join(h.root, simDir)
+// dkvsim runs a command of dkvsim, and reads the JSON that it writes. How the
+// command ends does not matter: a run that fails has a status of its own.
+func (h *hunt) dkvsim(ctx context.Context, to any, binary string, args ...string) error {
+	cmd := exec.CommandContext(ctx, binary, append(args, "--json=-", "--jobs="+strconv.Itoa(h.jobs))...)
+	cmd.Dir = h.root
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(h.jobs))
-	out, err := cmd.CombinedOutput()
-	found := shrunk.FindStringSubmatch(string(out))
-	if found == nil {
-		return "", fmt.Errorf("minimising seed %d: %w\n%s", seed, err, tail(string(out)))
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	ended := cmd.Run()
+	if err := json.Unmarshal(out.Bytes(), to); err != nil {
+		return fmt.Errorf("dkvsim %s wrote no results: %w\n%s", args[0], errors.Join(ended, err), tail(said.String()))
 	}
-	return fmt.Sprintf(" %8s %8s %6s %6s %8s %s", found[4], found[5], found[6], found[2]+"+"+found[3], found[7], found[1]), nil
+	return nil
 }
 
-// simDir is the package whose tests run campaigns.
-const simDir = "sim"
+// minimised shrinks the run of a seed, and returns the columns of the table:
+// faults and operations before, the runs that it took, and what is left.
+func (h *hunt) minimised(binary string, seed int) (string, error) {
+	var small struct {
+		Classes                  []sim.Class
+		Faults, Operations, Runs int
+		FromFaults               int           `json:"from_faults"`
+		FromOperations           int           `json:"from_operations"`
+		Wall                     time.Duration `json:"wall_ns"`
+	}
+	err := h.dkvsim(context.Background(), &small, binary, "shrink", fmt.Sprintf("--seed=%d", seed), "--report="+filepath.Join(h.work, "report"))
+	if err != nil {
+		return "", fmt.Errorf("minimising seed %d: %w", seed, err)
+	}
+	return fmt.Sprintf(" %8d %8d %6d %6s %8s %s", small.FromFaults, small.FromOperations, small.Runs,
+		fmt.Sprintf("%d+%d", small.Faults, small.Operations), small.Wall.Round(100*time.Millisecond), joined(small.Classes, ",")), nil
+}
 
-// cleanBuild is the test program of a package as it is.
+// campaignDir is the command that runs campaigns.
+const campaignDir = "cmd/dkvsim"
+
+// cleanBuild is a program as it is: a command, or the tests of a package.
 type cleanBuild struct {
 	path string
 	hash [sha256.Size]byte
 }
 
-// clean builds a package's tests without any mutant, once.
+// clean builds a program without any mutant, once.
 func (h *hunt) clean(dir string) (*cleanBuild, error) {
 	if b := h.builds[dir]; b != nil {
 		return b, nil
@@ -349,7 +329,7 @@ func (h *hunt) clean(dir string) (*cleanBuild, error) {
 	return b, nil
 }
 
-// plant builds a package's tests with a mutant laid over the source.
+// plant builds a program with a mutant laid over the source.
 func (h *hunt) plant(m *mutant, dir string) (binary string, err error) {
 	clean, err := h.clean(dir)
 	if err != nil {
@@ -396,9 +376,14 @@ func (h *hunt) overlay(m *mutant) (string, error) {
 	return path, os.WriteFile(path, raw, 0o644)
 }
 
-// build compiles the tests of a package, with an overlay if one is named.
+// build compiles dkvsim, or the tests of another package, with an overlay if one
+// is named.
 func (h *hunt) build(dir, to, overlay string) error {
-	args := []string{"test", "-c", "-trimpath", "-ldflags=-buildid= -s -w", "-o", to}
+	args := []string{"test", "-c"}
+	if dir == campaignDir {
+		args = []string{"build"}
+	}
+	args = append(args, "-trimpath", "-ldflags=-buildid= -s -w", "-o", to)
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}

@@ -105,7 +105,7 @@ func TestMutantLinesMustOccurExactlyOnce(t *testing.T) {
 }
 
 // Every mutant has to apply to the source as it stands: this is the cheap half
-// of what the mutants command checks.
+// of what make mutants checks.
 func TestMutantsApplyToTheSource(t *testing.T) {
 	root, err := moduleRoot()
 	if err != nil {
@@ -127,56 +127,5 @@ func TestMutantsApplyToTheSource(t *testing.T) {
 		if _, err := m.apply(root); err != nil {
 			t.Errorf("%s: %v", m.name, err)
 		}
-	}
-}
-
-func TestCampaignFlags(t *testing.T) {
-	for _, c := range []struct {
-		c    *campaign
-		one  bool
-		want string
-	}{
-		{&campaign{jobs: 1, shard: "1/1", profile: "default"}, false, "say which seeds"},
-		{&campaign{jobs: 1, shard: "1/1", profile: "nonsense", seeds: "3"}, false, "profile"},
-		{&campaign{jobs: 0, shard: "1/1", profile: "default", seeds: "3"}, false, "--jobs 0"},
-		{&campaign{jobs: 1, shard: "3/2", profile: "default", seeds: "3"}, false, `--shard "3/2"`},
-		{&campaign{jobs: 1, shard: "0/2", profile: "default", seeds: "3"}, false, `--shard "0/2"`},
-		{&campaign{jobs: 1, shard: "x", profile: "default", seeds: "3"}, false, `--shard "x"`},
-		{&campaign{jobs: 1, shard: "1/1", profile: "default", seeds: "9-3"}, false, "9 is above 3"},
-		{&campaign{jobs: 1, shard: "1/1", profile: "default", seeds: "3", seed: 1}, true, "--seed runs one seed"},
-	} {
-		if err := c.c.plan(c.one); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%v, want %q", err, c.want)
-		}
-	}
-}
-
-func TestShardsDivideTheSeeds(t *testing.T) {
-	taken := make(map[uint64]int)
-	for _, shard := range []string{"1/3", "2/3", "3/3"} {
-		c := campaign{jobs: 1, shard: shard, profile: "default", seeds: "10-20"}
-		if err := c.plan(false); err != nil {
-			t.Fatal(err)
-		}
-		for seed, ok := c.take(); ok; seed, ok = c.take() {
-			taken[seed]++
-		}
-	}
-	for seed := uint64(10); seed <= 20; seed++ {
-		if taken[seed] != 1 {
-			t.Errorf("seed %d was taken %d times", seed, taken[seed])
-		}
-	}
-	if len(taken) != 11 {
-		t.Errorf("%d seeds taken, want 11", len(taken))
-	}
-}
-
-func TestExitStatusIsThatOfTheWorstClass(t *testing.T) {
-	if err := statusOf(nil); err != nil {
-		t.Errorf("no class: %v", err)
-	}
-	if err := statusOf([]sim.Class{sim.Progress, sim.Invariant}); err != exitStatus(14) {
-		t.Errorf("V and I: %v, want 14", err)
 	}
 }
