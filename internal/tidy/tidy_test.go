@@ -151,6 +151,7 @@ var rules = []rule{
 	{"form", checkForm},
 	{"length", checkLength},
 	{"examples", checkExamples},
+	{"links", checkLinks},
 	{"names", checkNames},
 	{"race", checkRace},
 	{"words", func(tr *tree) []string { return checkWords(tr, notYetPlain) }},
