@@ -165,7 +165,7 @@ func (s *Step) String() string {
 	return strings.Join(words, " ")
 }
 
-// ParseSchedule reads a schedule's text. Errors name the line.
+// Parse reads a schedule's text. Errors name the line.
 func Parse(text string) (*Schedule, error) {
 	p := &scheduleParser{s: &Schedule{Setup: DefaultSetup()}}
 	for i, line := range strings.Split(text, "\n") {
@@ -274,7 +274,7 @@ func (p *scheduleParser) headerGroup(name string, words []string) error {
 // parseStep reads a step's line after its "at".
 func parseStep(words []string, setup *Setup) (Step, error) {
 	if len(words) < 2 {
-		return Step{}, errors.New("a step is: at TIME ACTION ...")
+		return Step{}, errors.New("incomplete step (want: at TIME ACTION and its parameters)")
 	}
 	var s Step
 	if err := (&durationValue{&s.At, 0}).Set(words[0]); err != nil {
