@@ -151,7 +151,7 @@ func TestScheduleErrorsNameTheLineAndTheFault(t *testing.T) {
 		{"phases faults=-5s", `invalid duration "-5s"`},
 		{"nodes 3\nreplication 4", `header: replication 4 needs at least as many nodes, not 3`},
 		{"mix get=50", `header: the percentages of mix add up to 110`},
-		{"at 1s", `a step is: at TIME ACTION`},
+		{"at 1s", `incomplete step (want: at TIME ACTION`},
 		{"at 1s explode n1", `unknown action "explode"`},
 		{"at soon crash n1", `invalid duration "soon"`},
 		{"at 1s crash", `crash: wrong number of arguments; usage: at TIME crash NODE [for TIME]`},
