@@ -38,7 +38,7 @@ func (b *coordinatorBody) checksTellThePresent() {
 }
 
 // eventsBeforeAnswers: the event of a watch comes before any answer that shows
-// the change, whoever made it.
+// the change, no matter which session made it.
 func (b *coordinatorBody) eventsBeforeAnswers() {
 	c, writer := b.connect(0), b.connect(1)
 	own, foreign := b.path("own"), b.path("foreign")
@@ -72,7 +72,7 @@ func (b *coordinatorBody) eventsBeforeAnswers() {
 	writer.end()
 }
 
-// foreignEphemerals: anybody may remove an ephemeral and put another in its
+// foreignEphemerals: any session may remove an ephemeral and put another in its
 // place, and the end of a session takes only what is still its own.
 func (b *coordinatorBody) foreignEphemerals() {
 	c, other := b.connect(0), b.connect(1)
@@ -114,7 +114,7 @@ func (b *coordinatorBody) largestRequests() {
 		b.t.Error("a request of more than a mebibyte passed")
 	}
 	b.wait("a connection that takes requests", func() bool { return !c.over && c.count(door.EventConnected) > c.count(door.EventDisconnected) })
-	c.eventually("the session goes on", b.root, func(g *got) bool { return g.err == nil })
+	c.eventually("the session continues", b.root, func(g *got) bool { return g.err == nil })
 	c.wantData(x, string(large), 0)
 	c.end()
 }

@@ -38,7 +38,7 @@ func TestNetwork(t *testing.T, harness func(t *testing.T) NetworkHarness) {
 		{"EachAtItsReceiver", (*networkBody).eachAtItsReceiver},
 		{"ManyAtOnce", (*networkBody).manyAtOnce},
 		{"LargeFramesArriveWhole", (*networkBody).largeFrames},
-		{"SendTellsNobody", (*networkBody).sendTellsNobody},
+		{"SendTellsNobody", (*networkBody).sendIntoTheVoid},
 		{"AnotherStoreIsNotMistaken", (*networkBody).anotherStore},
 		{"ResumesAfterARestart", (*networkBody).resumesAfterRestart},
 	}
@@ -204,9 +204,9 @@ func (b *networkBody) largeFrames() {
 	}
 }
 
-// sendTellsNobody sends to where nobody is. Nothing happens, and the others
-// are served as before.
-func (b *networkBody) sendTellsNobody() {
+// sendIntoTheVoid sends to an address where no peer listens. Nothing happens, and
+// the other peers are served as before.
+func (b *networkBody) sendIntoTheVoid() {
 	nowhere := b.harness.Peer(2)
 	b.harness.Stop(2)
 	b.do(func() {

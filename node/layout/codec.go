@@ -26,7 +26,7 @@ const formatVersion = 1
 
 // Encode returns the layout as the bytes of its znode, at most MaxEncodedBytes.
 // The bounds of a layout leave no valid one too large; the check is there for
-// the day when somebody moves a bound.
+// the day when a bound is moved.
 func (l *Layout) Encode() ([]byte, error) {
 	b := make([]byte, 0, 256+256*len(l.members)+48*len(l.partitions))
 	b = field(b, `{"format":`, formatVersion)
@@ -97,8 +97,8 @@ func separate(b []byte, i int) []byte {
 }
 
 // Decode reads what Encode wrote and validates it: a layout that it returns
-// can be acted on. Whoever read the bytes from the znode must also compare
-// Version with the znode's. It never panics, and allocates in proportion to
+// can be acted on. A caller that read the bytes from the znode must also compare
+// Version with the version of the znode. It never panics, and allocates in proportion to
 // len(data) and never for more than the bounds of a layout.
 func Decode(data []byte) (*Layout, error) {
 	if len(data) > MaxEncodedBytes {
@@ -217,7 +217,7 @@ func (r *reader) count(item string, limit int) int {
 	return min(bytes.Count(r.data[r.at:], []byte(item)), limit)
 }
 
-// more tells whether a list, of which n elements are read, goes on; it
+// more reports whether a list, of which n elements are read, has more; it
 // consumes the comma, or the bracket at its end.
 func (r *reader) more(n int) bool {
 	if r.err != nil {
@@ -283,7 +283,7 @@ func (r *reader) text(key string, limit int) string {
 	return string(rest[:n])
 }
 
-// next tells whether the bytes that follow are s.
+// next reports whether the bytes that follow are s.
 func (r *reader) next(s string) bool {
 	return r.err == nil && len(r.data)-r.at >= len(s) && string(r.data[r.at:r.at+len(s)]) == s
 }

@@ -1,5 +1,5 @@
-// Package layout is the cluster's assignment as one value: who its members
-// are, and which of them hold which partition in which epoch. It lives in one
+// Package layout is the cluster's assignment as one value: its members, and which
+// of them hold which partition in which epoch. It lives in one
 // znode, which is changed only by compare-and-set.
 //
 // A Layout is immutable. It is made by Form (a new cluster), by Decode (read

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// NodeID is the name an operator gives a node. A node whose disk was replaced
+// NodeID is the name that an operator gives to a node. A node whose disk was replaced
 // keeps its NodeID and becomes a new member.
 type NodeID string
 
@@ -15,7 +15,7 @@ type NodeID string
 type StoreID string
 
 // MemberNumber names a member: one node with one disk. Numbers count from 1
-// and are never used twice in a cluster's life; 0 names nobody.
+// and are never used twice in a cluster's life; 0 names no member.
 type MemberNumber uint32
 
 // PartitionID is a partition's index, from 0 to Q-1.
@@ -67,10 +67,10 @@ type Partition struct {
 	Next     []MemberNumber // N: nil unless the partition is moving
 }
 
-// Moving tells whether the partition is between two sets of replicas.
+// Moving reports whether the partition is between two sets of replicas.
 func (p Partition) Moving() bool { return len(p.Next) > 0 }
 
-// Names tells whether n is in R or N.
+// Names reports whether n is in R or N.
 func (p Partition) Names(n MemberNumber) bool {
 	return Contains(p.Replicas, n) || Contains(p.Next, n)
 }
@@ -133,7 +133,7 @@ func (l *Layout) Cluster() string { return l.cluster }
 func (l *Layout) Q() int { return len(l.partitions) }
 
 // Replication is the number of replicas that the ring aims at. A partition may
-// have fewer (too few members) or, by an operator's hand, more.
+// have fewer (too few members) or, if an operator moved it, more.
 func (l *Layout) Replication() int { return l.replication }
 
 // NextMember is the number that the next member to join will get.
@@ -184,12 +184,12 @@ func (l *Layout) MemberByStore(id StoreID) (m Member, ok bool) {
 	return l.members[i], true
 }
 
-// Names tells whether any partition has n in R or N.
+// Names reports whether any partition has n in R or N.
 func (l *Layout) Names(n MemberNumber) bool {
 	return slices.ContainsFunc(l.partitions, func(p Partition) bool { return p.Names(n) })
 }
 
-// Contains tells whether set holds n.
+// Contains reports whether set holds n.
 func Contains(set []MemberNumber, n MemberNumber) bool { return slices.Contains(set, n) }
 
 // find is the index in members of the member with number n.
@@ -214,7 +214,7 @@ func (l *Layout) index() {
 	}
 }
 
-// sameSet tells whether two sets without duplicates have the same elements.
+// sameSet reports whether two sets without duplicates have the same elements.
 func sameSet(a, b []MemberNumber) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(n MemberNumber) bool { return !Contains(b, n) })
 }

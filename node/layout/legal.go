@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Legal tells whether next can follow old by one compare-and-set of any legal
+// Legal reports whether next can follow old by one compare-and-set of any legal
 // steps and changes of members; the error names the first thing that can not.
 // Both must be valid layouts. It is written from the rules, on its own, so
 // that it can be used to check what Apply and others made.
@@ -53,7 +53,7 @@ func legalConstants(old, next *Layout) error {
 
 // legalMembers: members keep number, node and store; a gone one stays gone; one
 // is dropped only if it was gone and no partition names it (which holds of
-// every absent member of a valid layout); those who join are active and take
+// every absent member of a valid layout); members that join are active and take
 // the numbers from old's next on, none left out.
 func legalMembers(old, next *Layout) error {
 	for _, was := range old.members {
@@ -90,7 +90,7 @@ func legalMembers(old, next *Layout) error {
 	return nil
 }
 
-// legalStep tells whether an assignment can follow another by one of L1 to L4.
+// legalStep reports whether an assignment can follow another by one of L1 to L4.
 // Lists of replicas are compared as they are written: no step reorders them.
 func legalStep(was, is Partition) error {
 	if is.Epoch != was.Epoch+1 {
@@ -101,7 +101,7 @@ func legalStep(was, is Partition) error {
 	inReplicas, inNext := Contains(is.Replicas, is.Primary), Contains(is.Next, is.Primary)
 	switch {
 	case keepsReplicas && keepsNext: // L1
-		return unless(inReplicas || inNext, "primary %d is no replica", is.Primary)
+		return unless(inReplicas || inNext, "primary %d is not one of the replicas", is.Primary)
 	case keepsReplicas && !was.Moving(): // L2
 		if sameSet(is.Next, is.Replicas) {
 			return fmt.Errorf("moves from %v to the same replicas", is.Replicas)

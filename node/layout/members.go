@@ -36,7 +36,7 @@ func (k MemberChangeKind) String() string {
 	}
 }
 
-// MemberChange is one change that somebody wants of the list of members.
+// MemberChange is one requested change of the list of members.
 type MemberChange struct {
 	Kind   MemberChangeKind
 	Member Member
@@ -149,7 +149,7 @@ func (next *Layout) drop(l *Layout, n MemberNumber) ([]Member, int, error) {
 	return slices.Delete(slices.Clone(next.members), at, at+1), at, nil
 }
 
-// mayBecome tells whether one version may know a member as was and the next as
+// mayBecome reports whether one version may know a member as was and the next as
 // is.
 func mayBecome(was, is Member) error {
 	switch {

@@ -325,7 +325,7 @@ func TestLegalRefusesDrawnViolations(t *testing.T) {
 		case "epoch":
 			off := rapid.IntRange(-3, 3).Filter(func(n int) bool { return n != 0 && (n != 1 || p.Epoch == was.Epoch+1) }).Draw(t, "off")
 			if p.Epoch = Epoch(int64(p.Epoch) + int64(off)); p.Epoch == was.Epoch && p.equal(was) {
-				t.Skip("a bump undone is no step")
+				t.Skip("undoing a bump is not a step")
 			}
 		case "replicas":
 			if p.Replicas = drawSet(t, 9, "R"); slices.Equal(p.Replicas, was.Replicas) || slices.Equal(p.Replicas, was.Next) {

@@ -21,10 +21,11 @@ const (
 	BeginMove
 	// FinishMove is L3: (P, R, N) becomes (P', N, ∅), N not empty and P' in N.
 	//
-	// It is safe only for one who knows the fact F: some epoch e' ≤ e has
+	// It is safe only for a node that knows the fact F: some epoch e' ≤ e has
 	// committed its own no-op under the joint quorum of (R, N), and N has stood
 	// without interruption from e' to e. F is not in the layout, so neither
-	// Apply nor Legal can judge it; who takes the step answers for it.
+	// Apply nor Legal can judge it: the node that takes the step must know F (rule
+	// "finish only what you committed").
 	FinishMove
 	// CancelMove is L4: (P, R, N) becomes (P', R, ∅), N not empty and P' in R.
 	CancelMove
@@ -45,7 +46,7 @@ func (k StepKind) String() string {
 	}
 }
 
-// Step is one step that somebody wants one partition to take.
+// Step is one requested step of one partition.
 type Step struct {
 	Kind      StepKind
 	Partition PartitionID
@@ -73,7 +74,7 @@ type Rejection struct {
 	Reason error
 }
 
-// Applied is what became of an Apply.
+// Applied is the result of an Apply.
 type Applied struct {
 	Layout   *Layout // the next version; the receiver itself if nothing changed
 	Steps    []Step  // the steps taken, in the order given
@@ -104,7 +105,7 @@ func (l *Layout) Apply(steps []Step, changes ...MemberChange) Applied {
 	return result
 }
 
-// rejectAll is the answer of a layout whose znode can have no further version.
+// rejectAll is Apply for a layout whose znode cannot have another version.
 func (l *Layout) rejectAll(steps []Step, changes []MemberChange) Applied {
 	result := Applied{Layout: l}
 	reason := fmt.Errorf("%w: version %d is the last", ErrIllegal, l.version)

@@ -147,7 +147,7 @@ func checkName(what, s string) error {
 }
 
 // checkAddress accepts printable ASCII that needs no escape in JSON. An
-// address may be empty: whoever dials judges it.
+// address may be empty: the code that dials it judges it.
 func checkAddress(what, s string) error {
 	if len(s) > MaxAddressBytes {
 		return fmt.Errorf("%s has %d bytes, want at most %d", what, len(s), MaxAddressBytes)

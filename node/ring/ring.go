@@ -234,7 +234,7 @@ func (r *ring) primaries(owners [][]int) []int {
 			primaries[s.partition] = s.to
 		}
 		if added < 0 {
-			added = owners[p][0] // over its bound, and nobody could help
+			added = owners[p][0] // over its bound, and no exchange could help
 		}
 		primaries[p] = added
 	}
