@@ -70,6 +70,7 @@ var mayImport = []importRule{
 	{"cmd/dkv", []string{"internal/version", "node/real", "node/client", "linearizability", "zksim/zkserver"}, "the production binary carries no simulator"},
 	{"cmd/dkvsim", []string{"internal/version", "sim", "sim/schedule", "sim/world", "linearizability", "linearizability/jepsen", "linearizability/report"}, "the simulator's binary carries nothing of the real world"},
 	{"internal/mutants", []string{"sim"}, "it drives the go command and dkvsim from outside, and knows the classes of failures"},
+	{"internal/docs", nil, "it runs the programs as users do, by commands"},
 	{"internal/tidy", nil, "it reads the sources and runs none of them"},
 	{"internal/version", []string{"node"}, "it knows the versions that the core declares, and nothing that runs"},
 }
@@ -536,7 +537,7 @@ func checkLength(tr *tree) (problems []string) {
 }
 
 // maxExampleLines limits an example, including its test and its comments.
-const maxExampleLines = 299
+const maxExampleLines = 320
 
 // checkExamples: an example of another system can be read in one sitting.
 func checkExamples(tr *tree) (problems []string) {
@@ -546,7 +547,7 @@ func checkExamples(tr *tree) (problems []string) {
 			lines += bytes.Count(file.src, []byte("\n"))
 		}
 		if strings.HasPrefix(d.path, examples) && lines > maxExampleLines {
-			problems = append(problems, fmt.Sprintf("%s: has %d lines, and README.md says that an example has less than %d", d.path, lines, maxExampleLines+1))
+			problems = append(problems, fmt.Sprintf("%s: has %d lines, and docs/own-system.md promises at most %d", d.path, lines, maxExampleLines))
 		}
 	}
 	return problems
