@@ -120,9 +120,9 @@ func TestProgressIsDrawnForLongWorkOnly(t *testing.T) {
 	}
 	p.end()
 	if !strings.HasSuffix(b.String(), "%\r\x1b[K") {
-		t.Errorf("the bar stays: %q", &b)
+		t.Errorf("the bar was not erased: %q", &b)
 	}
-	newProgress(nil, "reading", 200).add(1) // nobody looks
+	newProgress(nil, "reading", 200).add(1) // no terminal
 }
 
 // recordings returns the directory of Porcupine's module, with its histories.
@@ -269,11 +269,11 @@ func porcupineSays(t *testing.T, file string) bool {
 	return keysAreLegal(t, file, events)
 }
 
-// keysAreLegal asks Porcupine about each key. Some keys of the illegal
-// histories are beyond it: it would search for hours and fill the memory. It
-// stops counting there, which is no verdict, and another key has to be illegal.
+// keysAreLegal asks Porcupine about each key. Some keys of the illegal histories are
+// too hard: it would search for hours and use up the memory. It stops after a number
+// of steps, without a verdict; then another key of the history must be illegal.
 func keysAreLegal(t *testing.T, file string, events map[string][]porcupine.Event) bool {
-	budget := 100_000_000 // of the registers, each of which it can decide
+	budget := 100_000_000 // for a single register, which Porcupine can decide
 	if len(events) > 1 {
 		budget = 500_000
 	}
@@ -294,7 +294,7 @@ func keysAreLegal(t *testing.T, file string, events map[string][]porcupine.Event
 		}
 	}
 	if legal && beyond > 0 {
-		t.Errorf("%s: Porcupine has no verdict on %d keys, and says of no other that it is illegal", file, beyond)
+		t.Errorf("%s: Porcupine cannot decide %d keys, and finds no illegal one", file, beyond)
 	}
 	return legal
 }
