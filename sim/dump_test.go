@@ -41,7 +41,7 @@ func TestDumpChangesNothing(t *testing.T) {
 				seed, dumps, dumped.Trace, dumped.Steps, plain.Trace, plain.Steps)
 		}
 		for _, part := range []string{
-			"layout version", "  session ", "  server 0: zxid", "frames on their way", " replica: knows epoch", " primary: knows epoch",
+			"layout version", "  session ", "  server 0: zxid", "frames in flight", " replica: knows epoch", " primary: knows epoch",
 			"     follower n", "     in flight: writes", "  request ", "  queue: ", "commits not durable", "log ends: ", " down, process",
 		} {
 			if seen[part] == 0 {
@@ -63,7 +63,7 @@ func checkDump(t *testing.T, w *world.World, text string, seen map[string]int) {
 		}
 	}
 	for _, part := range []string{
-		"layout version", "  session ", "  server 0: zxid", "frames on their way", " replica: knows epoch", " primary: knows epoch",
+		"layout version", "  session ", "  server 0: zxid", "frames in flight", " replica: knows epoch", " primary: knows epoch",
 		"     follower n", "     in flight: writes", "  request ", "  queue: ", "commits not durable", "log ends: ", " down, process",
 	} {
 		if strings.Contains(text, part) {

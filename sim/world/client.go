@@ -8,13 +8,12 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Submit sends a request from a client at a host to the node that runs there.
-// done runs once, as a step of its own: with the node's answer; or with broken
-// when the path broke before the answer came (the process died or ended), so
-// that nobody knows what became of the request. A host without a process, or
-// with one that is stopping, refuses the connection: done gets a response with
-// outcome Refused. A paused process answers when it runs again. The path loses
-// nothing and doubles nothing; the client's own patience is the caller's.
+// Submit sends a client's request to the process on a host. done runs once, as a step
+// of its own: with the answer of the process; or with broken set if the process ended
+// before the answer arrived, so that the outcome is unknown. A host whose process is
+// absent or stopping refuses the connection, and done gets a response with outcome
+// Refused. A paused process answers when it runs again. The connection neither loses
+// nor duplicates anything; a client's timeout is up to the caller.
 func (w *World) Submit(host int, r door.Request, done func(resp door.Response, broken bool)) {
 	w.requests++
 	c := &call{world: w, host: w.hosts[host], number: w.requests, request: r, done: done}
@@ -28,17 +27,18 @@ func (w *World) Submit(host int, r door.Request, done func(resp door.Response, b
 	w.scheduler.Schedule(c.latency("client.there"), h.index, kindClock, c.arrive)
 }
 
-// call is one request of a client, on its path to a process or back.
+// call is a client's request on its connection to a process, until the client has an
+// outcome.
 type call struct {
 	world   *World
 	host    *host
-	process *hostProcess // it is connected to, nil once the path is over
+	process *hostProcess // at the other end; nil once the connection is over
 	number  uint64
 	request door.Request
 	done    func(door.Response, bool)
 
 	answered       bool
-	previous, next *call // in the life's list
+	previous, next *call // in the process's list
 }
 
 func (c *call) latency(purpose string) time.Duration {
@@ -56,15 +56,15 @@ func (c *call) arrive() {
 	})
 }
 
-// answer is the node's. A node that answers twice is broken, and so is one
-// that answers after its end.
+// answer takes the answer of the process. It panics if the process answers twice or
+// with an invalid outcome. An answer after the end of the process is dropped.
 func (c *call) answer(resp door.Response) {
 	if c.answered {
-		panic(fmt.Sprintf("sim: request %d at %s was answered twice", c.number, c.host.name))
+		panic(fmt.Sprintf("world: request %d at %s was answered twice", c.number, c.host.name))
 	}
 	c.answered = true
 	if resp.Outcome < door.Done || resp.Outcome > door.Unknown {
-		panic(fmt.Sprintf("sim: request %d at %s ended with outcome %d", c.number, c.host.name, resp.Outcome))
+		panic(fmt.Sprintf("world: request %d at %s was answered with invalid outcome %d", c.number, c.host.name, resp.Outcome))
 	}
 	if c.process == nil {
 		return
@@ -77,7 +77,7 @@ func (c *call) answer(resp door.Response) {
 	})
 }
 
-// breakPath tells the client, after a while, that the path is gone. An answer
+// breakPath ends the connection. The client learns of it a little later, and an answer
 // on its way is lost.
 func (c *call) breakPath() {
 	c.process = nil
@@ -98,7 +98,7 @@ func (c *call) deliver(resp door.Response, broken bool) {
 	c.done(resp, broken)
 }
 
-// callList is the calls whose paths lead to one process, oldest first.
+// callList is the list of calls that are connected to one process, oldest first.
 type callList struct{ first, last *call }
 
 func (l *callList) add(c *call) {
@@ -159,7 +159,7 @@ func flag(b bool) uint64 {
 
 func responseWords(c *call, r *door.Response, broken bool) string {
 	if broken {
-		return fmt.Sprintf("request %d: the path broke", c.number)
+		return fmt.Sprintf("request %d: the connection broke", c.number)
 	}
 	return fmt.Sprintf("request %d: %v %s found=%t failed=%t version=%d index=%d",
 		c.number, r.Outcome, r.Reason, r.Found, r.Failed, r.Version, r.Index)

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// DiskProfile shapes the disks. The zero value of a field means its default.
+// DiskProfile shapes the disks. A field's zero value selects its default.
 type DiskProfile struct {
-	// Sync is how long a sync takes. One is under way at a time; it covers what
+	// Sync is how long a sync takes. One is under way at a time. It covers what
 	// was committed before it began. Default 100 µs to 2 ms.
 	Sync Range
-	// Store holds the contents. Default ModelStore.
+	// Store selects what holds the contents. Default ModelStore.
 	Store schedule.Store
 }
 
@@ -25,38 +25,48 @@ func (p DiskProfile) withDefaults() DiskProfile {
 	return p
 }
 
-// maxOpenViews bounds the Views of one process. It is above the core's own
-// bound, so that a leak shows here.
+// maxOpenViews bounds the Views of one process. It is above the core's own bound, so
+// only a leak can reach it.
 const maxOpenViews = 64
 
 var (
-	errViews = errors.New("sim: too many open views: one is not closed")
+	errViews = errors.New("world: too many open views: some are never closed")
 	errIO    = errors.New("input/output error")
 	errFull  = errors.New("no space left on device")
 )
 
-// disk is a machine's disk: the model of node.Store. Of what was committed a
-// prefix is durable; the rest is a suffix of batches, of which a crash keeps a
-// part. Sizes have no bound but the machine's.
+// disk is a host's disk: the simulated door.Store. It decides what becomes durable
+// and when, and which operations fail. Its medium holds the contents.
+//
+//   - What was committed is a sequence of batches. A prefix of it is durable; suffix
+//     is the rest, in order. A crash keeps the durable part and a prefix of suffix,
+//     so no batch survives without all batches before it.
+//   - At most one sync is under way. It covers suffix[:syncing], and syncing is 0
+//     when there is no sync. suffix only grows at its end meanwhile.
+//   - Every done runs at most once, in the order of the commits, and with a nil error
+//     only if its batch is durable.
+//   - Once failed is set, nothing more becomes durable until the process has ended:
+//     all later commits are dead, and each done gets the error.
+//   - views is the number of Views that the process has not closed.
 type disk struct {
 	scheduler *scheduler
 	profile   DiskProfile
 	host      int
-	// post delivers a done as an event of the process, and count a fault that
-	// took effect.
+	// post runs a done as an event of the process. count counts a fault that took
+	// effect.
 	post  func(fn func())
 	count func(Fault)
 
 	medium medium
 	suffix []pending
-	used   bool // something was committed once
+	used   bool // something was committed, by any process
 
-	syncing  int // batches of the suffix that the sync under way covers; 0: none
-	timer    timer
-	synced   func() // onSynced
+	syncing  int
+	timer    timer  // ends the sync
+	synced   func() // onSynced, so that a sync allocates no closure
 	views    int
-	failed   error // nothing later is durable
-	hasFault bool  // a fault took effect in this process's life
+	failed   error // the first error
+	hasFault bool  // a fault took effect since the process started
 
 	// Faults.
 	slow       Range
@@ -65,17 +75,17 @@ type disk struct {
 	broken     bool // every operation fails
 	full       bool // every write fails
 	rot        *rot
-	flipped    Fault // faultFlipTable or faultFlipLog: a bit is flipped below the store
-	ruined     bool  // and the store has met it
+	flipped    Fault // faultFlipTable or faultFlipLog if a bit is flipped below the store
+	ruined     bool  // the store has found that bit
 
 	latency, slowness, survives, rots draws
 }
 
-// pending is one commit that is not durable.
+// pending is a commit that is not durable.
 type pending struct {
 	batch *door.Batch
-	done  func(error) // nil: no sync was asked for
-	dead  bool        // it came after an error: no crash leaves it
+	done  func(error) // nil if the process does not wait for the sync
+	dead  bool        // the commit came after an error, so it never survives a crash
 }
 
 func newDisk(s *scheduler, r Random, profile DiskProfile, host int) *disk {
@@ -101,8 +111,9 @@ func (d *disk) Get(key []byte) (value []byte, ok bool, err error) {
 	return d.get(d.medium.get, key)
 }
 
-// Scan calls fn for the keys in [from, to). The slices it gets are overwritten
-// when it returns, so that nobody who keeps one stays unnoticed.
+// Scan calls fn for the keys in [from, to). It overwrites the slices when fn
+// returns, so that a process that keeps one, against the promise of Store, soon
+// fails.
 func (d *disk) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 	if err := d.usable(); err != nil {
 		return err
@@ -110,7 +121,7 @@ func (d *disk) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 	return d.scan(d.medium.scan, from, to, fn)
 }
 
-// View is a picture of the store as it is now.
+// View returns a picture of the store as it is now.
 func (d *disk) View() (door.View, error) {
 	if err := d.usable(); err != nil {
 		return nil, err
@@ -126,10 +137,10 @@ func (d *disk) View() (door.View, error) {
 	return &view{disk: d, below: below}, nil
 }
 
-// Views is how many are open.
+// Views returns how many Views are open.
 func (d *disk) Views() int { return d.views }
 
-// usable says why the disk can't be used now, if it can't.
+// usable returns an error if the disk is broken.
 func (d *disk) usable() error {
 	if d.broken {
 		return d.strike(faultIO, errIO)
@@ -137,15 +148,15 @@ func (d *disk) usable() error {
 	return nil
 }
 
-// strike is a fault that takes effect: nothing later is durable until the
-// process is gone.
+// strike makes a fault take effect: nothing more becomes durable until the process
+// has ended.
 func (d *disk) strike(f Fault, err error) error {
 	d.hasFault = true
 	d.count(f)
 	return d.fail(err)
 }
 
-// fail notes the first error and returns this one.
+// fail records err if it is the first error, and returns it.
 func (d *disk) fail(err error) error {
 	if d.failed == nil {
 		d.failed = err
@@ -154,9 +165,9 @@ func (d *disk) fail(err error) error {
 	return err
 }
 
-// Commit applies the batch; done runs when it is durable. After an error
-// everything goes on as before, so that a process that does not listen finds
-// out late; but no done tells of success, and no crash leaves anything of it.
+// Commit applies the batch; done runs when the batch is durable. After an error the
+// process can still read what it commits, as from a page cache. But no done reports
+// success any more, and a crash loses all of it.
 func (d *disk) Commit(b *door.Batch, done func(error)) {
 	if d.failed == nil && d.usable() == nil && d.full && !b.Empty() {
 		_ = d.strike(faultFull, errFull)
@@ -188,7 +199,8 @@ func (d *disk) sync() {
 	d.timer = d.scheduler.Schedule(takes, d.host, kindDisk, d.synced)
 }
 
-// onSynced ends a sync: what it covered is durable, or nothing later ever is.
+// onSynced ends a sync. Either what it covered is durable now, or the disk has
+// failed.
 func (d *disk) onSynced() {
 	if stall := d.stallUntil - d.scheduler.Now(); stall > 0 {
 		d.count(faultStallDisk)
@@ -229,9 +241,8 @@ func (d *disk) harden(n int) {
 	d.suffix = slices.Delete(d.suffix, 0, n)
 }
 
-// crash is the end of the machine's power, or of the process: of the suffix a
-// seeded prefix survives, all of it and nothing being likely. No done runs any
-// more, all Views are gone.
+// crash loses what the disk has not synced, except for a drawn prefix: often all of
+// it, often nothing. It drops all dones and Views.
 func (d *disk) crash() {
 	kept := d.surviving(len(d.suffix))
 	written := d.written()
@@ -241,7 +252,7 @@ func (d *disk) crash() {
 	d.restart()
 }
 
-// written is how many batches of the suffix came before an error.
+// written returns how many batches of the suffix were committed before an error.
 func (d *disk) written() int {
 	n := len(d.suffix)
 	for n > 0 && d.suffix[n-1].dead {
@@ -250,6 +261,7 @@ func (d *disk) written() int {
 	return n
 }
 
+// surviving draws how many of n batches survive a crash.
 func (d *disk) surviving(n int) int {
 	if n == 0 {
 		return 0
@@ -264,8 +276,8 @@ func (d *disk) surviving(n int) int {
 	}
 }
 
-// shutDown is the end of a process that closed its store: all it committed is
-// there, unless something failed.
+// shutDown ends a process that has closed its store: all that it committed survives,
+// unless the disk has failed.
 func (d *disk) shutDown() {
 	if d.failed != nil {
 		d.crash()
@@ -275,13 +287,13 @@ func (d *disk) shutDown() {
 	d.restart()
 }
 
-// restart forgets all that is not durable.
+// restart forgets the state of the process that has ended.
 func (d *disk) restart() {
 	d.timer.Stop()
 	d.suffix, d.syncing, d.views, d.failed = nil, 0, 0, nil
 }
 
-// open is the beginning of a process.
+// open prepares the disk for a new process.
 func (d *disk) open() error {
 	d.hasFault = false
 	err := d.medium.open()
@@ -291,21 +303,22 @@ func (d *disk) open() error {
 	return err
 }
 
-// heal ends the faults that last. A flipped bit stays.
+// heal ends the faults that last. It does not repair a flipped bit.
 func (d *disk) heal() {
 	d.slow, d.stallUntil, d.failNext = Range{}, 0, false
 	d.broken, d.full, d.rot = false, false, nil
 }
 
-// ails says whether a process that uses the disk may meet an error.
+// mayFail reports whether a process that uses the disk may get an error.
 func (d *disk) mayFail() bool {
 	return d.failNext || d.broken || d.full || d.rot != nil || d.flipped != 0
 }
 
-// faulted says whether a fault of the disk explains that its process failed.
+// faulted reports whether a fault of the disk explains the failure of its process.
 func (d *disk) faulted() bool { return d.hasFault || d.ruined }
 
-// view is a picture of a disk.
+// view is a View of a disk: a picture of the medium, read through the faults of the
+// disk as it is now.
 type view struct {
 	disk  *disk
 	below door.View // nil once closed
@@ -329,20 +342,20 @@ func (v *view) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 
 func (v *view) open() door.View {
 	if v.below == nil {
-		panic("sim: a view was used after its Close")
+		panic("world: a View was used after its Close")
 	}
 	return v.below
 }
 
-// Close ends the view. It panics if it is called twice.
+// Close releases the view. It panics if it is called twice.
 func (v *view) Close() {
 	v.open().Close()
 	v.below = nil
 	v.disk.views--
 }
 
-// FirstCrashLosesAll reports whether the first crash of a host's disk, under a
-// seed, loses everything that the disk has not synced.
+// FirstCrashLosesAll reports whether, under a seed, the first crash of a host loses
+// everything that its disk has not synced.
 func FirstCrashLosesAll(seed uint64, host int) bool {
 	return newDisk(nil, NewRandom(seed), DiskProfile{}, host).surviving(1000) == 0
 }

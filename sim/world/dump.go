@@ -11,9 +11,9 @@ import (
 	"dkv/node/layout"
 )
 
-// Dump writes, for a person, what the world is at this moment: the layout,
-// ZooKeeper, the network, and of each host its process, its disk and its
-// partitions. It has no effect on the run. The error is that of the writer.
+// Dump describes the current state of the world, for a person to read: the layout,
+// ZooKeeper, the network, and each host with its process, its disk and its partitions.
+// It has no effect on the run. Its error is that of the writer.
 func (w *World) Dump(out io.Writer) error {
 	d := &dumper{world: w, layout: w.Layout()}
 	d.line("== step %d at %v", w.Steps(), w.Now())
@@ -27,11 +27,11 @@ func (w *World) Dump(out io.Writer) error {
 	return err
 }
 
-// dumper is one dump under way.
+// dumper is the state of one Dump.
 type dumper struct {
 	world  *World
 	layout *layout.Layout
-	own    time.Duration // what the clock of the host under way shows
+	own    time.Duration // the time on the clock of the host that it describes
 	text   strings.Builder
 }
 
@@ -40,7 +40,8 @@ func (d *dumper) line(format string, args ...any) {
 	d.text.WriteByte('\n')
 }
 
-// member is the name of a member's node, as far as the layout knows it.
+// member returns the name of a member's node, or its number if the layout does not have
+// it.
 func (d *dumper) member(m node.MemberNumber) string {
 	if d.layout != nil {
 		if known, ok := d.layout.Member(m); ok {
@@ -60,14 +61,14 @@ func (d *dumper) members(list []node.MemberNumber) string {
 
 func (d *dumper) layoutLines() {
 	if d.layout == nil {
-		d.line("layout: none that can be read")
+		d.line("layout: not formed, or not readable")
 		return
 	}
 	d.line("layout version %d", d.layout.Version())
 	for p, part := range d.layout.Partitions() {
 		moving := ""
 		if part.Moving() {
-			moving = ", moves to " + d.members(part.Next)
+			moving = ", moving to " + d.members(part.Next)
 		}
 		d.line("  p%d epoch %d: primary %s of %s%s", p, part.Epoch, d.member(part.Primary), d.members(part.Replicas), moving)
 	}
@@ -85,7 +86,7 @@ func (d *dumper) zookeeper() {
 		if s.Server >= 0 {
 			at = fmt.Sprintf("at server %d", s.Server)
 		}
-		d.line("  session %x of %s: timeout %v, lapses in %v, %s; owns %s",
+		d.line("  session %x of %s: timeout %v, expires in %v, %s; owns %s",
 			s.ID, s.Host, s.Timeout, s.Heard+s.Timeout-d.world.Now(), at, orNothing(strings.Join(s.Ephemerals, " ")))
 	}
 }
@@ -95,7 +96,7 @@ type mark struct {
 	word string
 }
 
-// marks are the words that hold, each after a comma.
+// marks returns the words whose mark is on, each after a comma.
 func marks(list []mark) string {
 	text := ""
 	for _, m := range list {
@@ -114,7 +115,7 @@ func orNothing(text string) string {
 }
 
 func (d *dumper) network() {
-	d.line("network: %d frames on their way", d.world.network.Stats().InFlight)
+	d.line("network: %d frames in flight", d.world.network.Stats().InFlight)
 	for _, l := range d.world.network.Links() {
 		faults := ""
 		for _, f := range l.Faults {
@@ -157,7 +158,7 @@ func (d *dumper) disk(k *disk) {
 			marks([]mark{{stalled, fmt.Sprintf("stalled until %v", k.stallUntil)}, {k.failed != nil, "failed"}}))
 		return
 	}
-	d.line("  disk: all is durable")
+	d.line("  disk: everything is durable")
 }
 
 func (d *dumper) node(n *node.Inspection) {
@@ -172,14 +173,14 @@ func (d *dumper) node(n *node.Inspection) {
 	}
 	d.line("  member %d, boot %d, %s, session %s, layout %s%s", s.Member, s.Boot, ready, s.Session, version,
 		marks([]mark{{n.Dead, "dead"}, {n.Stopping, "stopping"}}))
-	d.line("  commits %d, heard durable %d, %d wait for the disk, %d messages to send, %d bytes uncommitted, %d snapshots being sent",
+	d.line("  commits %d, known durable %d, %d callbacks waiting for the disk, %d messages to send, %d bytes uncommitted, %d snapshots being sent",
 		n.Committed, n.Durable, n.Waiting, n.Outgoing, s.Uncommitted, s.Transfers)
 	for _, r := range n.Requests {
 		to := ""
 		if r.To != 0 && r.State == "forwarded" {
 			to = " to " + d.member(r.To)
 		}
-		d.line("  request %s %s of p%d: %s%s, has %v left %s", requestWord(r.Kind), r.Key, r.Partition, r.State, to, r.Deadline-d.own, r.Why)
+		d.line("  request %s %s of p%d: %s%s, %v left %s", requestWord(r.Kind), r.Key, r.Partition, r.State, to, r.Deadline-d.own, r.Why)
 	}
 	known := 0
 	for _, p := range s.Partitions {
@@ -204,11 +205,11 @@ func requestWord(k door.RequestKind) string {
 }
 
 func (d *dumper) partition(s *node.PartitionStatus, p *node.PartitionInspection) {
-	d.line("  p%d %s: knows epoch %d of %s, promised %d; log %d to %d (last of epoch %d), commit %d, applied %d%s",
+	d.line("  p%d %s: knows epoch %d of %s, promised %d; log %d to %d (last epoch %d), commit %d, applied %d%s",
 		s.ID, s.Role, s.Assignment.Epoch, d.member(s.Assignment.Primary), s.Promised, s.First, s.Last, s.LastEpoch, s.Commit, s.Applied,
-		marks([]mark{{p.Installing, "loads a snapshot"}, {p.Votes > 0, fmt.Sprintf("%d consent to a take-over", p.Votes)}}))
+		marks([]mark{{p.Installing, "loading a snapshot"}, {p.Votes > 0, fmt.Sprintf("%d consents to a take-over", p.Votes)}}))
 	if s.Role == "replica" {
-		d.line("     heard of epoch %d %s, acknowledged %d in epoch %d", p.HeardEpoch, d.ago(p.HeardAt), p.AckMatch, p.AckEpoch)
+		d.line("     heard the primary of epoch %d %s, acknowledged %d in epoch %d", p.HeardEpoch, d.ago(p.HeardAt), p.AckMatch, p.AckEpoch)
 	}
 	if len(p.Tail) > 0 {
 		words := make([]string, len(p.Tail))
@@ -246,8 +247,7 @@ func (d *dumper) reign(g *node.ReignInspection) {
 	}
 }
 
-// ago says how long before now the host's own clock showed a time, which is 0
-// if it never did.
+// ago describes how long ago the host's clock showed a time, where 0 means never.
 func (d *dumper) ago(at time.Duration) string {
 	if at == 0 {
 		return "never"

@@ -62,7 +62,7 @@ func (w *World) Cancel(p node.PartitionID, done func(taken bool)) {
 	w.operator.ask(moveRequest{kind: layout.CancelMove, partition: p, done: done})
 }
 
-// peek is the layout as the leader has it, decoded once a version.
+// peek returns the layout as ZooKeeper's leader has it. It decodes each version once.
 func (o *operator) peek() *layout.Layout {
 	data, stat, code := o.world.zookeeper.Peek(o.path)
 	if code != zktree.OK {

@@ -8,30 +8,32 @@ import (
 	"dkv/sim/schedule"
 )
 
-// medium is what holds a disk's contents. The disk says what becomes durable
-// when, and what goes wrong; a medium does as it is told.
+// medium holds the contents of a disk. The disk decides what becomes durable and
+// which faults there are; a medium carries that out.
 type medium interface {
 	get(key []byte) (value []byte, ok bool, err error)
 	scan(from, to []byte, fn func(key, value []byte) bool) error
-	// view is a picture of this instant.
+	// view returns a picture of the contents as they are now.
 	view() (door.View, error)
-	// apply makes a batch seen. synced says that somebody waits for it to be
+	// apply makes a batch visible. synced says that the process waits until it is
 	// durable.
 	apply(b *door.Batch, synced bool) error
-	// harden makes the first of the batches that were applied durable; the rest
-	// is not.
+	// harden makes the batches in first durable. first and rest together are all
+	// batches that were applied and not hardened, in order.
 	harden(first, rest []pending) error
-	// crash is a loss of power: all that was hardened is left, and as the disk
-	// has drawn it the first batches of the others. It reports whether
-	// something may be lost.
+	// crash loses power. What was hardened survives, and of the other batches
+	// those in kept, as far as the medium follows the disk's draw. It reports
+	// whether something may be lost.
 	crash(kept, lost []pending) bool
-	// shutDown keeps all batches; those are what is not hardened.
+	// shutDown makes everything durable; all are the batches that were not
+	// hardened.
 	shutDown(all []pending)
-	// open is the beginning of a process. Reading opens, too.
+	// open prepares for a new process. Reading does so as well.
 	open() error
-	// flip flips a bit below a medium that crashed, and says whether it could.
+	// flip flips a bit of a medium that has crashed. It returns false if it could
+	// not.
 	flip(what Fault, word uint64) bool
-	// close lets go of everything; the medium is of no use then.
+	// close releases everything. The medium can't be used afterwards.
 	close()
 }
 
@@ -45,24 +47,24 @@ func newMedium(store schedule.Store, d *disk) medium {
 	return newTreeMedium()
 }
 
-// treeMedium is the model: persistent trees in memory.
+// treeMedium is the model store: persistent trees in memory. What survives every
+// crash is durable with the batches in hardened applied to it.
 type treeMedium struct {
-	now      tree          // what is seen
-	durable  tree          // what every crash leaves, once
-	hardened []*door.Batch // these are applied to it
-	bytes    int           // of their values
+	now      tree          // the visible contents
+	durable  tree          // the durable contents, without hardened
+	hardened []*door.Batch // durable batches that are not applied to durable yet
+	bytes    int           // size of their values
 }
 
-// What a crash leaves is what was seen before, mostly, and nobody looks at it
-// until then. So a batch that was hardened is not applied a second time at once:
-// now and then the durable tree becomes a picture of the one that is seen, at an
-// instant at which all of it is durable. Pictures cost copies of the pages that
-// are written after them, so they are few.
+// Only a crash reads the durable tree, so a hardened batch need not be applied to it
+// at once. It is cheaper to replace the tree, now and then, with a picture of the
+// visible one, at an instant at which that is durable as a whole. Such a picture
+// costs copies of the pages that are written after it, so there should be few.
 const (
-	fewHardened  = 256  // are kept before such an instant is waited for,
-	mostHardened = 1024 // and waited for no longer;
+	fewHardened  = 256  // with this many hardened batches, wait for such an instant
+	mostHardened = 1024 // with this many, apply them instead
 	fewBytes     = 256 << 10
-	mostBytes    = 1 << 20 // so too with their values
+	mostBytes    = 1 << 20
 )
 
 func newTreeMedium() *treeMedium {
@@ -108,7 +110,7 @@ func (m *treeMedium) keep(list []pending) {
 	}
 }
 
-// settle applies what was hardened to the durable tree.
+// settle applies the hardened batches to the durable tree.
 func (m *treeMedium) settle() {
 	for _, b := range m.hardened {
 		m.durable.apply(b)
@@ -151,7 +153,7 @@ func (t *tree) apply(b *door.Batch) {
 		case door.BatchDeleteRange:
 			t.deleteRange(op.Key, op.To)
 		default:
-			panic(fmt.Sprintf("sim: a batch with an operation of kind %d", op.Kind))
+			panic(fmt.Sprintf("world: a batch has an operation of unknown kind %d", op.Kind))
 		}
 	}
 }

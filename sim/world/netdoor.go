@@ -13,10 +13,11 @@ import (
 
 const peerPort = ":8002"
 
+// PeerAddress returns the address on which a host's node talks to other nodes.
 func PeerAddress(host int) string { return schedule.HostName(host) + peerPort }
 func httpAddress(host int) string { return schedule.HostName(host) + ":8000" }
 
-// hostAt is the host with this peer address; NoHost if there is none.
+// hostAt returns the host with a peer address, or NoHost.
 func (w *World) hostAt(address string) int {
 	if host, ok := w.addresses[address]; ok {
 		return host
@@ -24,35 +25,34 @@ func (w *World) hostAt(address string) int {
 	return NoHost
 }
 
-// greeter is a process that introduces itself on new connections, as
-// *node.Node does.
+// greeter is a process that begins connections with a Hello, as *node.Node does.
 type greeter interface {
 	Hello() (h node.Hello, ok bool)
 	OnHello(h node.Hello) error
 }
 
-// contact is what a process's transport knows of one other host.
+// contact is the state of a process's connections with one other host.
 type contact struct {
-	member node.MemberNumber // last seen there; 0: none yet
+	member node.MemberNumber // last seen there, or 0
 
-	// Of the connection to it.
-	greeted time.Duration // when this side said Hello
-	open    bool          // it did, and nothing has broken since
-	store   node.StoreID  // whom it meant
+	// The connection to it.
+	greeted time.Duration // time of this side's last Hello
+	open    bool          // a Hello was sent, and the connection has not broken since
+	store   node.StoreID  // to which the Hello was addressed
 
-	// Of the connection from it.
-	refused bool // its Hello did not fit: nothing that follows is taken
+	// The connection from it.
+	refused bool // its Hello was refused, so its messages are dropped
 }
 
-// greetAgain is how long a connection that may have been refused unheard goes
-// without a new Hello. A stream does not need it, datagrams do.
+// greetAgain is the time after which a connection gets a new Hello. Datagrams need it,
+// because the refusal of the last Hello may have been lost; streams do not.
 const greetAgain = 2 * time.Second
 
-// reconnect is how long a refused side waits before it says Hello again.
+// reconnect is the wait between a refusal and the next Hello.
 const reconnect = 200 * time.Millisecond
 
-// netDoor is the network as a process sends into it. Every message passes
-// through the codec.
+// netDoor is a process's door.Network. Every message passes through the codec, so that
+// a run also tests that.
 type netDoor struct{ process *hostProcess }
 
 func (n netDoor) Send(to door.Peer, m *node.Envelope) {
@@ -73,9 +73,9 @@ func (n netDoor) Send(to door.Peer, m *node.Envelope) {
 	w.network.Send(p.host.netID, w.hosts[host].netID, p.host.encode(m))
 }
 
-// encode makes a frame. Frames are cut off one block after another, so that few
-// of them cost an allocation; one that does not fit into the rest of its block
-// has got an array of its own.
+// encode makes a frame. It cuts frames off a large block, so that few of them cost an
+// allocation. A frame that does not fit into the rest of the block has an array of its
+// own.
 func (h *host) encode(m *node.Envelope) []byte {
 	const block, least = 16 << 10, 1 << 10
 	if cap(h.block)-len(h.block) < least {
@@ -89,8 +89,9 @@ func (h *host) encode(m *node.Envelope) []byte {
 	return frame[:len(frame):len(frame)]
 }
 
-// greet says Hello where a real transport would open a connection. It is false
-// while the process can't introduce itself.
+// greet sends a Hello where the production transport would open a connection. It
+// returns false if there is no connection: the process has no Hello to send yet, or
+// waits to reconnect.
 func (p *hostProcess) greet(host int, c *contact, store node.StoreID) bool {
 	g, ok := p.host.process.(greeter)
 	if !ok {
@@ -114,11 +115,10 @@ func (p *hostProcess) greet(host int, c *contact, store node.StoreID) bool {
 	return true
 }
 
-// netHandler is a process's end of the network.
+// netHandler receives a process's frames from the network.
 type netHandler struct{ process *hostProcess }
 
-// handshake marks the frames that open or refuse a connection: their kinds
-// stand apart from those of messages.
+// handshake is a bit in the kinds of Hellos and refusals that no message's kind has.
 const handshake = 0x80
 
 func (n netHandler) OnFrame(from netsim.HostID, frame []byte) {
@@ -148,7 +148,7 @@ func (p *hostProcess) onMessage(from netsim.HostID, body []byte) {
 	p.post(dispatch{kind: kindMessage, payload: frameHash(body), message: m, sender: int(from)})
 }
 
-// dropConnection is what a transport does with one whose bytes make no sense.
+// dropConnection resets a connection on which a damaged frame has arrived.
 func (p *hostProcess) dropConnection(from netsim.HostID) {
 	p.world().network.Reset(from, p.host.netID)
 }
@@ -159,7 +159,7 @@ func (p *hostProcess) onHandshake(sender int, body []byte) {
 	if !ok {
 		return
 	}
-	if err != nil { // a refusal, or damage: the connection to it is of no use
+	if err != nil { // it is a refusal, or damaged: the other side drops our messages
 		p.contacts[sender].open = false
 		return
 	}
@@ -180,7 +180,7 @@ func (p *hostProcess) judge(g greeter, sender int, hello node.Hello) {
 	w.network.Send(p.host.netID, w.hosts[sender].netID, node.AppendRefusal(nil, node.HelloRefusal{Reason: err.Error()}))
 }
 
-// OnPeerLost passes the hint on, if it is known who was there.
+// OnPeerLost passes the hint to the process, if a member was seen at the peer.
 func (n netHandler) OnPeerLost(peer netsim.HostID) {
 	c := &n.process.contacts[peer]
 	c.open = false
@@ -191,7 +191,7 @@ func (n netHandler) OnPeerLost(peer netsim.HostID) {
 	p.post(dispatch{kind: kindPeerLost, payload: uint64(member), fn: func() { p.host.process.OnPeerLost(member) }})
 }
 
-// unframe checks a frame's length and takes it off.
+// unframe checks and removes a frame's length.
 func unframe(frame []byte) (body []byte, ok bool) {
 	const lengthBytes = 4
 	if len(frame) <= lengthBytes || binary.BigEndian.Uint32(frame) != uint32(len(frame)-lengthBytes) {
@@ -200,7 +200,7 @@ func unframe(frame []byte) (body []byte, ok bool) {
 	return frame[lengthBytes:], true
 }
 
-// frameHash is the hash at a frame's end, which covers it.
+// frameHash returns the hash at the end of a frame, which covers the rest.
 func frameHash(body []byte) uint64 {
 	if len(body) < 8 {
 		return 0

@@ -9,26 +9,30 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// operator is an outside hand: somebody with a ZooKeeper client of his own who
-// takes steps of the layout by compare-and-set, one wish after the other.
+// operator is the administrator who begins and cancels moves. It has a ZooKeeper client
+// of its own and changes the layout by compare-and-set, one request at a time.
+//
+//   - requests[0] is under way while busy is set; the others wait.
+//   - took is set once ZooKeeper has committed the step of requests[0], whether or not
+//     the client got the answer. A step is never tried again after that.
 type operator struct {
 	world  *World
-	path   string
+	path   string // of the layout's znode
 	client *zksim.Client
-	dead   bool // the session is over: the next wish needs another
+	dead   bool // the session is over, so the next try needs a new one
 
 	requests []moveRequest
 	busy     bool
 	tries    int
-	until    time.Duration // when the wish in hand is given up
-	took     bool          // ZooKeeper made the step of the wish in hand
+	until    time.Duration // deadline of requests[0]
+	took     bool
 
-	copy        *layout.Layout // of the znode, as peeked last
+	copy        *layout.Layout // what peek decoded last
 	copyVersion int32
 	copyCzxid   int64
 }
 
-// wish is one step that somebody wants.
+// moveRequest asks for one layout step, BeginMove or CancelMove.
 type moveRequest struct {
 	kind      layout.StepKind
 	partition node.PartitionID
@@ -52,7 +56,7 @@ func newOperator(w *World) *operator {
 	return &operator{world: w, path: "/dkv/" + cluster + "/layout"}
 }
 
-// ask takes a wish; beyond a bound it is refused.
+// ask queues a request. It refuses the request if too many wait.
 func (o *operator) ask(w moveRequest) {
 	if w.done == nil {
 		w.done = func(bool) {}
@@ -74,7 +78,7 @@ func (o *operator) begin() {
 	o.try()
 }
 
-// try reads the layout, judges the step against it, and sets it.
+// try reads the layout, applies the step to it, and sets it.
 func (o *operator) try() {
 	o.tries++
 	if o.tries > maxTries || o.world.Now() >= o.until {
@@ -89,7 +93,7 @@ func (o *operator) try() {
 }
 
 func (o *operator) onRead(data []byte, stat zktree.Stat, err error) {
-	if o.took { // the set before, whose answer was lost
+	if o.took { // by the previous try, whose answer was lost
 		o.end()
 		return
 	}
@@ -115,7 +119,8 @@ func (o *operator) onRead(data []byte, stat zktree.Stat, err error) {
 	o.client.Set(o.path, encoded, stat.Version, o.onSet)
 }
 
-// judge makes the layout in which the wish came true.
+// judge returns the layout after the requested step. It returns false if the layout
+// does not allow the step.
 func (w *moveRequest) judge(l *layout.Layout) (*layout.Layout, bool) {
 	p, ok := l.Partition(w.partition)
 	if !ok {
@@ -137,7 +142,7 @@ func (o *operator) onSet(_ zktree.Stat, err error) {
 	o.again()
 }
 
-// again tries once more, after a pause.
+// again schedules another try.
 func (o *operator) again() { o.world.After(pauseOnError, o.try) }
 
 func (o *operator) end() {
@@ -151,8 +156,8 @@ func (o *operator) end() {
 	o.world.After(0, o.begin)
 }
 
-// onCommit sees what ZooKeeper does, so that the operator knows what became of
-// a set whose answer it did not get.
+// onCommit observes ZooKeeper's commits, so that the operator knows whether a set took
+// effect even if the answer is lost.
 func (o *operator) onCommit(txn *zktree.Txn, r *zktree.Result) {
 	if o.client == nil || txn.Session != o.client.Session() || txn.Code != zktree.OpSetData || r.Err != zktree.OK {
 		return
@@ -165,12 +170,12 @@ func (o *operator) onCommit(txn *zktree.Txn, r *zktree.Result) {
 	o.world.Count(f)
 }
 
-// SessionEvent makes operator a zksim.Handler.
+// SessionEvent notes the end of the session.
 func (o *operator) SessionEvent(state zksim.SessionState) {
 	if state == zksim.Expired {
 		o.dead = true
 	}
 }
 
-// WatchEvent is never called: the operator watches nothing.
+// WatchEvent is never called, because the operator watches nothing.
 func (o *operator) WatchEvent(zktree.Event) {}

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// lane is what keeps its own order: steps of one lane never change places. All
-// that befalls one host is a lane, so that a turn stays behind what it was
-// scheduled for; ZooKeeper is one, whose servers rely on their order; and so is
-// the outside world. In the network each link is one, so that a stream's frames
-// keep their order.
+// lane is a class of steps that never overtake each other. Each host is a lane, so
+// that a turn stays behind the events that it was scheduled for. ZooKeeper is one
+// lane, because its servers rely on the order of what they send each other.
+// Everything outside of the cluster is another. In the network each link is a lane,
+// so that the frames of a stream keep their order.
 type lane uint32
 
 const (
 	laneZooKeeper lane = MaxHosts + iota
 	laneWorld
-	laneNetwork // and the link's number
+	laneNetwork // plus the link's number
 )
 
 func laneOf(at *slot) lane {
@@ -31,28 +31,39 @@ func laneOf(at *slot) lane {
 	return laneWorld
 }
 
-// ordering takes steps out of the scheduler's heap in an order of its own.
+// ordering lets steps overtake others that are due at most a window earlier. A real
+// cluster has no order between events on different machines; this explores more of
+// the orders than FIFO does.
+//
+//   - A step overtakes only steps of other lanes.
+//   - After gather, every live entry that is due within the window of the first
+//     is in ready, and ready is sorted by (time, sequence). It may hold more, if an
+//     earlier entry was scheduled since.
+//   - What ready holds is valid while gathered is set and asOf equals the scheduler's
+//     changes.
+//   - Time never runs backwards: an overtaken step runs at the time that it is then,
+//     not at its own.
 type ordering struct {
 	window time.Duration
-	// choose picks one of the candidates: the first step of each lane that has
-	// one within the window, by time. It is asked when there are two or more.
+	// choose picks one of the candidates, which are the first step of each lane
+	// that has one within the window, by time. There are at least two.
 	choose func(candidates []entry, lanes []lane) int
-	// overtook hears of each step that runs before one that is due earlier, or
-	// was asked for earlier at one time.
+	// overtook is called for each step that runs before an earlier one.
 	overtook func()
 	// before, if not nil, runs between two steps.
 	before func()
-	// onTake, if not nil, hears of each step that is about to run.
+	// onTake, if not nil, is called with each step that is about to run.
 	onTake func(at *slot)
 
-	ready      []entry // out of the heap, by (time, sequence); some may be dead
-	gathered   bool    // as of asOf, the scheduler's changes
+	ready      []entry // taken out of the heap; some may be dead
+	gathered   bool
 	asOf       uint64
-	candidates []entry
-	lanes      []lane
+	candidates []entry // scratch of gatherLanes
+	lanes      []lane  // of the candidates
 }
 
-// next is when the next step runs, at the earliest; ok is false without one.
+// next returns the earliest time at which a step can run; ok is false if no step
+// waits.
 func (o *ordering) next(s *scheduler) (at time.Duration, ok bool) {
 	o.gather(s)
 	if len(o.ready) == 0 {
@@ -61,7 +72,7 @@ func (o *ordering) next(s *scheduler) (at time.Duration, ok bool) {
 	return max(s.now, o.ready[0].at), true
 }
 
-// take removes the step that is to run; ok is false without one.
+// take removes the step that runs next; ok is false if no step waits.
 func (o *ordering) take(s *scheduler) (e entry, ok bool) {
 	if o.before != nil {
 		o.before()
@@ -86,7 +97,7 @@ func (o *ordering) take(s *scheduler) (e entry, ok bool) {
 	return chosen, true
 }
 
-// gather brings all that is due within the window of the first into ready.
+// gather moves all entries that are due within the window of the first to ready.
 func (o *ordering) gather(s *scheduler) {
 	if o.gathered && o.asOf == s.changes {
 		return
@@ -110,16 +121,15 @@ func (o *ordering) gather(s *scheduler) {
 	}
 }
 
-// drop forgets the entries that were stopped.
+// drop removes stopped entries from ready.
 func (o *ordering) drop(s *scheduler) {
 	before := len(o.ready)
 	o.ready = slices.DeleteFunc(o.ready, func(e entry) bool { return s.slots[e.slot].generation != e.generation })
 	s.dead -= before - len(o.ready)
 }
 
-// gatherLanes finds each lane's first step among those within the window, and
-// says how many lanes there are. A window ends where that of the first step
-// does, though ready may hold more since an earlier one was asked for.
+// gatherLanes finds the first step of each lane within the window and returns the
+// number of lanes. It leaves out what ready holds beyond the window.
 func (o *ordering) gatherLanes(s *scheduler) int {
 	o.candidates, o.lanes = o.candidates[:0], o.lanes[:0]
 	for i := range o.ready {
@@ -134,19 +144,22 @@ func (o *ordering) gatherLanes(s *scheduler) int {
 	return len(o.lanes)
 }
 
-// pct is the state of an ordering by priorities.
+// pct orders steps by probabilistic concurrency testing (Burckhardt and others,
+// 2010): every lane has a random priority, the lane with the highest runs, and at
+// depth-1 random choices within a span that lane falls to the bottom. schedule.PCT
+// states the probability with which that finds a bug.
 type pct struct {
 	random Random
 	depth  int
-	span   uint64
+	span   uint64 // in choices
 
-	choices uint64 // made in this span
-	spans   uint64 // before it
-	lowered map[lane]uint64
-	changes []uint64 // choices before which priorities change
+	choices uint64          // made in this span
+	spans   uint64          // before this one
+	lowered map[lane]uint64 // priorities below all that were not lowered
+	changes []uint64        // choices before which a priority changes
 }
 
-// newOrdering is nil for FIFO.
+// newOrdering returns nil for FIFO, and for a steered order, which Steer sets.
 func newOrdering(o schedule.Order, random Random, overtook func()) *ordering {
 	if o.Mode != schedule.PCT {
 		return nil
@@ -156,7 +169,7 @@ func newOrdering(o schedule.Order, random Random, overtook func()) *ordering {
 	return &ordering{window: o.Window, choose: p.choose, overtook: overtook}
 }
 
-// begin draws where the priorities of a span change.
+// begin draws the choices of a new span at which priorities change.
 func (p *pct) begin() {
 	p.choices, p.lowered, p.changes = 0, make(map[lane]uint64), p.changes[:0]
 	for i := range p.depth - 1 {
@@ -164,8 +177,8 @@ func (p *pct) begin() {
 	}
 }
 
-// choose takes the lane of the highest priority. At the i-th point of change
-// that lane falls below all that were not lowered, to place i.
+// choose picks the lane with the highest priority. At change i it first lowers that
+// lane to priority i+1, below all lanes that were not lowered.
 func (p *pct) choose(_ []entry, lanes []lane) int {
 	if p.choices == p.span {
 		p.spans++

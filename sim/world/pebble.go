@@ -8,13 +8,13 @@ import (
 	"dkv/sim/world/crashdisk"
 )
 
-// pebbleMedium is Pebble with what is not durable above it, in memory. Pebble
-// is given a batch when that is durable, and syncs it at the next loss of
-// power, which so leaves exactly what the disk has drawn, however fast Pebble's
-// goroutines are.
+// pebbleMedium is Pebble, with the batches that are not durable kept in memory above
+// it. Pebble gets a batch only when the batch is durable, and syncs it before the
+// next loss of power. So a crash leaves exactly what the disk has drawn, however fast
+// Pebble's goroutines are.
 type pebbleMedium struct {
 	disk  *crashdisk.CrashDisk
-	above delta // the batches that are not durable
+	above delta // of the batches that are not durable
 }
 
 func newPebbleMedium() *pebbleMedium {
@@ -73,22 +73,22 @@ func (m *pebbleMedium) crash(kept, lost []pending) bool {
 	return anyWrites(lost)
 }
 
-// settle makes batches durable, and forgets the others. Nothing goes wrong below
-// this medium, so what does is a mistake of the simulator or the store.
+// settle makes the kept batches durable and drops the others. There are no faults
+// below this medium, so an error is a bug of the simulator or the store.
 func (m *pebbleMedium) settle(kept []pending) {
 	err := m.harden(kept, nil)
 	if err == nil {
 		err = m.disk.Sync()
 	}
 	if err != nil {
-		panic("sim: Pebble fails on a sound disk: " + err.Error())
+		panic("world: Pebble failed on a sound disk: " + err.Error())
 	}
 }
 
 func (m *pebbleMedium) shutDown(all []pending) {
 	m.settle(all)
 	if err := m.disk.Close(); err != nil {
-		panic("sim: Pebble can't be closed: " + err.Error())
+		panic("world: closing Pebble on a sound disk: " + err.Error())
 	}
 }
 
@@ -100,7 +100,7 @@ func (m *pebbleMedium) open() error {
 func (m *pebbleMedium) flip(Fault, uint64) bool { return false }
 func (m *pebbleMedium) close()                  { _ = m.disk.Close() }
 
-// pebbleView is a snapshot of Pebble below what was not durable then.
+// pebbleView is a View of Pebble, below a picture of what was not durable.
 type pebbleView struct {
 	below door.View
 	above deltaPicture
@@ -114,14 +114,14 @@ func (v pebbleView) Scan(from, to []byte, fn func(key, value []byte) bool) error
 
 func (v pebbleView) Close() { v.below.Close() }
 
-// delta is what some batches change: keys put, above stretches of keys that are
-// cut out of what lies below.
+// delta is the effect of some batches on the store below: ranges that are deleted
+// there, and keys that are put. A key that is put hides a deletion that covers it.
 type delta struct {
 	puts tree
-	cuts []keyRange // in order, apart; never changed in place
+	cuts []keyRange // sorted, apart from each other; never changed in place, as pictures share it
 }
 
-// stretch is the keys in [from, to).
+// keyRange is the keys in [from, to).
 type keyRange struct{ from, to []byte }
 
 func newDelta() delta { return delta{puts: newTree()} }
@@ -140,7 +140,7 @@ func (d *delta) apply(b *door.Batch) {
 	}
 }
 
-// cut adds a stretch, and joins those that it meets.
+// cut adds a deleted range and joins it with those that it meets.
 func (d *delta) cut(s keyRange) {
 	first, _ := slices.BinarySearchFunc(d.cuts, s.from, func(c keyRange, from []byte) int { return bytes.Compare(c.to, from) })
 	last := first
@@ -160,13 +160,13 @@ func (d *delta) cut(s keyRange) {
 
 func (d *delta) picture() deltaPicture { return deltaPicture{d.puts.picture(), d.cuts} }
 
-// deltaPicture is a delta of one instant.
+// deltaPicture is a picture of a delta.
 type deltaPicture struct {
 	puts *page
 	cuts []keyRange
 }
 
-// reader is what a Store and a View have in common.
+// reader is the part that a Store and a View share.
 type reader interface {
 	Get(key []byte) (value []byte, ok bool, err error)
 	Scan(from, to []byte, fn func(key, value []byte) bool) error
@@ -187,7 +187,7 @@ func (d deltaPicture) get(below reader, key []byte) ([]byte, bool, error) {
 	return below.Get(key)
 }
 
-// scan merges what was put into what lies below and is not cut.
+// scan merges the keys that were put with those below that are not deleted.
 func (d deltaPicture) scan(below reader, from, to []byte, fn func(key, value []byte) bool) error {
 	type pair struct{ key, value []byte }
 	var puts []pair
@@ -196,7 +196,7 @@ func (d deltaPicture) scan(below reader, from, to []byte, fn func(key, value []b
 		return true
 	})
 	more := true
-	// upTo hands out what was put below a key; nil is above all.
+	// upTo passes to fn the puts that are less than key; nil is greater than all.
 	upTo := func(key []byte) {
 		for more && len(puts) > 0 && (key == nil || bytes.Compare(puts[0].key, key) < 0) {
 			more = fn(puts[0].key, puts[0].value)

@@ -5,9 +5,9 @@ import (
 	"dkv/sim/world/crashdisk"
 )
 
-// rawMedium is Pebble as in production: every batch goes to its log at once,
-// and what is in the files when the power goes is as Pebble has left it. So it
-// does not ask what the disk has drawn to survive.
+// rawMedium is Pebble as in production. Every batch goes to Pebble's log at once, and
+// a loss of power leaves what the file system has of Pebble's files. So this medium
+// can't follow the disk's draw of what survives.
 type rawMedium struct {
 	disk     *crashdisk.CrashDisk
 	count    func(Fault)
@@ -48,10 +48,10 @@ func (m *rawMedium) view() (door.View, error) {
 
 func (m *rawMedium) apply(b *door.Batch, synced bool) error { return m.disk.Commit(b, synced) }
 
-// harden waits for the rest, too: Pebble syncs all that it has.
+// harden makes the rest durable as well, because Pebble syncs all that it has.
 func (m *rawMedium) harden(_, _ []pending) error { return m.disk.Sync() }
 
-// crash keeps of what was written and not synced nothing, all, or some blocks.
+// crash keeps nothing, some blocks, or all of what was written and not synced.
 func (m *rawMedium) crash(_, _ []pending) bool {
 	word := m.percents.word()
 	percent := [...]int{0, 30, 70, 100}[word%4]
@@ -62,7 +62,7 @@ func (m *rawMedium) crash(_, _ []pending) bool {
 	return unsynced && percent == 0
 }
 
-func (m *rawMedium) shutDown(_ []pending) { _ = m.disk.Close() } // an error is met at the next start
+func (m *rawMedium) shutDown(_ []pending) { _ = m.disk.Close() } // an error shows at the next start
 
 func (m *rawMedium) open() error {
 	_, err := m.disk.Store()

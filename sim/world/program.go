@@ -13,47 +13,46 @@ import (
 	"dkv/sim/schedule"
 )
 
-// Doors are all that a Program touches. They belong to one process, and keep the
-// promises that package node asks of its own.
+// Doors are a Program's interfaces to the world. They belong to one process and keep
+// the promises that package door states.
 type Doors struct {
-	Host, Hosts int // its number, from 0, and how many there are
+	Host, Hosts int // the number of its host, from 0, and of all hosts
 	Clock       door.Clock
 	Network     Frames
 	Store       door.Store
 	Coordinator door.Coordinator
 	Random      door.Random
-	// Note makes words part of the trace, for whoever reads it.
+	// Note adds words to the trace.
 	Note func(words string)
-	// Fail ends the process, as a panic does. A new one starts soon after.
+	// Fail ends the process, as a panic would. A new process starts soon after.
 	Fail func(error)
 }
 
-// Frames is a network that carries bytes. It may lose, delay, double and
-// reorder them; what arrives is as it was sent. What a process sends itself
-// always arrives.
+// Frames is a network that carries byte strings. It may lose, delay, duplicate and
+// reorder them, but never changes one. What a process sends to itself always arrives.
 type Frames interface {
-	// Send hands a frame over to the network; nobody may write to it any more.
+	// Send sends a frame. The caller must not write to the frame afterwards.
 	Send(host int, frame []byte)
 }
 
-// Program is a process of a System. Its methods are events: each runs to its end
-// before the next, and waits for nothing.
+// Program is a process of a System. Its methods handle events: each returns before the
+// next is called, and none waits.
 type Program interface {
 	Start()
 	OnFrame(from int, frame []byte)
-	// OnRequest is a client's. Its end is told once, or never: then the client
-	// loses patience. What kinds and keys mean is the system's to say; of an
-	// answer the history keeps Found, Version, Value and Index.
+	// OnRequest handles a client's request. It calls done once, at any time, or
+	// never: then the client times out. The system defines what kinds and keys
+	// mean. Of the answer, the history keeps Found, Version, Value and Index.
 	OnRequest(r door.Request, done func(door.Response))
-	// EndTurn comes after the events that were handled together: one Commit may
-	// serve all of them.
+	// EndTurn is called after a group of events, so that one Commit can serve all of
+	// them.
 	EndTurn()
-	// Leads says whether the process takes itself for the one that matters:
-	// what a schedule calls primary, where backup and second do not lead.
+	// Leads reports whether the process considers itself the leader. A schedule calls
+	// it the primary; backup and second are the first two that do not lead.
 	Leads() bool
 }
 
-// Programs makes Config.NewProcess of what starts a Program.
+// Programs returns a Config.NewProcess that boots Programs.
 func Programs(boot func(Doors) Program) func(int, node.Config, node.Env) (Process, error) {
 	return func(host int, _ node.Config, env node.Env) (Process, error) {
 		p := env.Network.(netDoor).process
@@ -66,7 +65,7 @@ func Programs(boot func(Doors) Program) func(int, node.Config, node.Env) (Proces
 	}
 }
 
-// guest is a Program as a host runs it. Its messages are frames.
+// programProcess is the Process of a Program. Its messages are frames.
 type programProcess struct{ Program }
 
 func (*programProcess) OnMessage(*node.Envelope) {}
@@ -75,8 +74,9 @@ func (*programProcess) OnPeerLost(node.MemberNumber) {}
 
 func (*programProcess) Stop(done func()) { done() }
 
-// frameDoor is the network as a guest sends into it. The checksum that DKV's
-// own frames have in them is put behind the others here.
+// frameDoor is a Program's Frames. It appends a checksum to each frame, as a node's
+// frames have one of their own: the network damages frames, and Frames promises that
+// none arrives damaged.
 type frameDoor struct{ process *hostProcess }
 
 const sumBytes = 8
@@ -94,7 +94,7 @@ func (d frameDoor) Send(to int, frame []byte) {
 	w.network.Send(p.host.netID, w.hosts[to].netID, binary.BigEndian.AppendUint64(slices.Clone(frame), xxhash.Sum64(frame)))
 }
 
-// frameHandler is a guest's end of the network.
+// frameHandler receives a Program's frames from the network.
 type frameHandler struct{ process *hostProcess }
 
 func (h frameHandler) OnFrame(from netsim.HostID, frame []byte) {
@@ -115,7 +115,7 @@ func (p *hostProcess) onFrame(from int, frame []byte, sum uint64) {
 	p.post(dispatch{kind: kindMessage, payload: sum, fn: func() { program.OnFrame(from, frame) }})
 }
 
-// handlerFor is the end of the network that fits a process.
+// handlerFor returns the network handler for a process.
 func (p *hostProcess) handlerFor(process Process) netsim.Handler {
 	if _, ok := process.(*programProcess); ok {
 		return frameHandler{p}
@@ -123,8 +123,9 @@ func (p *hostProcess) handlerFor(process Process) netsim.Handler {
 	return netHandler{p}
 }
 
-// ProgramIn returns the host whose Program has a role, where there is no layout:
-// the one that leads, or one of the first two that do not; NoHost if none has it.
+// ProgramIn returns the host whose Program has a role in a system without a layout: the
+// primary is the first that leads, backup and second are the first two that do not. It
+// returns NoHost if there is no such Program.
 func (w *World) ProgramIn(role schedule.Role) int {
 	rank := 0
 	for host, h := range w.hosts {
@@ -142,8 +143,8 @@ func (w *World) ProgramIn(role schedule.Role) int {
 	return NoHost
 }
 
-// AllRun returns an error that names the first host whose process does not run,
-// ruined disks aside.
+// AllRun returns an error that names the first host whose process does not run. It
+// ignores hosts with a ruined disk.
 func (w *World) AllRun() error {
 	for host, h := range w.hosts {
 		if h.state != Up && !h.disk.ruined {

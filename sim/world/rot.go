@@ -6,16 +6,16 @@ import (
 	"fmt"
 )
 
-// rot is damage at one key of a disk, until it is repaired or written over.
+// rot is damage at one key of a disk, until it is repaired or overwritten.
 type rot struct {
 	key []byte
-	// silent rot hands out the value with this bit flipped, as a disk without
-	// checksums does; otherwise reading the key is an error.
+	// Silent rot returns the value with a bit flipped, as a disk without checksums
+	// does. Other rot makes reading the key an error.
 	silent bool
 	bit    uint64
 }
 
-// isWritten says whether a batch writes over the damage.
+// isWritten reports whether a batch overwrites the damage.
 func (r *rot) isWritten(b *door.Batch) bool {
 	for i := range b.Ops {
 		op := &b.Ops[i]
@@ -30,10 +30,9 @@ func (r *rot) isWritten(b *door.Batch) bool {
 	return false
 }
 
-// beginRot damages a drawn key. Silent rot strikes the entries of logs only:
-// they alone carry checksums of the core's own, and elsewhere the promise of a
-// Store is that it gives back what it was given. It is false if there is no
-// such key.
+// beginRot damages a drawn key. It returns false if there is no key to damage. Silent
+// rot damages only log entries: they alone carry a checksum of the core. Of all other
+// keys a Store promises that it returns what was put.
 func (d *disk) beginRot(silent bool) bool {
 	var keys [][]byte
 	err := d.medium.scan(nil, []byte{0xff}, func(key, value []byte) bool {
@@ -50,12 +49,12 @@ func (d *disk) beginRot(silent bool) bool {
 	return true
 }
 
-// isLogKey knows the keys of package node (see its keys.go).
+// isLogKey reports whether a key holds a log entry (see keys.go of package node).
 func isLogKey(key []byte) bool {
 	return len(key) == 19 && bytes.HasPrefix(key, []byte("p/")) && bytes.Equal(key[6:11], []byte("/log/"))
 }
 
-// met is what becomes of reading a value at a damaged key.
+// met returns what reading the damaged key gives.
 func (d *disk) met(value []byte) ([]byte, error) {
 	r := d.rot
 	if !r.silent {
@@ -80,8 +79,8 @@ func (d *disk) get(read func(key []byte) ([]byte, bool, error), key []byte) ([]b
 	return value, ok && err == nil, err
 }
 
-// scan reads a range through the faults of the disk, and lends fn what does not
-// last.
+// scan reads a range through the faults of the disk. It overwrites the slices that fn
+// gets when fn returns.
 func (d *disk) scan(read func(from, to []byte, fn func(key, value []byte) bool) error, from, to []byte, fn func(key, value []byte) bool) error {
 	var scratch []byte
 	var damage error
@@ -104,8 +103,8 @@ func (d *disk) scan(read func(from, to []byte, fn func(key, value []byte) bool) 
 	return damage
 }
 
-// ruin notes that an error came from below the disk. If a bit was flipped
-// there, it has been found.
+// ruin records an error of the medium. If a bit was flipped there and no other fault
+// explains the error, the store has found that bit.
 func (d *disk) ruin() {
 	if d.flipped != 0 && !d.hasFault && !d.ruined {
 		d.ruined = true

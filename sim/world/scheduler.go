@@ -8,23 +8,31 @@ import (
 	"dkv/netsim"
 )
 
-// Scheduler is virtual time: a heap of what is due, ordered by (time, sequence).
-// It starts at 0 and moves only by Step, to the time of the next entry.
+// scheduler keeps virtual time: a heap of entries, ordered by (time, sequence).
+// Time starts at 0 and moves only when an entry runs, to the time of that entry.
+//
+//   - (time, sequence) is a total order, since no two entries share a sequence
+//     number. So the run does not depend on the shape of the heap.
+//   - An entry is live while its slot has the entry's generation. Running and
+//     stopping both release the slot, which raises the generation, so an entry runs
+//     at most once and a timer never stops an entry that reused its slot.
+//   - Entries are in the heap, or in order.ready if there is an order; dead counts
+//     the stopped ones among them.
+//   - changes grows with every entry that is added or stopped: an order may rely on
+//     what it gathered for as long as changes is the same.
 type scheduler struct {
 	now      time.Duration
-	sequence uint64 // of the last entry asked for
+	sequence uint64 // of the last entry scheduled
 	trace    *trace
 	heap     []entry
 	slots    []slot
-	free     []uint32 // slots without an entry
-	dead     int      // entries in the heap, or ready, that were stopped
-	changes  uint64   // entries that came or were stopped
-	// order, if not nil, takes steps out of turn.
-	order *ordering
+	free     []uint32  // slots without an entry
+	dead     int       // stopped entries in the heap or in order.ready
+	changes  uint64    // how many entries were added or stopped
+	order    *ordering // lets steps overtake each other; nil for FIFO
 }
 
-// entry is one place in the heap. It is dead if its slot has moved on to
-// another generation.
+// entry is an element of the heap. It is dead if its slot has another generation.
 type entry struct {
 	at         time.Duration
 	sequence   uint64
@@ -36,44 +44,45 @@ func (e *entry) before(o *entry) bool {
 	return e.at < o.at || e.at == o.at && e.sequence < o.sequence
 }
 
-// leastOf is which of four entries comes first. It has no branches: which of two
-// it is can't be foreseen, and a processor that guesses wrong loses more time
-// than the comparisons take.
+// leastOf returns the index of the first of four entries. It has no branches: a
+// processor can't predict which of two entries is first, and a wrong guess costs
+// more than the comparisons.
 func leastOf(four *[arity]entry) int {
 	a := four[1].sooner(&four[0])
 	b := 2 + four[3].sooner(&four[2])
 	return int(a + (b-a)*four[b%arity].sooner(&four[a%arity]))
 }
 
-// sooner is 1 if e comes before o, else 0: the borrow of their difference as
-// numbers of 128 bits. No time is below 0.
+// sooner returns 1 if e comes before o, else 0: the borrow of their difference as
+// 128-bit numbers. That is right because no time is below 0.
 func (e *entry) sooner(o *entry) uint64 {
 	_, borrow := bits.Sub64(e.sequence, o.sequence, 0)
 	_, borrow = bits.Sub64(uint64(e.at), uint64(o.at), borrow)
 	return borrow
 }
 
-// slot is what an entry does, apart from the heap so that sifting moves little.
+// slot holds what an entry does. It is not part of the entry, so that sifting the
+// heap moves little memory.
 type slot struct {
 	fn         func()
 	generation uint32
 	host       int32
-	link       uint32 // of KindNetwork: on which it happens
+	link       uint32 // of kindNetwork
 	kind       stepKind
 }
 
-// maxPending bounds the entries of a scheduler: beyond it something in the
-// simulated world grows without a bound.
+// maxPending bounds the entries of a scheduler. More of them mean that something in
+// the simulated world grows without bound.
 const maxPending = 1 << 24
 
-// NewScheduler makes a scheduler at time 0. What it dispatches is told to the
-// trace, which may be nil.
+// newScheduler makes a scheduler at time 0 that records its steps in the trace,
+// which may be nil.
 func newScheduler(trace *trace) *scheduler { return &scheduler{trace: trace} }
 
-// Now is the virtual time.
+// Now returns the virtual time.
 func (s *scheduler) Now() time.Duration { return s.now }
 
-// Pending is the number of entries that wait, without the stopped ones.
+// Pending returns the number of entries that wait, without the stopped ones.
 func (s *scheduler) Pending() int {
 	if s.order != nil {
 		return len(s.heap) + len(s.order.ready) - s.dead
@@ -81,15 +90,16 @@ func (s *scheduler) Pending() int {
 	return len(s.heap) - s.dead
 }
 
-// Timer names an entry, so that it can be stopped. The zero value names none.
+// timer refers to an entry, so that it can be stopped. The zero value refers to no
+// entry.
 type timer struct {
 	scheduler  *scheduler
 	slot       uint32
 	generation uint32
 }
 
-// Stop keeps the entry from running, unless it has run or was stopped before;
-// it says whether it did.
+// Stop keeps the entry from running. It returns false if the entry has run or was
+// stopped before.
 func (t timer) Stop() bool {
 	s := t.scheduler
 	if s == nil || s.slots[t.slot].generation != t.generation {
@@ -102,16 +112,16 @@ func (t timer) Stop() bool {
 	return true
 }
 
-// drop is Stop for who does not ask.
+// drop is Stop as a func().
 func (t timer) drop() { t.Stop() }
 
-// Schedule runs fn once, d from now (at once, but never inside the call, if d
-// is not above 0), as an event of this kind at this host; NoHost if it is
-// nobody's. Entries due at one time run in the order in which they were asked
-// for, unless an Order says otherwise.
+// Schedule runs fn once, d from now, as a step of this kind at this host or at
+// NoHost. It never runs fn inside the call, even if d is not above 0. Entries that
+// are due at the same time run in the order in which they were scheduled, unless
+// there is an order.
 func (s *scheduler) Schedule(d time.Duration, host int, kind stepKind, fn func()) timer {
 	if len(s.heap) >= maxPending {
-		panic(fmt.Sprintf("sim: %d events wait: something grows without a bound", len(s.heap)))
+		panic(fmt.Sprintf("world: %d steps wait: something in the simulated world grows without bound", len(s.heap)))
 	}
 	id := s.take()
 	at := &s.slots[id]
@@ -122,8 +132,8 @@ func (s *scheduler) Schedule(d time.Duration, host int, kind stepKind, fn func()
 	return timer{s, id, at.generation}
 }
 
-// door is the scheduler as one part of the world sees it: what it asks for is
-// of its kind.
+// schedulerPart is the scheduler as one part of the world sees it: all steps that
+// the part schedules have the same kind.
 type schedulerPart struct {
 	scheduler *scheduler
 	kind      stepKind
@@ -140,8 +150,8 @@ func (d schedulerPart) Post(delay time.Duration, fn func()) {
 	d.scheduler.Schedule(delay, NoHost, d.kind, fn)
 }
 
-// networkDoor is the scheduler as the network sees it: it also says on which
-// link something happens.
+// networkDoor is the scheduler as netsim sees it. Its steps belong to links, so that
+// an order can keep each link's steps in sequence.
 type networkDoor struct{ schedulerPart }
 
 func (d networkDoor) AfterOn(from, to netsim.HostID, delay time.Duration, fn func()) (ticket uint64) {
@@ -163,11 +173,11 @@ func (d networkDoor) on(from, to netsim.HostID, delay time.Duration, fn func()) 
 	return t
 }
 
-// linkNumber numbers the links among hosts; linkReceiver takes it apart again.
+// linkNumber numbers the links between hosts; linkReceiver recovers the receiver.
 func linkNumber(from, to netsim.HostID) uint32 { return uint32(from)*MaxHosts + uint32(to) }
 func linkReceiver(link uint32) int             { return int(link % MaxHosts) }
 
-// Step runs the next entry. It is false if there is none.
+// Step runs the next entry. It returns false if no entry waits.
 func (s *scheduler) Step() bool {
 	e, ok := s.takeNext()
 	if !ok {
@@ -184,7 +194,7 @@ func (s *scheduler) Step() bool {
 	return true
 }
 
-// takeNext removes the entry that is to run; ok is false if there is none.
+// takeNext removes the entry that runs next; ok is false if no entry waits.
 func (s *scheduler) takeNext() (e entry, ok bool) {
 	if s.order != nil {
 		return s.order.take(s)
@@ -195,7 +205,7 @@ func (s *scheduler) takeNext() (e entry, ok bool) {
 	return s.pop(), true
 }
 
-// next is the time of the next entry; ok is false if there is none.
+// next returns the time of the next entry; ok is false if no entry waits.
 func (s *scheduler) next() (at time.Duration, ok bool) {
 	if s.order != nil {
 		return s.order.next(s)
@@ -206,8 +216,8 @@ func (s *scheduler) next() (at time.Duration, ok bool) {
 	return s.heap[0].at, true
 }
 
-// settle drops dead entries from the head of the heap, and says whether a live
-// one stands there.
+// settle drops dead entries from the head of the heap. It returns false if the heap
+// is then empty.
 func (s *scheduler) settle() bool {
 	for len(s.heap) > 0 {
 		head := &s.heap[0]
@@ -237,8 +247,8 @@ func (s *scheduler) release(id uint32) {
 	s.free = append(s.free, id)
 }
 
-// compact drops all dead entries once they are the greater part. The order of
-// what remains is total, so it does not depend on how the heap lay before.
+// compact drops all dead entries once they are the majority. It may rebuild the heap
+// in any shape, because the order of the entries is total.
 func (s *scheduler) compact() {
 	if s.dead < 1024 || s.dead*2 < len(s.heap) {
 		return
@@ -258,8 +268,8 @@ func (s *scheduler) compact() {
 	}
 }
 
-// arity of the heap: four children share a cache line and a half, and the heap
-// is half as deep as a binary one.
+// arity is the number of children in the heap. Four of them take a cache line and a
+// half, and the heap is half as deep as a binary one.
 const arity = 4
 
 func (s *scheduler) push(e entry) {
@@ -287,7 +297,7 @@ func (s *scheduler) pop() entry {
 	return head
 }
 
-// down puts e into the hole at i or below it.
+// down puts e into the free place at i, or below it.
 func (s *scheduler) down(i int, e entry) {
 	h := s.heap
 	for {

@@ -2,7 +2,7 @@ package world
 
 import "dkv/sim/schedule"
 
-// Trail records what a steered run had to choose from.
+// Trail records the choices that a steered run had.
 type Trail struct {
 	// Choices holds, for each choice, the hosts that receive its candidates.
 	Choices [][]int
@@ -10,24 +10,25 @@ type Trail struct {
 	Steps []int
 }
 
-// steering plays Order.Picks and Order.Crash.
+// steering makes a run follow Order.Picks and Order.Crash. It counts choices and
+// steps from Order.From on, so that a search can enumerate them.
 type steering struct {
-	world *World
-	order schedule.Order
-	picks []schedule.Pick
-	next  int // choice
-	steps []int
-	due   bool // the crash is, before the next step
-	trail *Trail
-	// network are the candidates that are deliveries, by their places.
-	network []int
+	world   *World
+	order   schedule.Order
+	picks   []schedule.Pick // not made yet, in order
+	next    int             // number of the next choice
+	steps   []int           // by host
+	due     bool            // crash before the next step
+	trail   *Trail
+	network []int // indexes of the candidates that are deliveries
 }
 
-// newSteered cannot fail: the parser has judged the picks.
+// newSteered makes an ordering that follows o. It panics if o has invalid picks,
+// which the parser of schedules refuses.
 func newSteered(w *World, o schedule.Order, t *Trail) *ordering {
 	picks, err := o.Picks.List()
 	if err != nil {
-		panic("sim: " + err.Error())
+		panic("world: " + err.Error())
 	}
 	if t == nil {
 		t = &Trail{}
@@ -40,9 +41,8 @@ func newSteered(w *World, o schedule.Order, t *Trail) *ordering {
 	}
 }
 
-// choose lets a delivery overtake others that are due before it, where the
-// picks say so. A step that is no delivery is never overtaken but by one that
-// was picked over an earlier delivery.
+// choose lets a delivery overtake earlier deliveries where the picks say so. Another
+// step is overtaken only by a delivery that was picked over an earlier delivery.
 func (s *steering) choose(candidates []entry, lanes []lane) int {
 	s.network = s.network[:0]
 	for i, l := range lanes {
@@ -68,7 +68,7 @@ func (s *steering) choose(candidates []entry, lanes []lane) int {
 	return s.network[chosen]
 }
 
-// count counts the steps of hosts, deliveries to them included.
+// count counts the steps of each host, including deliveries to it.
 func (s *steering) count(at *slot) {
 	host := int(at.host)
 	if at.kind == kindNetwork {

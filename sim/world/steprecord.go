@@ -5,17 +5,17 @@ import (
 	"fmt"
 )
 
-// StepRecord, given as Config.Steps, keeps the steps of a run. One with Like set
-// compares its run with that of Like, and keeps only the first step that differs.
+// StepRecord, given as Config.Steps, keeps the steps of a run. With Like set, it
+// compares its run with that of Like and keeps only the first step that differs.
 type StepRecord struct {
 	Like  *StepRecord
-	facts []stepFacts
-	lines [][]byte // by step; nil of one that printed none
+	facts []stepFacts // by step
+	lines [][]byte    // by step; nil for a step without a line
 
-	step    uint64 // under way, from 1
-	differs uint64 // the first that does; 0: none
-	other   stepFacts
-	words   []byte
+	step    uint64    // number of the step under way
+	differs uint64    // number of the first step that differs from Like's; or 0
+	other   stepFacts // of that step
+	words   []byte    // its line
 }
 
 func (r *StepRecord) onStep(step uint64, s stepFacts) {
@@ -30,7 +30,7 @@ func (r *StepRecord) onStep(step uint64, s stepFacts) {
 	}
 }
 
-// Write takes the line of the step under way.
+// Write keeps the line of the step under way.
 func (r *StepRecord) Write(line []byte) (int, error) {
 	switch {
 	case r.step == 0:
@@ -42,8 +42,8 @@ func (r *StepRecord) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Difference describes the first step in which the two runs differ; "" if there
-// is none.
+// Difference describes the first step in which the two runs differ. It returns "" if
+// they do not differ.
 func (r *StepRecord) Difference() string {
 	was := r.Like
 	if r.differs == 0 {
@@ -60,7 +60,8 @@ func (r *StepRecord) Difference() string {
 	return fmt.Sprintf("the first difference is step %d:\n  first:  %s\n  second: %v%s", r.differs, first, r.other, wordsOf(r.words))
 }
 
-// wordsOf is what a step's line says behind the columns that stepFacts has.
+// wordsOf returns the details of a step's line, without the columns that stepFacts
+// holds too.
 func wordsOf(line []byte) string {
 	fields := bytes.Fields(line)
 	if len(fields) <= 4 {

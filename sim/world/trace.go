@@ -10,14 +10,14 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// NoHost stands in for a host where an event belongs to none.
+// NoHost stands for the host of an event that belongs to no host.
 const NoHost = -1
 
-// Kind says what kind of thing a step of a run is.
+// stepKind is the kind of a step. The values are part of the trace hash.
 type stepKind uint8
 
 const (
-	// Dispatches to a node, one inside a turn each.
+	// Dispatches to a process, each inside a turn.
 
 	kindStart     stepKind = iota + 1 // Start of a node
 	kindMessage                       // a peer's frame
@@ -30,7 +30,7 @@ const (
 	kindStop                          // a graceful end was asked for
 	kindNodeEvent                     // no dispatch: the node told its Observer something
 
-	// The world around the nodes.
+	// Entries of the scheduler.
 
 	kindTurn      // a host's process begins a turn
 	kindClock     // an alarm of a host's clock goes off
@@ -40,7 +40,7 @@ const (
 	kindClient    // a client gets its answer
 	kindWorld     // the schedule, the workload, a boot
 
-	// What came of it, told with words.
+	// Results.
 
 	kindOutcome // what the client got
 	kindProcess // a process starts, ends, pauses or resumes
@@ -63,21 +63,21 @@ func (k stepKind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// counts says whether steps of the kind are events in the sense of a run's
-// length: dispatches to a node, a ZooKeeper server, a disk or a client.
+// counts reports whether steps of the kind are events, which measure the length of
+// a run: dispatches to a node, a ZooKeeper server, a disk or a client.
 func (k stepKind) counts() bool {
 	return k < kindNodeEvent || k == kindZooKeeper || k == kindDisk || k == kindClient
 }
 
-// Trace is the running hash over every step of a run, and their count. Runs
-// with equal hashes took the same steps.
+// trace hashes and counts the steps of a run. Runs with equal hashes took the same
+// steps.
 type trace struct {
 	steps  uint64
 	events uint64
 	digest *xxhash.Digest
-	buffer []byte // records not yet in the digest
-	out    io.Writer
-	sink   stepSink // out, if it wants more than lines
+	buffer []byte    // records that are not in the digest yet
+	out    io.Writer // nil if no lines are wanted
+	sink   stepSink  // out, if it wants more than lines
 }
 
 const (
@@ -85,22 +85,22 @@ const (
 	bufferBytes = 128 * recordBytes
 )
 
-// NewTrace makes the trace of a run. If out is not nil each step is printed to
-// it as a line: step, virtual time, host, kind, and what there is to say.
+// newTrace makes the trace of a run. If out is not nil, the trace writes a line for
+// each step to it: number, virtual time, host, kind and details.
 func newTrace(out io.Writer) *trace {
 	t := &trace{digest: xxhash.New(), buffer: make([]byte, 0, bufferBytes), out: out}
 	t.sink, _ = out.(stepSink)
 	return t
 }
 
-// Steps is how many steps there were.
+// Steps returns the number of steps.
 func (t *trace) Steps() uint64 { return t.steps }
 
-// Events is how many of them were dispatches to a node, a ZooKeeper server, a
-// disk or a client.
+// Events returns how many of the steps were dispatches to a node, a ZooKeeper
+// server, a disk or a client.
 func (t *trace) Events() uint64 { return t.events }
 
-// Hash is the hash of all steps so far.
+// Hash returns the hash of all steps so far.
 func (t *trace) Hash() uint64 {
 	t.flush()
 	return t.digest.Sum64()
@@ -111,8 +111,8 @@ func (t *trace) flush() {
 	t.buffer = t.buffer[:0]
 }
 
-// step takes a step into the hash. Steps that say more than that they happened
-// print themselves by say; for the others step prints the line.
+// step adds a step to the hash. It prints the lines of steps without details; the
+// callers print those of the others, which call print themselves.
 func (t *trace) step(at time.Duration, sequence uint64, host int, kind stepKind, payload uint64) {
 	t.steps++
 	if kind.counts() {
@@ -135,11 +135,11 @@ func (t *trace) step(at time.Duration, sequence uint64, host int, kind stepKind,
 	}
 }
 
-// printing says whether lines are wanted, so that nobody makes texts in vain.
+// printing reports whether lines are wanted, so that no caller formats in vain.
 func (t *trace) printing() bool { return t.out != nil }
 
-// print writes one line of the current step. A writer that fails ends the
-// printing: the run is not the poorer for it.
+// print writes the line of the current step. If the writer fails, the trace prints
+// no more lines, and the run continues.
 func (t *trace) print(at time.Duration, host int, kind stepKind, text string) {
 	who := "-"
 	if host != NoHost {
@@ -150,13 +150,13 @@ func (t *trace) print(at time.Duration, host int, kind stepKind, text string) {
 	}
 }
 
-// A stepSink gets steps as they go into the hash, beside their lines.
+// stepSink is a writer that also receives the hashed content of each step.
 type stepSink interface {
 	io.Writer
 	onStep(step uint64, s stepFacts)
 }
 
-// stepFacts is all of a step that goes into the hash.
+// stepFacts is everything of a step that goes into the hash.
 type stepFacts struct {
 	at                time.Duration
 	sequence, payload uint64

@@ -5,16 +5,18 @@ import (
 	"slices"
 )
 
-// tree is an ordered map of bytes, persistent: a picture of it is one pointer,
-// and changes after the picture leave it as it is. It is a B+ tree whose pages
-// are copied when a picture may share them. Keys and values are kept, not
-// copied: nobody may write to them.
+// tree is a persistent ordered map from byte strings to byte strings: a picture of it
+// is one pointer, which later changes of the tree leave as it is. It is a B+ tree that
+// copies a page before a change if a picture may share the page. It keeps the slices
+// that it gets, so their owner must not write to them.
+//
+//   - A page of the tree's own generation is in no picture and may be changed in place.
+//   - Trees that share pages have different generations, and share issued, so that no
+//     generation is used twice.
 type tree struct {
-	root *page
-	// generation owns pages: one of the tree's own generation is in no picture
-	// and is changed in place. No two trees that share pages have the same one.
+	root       *page
 	generation uint64
-	issued     *uint64 // the last generation of them all
+	issued     *uint64 // the last generation of all trees that share pages
 }
 
 // page is a leaf (children nil) or an inner page. In an inner page keys[i] is
@@ -31,26 +33,26 @@ const pageKeys = 16
 
 func newTree() tree { return tree{root: &page{}, issued: new(uint64)} }
 
-// fork is a tree with the same contents; each changes for itself.
+// fork returns a tree with the same contents, which changes independently.
 func (t *tree) fork() tree {
 	twin := tree{root: t.picture(), issued: t.issued}
 	twin.renew()
 	return twin
 }
 
-// renew gives all pages up.
+// renew makes the tree own none of its pages.
 func (t *tree) renew() {
 	*t.issued++
 	t.generation = *t.issued
 }
 
-// picture is the root of this instant, unchanging from now on.
+// picture returns the root, which never changes from now on.
 func (t *tree) picture() *page {
 	t.renew()
 	return t.root
 }
 
-// search finds the place of a key in a leaf.
+// search finds the position of a key in a leaf, and whether the key is there.
 func (p *page) search(key []byte) (int, bool) {
 	low, high := 0, len(p.keys)
 	for low < high {
@@ -64,7 +66,7 @@ func (p *page) search(key []byte) (int, bool) {
 	return low, low < len(p.keys) && bytes.Equal(p.keys[low], key)
 }
 
-// child finds the child of an inner page in whose span a key lies.
+// child finds the child of an inner page that covers a key.
 func (p *page) child(key []byte) int {
 	low, high := 1, len(p.keys)
 	for low < high {
@@ -78,7 +80,7 @@ func (p *page) child(key []byte) int {
 	return low - 1
 }
 
-// get finds a key's value, which is the tree's own.
+// get returns the value of a key, without copying it.
 func (p *page) get(key []byte) ([]byte, bool) {
 	for p.children != nil {
 		p = p.children[p.child(key)]
@@ -89,8 +91,8 @@ func (p *page) get(key []byte) ([]byte, bool) {
 	return nil, false
 }
 
-// scan calls fn for the keys in [from, to) in order until it returns false,
-// and says whether it never did. A nil to has no end.
+// scan calls fn for the keys in [from, to) in order until fn returns false, and
+// reports whether fn never did. A nil to means no upper bound.
 func (p *page) scan(from, to []byte, fn func(key, value []byte) bool) bool {
 	if p.children == nil {
 		i, _ := p.search(from)
@@ -116,7 +118,7 @@ func (p *page) scan(from, to []byte, fn func(key, value []byte) bool) bool {
 	return true
 }
 
-// own is the page itself if it may be changed in place, else a copy that may.
+// own returns the page itself if the tree may change it in place, else a copy.
 func (t *tree) own(p *page) *page {
 	if p.generation == t.generation {
 		return p
@@ -130,7 +132,7 @@ func (t *tree) own(p *page) *page {
 	return q
 }
 
-// withRoom copies the parts of a page so that a few inserts do not move them.
+// withRoom copies a slice of a page, with capacity for a few inserts.
 func withRoom[T any](s []T) []T {
 	c := make([]T, len(s), min(len(s)+4, pageKeys+1))
 	copy(c, s)
@@ -149,7 +151,7 @@ func (t *tree) put(key, value []byte) {
 	t.root = root
 }
 
-// insert puts a key below p; right is a new sibling if p had to be split.
+// insert puts a key below p. right is a new sibling if p was split, else nil.
 func (t *tree) insert(p *page, key, value []byte) (left, right *page) {
 	p = t.own(p)
 	if p.children == nil {
@@ -173,12 +175,13 @@ func (t *tree) insert(p *page, key, value []byte) (left, right *page) {
 	return p, t.split(p, i+1)
 }
 
-// least is the bound under which a new sibling goes into its parent. Splits
-// leave the true one in keys[0], of inner pages too.
+// least returns the lower bound of a new sibling for its parent. In a page that split
+// has just made, keys[0] is that bound, even if the page is an inner one.
 func (p *page) least() []byte { return p.keys[0] }
 
-// split takes the right part off a page that is too full. Where something was
-// added at the end, as logs do, little is taken, so that pages stay full.
+// split moves the right part of a page that is too full to a new page. After an insert
+// at the end it moves little: a log only appends, and would leave its pages half empty
+// otherwise.
 func (t *tree) split(p *page, added int) *page {
 	if len(p.keys) <= pageKeys {
 		return nil
@@ -215,7 +218,7 @@ func (t *tree) deleteRange(from, to []byte) {
 	}
 }
 
-// become takes what is left of the root; a chain of single children shrinks.
+// become sets the root to what a cut has left, without a chain of single children.
 func (t *tree) become(root *page) {
 	if root == nil {
 		root = &page{generation: t.generation}
@@ -226,8 +229,8 @@ func (t *tree) become(root *page) {
 	t.root = root
 }
 
-// cut removes the keys in [from, to) below p and returns what is left, nil for
-// nothing. Pages that are left small stay so: a page goes when it is empty.
+// cut removes the keys in [from, to) below p. It returns what is left, or nil if
+// nothing is. It never merges small pages, and removes a page only when it is empty.
 func (t *tree) cut(p *page, from, to []byte) *page {
 	if p.children == nil {
 		return t.cutLeaf(p, from, to)

@@ -14,10 +14,11 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// rewatchWait is the adapter's patience with the library after a reconnect.
+// rewatchWait is how long the production adapter waits, after a reconnect, for the
+// client library to set its watches again.
 const rewatchWait = 250 * time.Millisecond
 
-// zkDoor opens a process's sessions with the simulated ZooKeeper.
+// zkDoor is a process's door.Coordinator.
 type zkDoor struct{ process *hostProcess }
 
 func (z zkDoor) Open(events func(door.SessionEvent)) door.Session {
@@ -28,39 +29,50 @@ func (z zkDoor) Open(events func(door.SessionEvent)) door.Session {
 		return s
 	}
 	if old := z.process.session; old != nil && !old.over() {
-		panic("sim: a node opened a session while it has one")
+		panic("world: a process opened a session while it has one")
 	}
 	z.process.session = s
 	s.client = w.zookeeper.Connect(z.process.host.name, w.cfg.SessionTimeout, s)
 	return s
 }
 
-// session is a door.Session over a client of the simulated ZooKeeper. Answers
-// and events reach the node as events of its process.
+// session is a door.Session over a client of the simulated ZooKeeper. Answers and
+// events reach the node as events of its process. Its view selects which habits of the
+// production adapter it imitates.
+//
+//   - calls are the calls without a delivered answer, in the order in which the node
+//     made them. The node gets the answers in that order: an answer that comes early
+//     waits for those of the calls before it.
+//   - A call is unsent while it has send. Every call gets exactly one answer, also when
+//     the session ends; abandon alone drops calls, because the process is gone.
+//   - held implies connected.
+//   - Once over, a session sends nothing and tells the node nothing new but answers.
+//   - silence grows with every connect and disconnect, so that a timer can tell whether
+//     the connection has changed since it was set.
 type session struct {
 	process *hostProcess
 	world   *World
 	view    schedule.DoorView
 	client  *zksim.Client
 	events  func(door.SessionEvent)
-	closed  bool // by the node, or with its process
-	expired bool
-	calls   []*zkCall // not answered, in the order made
+	closed  bool // by the node, or because its process has ended
+	expired bool // the node was told so
+	calls   []*zkCall
 
 	connected bool
-	held      bool // calls wait for the watches to be set again
+	held      bool // calls wait until the watches are set again
 	silence   uint64
-	dirty     map[string]struct{} // paths whose change is on its way to the node
+	dirty     map[string]struct{} // paths whose EventChanged the node has not handled
 }
 
-// zkCall is one call's place in the order of answers.
+// zkCall is a call and its place in the order of answers.
 type zkCall struct {
-	about   string
-	send    func() // nil once it went out
+	about   string // path, for the trace hash
+	send    func() // nil once the call was sent or has failed
 	fail    func(error)
 	payload uint64
-	answer  func() // nil: not known yet
-	stop    func() // its deadline
+	answer  func() // nil until the answer is known
+	stop    func() // ends the deadline
 }
 
 func (s *session) ID() int64 {
@@ -70,8 +82,8 @@ func (s *session) ID() int64 {
 	return s.client.Session()
 }
 
-// Get reads a znode. Two requests go out when it is to be watched, one behind
-// the other, since ZooKeeper arms a watch on a missing znode for exists alone.
+// Get reads a znode. If it is to be watched, Exists comes first, because ZooKeeper sets
+// a watch on a missing znode only for an exists request.
 func (s *session) Get(path string, watch bool, done func([]byte, door.Stat, error)) {
 	c := &zkCall{about: path, fail: func(err error) { done(nil, door.Stat{}, err) }}
 	c.send = func() {
@@ -81,7 +93,7 @@ func (s *session) Get(path string, watch bool, done func([]byte, door.Stat, erro
 		}
 		s.client.Get(path, watch, func(data []byte, stat zktree.Stat, err error) {
 			if errors.Is(err, zktree.ErrNoNode) && watch && armed != nil && !errors.Is(armed, zktree.ErrNoNode) {
-				err = armed // missing, and no watch tells of its creation
+				err = armed // the znode is missing, and no watch would report its creation
 			}
 			s.settle(c, err, func(err error) { done(data, statOf(stat), err) })
 		})
@@ -101,7 +113,7 @@ func (s *session) Children(path string, watch bool, done func([]string, error)) 
 	s.make(c)
 }
 
-// Multi makes all the changes or none.
+// Multi makes all changes or none.
 func (s *session) Multi(ops []door.Op, done func(error)) {
 	list := make([]zktree.Op, len(ops))
 	for i, op := range ops {
@@ -139,7 +151,7 @@ func (s *session) Close(done func()) {
 
 func (s *session) over() bool { return s.closed || s.expired }
 
-// abandon is the end of the process: the session lives until it expires.
+// abandon drops the session with its process. ZooKeeper keeps it until it expires.
 func (s *session) abandon() {
 	for _, c := range s.calls {
 		c.unarm()
@@ -171,7 +183,7 @@ func (s *session) SessionEvent(state zksim.SessionState) {
 		kind = door.EventExpired
 		s.expired = true
 	default:
-		panic(fmt.Sprintf("sim: session state %v", state))
+		panic(fmt.Sprintf("world: unknown session state %v", state))
 	}
 	s.tell(door.SessionEvent{Kind: kind})
 	if s.expired {
@@ -237,17 +249,18 @@ func (s *session) tell(ev door.SessionEvent) {
 		if ev.Kind == door.EventChanged {
 			delete(s.dirty, ev.Path)
 		}
-		if !s.closed { // it may have been, while this waited for its turn
+		if !s.closed { // the node may have closed it while the event was queued
 			s.events(ev)
 		}
 	})
 }
 
-// The life of a call, in order:
+// The stages of a call:
 //
-//	make ─▶ sendNext ─▶ settle, or late ─▶ answerNext
+//	make ─▶ sendNext ─▶ settle
+//	make ─▶ unsent, late or failUnsent ─▶ settle
 
-// make takes a place in the order of answers, and goes out when it may.
+// make queues a call and sends it when it may be sent.
 func (s *session) make(c *zkCall) {
 	s.calls = append(s.calls, c)
 	if s.over() {
@@ -273,11 +286,11 @@ func (s *session) make(c *zkCall) {
 
 func (s *session) timeout() time.Duration { return s.client.Timeout() }
 
-// sendable says whether a call may go out now. Without deadlines the client
-// itself keeps it until there is a connection.
+// sendable reports whether a call may be sent now. Without deadlines, the client itself
+// keeps calls until there is a connection.
 func (s *session) sendable() bool { return !s.held && (s.connected || !s.view.Deadlines) }
 
-// sendNext lets calls out, in their order.
+// sendNext sends the calls that may be sent, in order.
 func (s *session) sendNext() {
 	for i, c := range s.calls {
 		switch {
@@ -294,7 +307,7 @@ func (s *session) sendNext() {
 	}
 }
 
-// unsent ends a call that found no connection for too long.
+// unsent fails a call that has waited too long for a connection.
 func (s *session) unsent(c *zkCall) {
 	if c.send != nil && !s.sendable() {
 		c.send = nil
@@ -303,8 +316,8 @@ func (s *session) unsent(c *zkCall) {
 	}
 }
 
-// late ends a call whose answer did not come in time, and the connection with
-// it, since what follows must not overtake it.
+// late fails a call whose answer did not come in time. It also cuts the connection, so
+// that no later call can take effect before this one does.
 func (s *session) late(c *zkCall) {
 	if c.answer != nil {
 		return
@@ -326,15 +339,15 @@ func (s *session) failUnsent(code zktree.Code) {
 	}
 }
 
-// settle maps an error and gives a call its answer, which goes out behind
-// those of all earlier calls. Only the first answer counts.
+// settle gives a call its answer, and delivers all answers that have no unanswered call
+// before them. Only the first answer of a call counts.
 func (s *session) settle(c *zkCall, err error, done func(error)) {
 	if c.answer != nil {
 		return
 	}
 	code := zktree.OK
 	if err != nil && !errors.As(err, &code) {
-		panic(fmt.Sprintf("sim: ZooKeeper answered %v", err))
+		panic(fmt.Sprintf("world: ZooKeeper answered with an error that has no code: %v", err))
 	}
 	mapped := errorOf(code)
 	c.payload = uint64(uint32(code)) ^ xxhash.Sum64String(c.about)
@@ -343,7 +356,7 @@ func (s *session) settle(c *zkCall, err error, done func(error)) {
 	for len(s.calls) > 0 && s.calls[0].answer != nil {
 		first := s.calls[0]
 		s.calls = slices.Delete(s.calls, 0, 1)
-		clear(s.dirty) // a change told from now on is news after this answer
+		clear(s.dirty) // the answer may predate a change that comes now, so report that again
 		s.post(kindAnswer, first.payload, first.answer)
 	}
 	s.sendNext()
@@ -356,17 +369,17 @@ func (c *zkCall) unarm() {
 	}
 }
 
-// after is a timer of the adapter's: it stands still with the process.
+// after is a timer of the adapter. It waits while the process is paused.
 func (s *session) after(d time.Duration, fn func()) (stop func()) {
 	return s.world.After(d, func() { s.whenRunning(fn) })
 }
 
 func (s *session) whenRunning(fn func()) {
-	const glance = 250 * time.Millisecond
+	const poll = 250 * time.Millisecond
 	switch {
 	case s.process.ended:
 	case s.process.host.state == Paused:
-		s.world.After(glance, func() { s.whenRunning(fn) })
+		s.world.After(poll, func() { s.whenRunning(fn) })
 	default:
 		fn()
 	}
@@ -376,8 +389,8 @@ func (s *session) post(kind stepKind, payload uint64, fn func()) {
 	s.process.post(dispatch{kind: kind, payload: payload, fn: fn})
 }
 
-// errorOf maps a code of ZooKeeper's to what a Session may answer. What never
-// went out is unknown too, as it is with the real client, which can't tell.
+// errorOf maps an error code of ZooKeeper to an error of door.Session. The outcome of a
+// call that was never sent is unknown too, because the production client can't tell.
 func errorOf(code zktree.Code) error {
 	switch code {
 	case zktree.OK:
@@ -416,7 +429,7 @@ func opOf(op door.Op) zktree.Op {
 	case door.OpCheck:
 		o.Code = zktree.OpCheck
 	default:
-		panic(fmt.Sprintf("sim: a multi with an operation of kind %d", op.Kind))
+		panic(fmt.Sprintf("world: a multi has an operation of unknown kind %d", op.Kind))
 	}
 	return o
 }

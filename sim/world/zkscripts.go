@@ -12,25 +12,25 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// ZKScripts are sessions that use of ZooKeeper what nodes don't: sequences, second
-// connections, requests that are too large, children without an order,
-// containers, watches that stay, others' ephemerals. They work below /scripts,
-// and meet the nodes only in ZooKeeper's log. Each runs on a host of its own,
-// which it cuts off or crashes now and then.
+// ZKScripts are sessions that use parts of ZooKeeper which nodes do not use: sequential
+// znodes, second connections, requests that are too large, containers, persistent
+// watches, ephemerals of other sessions. They work below /scripts and share nothing with
+// the nodes but ZooKeeper's log. Each runs on a host of its own, which it sometimes cuts
+// off or crashes.
 //
-// What they were told is held against what is there at the end.
+// Audit compares the answers that they got with what is there at the end.
 type ZKScripts struct {
 	world *World
 	note  func(format string, args ...any)
 	acts  []zkAct
 	all   []*scriptHost
-	ended bool // no further acts; sessions end
+	ended bool // scripts do nothing more but close their sessions
 
-	// The ledger is a node that only grows: each set of it that was answered
-	// is in its version, and no more than those and the unknown ones are.
+	// Each set of the ledger raises its version by one. So the version is at least
+	// acked, and at most acked + unknown.
 	acked, unknown int
-	// Of the queue's nodes those that were answered, and that nobody tried to
-	// delete, are there. A node may be deleted before its maker has the answer.
+	// A znode of the queue whose creation was answered (queued) is there, unless a
+	// script has tried to delete it (taken). That may come before the answer.
 	queued, taken map[string]struct{}
 }
 
@@ -39,12 +39,12 @@ const (
 	scriptLocks  = scriptRoot + "/locks"
 	scriptQueue  = scriptRoot + "/queue"
 	scriptLedger = scriptRoot + "/ledger"
-	scriptOld    = scriptRoot + "/old" // whose counter has run for years
+	scriptOld    = scriptRoot + "/old" // its sequence counter is about to overflow
 	scriptBox    = scriptRoot + "/box" // a container
 )
 
-// NewZKScripts makes so many scripts, which do nothing before Begin. note hears what
-// they do.
+// NewZKScripts makes count scripts, which do nothing before Begin. They report to note
+// what they do.
 func NewZKScripts(w *World, count int, note func(string, ...any)) *ZKScripts {
 	z := &ZKScripts{world: w, note: note, acts: zkActs, queued: make(map[string]struct{}), taken: make(map[string]struct{})}
 	for i := range count {
@@ -58,14 +58,14 @@ func NewZKScripts(w *World, count int, note func(string, ...any)) *ZKScripts {
 
 func scriptName(i int) string { return "s" + strconv.Itoa(i+1) }
 
-// Begin lets the scripts open their sessions, within two seconds.
+// Begin makes the scripts open their sessions within two seconds.
 func (z *ZKScripts) Begin() {
 	for _, s := range z.all {
 		z.world.After(s.draws.within(Range{0, 2 * time.Second}), s.connect)
 	}
 }
 
-// End lets every session close as soon as it can.
+// End makes every script close its session as soon as it can.
 func (z *ZKScripts) End() {
 	z.ended = true
 	for _, s := range z.all {
@@ -73,19 +73,19 @@ func (z *ZKScripts) End() {
 	}
 }
 
-// Audit compares what is in ZooKeeper with what the scripts were told, and
+// Audit compares what is in ZooKeeper with the answers that the scripts got, and
 // describes each contradiction.
 func (z *ZKScripts) Audit() []string {
 	var wrong []string
 	zk := z.world.zookeeper
 	for _, c := range zk.Counters() {
 		if c.Name == "rolled-back" && c.Count > 0 {
-			return nil // nothing was promised
+			return nil // ZooKeeper has lost its state, so there is nothing to compare
 		}
 	}
 	_, stat, code := zk.Peek(scriptLedger)
 	if sets := int(stat.Version); code == zktree.OK && (sets < z.acked || sets > z.acked+z.unknown) || code != zktree.OK && z.acked > 0 {
-		wrong = append(wrong, fmt.Sprintf("the ledger was set %d times (%v), answered were %d sets and unknown %d", stat.Version, code, z.acked, z.unknown))
+		wrong = append(wrong, fmt.Sprintf("%s has version %d (%v), but %d sets of it succeeded and %d have an unknown outcome", scriptLedger, stat.Version, code, z.acked, z.unknown))
 	}
 	missing := make([]string, 0)
 	// order-free: sorted below
@@ -96,12 +96,12 @@ func (z *ZKScripts) Audit() []string {
 	}
 	if len(missing) > 0 {
 		slices.Sort(missing)
-		wrong = append(wrong, fmt.Sprintf("%s was made, nobody deleted it, and it is gone", missing[0]))
+		wrong = append(wrong, fmt.Sprintf("%s was created and never deleted, but it is missing", missing[0]))
 	}
 	return wrong
 }
 
-// scriptHost is one host, its client, and what it has in hand.
+// scriptHost is the host of one script: its client, and the state of what it does.
 type scriptHost struct {
 	scripts *ZKScripts
 	name    string
@@ -110,12 +110,12 @@ type scriptHost struct {
 	run     int // grows when the host crashes or begins a session anew
 
 	client    *zksim.Client
-	second    *zksim.Client // of the same session, at another server
+	second    *zksim.Client // another connection, at another server
 	connected bool
-	lock      string // a lock's node in hand, "" if none
-	lockLost  bool   // its reply was lost: there may be others of this session
-	sleepy    bool   // does nothing until an event comes, then goes to another server
-	reading   bool   // does nothing but sync and read
+	lock      string // path of its lock's znode, or ""
+	lockLost  bool   // an answer was lost, so the session may have other lock znodes
+	sleepy    bool   // does nothing until an event comes
+	reading   bool   // only syncs and reads
 }
 
 func (s *scriptHost) connect() {
@@ -137,8 +137,8 @@ func (s *scriptHost) connect() {
 	s.actLater(s.run)
 }
 
-// SessionEvent begins another session when this one is over, unless the client
-// does so by itself.
+// SessionEvent opens another session when this one is over, unless the client does so
+// by itself.
 func (s *scriptHost) SessionEvent(state zksim.SessionState) {
 	s.connected = state == zksim.HasSession
 	switch {
@@ -152,8 +152,8 @@ func (s *scriptHost) SessionEvent(state zksim.SessionState) {
 	}
 }
 
-// WatchEvent wakes one that waited for it: it goes to another server, which may
-// not know of the change yet.
+// WatchEvent wakes a sleepy script. The script then reads from another server, which
+// may not know of the change yet.
 func (s *scriptHost) WatchEvent(e zktree.Event) {
 	if !s.sleepy {
 		return
@@ -187,14 +187,15 @@ func (s *scriptHost) actLater(run int) {
 	})
 }
 
-// zkAct is something that a script does, and how often.
+// zkAct is an action of scripts. Its share is how often it is drawn, in relation to the
+// others.
 type zkAct struct {
 	name  string
 	share int
 	do    func(s *scriptHost)
 }
 
-// ZKActs names everything that scripts do.
+// ZKActs returns the names of all actions of scripts.
 func ZKActs() []string {
 	names := make([]string, len(zkActs))
 	for i := range zkActs {
@@ -207,21 +208,21 @@ var zkActs = []zkAct{
 	{"takes or leaves a lock", 16, (*scriptHost).useLock},
 	{"puts into the queue or takes from it", 14, (*scriptHost).useQueue},
 	{"sets the ledger", 14, (*scriptHost).setLedger},
-	{"makes a node of its own, or strikes another's", 12, (*scriptHost).useEphemeral},
-	{"makes a node anew", 8, (*scriptHost).remake},
-	{"watches what may come or go", 8, (*scriptHost).watch},
-	{"asks for what can't be done", 6, (*scriptHost).failMulti},
+	{"creates its ephemeral or changes another's", 12, (*scriptHost).useEphemeral},
+	{"recreates a znode", 8, (*scriptHost).remake},
+	{"watches znodes that come and go", 8, (*scriptHost).watch},
+	{"sends a multi that must fail", 6, (*scriptHost).failMulti},
 	{"syncs and reads", 6, (*scriptHost).syncAndRead},
-	{"fills or empties the box", 6, (*scriptHost).useBox},
-	{"makes nodes where many were made", 3, (*scriptHost).useOld},
+	{"fills or empties the container", 6, (*scriptHost).useBox},
+	{"creates znodes under an old parent", 3, (*scriptHost).useOld},
 	{"connects a second time", 5, (*scriptHost).takeTwice},
 	{"only reads for a while", 4, (*scriptHost).onlyRead},
 	{"waits for an event", 4, (*scriptHost).sleep},
 	{"is cut off", 5, (*scriptHost).cutHost},
 	{"breaks its connection", 3, func(s *scriptHost) { s.client.Cut() }},
 	{"crashes", 2, (*scriptHost).crash},
-	{"misses what comes and goes", 3, (*scriptHost).missBrief},
-	{"asks for too much", 1, (*scriptHost).oversize},
+	{"misses a znode that comes and goes", 3, (*scriptHost).missBrief},
+	{"sends a request that is too large", 1, (*scriptHost).oversize},
 }
 
 func (s *scriptHost) act() {
@@ -240,12 +241,12 @@ func (s *scriptHost) act() {
 	}
 }
 
-// lost says whether an outcome is unknown.
+// lost reports whether an error leaves the outcome unknown.
 func lost(err error) bool { return errors.Is(err, zktree.ErrConnectionLoss) }
 
-// useLock follows the lock recipe: a sequential ephemeral, and who has the
-// lowest has the lock. After a lost reply it makes another one, and deletes
-// what else its session has left, as the recipe should.
+// useLock follows ZooKeeper's recipe for a lock: each contender creates a sequential
+// ephemeral, and the lowest has the lock. After a lost answer it creates another one and
+// deletes the others of its session, as a correct recipe must.
 func (s *scriptHost) useLock() {
 	if s.lock != "" {
 		s.client.Delete(s.lock, -1, func(error) {})
@@ -310,7 +311,7 @@ func (s *scriptHost) setLedger() {
 		if err != nil {
 			return
 		}
-		z.unknown++ // until its answer comes
+		z.unknown++ // until the answer comes
 		s.client.Set(scriptLedger, []byte(s.name), stat.Version, func(_ zktree.Stat, err error) {
 			if lost(err) {
 				return
@@ -323,8 +324,8 @@ func (s *scriptHost) setLedger() {
 	})
 }
 
-// useEphemeral makes a node that goes with the session, or sets or deletes the
-// one of a script that is drawn, which may be its own or of its earlier life.
+// useEphemeral creates an ephemeral, or sets or deletes that of a drawn script. That may
+// be its own, and may belong to an earlier session.
 func (s *scriptHost) useEphemeral() {
 	victim := scriptRoot + "/" + scriptName(s.draws.below(len(s.scripts.all)))
 	switch s.draws.below(4) {
@@ -337,7 +338,7 @@ func (s *scriptHost) useEphemeral() {
 	}
 }
 
-// thing is one of a few nodes that come and go.
+// thing draws one of a few znodes that come and go.
 func (s *scriptHost) thing() string { return scriptRoot + "/thing-" + strconv.Itoa(s.draws.below(4)) }
 
 func (s *scriptHost) remake() {
@@ -392,9 +393,8 @@ func (s *scriptHost) useOld() {
 	}
 }
 
-// missBrief waits for a node and loses its connection just when another session
-// makes the node and deletes it again: of that ZooKeeper tells nothing to who
-// comes back.
+// missBrief watches for a znode and loses its connection just when another session
+// creates and deletes that znode. ZooKeeper reports nothing of it after the reconnect.
 func (s *scriptHost) missBrief() {
 	w, client, path := s.scripts.world, s.client, scriptRoot+"/brief-of-"+s.name
 	visitor := w.zookeeper.Connect(s.name, client.Timeout(), noEvents{})
@@ -408,8 +408,8 @@ func (s *scriptHost) missBrief() {
 	})
 }
 
-// onlyRead lets the session sync and read for a while, so that nothing keeps it
-// from hearing what a server that is cut off has to say.
+// onlyRead makes the script only sync and read for a while. A write would fail on a
+// server that is cut off; reads show what such a server still serves.
 func (s *scriptHost) onlyRead() {
 	run := s.run
 	s.reading = true
@@ -423,9 +423,9 @@ func (s *scriptHost) onlyRead() {
 	}
 }
 
-// takeTwice opens a second connection at another server, of the same session or
-// of another one. Of the same session the first one reads on until it writes,
-// and then has to come back.
+// takeTwice opens a second connection at another server, for the same session or for a
+// new one. If the session is the same, the first connection can still read; ZooKeeper
+// breaks it when it writes.
 func (s *scriptHost) takeTwice() {
 	if s.client.Server() < 0 || s.second != nil {
 		return
@@ -456,7 +456,7 @@ func (s *scriptHost) takeTwice() {
 	})
 }
 
-// deaf is the handler of who has no use for events.
+// noEvents is a zksim.Handler that ignores events.
 type noEvents struct{}
 
 func (noEvents) SessionEvent(zksim.SessionState) {}
@@ -488,7 +488,7 @@ func (s *scriptHost) cutHost() {
 	s.scripts.world.After(s.draws.within(Range{100 * time.Millisecond, longest}), func() { zk.HealHost(s.name) })
 }
 
-// crash loses everything in hand but what ZooKeeper keeps until it notices.
+// crash abandons the script's sessions, which ZooKeeper keeps until they expire.
 func (s *scriptHost) crash() {
 	if s.second != nil {
 		s.second.Abandon()

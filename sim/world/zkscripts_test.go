@@ -14,9 +14,9 @@ func TestWhatScriptsWereToldIsHeldAgainstTheEnd(t *testing.T) {
 		want string
 	}{
 		{"nothing is wrong", func(*ZKScripts) {}, ""},
-		{"a set that was answered is not there", func(z *ZKScripts) { z.acked += 1000 }, "the ledger was set"},
-		{"a set came from nowhere", func(z *ZKScripts) { z.acked, z.unknown = 0, 0 }, "the ledger was set"},
-		{"a queued node is gone", func(z *ZKScripts) { z.queued["/scripts/queue/q-x"] = struct{}{} }, "it is gone"},
+		{"a set that succeeded is missing", func(z *ZKScripts) { z.acked += 1000 }, "/scripts/ledger has version"},
+		{"a set came from nowhere", func(z *ZKScripts) { z.acked, z.unknown = 0, 0 }, "/scripts/ledger has version"},
+		{"a queued znode is missing", func(z *ZKScripts) { z.queued["/scripts/queue/q-x"] = struct{}{} }, "it is missing"},
 	} {
 		w, err := New(Config{Seed: 9, ZooKeeper: zksim.Config{Servers: 3}})
 		if err != nil {

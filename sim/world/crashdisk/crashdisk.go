@@ -12,27 +12,32 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// CrashDisk is a disk in memory with one store on it, for simulations: its
-// power can be cut between any two calls, and then a bit of its files can be
-// flipped. The store is the production one; only the file system below Pebble
-// is another.
+// CrashDisk is a disk in memory with one store on it. Its power can be cut between any
+// two calls, and then a bit of its files can be flipped. The store is the production
+// one; only the file system below Pebble differs.
 //
-// Its methods belong to one goroutine, which waits in them for Pebble's own. So
-// what they return does not depend on how fast those are, with one exception:
-// how much of what nobody waits for is in the files when the power goes.
+// One goroutine calls its methods, and waits in them for Pebble's goroutines. So their
+// results do not depend on how fast those are. There is one exception: how much of what
+// was committed without a sync is in the files when the power is lost.
+//
+//   - files is nil until the first use. store, posted, syncs and logs belong to the open
+//     store; between uses of a store, store is nil and the valve is open.
+//   - If holds is set, no sync of the log ends while the valve is closed, and held and
+//     waits stay within their bounds, so that Pebble never waits for such a sync on the
+//     goroutine that would have to open the valve.
 type CrashDisk struct {
 	holds bool
 	files *vfs.MemFS
-	store *pebblestore.Store // nil while none is open
+	store *pebblestore.Store // nil if no store is open
 
-	posted *mailbox // of the open store
+	posted *mailbox
 	syncs  *valve
 	logs   *logExtents
-	held   int // bytes committed since the store's log was begun
-	waits  int // syncs asked of Pebble since the valve was last open
+	held   int // bytes committed since the store began its log
+	waits  int // syncs requested of Pebble since the valve was last open
 
-	// flippable are the bytes of each log, as the last loss of power left it,
-	// in which Pebble can tell damage from a torn end.
+	// flippable is how many bytes there are at the beginning of each log, after the
+	// last loss of power, in which Pebble can tell damage from a torn end.
 	flippable map[string]int64
 }
 
@@ -40,20 +45,20 @@ const (
 	crashDir           = "data"
 	crashCacheBytes    = 1 << 20
 	crashMemTableBytes = 256 << 10
-	// maxHeldBytes and maxHeldSyncs bound what is committed while no sync of
-	// the log may end. Above about twice as much, or 4,000 syncs, Pebble would
-	// wait for such a sync on the goroutine that is to allow it.
+	// maxHeldBytes and maxHeldSyncs bound what is committed while the valve is
+	// closed. With about twice as many bytes, or 4,000 syncs, Pebble would wait for a
+	// sync on the goroutine that has to open the valve.
 	maxHeldBytes = 96 << 10
 	maxHeldSyncs = 1000
-	// opBytes is above what Pebble adds to an operation in memory.
+	// opBytes is more than Pebble adds to an operation in memory.
 	opBytes = 160
-	// logBlockBytes is the size of the blocks of Pebble's log. Whether a log is
-	// damaged or torn is judged by the blocks after the one that can't be read.
+	// logBlockBytes is the size of the blocks of Pebble's log. Pebble decides from the
+	// blocks after an unreadable one whether the log is damaged or torn.
 	logBlockBytes = 32 << 10
 )
 
-// blank is the disk of a store that was formatted and closed. Copies of it save
-// each disk that.
+// blank is the disk of a store that was formatted and closed. Copying it is cheaper than
+// formatting every disk.
 var blank = sync.OnceValues(func() (*vfs.MemFS, error) {
 	files := vfs.NewCrashableMem()
 	store, err := pebblestore.Open(pebblestore.Options{Dir: crashDir, FS: files, Post: func(fn func()) { fn() }})
@@ -63,13 +68,13 @@ var blank = sync.OnceValues(func() (*vfs.MemFS, error) {
 	return files, store.Close()
 })
 
-// NewCrashDisk makes an empty disk. If it holds syncs, no sync of the log ends
-// outside Sync, so that there is something to lose whenever the power goes;
-// except for now and then one, because Pebble needs it.
+// NewCrashDisk makes an empty disk. If it holds syncs, almost no sync of the log ends
+// outside of Sync, so that a loss of power always has something to lose. Commit lets one
+// end now and then, because Pebble needs it.
 func NewCrashDisk(holdsSyncs bool) *CrashDisk { return &CrashDisk{holds: holdsSyncs} }
 
-// Store is the open store, which is opened if need be. Commits go through the
-// disk.
+// Store returns the open store, or opens it. Use Commit of the disk, not that of the
+// store.
 func (d *CrashDisk) Store() (*pebblestore.Store, error) {
 	if d.store != nil {
 		return d.store, nil
@@ -98,8 +103,8 @@ func (d *CrashDisk) Store() (*pebblestore.Store, error) {
 	return store, nil
 }
 
-// Commit applies a batch to the open store, with a sync of the log or without.
-// Nothing is durable for certain before Sync.
+// Commit applies a batch to the store, with or without a sync of the log. Only Sync
+// makes it durable for certain.
 func (d *CrashDisk) Commit(b *door.Batch, synced bool) error {
 	store, err := d.Store()
 	if err != nil {
@@ -117,27 +122,27 @@ func (d *CrashDisk) Commit(b *door.Batch, synced bool) error {
 	}
 	var done func(error)
 	if synced {
-		done = func(error) {} // Sync hears of an error too
+		done = func(error) {} // Sync reports an error as well
 	}
 	d.held += size
 	if !d.holds || d.held <= maxHeldBytes {
 		before := store.Counters().Synced
 		store.Commit(b, done)
-		if store.Counters().Synced > before { // else all was durable, and no sync is on its way
+		if store.Counters().Synced > before { // else everything was durable, and no sync is under way
 			d.waits++
 		}
 		return store.Err()
 	}
 	d.syncs.set(true)
 	store.Commit(b, done)
-	err = store.Rotate() // which syncs the former log
+	err = store.Rotate() // which syncs the previous log
 	d.syncs.set(false)
 	d.held, d.waits = 0, 0
 	return err
 }
 
-// Sync waits until all that was committed is durable, or returns the error that
-// ended the store.
+// Sync waits until everything that was committed is durable, or returns the error with
+// which the store has failed.
 func (d *CrashDisk) Sync() error {
 	store, err := d.Store()
 	if err != nil {
@@ -154,27 +159,26 @@ func (d *CrashDisk) Sync() error {
 	return err
 }
 
-// PowerLoss ends the open store and leaves of its files what a loss of power
-// does: all that was synced, and of the rest each block with so many percent of
-// chance, 0 to 100. It reports whether there was a rest in the log, all of
-// which may be lost.
+// PowerLoss ends the open store and loses what was not synced: each block of it survives
+// with a chance of percent, 0 to 100. What was synced survives. PowerLoss reports whether
+// the log had anything that was not synced.
 func (d *CrashDisk) PowerLoss(percent int, seed uint64) (unsynced bool) {
 	if d.store == nil {
 		return false
 	}
 	if d.holds && d.waits > 0 {
-		d.syncs.await() // so that something stands in the log
+		d.syncs.await() // by then the log has something that is not synced
 	}
 	left := d.files.CrashClone(vfs.CrashCloneCfg{
 		UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(seed, 1)),
 	})
 	unsynced, d.flippable = d.logs.measure()
-	_ = d.Close() // into files that nobody reads again
+	_ = d.Close() // this writes to files that are not used any more
 	d.files = left
 	return unsynced
 }
 
-// Close ends the open store gracefully. All that was committed stays.
+// Close closes the store gracefully. Everything that was committed survives.
 func (d *CrashDisk) Close() error {
 	if d.store == nil {
 		return nil
@@ -185,22 +189,21 @@ func (d *CrashDisk) Close() error {
 	return store.Close()
 }
 
-// Damage says which files rot.
+// Damage selects the files in which Flip flips a bit.
 type Damage uint8
 
-// What can be damaged.
 const (
-	// DamagedTable is a bit of any table, of one that is out of use as well.
+	// DamagedTable is a bit of any table, even of one that is no longer in use.
 	DamagedTable Damage = iota + 1
-	// DamagedLog is a bit of the newest log, whose contents are in no table
-	// yet, where Pebble can tell damage from a torn end: what was synced behind
-	// it has to say so, a block of the log later. Nor is it the one bit of a
-	// chunk's header that makes it the end of a log.
+	// DamagedLog is a bit of the newest log, whose contents are in no table yet. Flip
+	// takes one where Pebble can tell damage from a torn end, because a later block of
+	// the log says that it was synced. It avoids the one bit of a chunk's header that
+	// would make the chunk the end of a log.
 	DamagedLog
 )
 
-// Flip flips one bit of the files, drawn by the seed, while no store is open,
-// after a PowerLoss. It is false if there is none to flip.
+// Flip flips one bit of the files, drawn with the seed, after a PowerLoss and while no
+// store is open. It returns false if there is no bit to flip.
 func (d *CrashDisk) Flip(what Damage, seed uint64) bool {
 	if d.store != nil || d.files == nil {
 		return false
@@ -243,16 +246,16 @@ func (d *CrashDisk) Flip(what Damage, seed uint64) bool {
 	return false
 }
 
-// looksLikeTheEnd says whether, with this bit of the first byte flipped, a chunk of
-// a log names the next log instead of its own. Pebble takes that for the mark
-// that it sets at the end of a log, and looks no further, checksum or not
+// looksLikeTheEnd reports whether a chunk of a log would name the next log instead of its
+// own if this bit of its first byte were flipped. Pebble takes that for the mark at the
+// end of a log and reads no further, without looking at the checksum
 // (record.Reader.nextChunk, version 2.1.7).
 func looksLikeTheEnd(from []byte, bit int, name string) bool {
 	number, err := strconv.ParseUint(strings.TrimSuffix(name, ".log"), 10, 64)
 	return err == nil && bit == 0 && number%2 == 0 && len(from) >= 4 && binary.LittleEndian.Uint32(from) == uint32(number)
 }
 
-// keep makes a change of a file's bytes outlast the next loss of power.
+// keep syncs a file, so that a change of its bytes survives the next loss of power.
 func (d *CrashDisk) keep(path string) bool {
 	file, err := d.files.Open(path)
 	if err != nil {
@@ -262,7 +265,8 @@ func (d *CrashDisk) keep(path string) bool {
 	return file.Sync() == nil
 }
 
-// mailbox takes what a store posts, until its owner runs it.
+// mailbox queues the functions that a store posts from any goroutine, until the disk's
+// goroutine runs them.
 type mailbox struct {
 	mu    sync.Mutex
 	some  sync.Cond
@@ -282,7 +286,7 @@ func (m *mailbox) post(fn func()) {
 	m.some.Signal()
 }
 
-// run runs what was posted, and waits for more, until ended says so.
+// run runs what was posted and waits for more, until ended returns true.
 func (m *mailbox) run(ended func() bool) {
 	for !ended() {
 		m.mu.Lock()
@@ -298,13 +302,13 @@ func (m *mailbox) run(ended func() bool) {
 	}
 }
 
-// valve holds up syncs while it is closed.
+// valve holds back syncs while it is closed.
 type valve struct {
 	mu        sync.Mutex
 	changed   sync.Cond
 	open      bool
-	waiting   int  // syncs that are held up
-	abandoned bool // the store has failed: no more syncs come
+	waiting   int  // syncs that are held back
+	abandoned bool // the store has failed, so no more syncs come
 }
 
 func newValve() *valve {
@@ -338,7 +342,7 @@ func (v *valve) pass() {
 	v.waiting--
 }
 
-// await waits until a sync is held up.
+// await waits until a sync is held back, or none will come.
 func (v *valve) await() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -347,16 +351,17 @@ func (v *valve) await() {
 	}
 }
 
-// logExtents knows of each log how far it was written, and how far at its last
-// syncs.
+// logExtents tracks how far each log was written and synced.
 type logExtents struct {
 	mu     sync.Mutex
 	extent map[string]*logExtent
 }
 
+// logExtent is about one log: synced[0] <= written, and synced holds where the last
+// three syncs ended, in descending order.
 type logExtent struct {
 	written int64
-	synced  [3]int64 // last first
+	synced  [3]int64
 }
 
 func newLogExtents() *logExtents { return &logExtents{extent: make(map[string]*logExtent)} }
@@ -387,11 +392,12 @@ func (l *logExtents) synced(name string, upTo int64) {
 	}
 }
 
-// measure says whether a log has bytes that are not synced, and of each log in
-// how many bytes from its beginning damage can be told from a torn end. What
-// was written between the last two syncs was put together after the sync before
-// those, and says how far that had come. It is looked for in blocks after the
-// damaged one.
+// measure reports whether a log has bytes that are not synced, and in how many bytes at
+// the beginning of each log Pebble can tell damage from a torn end. Each chunk records
+// how far the log was synced when Pebble assembled the chunk. A chunk between the last
+// two syncs was assembled after the sync before them, so it vouches for everything up to
+// there: synced[2]. But Pebble looks for such chunks only in the blocks after the damaged
+// one, hence the second bound.
 func (l *logExtents) measure() (unsynced bool, flippable map[string]int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -405,8 +411,8 @@ func (l *logExtents) measure() (unsynced bool, flippable map[string]int64) {
 	return unsynced, flippable
 }
 
-// heldFS is a file system whose logs are watched, and synced only through the
-// valve. Tables and the manifest are synced whenever Pebble likes.
+// heldFS is a file system that tracks logs and syncs them only through the valve. Tables
+// and the manifest are synced whenever Pebble wants.
 type heldFS struct {
 	vfs.FS
 	syncs *valve
@@ -432,10 +438,10 @@ func (f heldFS) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (
 	return f.watch(to, file, err)
 }
 
-// Unwrap is how Pebble finds the file system below.
+// Unwrap returns the file system below, for Pebble.
 func (f heldFS) Unwrap() vfs.FS { return f.FS }
 
-// heldLog is a file of the log.
+// heldLog is a log file.
 type heldLog struct {
 	vfs.File
 	fs   heldFS
