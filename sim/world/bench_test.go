@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// BenchmarkNodes is a formed cluster of so many nodes, each with two clients
-// and without faults; an operation is an event.
+// BenchmarkNodes runs a formed cluster without faults, with two clients per node. An
+// operation of the benchmark is an event.
 func BenchmarkNodes(b *testing.B) {
 	for _, nodes := range []int{5, 15, 50} {
 		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
@@ -28,8 +28,7 @@ func BenchmarkNodes(b *testing.B) {
 	}
 }
 
-// megabytes is the greatest resident set of the process so far, as Linux counts
-// it.
+// megabytes returns the peak resident set of the process, as Linux counts it.
 func megabytesHere() float64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -77,9 +77,9 @@ func (c *call) answer(resp door.Response) {
 	})
 }
 
-// breakPath ends the connection. The client learns of it a little later, and an answer
+// breakConnection ends the connection. The client learns of it a little later, and an answer
 // on its way is lost.
-func (c *call) breakPath() {
+func (c *call) breakConnection() {
 	c.process = nil
 	c.finish(door.Response{}, true)
 }
@@ -129,7 +129,7 @@ func (l *callList) breakAll() {
 	for c := l.first; c != nil; {
 		next := c.next
 		c.previous, c.next = nil, nil
-		c.breakPath()
+		c.breakConnection()
 		c = next
 	}
 	l.first, l.last = nil, nil

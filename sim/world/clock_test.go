@@ -25,10 +25,10 @@ func TestClockKeepsItsRateAndNeverWakesEarly(t *testing.T) {
 		d := time.Duration(rapid.Int64Range(-5, int64(time.Hour)).Draw(t, "d"))
 		wait := c.trueTime(now, d)
 		if c.read(now+wait) < c.read(now)+d {
-			t.Fatalf("an alarm %v from %v went off %v early", d, now, c.read(now)+d-c.read(now+wait))
+			t.Fatalf("an alarm set for %v at %v went off %v early", d, now, c.read(now)+d-c.read(now+wait))
 		}
 		if wait > 0 && c.read(now+wait-1) >= c.read(now)+d {
-			t.Fatalf("an alarm %v from %v went off later than it could", d, now)
+			t.Fatalf("an alarm set for %v at %v went off later than necessary", d, now)
 		}
 	})
 }

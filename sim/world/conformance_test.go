@@ -13,7 +13,7 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// puppet is a process whose every event is the test's.
+// puppet is a process that does only what the test makes it do.
 type puppet struct {
 	env     node.Env
 	receive func(*node.Envelope)
@@ -32,7 +32,7 @@ func (p *puppet) OnRequest(_ door.Request, f func(_ door.Response)) {
 func (p *puppet) EndTurn()         {}
 func (p *puppet) Stop(done func()) { done() }
 
-// puppetWorld is a world of puppets: what envtest's bodies run in.
+// puppetWorld is a world of puppets, in which the conformance bodies of envtest run.
 type puppetWorld struct {
 	t       *testing.T
 	world   *World
@@ -55,7 +55,7 @@ func newPuppetWorld(t *testing.T, cfg Config) *puppetWorld {
 	return h
 }
 
-// Do runs fn as an event of any host that runs, since all share one loop.
+// Do runs fn as an event of some running host, since all hosts share one loop.
 func (h *puppetWorld) Do(fn func()) {
 	for _, host := range h.world.hosts {
 		if host.current == nil {
@@ -159,13 +159,13 @@ func (h zkWorld) Expire(s door.Session) {
 func (h zkWorld) Cut(n int)  { h.world.CutZooKeeper(n) }
 func (h zkWorld) Heal(n int) { h.world.HealZooKeeper(n) }
 
-// silent is a zksim.Handler that hears nothing.
+// silent is a zksim.Handler that ignores everything.
 type silent struct{}
 
 func (silent) SessionEvent(zksim.SessionState) {}
 func (silent) WatchEvent(zktree.Event)         {}
 
-// conformanceConfigs are worlds that differ in all that a door must not show.
+// conformanceConfigs differ in everything that a door must hide.
 func conformanceConfigs() map[string]Config {
 	return map[string]Config{
 		"ordinary": {Seed: 1},
@@ -179,7 +179,7 @@ func conformanceConfigs() map[string]Config {
 	}
 }
 
-// TestStoresConform runs the body of the store over Pebble, too.
+// TestStoresConform runs the conformance body of the store over Pebble too.
 func TestStoresConform(t *testing.T) {
 	for _, store := range schedule.Stores()[1:] {
 		for name, cfg := range conformanceConfigs() {

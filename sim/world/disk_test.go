@@ -34,8 +34,8 @@ func storeContents(t interface{ Fatalf(string, ...any) }, s interface {
 	return list
 }
 
-// TestDiskKeepsAPrefix commits, lets some time pass, and crashes: what is left
-// is what some prefix of the batches made, no shorter than the last done.
+// TestDiskKeepsAPrefix commits, lets some time pass, and crashes. What is left is the
+// effect of a prefix of the batches, which includes every batch whose done has run.
 func TestDiskKeepsAPrefix(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newScheduler(nil)
@@ -43,12 +43,12 @@ func TestDiskKeepsAPrefix(t *testing.T) {
 		now := model{}
 		after := [][]string{nil} // contents after each batch
 		durable, told := 0, 0
-		floor := 0 // batches of former lives that are there for good
+		floor := 0 // batches of former processes, which are durable
 		for step := range rapid.IntRange(1, 60).Draw(t, "steps") {
 			switch rapid.IntRange(0, 9).Draw(t, "what") {
 			case 0:
 				d.crash()
-				got := contents(d.medium.(*treeMedium).now.root, nil, nil) // not by Scan, which gives all pages up
+				got := contents(d.medium.(*treeMedium).now.root, nil, nil) // Scan would take a picture
 				survived := -1
 				for i := len(after) - 1; i >= 0; i-- {
 					if slices.Equal(after[i], got) {
@@ -199,7 +199,7 @@ func TestDiskScanLendsItsSlices(t *testing.T) {
 		return true
 	})
 	if string(kept[0]) == "a" {
-		t.Error("a kept slice went unpunished")
+		t.Error("a slice that was kept after the scan was not overwritten")
 	}
 	value, ok, _ := d.Get([]byte("a"))
 	value[0] = 'x'
@@ -253,7 +253,7 @@ func TestDiskFaults(t *testing.T) {
 	}
 }
 
-// sickDisk is a disk with one key and one entry of a log, and what it counts.
+// sickDisk returns a disk with one key and one log entry, and the faults that it counts.
 func sickDisk() (d *disk, sync func(*door.Batch) error, counted *[]Fault) {
 	s := newScheduler(nil)
 	d = newDisk(s, NewRandom(1), DiskProfile{}, 0)
@@ -267,7 +267,7 @@ func sickDisk() (d *disk, sync func(*door.Batch) error, counted *[]Fault) {
 	}, counted
 }
 
-// readAll reads by all ways there are.
+// readAll reads in every possible way.
 func readAll(d *disk, v door.View, key string) []error {
 	_, _, get := d.Get([]byte(key))
 	_, _, viewGet := v.Get([]byte(key))
@@ -431,8 +431,8 @@ func TestDiskSyncsAnewAfterACrash(t *testing.T) {
 	}
 }
 
-// BenchmarkDiskCommit is the commits of a node that replicates: an entry of the
-// log, a key, the state, and now and then a log that is cut.
+// BenchmarkDiskCommit makes the commits of a node that replicates: a log entry, a key,
+// the state, and sometimes the removal of the front of the log.
 func BenchmarkDiskCommit(b *testing.B) {
 	s := newScheduler(nil)
 	d := newDisk(s, NewRandom(1), DiskProfile{}, 0)

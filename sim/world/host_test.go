@@ -14,7 +14,7 @@ import (
 	"dkv/sim/schedule"
 )
 
-// storm is a run of toys through everything that can befall a host.
+// storm runs toys through all faults of hosts.
 func storm(t testing.TB, seed uint64, out *bytes.Buffer) *World {
 	cfg := Config{
 		Seed: seed, Hosts: 4, DriftPPM: 500, ZooKeeper: quickZK(), SessionTimeout: 800 * time.Millisecond,
@@ -93,7 +93,7 @@ func TestStepsArePrintedOneALine(t *testing.T) {
 			t.Fatalf("line %d is %q", i+1, line)
 		}
 	}
-	for _, word := range []string{" n2 ", "message", "from 1: ", "crashed", "outcome", "the path broke", "zookeeper", "disk"} {
+	for _, word := range []string{" n2 ", "message", "from 1: ", "crashed", "outcome", "the connection broke", "zookeeper", "disk"} {
 		if !strings.Contains(out.String(), word) {
 			t.Errorf("no line says %q", word)
 		}
@@ -114,7 +114,7 @@ func TestEveryFaultOfAHostCountsWhenItTookEffect(t *testing.T) {
 	}
 	for _, name := range []string{"move", "cancel", "disk-fail-sync", "disk-slow", "wipe-disk", "slow-host", "net-ring"} {
 		if n, ok := total[name]; n != 0 || !ok {
-			t.Errorf("%s: %d, %t; nobody asked for it", name, n, ok)
+			t.Errorf("%s: %d, %t; the run has no such fault", name, n, ok)
 		}
 	}
 }
@@ -141,12 +141,12 @@ func TestCrashSilencesAProcess(t *testing.T) {
 		t.Fatalf("crash: state %v", w.State(0))
 	}
 	messages, ticks := dead.messages, len(dead.timers)
-	w.RunUntil(time.Second) // toys complain if they are called
+	w.RunUntil(time.Second) // a toy fails the test if it is called after its end
 	if broken != 5 {
-		t.Errorf("%d of 5 clients heard that their path broke", broken)
+		t.Errorf("%d of 5 clients learned that their connection broke", broken)
 	}
 	if dead.messages != messages || len(dead.timers) != ticks {
-		t.Error("the dead process went on")
+		t.Error("the dead process still ran")
 	}
 	w.Submit(0, door.Request{Kind: door.RequestGet, Key: []byte("k")}, func(r door.Response, b bool) {
 		if b || r.Outcome != door.Refused {
@@ -197,7 +197,7 @@ func TestPausedProcessGetsAllAtOnceLater(t *testing.T) {
 	answered := time.Duration(0)
 	w.Submit(0, door.Request{Kind: door.RequestGet}, func(_ door.Response, b bool) {
 		if b {
-			t.Error("the path broke")
+			t.Error("the connection broke")
 		}
 		answered = w.Now()
 	})
@@ -220,7 +220,7 @@ func TestPausedProcessGetsAllAtOnceLater(t *testing.T) {
 		t.Errorf("after the resume: %d messages more, answered at %v", p.messages-messages, answered)
 	}
 	if late := p.timers[len(p.timers)-1] - p.timers[ticks-1]; late < 2900*time.Millisecond {
-		t.Errorf("the process's clock went on by %v only", late)
+		t.Errorf("the process's clock advanced by only %v", late)
 	}
 	if counters(w)["pause"] != 1 {
 		t.Error("the pause did not count")
@@ -344,7 +344,7 @@ func TestFailedProcessEnds(t *testing.T) {
 		t.Error("the next process inherits the failure")
 	}
 	w.RunUntil(3 * time.Second)
-	toys[1].env.Fail(errors.New("rot")) // outside a turn: told at the next
+	toys[1].env.Fail(errors.New("rot")) // outside a turn, so it takes effect in the next
 	w.RunUntil(4 * time.Second)
 	if w.State(1) != Down || w.Failure(1) == nil || w.Excused(1) {
 		t.Errorf("state %v, failure %v, excused %t", w.State(1), w.Failure(1), w.Excused(1))
@@ -412,7 +412,7 @@ func TestSlowHostAndSlowDisk(t *testing.T) {
 
 func TestPeerLostNamesTheMember(t *testing.T) {
 	lost := false
-	for seed := range uint64(8) { // the machine may vanish unheard
+	for seed := range uint64(8) { // the machine may vanish without a sign
 		w, toys := toyWorld(t, Config{Seed: seed})
 		startAll(w)
 		w.RunUntil(time.Second)
@@ -428,6 +428,6 @@ func TestPeerLostNamesTheMember(t *testing.T) {
 		}
 	}
 	if !lost {
-		t.Error("nobody heard of any crash")
+		t.Error("no process learned of any crash")
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// The model applies what was hardened late, or not at all. A crash must leave
-// the same as if each batch had been applied at once: after few and after many,
-// with others behind them that are not durable and without.
+// The model applies hardened batches late, or replaces the durable tree instead. A crash
+// must leave the same as if each batch had been applied at once, after few batches and
+// after many, whether or not there are later ones that are not durable.
 func TestAModelStoreKeepsWhatWasHardened(t *testing.T) {
 	random := NewRandom(1)
 	m, plain := newTreeMedium(), newTree()
@@ -27,7 +27,7 @@ func TestAModelStoreKeepsWhatWasHardened(t *testing.T) {
 		}
 		_ = m.apply(b, true)
 		waiting = append(waiting, pending{batch: b})
-		crowded := i%8000 > 4000 // batches stay behind: no picture may be taken
+		crowded := i%8000 > 4000 // some batches are never durable, so the tree can't be replaced
 		if !crowded || len(waiting) > 5 {
 			n := 1 + random.Below(len(waiting), "hardened", 0, i)
 			if crowded {

@@ -12,8 +12,8 @@ import (
 	"dkv/sim/schedule"
 )
 
-// TestPebbleDiskEqualsTheModel gives two disks the same commits, crashes and
-// ends, and reads the same from both, and from their Views, at every step.
+// TestPebbleDiskEqualsTheModel gives two disks the same commits, crashes and shutdowns,
+// and expects to read the same from both, and from their Views, at every step.
 func TestPebbleDiskEqualsTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed := rapid.Uint64().Draw(t, "seed")
@@ -75,7 +75,7 @@ func TestPebbleDiskEqualsTheModel(t *testing.T) {
 	})
 }
 
-// randomBatch puts and deletes keys, and ranges of them.
+// randomBatch puts keys, and deletes keys and ranges.
 func randomBatch(t *rapid.T, step int) *door.Batch {
 	b := new(door.Batch)
 	key := func() []byte { return fmt.Appendf(nil, "k%02d", rapid.IntRange(0, 20).Draw(t, "key")) }
@@ -92,7 +92,7 @@ func randomBatch(t *rapid.T, step int) *door.Batch {
 	return b
 }
 
-// read is all that a reader holds in a stretch of keys, by Scan and by Get.
+// read returns what a reader has in a range of keys, by Scan and by Get.
 func read(t *rapid.T, r reader, from, to string, stopAfter int) string {
 	var b strings.Builder
 	left := stopAfter

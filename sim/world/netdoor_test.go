@@ -13,7 +13,7 @@ import (
 	"dkv/sim/schedule"
 )
 
-// doorman is a process that introduces itself and judges others.
+// doorman is a process that sends Hellos and accepts or refuses those of others.
 type doorman struct {
 	puppet
 	host   int
@@ -31,7 +31,7 @@ func (d *doorman) OnHello(h node.Hello) error {
 	return d.judge(h)
 }
 
-// doormen are two of them, and what the second received.
+// doormen returns a world with two doormen, and the messages that the second received.
 func doormen(t *testing.T, mode netsim.Mode) (w *World, a, b *doorman, received *[]uint64) {
 	list := make([]*doorman, 2)
 	received = new([]uint64)
@@ -63,7 +63,7 @@ func TestConnectionsBeginWithHello(t *testing.T) {
 	a.send(1, "disk", 1)
 	w.RunUntil(w.Now() + time.Second)
 	if len(b.hellos) != 0 || len(*received) != 0 {
-		t.Error("a process that can't introduce itself was heard")
+		t.Error("a process without a Hello reached its peer")
 	}
 	a.ready = true
 	a.send(1, "disk", 2)
@@ -108,7 +108,7 @@ func TestRefusedConnectionCarriesNothing(t *testing.T) {
 	}
 }
 
-func TestDamagedFramesReachNobody(t *testing.T) {
+func TestDamagedFramesAreDropped(t *testing.T) {
 	w, a, b, received := doormen(t, netsim.Stream)
 	if err := w.Network().SetRates(netsim.Rates{Corrupt: 1}); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func TestDamagedFramesReachNobody(t *testing.T) {
 		w.RunUntil(w.Now() + 50*time.Millisecond)
 	}
 	if len(*received) != 0 || len(b.hellos) != 0 || !w.Running(1) {
-		t.Errorf("of damaged frames %d messages and %d hellos arrived", len(*received), len(b.hellos))
+		t.Errorf("%d messages and %d hellos arrived in damaged frames", len(*received), len(b.hellos))
 	}
 	if counters(w)["net-corrupt"] < 10 || counters(w)["net-reset"] == 0 {
 		t.Errorf("damaged: %d, connections broken: %d", counters(w)["net-corrupt"], counters(w)["net-reset"])
@@ -132,7 +132,7 @@ func TestDamagedFramesReachNobody(t *testing.T) {
 	}
 }
 
-func TestUnknownAddressesAreNoOnes(t *testing.T) {
+func TestMessagesToUnknownAddressesAreDropped(t *testing.T) {
 	w, a, _, received := doormen(t, netsim.Stream)
 	for _, address := range []string{"", "n2", "n9:8002", "n0:8002", "x:8002", "n2:8003"} {
 		a.env.Network.Send(door.Peer{Address: address}, &node.Envelope{Body: &node.LayoutRequest{}})

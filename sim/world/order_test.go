@@ -13,14 +13,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// ran is one step as a test saw it.
+// ran is a step that a test has seen.
 type ran struct {
 	host, number int
 	due, at      time.Duration
 }
 
-// runOrdered asks for steps of four hosts in the scheduler's own order, and
-// tells how they ran.
+// runOrdered schedules steps of four hosts and returns how they ran.
 func runOrdered(o schedule.Order, seed uint64, due [][]time.Duration) (list []ran, overtaken int) {
 	s := newScheduler(nil)
 	s.order = newOrdering(o, NewRandom(seed), func() { overtaken++ })
@@ -37,8 +36,8 @@ func runOrdered(o schedule.Order, seed uint64, due [][]time.Duration) (list []ra
 	return list, overtaken
 }
 
-// A lane's steps never change places, no step is early, and none is late by
-// more than the window; time never goes back.
+// The steps of a lane keep their order, no step is early, and none is later than the
+// window allows. Time never runs backwards.
 func TestOrderKeepsLanesAndTheWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		window := time.Duration(rapid.IntRange(0, 20).Draw(t, "window"))
@@ -59,7 +58,7 @@ func TestOrderKeepsLanesAndTheWindow(t *testing.T) {
 		next, now := make([]int, 4), time.Duration(0)
 		for _, r := range list {
 			if r.number != next[r.host] || r.at < r.due || r.at > r.due+window || r.at < now {
-				t.Fatalf("step %+v after %v, number %d was to come: %v", r, now, next[r.host], list)
+				t.Fatalf("step %+v after %v, where number %d was expected: %v", r, now, next[r.host], list)
 			}
 			next[r.host]++
 			now = r.at
@@ -67,8 +66,7 @@ func TestOrderKeepsLanesAndTheWindow(t *testing.T) {
 	})
 }
 
-// Of the steps of one instant every order comes up: three lanes with one step
-// each have six.
+// Three lanes with one step each, all due at one instant, run in all six orders.
 func TestPCTFindsEveryOrderOfOneInstant(t *testing.T) {
 	orders := make(map[string]int)
 	overtaken := 0
@@ -82,8 +80,8 @@ func TestPCTFindsEveryOrderOfOneInstant(t *testing.T) {
 	}
 }
 
-// One lane runs until a point of change lets another in: with one change less
-// than the depth asks for, that interleaving never comes up.
+// One lane runs until a change of priorities lets another in. With one change fewer than
+// an interleaving needs, it never occurs.
 func TestPCTNeedsTheDepthOfABug(t *testing.T) {
 	lanes := [][]time.Duration{{5, 5, 5, 5}, {5, 5}}
 	interleaved := func(depth int) int {
@@ -97,7 +95,7 @@ func TestPCTNeedsTheDepthOfABug(t *testing.T) {
 		return n
 	}
 	if n := interleaved(1); n > 0 {
-		t.Errorf("depth 1 has no point of change, and interleaved %d times", n)
+		t.Errorf("depth 1 has no change of priorities, but interleaved %d times", n)
 	}
 	if n := interleaved(2); n < 10 {
 		t.Errorf("depth 2 interleaved in %d of 300 runs", n)
@@ -134,7 +132,7 @@ func TestOrderOutlivesStoppedSteps(t *testing.T) {
 	}
 }
 
-// FIFO is the order of every seed that does not draw another.
+// FIFO needs no ordering: it is the scheduler's own order.
 func TestFIFOIsTheSchedulersOwnOrder(t *testing.T) {
 	list, _ := runOrdered(schedule.Order{Mode: schedule.FIFO, Window: 50}, 1, [][]time.Duration{{3, 4}, {2, 5}, {4, 4}})
 	if !slices.IsSortedFunc(list, func(a, b ran) int { return cmp.Compare(a.due, b.due) }) {
@@ -142,7 +140,7 @@ func TestFIFOIsTheSchedulersOwnOrder(t *testing.T) {
 	}
 }
 
-// arrivals is a host of the network that writes down what comes.
+// arrivals is a handler that records the frames that arrive.
 type arrivals struct{ got *[]string }
 
 func (a arrivals) OnFrame(from netsim.HostID, frame []byte) {
@@ -150,10 +148,9 @@ func (a arrivals) OnFrame(from netsim.HostID, frame []byte) {
 }
 func (a arrivals) OnPeerLost(netsim.HostID) {}
 
-// What happens on different links changes places; what happens on one never
-// does, though all of it is due within the window. The network itself sees to
-// the order of a stream's frames, so it is asked here what it asks of a
-// scheduler.
+// Steps of different links overtake each other, but those of one link never do, although
+// all are due within the window. The network keeps the frames of a stream in order by
+// itself, so this test calls the scheduler as the network does.
 func TestOrderKeepsALinksOrder(t *testing.T) {
 	changed := 0
 	for seed := range uint64(20) {
@@ -170,7 +167,7 @@ func TestOrderKeepsALinksOrder(t *testing.T) {
 		next := [2]int{}
 		for i, r := range got {
 			if r.number != next[r.host] {
-				t.Fatalf("seed %d: link from %d: number %d came where %d was due", seed, r.host, r.number, next[r.host])
+				t.Fatalf("seed %d: link from %d: number %d came instead of %d", seed, r.host, r.number, next[r.host])
 			}
 			next[r.host]++
 			if i > 0 && r.due < got[i-1].due {
@@ -182,12 +179,12 @@ func TestOrderKeepsALinksOrder(t *testing.T) {
 		}
 	}
 	if changed == 0 {
-		t.Error("nothing on one link came before what was due earlier on the other")
+		t.Error("no step of one link overtook a step of the other")
 	}
 }
 
-// Frames of different connections change places; those of one never do, though
-// all of them are due within the window.
+// Frames of different connections overtake each other, but those of one connection never
+// do, although all are due within the window.
 func TestOrderKeepsAConnectionsOrder(t *testing.T) {
 	s := newScheduler(nil)
 	overtaken := 0
@@ -226,8 +223,8 @@ func TestOrderKeepsAConnectionsOrder(t *testing.T) {
 	}
 }
 
-// What a link asks for keeps its order too: the end of a dial comes before the
-// first delivery, which finds out here that nobody is there.
+// All steps of a link keep their order: the end of a dial comes before the first
+// delivery, which learns here that there is no receiver.
 func TestOrderKeepsADialBeforeItsFrames(t *testing.T) {
 	for seed := range uint64(50) {
 		s := newScheduler(nil)
@@ -240,11 +237,11 @@ func TestOrderKeepsADialBeforeItsFrames(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		a, b, nobody := n.Host("a"), n.Host("b"), n.Host("nobody")
+		a, b, absent := n.Host("a"), n.Host("b"), n.Host("absent")
 		n.Attach(a, arrivals{&got})
 		n.Attach(b, arrivals{&got})
-		n.Send(a, nobody, []byte{1})
-		n.Send(b, nobody, []byte{2})
+		n.Send(a, absent, []byte{1})
+		n.Send(b, absent, []byte{2})
 		n.Send(a, b, []byte{3})
 		for s.Step() {
 		}

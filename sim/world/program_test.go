@@ -9,7 +9,7 @@ import (
 	"dkv/node/door"
 )
 
-// listener is a Program that writes down the frames that it is sent.
+// listener is a Program that records the frames that it receives.
 type listener struct {
 	Doors
 	heard *[]string

@@ -122,8 +122,8 @@ func TestTimerStopsOnlyItsOwnEntry(t *testing.T) {
 	}
 }
 
-// BenchmarkScheduler is one event that asks for the next, among a thousand that
-// wait, with one stopped timer in four.
+// BenchmarkScheduler runs a step that schedules the next, among a thousand that wait. One
+// timer in four is stopped.
 func BenchmarkScheduler(b *testing.B) {
 	s := newScheduler(newTrace(nil))
 	r := NewRandom(1)

@@ -8,8 +8,8 @@ import (
 	"dkv/sim/schedule"
 )
 
-// A fault counts when it takes effect. Of those that find nobody to strike, and
-// of those that are over before anything met them, none does.
+// A fault counts when it takes effect: not if there is no process that it could affect,
+// and not if it ends before anything met it.
 func TestFaultsWithoutEffectAreNotCounted(t *testing.T) {
 	strike := func(w *World) (heal func()) {
 		for host := range w.Hosts() {
@@ -26,7 +26,7 @@ func TestFaultsWithoutEffectAreNotCounted(t *testing.T) {
 		}
 		return w.HealAll
 	}
-	t.Run("nobody is there", func(t *testing.T) {
+	t.Run("no process runs", func(t *testing.T) {
 		w, _ := toyWorld(t, Config{Seed: 5, ZooKeeper: quickZK()})
 		heal := strike(w)
 		for host := range w.Hosts() {
@@ -35,7 +35,7 @@ func TestFaultsWithoutEffectAreNotCounted(t *testing.T) {
 				"expiry": w.ExpireSession(host), "crash in a turn": w.CrashInTurn(host),
 			} {
 				if done {
-					t.Errorf("%s of a host without a process says that it struck", what)
+					t.Errorf("%s of a host without a process returned true", what)
 				}
 			}
 			w.FailSync(host)
@@ -67,18 +67,18 @@ func TestFaultsWithoutEffectAreNotCounted(t *testing.T) {
 	})
 }
 
-// wantNoEffects fails for each counter that is above what it was.
+// wantNoEffects fails the test for each counter that has changed.
 func wantNoEffects(t *testing.T, w *World, before map[string]uint64) {
 	t.Helper()
 	for _, c := range w.Counters() {
 		if c.Count != before[c.Name] {
-			t.Errorf("%s counts %d, and was %d", c.Name, c.Count, before[c.Name])
+			t.Errorf("counter %s was %d and is %d", c.Name, before[c.Name], c.Count)
 		}
 	}
 }
 
-// The same key gives the same word whatever was drawn before: only so does a
-// fault that is taken out leave all the others where they were.
+// The same key gives the same word, whatever was drawn before. Shrinking relies on that:
+// taking out one fault must not change the others.
 func TestADrawDependsOnItsKeyAlone(t *testing.T) {
 	draw := func(r Random) [5]uint64 {
 		return [5]uint64{
@@ -105,8 +105,8 @@ func TestADrawDependsOnItsKeyAlone(t *testing.T) {
 	}
 }
 
-// A suspended machine says nothing, hears nothing and writes nothing, and its
-// clock goes on.
+// A suspended machine sends nothing, receives nothing and writes nothing, while its clock
+// continues.
 func TestSuspendedMachineStandsStill(t *testing.T) {
 	w := cluster(t, Config{Seed: 2, Hosts: 3})
 	busy(w, 6)
@@ -121,10 +121,10 @@ func TestSuspendedMachineStandsStill(t *testing.T) {
 	}
 	wake()
 	if leapt := w.hosts[0].clock.read(w.Now()) - clock; leapt < 2900*time.Millisecond {
-		t.Errorf("its clock went on by %v", leapt)
+		t.Errorf("its clock advanced by %v", leapt)
 	}
 	w.RunUntil(w.Now() + 5*time.Second)
 	if ok, why := w.Node(0).Ready(); !ok {
-		t.Errorf("it does not serve again: %s", why)
+		t.Errorf("it does not serve again after the wake: %s", why)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestFirstDifferenceIsTheFirst compares records of steps that are known.
+// TestFirstDifferenceIsTheFirst compares hand-made records.
 func TestFirstDifferenceIsTheFirst(t *testing.T) {
 	record := func(like *StepRecord, payloads ...uint64) *StepRecord {
 		r := &StepRecord{Like: like}

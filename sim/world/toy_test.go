@@ -11,8 +11,8 @@ import (
 	"dkv/zksim"
 )
 
-// toy is a process that uses every door: it counts its boots on disk, holds a
-// znode, beats to its peers, and answers a put once it is durable.
+// toy is a process that uses every door: it counts its boots on disk, holds a znode,
+// sends messages to its peers, and answers a put once it is durable.
 type toy struct {
 	t      testing.TB
 	w      *World
@@ -32,13 +32,13 @@ type toy struct {
 	heard    [16]int // messages, by the sender's host
 	lost     []node.MemberNumber
 	session0 []door.SessionEventKind
-	timers   []time.Duration // own clock at each tick
+	timers   []time.Duration // reading of its clock at each tick
 	stopping bool
 }
 
 const toyTick = 10 * time.Millisecond
 
-// toyWorld starts toys on hosts; the last one of each host stands in the slice.
+// toyWorld makes a world of toys. The slice holds the last toy of each host.
 func toyWorld(t testing.TB, cfg Config) (*World, []*toy) {
 	if cfg.Hosts == 0 {
 		cfg.Hosts = 3
@@ -169,7 +169,7 @@ func startAll(w *World) {
 	}
 }
 
-// counters is what took effect.
+// counters returns the counters by name.
 func counters(w *World) map[string]uint64 {
 	list := make(map[string]uint64)
 	for _, c := range w.Counters() {
@@ -178,5 +178,5 @@ func counters(w *World) map[string]uint64 {
 	return list
 }
 
-// quickZK is a service whose sessions end soon.
+// quickZK configures a service whose sessions end soon.
 func quickZK() zksim.Config { return zksim.Config{Tick: 200 * time.Millisecond} }

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model is the same map, made simply.
+// model is a simple implementation of the same map.
 type model map[string]string
 
 func (m model) inRange(from, to string) []string {
@@ -24,7 +24,7 @@ func (m model) inRange(from, to string) []string {
 	return keys
 }
 
-// contents lists what a picture has in a range.
+// contents lists what a picture holds in a range.
 func contents(p *page, from, to []byte) []string {
 	var list []string
 	p.scan(from, to, func(key, value []byte) bool {
@@ -42,14 +42,14 @@ func (m model) contents(from, to string) []string {
 	return list
 }
 
-// treeOf is a tree that goes on from a picture.
+// treeOf returns a tree that starts as a picture.
 func treeOf(root *page, issued *uint64) *tree {
 	t := &tree{root: root, issued: issued}
 	t.renew()
 	return t
 }
 
-// checkPage fails if a picture breaks the rules of its pages.
+// checkPage fails the test if a page breaks an invariant.
 func checkPage(t *rapid.T, p *page, low, high []byte, root bool) {
 	if len(p.keys) > pageKeys || len(p.keys) == 0 && !root {
 		t.Fatalf("a page of %d keys", len(p.keys))

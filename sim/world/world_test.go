@@ -11,7 +11,7 @@ import (
 	"dkv/sim/schedule"
 )
 
-// cluster is a world of real nodes that has formed.
+// cluster returns a world of real nodes that has formed.
 func cluster(t testing.TB, cfg Config) *World {
 	if cfg.Hosts == 0 {
 		cfg.Hosts = 5
@@ -45,12 +45,12 @@ func cluster(t testing.TB, cfg Config) *World {
 	return nil
 }
 
-// ask sends a request and waits for what comes of it.
+// ask sends a request and waits for the answer.
 func ask(t testing.TB, w *World, host int, r door.Request) door.Response {
 	var got *door.Response
 	w.Submit(host, r, func(resp door.Response, broken bool) {
 		if broken {
-			t.Errorf("%s: the path broke", schedule.HostName(host))
+			t.Errorf("%s: the connection broke", schedule.HostName(host))
 		}
 		got = &resp
 		w.Interrupt()
@@ -70,7 +70,7 @@ func TestClusterForms(t *testing.T) {
 	}
 	for i := range w.Hosts() {
 		if m := w.MemberOf(i); m == 0 || w.HostOf(m) != i {
-			t.Errorf("%s is member %d, who is %d", schedule.HostName(i), m, w.HostOf(m))
+			t.Errorf("%s is member %d, whose host is %d", schedule.HostName(i), m, w.HostOf(m))
 		}
 	}
 	for n := range 20 {
@@ -84,7 +84,7 @@ func TestClusterForms(t *testing.T) {
 	}
 }
 
-// busy keeps a client at each host writing and reading until the world ends.
+// busy makes a client at each host write and read until the run ends.
 func busy(w *World, clients int) {
 	n := uint64(0)
 	for c := range clients {
@@ -124,7 +124,7 @@ func TestRealNodesRunTheSameTwice(t *testing.T) {
 	}
 }
 
-// settle waits until no partition of the layout moves or is to move.
+// settle runs the world until a condition holds, for at most two minutes.
 func settle(t testing.TB, w *World, what string, cond func() bool) {
 	for end := w.Now() + 2*time.Minute; !cond(); {
 		if w.Now() > end {
@@ -134,7 +134,7 @@ func settle(t testing.TB, w *World, what string, cond func() bool) {
 	}
 }
 
-func TestOutsideHandMovesAndCancels(t *testing.T) {
+func TestAdministratorMovesAndCancels(t *testing.T) {
 	w := cluster(t, Config{Seed: 3, ZooKeeper: quickZK()})
 	before := w.Layout()
 	p, _ := before.Partition(2)
@@ -151,7 +151,7 @@ func TestOutsideHandMovesAndCancels(t *testing.T) {
 	w.Move(99, next, note)
 	settle(t, w, "refusals", func() bool { return len(taken) == 3 })
 	if taken[0] || taken[1] || taken[2] || counters(w)["move"]+counters(w)["cancel"] != 0 {
-		t.Errorf("impossible wishes came true: %v", taken)
+		t.Errorf("impossible requests succeeded: %v", taken)
 	}
 	w.ZooKeeper().LoseNextWrite("operator", true)
 	w.Move(2, next, note)
@@ -165,7 +165,7 @@ func TestOutsideHandMovesAndCancels(t *testing.T) {
 	}
 }
 
-func TestOutsideHandComesToNothingWithoutZooKeeper(t *testing.T) {
+func TestAdministratorGivesUpWithoutZooKeeper(t *testing.T) {
 	w := cluster(t, Config{Seed: 3, ZooKeeper: quickZK()})
 	w.ZooKeeper().Down()
 	heard := 0
@@ -179,11 +179,11 @@ func TestOutsideHandComesToNothingWithoutZooKeeper(t *testing.T) {
 	}
 	w.RunUntil(w.Now() + time.Second)
 	if heard != 5 {
-		t.Errorf("%d wishes beyond the bound were refused, want 5", heard)
+		t.Errorf("%d requests beyond the bound were refused, want 5", heard)
 	}
 	w.RunUntil(w.Now() + 30*time.Minute)
 	if heard != maxMoveRequests+5 {
-		t.Errorf("%d of %d wishes ended", heard, maxMoveRequests+5)
+		t.Errorf("%d of %d requests ended", heard, maxMoveRequests+5)
 	}
 }
 

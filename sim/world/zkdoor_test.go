@@ -11,7 +11,7 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// zkScript is a puppet with a session, and what came of its calls.
+// zkScript is a puppet with a session, and the events that it got.
 type zkScript struct {
 	*puppetWorld
 	session door.Session

@@ -12,7 +12,7 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// ask makes a call without waiting for its answer, and says when it came.
+// ask makes a call without waiting. answer and at tell the result and its time later.
 func (s *zkScript) ask(path string) (answer *error, at *time.Duration) {
 	var err error = errPending
 	var when time.Duration
@@ -110,7 +110,7 @@ func TestDoorTellsAPathOnceUntilTheNodeHasHeard(t *testing.T) {
 
 func TestDoorGivesASilentSessionUp(t *testing.T) {
 	s := newZKScriptOf(t, schedule.DoorView{Watchdog: true})
-	for server := range 3 { // the session lives on, but nobody takes it back
+	for server := range 3 { // the session stays alive, but no server accepts its client
 		s.world.ZooKeeper().SetLag(server, zksim.Range{})
 	}
 	s.world.ZooKeeper().Down()
@@ -121,7 +121,7 @@ func TestDoorGivesASilentSessionUp(t *testing.T) {
 		t.Errorf("given up after %v, want twice the session timeout", took)
 	}
 	if !s.world.ZooKeeper().SessionAlive(id) || counters(s.world)["door-watchdog"] != 1 {
-		t.Error("the session was over anyway, or this was not counted")
+		t.Error("ZooKeeper has ended the session, or the watchdog was not counted")
 	}
 	if err := s.multi(door.Op{Kind: door.OpCreate, Path: "/late"}); !errors.Is(err, door.ErrSessionOver) {
 		t.Errorf("a call after it: %v", err)

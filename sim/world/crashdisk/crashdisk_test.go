@@ -11,8 +11,8 @@ import (
 	"dkv/sim/world/crashdisk"
 )
 
-// filled commits numbered batches to a disk, with a sync now and then, and says
-// how many are durable and how many there are.
+// filled commits numbered batches to a disk, with occasional syncs. It returns how many
+// are durable for certain, and how many there are.
 func filled(t *testing.T, d *crashdisk.CrashDisk, random *rand.Rand, from, count int) (durable, made int) {
 	t.Helper()
 	for made = from; made < from+count; made++ {
@@ -35,7 +35,7 @@ func numbered(n int) *door.Batch {
 	return b
 }
 
-// leftOn is how many batches a disk holds. They have to be a prefix, and whole.
+// leftOn returns how many batches a disk holds. They must be a prefix, and whole.
 func leftOn(t *testing.T, d *crashdisk.CrashDisk) (last int, err error) {
 	t.Helper()
 	store, err := d.Store()
@@ -56,7 +56,7 @@ func leftOn(t *testing.T, d *crashdisk.CrashDisk) (last int, err error) {
 		seen++
 		want := numbered(seen).Ops[1]
 		if string(key) != string(want.Key) || string(value) != string(want.Value) {
-			t.Fatalf("where %s belongs, %s=%.20q", want.Key, key, value)
+			t.Fatalf("instead of key %s there is %s=%.20q", want.Key, key, value)
 		}
 		return true
 	})
@@ -66,8 +66,8 @@ func leftOn(t *testing.T, d *crashdisk.CrashDisk) (last int, err error) {
 	return last, err
 }
 
-// TestPowerLossKeepsAPrefix cuts the power again and again, and each time at
-// another point between nothing and all of what was not synced.
+// TestPowerLossKeepsAPrefix cuts the power many times, and keeps between nothing and all
+// of what was not synced.
 func TestPowerLossKeepsAPrefix(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	d := crashdisk.NewCrashDisk(true)
@@ -93,12 +93,12 @@ func TestPowerLossKeepsAPrefix(t *testing.T) {
 		last = left
 	}
 	if unsynced < 15 || lost < 15 {
-		t.Errorf("of 60 losses of power %d met something that was not synced, and %d lost something", unsynced, lost)
+		t.Errorf("in 60 losses of power, %d found something that was not synced, and %d lost something", unsynced, lost)
 	}
 }
 
-// TestFlippedBitsAreNoticed damages a disk: a log that is damaged is not
-// opened, and a damaged table is read as it was written, or not at all.
+// TestFlippedBitsAreNoticed damages a disk. A damaged log is never opened, and a damaged
+// table is read as it was written or not at all.
 func TestFlippedBitsAreNoticed(t *testing.T) {
 	for _, damage := range []crashdisk.Damage{crashdisk.DamagedLog, crashdisk.DamagedTable} {
 		flipped, noticed := 0, 0
@@ -149,8 +149,8 @@ func TestFlipNeedsADiskWithoutPower(t *testing.T) {
 	}
 }
 
-// TestCommitsBehindHeldSyncsAreBounded: Pebble would wait for a sync that
-// nobody allows.
+// Without the bounds, Pebble would wait for a sync that is held back, and so would the
+// goroutine that could let it end.
 func TestCommitsBehindHeldSyncsAreBounded(t *testing.T) {
 	returns(t, "committing much without Sync", func() {
 		d := crashdisk.NewCrashDisk(true)
@@ -170,9 +170,9 @@ func TestCommitsBehindHeldSyncsAreBounded(t *testing.T) {
 	})
 }
 
-// A commit of nothing after one that was too large to be held asks Pebble for no
-// sync: the loss of power must not wait for one.
-func TestPowerLossWaitsForNoSyncThatNobodyAskedFor(t *testing.T) {
+// An empty commit after one that was too large to be held back makes Pebble sync nothing,
+// so the loss of power must not wait for a sync.
+func TestPowerLossWaitsOnlyForRequestedSyncs(t *testing.T) {
 	const large = 1 << 20
 	d := crashdisk.NewCrashDisk(true)
 	first := new(door.Batch)
@@ -190,7 +190,7 @@ func TestPowerLossWaitsForNoSyncThatNobodyAskedFor(t *testing.T) {
 	select {
 	case <-over:
 	case <-time.After(10 * time.Second):
-		t.Fatal("it waits for ever")
+		t.Fatal("the loss of power waits for ever")
 	}
 	store, err := d.Store()
 	if err != nil {
