@@ -83,8 +83,8 @@ type TurnProfile struct {
 	Delay Range
 }
 
-// Process runs on a host. It is a *node.Node, a Program in its wrapping, or a
-// test's own type.
+// Process runs on a host. It is a *node.Node, a Program wrapped by Programs,
+// or a test's own type.
 type Process interface {
 	Start()
 	OnMessage(m *node.Envelope)
@@ -135,17 +135,17 @@ func NewNode(_ int, cfg node.Config, env node.Env) (Process, error) {
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	if _, err := schedule.ParseStore(string(c.Disk.Store)); err != nil {
-		return fmt.Errorf("sim: Disk.Store: %w", err)
+		return fmt.Errorf("world: Disk.Store: %w", err)
 	}
 	switch {
 	case c.Hosts < 1 || c.Hosts > MaxHosts:
-		return fmt.Errorf("sim: Hosts is %d; want 1 to %d", c.Hosts, MaxHosts)
+		return fmt.Errorf("world: Hosts is %d; want 1 to %d", c.Hosts, MaxHosts)
 	case c.Turns.Most < 1 || c.Turns.Most > maxTurn:
-		return fmt.Errorf("sim: Turns.Most is %d; want 1 to %d", c.Turns.Most, maxTurn)
+		return fmt.Errorf("world: Turns.Most is %d; want 1 to %d", c.Turns.Most, maxTurn)
 	case c.DriftPPM < 0 || c.DriftPPM > schedule.MaxDriftPPM:
-		return fmt.Errorf("sim: DriftPPM is %d; want 0 to %d", c.DriftPPM, schedule.MaxDriftPPM)
+		return fmt.Errorf("world: DriftPPM is %d; want 0 to %d", c.DriftPPM, schedule.MaxDriftPPM)
 	case c.SessionTimeout < 0:
-		return fmt.Errorf("sim: SessionTimeout is %v; want above 0", c.SessionTimeout)
+		return fmt.Errorf("world: SessionTimeout is %v; want above 0", c.SessionTimeout)
 	}
 	for _, f := range []struct {
 		name string
@@ -155,7 +155,7 @@ func (c Config) Validate() error {
 		{"Disk.Sync", c.Disk.Sync},
 	} {
 		if f.span.Min < 0 || f.span.Max < f.span.Min {
-			return fmt.Errorf("sim: %s: want 0 <= Min <= Max, have %v and %v", f.name, f.span.Min, f.span.Max)
+			return fmt.Errorf("world: %s: want 0 <= Min <= Max, have %v and %v", f.name, f.span.Min, f.span.Max)
 		}
 	}
 	return c.Order.Validate()

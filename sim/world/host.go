@@ -21,7 +21,7 @@ import (
 //     is set; healZK opens the way only when neither holds.
 //   - processNumber only grows. It is part of the key of the process's draws, so
 //     a process that follows a crash does not repeat its predecessor's draws.
-//   - A host whose disk is ruined stays Down.
+//   - A host whose disk is ruined starts no further process.
 type host struct {
 	world *World
 	index int

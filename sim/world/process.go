@@ -48,7 +48,7 @@ type dispatch struct {
 	payload uint64         // goes into the trace hash
 	fn      func()         // handles the event; unused if there is a message
 	alarm   *alarm         // of a kindTimer, so that a stopped one is skipped
-	message *node.Envelope // of a kindMessage that is neither a Hello nor a frame
+	message *node.Envelope // of a kindMessage that is neither a Hello nor a Program's frame
 	sender  int            // of the message
 }
 

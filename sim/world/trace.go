@@ -19,16 +19,16 @@ type stepKind uint8
 const (
 	// Dispatches to a process, each inside a turn.
 
-	kindStart     stepKind = iota + 1 // Start of a node
+	kindStart     stepKind = iota + 1 // Start of a process
 	kindMessage                       // a peer's frame
 	kindPeerLost                      // a hint that a peer is gone
-	kindTimer                         // a timer of the node's clock
+	kindTimer                         // a timer of the process's clock
 	kindDurable                       // the done of a Commit
 	kindAnswer                        // ZooKeeper's answer
 	kindSession                       // a session event or a watch
 	kindRequest                       // a client's request
 	kindStop                          // a graceful end was asked for
-	kindNodeEvent                     // no dispatch: the node told its Observer something
+	kindNodeEvent                     // no dispatch: the process reported something to its Observer
 
 	// Entries of the scheduler.
 
