@@ -35,43 +35,48 @@ func TestCommands(t *testing.T) {
 	}
 	w := newWorkshop(t)
 	for _, name := range names {
-		text, err := read(name)
-		if err != nil {
-			t.Fatal(err)
+		t.Run(name, func(t *testing.T) {
+			w.t = t
+			w.checkDocument(name)
+		})
+	}
+}
+
+// checkDocument runs the blocks of a document, and updates it if that is asked for.
+func (w *workshop) checkDocument(name string) {
+	text, err := read(name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	lines, shift := strings.Split(text, "\n"), 0
+	for _, b := range blocksOf(name, text) {
+		began := time.Now()
+		printed := w.check(b)
+		if took := time.Since(began); took > time.Second {
+			w.t.Logf("%v: %v", b, took.Round(100*time.Millisecond))
 		}
-		lines := strings.Split(text, "\n")
-		blocks := blocksOf(name, text)
-		slices.Reverse(blocks) // updates begin at the end, so that positions stay
-		updates := map[*block][]string{}
-		for _, b := range slices.Backward(blocks) {
-			began := time.Now()
-			if printed := w.check(b); printed != nil {
-				updates[b] = printed
-			}
-			if took := time.Since(began); took > time.Second {
-				t.Logf("%v: %v", b, took.Round(100*time.Millisecond))
-			}
+		if printed != nil {
+			first := b.first + shift
+			lines = slices.Replace(lines, first, first+len(b.lines), printed...)
+			shift += len(printed) - len(b.lines)
 		}
-		if !*update || len(updates) == 0 {
-			continue
-		}
-		for _, b := range blocks {
-			if printed, ok := updates[b]; ok {
-				lines = slices.Replace(lines, b.first, b.first+len(b.lines), printed...)
-			}
-		}
-		if err := os.WriteFile(filepath.Join(root, name), []byte(strings.Join(lines, "\n")), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	}
+	now := strings.Join(lines, "\n")
+	if !*update || now == text {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(root, name), []byte(now), 0o644); err != nil {
+		w.t.Fatal(err)
 	}
 }
 
 // A workshop is a copy of the source tree in which commands run. It is always at
 // the same place, because the go command compiles anew what was moved.
 type workshop struct {
-	t    *testing.T
-	dir  string
-	port int // of the cluster's first node; 0: there is no cluster yet
+	t     *testing.T // of the document that is being checked
+	whole *testing.T // of all documents
+	dir   string
+	port  int // of the cluster's first node; 0: there is no cluster yet
 }
 
 func newWorkshop(t *testing.T) *workshop {
@@ -83,7 +88,7 @@ func newWorkshop(t *testing.T) *workshop {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	w := &workshop{t: t, dir: dir}
+	w := &workshop{t: t, whole: t, dir: dir}
 	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -267,13 +272,13 @@ func (w *workshop) startCluster() bool {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	local := exec.Command(filepath.Join(w.dir, "bin", "dkv"), "local", "--base-port", strconv.Itoa(w.port), "--data", w.t.TempDir())
+	local := exec.Command(filepath.Join(w.dir, "bin", "dkv"), "local", "--base-port", strconv.Itoa(w.port), "--data", w.whole.TempDir())
 	local.Stdout, local.Stderr = writer, writer
 	if err := local.Start(); err != nil {
 		w.t.Fatal(err)
 	}
 	_ = writer.Close()
-	w.t.Cleanup(func() {
+	w.whole.Cleanup(func() {
 		_ = local.Process.Signal(os.Interrupt)
 		_ = local.Wait()
 		_ = reader.Close()

@@ -14,8 +14,6 @@ import (
 // rewritten in plain English. It only ever shrinks: checkWords and checkDesign
 // cover everything else.
 var notYetPlain = []string{
-	"CONTRIBUTING.md",
-	"README.md",
 	"cmd/dkvsim",
 	"node",
 	"sim",
