@@ -5,32 +5,32 @@ import (
 	"time"
 )
 
-// An Action is what a step does: it begins a fault, ends one, changes the layout
-// or lets a client ask something. Each is one row of a table: its word and
-// arguments in a schedule's text, what it does, which nodes it takes from the
-// cluster, and the counters that show that it took effect. The rows stand in
+// An Action is what a step does: it begins a fault, ends one, changes the layout,
+// or sends a client's request. Each action is one row of a table: its word and
+// arguments in a schedule's text, its effect, the nodes that it takes away from the
+// cluster, and the counters that show that it took effect. The rows are in
 // fault_process.go, fault_disk.go, fault_network.go, fault_zookeeper.go and
 // action.go; package sim has the function that carries out each of them.
 type Action struct {
 	// Word is the action's name in a schedule's text. Two actions may share a word
 	// if their arguments tell them apart.
 	Word string
-	// Lasts says that the action begins something that ends after "for TIME", or
-	// with the phase.
+	// Lasts reports whether the action begins something that ends after "for TIME",
+	// or with the phase.
 	Lasts bool
-	// Does says in one line what happens.
+	// Does describes the effect in one line.
 	Does string
-	// Only, if not empty, is the one store on which the action is possible.
+	// Only, if not empty, is the only store on which the action is possible.
 	Only Store
 	// Counters names the counters that show that the action took effect. A long
-	// campaign of the default profile fails if one of them stays zero, or, for an
-	// action with Only, a campaign on that store.
+	// campaign of the default profile fails if one of them stays zero; for an action
+	// with Only, this holds for a campaign on that store.
 	Counters []string
 
 	Family    Family
 	arguments *arguments
 	// stops reports whether the step stops the process of its first target, or is
-	// bound to stop it; nil: never.
+	// bound to stop it later; nil: never.
 	stops func(*Step, *Setup) bool
 	// cuts lists the links on which the step stops all frames; nil: none.
 	cuts func(hosts []int, nodes int) [][2]int
@@ -60,7 +60,8 @@ func action(family Family, args *arguments, a Action) *Action {
 	return &a
 }
 
-// taking completes a row with what it takes from the cluster.
+// taking completes a row with what the action takes away from the cluster, which
+// the budget judges.
 func (a *Action) taking(stops func(*Step, *Setup) bool, cuts func(hosts []int, nodes int) [][2]int) *Action {
 	a.stops, a.cuts = stops, cuts
 	return a
@@ -71,7 +72,7 @@ func Actions() []*Action { return slices.Clone(actions) }
 
 func (a *Action) String() string { return a.Word }
 
-// usage is the action as a step's line after its time.
+// usage returns the grammar of a step's line after its time.
 func (a *Action) usage() string {
 	words := a.Word
 	if a.arguments.words != "" {
@@ -91,7 +92,7 @@ var (
 		Does: "an administrator cancels the partition's move"})
 )
 
-// The clients' actions, beside the workload.
+// The clients' actions, in addition to the workload.
 var (
 	AskPut = action(FamilyClient, nodeAndPartition, Action{Word: "put",
 		Does: "a client puts the key that stands for the partition, through the node"})
@@ -103,8 +104,8 @@ var (
 		Does: "a client puts the longest possible value under the longest possible key"})
 )
 
-// Stops returns the host whose process the step stops, or is bound to stop; ok is
-// false if there is none. hosts are those of the step's targets.
+// Stops returns the host whose process the step stops, or is bound to stop later;
+// ok is false if there is none. hosts are those of the step's targets.
 func (s *Step) Stops(hosts []int, setup *Setup) (host int, ok bool) {
 	if s.Do.stops == nil || !s.Do.stops(s, setup) {
 		return 0, false
@@ -112,8 +113,8 @@ func (s *Step) Stops(hosts []int, setup *Setup) (host int, ok bool) {
 	return hosts[0], true
 }
 
-// Cuts lists the links, from a host to another, on which the step stops all
-// frames. hosts are those of the step's targets, of so many nodes.
+// Cuts returns the links, each from one host to another, on which the step stops
+// all frames. hosts are those of the step's targets in a cluster of so many nodes.
 func (s *Step) Cuts(hosts []int, nodes int) [][2]int {
 	if s.Do.cuts == nil {
 		return nil
@@ -123,8 +124,9 @@ func (s *Step) Cuts(hosts []int, nodes int) [][2]int {
 
 func always(*Step, *Setup) bool { return true }
 
-// unlessRestarted: a crash for less than a quarter of suspect-after is a restart,
-// and the node counts as being there all the time.
+// unlessRestarted reports whether a crash stops its node for the budget. A crash
+// for less than a quarter of suspect-after is a restart: it is over before the
+// others suspect the node.
 func unlessRestarted(s *Step, setup *Setup) bool {
 	return s.For == 0 || s.For >= setup.SuspectAfter/4
 }
@@ -137,18 +139,18 @@ func cutOneWay(hosts []int, _ int) [][2]int {
 	return [][2]int{{hosts[0], hosts[1]}}
 }
 
-// cutTwoWay parts the first host from the others named.
+// cutTwoWay separates the first host from the others named.
 func cutTwoWay(hosts []int, _ int) [][2]int { return bothWays(hosts[:1], hosts[1:]) }
 
-// cutFromRest parts the first host from all that are not named.
+// cutFromRest separates the first host from all that are not named.
 func cutFromRest(hosts []int, nodes int) [][2]int {
 	return bothWays(hosts[:1], Others(hosts, nodes))
 }
 
-// cutApart parts all hosts named from all others.
+// cutApart separates the hosts named from all others.
 func cutApart(hosts []int, nodes int) [][2]int { return bothWays(hosts, Others(hosts, nodes)) }
 
-// cutHalves parts the two halves that Halves makes.
+// cutHalves separates the two halves that Halves returns.
 func cutHalves(hosts []int, nodes int) [][2]int { return bothWays(Halves(hosts[0], nodes)) }
 
 func bothWays(some, others []int) [][2]int {
@@ -161,7 +163,7 @@ func bothWays(some, others []int) [][2]int {
 	return cuts
 }
 
-// Others returns the hosts, of so many nodes, that are not in the list, in order.
+// Others returns the hosts that are not in the list, in order.
 func Others(hosts []int, nodes int) []int {
 	var others []int
 	for h := range nodes {
@@ -172,8 +174,8 @@ func Others(hosts []int, nodes int) []int {
 	return others
 }
 
-// Halves returns all hosts but the middle one, in the order that follows it, as
-// two halves.
+// Halves returns all hosts except the middle one as two halves, in the cyclic order
+// that begins after it.
 func Halves(middle, nodes int) (one, other []int) {
 	all := make([]int, 0, nodes)
 	for i := 1; i < nodes; i++ {
@@ -182,8 +184,8 @@ func Halves(middle, nodes int) (one, other []int) {
 	return all[:len(all)/2], all[len(all)/2:]
 }
 
-// leastStall is the shortest duration of a fault that has to last.
+// leastStall is the shortest duration of a fault that must have an end.
 const leastStall = time.Millisecond
 
-// Lasting returns how long a fault lasts that cannot be without an end.
+// Lasting returns the duration of a fault that must have an end.
 func (s *Step) Lasting() time.Duration { return max(s.For, leastStall) }

@@ -11,8 +11,8 @@ import (
 	"dkv/netsim"
 )
 
-// arguments is one form of what may follow an action's word: how it is written,
-// read, and made up for tests.
+// arguments is one form of the words that follow an action's word: how they are
+// written, parsed, and generated for tests.
 type arguments struct {
 	words    string // in capitals, for the reference
 	parse    func(s *Step, words []string, setup *Setup) error
@@ -20,8 +20,8 @@ type arguments struct {
 	generate func(s *Step, g generator)
 }
 
-// The forms. Each parse gets the words between the action's word and "once",
-// "after" or "for".
+// The forms. Each parse function gets the words between the action's word and
+// "once", "after" or "for".
 var (
 	nothing = &arguments{"",
 		func(s *Step, words []string, _ *Setup) error { return wantWords(words, 0) },
@@ -169,10 +169,10 @@ var (
 		func(s *Step, g generator) { s.Partition, s.Targets = g.partition("partition"), g.targets(maxReplicas) }}
 )
 
-// maxReplicas is the most nodes that a partition may have.
+// maxReplicas is the greatest number of replicas of a partition.
 const maxReplicas = 7
 
-// errWords is completed by the caller, which knows the action and its usage.
+// errWords is incomplete: parseStep adds the action and its usage.
 var errWords = errors.New("wrong number of arguments")
 
 func wantWords(words []string, n int) error {
@@ -196,10 +196,10 @@ func printLink(s *Step, between string) string {
 
 func parseLag(s *Step, word string) error { return (&durationValue{&s.Lag, 1}).Set(word) }
 
-// maxLinkRate is more than any frame needs to pass at once.
+// maxLinkRate is so high that any frame passes at once.
 const maxLinkRate = 1 << 30
 
-// parseLink reads two nodes with ">" or "<>" between them.
+// parseLink parses two nodes with ">" or "<>" between them.
 func (s *Step) parseLink(word, between string, setup *Setup) error {
 	from, to, ok := strings.Cut(word, between)
 	if !ok || strings.ContainsAny(from+to, "<>") {
@@ -244,7 +244,7 @@ func (s *Step) parseRates(words []string, _ *Setup) error {
 		key, value, _ := strings.Cut(word, "=")
 		i := slices.IndexFunc(fields, func(f rateField) bool { return f.key == key })
 		if i < 0 {
-			return fmt.Errorf("unknown rate %q", key)
+			return fmt.Errorf("unknown fault %q (example: loss=0.01)", key)
 		}
 		if err := (*rateValue)(fields[i].rate).Set(value); err != nil {
 			return fmt.Errorf("%s: %w", key, err)
@@ -253,7 +253,7 @@ func (s *Step) parseRates(words []string, _ *Setup) error {
 	return nil
 }
 
-// printRates leaves out what is zero.
+// printRates leaves out rates that are zero.
 func printRates(s *Step) []string {
 	var words []string
 	rates := s.Rates
@@ -265,9 +265,9 @@ func printRates(s *Step) []string {
 	return words
 }
 
-// Generate makes a valid step at a time out of numbers that draw chooses, each
-// from low to high, both included. It is for property tests and fuzzers: every
-// step that a schedule with this setup may have can come of it.
+// Generate returns a valid step from numbers that draw chooses, each from low to
+// high inclusive. Property tests and fuzzers use it: it can return every step that
+// a schedule with this setup may have.
 func Generate(s *Setup, at time.Duration, draw func(what string, low, high int) int) Step {
 	g := generator{s, draw}
 	step := Step{At: at, Do: actions[draw("action", 0, len(actions)-1)]}
@@ -292,7 +292,7 @@ type generator struct {
 
 func (g generator) partition(what string) int { return g.draw(what, 0, g.setup.Partitions-1) }
 
-// duration is from a nanosecond to a minute.
+// duration draws a duration from a nanosecond to a minute.
 func (g generator) duration(what string) time.Duration {
 	return time.Duration(g.draw(what, 1, int(time.Minute)))
 }
@@ -304,7 +304,7 @@ func (g generator) target() Target {
 	return Target{Node: g.draw("node", 1, g.setup.Nodes)}
 }
 
-// targets are one to most of them, each once.
+// targets draws one to most distinct targets.
 func (g generator) targets(most int) []Target {
 	var targets []Target
 	for range g.draw("targets", 1, most) {

@@ -3,11 +3,11 @@ package schedule
 // MaxDriftPPM bounds the drift of a clock, in millionths: ten percent.
 const MaxDriftPPM = 100_000
 
-// MaxRunSteps bounds a run, far above what any takes.
+// MaxRunSteps bounds the steps of a run, far above what any run takes.
 const MaxRunSteps = 30_000_000
 
 // MaxZKScripts bounds the scripted sessions of a run.
 const MaxZKScripts = 3
 
-// MaxClients bounds the numbers of the clients that a schedule names, from 0.
+// MaxClients bounds the clients that a schedule names. Their numbers begin at 0.
 const MaxClients = 100

@@ -12,31 +12,31 @@ import (
 	"dkv/linearizability"
 )
 
-// Call is one operation that a schedule lets a client ask, at its time. Its
+// Call is one operation that a schedule lists for a client, with its time. Its
 // line reads
 //
 //	at 3.2s client 2 put k1 if-absent at n3
 //
-// What a put writes is the run's to choose, so that each value names its write.
+// The run chooses the value of a put, so that each value identifies its write.
 type Call struct {
 	At     time.Duration
 	Client int
 	Kind   linearizability.Kind
 	Key    string
-	// IfAbsent makes a put conditional on there being nothing, IfMatch a put or
-	// a delete on the version that the client last met; one that met none asks
-	// without a condition. Not both.
+	// IfAbsent makes a put conditional on the key's absence; IfMatch makes a put or
+	// a delete conditional on the version that the client last saw, and has no
+	// effect if it saw none. At most one of them is set.
 	IfAbsent, IfMatch bool
-	Host              int // that is asked, from 0
+	Host              int // gets the request; from 0
 }
 
-// Source says where the operations of a run's clients come from.
+// Source is where the operations of a run's clients come from.
 type Source string
 
 // The sources of a workload.
 const (
-	Drawn  Source = "drawn"  // from the seed, by the figures of the header
-	Listed Source = "listed" // the schedule's calls, and none besides
+	Drawn  Source = "drawn"  // drawn from the seed, according to the header
+	Listed Source = "listed" // exactly the schedule's calls
 )
 
 const (
@@ -60,7 +60,7 @@ func (c *Call) String() string {
 	return strings.Join(append(words, wordCallsAt, HostName(c.Host)), " ")
 }
 
-// parseCall reads a call's line after its "at".
+// parseCall parses a call's line after its "at".
 func parseCall(words []string, setup *Setup) (Call, error) {
 	var c Call
 	if len(words) < 7 || words[len(words)-2] != wordCallsAt {
@@ -79,7 +79,7 @@ func parseCall(words []string, setup *Setup) (Call, error) {
 	}
 	c.Kind, c.Key = kinds[i], words[4]
 	if len(c.Key) > maxCallKey {
-		return c, fmt.Errorf("the key has %d bytes; the limit is %d", len(c.Key), maxCallKey)
+		return c, fmt.Errorf("key of %d bytes is too long (limit %d)", len(c.Key), maxCallKey)
 	}
 	if err := c.parseCondition(words[5 : len(words)-2]); err != nil {
 		return c, err
@@ -105,8 +105,8 @@ func (c *Call) parseCondition(words []string) error {
 	return nil
 }
 
-// Spare drops the steps at these places, which the budget forbade, and the budget
-// with them: no other step needs it.
+// Spare removes the steps with these indices, which the budget forbade, and the
+// budget itself: it allowed all other steps.
 func (s *Schedule) Spare(places []int) {
 	at := 0
 	s.Steps = slices.DeleteFunc(s.Steps, func(Step) bool {

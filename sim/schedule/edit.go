@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Cut drops the lines that the run does not reach any more.
+// Cut removes the lines that lie after the end of the run.
 func (s *Schedule) Cut() {
 	end := s.Setup.Phases.Faults
 	s.Steps = slices.DeleteFunc(s.Steps, func(step Step) bool { return step.At >= end })
@@ -14,8 +14,8 @@ func (s *Schedule) Cut() {
 	}
 }
 
-// FitMoves lets no move name more nodes than a partition has replicas: more would
-// be a failure of the schedule's own.
+// FitMoves shortens moves to as many nodes as a partition has replicas: a move to
+// more nodes would fail because of the schedule, not because of a bug.
 func (s *Schedule) FitMoves() {
 	for i := range s.Steps {
 		if step := &s.Steps[i]; step.Do == Move && len(step.Targets) > s.Setup.Replication {
@@ -24,8 +24,8 @@ func (s *Schedule) FitMoves() {
 	}
 }
 
-// Fold leaves a schedule so many partitions and nodes, and lets its lines mean
-// some of them. A move that would name no node any more, or one twice, goes.
+// Fold reduces a schedule to so many partitions and nodes, and maps the numbers in
+// its lines to them. It removes steps that would then name too few distinct nodes.
 func (s *Schedule) Fold(partitions, nodes int) {
 	s.Setup.Partitions, s.Setup.Nodes = partitions, nodes
 	for i := range s.Calls {
@@ -53,7 +53,7 @@ func (s *Schedule) Fold(partitions, nodes int) {
 	})
 }
 
-// Times are those at which a schedule's lines come, each once, in order.
+// Times returns the distinct times of the schedule's lines, in order.
 func (s *Schedule) Times() []time.Duration {
 	var times []time.Duration
 	for i := range s.Steps {
@@ -66,7 +66,8 @@ func (s *Schedule) Times() []time.Duration {
 	return slices.Compact(times)
 }
 
-// Durations are the end of the faults and all that the lines name, for changing.
+// Durations returns pointers to the end of the fault phase and to every duration
+// in the lines, so that the caller can change them.
 func (s *Schedule) Durations() []*time.Duration {
 	all := []*time.Duration{&s.Setup.Phases.Faults}
 	for i := range s.Steps {

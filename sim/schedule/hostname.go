@@ -4,6 +4,6 @@ import (
 	"strconv"
 )
 
-// HostName is the name of a host: the node id of its process, the name of its
-// end of the network, and of its place before ZooKeeper.
+// HostName returns the name of a host. It is also the node ID of the host's process
+// and the host's name in the network and in ZooKeeper.
 func HostName(host int) string { return "n" + strconv.Itoa(host+1) }

@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// Order says in which order steps run that are due at about one time. The zero
-// value is the order in which they were asked for.
+// Order decides in which order steps run that are due at about the same time. The
+// zero value runs them in the order in which they were scheduled.
 type Order struct {
 	Mode OrderMode
-	// Depth, of PCT, is how many orderings a bug may need to come to light:
+	// Depth, for PCT, is the number of orderings that a bug may need to appear:
 	// priorities change Depth-1 times in a span. 0 means 1.
 	Depth int
-	// Span, of PCT, is how many choices are made before all is drawn anew. 0
-	// means 1.
+	// Span, for PCT, is the number of choices after which all priorities are drawn
+	// again. 0 means 1.
 	Span int
-	// Window is how far apart steps may be due and still change places: no step
-	// is late by more. With 0 only those of one instant do.
+	// Window is the greatest distance between the due times of steps that may be
+	// reordered: no step is late by more. With 0, only steps due at the same
+	// instant are.
 	Window time.Duration
 
-	// Of Steered: the time from which choices count, which of them are not the
-	// first candidate, and a crash.
+	// For Steered: the time from which choices count, the choices that do not take
+	// the first candidate, and a crash.
 	From  time.Duration
 	Picks Picks
 	Crash CrashPoint
@@ -32,24 +33,25 @@ type Order struct {
 type OrderMode string
 
 const (
-	// FIFO runs steps by time, and those of one instant in the order in which
-	// they were asked for.
+	// FIFO runs steps by time, and steps due at the same instant in the order in
+	// which they were scheduled.
 	FIFO OrderMode = "fifo"
-	// PCT runs, of the lanes that have a step due within the window, the one of
-	// the highest priority (Burckhardt and others, A Randomized Scheduler with
-	// Probabilistic Guarantees of Finding Bugs, ASPLOS 2010): with n lanes and k
-	// choices in a span, each bug that needs d orderings in that span shows with
-	// a chance of at least 1/(n·k^(d-1)).
+	// PCT runs, among the lanes that have a step due within the window, the one
+	// with the highest priority (Burckhardt and others, A Randomized Scheduler with
+	// Probabilistic Guarantees of Finding Bugs, ASPLOS 2010). With n lanes and k
+	// choices in a span, each bug that needs d orderings in that span appears with
+	// a probability of at least 1/(n·k^(d-1)).
 	PCT OrderMode = "pct"
-	// Steered lets certain deliveries overtake others, and a node crash after a
-	// certain step: it is how Enumerate writes down one execution.
+	// Steered lets given deliveries overtake others and a node crash after a given
+	// step. An Enumeration identifies its executions in this way.
 	Steered OrderMode = "steered"
 )
 
-// maxWindow bounds Order.Window: what is this late is a slow machine, which is
-// another fault.
+// maxWindow bounds Order.Window: longer delays belong to a slow machine, which is
+// a fault of its own.
 const maxWindow = time.Second
 
+// Validate returns an error for the first field that is out of range.
 func (o Order) Validate() error {
 	switch {
 	case o.Mode != "" && o.Mode != FIFO && o.Mode != PCT && o.Mode != Steered:
@@ -62,15 +64,15 @@ func (o Order) Validate() error {
 	return nil
 }
 
-// Picks names the choices of a steered run in which not the first candidate was
-// taken: "3:1,9:2" takes the second one at the choice of number 3, the third at
-// that of number 9. Choices are numbered from 0 in the order of the run.
+// Picks lists the choices of a steered run that do not take the first candidate:
+// "3:1,9:2" takes the second candidate at choice 3 and the third at choice 9.
+// Choices are numbered from 0 in the order of the run.
 type Picks string
 
-// maxPicks bounds how many choices differ.
+// maxPicks bounds the length of Picks.
 const maxPicks = 64
 
-// With adds a pick at a choice after all that are there.
+// With appends a pick at a choice later than those in the list.
 func (p Picks) With(choice, candidate int) Picks {
 	word := strconv.Itoa(choice) + ":" + strconv.Itoa(candidate)
 	if p == "" {
@@ -82,7 +84,7 @@ func (p Picks) With(choice, candidate int) Picks {
 // Pick is one of Picks: which candidate is taken at which choice.
 type Pick struct{ Choice, Candidate int }
 
-// List parses the picks. The error names the first that is wrong.
+// List parses the picks. The error names the first invalid one.
 func (p Picks) List() ([]Pick, error) {
 	if p == "" {
 		return nil, nil
@@ -106,8 +108,8 @@ func (p Picks) List() ([]Pick, error) {
 	return list, nil
 }
 
-// CrashPoint is a crash of a steered run: of one host, after so many of its own
-// steps. The zero value is none.
+// CrashPoint is the crash of one host in a steered run, after so many of the
+// host's own steps. The zero value means no crash.
 type CrashPoint struct {
 	Host    int
 	Step    int           // from 1; 0: no crash
@@ -118,7 +120,7 @@ func (c CrashPoint) String() string {
 	return fmt.Sprintf("%s:%d:%v", HostName(c.Host), c.Step, c.Restart)
 }
 
-// none stands for a value that is not there.
+// none is the text of an absent value.
 const none = "none"
 
 type picksValue Picks
@@ -174,7 +176,7 @@ func (v *crashValue) Set(word string) error {
 	return nil
 }
 
-// Steering describes Picks and Crash in words, as a schedule's header does.
+// Steering describes Picks and Crash as a schedule's header does.
 func (o Order) Steering() string {
 	return fmt.Sprintf("picks %v, crash %v", (*picksValue)(&o.Picks), (*crashValue)(&o.Crash))
 }

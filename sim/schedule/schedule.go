@@ -17,63 +17,64 @@ const (
 	MaxSteps = 10_000 // of a schedule
 )
 
-// Schedule is a run as data: what it is made of, and what is done to it when.
-// Together with the build it says everything about the run.
+// Schedule describes a run as data: its setup, and what is done to it at which
+// times. Together with the build it determines the run.
 //
-// Its text has header lines (see header) and then one timed line a step:
+// Its text has header lines (see header) and then one line per step:
 //
 //	seed 42
 //	nodes 5
 //	rates loss=0.01 dup=0 …
-//	at 1.5s crash n1 for 2s       # and it restarts 2 s later
-//	at 3s cut primary:0>n2        # until healed, or until the phase ends
-//	at 4s pause backup:0 after 700ms for 2s  # who is the backup at 4 s
-//	at 4s crash primary:0 once started:0     # who is the next one to start
+//	at 1.5s crash n1 for 2s       # n1 restarts 2 s later
+//	at 3s cut primary:0>n2        # until a heal or the end of the phase
+//	at 4s pause backup:0 after 700ms for 2s  # the node that is the backup at 4 s
+//	at 4s crash primary:0 once started:0     # the next node to start an epoch
 //	at 5s client 2 put k1 at n3   # with workload calls=listed
 //
-// Header lines that are missing mean defaults. '#' begins a comment. Steps of
-// one time are taken in the order of their lines.
+// A missing header line means its default. '#' begins a comment. Steps with equal
+// times happen in the order of their lines.
 type Schedule struct {
 	Setup Setup
 	Steps []Step // by time
 	Calls []Call // by time; only with workload calls=listed
 }
 
-// Step is one fault, or one change by an outside hand.
+// Step is one action at its time: a fault, an administrator's command or a
+// client's request.
 type Step struct {
 	At time.Duration // since the run began
 	Do *Action
-	// Once is what the step waits for from At on, in the life of partition Of; if
-	// it does not come, nor does the step.
+	// Once is the event in partition Of for which the step waits from At on. If the
+	// event does not occur, the step does not either.
 	Once Trigger
 	Of   int
-	// After is how much later than At, or than the moment, it happens: the
-	// targets are those who have the roles at that time.
+	// After delays the step from At, or from its trigger. The targets are the nodes
+	// that have the roles before this delay.
 	After time.Duration
-	// For is how long a fault lasts; 0: until something ends it. Only of actions
+	// For is the duration of a fault; 0: until something ends it. Only for actions
 	// that last.
 	For time.Duration
 
-	Targets   []Target      // nodes struck; of cut-both and cut-one: two
+	Targets   []Target      // the nodes struck; two for a link
 	Partition int           // of move, cancel, put and get
 	Server    int           // of zk-lag, zk-isolate and zk-wipe: the ZooKeeper server, from 0
 	Lag       time.Duration // of zk-lag, delay, slow and disk-slow
-	Rate      int           // of throttle: bytes a second
+	Rate      int           // of throttle: bytes per second
 	Rates     netsim.Rates  // of rates
 }
 
-// Target is a node: a certain one, or that which leads or follows a partition
-// when the step is taken.
+// Target is a node: a fixed one, or the one that has a role for a partition when
+// the step happens.
 type Target struct {
 	Role      Role
 	Node      int // of ByNumber: from 1
 	Partition int // of the others
 }
 
-// Role says how a target is found.
+// Role is the way in which a target is found.
 type Role uint8
 
-// ByNumber is a certain node; the others are who has a role: see roleForms.
+// ByNumber names a fixed node; for the others see roleForms.
 const (
 	ByNumber Role = iota
 	Primary
@@ -85,13 +86,13 @@ const (
 	roles
 )
 
-// roleForms are the roles' words, and who has them.
+// roleForms holds the word of each role and the node that has it.
 var roleForms = [roles]struct{ prefix, what string }{
-	Primary: {"primary:", "its primary, as the layout says"},
-	Backup:  {"backup:", "its first replica that is not the primary"},
-	Second:  {"second:", "its next one"},
-	Former:  {"former:", "the last that acted as its primary before the present one"},
-	Other:   {"other:", "its first replica that is neither primary nor former"},
+	Primary: {"primary:", "the primary of P in the layout"},
+	Backup:  {"backup:", "the first replica of P that is not the primary"},
+	Second:  {"second:", "the second such replica"},
+	Former:  {"former:", "the last node that started an epoch of P before the present primary"},
+	Other:   {"other:", "the first replica of P that is neither primary nor former"},
 }
 
 func (t Target) String() string {
@@ -101,12 +102,11 @@ func (t Target) String() string {
 	return roleForms[t.Role].prefix + strconv.Itoa(t.Partition)
 }
 
-// String is the schedule's text, with every field of its header; ParseSchedule
+// String is the schedule's text, with every field of its header; Parse
 // reads it.
 func (s *Schedule) String() string { return s.text(func(Field) bool { return true }) }
 
-// Brief is the schedule's text without the fields that are as they are where a
-// header leaves them out. ParseSchedule makes the same schedule of it.
+// Brief returns the schedule's text without the fields that have their defaults. Parse makes the same schedule of it.
 func (s *Schedule) Brief() string {
 	calm := DefaultSetup()
 	return s.text(func(f Field) bool {
@@ -114,7 +114,7 @@ func (s *Schedule) Brief() string {
 	})
 }
 
-// text prints the fields that are wanted, and then steps and calls by time.
+// text prints the wanted fields of the header, and then steps and calls by time.
 func (s *Schedule) text(wanted func(Field) bool) string {
 	var b strings.Builder
 	line := ""
@@ -150,7 +150,7 @@ func (s *Schedule) text(wanted func(Field) bool) string {
 	return b.String()
 }
 
-// String is the step's line.
+// String returns the step's line.
 func (s *Step) String() string {
 	words := append([]string{"at", s.At.String(), s.Do.Word}, s.Do.arguments.print(s)...)
 	if s.Once != AtOnce {
@@ -271,7 +271,7 @@ func (p *scheduleParser) headerGroup(name string, words []string) error {
 	return nil
 }
 
-// parseStep reads a step's line after its "at".
+// parseStep parses a step's line after its "at".
 func parseStep(words []string, setup *Setup) (Step, error) {
 	if len(words) < 2 {
 		return Step{}, errors.New("incomplete step (want: at TIME ACTION and its parameters)")
@@ -304,8 +304,8 @@ func parseStep(words []string, setup *Setup) (Step, error) {
 	return s, fmt.Errorf("%s: %w; usage: %s", words[1], first, strings.Join(usages, ", or: "))
 }
 
-// parseAs reads what follows an action's word: its arguments, and then when it
-// happens and for how long.
+// parseAs parses what follows an action's word: its arguments, and then "once",
+// "after" and "for".
 func (s Step) parseAs(a *Action, words []string, setup *Setup) (Step, error) {
 	s.Do = a
 	words, err := parseFor(words, &s)
@@ -322,8 +322,8 @@ func (s Step) parseAs(a *Action, words []string, setup *Setup) (Step, error) {
 	return s, err
 }
 
-// UseStore lets a schedule run on another kind of disk. It is an error if one
-// of its steps can't happen there.
+// UseStore changes the schedule's store. It returns an error if one of the steps
+// is not possible on that store.
 func (s *Schedule) UseStore(store Store) error {
 	before := s.Setup.Store
 	s.Setup.Store = store
@@ -334,7 +334,7 @@ func (s *Schedule) UseStore(store Store) error {
 	return nil
 }
 
-// validate names the first thing about the whole that no run can be made of.
+// validate returns an error for the first problem that a single line does not show.
 func (s *Schedule) validate() error {
 	if err := s.Setup.validate(); err != nil {
 		return fmt.Errorf("header: %w", err)
@@ -348,7 +348,7 @@ func (s *Schedule) validate() error {
 	return nil
 }
 
-// parseFor takes "for DURATION" off the end of a line.
+// parseFor parses and removes "for TIME" at the end of a line.
 func parseFor(words []string, s *Step) ([]string, error) {
 	n := len(words)
 	if n < 2 || words[n-2] != "for" {

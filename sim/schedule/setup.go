@@ -10,10 +10,10 @@ import (
 	"dkv/zksim"
 )
 
-// Setup is what a run is made of, apart from its timed steps. The header of a
-// schedule's text holds it, one line a group of fields.
+// Setup describes a run apart from its timed steps. The header of a schedule's
+// text holds it, with one line per group of fields.
 type Setup struct {
-	Seed uint64 // of every draw that the schedule leaves open
+	Seed uint64 // decides everything that the schedule leaves open
 
 	Nodes       int // 1 to 9, named n1, n2, …; all of them form the cluster
 	Partitions  int // Q
@@ -27,8 +27,8 @@ type Setup struct {
 	RetainBytes    int
 	ChunkBytes     int
 	ViewTime       time.Duration
-	// UncommittedBytes bounds what waits to be committed, of a partition and,
-	// four times as much, of a node.
+	// UncommittedBytes bounds the uncommitted entries of a partition. The bound of a
+	// node is four times as much.
 	UncommittedBytes int
 
 	Network     netsim.Mode
@@ -37,66 +37,66 @@ type Setup struct {
 	QueueFrames int          // in flight from one node to another; more are dropped
 	Rates       netsim.Rates // until a step changes them, and again after it
 
-	Recovery time.Duration // a process takes to start, at most; 50 ms at least
+	Recovery time.Duration // a process takes at most this time to start, and at least LeastRecovery
 	Sync     Disk
 	Store    Store // of the disks' contents
 
 	ZKServers      int
 	SessionTimeout time.Duration
 	ZKRates        zksim.Rates
-	// ZKPause is the chance, of each lost connection to ZooKeeper, that the
-	// library pauses a second before it tries another server.
+	// ZKPause is the probability, for each lost connection to ZooKeeper, that the
+	// client library pauses for a second before it tries another server.
 	ZKPause float64
-	// ZKScripts is how many sessions besides the nodes' use ZooKeeper, in ways
-	// that nodes don't.
+	// ZKScripts is the number of additional sessions that use ZooKeeper in ways in
+	// which nodes do not.
 	ZKScripts int
 	Door      DoorView
 
-	Drift int // a node's clock is at most so much faster or slower, in millionths
+	Drift int // greatest drift of a node's clock in either direction, in millionths
 
-	Turn int // most events that a node handles before EndTurn; the size is drawn
+	Turn int // greatest number of events in a turn of a node; the number is drawn
 
 	Order Order
 
 	Workload Workload
 	Phases   Phases
 	Budget   Budget // of the steps
-	// Outside says what becomes of the nodes outside the viable core while the
-	// core must make progress.
+	// Outside is the state of the nodes outside the viable core while the core must
+	// make progress.
 	Outside Outside
 }
 
-// Disk is how long the simulated disk takes to sync.
+// Disk is the range of the time that a simulated disk takes to sync.
 type Disk struct {
 	Min, Max time.Duration
 }
 
-// Workload is what the clients ask.
+// Workload describes the clients and their operations.
 type Workload struct {
 	Source     Source
 	Shape      Shape
-	Clients    int // processes, each of which asks one thing at a time
+	Clients    int // each sends one request at a time
 	Keys       int
-	Operations int // in the fault phase, about; the think time is made from it
+	Operations int // approximate number in the fault phase; it determines the think time
 	Timeout    time.Duration
-	ValueBytes int // at least; a value also names its writer
+	ValueBytes int // minimum; a value also identifies its writer
 
-	// Of a hundred operations so many are of each kind.
+	// The percentage of operations of each kind.
 	Get, Put, Delete, Conditional int
 }
 
 // Phases are the lengths of the parts of a run, in virtual time.
 type Phases struct {
 	Faults time.Duration
-	// Core bounds how long the healed core may take until it answers
-	// everything. 0: this phase is left out.
+	// Core bounds the time that the healed core may take to answer all requests. 0
+	// leaves this phase out.
 	Core time.Duration
-	// Converge bounds how long the healed cluster may take until its replicas
-	// are identical. 0: the run ends before that, and before its last reads.
+	// Converge bounds the time until the replicas of the healed cluster are
+	// identical. 0 leaves out this phase and the final reads.
 	Converge time.Duration
 }
 
-// Shape says how clients choose keys.
+// Shape is the way in which clients choose keys.
 type Shape string
 
 // The shapes of a workload.
@@ -109,17 +109,17 @@ const (
 // Outside is the state of the nodes that are not in the core.
 type Outside string
 
-// What may become of nodes outside the core.
+// The states of nodes outside the core.
 const (
 	OutsideAsTheyAre Outside = "as-they-are"
 	OutsideDown      Outside = "down"     // crashed
 	OutsideIsolated  Outside = "isolated" // cut off from every node, not from ZooKeeper
-	OutsideDeaf      Outside = "deaf"     // heard by the core, without hearing it
-	OutsideMute      Outside = "mute"     // hear the core, without being heard
-	OutsideMixed     Outside = "mixed"    // each one of these
+	OutsideDeaf      Outside = "deaf"     // the core receives their frames, but they receive none from it
+	OutsideMute      Outside = "mute"     // they receive the core's frames, but it receives none of theirs
+	OutsideMixed     Outside = "mixed"    // one of these is drawn for each node
 )
 
-// DefaultSetup is what the lines of a header that are not there mean.
+// DefaultSetup returns the setup of an empty header.
 func DefaultSetup() Setup {
 	return Setup{
 		Nodes: 5, Partitions: 4, Replication: 3,
@@ -144,10 +144,10 @@ func DefaultSetup() Setup {
 	}
 }
 
-// LeastRecovery is the time that every start takes.
+// LeastRecovery is the least time that a process takes to start.
 const LeastRecovery = 50 * time.Millisecond
 
-// EvenPause is the ZKPause of a header without one.
+// EvenPause is the default of ZKPause.
 const EvenPause = 0.5
 
 // A Field is one value of the header: a word of the line called Line, after
@@ -160,19 +160,19 @@ type Field struct {
 // Fields lists the header's values in the order in which they are printed.
 func Fields() []Field { return header }
 
-// Unusual reports whether the value differs from what a header without it means.
+// Unusual reports whether the value differs from its default.
 func (f Field) Unusual(s *Setup) bool {
 	calm := DefaultSetup()
 	return f.of(s).String() != f.of(&calm).String()
 }
 
-// Reset gives the value what a header without it means.
+// Reset sets the value to its default.
 func (f Field) Reset(s *Setup) {
 	calm := DefaultSetup()
-	_ = f.of(s).Set(f.of(&calm).String()) // a default is a word that its own field takes
+	_ = f.of(s).Set(f.of(&calm).String()) // every field accepts its own default
 }
 
-// textValue is a value that can be written as one word and read again.
+// textValue is a value with a text of one word.
 type textValue interface {
 	String() string
 	Set(word string) error
@@ -263,7 +263,7 @@ var header = []Field{
 	}},
 }
 
-// validate names the first thing about the whole that no run can be made of.
+// validate returns an error for the first problem that a single field does not show.
 func (s *Setup) validate() error {
 	w := &s.Workload
 	switch {

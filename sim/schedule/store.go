@@ -6,27 +6,26 @@ import (
 	"strings"
 )
 
-// Store says what holds the contents of the simulated disks.
+// Store is the implementation that holds the contents of the simulated disks.
 type Store string
 
-// The stores. What goes wrong with a disk is drawn above them and is the same
-// for all, but for what PebbleRaw adds.
+// The stores. Faults of a disk are drawn independently of its store, except those
+// that only PebbleRaw has.
 const (
 	// ModelStore is a tree in memory.
 	ModelStore Store = "model"
-	// PebbleStore is Pebble below what is not durable. A run takes the same
-	// steps as on the model.
+	// PebbleStore keeps what is durable in Pebble. A run takes the same steps as
+	// with the model.
 	PebbleStore Store = "pebble"
-	// PebbleRaw is Pebble as in production, over files that a loss of power
-	// tears and in which bits flip. Safety is checked; two runs of a schedule
-	// may differ.
+	// PebbleRaw is Pebble as in production, over files that a power loss tears and
+	// in which bits flip. Safety is checked, but two runs of a schedule may differ.
 	PebbleRaw Store = "pebble-raw"
 )
 
-// Stores are all of them; the first is the default.
+// Stores returns all stores. The first is the default.
 func Stores() []Store { return []Store{ModelStore, PebbleStore, PebbleRaw} }
 
-// ParseStore reads the name of a store.
+// ParseStore parses the name of a store.
 func ParseStore(name string) (Store, error) {
 	if s := Store(name); slices.Contains(Stores(), s) {
 		return s, nil

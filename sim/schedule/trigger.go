@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Trigger is an event in a partition that a step can wait for. A fault that comes
-// there meets a protocol between two of its own steps, where one that comes by
-// the clock hardly ever is.
+// Trigger is an event in a partition for which a step can wait. A fault at a trigger
+// strikes between two steps of the protocol, which a fault at a fixed time hardly
+// ever does.
 type Trigger uint8
 
 // The triggers; AtOnce waits for nothing.
@@ -24,12 +24,12 @@ const (
 	triggers
 )
 
-// triggerForms holds the word of each trigger, and what it stands for.
+// triggerForms holds the word of each trigger and the event that it names.
 var triggerForms = [triggers]struct{ word, what string }{
 	Started:   {"started", "a primary starts an epoch and asks for promises"},
 	Copied:    {"copied", "a primary has completed its log from another replica"},
 	Active:    {"active", "a primary has committed the no-op of its epoch"},
-	Joint:     {"joint", "a primary has done so with both majorities of a move"},
+	Joint:     {"joint", "a primary has committed that no-op by both majorities of a move"},
 	Quiet:     {"quiet", "a primary notices that no quorum answers it"},
 	Ended:     {"ended", "a primary notices that it has been deposed"},
 	Installed: {"installed", "a replica has installed a snapshot"},
@@ -37,7 +37,7 @@ var triggerForms = [triggers]struct{ word, what string }{
 
 func (m Trigger) String() string { return triggerForms[m].word }
 
-// parseOnce takes "once TRIGGER:PARTITION" off the end of a line.
+// parseOnce parses and removes "once TRIGGER:PARTITION" at the end of a line.
 func parseOnce(words []string, s *Step, setup *Setup) ([]string, error) {
 	n := len(words)
 	if n < 2 || words[n-2] != "once" {
