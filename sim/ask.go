@@ -12,12 +12,13 @@ import (
 	"dkv/sim/schedule"
 )
 
-// scriptClient is the first of the clients that a schedule's steps ask through.
+// scriptClient is the number of the first client that sends the requests of a
+// schedule's steps.
 const scriptClient = 400
 
-// ask lets a client ask, once, for the key that stands for a partition, or put
-// one that nobody else asks for. What it hears is in the history, as everybody's
-// is.
+// ask sends one request of a new client: a get or put of the key that stands for
+// the partition, or a put of a key that no other request names. The history
+// records it like every other operation, so the checker judges it too.
 func (r *run) ask(host int, do *schedule.Action, p node.PartitionID) {
 	l := r.load
 	l.asks++
@@ -43,9 +44,9 @@ func (r *run) ask(host int, do *schedule.Action, p node.PartitionID) {
 		}
 		request.Value = []byte(op.Value)
 	}
-	r.note("client %d asks %s: %s", number, schedule.HostName(host), askWords(do, op.Value, p))
+	r.note("client %d sends to %s: %s", number, schedule.HostName(host), askWords(do, op.Value, p))
 	l.submit(host, op, request, func(resp door.Response, outcome linearizability.Outcome) {
-		r.note("client %d hears of %s: %s", number, askWords(do, op.Value, p), answerWords(do, resp, outcome))
+		r.note("client %d got the answer to %s: %s", number, askWords(do, op.Value, p), answerWords(do, resp, outcome))
 	})
 }
 
@@ -68,7 +69,7 @@ func answerWords(do *schedule.Action, resp door.Response, outcome linearizabilit
 	case outcome != linearizability.OK || do != schedule.AskGet:
 		return outcome.String()
 	case !resp.Found:
-		return "nothing is there"
+		return "not found"
 	}
 	return string(resp.Value)
 }

@@ -2,15 +2,21 @@ package sim
 
 import "dkv/sim/schedule"
 
-// ledger counts what the steps in force keep from one another.
+// ledger counts the links that the steps in force block. A step enters its cuts
+// when it begins and takes the same cuts back when it ends, so overlapping cuts of
+// one link are counted, not overwritten.
 type ledger struct {
 	nodes int
 	// blocked counts the steps that stop frames from the first host to the second.
 	blocked [schedule.MaxNodes][schedule.MaxNodes]int
-	heals   int // how often all of them were taken back at once
+	// heals counts how often all cuts were taken back at once. A step that began
+	// before the last heal has nothing left to take back.
+	heals int
 }
 
-// leads says whether some host can lead, if those in away do not run.
+// leads reports whether some host could lead if the hosts in away (a bit set)
+// were down: it must run and reach, in both directions, enough running hosts for
+// a majority.
 func (l *ledger) leads(away uint) bool {
 	for h := range l.nodes {
 		reached := 0
@@ -37,9 +43,9 @@ func (l *ledger) heal() {
 	l.heals++
 }
 
-// afford enters a step into the ledger, unless the budget forbids it. What it
-// returns takes the entry back.
-func (f *faultPlayer) afford(s *schedule.Step, hosts []int) (release func(), ok bool) {
+// afford enters a step into the ledger, unless the budget forbids the step. The
+// caller calls release when the step ends.
+func (f *injector) afford(s *schedule.Step, hosts []int) (release func(), ok bool) {
 	if f.schedule.Setup.Budget != schedule.KeepMajority {
 		return func() {}, true
 	}
@@ -61,8 +67,8 @@ func (f *faultPlayer) afford(s *schedule.Step, hosts []int) (release func(), ok 
 	}, true
 }
 
-// away are the hosts that are not to be counted on, as bits.
-func (f *faultPlayer) away() uint {
+// away returns the set of hosts, as bits, that do not run or are bound to stop.
+func (f *injector) away() uint {
 	set := uint(0)
 	for i := range f.world.Hosts() {
 		if f.world.Away(i) {

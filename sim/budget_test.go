@@ -88,7 +88,7 @@ func TestBudgetHoldsThroughoutARun(t *testing.T) {
 			}
 			return true
 		}})
-		result, err := r.play()
+		result, err := r.execute()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,7 @@ import (
 	"dkv/sim/world"
 )
 
-// callKeys are the keys that calls name, each once, sorted.
+// callKeys returns the distinct keys of the calls, sorted.
 func callKeys(calls []schedule.Call) []string {
 	keys := make([]string, len(calls))
 	for i := range calls {
@@ -21,7 +21,7 @@ func callKeys(calls []schedule.Call) []string {
 	return slices.Compact(keys)
 }
 
-// list turns to the schedule's calls instead of drawing operations.
+// list replaces the drawn operations by the schedule's calls.
 func (l *workload) list(calls []schedule.Call) {
 	l.keys = callKeys(calls)
 	clients := 0
@@ -42,7 +42,7 @@ func (l *workload) list(calls []schedule.Call) {
 	}
 }
 
-// call asks what the schedule says.
+// call sends the operation that the schedule lists.
 func (c *client) call(call *schedule.Call) {
 	op := linearizability.Operation{Client: c.id, Key: call.Key, Kind: call.Kind}
 	r := door.Request{Key: []byte(call.Key), Timeout: c.work.setup.Workload.Timeout}
@@ -70,11 +70,12 @@ func (c *client) call(call *schedule.Call) {
 	})
 }
 
-// Freeze is the schedule of a run with what its clients asked written down as
-// calls, so that operations can be taken away one by one: the same faults meet
-// the same operations at the same times. Nor is a budget left to be kept: the
-// steps that it forbade are not there. What the harness itself asked, in the
-// later phases, is not among them.
+// Freeze returns the schedule of a run with its drawn operations listed as calls,
+// so that Shrink can remove them one by one while the same faults meet the
+// remaining operations at the same times. It also drops the budget together with
+// the steps that the budget forbade: otherwise removing one step would let
+// another, forbidden until then, take effect. The harness's own requests of the
+// later phases are not listed.
 func Freeze(r *Result) *schedule.Schedule {
 	s := &schedule.Schedule{Setup: r.Schedule.Setup, Steps: slices.Clone(r.Schedule.Steps)}
 	s.Spare(r.Spared)
@@ -89,7 +90,7 @@ func Freeze(r *Result) *schedule.Schedule {
 	for i := range r.History {
 		op := &r.History[i]
 		host := hostNumber(op.Node)
-		if op.Client >= probeClient || host == world.NoHost || len(s.Calls) == schedule.MaxCalls {
+		if op.Client >= checkClient || host == world.NoHost || len(s.Calls) == schedule.MaxCalls {
 			continue
 		}
 		s.Calls = append(s.Calls, schedule.Call{
@@ -101,7 +102,7 @@ func Freeze(r *Result) *schedule.Schedule {
 	return s
 }
 
-// hostNumber is the host of a name such as n3; NoHost if it is none.
+// hostNumber returns the host with a name such as n3, or NoHost.
 func hostNumber(name string) int {
 	n, err := strconv.Atoi(strings.TrimPrefix(name, "n"))
 	if err != nil || n < 1 || n > world.MaxHosts {

@@ -75,7 +75,7 @@ func TestFreezeKeepsTheRun(t *testing.T) {
 		}
 		workload := 0 // the schedule's own puts and gets stay steps of it
 		for i := range drawn.History {
-			if drawn.History[i].Client < probeClient {
+			if drawn.History[i].Client < checkClient {
 				workload++
 			}
 		}

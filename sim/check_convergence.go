@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
-	"dkv/linearizability"
 	"dkv/netsim"
 	"dkv/node"
 	"dkv/node/door"
@@ -20,17 +18,17 @@ import (
 )
 
 // convergePhase heals everything and waits until the replicas of each partition
-// are identical, and those lead whom the ring prefers.
+// are identical and each partition is led by the replica that the ring prefers.
 func (r *run) convergePhase() {
-	r.note("everything is healed")
-	r.options.scene.healed(r.world.Now())
+	r.note("all faults are healed")
+	r.options.timeline.healed(r.world.Now())
 	r.world.HealAll()
 	r.faults.setRates(netsim.Rates{})
 	r.faults.restartAll()
 	r.load.stopped = true
 	var differ, kept error
 	converged := r.until(r.world.Now()+r.setup.Phases.Converge, func() bool {
-		r.faults.restartAll() // who was still on its way down
+		r.faults.restartAll() // a host that was still stopping is down only now
 		if differ = r.difference(); differ == nil {
 			kept = r.notHandedBack()
 		}
@@ -39,20 +37,22 @@ func (r *run) convergePhase() {
 	switch {
 	case converged || r.aborted:
 	case differ == nil:
-		r.verdict.broken(Progress, "%v after everything was healed: %v", r.setup.Phases.Converge, kept)
+		r.verdict.broken(Progress, "%v after all faults were healed: %v", r.setup.Phases.Converge, kept)
 	default:
-		r.verdict.broken(Convergence, "%v after everything was healed: %v", r.setup.Phases.Converge, differ)
+		r.verdict.broken(Convergence, "%v after all faults were healed: %v", r.setup.Phases.Converge, differ)
 	}
 }
 
-// difference says in what the cluster is not what it has to become.
+// difference returns the first thing that keeps the cluster from having
+// converged, or nil: every node runs, is ready, knows ZooKeeper's layout, and all
+// replicas of a partition hold the same log end and the same state.
 func (r *run) difference() error {
 	if r.system != nil {
 		return r.world.AllRun()
 	}
 	l := r.world.Layout()
 	if l == nil {
-		return errors.New("no layout was formed")
+		return errors.New("no layout exists: the cluster never formed")
 	}
 	status := make([]*node.Status, r.world.Hosts())
 	for h := range status {
@@ -68,7 +68,7 @@ func (r *run) difference() error {
 		}
 		status[h] = n.Status(false)
 		if v := status[h].Layout.Version(); v != l.Version() {
-			return fmt.Errorf("%s has layout version %d, ZooKeeper has %d", schedule.HostName(h), v, l.Version())
+			return fmt.Errorf("%s knows layout version %d, but ZooKeeper has version %d", schedule.HostName(h), v, l.Version())
 		}
 	}
 	for p, part := range l.Partitions() {
@@ -81,10 +81,10 @@ func (r *run) difference() error {
 
 func (r *run) partitionDiffers(p node.PartitionID, part layout.Partition, l *layout.Layout, status []*node.Status) error {
 	if part.Moving() {
-		return fmt.Errorf("still moves from %v to %v", part.Replicas, part.Next)
+		return fmt.Errorf("still moving from replicas %v to %v", part.Replicas, part.Next)
 	}
 	if want := min(l.Replication(), r.setup.Nodes); len(part.Replicas) != want {
-		return fmt.Errorf("has replicas %v, want %d of them", part.Replicas, want)
+		return fmt.Errorf("the replicas are %v, want %d of them", part.Replicas, want)
 	}
 	var first *node.PartitionStatus
 	var firstHost int
@@ -95,27 +95,27 @@ func (r *run) partitionDiffers(p node.PartitionID, part layout.Partition, l *lay
 		}
 		if r.world.Ruined(host) {
 			if m == part.Primary {
-				return fmt.Errorf("the disk of its primary %s is damaged", schedule.HostName(host))
+				return fmt.Errorf("the disk of the primary %s is damaged", schedule.HostName(host))
 			}
 			continue
 		}
 		s := partitionStatus(status[host], p)
 		switch {
 		case s == nil:
-			return fmt.Errorf("%s keeps no log of it", schedule.HostName(host))
+			return fmt.Errorf("%s has no log of it", schedule.HostName(host))
 		case s.Assignment.Epoch != part.Epoch:
-			return fmt.Errorf("%s knows epoch %d", schedule.HostName(host), s.Assignment.Epoch)
+			return fmt.Errorf("%s is in epoch %d", schedule.HostName(host), s.Assignment.Epoch)
 		case s.Commit != s.Last || s.Applied != s.Last:
-			return fmt.Errorf("%s has last %d, commit %d, applied %d", schedule.HostName(host), s.Last, s.Commit, s.Applied)
+			return fmt.Errorf("on %s the log ends at %d, but commit is %d and applied is %d", schedule.HostName(host), s.Last, s.Commit, s.Applied)
 		case m == part.Primary && s.Role != "primary":
-			return fmt.Errorf("its primary %s is %q", schedule.HostName(host), s.Role)
+			return fmt.Errorf("the primary %s acts as %q", schedule.HostName(host), s.Role)
 		}
 		if first == nil {
 			first, firstHost = s, host
 			continue
 		}
 		if s.Last != first.Last || s.LastEpoch != first.LastEpoch {
-			return fmt.Errorf("%s ends at (index %d, epoch %d) and %s at (index %d, epoch %d)",
+			return fmt.Errorf("the log of %s ends at (index %d, epoch %d), that of %s at (index %d, epoch %d)",
 				schedule.HostName(firstHost), first.Last, first.LastEpoch, schedule.HostName(host), s.Last, s.LastEpoch)
 		}
 		if err := r.stateDiffers(p, firstHost, host); err != nil {
@@ -133,7 +133,7 @@ func partitionStatus(s *node.Status, p node.PartitionID) *node.PartitionStatus {
 	return &s.Partitions[i]
 }
 
-// stateDiffers compares what two disks hold of a partition's state.
+// stateDiffers compares the states of a partition that are durable on two disks.
 func (r *run) stateDiffers(p node.PartitionID, a, b int) error {
 	x, err := dump(r.world.Store(a), p)
 	if err != nil {
@@ -149,7 +149,7 @@ func (r *run) stateDiffers(p node.PartitionID, a, b int) error {
 	return fmt.Errorf("%s and %s hold different states: %v and %v", schedule.HostName(a), schedule.HostName(b), x, y)
 }
 
-// stateDump sums up the keys and values of a partition on one disk.
+// stateDump summarises the keys and values of a partition on one disk.
 type stateDump struct {
 	applied door.Index
 	epoch   node.Epoch
@@ -161,8 +161,9 @@ func (d stateDump) String() string {
 	return fmt.Sprintf("%d keys with hash %016x, applied up to (index %d, epoch %d)", d.keys, d.hash, d.applied, d.epoch)
 }
 
-// dump reads a disk as package node lays it out (see its keys.go): the state
-// record names the valid generation, below which the keys stand.
+// dump reads a partition from a disk in the layout of package node (see its
+// keys.go): the state record names the valid generation, and the keys are stored
+// under that generation's prefix.
 func dump(store door.Store, p node.PartitionID) (stateDump, error) {
 	prefix := binary.BigEndian.AppendUint32([]byte("p/"), uint32(p))
 	record, ok, err := store.Get(append(bytes.Clone(prefix), "/state"...))
@@ -172,7 +173,7 @@ func dump(store door.Store, p node.PartitionID) (stateDump, error) {
 	case !ok:
 		return stateDump{}, nil
 	case len(record) < 24:
-		return stateDump{}, fmt.Errorf("a state record of %d bytes", len(record))
+		return stateDump{}, fmt.Errorf("invalid state record: %d bytes, want at least 24", len(record))
 	}
 	d := stateDump{
 		applied: door.Index(binary.BigEndian.Uint64(record[8:])),
@@ -193,78 +194,4 @@ func dump(store door.Store, p node.PartitionID) (stateDump, error) {
 	})
 	d.hash = hash.Sum64()
 	return d, err
-}
-
-// alonePhase takes ZooKeeper away, in one run of three, and does not bring it
-// back. No primary dies any more, so every partition has to take writes and to
-// answer reads, also when sessions would have run out meanwhile.
-func (r *run) alonePhase() {
-	random := r.world.Random()
-	if r.system != nil || random.Below(3, "run alone", 0, 0) > 0 || len(r.verdict.violations) > 0 {
-		return
-	}
-	r.note("ZooKeeper is taken away")
-	r.options.scene.moment(r.world.Now(), bandPhase, "ZooKeeper is taken away")
-	r.world.ZooKeeper().Down()
-	r.until(r.world.Now()+random.Between(between(0, 2*r.setup.SessionTimeout), "run alone", 0, 1), nil)
-	r.load.stopped = false
-	var probes []*probe
-	for p := range r.setup.Partitions {
-		host := r.soundHost("run alone host", p)
-		b := &probe{host: host, partition: node.PartitionID(p), key: keyIn(node.PartitionID(p), r.setup.Partitions), last: "it did not answer"}
-		probes = append(probes, b)
-		r.probe(b)
-	}
-	const bound = 20 * time.Second
-	if !r.until(r.world.Now()+bound, func() bool { return len(unanswered(probes)) == 0 }) && !r.aborted {
-		b := unanswered(probes)[0]
-		r.verdict.broken(Progress, "ZooKeeper is away and no primary died, yet %s did not get partition %d served within %v: %s",
-			schedule.HostName(b.host), b.partition, bound, b.last)
-	}
-	r.load.stopped = true
-}
-
-// soundHost draws a host whose disk is not damaged.
-func (r *run) soundHost(purpose string, number int) int {
-	host := r.world.Random().Below(r.setup.Nodes, purpose, uint64(number), 0)
-	for r.world.Ruined(host) {
-		host = (host + 1) % r.setup.Nodes
-	}
-	return host
-}
-
-// readPhase reads every key through some node, after everything is quiet. These
-// reads are in the history: what was acknowledged has to be in them.
-func (r *run) readPhase() {
-	r.options.scene.moment(r.world.Now(), bandPhase, "every key is read")
-	keys := slices.Concat(r.load.keys, r.load.newKeys)
-	for p := range r.setup.Partitions {
-		keys = append(keys, keyIn(node.PartitionID(p), r.setup.Partitions))
-	}
-	r.load.stopped = false
-	left, last := len(keys), ""
-	for i, key := range keys {
-		r.finalRead(i, key, func() { left-- }, func(why string) { last = "key " + key + ": " + why })
-	}
-	const bound = 20 * time.Second
-	if !r.until(r.world.Now()+bound, func() bool { return left == 0 }) && !r.aborted {
-		r.verdict.broken(Progress, "%d of %d keys could not be read within %v at the quiet end: %s", left, len(keys), bound, last)
-	}
-	r.load.stopped = true
-}
-
-func (r *run) finalRead(i int, key string, done func(), failed func(why string)) {
-	host := r.soundHost("run final read", i)
-	op := linearizability.Operation{Client: finalClient + i, Key: key, Kind: linearizability.Get}
-	request := door.Request{Kind: door.RequestGet, Key: []byte(key), Timeout: r.patientTimeout()}
-	r.load.submit(host, op, request, func(resp door.Response, outcome linearizability.Outcome) {
-		if outcome == linearizability.OK {
-			done()
-			return
-		}
-		failed(outcome.String() + " (" + resp.Reason + ")")
-		if !r.load.stopped {
-			r.world.After(100*time.Millisecond, func() { r.finalRead(i, key, done, failed) })
-		}
-	})
 }

@@ -16,28 +16,30 @@ import (
 	"dkv/sim/world"
 )
 
-// core is the part of the cluster that is healed first, and what it owes.
+// core is the viable core: a majority of the nodes that is healed first, and what
+// it must then answer.
 type core struct {
-	hosts   []int
-	set     uint               // the hosts as bits
-	covered []node.PartitionID // partitions whose majorities are in the core
-	probes  []*probe
+	hosts    []int
+	set      uint               // the hosts as bits
+	covered  []node.PartitionID // partitions whose majorities are in the core
+	requests []*checkRequest
 }
 
-// probe is one client at one node of the core who asks one partition until it
-// is done.
-type probe struct {
+// checkRequest is a client of one core node that repeats a put and then a get of
+// one partition until both succeed.
+type checkRequest struct {
 	host      int
 	partition node.PartitionID
 	key       string
 	wrote     bool
 	over      bool
-	last      string // why it is not over
+	last      string // the reason why it is not over yet
 }
 
-// corePhase heals a viable core and keeps it; the rest stays broken, some of it
-// in other ways than before. Everything that clients at the core's nodes ask of
-// partitions whose majorities are in the core has to be done within the bound.
+// corePhase heals a viable core and leaves the other nodes broken, some of them in
+// new ways. Within the bound, clients of the core's nodes must be served by every
+// partition that has a majority of its replicas in the core. This is what tells a
+// cluster that waits for all nodes from one that needs only a majority.
 func (r *run) corePhase() {
 	c := r.chooseCore()
 	r.world.HealCore(c.hosts...)
@@ -46,14 +48,14 @@ func (r *run) corePhase() {
 	for _, h := range c.hosts {
 		r.world.Restart(h)
 	}
-	r.note("core %v answers for %d of %d partitions", hostNames(c.hosts), len(c.covered), r.setup.Partitions)
-	r.options.scene.moment(r.world.Now(), bandPhase, "core %v healed", hostNames(c.hosts))
+	r.note("the healed core %v must serve %d of %d partitions", hostNames(c.hosts), len(c.covered), r.setup.Partitions)
+	r.options.timeline.event(r.world.Now(), bandPhase, "core %v healed", hostNames(c.hosts))
 	r.load.hosts = c.hosts
 	for _, h := range c.hosts {
 		for _, p := range c.covered {
-			b := &probe{host: h, partition: p, key: keyIn(p, r.setup.Partitions), last: "it was not asked yet"}
-			c.probes = append(c.probes, b)
-			r.probe(b)
+			b := &checkRequest{host: h, partition: p, key: keyIn(p, r.setup.Partitions), last: "no request was sent yet"}
+			c.requests = append(c.requests, b)
+			r.sendCheck(b)
 		}
 	}
 	deadline := r.world.Now() + r.setup.Phases.Core
@@ -64,33 +66,18 @@ func (r *run) corePhase() {
 		return
 	}
 	for _, b := range r.owed(c) {
-		r.verdict.broken(Progress, "%s did not get partition %d served within %v, though a majority of its replicas is in the healed core %v: %s",
+		r.verdict.broken(Progress, "a client of %s got no service from partition %d within %v, though a majority of its replicas is in the healed core %v: %s",
 			schedule.HostName(b.host), b.partition, r.setup.Phases.Core, hostNames(c.hosts), b.last)
 	}
 	for _, h := range r.unregistered(c) {
-		r.verdict.broken(Progress, "%s did not register in ZooKeeper within %v, though nothing in the healed core %v keeps it from it",
+		r.verdict.broken(Progress, "%s did not register in ZooKeeper within %v, though it is in the healed core %v",
 			schedule.HostName(h), r.setup.Phases.Core, hostNames(c.hosts))
 	}
 }
 
-// unregistered are the core's hosts whose session does not hold live/<id> just
-// now. A node serves without, but can make no step of the layout. Of what never
-// formed a cluster, the probes tell.
-func (r *run) unregistered(c *core) []int {
-	if r.world.Layout() == nil {
-		return nil
-	}
-	var missing []int
-	for _, h := range c.hosts {
-		if own := r.world.SessionID(h); own == 0 || r.registeredBy(h) != own {
-			missing = append(missing, h)
-		}
-	}
-	return missing
-}
-
-// enough is how many operations a run should have at least, if the faults kept
-// its clients waiting: they go on asking the core.
+// enough returns the number of operations below which a history is too short to
+// show much. If faults kept the clients waiting, they continue against the core
+// until the run has that many.
 func (r *run) enough() uint64 {
 	if r.setup.Workload.Source == schedule.Listed {
 		return 0
@@ -98,12 +85,12 @@ func (r *run) enough() uint64 {
 	return uint64(min(320, r.setup.Workload.Operations*3/8))
 }
 
-// owed are the probes that are not over, and whose partitions still have their
-// majorities in the core: a move that was under way may have taken one out.
-func (r *run) owed(c *core) []*probe {
-	var owed []*probe
+// owed returns the pending requests whose partitions still have a majority in the
+// core: a move that was under way may have moved a partition out of it.
+func (r *run) owed(c *core) []*checkRequest {
+	var owed []*checkRequest
 	l := r.world.Layout()
-	for _, b := range unanswered(c.probes) {
+	for _, b := range pending(c.requests) {
 		if l != nil {
 			if part, ok := l.Partition(b.partition); ok && !r.covers(c.set, part) {
 				continue
@@ -114,9 +101,9 @@ func (r *run) owed(c *core) []*probe {
 	return owed
 }
 
-// unanswered are the probes that are not over.
-func unanswered(probes []*probe) []*probe {
-	return slices.DeleteFunc(slices.Clone(probes), func(b *probe) bool { return b.over })
+// pending returns the requests that are not over.
+func pending(requests []*checkRequest) []*checkRequest {
+	return slices.DeleteFunc(slices.Clone(requests), func(b *checkRequest) bool { return b.over })
 }
 
 func hostNames(hosts []int) []string {
@@ -127,12 +114,13 @@ func hostNames(hosts []int) []string {
 	return names
 }
 
-// chooseCore finds the smallest majority of nodes in which most partitions keep
-// a majority of their replicas; among equals a drawn one.
+// chooseCore returns the smallest majority of nodes that keeps the most partitions
+// available; it draws one if several do. If the cluster never formed, every node is
+// needed.
 func (r *run) chooseCore() *core {
 	n := r.setup.Nodes
 	l := r.world.Layout()
-	if l == nil && r.system == nil { // never formed: everybody is needed
+	if l == nil && r.system == nil {
 		return r.newCore(1<<n-1, nil)
 	}
 	best, most := []uint{}, -1
@@ -150,7 +138,7 @@ func (r *run) chooseCore() *core {
 	return r.newCore(best[r.world.Random().Below(len(best), "run core", 0, 0)], l)
 }
 
-// damaged are the hosts whose disks are, as bits.
+// damaged returns the hosts with a damaged disk, as bits.
 func (r *run) damaged() uint {
 	set := uint(0)
 	for h := range r.setup.Nodes {
@@ -172,8 +160,9 @@ func (r *run) newCore(set uint, l *layout.Layout) *core {
 	return c
 }
 
-// covered lists the partitions with a majority of R in the set, or all if there
-// is no layout. A majority of N is not needed: without it the move is cancelled.
+// covered lists the partitions with a majority of R in the set, or all partitions
+// if there is no layout. A majority of N is not needed: without one, the move is
+// cancelled.
 func (r *run) covered(l *layout.Layout, set uint) []node.PartitionID {
 	var covered []node.PartitionID
 	if l == nil {
@@ -200,7 +189,7 @@ func (r *run) covers(set uint, part layout.Partition) bool {
 	return inside >= quorum.Majority(len(part.Replicas))
 }
 
-// breakOutside does to the nodes outside the core what the setup says.
+// breakOutside breaks the nodes outside the core in the way that the setup names.
 func (r *run) breakOutside(core []int) {
 	for h := range r.setup.Nodes {
 		if slices.Contains(core, h) {
@@ -211,8 +200,8 @@ func (r *run) breakOutside(core []int) {
 			choices := []schedule.Outside{schedule.OutsideAsTheyAre, schedule.OutsideDown, schedule.OutsideIsolated, schedule.OutsideDeaf, schedule.OutsideMute}
 			what = choices[r.world.Random().Below(len(choices), "run outside", uint64(h), 0)]
 		}
-		r.note("%s stays outside: %s", schedule.HostName(h), what)
-		r.options.scene.outside(r.world.Now(), h, what)
+		r.note("%s is outside the core: %s", schedule.HostName(h), what)
+		r.options.timeline.outside(r.world.Now(), h, what)
 		r.breakHost(h, what, core)
 	}
 }
@@ -235,9 +224,10 @@ func (r *run) breakHost(h int, what schedule.Outside, core []int) {
 	}
 }
 
-// probe asks: first a put, then a get, each until it is done.
-func (r *run) probe(b *probe) {
-	op := linearizability.Operation{Client: probeClient + b.host, Key: b.key, Kind: linearizability.Get}
+// sendCheck sends the put, or once that has succeeded the get, and repeats it
+// until it succeeds.
+func (r *run) sendCheck(b *checkRequest) {
+	op := linearizability.Operation{Client: checkClient + b.host, Key: b.key, Kind: linearizability.Get}
 	request := door.Request{Kind: door.RequestGet, Key: []byte(b.key), Timeout: r.patientTimeout()}
 	if !b.wrote {
 		op.Kind, request.Kind = linearizability.Put, door.RequestPut
@@ -249,25 +239,25 @@ func (r *run) probe(b *probe) {
 		case outcome != linearizability.OK:
 			b.last = "the last answer was " + outcome.String() + " (" + resp.Reason + ")"
 			if !r.load.stopped {
-				r.world.After(100*time.Millisecond, func() { r.probe(b) })
+				r.world.After(100*time.Millisecond, func() { r.sendCheck(b) })
 			}
 		case !b.wrote:
 			b.wrote = true
-			r.probe(b)
+			r.sendCheck(b)
 		default:
 			b.over = true
 		}
 	})
 }
 
-// patientTimeout is that of a client who leaves the cluster the time to find
-// another way to a primary: no promise holds for one that asks for less.
+// patientTimeout leaves the cluster enough time to find another way to a primary.
+// No promise of progress holds for a shorter timeout.
 func (r *run) patientTimeout() time.Duration {
 	return max(r.setup.Workload.Timeout, time.Second+4*r.setup.SuspectAfter)
 }
 
-// The clients of the later phases have numbers above those of the workload.
+// The clients of the later phases have numbers above the workload's.
 const (
-	probeClient = schedule.MaxClients
+	checkClient = schedule.MaxClients
 	finalClient = 200
 )

@@ -11,12 +11,13 @@ import (
 	"dkv/sim/world"
 )
 
-// handBacks knows which primaries have a reason to keep what the ring prefers
-// elsewhere: whoever had to take a partition over gives it back only after a
-// while, which grows with each time.
+// handBacks records which primaries have a reason to keep a partition that the
+// ring prefers elsewhere: a node that took a partition over hands it back only
+// after a delay, which grows each time.
 type handBacks struct {
-	took [][]uint64 // by host and partition: the process that took it over; 0: none did
-	// preferred is the ring's choice of a primary, by partition, for members.
+	took [][]uint64 // by host and partition: incarnation of the process that took it over, or 0
+	// preferred is the ring's choice of a primary, by partition. It is valid for
+	// members only.
 	preferred []node.MemberNumber
 	members   []layout.Member
 }
@@ -29,16 +30,17 @@ func newHandBacks(hosts, partitions int) *handBacks {
 	return h
 }
 
-// onTakeOver notes that a process took a partition over.
+// onTakeOver records that a process took a partition over.
 func (h *handBacks) onTakeOver(host int, incarnation uint64, p node.PartitionID) {
 	if int(p) < len(h.took[host]) {
 		h.took[host][p] = incarnation
 	}
 }
 
-// notHandedBack names a partition that is led by another than the ring prefers,
-// though the preferred one is a replica, runs, and gave its primary no reason to
-// keep it. Without a layout there is nothing to hand back.
+// notHandedBack returns an error that names a partition whose primary is not the
+// one that the ring prefers, though the preferred node is a replica with an intact
+// disk and the primary's process did not take the partition over. Without a layout
+// there is nothing to hand back.
 func (r *run) notHandedBack() error {
 	l := r.world.Layout()
 	if l == nil {
@@ -61,7 +63,7 @@ func (r *run) notHandedBack() error {
 	return nil
 }
 
-// prefer asks the ring anew if the members have changed.
+// prefer recomputes the preferred primaries if the members have changed.
 func (h *handBacks) prefer(l *layout.Layout) error {
 	if slices.Equal(h.members, l.Members()) {
 		return nil

@@ -3,30 +3,30 @@ package sim
 import (
 	"dkv/node"
 	"dkv/node/door"
-	"dkv/node/layout"
 	"dkv/sim/schedule"
-	"dkv/sim/world"
 )
 
-// invariants checks, step by step, what must hold in every run, on what the
-// nodes tell their Observers and on every layout that ZooKeeper commits. It
-// sees all nodes at once, which no node can. Everything is kept in slices by
-// host, partition, index and epoch, so that an event costs a few loads.
+// invariants checks what must hold at every step of every run: it judges each
+// event that a node reports to its Observer and each layout that ZooKeeper
+// commits. It sees all nodes at once, which no node can, so it detects a
+// contradiction between two nodes at the step in which it arises. All facts are
+// slices by host, partition, index and epoch, so that an event costs a few loads.
 type invariants struct {
 	*verdict
 	hosts      []hostFacts
 	partitions []partitionFacts
 	layouts    layoutFacts
-	// ringPartitions is for how many partitions the ring is compared with its
-	// plain rule when the cluster forms; 0: only for those that it has.
+	// ringPartitions is an additional number of partitions for which the ring is
+	// compared with its plain rule when the cluster forms; 0: only the cluster's
+	// own number is checked.
 	ringPartitions int
-	counts         [node.EventKinds]uint64 // of all events, by kind
+	counts         [node.EventKinds]uint64 // events by kind
 }
 
-// partitionFacts is what is true of a partition, whoever says so.
+// partitionFacts holds the facts about a partition on which all nodes must agree.
 type partitionFacts struct {
-	applied []entryName     // by index; what was applied anywhere
-	logged  [][]loggedEntry // by index: all entries that ever stood in a log
+	applied []entryName     // by index: the entry that any node applied there
+	logged  [][]loggedEntry // by index: all entries that any log ever held there
 	reigns  []reignFacts    // by epoch
 }
 
@@ -38,18 +38,19 @@ type entryName struct {
 
 type loggedEntry struct {
 	entryName
-	before node.Epoch // epoch of the entry at the index before it; 0: not known
+	before node.Epoch // epoch of the entry at the preceding index; 0: not known
 }
 
-// reignFacts is who acted in an epoch, and what of its joint quorums is known.
+// reignFacts records which process acted as primary in an epoch, and whether its
+// no-op was committed by both quorums of a move.
 type reignFacts struct {
-	host        int32 // 1 + the host; 0: nobody
+	host        int32 // 1 + the host; 0: no host yet
 	incarnation uint64
-	acts        bool // its promise is durable: from then on it speaks for the epoch
+	acts        bool // its promise is durable; until then it has sent nothing in this epoch
 	jointActive bool
 }
 
-// hostFacts is what one machine said.
+// hostFacts holds the facts about the replicas of one host.
 type hostFacts struct {
 	incarnation uint64
 	partitions  []replicaFacts
@@ -57,13 +58,14 @@ type hostFacts struct {
 
 type replicaFacts struct {
 	promised node.Epoch   // in memory, since the process began
-	kept     node.Epoch   // durable, whatever process wrote it
+	kept     node.Epoch   // durable, by this process or an earlier one
 	applied  door.Index   // last applied since the process began; 0: nothing yet
-	reached  door.Index   // greatest ever applied
+	reached  door.Index   // greatest ever applied, by any process of the host
 	log      []node.Epoch // by index: epoch of the entry; 0: not known
 }
 
-// maxEpoch and maxIndex bound what an event may name: a run makes far fewer.
+// maxEpoch and maxIndex bound the numbers in an event, and so the slices above. A
+// run stays far below them.
 const (
 	maxEpoch = 1 << 16
 	maxIndex = 1 << 20
@@ -77,7 +79,7 @@ func newInvariants(v *verdict, hosts, partitions int) *invariants {
 	return c
 }
 
-// onEvent judges what a host's process of this incarnation observed.
+// onEvent judges an event of the host's process with this incarnation.
 func (c *invariants) onEvent(host int, incarnation uint64, ev *node.Event) {
 	if int(ev.Kind) < len(c.counts) {
 		c.counts[ev.Kind]++
@@ -94,7 +96,7 @@ func (c *invariants) onEvent(host int, incarnation uint64, ev *node.Event) {
 		return
 	}
 	if int(ev.Partition) >= len(c.partitions) || ev.Epoch >= maxEpoch || ev.Index >= maxIndex {
-		c.broken(Invariant, "%s names partition %d, epoch %d, index %d in event %v, which cannot be",
+		c.broken(Invariant, "%s reports the impossible partition %d, epoch %d or index %d in event %v",
 			schedule.HostName(host), ev.Partition, ev.Epoch, ev.Index, ev.Kind)
 		return
 	}
@@ -119,12 +121,12 @@ func (c *invariants) onEvent(host int, incarnation uint64, ev *node.Event) {
 	case node.EventSnapshotInstalled:
 		c.onSnapshotInstalled(host, r, ev)
 	case node.EventForgotten:
-		// A crash may yet bring back what was forgotten, so reached stands.
+		// A crash may yet bring back what was forgotten, so reached stays.
 		*r = replicaFacts{promised: r.promised, kept: r.kept, reached: r.reached}
 	}
 }
 
-// begin forgets what was volatile: a new process starts from its disk.
+// begin forgets the volatile facts: a new process starts from its disk.
 func (h *hostFacts) begin(incarnation uint64) {
 	h.incarnation = incarnation
 	for i := range h.partitions {
@@ -142,14 +144,15 @@ func (c *invariants) reign(p node.PartitionID, e node.Epoch) *reignFacts {
 	return &facts.reigns[e]
 }
 
-// onPromised: the promise never falls, over restarts neither.
+// onPromised checks that a promise never decreases, neither within a process nor,
+// once it is durable, across restarts.
 func (c *invariants) onPromised(host int, r *replicaFacts, ev *node.Event) {
 	if ev.Epoch < r.promised {
-		c.broken(Invariant, "promised falls: %s went from epoch %d to %d of partition %d in one process",
+		c.broken(Invariant, "a promise decreases: %s went from epoch %d to %d of partition %d within one process",
 			schedule.HostName(host), r.promised, ev.Epoch, ev.Partition)
 	}
 	if ev.Epoch < r.kept {
-		c.broken(Invariant, "promised falls: %s had epoch %d of partition %d durable and has %d after a restart",
+		c.broken(Invariant, "a promise decreases: %s had made its promise of epoch %d of partition %d durable, but has %d after a restart",
 			schedule.HostName(host), r.kept, ev.Partition, ev.Epoch)
 	}
 	r.promised = ev.Epoch
@@ -162,7 +165,9 @@ func (c *invariants) onPromiseKept(host int, incarnation uint64, r *replicaFacts
 	}
 }
 
-// onLogged: equal (index, epoch) means equal entries, and equal logs up to it.
+// onLogged checks log matching: two entries with equal index and epoch are equal,
+// and so are the logs before them. By induction it suffices that the entries at
+// the preceding index have equal epochs.
 func (c *invariants) onLogged(host int, r *replicaFacts, ev *node.Event) {
 	e := c.loggedEntry(host, ev)
 	if e == nil {
@@ -183,13 +188,13 @@ func (c *invariants) onLogged(host int, r *replicaFacts, ev *node.Event) {
 	case e.before == 0:
 		e.before = before
 	case e.before != before:
-		c.broken(Invariant, "log matching: before entry (index %d, epoch %d) of partition %d, %s has an entry of epoch %d and others have one of epoch %d",
+		c.broken(Invariant, "log matching: the entry before (index %d, epoch %d) of partition %d has epoch %[5]d on %[4]s, but epoch %[6]d elsewhere",
 			ev.Index, ev.Epoch, ev.Partition, schedule.HostName(host), before, e.before)
 	}
 }
 
-// loggedEntry finds the entry among those known, or adds it; nil if it differs
-// from one of the same name.
+// loggedEntry returns the known entry with the event's index and epoch, adding it
+// if it is new. It returns nil if the known entry has other contents.
 func (c *invariants) loggedEntry(host int, ev *node.Event) *loggedEntry {
 	facts := &c.partitions[ev.Partition]
 	for len(facts.logged) <= int(ev.Index) {
@@ -201,7 +206,7 @@ func (c *invariants) loggedEntry(host int, ev *node.Event) *loggedEntry {
 			continue
 		}
 		if at[i].hash != ev.Hash {
-			c.broken(Invariant, "log matching: entry (index %d, epoch %d) of partition %d is another at %s than elsewhere",
+			c.broken(Invariant, "log matching: the entry (index %d, epoch %d) of partition %d has other contents on %s than elsewhere",
 				ev.Index, ev.Epoch, ev.Partition, schedule.HostName(host))
 			return nil
 		}
@@ -211,10 +216,10 @@ func (c *invariants) loggedEntry(host int, ev *node.Event) *loggedEntry {
 	return &facts.logged[ev.Index][len(at)]
 }
 
-// onCut: what was applied stays.
+// onCut checks that a log keeps every applied entry.
 func (c *invariants) onCut(host int, r *replicaFacts, ev *node.Event) {
 	if ev.Index < r.applied {
-		c.broken(Invariant, "the committed prefix changes: %s cut its log of partition %d to index %d after applying %d",
+		c.broken(Invariant, "the committed prefix changes: %s truncated its log of partition %d to index %d after applying %d",
 			schedule.HostName(host), ev.Partition, ev.Index, r.applied)
 	}
 	if int(ev.Index)+1 < len(r.log) {
@@ -222,8 +227,9 @@ func (c *invariants) onCut(host int, r *replicaFacts, ev *node.Event) {
 	}
 }
 
-// onApplied: indices are consecutive, and every index holds one entry for all
-// and for ever.
+// onApplied checks that indices are applied consecutively, and that all nodes
+// apply the same entry at an index, for ever. After a restart a node may begin
+// again at any index that it had reached before.
 func (c *invariants) onApplied(host int, r *replicaFacts, ev *node.Event) {
 	if r.applied != 0 && ev.Index != r.applied+1 || r.applied == 0 && ev.Index > r.reached+1 {
 		c.broken(Invariant, "applied indices are not consecutive: %s applied index %d of partition %d after %d",
@@ -241,13 +247,14 @@ func (c *invariants) onApplied(host int, r *replicaFacts, ev *node.Event) {
 	case *known == entryName{}:
 		*known = name
 	case *known != name:
-		c.broken(Invariant, "the committed prefix changes: index %d of partition %d is an entry of epoch %d at %s and was one of epoch %d",
+		c.broken(Invariant, "the committed prefix changes: at index %d of partition %d, an entry of epoch %d was applied on %s, but another one of epoch %d before",
 			ev.Index, ev.Partition, ev.Epoch, schedule.HostName(host), known.epoch)
 	}
 }
 
-// onReignStarted: one acting primary an epoch, and the one that the layout
-// names. A process that died before its promise was durable had not acted yet.
+// onReignStarted checks that each epoch has a single acting primary, the one that
+// the layout names. A process that died before its promise was durable had not
+// acted yet, so another one may follow it.
 func (c *invariants) onReignStarted(host int, incarnation uint64, r *replicaFacts, ev *node.Event) {
 	reign := c.reign(ev.Partition, ev.Epoch)
 	if reign.acts && (int(reign.host) != host+1 || reign.incarnation != incarnation) {
@@ -260,7 +267,7 @@ func (c *invariants) onReignStarted(host int, incarnation uint64, r *replicaFact
 	}
 	named, ok := c.layouts.assignment(ev.Partition, ev.Epoch)
 	if !ok {
-		c.broken(Invariant, "%s acts in epoch %d of partition %d, which no layout has", schedule.HostName(host), ev.Epoch, ev.Partition)
+		c.broken(Invariant, "%s acts in epoch %d of partition %d, which no layout contains", schedule.HostName(host), ev.Epoch, ev.Partition)
 		return
 	}
 	if at := c.layouts.host(named.Primary); at != host {
@@ -269,158 +276,22 @@ func (c *invariants) onReignStarted(host int, incarnation uint64, r *replicaFact
 	}
 }
 
-// onReignActive: a promise for a higher epoch has ended the reign.
+// onReignActive checks that a primary does not become active after it has promised
+// a higher epoch, which ended its reign.
 func (c *invariants) onReignActive(host int, r *replicaFacts, ev *node.Event) {
 	if r.promised > ev.Epoch {
 		c.broken(Invariant, "%s becomes active in epoch %d of partition %d after promising %d", schedule.HostName(host), ev.Epoch, ev.Partition, r.promised)
 	}
 }
 
-// onSnapshotInstalled: never lower than what was applied.
+// onSnapshotInstalled checks that a snapshot never takes a replica back behind
+// what it has applied.
 func (c *invariants) onSnapshotInstalled(host int, r *replicaFacts, ev *node.Event) {
 	if ev.Index < r.applied {
-		c.broken(Invariant, "applied falls: %s installed a snapshot of partition %d at index %d after applying %d",
+		c.broken(Invariant, "the applied index decreases: %s installed a snapshot of partition %d at index %d after applying %d",
 			schedule.HostName(host), ev.Partition, ev.Index, r.applied)
 	}
 	r.applied = ev.Index
 	r.reached = max(r.reached, ev.Index)
 	r.log = r.log[:0]
-}
-
-// layoutFacts is every layout that ZooKeeper ever had.
-type layoutFacts struct {
-	latest  *layout.Layout
-	changes int            // of a primary, to another node
-	history [][]epochFacts // by partition and epoch
-	hosts   []int          // by member number: 1 + its host
-}
-
-// epochFacts is the assignment of one epoch.
-type epochFacts struct {
-	layout.Partition
-	movingSince node.Epoch // in which N began; 0 if there is none
-}
-
-func (f *layoutFacts) assignment(p node.PartitionID, e node.Epoch) (layout.Partition, bool) {
-	if int(p) >= len(f.history) || int(e) >= len(f.history[p]) {
-		return layout.Partition{}, false
-	}
-	a := f.history[p][e].Partition
-	return a, a.Epoch != 0
-}
-
-// host is the host of a member, or NoHost.
-func (f *layoutFacts) host(m node.MemberNumber) int {
-	if int(m) >= len(f.hosts) || f.hosts[m] == 0 {
-		return world.NoHost
-	}
-	return f.hosts[m] - 1
-}
-
-// onLayout judges a change of the layout's znode; hostOf finds a node's host.
-func (c *invariants) onLayout(data []byte, version int32, hostOf func(node.NodeID) int) {
-	next, err := layout.Decode(data)
-	if err != nil {
-		c.broken(Invariant, "the layout of version %d cannot be read: %v", version, err)
-		return
-	}
-	if next.Version() != version {
-		c.broken(Invariant, "the layout in the znode's version %d says it is version %d", version, next.Version())
-	}
-	f := &c.layouts
-	switch {
-	case f.latest == nil:
-		c.onFormed(next)
-	default:
-		if err := layout.Legal(f.latest, next); err != nil {
-			c.broken(Invariant, "an illegal change of the layout: %v", err)
-		}
-	}
-	for _, m := range next.Members() {
-		for len(f.hosts) <= int(m.Number) && m.Number < maxIndex {
-			f.hosts = append(f.hosts, 0)
-		}
-		f.hosts[m.Number] = hostOf(m.Node) + 1
-	}
-	for p, part := range next.Partitions() {
-		if p < len(c.partitions) && part.Epoch < maxEpoch {
-			c.onAssignment(node.PartitionID(p), part)
-		}
-	}
-	f.latest = next
-}
-
-// onLayoutGone: the znode is never deleted or recreated.
-func (c *invariants) onLayoutGone() {
-	c.broken(Invariant, "the layout's znode was deleted")
-}
-
-// onAssignment notes a partition's step, and judges the one step that the
-// layout alone does not: the end of a move needs the fact F.
-func (c *invariants) onAssignment(p node.PartitionID, next layout.Partition) {
-	f := &c.layouts
-	for len(f.history) <= int(p) {
-		f.history = append(f.history, nil)
-	}
-	epochs := f.history[p]
-	if int(next.Epoch) < len(epochs) {
-		return // as it was
-	}
-	for len(epochs) <= int(next.Epoch) {
-		epochs = append(epochs, epochFacts{})
-	}
-	now := &epochs[next.Epoch]
-	now.Partition = next
-	f.history[p] = epochs
-	was := &epochs[next.Epoch-min(1, next.Epoch)]
-	if was.Epoch != 0 && was.Primary != next.Primary {
-		f.changes++
-	}
-	if next.Moving() {
-		now.movingSince = next.Epoch
-		if was.Moving() {
-			now.movingSince = was.movingSince
-		}
-		return
-	}
-	finished := was.Epoch != 0 && was.Moving() && sameMembers(was.Next, next.Replicas)
-	if finished && !c.joint(p, was.movingSince, was.Epoch) {
-		c.broken(Invariant, "the move of partition %d from %v to %v was finished after epoch %d, and no epoch from %d on had committed its no-op under both quorums",
-			p, was.Replicas, was.Next, was.Epoch, was.movingSince)
-	}
-}
-
-// joint: some epoch of the range committed its own no-op by R and N.
-func (c *invariants) joint(p node.PartitionID, from, to node.Epoch) bool {
-	for e := from; e <= to; e++ {
-		if c.reign(p, e).jointActive {
-			return true
-		}
-	}
-	return false
-}
-
-func sameMembers(a, b []node.MemberNumber) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for _, m := range a {
-		if !layout.Contains(b, m) {
-			return false
-		}
-	}
-	return true
-}
-
-// onFormed judges the first layout against a second implementation of the ring.
-func (c *invariants) onFormed(l *layout.Layout) {
-	if what := checkOwners(l); what != "" {
-		c.broken(Invariant, "the first layout does not follow the ring: %s", what)
-	}
-	if c.ringPartitions == 0 {
-		return
-	}
-	if what := checkRing(l, c.ringPartitions); what != "" {
-		c.broken(Invariant, "the ring differs from its plain rule: %s", what)
-	}
 }

@@ -13,15 +13,14 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// checkOwners compares a newly formed layout with the owners that the rule of
-// the ring gives, computed a second time in the plainest way: the distance of
-// every token of every member to every partition's point. It says what differs,
-// or nothing. It knows neither zones nor weights, which no simulated cluster
-// has.
+// checkOwners compares a newly formed layout with the owners that the ring's rule
+// gives, computed a second time in the plainest way: from the distance of every
+// token of every member to every partition's point. It returns the first
+// difference, or "". It ignores zones and weights, which no simulated cluster has.
 //
-// Where the walk along the ring finds a partition too few members under the
-// bound, the ring makes room by moving others, and the plain rule has no
-// answer; then only distinctness and bounds are judged.
+// Where the walk along the ring finds too few members under the bound for a
+// partition, the ring makes room by moving others, and the plain rule has no
+// answer. Then checkOwners judges only distinctness and bounds.
 func checkOwners(l *layout.Layout) string {
 	members, q := l.Members(), l.Q()
 	replicas := min(l.Replication(), len(members))
@@ -29,7 +28,7 @@ func checkOwners(l *layout.Layout) string {
 	for p, part := range l.Partitions() {
 		for i, m := range part.Replicas {
 			if slices.Contains(part.Replicas[:i], m) {
-				return fmt.Sprintf("partition %d has member %d twice in %v", p, m, part.Replicas)
+				return fmt.Sprintf("partition %d lists member %d twice in %v", p, m, part.Replicas)
 			}
 			if at := memberIndex(members, m); at >= 0 {
 				load[at]++
@@ -57,13 +56,13 @@ func memberIndex(members []layout.Member, n layout.MemberNumber) int {
 	return slices.IndexFunc(members, func(m layout.Member) bool { return m.Number == n })
 }
 
-// loadBound is max(⌈mean⌉, ⌊1.10·mean⌋).
+// loadBound returns max(⌈mean⌉, ⌊1.10·mean⌋).
 func loadBound(total, members int) int {
 	return max((total+members-1)/members, 11*total/(10*members))
 }
 
-// plainOwners is who owns each partition, or nil if the plain rule has no
-// answer.
+// plainOwners returns the owners of each partition, or nil if the plain rule has
+// no answer.
 func plainOwners(members []layout.Member, q, replicas int) [][]layout.MemberNumber {
 	load := make([]int, len(members))
 	bound := loadBound(q*replicas, len(members))
@@ -83,9 +82,9 @@ func plainOwners(members []layout.Member, q, replicas int) [][]layout.MemberNumb
 	return owners
 }
 
-// checkRing compares what package ring would choose for these members and q
-// partitions with the plain rule: for a q greater than a simulated cluster has,
-// so that partitions lie close to the ring's seam.
+// checkRing compares the owners that package ring chooses for these members and q
+// partitions with the plain rule. With a q greater than a simulated cluster's own,
+// partitions lie close to the point at which the ring wraps around.
 func checkRing(l *layout.Layout, q int) string {
 	members, replicas := l.Members(), min(l.Replication(), len(l.Members()))
 	var of []ring.Member
@@ -103,19 +102,19 @@ func checkRing(l *layout.Layout, q int) string {
 			got[i] = layout.MemberNumber(m)
 		}
 		if !sameMembers(got, want[p]) {
-			return fmt.Sprintf("of %d partitions, %d would have replicas %v, want %v", q, p, got, want[p])
+			return fmt.Sprintf("with %d partitions, partition %d would have replicas %v, want %v", q, p, got, want[p])
 		}
 	}
 	return ""
 }
 
-// point is ⌊p·2^64/q⌋.
+// point returns ⌊p·2^64/q⌋.
 func point(p, q int) uint64 {
 	n := new(big.Int).Lsh(big.NewInt(int64(p)), 64)
 	return n.Div(n, big.NewInt(int64(q))).Uint64()
 }
 
-// tokensOf lists the tokens of each member.
+// tokensOf returns the tokens of each member.
 func tokensOf(members []layout.Member) [][]uint64 {
 	tokens := make([][]uint64, len(members))
 	for i, m := range members {
@@ -126,8 +125,8 @@ func tokensOf(members []layout.Member) [][]uint64 {
 	return tokens
 }
 
-// byDistance lists members, as indices, in the order in which one meets their
-// first tokens clockwise from the point.
+// byDistance returns the members' indices in the order in which a clockwise walk
+// from the point meets their first tokens.
 func byDistance(members []layout.Member, tokens [][]uint64, point uint64) []int {
 	distance := make([]uint64, len(members))
 	order := make([]int, len(members))

@@ -6,17 +6,20 @@
 // last step. This package never starts a goroutine, takes a lock or asks for the
 // time of day.
 //
-// Start reading at run.go, which takes a schedule through its phases to a verdict.
+// Start reading at run.go, which takes a schedule through its phases, and
+// result.go, which judges the history.
 // Then:
 //
-//   - swarm.go and patterns.go draw a schedule from a seed.
-//   - faults.go, moments.go and budget.go carry out its steps; workload.go, ask.go
-//     and calls.go are its clients.
-//   - check_*.go are the checks: what must hold at every step, in the viable core,
-//     after everything has healed, and of the layouts; verdict.go collects what
-//     they find. What clients were told is judged by package linearizability.
-//   - report.go, timeline.go and regression.go write what a person needs to
-//     understand a failure; shrink.go and shrinksetup.go make its schedule small.
+//   - swarm.go draws a cluster and its clients from a seed; swarm_faults.go,
+//     patterns.go and forming.go draw the faults.
+//   - faults.go, triggers.go, budget.go and fault_*.go carry out the steps;
+//     workload.go, ask.go and calls.go are the clients.
+//   - check_*.go are the checks: what must hold at every step (check_invariants.go,
+//     check_layout.go, check_registration.go), in the viable core, after all faults
+//     are healed, and at the end; verdict.go collects what they find. Package
+//     linearizability judges the answers that clients got.
+//   - report.go, timeline.go and regression.go write the files that explain a
+//     failure; shrink.go and shrinksetup.go make its schedule small.
 //   - campaign.go and tally.go add up many runs; enumerate.go runs every execution
 //     of a tiny cluster within bounds; repeat.go compares two runs of a schedule.
 //   - system.go does all this to a program that is not DKV. Package

@@ -9,25 +9,25 @@ import (
 	"time"
 )
 
-// Enumeration runs every execution of a small cluster within bounds, and checks
-// each as any run is checked. It is stateless model checking: an execution is
-// named by its choices, a prefix of choices is played again from the beginning,
-// and depth first the last one is changed. What is bounded:
+// Enumeration runs every execution of a small cluster within bounds, and applies
+// all checks of a run to each. It is stateless model checking: an execution is
+// identified by its choices, and the search, depth first, runs it again from the
+// beginning with the last choice changed. The bounds:
 //
-//   - Choices are counted from a point of virtual time on, up to Choices of
-//     them. One arises where a delivery is due next and others, on other links,
-//     are due within Window of it; frames of one link never change places.
-//   - An execution may deviate from the order of arrival by Deviations in all: to
-//     take the i-th candidate costs i (Emmi, Qadeer and Rakamarić, Delay-Bounded
+//   - Choices are counted from the time From on, up to Choices of them. A choice
+//     arises where a delivery is due next and others, on other links, are due
+//     within Window of it. Frames of one link are never reordered.
+//   - An execution may deviate from the order of arrival by Deviations in total:
+//     taking the i-th candidate costs i (Emmi, Qadeer and Rakamarić, Delay-Bounded
 //     Scheduling, POPL 2011).
-//   - At most one node crashes, after one of its first CrashSteps steps from that
-//     time on, and restarts after one of Restarts. Its disk keeps of what was not
-//     synced what the seed's draws say; TinySchedule has a seed by which that is
-//     nothing. With a crash up to CrashDeviations are allowed.
+//   - At most one node crashes, after one of its first CrashSteps steps since
+//     From, and restarts after one of Restarts. The seed's draws decide which
+//     unsynced writes survive on its disk; Tiny chooses a seed by which none do.
+//     With a crash, up to CrashDeviations are allowed.
 //
-// A delivery that overtakes only deliveries to other nodes is left out: the two
-// orders differ in nothing that a node sees, but by a shift in time below the
-// window. Timing is otherwise that of the seed.
+// A delivery that overtakes only deliveries to other nodes is left out: no node
+// can tell the two orders apart, except by a shift in time below the window.
+// All other timing is that of the seed.
 type Enumeration struct {
 	Base            *schedule.Schedule
 	From            time.Duration
@@ -41,20 +41,20 @@ type Enumeration struct {
 	MaxRuns int
 }
 
-// Enumerated is what an enumeration found.
+// Enumerated is the result of an enumeration.
 type Enumerated struct {
 	Runs     int // executions
 	Traces   int // different ones among them
-	LeftOut  int // deviations that differ in nothing that a node sees
-	Most     int // choices of an execution, those beyond the bound included
+	LeftOut  int // deviations that no node could have noticed
+	Most     int // most choices of an execution, including those beyond the bound
 	Complete bool
 	Failed   *Result // the first execution that broke a promise; it ends the search
 }
 
-// TinySchedule is what Enumerate explores unless it is told otherwise: three
-// nodes, one partition, a put that reaches one replica only at first, a get
-// meanwhile. The replica that got it can't reach ZooKeeper for a while, so that,
-// if the primary crashes, the other one takes over.
+// TinySchedule is the schedule that Tiny explores: three nodes, one partition, a
+// put that at first reaches one replica only, and a get meanwhile. The replica that
+// got the put cannot reach ZooKeeper for a while, so that the other one takes over
+// if the primary crashes.
 const TinySchedule = `nodes 3
 partitions 1
 suspect-after 250ms
@@ -71,7 +71,7 @@ at 1.5s put primary:0 0
 at 1.501s get backup:0 0
 `
 
-// Tiny is an enumeration of TinySchedule.
+// Tiny returns an enumeration of TinySchedule.
 func Tiny() *Enumeration {
 	s, err := schedule.Parse(TinySchedule)
 	if err != nil {
@@ -86,8 +86,8 @@ func Tiny() *Enumeration {
 	}
 }
 
-// losesAll says whether the first crash of each disk that has something to lose
-// loses all of it.
+// losesAll reports whether the first crash of each host loses everything that its
+// disk has not synced.
 func losesAll(s *schedule.Schedule) bool {
 	for host := range s.Setup.Nodes {
 		if !world.FirstCrashLosesAll(s.Setup.Seed, host) {
@@ -97,7 +97,7 @@ func losesAll(s *schedule.Schedule) bool {
 	return true
 }
 
-// execution names one of an enumeration's.
+// execution identifies one execution of an enumeration.
 type execution struct {
 	picks schedule.Picks
 	last  int // choice of the last pick; -1 without one
@@ -105,8 +105,8 @@ type execution struct {
 	crash schedule.CrashPoint
 }
 
-// Run explores. It asks more before each execution, if that is not nil, with the
-// number of those so far, and ends when it says no.
+// Run explores the executions. Before each one it calls more, if that is not nil,
+// with the number of executions so far, and ends when more returns false.
 func (e *Enumeration) Run(more func(runs int) bool) (*Enumerated, error) {
 	found := &Enumerated{}
 	traces := make(map[uint64]struct{})
@@ -139,7 +139,7 @@ func (e *Enumeration) Run(more func(runs int) bool) (*Enumerated, error) {
 	return found, nil
 }
 
-// schedule is an execution as a schedule, to run and to keep.
+// schedule returns an execution as a schedule, which can be run and kept.
 func (e *Enumeration) schedule(x execution) *schedule.Schedule {
 	s := &schedule.Schedule{Setup: e.Base.Setup, Steps: slices.Clone(e.Base.Steps)}
 	s.Setup.Order = schedule.Order{
@@ -169,7 +169,7 @@ func (e *Enumeration) deviate(stack []execution, x execution, t *world.Trail, fo
 	return stack
 }
 
-// strike adds the executions in which one node crashes.
+// strike adds the executions that differ in that one node crashes.
 func (e *Enumeration) strike(stack []execution, x execution, t *world.Trail) []execution {
 	for host, steps := range t.Steps {
 		for step := 1; step <= min(e.CrashSteps, steps); step++ {
@@ -181,13 +181,13 @@ func (e *Enumeration) strike(stack []execution, x execution, t *world.Trail) []e
 	return stack
 }
 
-// String is the bounds in one line.
+// String describes the bounds in one line.
 func (e *Enumeration) String() string {
-	return fmt.Sprintf("%d nodes, %d choices of deliveries within %v from %v on, at most %d deviations; one crash after any of %d steps of each node (0: none), %d deviations with it, restart after %v",
+	return fmt.Sprintf("%d nodes; %d choices among deliveries within %v of each other, from %v on; at most %d deviations; at most one crash, after any of %d steps of each node (0: no crash), with at most %d deviations and a restart after %v",
 		e.Base.Setup.Nodes, e.Choices, e.Window, e.From, e.Deviations, e.CrashSteps, e.CrashDeviations, e.Restarts)
 }
 
-// String is what was found, in one line.
+// String describes the result in one line.
 func (f *Enumerated) String() string {
 	word := "complete"
 	switch {
@@ -199,9 +199,9 @@ func (f *Enumerated) String() string {
 	return fmt.Sprintf("result=%q executions=%d traces=%d left-out=%d choices<=%d", word, f.Runs, f.Traces, f.LeftOut, f.Most)
 }
 
-// EnumerationFailure is what a failed execution has to say for itself: the
-// classes, the contradictions, the order it ran in, and the command to run it
-// again. No seed leads to it.
+// EnumerationFailure describes a failed execution: the classes, the
+// contradictions, its order of deliveries, and the command that runs it again. It
+// names no seed, because no seed leads to this order.
 func EnumerationFailure(r *Result, rep Report) string {
 	var b strings.Builder
 	o := &r.Schedule.Setup.Order
@@ -209,7 +209,7 @@ func EnumerationFailure(r *Result, rep Report) string {
 	for _, v := range r.Violations {
 		fmt.Fprintf(&b, "  %v\n", v)
 	}
-	fmt.Fprintf(&b, "  the run's files: %s\n", rep.Dir)
-	fmt.Fprintf(&b, "  the run again:   go test ./sim -v -schedule=%s\n", rep.Schedule)
+	fmt.Fprintf(&b, "  files:     %s\n", rep.Dir)
+	fmt.Fprintf(&b, "  run again: go test ./sim -v -schedule=%s\n", rep.Schedule)
 	return b.String()
 }

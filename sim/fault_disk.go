@@ -6,42 +6,42 @@ import (
 )
 
 var diskCarriers = map[*schedule.Action]carrier{
-	schedule.DiskStall: func(f *faultPlayer, s *schedule.Step, hosts []int) func() {
+	schedule.DiskStall: func(f *injector, s *schedule.Step, hosts []int) func() {
 		f.world.StallDisk(hosts[0], s.Lasting())
 		return nil
 	},
-	schedule.DiskSlow: func(f *faultPlayer, s *schedule.Step, hosts []int) func() {
+	schedule.DiskSlow: func(f *injector, s *schedule.Step, hosts []int) func() {
 		f.world.SlowDisk(hosts[0], between(0, s.Lag))
 		return func() { f.world.SlowDisk(hosts[0], world.Range{}) }
 	},
-	schedule.DiskFailSync: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.DiskFailSync: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		f.world.FailSync(hosts[0])
 		return nil
 	},
-	schedule.DiskEIO: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.DiskEIO: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		f.world.BreakDisk(hosts[0], true)
 		return func() { f.world.BreakDisk(hosts[0], false) }
 	},
-	schedule.DiskFull: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.DiskFull: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		f.world.FillDisk(hosts[0], true)
 		return func() { f.world.FillDisk(hosts[0], false) }
 	},
-	schedule.DiskRot: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.DiskRot: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		return f.world.RotDisk(hosts[0], false)
 	},
-	schedule.DiskFlipEntry: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.DiskFlipEntry: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		return f.world.RotDisk(hosts[0], true)
 	},
-	schedule.DiskFlipTable: func(f *faultPlayer, s *schedule.Step, hosts []int) func() {
+	schedule.DiskFlipTable: func(f *injector, s *schedule.Step, hosts []int) func() {
 		return f.flip(s, hosts[0], f.world.FlipTable)
 	},
-	schedule.DiskFlipWAL: func(f *faultPlayer, s *schedule.Step, hosts []int) func() {
+	schedule.DiskFlipWAL: func(f *injector, s *schedule.Step, hosts []int) func() {
 		return f.flip(s, hosts[0], f.world.FlipLog)
 	},
 }
 
-// flip crashes a host and flips a bit of its disk, if there is one to flip.
-func (f *faultPlayer) flip(s *schedule.Step, host int, flip func(host int) bool) (end func()) {
+// flip crashes a host and flips a bit on its disk, if there is one to flip.
+func (f *injector) flip(s *schedule.Step, host int, flip func(host int) bool) (end func()) {
 	if !flip(host) {
 		f.note("no bit was flipped: %v", s)
 	}

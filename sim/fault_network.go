@@ -20,27 +20,27 @@ var networkCarriers = map[*schedule.Action]carrier{
 	schedule.Throttle: onLink(func(n *netsim.Network, from, to netsim.HostID, s *schedule.Step) *netsim.Fault {
 		return n.Slow(from, to, int64(s.Rate))
 	}),
-	schedule.Isolate: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.Isolate: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		return f.world.Network().Isolate(f.world.NetID(hosts[0])).Heal
 	},
-	schedule.Split: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.Split: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		return f.world.Network().Split(f.netIDs(hosts), f.netIDs(f.others(hosts))).Heal
 	},
-	schedule.Cordon: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.Cordon: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		return f.world.Network().Split(f.netIDs(hosts[:1]), f.netIDs(f.others(hosts))).Heal
 	},
-	schedule.Bridge: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.Bridge: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		one, other := schedule.Halves(hosts[0], f.world.Hosts())
 		return f.world.Network().Bridge(f.world.NetID(hosts[0]), f.netIDs(slices.Concat(one, other))...).Heal
 	},
-	schedule.Clog: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.Clog: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		return f.clog(hosts[0])
 	},
-	schedule.SetRates: func(f *faultPlayer, s *schedule.Step, _ []int) func() {
+	schedule.SetRates: func(f *injector, s *schedule.Step, _ []int) func() {
 		f.setRates(s.Rates)
 		return func() { f.setRates(f.schedule.Setup.Rates) }
 	},
-	schedule.Heal: func(f *faultPlayer, _ *schedule.Step, _ []int) func() {
+	schedule.Heal: func(f *injector, _ *schedule.Step, _ []int) func() {
 		f.world.Network().HealAll()
 		f.ledger.heal()
 		f.setRates(f.schedule.Setup.Rates)
@@ -48,10 +48,10 @@ var networkCarriers = map[*schedule.Action]carrier{
 	},
 }
 
-// onLink carries out a fault of the link between two targets. If both roles
-// belong to one node there is no link, and no fault.
+// onLink carries out a fault of the link between two targets. If one node has both
+// roles, there is no link and no fault.
 func onLink(begin func(n *netsim.Network, from, to netsim.HostID, s *schedule.Step) *netsim.Fault) carrier {
-	return func(f *faultPlayer, s *schedule.Step, hosts []int) func() {
+	return func(f *injector, s *schedule.Step, hosts []int) func() {
 		if len(hosts) < 2 {
 			return nil
 		}
@@ -60,7 +60,7 @@ func onLink(begin func(n *netsim.Network, from, to netsim.HostID, s *schedule.St
 }
 
 // clog holds all frames to and from a host.
-func (f *faultPlayer) clog(host int) (end func()) {
+func (f *injector) clog(host int) (end func()) {
 	id, n := f.world.NetID(host), f.world.Network()
 	var held []*netsim.Fault
 	for _, other := range f.netIDs(f.others([]int{host})) {
@@ -73,14 +73,14 @@ func (f *faultPlayer) clog(host int) (end func()) {
 	}
 }
 
-// setRates cannot fail: the parser has checked the rates.
-func (f *faultPlayer) setRates(r netsim.Rates) {
+// setRates panics on invalid rates: the parser has already checked them.
+func (f *injector) setRates(r netsim.Rates) {
 	if err := f.world.Network().SetRates(r); err != nil {
 		panic("sim: " + err.Error())
 	}
 }
 
-func (f *faultPlayer) netIDs(hosts []int) []netsim.HostID {
+func (f *injector) netIDs(hosts []int) []netsim.HostID {
 	ids := make([]netsim.HostID, len(hosts))
 	for i, h := range hosts {
 		ids[i] = f.world.NetID(h)
@@ -88,4 +88,4 @@ func (f *faultPlayer) netIDs(hosts []int) []netsim.HostID {
 	return ids
 }
 
-func (f *faultPlayer) others(hosts []int) []int { return schedule.Others(hosts, f.world.Hosts()) }
+func (f *injector) others(hosts []int) []int { return schedule.Others(hosts, f.world.Hosts()) }

@@ -5,14 +5,14 @@ import (
 	"dkv/sim/world"
 )
 
-// A carrier carries out a step of one action on the hosts of its targets, and
-// returns what ends it; nil if nothing does.
-type carrier func(f *faultPlayer, s *schedule.Step, hosts []int) (end func())
+// A carrier carries out a step of one action on the hosts of its targets. It
+// returns the function that ends the step, or nil if the step needs none.
+type carrier func(f *injector, s *schedule.Step, hosts []int) (end func())
 
 // carriers holds the function of each row of the table of actions.
 var carriers = joined(processCarriers, diskCarriers, networkCarriers, zookeeperCarriers, clientCarriers)
 
-// joined merges tables that have no key in common.
+// joined merges tables with disjoint keys.
 func joined(tables ...map[*schedule.Action]carrier) map[*schedule.Action]carrier {
 	all := make(map[*schedule.Action]carrier)
 	for _, table := range tables {
@@ -25,26 +25,26 @@ func joined(tables ...map[*schedule.Action]carrier) map[*schedule.Action]carrier
 }
 
 var processCarriers = map[*schedule.Action]carrier{
-	schedule.Crash: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.Crash: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		f.world.Crash(hosts[0])
 		return func() { f.world.Restart(hosts[0]) }
 	},
-	schedule.CrashInTurn: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.CrashInTurn: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		f.world.CrashInTurn(hosts[0])
 		return func() {
 			f.world.Disarm(hosts[0])
 			f.world.Restart(hosts[0])
 		}
 	},
-	schedule.Restart: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.Restart: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		f.world.Restart(hosts[0])
 		return nil
 	},
-	schedule.PowerLoss: func(f *faultPlayer, _ *schedule.Step, _ []int) func() {
+	schedule.PowerLoss: func(f *injector, _ *schedule.Step, _ []int) func() {
 		f.world.PowerLoss()
 		return f.restartAll
 	},
-	schedule.Stop: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.Stop: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		f.world.Stop(hosts[0])
 		return func() {
 			if f.world.State(hosts[0]) == world.Stopping {
@@ -53,24 +53,24 @@ var processCarriers = map[*schedule.Action]carrier{
 			f.world.Restart(hosts[0])
 		}
 	},
-	schedule.Slow: func(f *faultPlayer, s *schedule.Step, hosts []int) func() {
+	schedule.Slow: func(f *injector, s *schedule.Step, hosts []int) func() {
 		f.world.SlowHost(hosts[0], between(0, s.Lag))
 		return func() { f.world.SlowHost(hosts[0], world.Range{}) }
 	},
-	schedule.Pause: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.Pause: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		f.world.Pause(hosts[0])
 		return func() { f.world.Resume(hosts[0]) }
 	},
-	schedule.Suspend: func(f *faultPlayer, s *schedule.Step, hosts []int) func() {
+	schedule.Suspend: func(f *injector, s *schedule.Step, hosts []int) func() {
 		return f.world.Suspend(hosts[0], s.For)
 	},
-	schedule.Resume: func(f *faultPlayer, _ *schedule.Step, hosts []int) func() {
+	schedule.Resume: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		f.world.Resume(hosts[0])
 		return nil
 	},
 }
 
-func (f *faultPlayer) restartAll() {
+func (f *injector) restartAll() {
 	for host := range f.world.Hosts() {
 		f.world.Restart(host)
 	}

@@ -6,25 +6,25 @@ import (
 	"dkv/sim/world"
 )
 
-// faultPlayer takes the steps of a schedule at their times.
-type faultPlayer struct {
+// injector carries out the steps of a schedule at their times.
+type injector struct {
 	world    *world.World
 	schedule *schedule.Schedule
-	over     bool // the fault phase: what was to come does not
-	waiting  []*schedule.Step
-	// starters are the last two hosts that began to act as primary, the later
+	over     bool             // the fault phase has ended: no further step begins or ends
+	waiting  []*schedule.Step // for their triggers
+	// starters are the last two hosts that started an epoch as primary, the later
 	// one first, by partition.
 	starters [][2]int
 	note     func(format string, args ...any)
-	scene    *sceneRecorder // nil: nobody wants one
+	timeline *timelineRecorder // nil unless a report is written
 	ledger   ledger
-	spared   []int // steps, by their places in the schedule, that the budget forbade
-	// ask lets a client ask for a key of a partition at a host.
+	spared   []int // indices of the steps that the budget forbade
+	// ask sends a client's request for a key of the partition to the host.
 	ask func(host int, do *schedule.Action, p node.PartitionID)
 }
 
-func newFaultPlayer(w *world.World, s *schedule.Schedule) *faultPlayer {
-	f := &faultPlayer{world: w, schedule: s, starters: make([][2]int, s.Setup.Partitions), ledger: ledger{nodes: s.Setup.Nodes}}
+func newInjector(w *world.World, s *schedule.Schedule) *injector {
+	f := &injector{world: w, schedule: s, starters: make([][2]int, s.Setup.Partitions), ledger: ledger{nodes: s.Setup.Nodes}}
 	for p := range f.starters {
 		f.starters[p] = [2]int{world.NoHost, world.NoHost}
 	}
@@ -32,15 +32,15 @@ func newFaultPlayer(w *world.World, s *schedule.Schedule) *faultPlayer {
 		step := &s.Steps[i]
 		w.After(step.At, func() {
 			if !f.over {
-				f.take(step)
+				f.start(step)
 			}
 		})
 	}
 	return f
 }
 
-// take takes a step whose time has come, or lets it wait for its moment.
-func (f *faultPlayer) take(s *schedule.Step) {
+// start begins a step whose time has come, or lets it wait for its trigger.
+func (f *injector) start(s *schedule.Step) {
 	if s.Once != schedule.AtOnce {
 		f.await(s)
 		return
@@ -48,36 +48,37 @@ func (f *faultPlayer) take(s *schedule.Step) {
 	f.aim(s)
 }
 
-// aim finds out who is struck, and takes the step, now or later.
-func (f *faultPlayer) aim(s *schedule.Step) {
+// aim resolves the step's targets and injects the step, now or after its delay.
+// The targets are those that have the roles now, not after the delay.
+func (f *injector) aim(s *schedule.Step) {
 	hosts := f.resolve(s.Targets)
 	if len(hosts) == 0 && len(s.Targets) > 0 {
-		f.note("nobody has the role: %v", s)
+		f.note("skipped, because no node has the role: %v", s)
 		return
 	}
 	if s.After == 0 {
-		f.act(s, hosts)
+		f.inject(s, hosts)
 		return
 	}
 	f.world.After(s.After, func() {
 		if !f.over {
-			f.act(s, hosts)
+			f.inject(s, hosts)
 		}
 	})
 }
 
-// act takes a step, if the budget has it, and sees to its end.
-func (f *faultPlayer) act(s *schedule.Step, hosts []int) {
+// inject carries out a step, if the budget allows it, and schedules its end.
+func (f *injector) inject(s *schedule.Step, hosts []int) {
 	release, ok := f.afford(s, hosts)
 	if !ok {
-		f.note("spared, for the sake of a majority: %v: %v", s, hostNames(hosts))
+		f.note("spared, because the budget keeps a majority: %v: %v", s, hostNames(hosts))
 		f.world.Count(world.FaultSpared)
 		f.spared = append(f.spared, f.place(s))
 		return
 	}
 	f.note("%v: %v", s, hostNames(hosts))
 	end := f.begin(s, hosts)
-	band := f.scene.began(f.world.Now(), s, hosts, end != nil)
+	band := f.timeline.began(f.world.Now(), s, hosts, end != nil)
 	if end == nil || s.For == 0 {
 		return
 	}
@@ -86,13 +87,13 @@ func (f *faultPlayer) act(s *schedule.Step, hosts []int) {
 			f.note("over: %v", s)
 			end()
 			release()
-			f.scene.ended(f.world.Now(), band)
+			f.timeline.ended(f.world.Now(), band)
 		}
 	})
 }
 
-// place is where in the schedule a step stands.
-func (f *faultPlayer) place(s *schedule.Step) int {
+// place returns the index of a step in the schedule.
+func (f *injector) place(s *schedule.Step) int {
 	for i := range f.schedule.Steps {
 		if &f.schedule.Steps[i] == s {
 			return i
@@ -101,14 +102,15 @@ func (f *faultPlayer) place(s *schedule.Step) int {
 	panic("sim: a step of another schedule")
 }
 
-// begin carries out a step and returns what ends it; nil if nothing does.
-func (f *faultPlayer) begin(s *schedule.Step, hosts []int) (end func()) {
+// begin carries out a step. It returns the function that ends it, or nil if the
+// step needs none.
+func (f *injector) begin(s *schedule.Step, hosts []int) (end func()) {
 	return carriers[s.Do](f, s, hosts)
 }
 
-// resolve finds the hosts of targets, each once; roles that nobody has drop
-// out.
-func (f *faultPlayer) resolve(targets []schedule.Target) []int {
+// resolve returns the hosts of the targets, each once. It leaves out a role that
+// no host has.
+func (f *injector) resolve(targets []schedule.Target) []int {
 	var hosts []int
 	for _, t := range targets {
 		host := f.hostOf(t)
@@ -123,7 +125,7 @@ func (f *faultPlayer) resolve(targets []schedule.Target) []int {
 	return hosts
 }
 
-func (f *faultPlayer) hostOf(t schedule.Target) int {
+func (f *injector) hostOf(t schedule.Target) int {
 	if t.Role == schedule.ByNumber {
 		return t.Node - 1
 	}
@@ -159,7 +161,7 @@ func (f *faultPlayer) hostOf(t schedule.Target) int {
 	return world.NoHost
 }
 
-func (f *faultPlayer) members(hosts []int) []node.MemberNumber {
+func (f *injector) members(hosts []int) []node.MemberNumber {
 	var members []node.MemberNumber
 	for _, h := range hosts {
 		if m := f.world.MemberOf(h); m != 0 {

@@ -48,7 +48,7 @@ func TestStoppedNodeComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := newRun(s, RunOptions{})
-		result, err := r.play()
+		result, err := r.execute()
 		if err != nil || len(result.Classes) > 0 {
 			t.Fatalf("%s: %v, %v", step, err, result.Violations)
 		}
@@ -94,7 +94,7 @@ func TestEndOfAStopKillsNobodyElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRun(s, RunOptions{})
-	if result, err := r.play(); err != nil || len(result.Classes) > 0 || r.world.ProcessNumber(0) != 2 {
+	if result, err := r.execute(); err != nil || len(result.Classes) > 0 || r.world.ProcessNumber(0) != 2 {
 		t.Errorf("%v, %v; n1 was started %d times, want 2", err, result.Violations, r.world.ProcessNumber(0))
 	}
 }
@@ -113,7 +113,7 @@ func TestHeaderSetsDriftAndRecovery(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := newRun(s, RunOptions{})
-		if _, err := r.play(); err != nil {
+		if _, err := r.execute(); err != nil {
 			t.Fatal(err)
 		}
 		drifts, fast := false, true

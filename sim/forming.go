@@ -6,14 +6,13 @@ import (
 	"time"
 )
 
-// registering are faults around the moment at which a node makes itself known
-// to the others.
+// registering are faults around the registration of a node in ZooKeeper.
 var registering = []source{
 	{"zookeeper lost registration", 20, between(8*time.Second, 30*time.Second), lostRegistration},
 }
 
-// lostRegistration ends a node's session, and loses the reply to the next thing
-// it writes, which is its registration in another one.
+// lostRegistration ends a node's session and loses the reply to the node's next
+// write, which is its registration in a new session.
 func lostRegistration(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	targets := []schedule.Target{f.target(d, n)}
 	return []schedule.Step{
@@ -22,14 +21,15 @@ func lostRegistration(f *source, d *swarm, n uint64, at time.Duration) []schedul
 	}
 }
 
-// starting is when a run starts a host: within a short while of the others.
+// starting draws the time at which a run starts a host, shortly before or after
+// the others.
 func starting(random world.Random, host int) time.Duration {
 	return random.Between(between(0, 300*time.Millisecond), "run start", uint64(host), 0)
 }
 
-// drawForming aims at the one moment at which the cluster forms. When the last
-// node starts, and so the others soon see enough of them, one of these goes: its
-// session ends, and in half of the runs its process with it.
+// drawForming aims at the instant at which the cluster forms: when the last node
+// starts, so that the others soon see enough registered nodes, it ends the session
+// of one of them and, in half of the runs, also crashes its process.
 func (d *swarm) drawForming() {
 	if !d.on("zookeeper forming") || !d.share(25, "zookeeper forming on") {
 		return

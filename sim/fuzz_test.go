@@ -13,7 +13,7 @@ import (
 
 // FuzzSchedules searches for schedules that break a promise, led by what of the
 // code they reach. What it finds is told as a schedule, to replay and to keep.
-// With -fuzzminimizetime=10x little of the time goes into shortening inputs.
+// With -fuzzminimisetime=10x little of the time goes into shortening inputs.
 func FuzzSchedules(f *testing.F) {
 	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) {
 		s := drawShortSchedule(t)

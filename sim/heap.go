@@ -5,8 +5,8 @@ import (
 	"runtime/debug"
 )
 
-// ballast is never touched, so it takes no memory of the machine. The garbage
-// collector counts it as alive and therefore runs less often.
+// ballast is never touched, so it takes no physical memory. The garbage collector
+// counts it as live and therefore runs less often.
 //
 //lint:ignore U1000 it only has to be alive
 var ballast []byte
@@ -16,12 +16,11 @@ const (
 	heapPercent  = 130
 )
 
-// TuneHeap is for programs that do nothing but run simulations: it lets them
-// gather more garbage before it is collected. Runs are small, a few megabytes,
-// and garbage is most of what they make, so by a percentage of what is alive
-// alone the collector would run every few thousand steps. The floor costs up to
-// 75 MB a process, however many runs share it; bigger worlds pay as before.
-// Whoever sets GOGC has it as said there.
+// TuneHeap makes the garbage collector run less often. It is meant for programs
+// that only run simulations. The live heap of a run is a few megabytes and most
+// of what it allocates is garbage, so with GOGC alone the collector would run
+// every few thousand steps. The ballast costs up to 75 MB per process, however
+// many runs share it. If GOGC is set in the environment, TuneHeap does nothing.
 func TuneHeap() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapPercent)

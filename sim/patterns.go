@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// patterns are faults that come as a figure: several steps that mean something
-// only together. Others of them, older ones, stand among the sources: bridge,
-// flapping, leapfrog, exile, rolling restart, power loss.
+// patterns are faults of several steps that matter only in combination. Some
+// others are among the sources: bridge, flapping, leapfrog, exile, rolling
+// restart, power loss.
 var patterns = []source{
 	{"pattern swizzle clog", 12, between(12*time.Second, 40*time.Second), swizzleClog},
 	{"pattern isolate primary", 30, between(6*time.Second, 24*time.Second), isolatePrimary},
@@ -22,11 +22,11 @@ var patterns = []source{
 	{"pattern cut while joint", 50, between(6*time.Second, 25*time.Second), cutWhileJoint},
 }
 
-// majorityLost is the source of the profile that means to lose it.
+// majorityLost is a source of the one profile that takes the majority away.
 var majorityLost = source{"majority lost", 100, between(5*time.Second, 12*time.Second), loseMajority}
 
-// swizzleClog clogs some nodes one after the other, and frees them one after
-// the other in another order, so that old frames meet new ones.
+// swizzleClog clogs some nodes one after another and frees them in a different
+// order, so that old frames meet new ones.
 func swizzleClog(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	nodes := f.some(d, 2+f.draw(d, max(1, d.setup.Nodes-2), n, 0), n)
 	pace := d.setup.SuspectAfter * time.Duration(10+f.draw(d, 80, n, 1)) / 100
@@ -43,8 +43,8 @@ func swizzleClog(f *source, d *swarm, n uint64, at time.Duration) []schedule.Ste
 	return steps
 }
 
-// isolatePrimary cuts a primary off from the other nodes, not from ZooKeeper,
-// and lets clients ask it and one of its successors meanwhile.
+// isolatePrimary cuts a primary off from the other nodes, but not from ZooKeeper,
+// while clients send requests to it and to possible successors.
 func isolatePrimary(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	p := f.draw(d, d.setup.Partitions, n, 0)
 	primary := []schedule.Target{{Role: schedule.Primary, Partition: p}}
@@ -61,12 +61,12 @@ func isolatePrimary(f *source, d *swarm, n uint64, at time.Duration) []schedule.
 	}
 }
 
-// majoritiesRing lets every node reach a majority, and no two nodes the same
-// one: each reaches only its neighbours in a drawn ring. Three nodes make a line.
+// majoritiesRing gives every node a different majority that it can reach: its
+// neighbours in a drawn ring. Three nodes form a line.
 func majoritiesRing(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	size := d.setup.Nodes
 	ring := f.some(d, size, n)
-	reach := (size/2 + 1) / 2 // on either side; with itself a majority
+	reach := (size/2 + 1) / 2 // neighbours on either side; with the node itself a majority
 	lasts := f.lasting(d, between(500*time.Millisecond, 6*time.Second), n)
 	var steps []schedule.Step
 	for i := range size {
@@ -79,8 +79,8 @@ func majoritiesRing(f *source, d *swarm, n uint64, at time.Duration) []schedule.
 	return steps
 }
 
-// expireDuringFailover strikes a primary, and ends the session of the node that
-// takes over while it does.
+// expireDuringFailover strikes a primary and ends the session of the node that
+// takes over, during the take-over.
 func expireDuringFailover(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	p := f.draw(d, d.setup.Partitions, n, 0)
 	do := [...]*schedule.Action{schedule.Crash, schedule.Isolate, schedule.Pause}[f.draw(d, 3, n, 1)]
@@ -92,21 +92,20 @@ func expireDuringFailover(f *source, d *swarm, n uint64, at time.Duration) []sch
 	}
 }
 
-// pauseBeyondSession lets a node stand still for longer than its session lives:
-// when it goes on, it was declared dead.
+// pauseBeyondSession pauses a node for longer than its session timeout, so that it
+// has been declared dead when it resumes.
 func pauseBeyondSession(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	lasts := d.setup.SessionTimeout * time.Duration(105+f.draw(d, 100, n, 3)) / 100
 	return []schedule.Step{{At: at, Do: schedule.Pause, Targets: []schedule.Target{f.target(d, n)}, For: lasts.Round(time.Millisecond)}}
 }
 
-// crashInTurn kills a node between what it writes and what it says.
+// crashInTurn kills a node between its writes and its messages.
 func crashInTurn(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	return []schedule.Step{{At: at, Do: schedule.CrashInTurn, Targets: []schedule.Target{f.target(d, n)}, For: f.lasting(d, between(time.Second, 4*time.Second), n)}}
 }
 
-// loseMajority takes a majority of all nodes away for a while, in one way for
-// all of them. Nobody is owed an answer then; whoever asks those that are left
-// must not get a wrong one.
+// loseMajority takes a majority of all nodes away for a while, all in the same
+// way. The remaining nodes owe no answer then, but must not give a wrong one.
 func loseMajority(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	nodes := f.some(d, d.setup.Nodes, n)
 	lost, left := nodes[:d.setup.Nodes/2+1], nodes[d.setup.Nodes/2+1:]
@@ -124,18 +123,18 @@ func loseMajority(f *source, d *swarm, n uint64, at time.Duration) []schedule.St
 	return steps
 }
 
-// suspects is a time in hundredths of suspect-after: at least least, and less
-// than span more.
+// suspects draws a duration from least to least+span, exclusive, in hundredths of
+// suspect-after.
 func (f *source) suspects(d *swarm, least, span int, n uint64, k int) time.Duration {
 	return (d.setup.SuspectAfter * time.Duration(least+f.draw(d, span, n, k)) / 100).Round(time.Millisecond)
 }
 
-// strandedEntries lets one primary after the other take a write that nobody
-// else gets: the first one because it is cut off, the next one because it dies
-// as it begins. The third has a choice of logs, answers somebody, and dies
-// before the second is back; the fourth is asked for the same again. It is
-// figure 8 of the Raft paper. Or the next one dies after it has begun, and the
-// first is back, with what it alone has, when the third asks for promises.
+// strandedEntries makes successive primaries append writes that no other node
+// gets: the first because it is cut off, the second because it dies as it starts.
+// The third has a choice of logs, answers a client, and dies before the second is
+// back; the fourth gets the same request again. This is figure 8 of the Raft
+// paper. In a variant the second dies after it has started, and the first is back,
+// with entries that it alone has, when the third asks for promises.
 func strandedEntries(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	p := f.draw(d, d.setup.Partitions, n, 0)
 	primary := []schedule.Target{{Role: schedule.Primary, Partition: p}}
@@ -153,7 +152,7 @@ func strandedEntries(f *source, d *swarm, n uint64, at time.Duration) []schedule
 	away := f.suspects(d, 250, 200, n, 3)
 	second := schedule.Step{At: at, Do: schedule.CrashInTurn, Targets: primary, Once: schedule.Started, Of: p, For: away}
 	switch choice := f.draw(d, 8, n, 4); {
-	case choice > 4: // as late as the other replicas know what it has committed
+	case choice > 4: // so late that the other replicas know what it has committed
 		second.Do, second.Once, second.After = [...]*schedule.Action{schedule.Crash, schedule.Isolate, schedule.Pause}[choice-5], schedule.Active, f.suspects(d, 10, 60, n, 5)
 		return append(steps, second, ask(schedule.AskGet, schedule.Started, f.suspects(d, 150, 60, n, 6)))
 	case choice > 2:
@@ -166,15 +165,15 @@ func strandedEntries(f *source, d *swarm, n uint64, at time.Duration) []schedule
 	return append(steps, second, third, ask(schedule.AskGet, schedule.Active, away+f.suspects(d, 100, 1, n, 9)))
 }
 
-// roundTrips is a time in which frames go to and fro a few times.
+// roundTrips draws a duration of up to a few round trips.
 func (f *source) roundTrips(d *swarm, n uint64, k int) time.Duration {
 	once := 2*d.setup.LatencyMean + d.setup.Sync.Max
 	return max(time.Millisecond, (once * time.Duration(10+f.draw(d, 240, n, k)) / 100).Round(time.Millisecond))
 }
 
-// deposedWhileAsleep lets a primary stand still, and wake up cut off from those
-// who have another one by now: from all of them, or from all but one. Clients
-// ask it then, after the new one has answered.
+// deposedWhileAsleep pauses a primary until another one has been elected, and lets
+// it resume cut off from all nodes, or all but one. Clients send it requests after
+// the new primary has answered.
 func deposedWhileAsleep(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	p := f.draw(d, d.setup.Partitions, n, 0)
 	primary, middle := schedule.Target{Role: schedule.Primary, Partition: p}, schedule.Target{Role: [...]schedule.Role{schedule.Backup, schedule.Second}[f.draw(d, 2, n, 1)], Partition: p}
@@ -197,10 +196,10 @@ func deposedWhileAsleep(f *source, d *swarm, n uint64, at time.Duration) []sched
 		schedule.Step{At: at, Do: schedule.CutTwoWay, Targets: []schedule.Target{primary, middle}, After: cut, For: asleep - cut})
 }
 
-// twoPrimaries wakes a primary that stood still, with one replica to talk to,
-// between the promise that this one gave to another primary and what it gets of
-// it, which is slow to come. The replica may crash before: has it kept its
-// promise?
+// twoPrimaries resumes a paused primary that reaches just one replica, after that
+// replica has given its promise to another primary and before it gets that
+// primary's first entry, which is delayed. The replica may crash in between: this
+// tests whether it kept its promise.
 func twoPrimaries(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	p := f.draw(d, d.setup.Partitions, n, 0)
 	primary, former, other := schedule.Target{Role: schedule.Primary, Partition: p}, schedule.Target{Role: schedule.Former, Partition: p}, schedule.Target{Role: schedule.Other, Partition: p}
@@ -224,13 +223,13 @@ func twoPrimaries(f *source, d *swarm, n uint64, at time.Duration) []schedule.St
 	return steps
 }
 
-// stalledReplicas lets the disks of a partition's replicas stand still, or fail,
-// while clients ask, and then all of them lose what they had not synced.
+// stalledReplicas stalls the disks of a partition's replicas, or makes their syncs
+// fail, while clients send requests; then a power loss drops all unsynced writes.
 func stalledReplicas(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	p := f.draw(d, d.setup.Partitions, n, 0)
 	primary := []schedule.Target{{Role: schedule.Primary, Partition: p}}
 	do := [...]*schedule.Action{schedule.DiskStall, schedule.DiskStall, schedule.DiskFailSync}[f.draw(d, 3, n, 1)]
-	least := f.draw(d, 2, n, 2) // the primary's as well, or not
+	least := f.draw(d, 2, n, 2) // 0: the primary's disk too
 	lasts := time.Duration(50+f.draw(d, 1000, n, 3)) * time.Millisecond
 	var steps []schedule.Step
 	for _, role := range []schedule.Role{schedule.Primary, schedule.Backup, schedule.Second}[least:min(3, d.setup.Replication)] {
@@ -249,9 +248,9 @@ func stalledReplicas(f *source, d *swarm, n uint64, at time.Duration) []schedule
 	})
 }
 
-// cutWhileJoint begins a move and strikes its primary while both sets of
-// replicas count: mostly it keeps the new ones, loses the old ones and
-// ZooKeeper, and is asked to write.
+// cutWhileJoint begins a move and strikes the partition's primary while it needs
+// both sets of replicas. In half of the cases the primary keeps the new replicas,
+// loses the old ones and ZooKeeper, and gets a write.
 func cutWhileJoint(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	steps := movePartition(f, d, n, at)
 	p := steps[0].Partition

@@ -6,10 +6,11 @@ import (
 	"strings"
 )
 
-// shortSchedule is how many lines of a schedule a failure shows in full.
+// shortSchedule is the number of lines from which on a failure does not print its
+// schedule.
 const shortSchedule = 40
 
-// inline is the schedule with a margin, if it is short; else "".
+// inline returns the schedule's text behind a margin, or "" if it is long.
 func inline(s *schedule.Schedule, margin string) string {
 	text := strings.TrimSuffix(s.FileText(), "\n")
 	if strings.Count(text, "\n") >= shortSchedule {
@@ -18,20 +19,20 @@ func inline(s *schedule.Schedule, margin string) string {
 	return margin + strings.ReplaceAll(text, "\n", "\n"+margin) + "\n"
 }
 
-// RegressionTest is the run's schedule as a Go test, to be pasted into a test
-// file of package sim: it fails as long as the run does. The worst violation is
-// its story, for a person to say better.
+// RegressionTest returns the run's schedule as a Go test, ready to be pasted into a
+// test file of package sim. The test fails as long as the run does. Its comment
+// quotes the worst violation; replace it with an explanation of the bug.
 func RegressionTest(r *Result) string {
 	var b strings.Builder
 	name := fmt.Sprintf("TestSeed%dClass%s", r.Schedule.Setup.Seed, joinedLetters(r.Classes))
-	story := "it passes now"
+	story := "no violation of its worst class was kept"
 	for _, v := range r.Violations {
 		if v.Class == r.Classes[0] {
 			story, _, _ = strings.Cut(v.String(), "\n")
 			break
 		}
 	}
-	for i, line := range wrap(name+" replays a run that failed: "+story, 76) {
+	for i, line := range wrap(name+" repeats a run that failed: "+story, 76) {
 		if i == 0 || line != "" {
 			b.WriteString("// " + line + "\n")
 		}
@@ -45,7 +46,7 @@ func joinedLetters(classes []Class) string {
 	return strings.ReplaceAll(joinClasses(classes), ",", "")
 }
 
-// wrap breaks a text into lines of at most so many bytes, at blanks.
+// wrap breaks a text at spaces into lines of at most width bytes.
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""

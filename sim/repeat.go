@@ -8,12 +8,11 @@ import (
 	"io"
 )
 
-// ErrDiffers is what RunTwice's error wraps if two runs of one schedule were
-// not the same.
+// ErrDiffers is wrapped by RunTwice's error if two runs of one schedule differ.
 var ErrDiffers = errors.New("two runs of one schedule differ")
 
-// RunTwice runs a schedule twice and returns the first result. Runs that differ
-// are an error, which names the first step in which they do, with both lines.
+// RunTwice runs a schedule twice and returns the first result. If the runs differ,
+// it returns an error with the first differing step, as a line of each run.
 func RunTwice(s *schedule.Schedule) (*Result, error) { return runTwice(s, Run) }
 
 func runTwice(s *schedule.Schedule, run runner) (*Result, error) {
@@ -31,13 +30,14 @@ func runTwice(s *schedule.Schedule, run runner) (*Result, error) {
 	return first, err
 }
 
-// comparedPairs is how many pairs of runs are compared step by step before the
-// comparison gives up: what made two runs differ may not come again at once.
+// comparedPairs is the number of pairs of runs that are compared step by step
+// before the comparison gives up: what made two runs differ need not recur in the
+// next pair.
 const comparedPairs = 8
 
-// compareTwo runs something twice that returns its trace hash. If the hashes
-// differ it runs it in pairs, with all steps recorded, until it finds the first
-// step that differs.
+// compareTwo calls run twice and compares the trace hashes. If they differ, it
+// calls run in pairs that record all steps, until it finds the first step that
+// differs.
 func compareTwo(run func(steps io.Writer) (trace uint64, err error)) error {
 	first, err := run(nil)
 	if err != nil {
@@ -60,5 +60,5 @@ func compareTwo(run func(steps io.Writer) (trace uint64, err error)) error {
 			return fmt.Errorf("%w: traces %016x and %016x; %s", ErrDiffers, first, second, difference)
 		}
 	}
-	return fmt.Errorf("%w: traces %016x and %016x; %d further pairs did not", ErrDiffers, first, second, comparedPairs)
+	return fmt.Errorf("%w: traces %016x and %016x; the difference did not recur in %d further pairs of runs", ErrDiffers, first, second, comparedPairs)
 }

@@ -16,18 +16,18 @@ import (
 	"dkv/sim/schedule"
 )
 
-// Report is where the files of a failed run stand.
+// Report names the files that describe a failed run.
 type Report struct {
 	Dir      string
-	Schedule string // the run as data: replay it, edit it, keep it
-	History  string // what the clients asked and heard, and what was done meanwhile, for dkvsim check
-	Page     string // all of it as a page for a browser
-	Notes    string // what happened, in words, one line an event of note
+	Schedule string // the run as data: run it again, edit it, keep it
+	History  string // the clients' operations, with the faults and phases beside them, for dkvsim check
+	Page     string // the history as an HTML page
+	Notes    string // what happened, in words, one line per notable event
 }
 
-// WriteReport writes the files of a run into a directory of its own below dir.
-// It runs the schedule once more for the notes and for what a report shows
-// beside the history; that run must be the same.
+// WriteReport writes the files of a run into a new directory below dir. It runs the
+// schedule again to get the notes and the timeline of faults; a run that differs
+// from the first is reported in the notes.
 func WriteReport(dir string, r *Result) (Report, error) { return writeReport(dir, r, Run) }
 
 func writeReport(dir string, r *Result, run runner) (Report, error) {
@@ -37,25 +37,25 @@ func writeReport(dir string, r *Result, run runner) (Report, error) {
 	rep.Notes = filepath.Join(rep.Dir, "notes.txt")
 	rep.Page = filepath.Join(rep.Dir, "report.html")
 	if err := os.MkdirAll(rep.Dir, 0o755); err != nil {
-		return rep, fmt.Errorf("making the report's directory: %w", err)
+		return rep, fmt.Errorf("creating the report's directory: %w", err)
 	}
 	if err := os.WriteFile(rep.Schedule, []byte(scheduleFile(r)), 0o644); err != nil {
 		return rep, fmt.Errorf("writing the schedule: %w", err)
 	}
-	scene := newSceneRecorder(&r.Schedule.Setup)
-	scene.place(r.History, r.Schedule.Setup.Partitions)
-	if err := writeNotes(rep.Notes, r, run, scene); err != nil {
+	timeline := newTimelineRecorder(&r.Schedule.Setup)
+	timeline.place(r.History, r.Schedule.Setup.Partitions)
+	if err := writeNotes(rep.Notes, r, run, timeline); err != nil {
 		return rep, err
 	}
-	if err := writeHistory(rep.History, r.History, &scene.scene); err != nil {
+	if err := writeHistory(rep.History, r.History, &timeline.annotations); err != nil {
 		return rep, err
 	}
-	return rep, writePage(rep, r, &scene.scene)
+	return rep, writePage(rep, r, &timeline.annotations)
 }
 
-func writeHistory(path string, history []linearizability.Operation, scene *linearizability.Annotations) error {
+func writeHistory(path string, history []linearizability.Operation, annotations *linearizability.Annotations) error {
 	var b bytes.Buffer
-	if err := linearizability.WriteAnnotations(&b, scene); err != nil {
+	if err := linearizability.WriteAnnotations(&b, annotations); err != nil {
 		return err
 	}
 	if err := linearizability.Write(&b, history); err != nil {
@@ -67,11 +67,11 @@ func writeHistory(path string, history []linearizability.Operation, scene *linea
 	return nil
 }
 
-// maxViolationsOnPage bounds what the page's head lists.
+// maxViolationsOnPage bounds the list at the top of the page.
 const maxViolationsOnPage = 8
 
-// writePage needs a history that could be checked; without one there is no page.
-func writePage(rep Report, r *Result, scene *linearizability.Annotations) error {
+// writePage writes the HTML page. Without a check of the history there is no page.
+func writePage(rep Report, r *Result, annotations *linearizability.Annotations) error {
 	if r.Check == nil {
 		return nil
 	}
@@ -84,20 +84,20 @@ func writePage(rep Report, r *Result, scene *linearizability.Annotations) error 
 			{Name: "virtual time", Value: r.Virtual.String()},
 		},
 		Commands: []report.Command{
-			{What: "the run again", Line: "go test ./sim -v -schedule=" + rep.Schedule},
-			{What: "check its history", Line: "go run ./cmd/dkvsim check " + rep.History},
+			{What: "run again", Line: "go test ./sim -v -schedule=" + rep.Schedule},
+			{What: "check the history", Line: "go run ./cmd/dkvsim check " + rep.History},
 		},
 	}
-	for i, v := range othersThanClients(r.Violations) {
+	for i, v := range notInHistory(r.Violations) {
 		if i == maxViolationsOnPage {
-			o.Facts = append(o.Facts, report.Fact{Name: "violations", Value: "more than are shown; see notes.txt"})
+			o.Facts = append(o.Facts, report.Fact{Name: "violations", Value: "there are more; see notes.txt"})
 			break
 		}
 		line, _, _ := strings.Cut(v.String(), "\n")
 		o.Facts = append(o.Facts, report.Fact{Name: "violation", Value: line})
 	}
 	var b bytes.Buffer
-	if err := report.WriteHTML(&b, r.Check, r.History, scene, o); err != nil {
+	if err := report.WriteHTML(&b, r.Check, r.History, annotations, o); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	if err := os.WriteFile(rep.Page, b.Bytes(), 0o644); err != nil {
@@ -115,11 +115,11 @@ func scheduleFile(r *Result) string {
 	return b.String() + r.Schedule.FileText()
 }
 
-func writeNotes(path string, r *Result, run runner, scene *sceneRecorder) error {
+func writeNotes(path string, r *Result, run runner, timeline *timelineRecorder) error {
 	var b strings.Builder
 	again, err := run(r.Schedule, RunOptions{Note: func(at time.Duration, what string) {
 		fmt.Fprintf(&b, "%14v %s\n", at, what)
-	}, scene: scene})
+	}, timeline: timeline})
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func writeNotes(path string, r *Result, run runner, scene *sceneRecorder) error 
 		}
 	}
 	if again.Trace != r.Trace {
-		fmt.Fprintf(&b, "the second run differs: trace %016x, first %016x\n", again.Trace, r.Trace)
+		fmt.Fprintf(&b, "the run for this report differs from the first one: its trace is %016x, the first was %016x\n", again.Trace, r.Trace)
 	}
 	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 		return fmt.Errorf("writing the notes: %w", err)
@@ -140,27 +140,27 @@ func writeNotes(path string, r *Result, run runner, scene *sceneRecorder) error 
 	return nil
 }
 
-// Failure is what a failed run has to say for itself: classes, seed, where the
-// code came from, the contradictions, and the commands to go on with. Commands
-// are for the module's root.
+// Failure describes a failed run: the classes, the seed, the build, the
+// contradictions, and the commands for the next steps, to be run in the module's
+// root.
 func Failure(r *Result, profile string, rep Report) string {
 	var b strings.Builder
 	seed := r.Schedule.Setup.Seed
 	writeFailure(&b, r, ", profile "+profile)
-	fmt.Fprintf(&b, "  the run's files: %s\n", rep.Dir)
+	fmt.Fprintf(&b, "  files:         %s\n", rep.Dir)
 	if r.Check != nil {
-		fmt.Fprintf(&b, "  its report:      %s %s\n", opener(), rep.Page)
+		fmt.Fprintf(&b, "  report:        %s %s\n", opener(), rep.Page)
 	}
-	fmt.Fprintf(&b, "  the run again:   go test ./sim -v -schedule=%s\n", rep.Schedule)
+	fmt.Fprintf(&b, "  run again:     go test ./sim -v -schedule=%s\n", rep.Schedule)
 	if r.Origin != nil {
-		seed = r.Origin.Setup.Seed // a minimised schedule may have another
+		seed = r.Origin.Setup.Seed // a minimised schedule may have another seed
 	}
-	fmt.Fprintf(&b, "  from the seed:   go test ./sim -v -seed=%d -profile=%s%s\n", seed, profile, storeFlag(r.Schedule.Setup.Store))
-	fmt.Fprintf(&b, "  its history:     go run ./cmd/dkvsim check %s\n", rep.History)
+	fmt.Fprintf(&b, "  from the seed: go test ./sim -v -seed=%d -profile=%s%s\n", seed, profile, storeFlag(r.Schedule.Setup.Store))
+	fmt.Fprintf(&b, "  check history: go run ./cmd/dkvsim check %s\n", rep.History)
 	return b.String()
 }
 
-// writeFailure is the part before the commands.
+// writeFailure writes the part before the commands.
 func writeFailure(b *strings.Builder, r *Result, from string) {
 	fmt.Fprintf(b, "FAIL class %s, seed %d%s, commit %s, %s, trace %016x\n",
 		joinClasses(r.Classes), r.Schedule.Setup.Seed, from, version.Read().Commit, runtime.Version(), r.Trace)
@@ -175,18 +175,18 @@ func writeFailure(b *strings.Builder, r *Result, from string) {
 		}
 	}
 	if text := inline(r.Schedule, "    "); text != "" {
-		b.WriteString("  its schedule:\n" + text)
+		b.WriteString("  schedule:\n" + text)
 	}
 }
 
-// othersThanClients leaves out the violations that the history shows by itself.
-func othersThanClients(all []Violation) []Violation {
+// notInHistory leaves out the violations that the history shows by itself.
+func notInHistory(all []Violation) []Violation {
 	return slices.DeleteFunc(slices.Clone(all), func(v Violation) bool {
 		return v.Class == Linearizability || v.Class == Durability || v.Class == RefusedSeen
 	})
 }
 
-// opener is the command by which this system opens a file.
+// opener returns the command that opens a file on this system.
 func opener() string {
 	if runtime.GOOS == "darwin" {
 		return "open"
@@ -194,7 +194,7 @@ func opener() string {
 	return "xdg-open"
 }
 
-// storeFlag is needed where the store is not the default.
+// storeFlag returns the flag that selects the store, or "" for the default store.
 func storeFlag(s schedule.Store) string {
 	if s == schedule.ModelStore {
 		return ""

@@ -55,19 +55,19 @@ func TestReportShowsTheRun(t *testing.T) {
 	if err != nil || recording.Annotations == nil {
 		t.Fatalf("the run's history has no annotations: %v", err)
 	}
-	history, scene := recording.Operations, recording.Annotations
+	history, annotations := recording.Operations, recording.Annotations
 	if len(history) != len(r.History) {
 		t.Errorf("the file has %d operations of %d", len(history), len(r.History))
 	}
 	states := map[linearizability.SpanState]int{}
-	for _, s := range scene.Spans {
+	for _, s := range annotations.Spans {
 		states[s.State]++
 		if s.To != 0 && s.To < s.From || s.From > r.Virtual {
 			t.Errorf("a span from %v to %v, in a run of %v", s.From, s.To, r.Virtual)
 		}
 	}
 	kinds := map[string]int{}
-	for _, b := range scene.Bands {
+	for _, b := range annotations.Bands {
 		kinds[b.Kind]++
 		if b.To == 0 {
 			t.Errorf("%s %q lasts beyond the end, where all is healed", b.Kind, b.Label)
@@ -79,10 +79,10 @@ func TestReportShowsTheRun(t *testing.T) {
 	if kinds[linearizability.BandFault] == 0 || kinds[bandPhase] != 3 {
 		t.Errorf("bands: %v", kinds)
 	}
-	if scene.Partitions[planted.Key] == "" {
+	if annotations.Partitions[planted.Key] == "" {
 		t.Errorf("nobody says of which partition key %q is", planted.Key)
 	}
-	if text := Failure(r, Profiles()[0], report); !strings.Contains(text, "its report:      "+opener()+" "+report.Page+"\n") {
+	if text := Failure(r, Profiles()[0], report); !strings.Contains(text, "report:        "+opener()+" "+report.Page+"\n") {
 		t.Errorf("the failure does not name the report:\n%s", text)
 	}
 	openReport(t, r, report, planted)

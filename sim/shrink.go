@@ -1,42 +1,40 @@
 package sim
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
-	"dkv/linearizability"
 	"dkv/sim/schedule"
 )
 
-// ShrinkOptions say how Shrink may work, and who hears of it.
+// ShrinkOptions bounds the work of Shrink and reports its progress.
 type ShrinkOptions struct {
-	// More is asked before each lot of runs. Shrink ends when it says no, or
-	// when nothing can be taken away. nil: it always says yes.
+	// More is called before each batch of runs. Shrink ends when it returns false,
+	// or when nothing more can be removed. nil: continue without limit.
 	More func(ShrinkProgress) bool
-	// RunAll runs schedules that do not depend on one another, and returns a
-	// result for each, in their order. nil: they are run here, one after another.
+	// RunAll runs independent schedules, possibly in parallel, and returns a result
+	// for each, in their order. nil: run them one after another.
 	RunAll func([]*schedule.Schedule) []*Result
-	// Jobs is how many schedules RunAll gets at most. It changes how long Shrink
-	// takes, never what it finds in so many steps. Default 1.
+	// Jobs is the greatest number of schedules that RunAll gets. It changes the time
+	// that Shrink takes, but not its result. Default 1.
 	Jobs int
 }
 
-// ShrinkProgress is how far a minimisation is.
+// ShrinkProgress describes how far a minimisation has come.
 type ShrinkProgress struct {
 	Runs   int
-	Doing  string // in a word or two
+	Doing  string // what is being reduced, in a word or two
 	Faults int    // steps of the smallest failing schedule so far
 	Calls  int    // and its clients' operations
 }
 
-// Shrink looks for a smaller schedule that breaks the same promise: the worst
-// class that fired in the failing run. It writes the clients' operations down
-// as calls, ends the run where the promise is broken, and takes away calls,
-// faults and all that is unusual in the setup, by delta debugging. What is left
-// is moved to readable times. Draws are keyed, so that the rest of the run stays
-// as it was; only at the end, where nothing more can go, other seeds are tried
-// with less. The result is a run that failed, at worst the one it was given.
+// Shrink looks for a smaller schedule that fails in the same class as the given
+// run, in its worst class if there are several. It lists the drawn operations as
+// calls, ends the run soon after the violation, and removes calls, faults and
+// non-default settings by delta debugging. What remains moves to round times.
+// Draws are keyed, so removing one line leaves the rest of the run as it was; only
+// when nothing more can be removed does Shrink try other seeds with fewer lines.
+// The result is always a run that failed, at worst the one that was given.
 func Shrink(failed *Result, o ShrinkOptions) *Result {
 	s := &shrinker{best: failed, class: failed.Classes[0], options: o}
 	if s.options.Jobs < 1 || s.options.RunAll == nil {
@@ -61,8 +59,9 @@ func Shrink(failed *Result, o ShrinkOptions) *Result {
 	return s.best
 }
 
-// What a schedule should come down to, and how many other seeds are tried for
-// each line less: some always, more while it is longer than that.
+// A schedule with at most shortFaults steps and shortCalls calls is short enough.
+// To remove one more line, Shrink tries fewSeeds other seeds, and up to manySeeds
+// while the schedule is longer than that.
 const (
 	shortFaults, shortCalls = 4, 10
 	fewSeeds, manySeeds     = 12, 12 * 4 * 4 * 4
@@ -76,13 +75,13 @@ func (s *shrinker) short() bool {
 func runInTurn(all []*schedule.Schedule, run runner) []*Result {
 	results := make([]*Result, len(all))
 	for i, s := range all {
-		// A schedule of which no world can be made fails in no class.
+		// A schedule that cannot be run counts as one that does not fail.
 		results[i], _ = run(s, RunOptions{})
 	}
 	return results
 }
 
-// shrinker is one minimisation under way.
+// shrinker is one minimisation in progress.
 type shrinker struct {
 	best    *Result
 	class   Class
@@ -94,11 +93,11 @@ type shrinker struct {
 
 func (s *shrinker) passes() {
 	for s.pass() {
-		s.freeze() // what could not be written down at first may be now
+		s.freeze() // a workload that could not be listed at first may be now
 	}
 }
 
-// pass tries to take away everything once; it says whether anything went.
+// pass tries to remove everything once. It reports whether anything was removed.
 func (s *shrinker) pass() bool {
 	gained := s.ends()
 	gained = s.calls() || gained
@@ -112,12 +111,12 @@ func (s *shrinker) copy() *schedule.Schedule {
 	return &schedule.Schedule{Setup: was.Setup, Steps: slices.Clone(was.Steps), Calls: slices.Clone(was.Calls)}
 }
 
-// first runs candidate(0), candidate(1) and so on, some of them at once, until
-// one fails in the class that counts: it becomes the best, and its number is
-// returned. It is -1 if there is none before candidate returns nil.
+// first runs candidate(0), candidate(1) and so on, in batches, until one fails in
+// the class that counts. That one becomes the best, and first returns its number;
+// it returns -1 if candidate returns nil before one fails.
 func (s *shrinker) first(candidate func(i int) *schedule.Schedule) int {
-	for from, more := 0, true; more && s.goOn(); from += s.options.Jobs {
-		var lot []*schedule.Schedule
+	for from, more := 0, true; more && s.hasTime(); from += s.options.Jobs {
+		var batch []*schedule.Schedule
 		var numbers []int
 		for i := from; i < from+s.options.Jobs && more; i++ {
 			c := candidate(i)
@@ -125,16 +124,16 @@ func (s *shrinker) first(candidate func(i int) *schedule.Schedule) int {
 				more = false
 				continue
 			}
-			// The text is what a person runs, so it is what is tried.
+			// People run the text, so Shrink tries exactly what the text says.
 			if read, err := schedule.Parse(c.Brief()); err == nil {
-				lot, numbers = append(lot, read), append(numbers, i)
+				batch, numbers = append(batch, read), append(numbers, i)
 			}
 		}
-		if len(lot) == 0 {
+		if len(batch) == 0 {
 			continue
 		}
-		s.runs += len(lot)
-		for k, r := range s.options.RunAll(lot) {
+		s.runs += len(batch)
+		for k, r := range s.options.RunAll(batch) {
 			if r != nil && slices.Contains(r.Classes, s.class) {
 				s.best = r
 				return numbers[k]
@@ -144,8 +143,8 @@ func (s *shrinker) first(candidate func(i int) *schedule.Schedule) int {
 	return -1
 }
 
-// goOn asks whether there is time for more runs.
-func (s *shrinker) goOn() bool {
+// hasTime reports whether More allows further runs.
+func (s *shrinker) hasTime() bool {
 	if !s.over && s.options.More != nil {
 		best := s.best.Schedule
 		s.over = !s.options.More(ShrinkProgress{s.runs, s.doing, len(best.Steps), len(best.Calls)})
@@ -153,7 +152,7 @@ func (s *shrinker) goOn() bool {
 	return !s.over
 }
 
-// try runs one candidate, and says whether it failed as it has to.
+// try runs one candidate and reports whether it failed in the class that counts.
 func (s *shrinker) try(c *schedule.Schedule) bool {
 	return s.first(func(i int) *schedule.Schedule {
 		if i > 0 {
@@ -163,7 +162,7 @@ func (s *shrinker) try(c *schedule.Schedule) bool {
 	}) == 0
 }
 
-// anyOf tries candidates in their order, until one fails.
+// anyOf tries candidates in order until one fails.
 func (s *shrinker) anyOf(candidates ...*schedule.Schedule) bool {
 	return s.first(func(i int) *schedule.Schedule {
 		if i >= len(candidates) {
@@ -173,8 +172,8 @@ func (s *shrinker) anyOf(candidates ...*schedule.Schedule) bool {
 	}) >= 0
 }
 
-// sweep takes away items from a list, long runs of them first: without makes a
-// candidate that lacks the items from, from+1, … to-1 of those there are now.
+// sweep removes items from a list, long ranges first. without returns a candidate
+// that lacks the items from, from+1, …, to-1 of the current list.
 func (s *shrinker) sweep(count func() int, without func(from, to int) *schedule.Schedule) bool {
 	gained := false
 	for size := count(); size >= 1 && !s.over; size /= 2 {
@@ -214,8 +213,8 @@ func (s *shrinker) steps() bool {
 	})
 }
 
-// reseed takes away lines under other seeds: what a fault did is often what
-// another draw would have done too.
+// reseed removes lines and tries other seeds: often another draw does what the
+// removed fault did.
 func (s *shrinker) reseed(tries int) bool {
 	s.doing = "other seeds"
 	steps, calls := len(s.best.Schedule.Steps), len(s.best.Schedule.Calls)
@@ -226,11 +225,11 @@ func (s *shrinker) reseed(tries int) bool {
 		s.reseedWithout(calls, tries, func(c *schedule.Schedule, from, to int) { c.Calls = slices.Delete(c.Calls, from, to) })
 }
 
-// reseedWithout tries so many seeds for each lot of lines, large lots first,
-// until one fails.
+// reseedWithout tries so many seeds for each range of lines, long ranges first,
+// until a run fails.
 func (s *shrinker) reseedWithout(count, tries int, drop func(c *schedule.Schedule, from, to int)) bool {
 	for size := (count + 1) / 2; size >= 1; size /= 2 {
-		for at := 0; at < count && s.goOn(); at += size {
+		for at := 0; at < count && s.hasTime(); at += size {
 			found := s.first(func(k int) *schedule.Schedule {
 				if k == tries {
 					return nil
@@ -248,9 +247,9 @@ func (s *shrinker) reseedWithout(count, tries int, drop func(c *schedule.Schedul
 	return false
 }
 
-// freeze writes the operations down, if the promise is broken then too.
+// freeze lists the drawn operations as calls, if the run still fails then.
 func (s *shrinker) freeze() {
-	s.doing = "writing down the operations"
+	s.doing = "listing the operations"
 	if s.best.Schedule.Setup.Workload.Source == schedule.Listed {
 		return
 	}
@@ -259,7 +258,7 @@ func (s *shrinker) freeze() {
 	}
 }
 
-// drawn makes a workload smaller that could not be written down.
+// drawn reduces a workload that could not be listed.
 func (s *shrinker) drawn() {
 	for _, reduce := range []func(*schedule.Workload) bool{
 		func(w *schedule.Workload) bool { return halve(&w.Operations, 1) },
@@ -279,9 +278,8 @@ func halve(n *int, least int) bool {
 	return true
 }
 
-// focus takes the great steps first: it ends the run where the promise is
-// broken, and keeps only the operations of which the verdict speaks, or those
-// of their keys.
+// focus takes the largest steps first: it ends the run soon after the violation,
+// and keeps only the operations that the verdict names, or those of their keys.
 func (s *shrinker) focus() {
 	s.ends()
 	s.doing = "operations"
@@ -299,51 +297,7 @@ func (s *shrinker) focus() {
 		only(func(call *schedule.Call) bool { return slices.Contains(named.keys, call.Key) }))
 }
 
-// evidence is what a verdict speaks of.
-type evidence struct {
-	at    time.Duration // when all of it had happened
-	keys  []string
-	calls []schedule.Call // of which only At, Client and Key count
-}
-
-func (e *evidence) call(c *schedule.Call) bool {
-	return slices.ContainsFunc(e.calls, func(named schedule.Call) bool {
-		return named.At == c.At && named.Client == c.Client && named.Key == c.Key
-	})
-}
-
-// namedBy gathers the evidence for the first violation of a class.
-func namedBy(r *Result, class Class) evidence {
-	var e evidence
-	if r.Check != nil {
-		for _, v := range r.Check.Violations {
-			if classOf(v.Class) != class || len(e.keys) > 0 {
-				continue
-			}
-			e.keys = []string{v.Key}
-			e.take(v.Operations)
-		}
-	}
-	for _, v := range r.Violations {
-		if e.at == 0 && v.Class == class {
-			e.take(v.Operations) // of a System
-			for _, call := range e.calls {
-				e.keys = append(e.keys, call.Key)
-			}
-			e.at = cmp.Or(e.at, v.At)
-		}
-	}
-	return e
-}
-
-func (e *evidence) take(operations []*linearizability.Operation) {
-	for _, op := range operations {
-		e.at = max(e.at, op.CallTime, op.ReturnTime)
-		e.calls = append(e.calls, schedule.Call{At: op.CallTime, Client: op.Client, Key: op.Key})
-	}
-}
-
-// ends cuts what comes after the broken promise, or as much of it as can go.
+// ends cuts off what follows the violation, or as much of it as possible.
 func (s *shrinker) ends() bool {
 	s.doing = "the end"
 	was := s.best.Schedule.Setup.Phases
@@ -376,7 +330,7 @@ func (s *shrinker) ends() bool {
 	return s.anyOf(candidates...)
 }
 
-// lastEvent is when the last of the schedule's lines is over.
+// lastEvent returns the time at which the schedule's last line is over.
 func (s *shrinker) lastEvent() time.Duration {
 	last := time.Duration(0)
 	for i := range s.best.Schedule.Steps {

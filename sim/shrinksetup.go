@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// settings makes what is unusual in the setup usual, many fields at once
-// first. A brief text leaves out what is usual.
+// settings resets non-default fields of the setup, many fields at once at first. A
+// brief text leaves out the defaults.
 func (s *shrinker) settings() bool {
 	s.doing = "settings"
 	return s.sweep(func() int { return len(unusual(&s.best.Schedule.Setup)) }, func(from, to int) *schedule.Schedule {
@@ -21,8 +21,8 @@ func (s *shrinker) settings() bool {
 	})
 }
 
-// unusual lists the fields that are not as a header leaves them, but for those
-// that have reductions of their own.
+// unusual lists the non-default fields, except those that have reductions of their
+// own.
 func unusual(s *schedule.Setup) []schedule.Field {
 	var list []schedule.Field
 	for _, f := range schedule.Fields() {
@@ -36,7 +36,7 @@ func unusual(s *schedule.Setup) []schedule.Field {
 	return list
 }
 
-// sizes makes the cluster smaller, under this seed or one of so many others.
+// sizes makes the cluster smaller, under this seed or one of the next seeds.
 func (s *shrinker) sizes(seeds int) bool {
 	s.doing = "the cluster's size"
 	was := s.best.Schedule.Setup
@@ -53,7 +53,7 @@ func (s *shrinker) sizes(seeds int) bool {
 	return gained
 }
 
-// shrunkTo tries a cluster of so many partitions and nodes.
+// shrunkTo tries a cluster with these numbers of partitions and nodes.
 func (s *shrinker) shrunkTo(partitions, nodes, seeds int) bool {
 	return s.first(func(k int) *schedule.Schedule {
 		if k > seeds {
@@ -66,8 +66,8 @@ func (s *shrinker) shrunkTo(partitions, nodes, seeds int) bool {
 	}) >= 0
 }
 
-// tidy makes what is left easy to read: an early beginning, round times, and
-// clients and keys numbered from the first on.
+// tidy makes the result easy to read: lines start early and at round times, and
+// clients and keys are renumbered.
 func (s *shrinker) tidy() {
 	s.doing = "names and times"
 	s.names()
@@ -76,7 +76,7 @@ func (s *shrinker) tidy() {
 	s.ends()
 }
 
-// names gives clients and keys plain numbers.
+// names renumbers clients and keys.
 func (s *shrinker) names() {
 	clients, keys := s.copy(), s.copy()
 	var known []int
@@ -98,8 +98,8 @@ func (s *shrinker) names() {
 	s.anyOf(keys, clients)
 }
 
-// gaps lets the first line come soon after the cluster has formed, and others
-// soon after the line before.
+// gaps moves the first line close to the time at which the cluster has formed, and
+// every other line close to the one before it.
 func (s *shrinker) gaps() {
 	for i := 0; !s.over; i++ {
 		times := s.best.Schedule.Times()
@@ -120,7 +120,7 @@ func (s *shrinker) gaps() {
 	}
 }
 
-// earlier moves all lines from a time on.
+// earlier moves all lines at or after a time.
 func (s *shrinker) earlier(from, by time.Duration) *schedule.Schedule {
 	c := s.copy()
 	for i := range c.Steps {
@@ -141,7 +141,7 @@ func (s *shrinker) earlier(from, by time.Duration) *schedule.Schedule {
 
 var roundTo = []time.Duration{time.Second, 500 * time.Millisecond, 100 * time.Millisecond, 10 * time.Millisecond, time.Millisecond}
 
-// rounding rounds all durations at once as far as that goes, and then each one
+// rounding rounds all durations together as far as possible, and then each one
 // further.
 func (s *shrinker) rounding() {
 	s.first(func(i int) *schedule.Schedule {
@@ -170,7 +170,7 @@ func (s *shrinker) rounding() {
 	}
 }
 
-// roundUp keeps small durations from becoming none.
+// roundUp rounds a duration to a multiple of the unit, but never to zero.
 func roundUp(d, unit time.Duration) time.Duration {
 	return max(d.Round(unit), unit)
 }

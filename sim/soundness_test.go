@@ -141,7 +141,7 @@ func TestCutsSeparateTheNodesThatTheyName(t *testing.T) {
 				w.Start(host)
 			}
 			s.Setup.Budget = schedule.KeepMajority
-			player := newFaultPlayer(w, s)
+			player := newInjector(w, s)
 			player.note = func(string, ...any) {}
 			frames := func(from, to time.Duration) (heard [5][5]int) {
 				w.RunUntil(from)

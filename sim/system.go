@@ -10,38 +10,38 @@ import (
 	"dkv/sim/world"
 )
 
-// A System is a program other than DKV on the same stage: the same hosts, disks,
-// clocks, network and ZooKeeper, the same schedules of faults, the same clients,
-// and the same traces, so that a seed is a run here too, and a failing run can be
-// made small. Package sim/examples/counter is one.
+// A System is a program other than DKV in the same simulated world: the same hosts,
+// disks, clocks, network and ZooKeeper, the same schedules of faults, and the same
+// clients. Its runs are reproducible and can be minimised in the same way. Package
+// sim/examples/counter is an example.
 type System struct {
-	// Boot makes what runs on a host, each time a process starts there. What one
-	// process leaves to the next stands in its store.
+	// Boot returns the program for a host each time that a process starts there.
+	// Only what is in its store survives from one process to the next.
 	Boot func(world.Doors) world.Program
-	// Check judges what the clients asked and were told: every violation has its
-	// class, its sentence, and the operations that show it. The harness itself
-	// sees panics (A), calls of Fail that no disk explains (A), and clients
-	// whom nobody answers (V).
+	// Check judges the clients' operations and answers. Each violation that it
+	// returns has a class, a sentence, and the operations that show it. The harness
+	// itself detects panics (A), calls of Fail that no disk fault explains (A), and
+	// requests that get no answer (V).
 	Check func(history []linearizability.Operation) []Violation
-	// Adapt, if not nil, changes what a seed draws to what the system is made for.
+	// Adapt, if not nil, adjusts a drawn setup to what the system supports.
 	Adapt func(*schedule.Setup)
-	// Command is the go test command that takes -schedule=FILE.
+	// Command is the go test command that accepts -schedule=FILE.
 	Command string
 }
 
-// Run is as the function of this name, without what it asks of DKV alone. The
-// phases are those of every run: faults; a majority of the hosts has to answer,
-// each a put and a get a partition, while the rest stays broken; all healed,
-// every host runs and every key can be read. A system that does not promise one
-// of them leaves it out by the setup.
+// Run is like the package-level Run, without the DKV-specific checks. The phases
+// are the same: faults strike; each host of a healed majority must answer a put and
+// a get for every partition while the others stay broken; after everything is
+// healed, every host must run and every key must be readable. A system that does
+// not promise one of these leaves out its phase in the setup.
 func (s *System) Run(chosen *schedule.Schedule, o RunOptions) (*Result, error) {
 	r := newRun(chosen, o)
 	r.system, r.newProcess = s, world.Programs(s.Boot)
-	return r.play()
+	return r.execute()
 }
 
-// Draw is as the function of this name. A schedule of which no text can be made
-// and read again, since Adapt took away what its steps name, is an error.
+// Draw is like the package-level Draw, with Adapt applied. It returns an error if
+// the steps name something, such as a partition, that Adapt removed.
 func (s *System) Draw(seed uint64, profile string) (*schedule.Schedule, error) {
 	drawn, err := Draw(seed, profile)
 	if err != nil || s.Adapt == nil {
@@ -51,8 +51,8 @@ func (s *System) Draw(seed uint64, profile string) (*schedule.Schedule, error) {
 	return schedule.Parse(drawn.String())
 }
 
-// Search runs seeds, each twice, until one fails, and returns that or, if none
-// does, the last.
+// Search runs each seed twice until one fails. It returns the result of that seed,
+// or of the last one if none fails.
 func (s *System) Search(seeds Seeds, profile string) (r *Result, err error) {
 	for seed := seeds.From; seed <= seeds.To && (r == nil || len(r.Classes) == 0); seed++ {
 		drawn, err := s.Draw(seed, profile)
@@ -66,7 +66,7 @@ func (s *System) Search(seeds Seeds, profile string) (r *Result, err error) {
 	return r, nil
 }
 
-// RunTwice is as the function of this name.
+// RunTwice is like the package-level RunTwice.
 func (s *System) RunTwice(chosen *schedule.Schedule) (*Result, error) {
 	return runTwice(chosen, s.Run)
 }
@@ -75,7 +75,7 @@ func (s *System) RunTwice(chosen *schedule.Schedule) (*Result, error) {
 func (s *System) RunFile(path string) (*Result, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading a schedule: %w", err)
+		return nil, fmt.Errorf("reading the schedule: %w", err)
 	}
 	parsed, err := schedule.Parse(string(text))
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *System) RunFile(path string) (*Result, error) {
 	return s.RunTwice(parsed)
 }
 
-// Shrink is as the function of this name.
+// Shrink is like the package-level Shrink.
 func (s *System) Shrink(failed *Result, o ShrinkOptions) *Result {
 	if o.RunAll == nil {
 		o.RunAll = func(all []*schedule.Schedule) []*Result { return runInTurn(all, s.Run) }
@@ -92,8 +92,8 @@ func (s *System) Shrink(failed *Result, o ShrinkOptions) *Result {
 	return Shrink(failed, o)
 }
 
-// Report writes the files of a failed run below dir, and returns what the run
-// has to say for itself.
+// Report writes the files of a failed run below dir and returns a description of
+// the failure.
 func (s *System) Report(dir string, r *Result) (string, error) {
 	rep, err := writeReport(dir, r, s.Run)
 	if err != nil {
@@ -101,12 +101,12 @@ func (s *System) Report(dir string, r *Result) (string, error) {
 	}
 	var b strings.Builder
 	writeFailure(&b, r, "")
-	fmt.Fprintf(&b, "  the run's files: %s\n", rep.Dir)
-	fmt.Fprintf(&b, "  the run again:   %s -schedule=%s\n", s.Command, rep.Schedule)
+	fmt.Fprintf(&b, "  files:     %s\n", rep.Dir)
+	fmt.Fprintf(&b, "  run again: %s -schedule=%s\n", s.Command, rep.Schedule)
 	return b.String(), nil
 }
 
-// judge lets the system judge a history.
+// judge adds the violations that the system's Check finds in a history.
 func (s *System) judge(v *verdict, history []linearizability.Operation) {
 	if s.Check == nil {
 		return

@@ -87,7 +87,7 @@ func TestSystemsLeaderIsThePrimary(t *testing.T) {
 	for host := range w.Hosts() {
 		w.Start(host)
 	}
-	f := &faultPlayer{world: w}
+	f := &injector{world: w}
 	for role, want := range map[schedule.Role]int{schedule.Primary: 1, schedule.Backup: 0, schedule.Second: 2} {
 		if got := f.hostOf(schedule.Target{Role: role}); got != want {
 			t.Errorf("role %d is host %d, want %d", role, got, want)

@@ -13,19 +13,20 @@ import (
 	"dkv/sim/world"
 )
 
-// bandOperator is the kind of band of what an outside hand asks, bandPhase that
-// of the moments at which a run goes on to its next phase.
+// The kinds of bands that package linearizability does not define: actions of an
+// administrator, and beginnings of a run's phases.
 const (
 	bandOperator = "operator"
 	bandPhase    = "phase"
 )
 
-// sceneRecorder gathers what a report shows around a history. Only the second
-// run of a failed schedule has one; its methods do nothing on nil.
-type sceneRecorder struct {
-	scene  linearizability.Annotations
-	reigns map[reign]int // those that have begun and not ended, in scene.Spans
-	faults []int         // bands that nothing has taken back yet
+// timelineRecorder records what a report shows beside a history: the states of the
+// hosts, reigns, faults and phases. Only the run for a report has one; the methods
+// do nothing on a nil receiver.
+type timelineRecorder struct {
+	annotations linearizability.Annotations
+	reigns      map[reign]int // current reigns, as indices of annotations.Spans
+	faults      []int         // faults still in force, as indices of annotations.Bands
 }
 
 type reign struct {
@@ -33,38 +34,38 @@ type reign struct {
 	partition node.PartitionID
 }
 
-func newSceneRecorder(s *schedule.Setup) *sceneRecorder {
-	r := &sceneRecorder{reigns: map[reign]int{}}
-	r.scene.Partitions = map[string]string{}
+func newTimelineRecorder(s *schedule.Setup) *timelineRecorder {
+	r := &timelineRecorder{reigns: map[reign]int{}}
+	r.annotations.Partitions = map[string]string{}
 	for host := range s.Nodes {
 		r.span(linearizability.Span{Lane: schedule.HostName(host), State: linearizability.Down, Label: "not started yet"})
 	}
 	return r
 }
 
-// place tells of which partition the keys of a history are.
-func (r *sceneRecorder) place(history []linearizability.Operation, partitions int) {
+// place records the partition of each key of a history.
+func (r *timelineRecorder) place(history []linearizability.Operation, partitions int) {
 	for i := range history {
 		key := history[i].Key
-		if _, known := r.scene.Partitions[key]; !known {
-			r.scene.Partitions[key] = strconv.Itoa(ring.PartitionOf([]byte(key), partitions))
+		if _, known := r.annotations.Partitions[key]; !known {
+			r.annotations.Partitions[key] = strconv.Itoa(ring.PartitionOf([]byte(key), partitions))
 		}
 	}
 }
 
-func (r *sceneRecorder) span(s linearizability.Span) int {
-	r.scene.Spans = append(r.scene.Spans, s)
-	return len(r.scene.Spans) - 1
+func (r *timelineRecorder) span(s linearizability.Span) int {
+	r.annotations.Spans = append(r.annotations.Spans, s)
+	return len(r.annotations.Spans) - 1
 }
 
-// moment is a band of no length.
-func (r *sceneRecorder) moment(at time.Duration, kind, format string, args ...any) {
+// event adds a band without a length.
+func (r *timelineRecorder) event(at time.Duration, kind, format string, args ...any) {
 	if r != nil {
-		r.scene.Bands = append(r.scene.Bands, linearizability.Band{Kind: kind, Label: fmt.Sprintf(format, args...), From: at, To: max(at, 1)})
+		r.annotations.Bands = append(r.annotations.Bands, linearizability.Band{Kind: kind, Label: fmt.Sprintf(format, args...), From: at, To: max(at, 1)})
 	}
 }
 
-func (r *sceneRecorder) onHost(at time.Duration, host int, change world.HostChange) {
+func (r *timelineRecorder) onHost(at time.Duration, host int, change world.HostChange) {
 	if r == nil {
 		return
 	}
@@ -74,18 +75,18 @@ func (r *sceneRecorder) onHost(at time.Duration, host int, change world.HostChan
 		s.State = linearizability.Paused
 	case world.HostCrashed, world.HostStopped, world.HostFailed:
 		s.State, s.Label = linearizability.Down, change.String()
-		for which := range r.reigns { // order-free: which of them go does not depend on it
+		for which := range r.reigns { // order-free: the order of deletions does not matter
 			if which.host == host {
-				delete(r.reigns, which) // the span ends with its lane's going down
+				delete(r.reigns, which) // its span ends when the lane goes down
 			}
 		}
 	}
 	r.span(s)
 }
 
-// onEvent follows the reigns: from when a node acts as primary to when it knows
-// that it is none any more.
-func (r *sceneRecorder) onEvent(at time.Duration, host int, ev *node.Event) {
+// onEvent follows each reign from the time at which a node acts as primary to the
+// time at which it knows that it is primary no longer.
+func (r *timelineRecorder) onEvent(at time.Duration, host int, ev *node.Event) {
 	if r == nil {
 		return
 	}
@@ -98,22 +99,22 @@ func (r *sceneRecorder) onEvent(at time.Duration, host int, ev *node.Event) {
 		})
 	case node.EventReignActive:
 		if i, begun := r.reigns[which]; begun {
-			r.scene.Spans[i].Label = fmt.Sprintf("active from %v", at)
+			r.annotations.Spans[i].Label = fmt.Sprintf("active from %v", at)
 		}
 	case node.EventReignEnded:
 		if i, begun := r.reigns[which]; begun {
-			span := &r.scene.Spans[i]
+			span := &r.annotations.Spans[i]
 			span.To, span.Label = max(at, 1), span.Label+"; over: "+ev.Text
 			delete(r.reigns, which)
 		}
 	case node.EventSessionExpired:
-		r.moment(at, linearizability.BandZooKeeper, "%s: session expired", schedule.HostName(host))
+		r.event(at, linearizability.BandZooKeeper, "%s: session expired", schedule.HostName(host))
 	}
 }
 
-// began tells of a fault as it takes place, and returns its band, for its end. A
-// fault that nothing takes back is a moment.
-func (r *sceneRecorder) began(at time.Duration, s *schedule.Step, hosts []int, lasts bool) (band int) {
+// began adds a band for a fault that begins and returns its index, for ended. A
+// fault that does not last is an event.
+func (r *timelineRecorder) began(at time.Duration, s *schedule.Step, hosts []int, lasts bool) (band int) {
 	if r == nil {
 		return 0
 	}
@@ -128,38 +129,38 @@ func (r *sceneRecorder) began(at time.Duration, s *schedule.Step, hosts []int, l
 	if len(hosts) > 0 {
 		words += " (" + strings.Join(hostNames(hosts), ", ") + ")"
 	}
-	r.moment(at, kind, "%s", words)
-	band = len(r.scene.Bands) - 1
+	r.event(at, kind, "%s", words)
+	band = len(r.annotations.Bands) - 1
 	if lasts {
-		r.scene.Bands[band].To = 0
+		r.annotations.Bands[band].To = 0
 		r.faults = append(r.faults, band)
 	}
 	return band
 }
 
-func (r *sceneRecorder) ended(at time.Duration, band int) {
-	if r != nil && r.scene.Bands[band].To == 0 {
-		r.scene.Bands[band].To = max(at, 1)
+func (r *timelineRecorder) ended(at time.Duration, band int) {
+	if r != nil && r.annotations.Bands[band].To == 0 {
+		r.annotations.Bands[band].To = max(at, 1)
 	}
 }
 
-// outside tells of a node that the healed core has to do without.
-func (r *sceneRecorder) outside(at time.Duration, host int, what schedule.Outside) {
+// outside adds a band for a node that stays outside the healed core.
+func (r *timelineRecorder) outside(at time.Duration, host int, what schedule.Outside) {
 	if r == nil {
 		return
 	}
-	r.moment(at, linearizability.BandFault, "outside: %s %v", schedule.HostName(host), what)
-	band := len(r.scene.Bands) - 1
-	r.scene.Bands[band].To = 0
+	r.event(at, linearizability.BandFault, "outside: %s %v", schedule.HostName(host), what)
+	band := len(r.annotations.Bands) - 1
+	r.annotations.Bands[band].To = 0
 	r.faults = append(r.faults, band)
 }
 
-// healed ends every fault that is still there.
-func (r *sceneRecorder) healed(at time.Duration) {
+// healed ends every fault that is still in force.
+func (r *timelineRecorder) healed(at time.Duration) {
 	if r == nil {
 		return
 	}
-	r.moment(at, bandPhase, "all healed")
+	r.event(at, bandPhase, "all healed")
 	for _, band := range r.faults {
 		r.ended(at, band)
 	}

@@ -6,15 +6,15 @@ import (
 	"dkv/sim/world"
 )
 
-// await keeps a step until its moment.
-func (f *faultPlayer) await(s *schedule.Step) {
+// await keeps a step until its trigger.
+func (f *injector) await(s *schedule.Step) {
 	f.note("waits: %v", s)
 	f.waiting = append(f.waiting, s)
 }
 
-// onEvent lets the steps go that waited for what a host's node tells. They come
-// after the event in which it does.
-func (f *faultPlayer) onEvent(host int, ev *node.Event) {
+// onEvent starts the steps that waited for this event of a node. They take place
+// after the event, not within the node's turn.
+func (f *injector) onEvent(host int, ev *node.Event) {
 	if ev.Kind == node.EventReignStarted {
 		if last := &f.starters[ev.Partition]; last[0] != host {
 			last[0], last[1] = host, last[0]
@@ -39,7 +39,7 @@ func (f *faultPlayer) onEvent(host int, ev *node.Event) {
 	f.waiting = left
 }
 
-// triggerEvents are the events of nodes that tell of the moments.
+// triggerEvents maps each trigger to the node event that fires it.
 var triggerEvents = map[schedule.Trigger]node.EventKind{
 	schedule.Started:   node.EventReignStarted,
 	schedule.Copied:    node.EventLogCopied,

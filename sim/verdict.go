@@ -9,30 +9,30 @@ import (
 	"dkv/linearizability"
 )
 
-// Class says which kind of promise a run saw broken.
+// Class is the kind of promise that a violation breaks.
 type Class string
 
 // The classes, worst first: the order in which a run lists them.
 const (
 	Linearizability Class = "L" // no order of a key's operations explains the answers
-	Durability      Class = "D" // an acknowledged write is not there at the end
-	RefusedSeen     Class = "R" // a write that was refused took effect
-	Invariant       Class = "I" // a rule of the protocol was broken in some step
-	Assertion       Class = "A" // the core's own assertion, a panic, a failure without a reason
-	Convergence     Class = "C" // healed replicas differ
-	Progress        Class = "V" // who should have been answered was not
+	Durability      Class = "D" // an acknowledged write is lost
+	RefusedSeen     Class = "R" // a refused write took effect
+	Invariant       Class = "I" // a step broke an invariant of the protocol
+	Assertion       Class = "A" // a failed assertion, a panic, or a failure without a reason
+	Convergence     Class = "C" // replicas differ after everything was healed
+	Progress        Class = "V" // a request that must be answered was not
 )
 
-// Classes lists all of them in their order.
+// Classes lists all classes, worst first.
 var Classes = []Class{Linearizability, Durability, RefusedSeen, Invariant, Assertion, Convergence, Progress}
 
-// Violation is one broken promise.
+// Violation is one violation of a promise.
 type Violation struct {
 	Class Class
 	At    time.Duration
 	Step  uint64
 	What  string // the contradiction in one sentence
-	// Operations that show it, if a System says which.
+	// Operations are those that show the violation, if a System's Check names them.
 	Operations []*linearizability.Operation
 }
 
@@ -40,11 +40,11 @@ func (v Violation) String() string {
 	return fmt.Sprintf("%s at %v (step %d): %s", v.Class, v.At, v.Step, v.What)
 }
 
-// maxPerClass bounds the violations of one class that a run keeps. What comes
-// after a broken promise is mostly its consequence.
+// maxPerClass bounds the violations of one class that a run keeps: most of the
+// later ones are consequences of the first.
 const maxPerClass = 4
 
-// verdict gathers a run's violations.
+// verdict collects a run's violations.
 type verdict struct {
 	where      func() (at time.Duration, step uint64)
 	violations []Violation
@@ -57,7 +57,8 @@ func (v *verdict) broken(c Class, format string, args ...any) {
 	}
 }
 
-// add takes a violation of now, unless there are enough of its class.
+// add records a violation with the current time and step, unless there are enough
+// of its class.
 func (v *verdict) add(found Violation) {
 	i := slices.Index(Classes, found.Class)
 	if v.kept[i] == maxPerClass {
@@ -68,10 +69,10 @@ func (v *verdict) add(found Violation) {
 	v.violations = append(v.violations, found)
 }
 
-// classes lists each class that fired once, in the order of Classes.
+// classes lists the classes of the violations, each once, worst first.
 func (v *verdict) classes() []Class { return firedOf(v.kept[:]) }
 
-// firedOf lists the classes that are counted, in the order of Classes.
+// firedOf lists the classes with a positive count, worst first.
 func firedOf(counts []int) []Class {
 	var fired []Class
 	for i, c := range Classes {
@@ -90,12 +91,12 @@ func joinClasses(list []Class) string {
 	return strings.Join(words, ",")
 }
 
-// ParseClasses reads a list such as "D,L".
+// ParseClasses parses a list such as "D,L".
 func ParseClasses(text string) ([]Class, error) {
 	var list []Class
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
 		if !slices.Contains(Classes, Class(word)) {
-			return nil, fmt.Errorf("class %q is none of %s", word, joinClasses(Classes))
+			return nil, fmt.Errorf("unknown class %q (want one of %s)", word, joinClasses(Classes))
 		}
 		list = append(list, Class(word))
 	}

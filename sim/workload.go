@@ -17,22 +17,22 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// workload is the clients: processes each of which asks one thing at a time,
-// waits for the end of it or loses patience, thinks, and goes on. All they ask
-// and hear goes into the history.
+// workload is the set of clients. Each client sends one request, waits for the
+// answer or gives up, thinks for a while, and sends the next. The recorder keeps
+// every operation.
 type workload struct {
 	world    *world.World
 	setup    *schedule.Setup
 	recorder *linearizability.Recorder
 	keys     []string
 	clients  []*client
-	// hosts that clients ask; nil: any.
+	// hosts are those to which clients send requests; nil: any host.
 	hosts   []int
 	stopped bool
-	asks    int      // of schedules, so far
-	newKeys []string // that only one of those put
-	calls   uint64   // so far, of everybody; also numbers the values
-	// ended hears of every operation's end.
+	asks    int      // requests of the schedule's steps, so far
+	newKeys []string // keys that only such a request put
+	calls   uint64   // operations of all clients, so far; also numbers the values
+	// ended is called at the end of every operation.
 	ended func(op linearizability.Operation, outcome linearizability.Outcome)
 }
 
@@ -42,11 +42,13 @@ type client struct {
 	id    int
 	host  int
 	draws uint64
-	// versions that this client last met, by key: what its conditions name.
+	// versions are those that this client last saw, by key; its conditions name
+	// them.
 	versions []door.Version
 }
 
-// clientPatience is how much longer a client waits than it told the node.
+// clientPatience is the time that a client waits beyond the timeout that it sent
+// to the node.
 const clientPatience = 200 * time.Millisecond
 
 func newWorkload(w *world.World, setup *schedule.Setup) *workload {
@@ -62,18 +64,18 @@ func newWorkload(w *world.World, setup *schedule.Setup) *workload {
 	return l
 }
 
-// start lets the clients begin, each after a while of its own.
+// start starts the clients, each after a think time of its own.
 func (l *workload) start() {
 	if l.setup.Workload.Operations == 0 {
-		return // only the schedule asks
+		return // only the schedule's steps send requests
 	}
 	for _, c := range l.clients {
 		l.world.After(c.think(), c.ask)
 	}
 }
 
-// chooseKeys names the keys. Those of the boundary shape are, out of many
-// names, the ones whose hashes lie closest to a partition's ends.
+// chooseKeys returns the workload's keys. For the boundary shape it tries many
+// names and takes those whose hashes lie closest to a partition's ends.
 func chooseKeys(w *schedule.Workload, partitions int) []string {
 	keys := make([]string, w.Keys)
 	for i := range keys {
@@ -101,18 +103,18 @@ func chooseKeys(w *schedule.Workload, partitions int) []string {
 	return keys
 }
 
-// keyIn finds a name whose hash lies in the partition, newKeyIn another one for
-// each number.
+// keyIn returns the key that stands for a partition; newKeyIn returns another key
+// in the partition for each number.
 func keyIn(p node.PartitionID, partitions int) string { return findKey("p", p, partitions) }
 
 func newKeyIn(p node.PartitionID, partitions, number int) string {
 	return findKey("s"+strconv.Itoa(number)+"-", p, partitions)
 }
 
-// longKeyIn is a name of the greatest length.
+// longKeyIn returns a key of the greatest length in the partition.
 func longKeyIn(p node.PartitionID, partitions int) string {
-	const room = 8 // for the number that findKey appends
-	prefix := "l" + strings.Repeat("k", node.MaxKeyBytes-room-1)
+	const suffix = 8 // bytes reserved for the numbers that findKey appends
+	prefix := "l" + strings.Repeat("k", node.MaxKeyBytes-suffix-1)
 	key := findKey(prefix, p, partitions)
 	return key + strings.Repeat("0", node.MaxKeyBytes-len(key))
 }
@@ -131,9 +133,8 @@ func (c *client) below(n int, purpose string) int {
 	return c.work.world.Random().Below(n, "client "+purpose, uint64(c.id), c.draws)
 }
 
-// think is the time between two operations: exponential, and much shorter in
-// one second out of four, so that clients sometimes crowd and sometimes leave
-// the cluster alone.
+// think draws the time between two operations: exponential, and much shorter in
+// one second out of four, so that load alternates between bursts and calm.
 func (c *client) think() time.Duration {
 	w := &c.work.setup.Workload
 	mean := float64(c.work.setup.Phases.Faults) * float64(w.Clients) / float64(max(1, w.Operations))
@@ -147,7 +148,7 @@ func (c *client) think() time.Duration {
 	return time.Duration(-math.Log(1-u) * mean)
 }
 
-// ask begins the next operation.
+// ask sends the client's next operation.
 func (c *client) ask() {
 	if c.work.stopped {
 		return
@@ -168,8 +169,8 @@ func (c *client) drawKey() int {
 	return c.below(n, "key")
 }
 
-// chooseHost stays at a node mostly, so that sessions form, and leaves it at
-// times.
+// chooseHost mostly stays with a node, as a client with a connection does, and
+// sometimes changes it.
 func (c *client) chooseHost() {
 	hosts := c.work.hosts
 	if hosts == nil {
@@ -215,7 +216,8 @@ func (c *client) drawOperation(k int) (linearizability.Operation, door.Request) 
 	return op, r
 }
 
-// drawCondition asks for the version last met, or for absence.
+// drawCondition makes the operation conditional on the version last seen, or on
+// absence.
 func (c *client) drawCondition(k int, op *linearizability.Operation, r *door.Request) {
 	version := c.versions[k]
 	if version == 0 || op.Kind == linearizability.Put && c.below(3, "if absent") == 0 {
@@ -227,7 +229,7 @@ func (c *client) drawCondition(k int, op *linearizability.Operation, r *door.Req
 	op.IfMatch, r.If.Match = linearizability.Version(version), version
 }
 
-// value is one that no other put writes.
+// value returns a value that no other put writes.
 func (l *workload) value(client int) string {
 	v := fmt.Sprintf("c%d-%d", client, l.calls)
 	if pad := l.setup.Workload.ValueBytes - len(v); pad > 0 {
@@ -236,8 +238,8 @@ func (l *workload) value(client int) string {
 	return v
 }
 
-// onEnd remembers what was met, and thinks. After a failure a client goes to
-// another node half of the time.
+// onEnd remembers the version and schedules the next operation. After a failure a
+// client changes its node half of the time.
 func (c *client) onEnd(k int, resp door.Response, outcome linearizability.Outcome) {
 	if outcome == linearizability.OK {
 		if resp.Version != 0 {
@@ -249,8 +251,8 @@ func (c *client) onEnd(k int, resp door.Response, outcome linearizability.Outcom
 	c.work.world.After(c.think(), c.ask)
 }
 
-// submit sends one operation to a host, records it, and calls done once: with
-// the answer, or when the client's patience is over.
+// submit records one operation and sends it to a host. It calls done once: with the
+// answer, or when the client gives up.
 func (l *workload) submit(host int, op linearizability.Operation, r door.Request,
 	done func(resp door.Response, outcome linearizability.Outcome)) {
 	l.calls++
@@ -286,7 +288,7 @@ func outcomeOf(resp door.Response, broken bool) linearizability.Outcome {
 	return linearizability.Unknown
 }
 
-// answerOf is a response as a history tells it.
+// answerOf converts a response to the answer that the history records.
 func answerOf(kind linearizability.Kind, resp door.Response, outcome linearizability.Outcome) linearizability.Answer {
 	if outcome != linearizability.OK {
 		return linearizability.Answer{}

@@ -1,0 +1,92 @@
+package sim
+
+import (
+	"time"
+
+	"dkv/linearizability"
+	"dkv/node"
+	"dkv/sim/schedule"
+	"dkv/sim/world"
+	"dkv/zksim/zktree"
+)
+
+func (r *run) onEvent(host int, ev node.Event) {
+	r.invariants.onEvent(host, r.world.ProcessNumber(host), &ev)
+	switch ev.Kind {
+	case node.EventRegistered:
+		r.checkRegistration(host)
+	case node.EventTakeOver:
+		r.handBacks.onTakeOver(host, r.world.ProcessNumber(host), ev.Partition)
+	}
+	if r.options.Note != nil {
+		r.note("%s: %s", schedule.HostName(host), world.EventWords(&ev))
+	}
+	r.options.timeline.onEvent(r.world.Now(), host, &ev)
+	r.faults.onEvent(host, &ev)
+}
+
+// onHost records a host's change of state. A node may fail only because of a fault
+// of its disk; it is restarted in any case.
+func (r *run) onHost(host int, change world.HostChange) {
+	r.note("%s %v", schedule.HostName(host), change)
+	r.options.timeline.onHost(r.world.Now(), host, change)
+	if change == world.HostStopped && r.faults.over {
+		r.restartSoon(host) // the step that would have restarted it is no longer in force
+	}
+	if change != world.HostFailed {
+		return
+	}
+	if !r.world.Excused(host) {
+		r.verdict.broken(Assertion, "%s failed: %v", schedule.HostName(host), r.world.Failure(host))
+	}
+	r.restartSoon(host)
+}
+
+func (r *run) restartSoon(host int) {
+	r.world.After(500*time.Millisecond, func() { r.world.Restart(host) })
+}
+
+// onZKCommit passes every change of the layout's znode to the invariants.
+func (r *run) onZKCommit(txn *zktree.Txn, result *zktree.Result) {
+	if result.Failed || result.Err != zktree.OK {
+		return
+	}
+	if txn.Code != zktree.OpMulti {
+		r.onZKOp(&txn.Op, result.Stat.Version)
+		return
+	}
+	for i := range txn.Ops {
+		r.onZKOp(&txn.Ops[i], result.Ops[i].Stat.Version)
+	}
+}
+
+func (r *run) onZKOp(op *zktree.Op, version int32) {
+	if op.Path != "/dkv/"+clusterName+"/layout" {
+		return
+	}
+	switch op.Code {
+	case zktree.OpCreate, zktree.OpCreate2, zktree.OpSetData:
+		r.note("layout %d: %s", version, op.Data)
+		r.invariants.onLayout(op.Data, version, func(id node.NodeID) int { return r.world.HostNamed(string(id)) })
+		if op.Code != zktree.OpSetData {
+			r.checkFormed()
+		}
+	case zktree.OpDelete:
+		r.invariants.onLayoutGone()
+	}
+}
+
+func (r *run) onOperation(op linearizability.Operation, outcome linearizability.Outcome) {
+	if op.CallTime >= r.setup.Phases.Faults {
+		return
+	}
+	r.called++
+	switch outcome {
+	case linearizability.OK:
+		r.done++
+	case linearizability.Refused:
+		r.refused++
+	default:
+		r.unknown++
+	}
+}
