@@ -272,7 +272,9 @@ func (w *workshop) startCluster() bool {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	local := exec.Command(filepath.Join(w.dir, "bin", "dkv"), "local", "--base-port", strconv.Itoa(w.port), "--data", w.whole.TempDir())
+	// On a busy machine nodes stall. No failover may change what the documents show.
+	local := exec.Command(filepath.Join(w.dir, "bin", "dkv"), "local", "--suspect-after", "10s", "--session-timeout", "20s",
+		"--base-port", strconv.Itoa(w.port), "--data", w.whole.TempDir())
 	local.Stdout, local.Stderr = writer, writer
 	if err := local.Start(); err != nil {
 		w.t.Fatal(err)
