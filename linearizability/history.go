@@ -151,7 +151,7 @@ func (op *Operation) effective() bool {
 // mayTakeEffect reports whether the operation is a write of unknown outcome.
 func (op *Operation) mayTakeEffect() bool { return op.Outcome == Unknown && op.Kind != Get }
 
-// Observes reports whether the answer tells what the operation met. Every
+// Observes reports whether the answer reports what the operation found. Every
 // answer does but that of a successful put or append.
 func (op *Operation) Observes() bool {
 	return op.Outcome == OK && (!op.Writes() || op.Answer.ConditionFailed)
