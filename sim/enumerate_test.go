@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"os"
 	"testing"
 	"time"
 )
@@ -17,8 +18,8 @@ func TestEnumerate(t *testing.T) {
 	}
 	t.Logf("%v\n%v wall=%v", e, found, time.Since(begun))
 	if found.Failed != nil {
-		reportFailure(t, found.Failed)
-		t.FailNow()
+		report, err := WriteReport(os.TempDir(), found.Failed)
+		t.Fatal(err, EnumerationFailure(found.Failed, report))
 	}
 	if !found.Complete || found.Runs < 240 || found.Traces < found.Runs {
 		t.Fatalf("%v", found)

@@ -19,8 +19,8 @@ func inline(s *schedule.Schedule, margin string) string {
 	return margin + strings.ReplaceAll(text, "\n", "\n"+margin) + "\n"
 }
 
-// RegressionTest returns the run's schedule as a Go test, ready to be pasted into a
-// test file of package sim. The test fails as long as the run does. Its comment
+// RegressionTest returns the run's schedule as a Go test, ready to be pasted into
+// sim_test.go. The test fails as long as the run does. Its comment
 // quotes the worst violation; replace it with an explanation of the bug.
 func RegressionTest(r *Result) string {
 	var b strings.Builder

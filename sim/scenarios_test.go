@@ -27,7 +27,11 @@ func TestScenarios(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			t.Parallel()
-			s, err := readSchedule(filepath.Join("sim", file))
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := schedule.Parse(string(text))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -179,25 +179,3 @@ func TestCutsSeparateTheNodesThatTheyName(t *testing.T) {
 		})
 	}
 }
-
-// Of several seeds that run at once the lowest in which an awaited class fired
-// counts, whichever ends first.
-func TestStopAtCountsTheLowestSeed(t *testing.T) {
-	c := &campaign{seeds: Seeds{3, 100}, stopAt: []Class{Linearizability, Durability}, sum: NewCampaign("default")}
-	for _, ended := range []struct {
-		seed  uint64
-		class Class
-	}{{6, Progress}, {9, Durability}, {4, Progress}, {7, Linearizability}, {8, Durability}} {
-		r := &Result{Schedule: &schedule.Schedule{Setup: schedule.Setup{Seed: ended.seed}}, Classes: []Class{ended.class}}
-		r.Violations = []Violation{{Class: ended.class, What: "wrong"}}
-		c.add(r, 0)
-	}
-	if want := `stopped-at seed=7 runs=5 class=L first=L what="wrong"`; c.stopLine() != want || !c.stopped.Load() {
-		t.Errorf("%s, want %s", c.stopLine(), want)
-	}
-	c = &campaign{stopAt: []Class{Durability}, sum: NewCampaign("default")}
-	c.add(&Result{Schedule: &schedule.Schedule{}, Classes: []Class{Progress}}, 0)
-	if want := `not-stopped runs=1 class=V`; c.stopLine() != want || c.stopped.Load() {
-		t.Errorf("%s, want %s", c.stopLine(), want)
-	}
-}

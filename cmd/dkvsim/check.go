@@ -9,6 +9,7 @@ import (
 
 	"dkv/linearizability"
 	"dkv/linearizability/jepsen"
+	"dkv/sim/campaign"
 
 	"github.com/spf13/cobra"
 )
@@ -55,7 +56,7 @@ Exit status, the greatest of all files:
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		fmt.Fprintln(cmd.ErrOrStderr(), "dkvsim: check:", err)
-		return exitStatus(linearizability.ExitBadInput)
+		return campaign.Status(linearizability.ExitBadInput)
 	})
 	cmd.Flags().StringVar(&c.format, "format", "auto", formatNames())
 	cmd.Flags().StringVar(&c.model, "model", "auto", "auto, register or text")
@@ -70,7 +71,7 @@ func check(out, errs io.Writer, files []string, c checkConfig) error {
 	formats, err := c.formats()
 	if err := errors.Join(err, c.validate(files)); err != nil {
 		fmt.Fprintln(errs, "dkvsim: check:", err)
-		return exitStatus(linearizability.ExitBadInput)
+		return campaign.Status(linearizability.ExitBadInput)
 	}
 	for _, file := range files {
 		result, err := c.checkFile(file, formats)
@@ -88,7 +89,7 @@ func check(out, errs io.Writer, files []string, c checkConfig) error {
 		}
 	}
 	if worst != linearizability.ExitLinearizable {
-		return exitStatus(worst)
+		return campaign.Status(worst)
 	}
 	return nil
 }

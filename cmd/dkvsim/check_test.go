@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"dkv/sim/campaign"
+
 	"github.com/anishathalye/porcupine"
 )
 
@@ -27,7 +29,7 @@ func runCheck(t *testing.T, args ...string) (status int, out, errs string) {
 	cmd.SetOut(&stdout)
 	cmd.SetErr(&stderr)
 	err := cmd.Execute()
-	var exit exitStatus
+	var exit campaign.Status
 	switch {
 	case errors.As(err, &exit):
 		status = int(exit)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"regexp"
@@ -8,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"dkv/sim/campaign"
 
 	"github.com/spf13/cobra"
 )
@@ -67,6 +70,17 @@ func parsed(t *testing.T, cmd *cobra.Command, args []string) *cobra.Command {
 	return cmd
 }
 
+// planned returns what the arguments of dkvsim run ask for.
+func planned(args []string) (campaign.Plan, uint64, error) {
+	var o campaign.Options
+	flags := flag.NewFlagSet("run", flag.ContinueOnError)
+	o.AddFlags(flags)
+	if err := flags.Parse(args); err != nil {
+		return campaign.Plan{}, 0, err
+	}
+	return o.Plan()
+}
+
 func TestManifestRunsAllShards(t *testing.T) {
 	text := manifest(t, "campaign.yaml")
 	completions, err := strconv.Atoi(strings.Join(found(text, `(?m)^  completions: (\d+)`), " "))
@@ -78,18 +92,14 @@ func TestManifestRunsAllShards(t *testing.T) {
 	for index := range completions {
 		args := manifestArgs(t, text, index)
 		flag := func(name string) string { return parsed(t, runCommand(), args).Flag(name).Value.String() }
-		c := sham(nil)
-		c.seeds, c.profile, c.shardZero = flag("seeds"), flag("profile"), flag("shard-from-zero")
-		if c.budget, err = parsed(t, runCommand(), args).Flags().GetDuration("budget"); err != nil {
+		plan, shard, err := planned(args[1:])
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.plan(false); err != nil {
-			t.Fatal(err)
+		if plan.Shards != uint64(completions) {
+			t.Errorf("%d shards and %d completions", plan.Shards, completions)
 		}
-		if c.doc.Plan.Shards != uint64(completions) {
-			t.Errorf("%d shards and %d completions", c.doc.Plan.Shards, completions)
-		}
-		firsts = append(firsts, c.seedsLeft.all.From)
+		firsts = append(firsts, plan.From+shard-1)
 		for _, name := range []string{"state", "json"} {
 			if file := flag(name); !strings.HasPrefix(file, "/campaign/") || files[file] {
 				t.Errorf("pod %d: --%s %s is not on the volume, or another's", index, name, file)
@@ -113,13 +123,13 @@ func TestManifestRunsAllShards(t *testing.T) {
 // A stopped shard goes on; one that found something, or cannot run, does not.
 func TestManifestRetriesWhatWasStopped(t *testing.T) {
 	var again, never []string
-	for _, s := range statuses {
-		switch s.status {
+	for _, s := range campaign.Statuses() {
+		switch s {
 		case 0:
-		case unfinished:
-			again = append(again, fmt.Sprint(int(s.status)))
+		case campaign.Unfinished:
+			again = append(again, fmt.Sprint(int(s)))
 		default:
-			never = append(never, fmt.Sprint(int(s.status)))
+			never = append(never, fmt.Sprint(int(s)))
 		}
 	}
 	text := manifest(t, "campaign.yaml")
@@ -138,9 +148,9 @@ func TestManifestMergesWhatTheShardsWrote(t *testing.T) {
 	if args := cmd.Flags().Args(); !slices.Equal(args, []string{"/campaign"}) {
 		t.Errorf("it merges %v", args)
 	}
-	campaign := manifest(t, "campaign.yaml")
+	shards := manifest(t, "campaign.yaml")
 	for _, same := range []string{`claimName: (.*)`, `mountPath: (.*)`, `image: (.*)`, `runAsUser: (.*)`} {
-		if here, there := found(text, same), found(campaign, same); len(here) != 1 || !slices.Equal(here, there) {
+		if here, there := found(text, same), found(shards, same); len(here) != 1 || !slices.Equal(here, there) {
 			t.Errorf("%s is %v of merge and %v of the campaign", same, here, there)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dkv/sim"
+	"dkv/sim/campaign"
 	"dkv/sim/schedule"
 
 	"github.com/spf13/cobra"
@@ -72,7 +73,7 @@ func enumerate(e *sim.Enumeration, budget time.Duration, report string) error {
 	fmt.Printf("%v wall=%v\n", found, time.Since(begun).Round(time.Millisecond))
 	if found.Failed == nil {
 		if !found.Complete {
-			return tooCalm
+			return campaign.TooCalm
 		}
 		return nil
 	}
@@ -89,5 +90,5 @@ func enumerate(e *sim.Enumeration, budget time.Duration, report string) error {
 		return err
 	}
 	fmt.Print(sim.EnumerationFailure(found.Failed, files))
-	return statusOf(found.Failed.Classes)
+	return campaign.StatusOf(found.Failed.Classes)
 }

@@ -9,6 +9,7 @@ import (
 
 	"dkv/internal/version"
 	"dkv/sim"
+	"dkv/sim/campaign"
 
 	"github.com/spf13/cobra"
 )
@@ -16,26 +17,26 @@ import (
 func main() {
 	sim.TuneHeap()
 	if err := newRoot().Execute(); err != nil {
-		var status exitStatus
+		var status campaign.Status
 		if errors.As(err, &status) {
 			os.Exit(int(status))
 		}
 		fmt.Fprintln(os.Stderr, "dkvsim:", err)
-		os.Exit(int(mistaken))
+		os.Exit(int(campaign.Mistaken))
 	}
 }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "dkvsim",
-		Short: "Run DKV clusters in simulation, and check what they did",
-		Long: `dkvsim runs whole DKV clusters in virtual time on one thread, under seeded
-faults, and checks every promise of the store. The same seed gives the same run
-on the same build.
+		Short: "Run DKV clusters in a deterministic simulation and check the results",
+		Long: `dkvsim runs whole DKV clusters in virtual time on one thread, injects faults drawn
+from a seed, and checks everything the store promises. On the same build, the same
+seed gives the same run.
 
-Exit status of run, merge, replay and shrink; of several classes the worst, which
-is the first:
-` + statusHelp() + `
+Exit status of run, merge, replay and shrink; with several failure classes, the first
+in this list wins:
+` + campaign.StatusHelp() + `
 Exit status of check: 0 linearizable, 1 not, 2 undecided, 3 bad input.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -56,68 +57,4 @@ func versionCommand() *cobra.Command {
 			return err
 		},
 	}
-}
-
-// exitStatus ends the program without another word: all is said.
-type exitStatus int
-
-func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
-
-// The statuses that are no class.
-const (
-	mistaken   = exitStatus(2)
-	tooCalm    = exitStatus(3)
-	unfinished = exitStatus(4)
-	firstClass = exitStatus(11) // of the classes in their order
-)
-
-// statuses are all and what they mean. Batch systems read them, so a number
-// keeps its meaning.
-var statuses = []struct {
-	status exitStatus
-	means  string
-}{
-	{0, "everything passed"},
-	{mistaken, "a mistake in the command, or a file that cannot be read or written"},
-	{tooCalm, "a whole campaign was too calm: a fault never took effect, a probe was never hit"},
-	{unfinished, "not finished: run was stopped by a signal, whatever it had found; or merge lacks runs, and none failed"},
-	{firstClass + 0, "L: not linearizable"},
-	{firstClass + 1, "D: an acknowledged write was lost"},
-	{firstClass + 2, "R: a refused write was seen"},
-	{firstClass + 3, "I: an invariant was broken"},
-	{firstClass + 4, "A: an assertion failed, or a panic"},
-	{firstClass + 5, "C: no convergence"},
-	{firstClass + 6, "V: no progress"},
-}
-
-// means is empty of a status that is none of them.
-func (s exitStatus) means() string {
-	for _, known := range statuses {
-		if known.status == s {
-			return known.means
-		}
-	}
-	return ""
-}
-
-// statusHelp lists the statuses. Of several classes the worst counts, which is
-// the first.
-func statusHelp() string {
-	text := ""
-	for _, s := range statuses {
-		text += fmt.Sprintf("  %2d  %s\n", s.status, s.means)
-	}
-	return text
-}
-
-// statusOf is the exit status of the worst of the classes.
-func statusOf(fired []sim.Class) error {
-	for i, class := range sim.Classes {
-		for _, f := range fired {
-			if f == class {
-				return firstClass + exitStatus(i)
-			}
-		}
-	}
-	return nil
 }

@@ -7,9 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
-
-	"golang.org/x/sys/unix"
 )
 
 // When a bar first shows, and how often it is drawn again.
@@ -22,7 +19,7 @@ const (
 // Its methods may be called from any number of goroutines.
 type progress struct {
 	mu    sync.Mutex
-	to    io.Writer // nil: nobody looks
+	to    io.Writer // nil: there is no terminal
 	what  string
 	total int64 // 0: unknown, and no bar
 	done  int64
@@ -68,75 +65,8 @@ func (p *progress) end() {
 	}
 }
 
-// isTerminal: somebody may be looking.
+// isTerminal reports whether a file is a terminal.
 func isTerminal(f *os.File) bool {
 	stat, err := f.Stat()
 	return err == nil && stat.Mode()&os.ModeCharDevice != 0
-}
-
-// columnsOf is how wide the terminal is that a file stands for; 0: it is none.
-func columnsOf(f *os.File) int {
-	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	if err != nil {
-		return 0
-	}
-	if size.Col == 0 {
-		return 80 // a terminal that does not say
-	}
-	return int(size.Col)
-}
-
-// How often a status is said where it cannot be written over.
-const statusEvery = 10 * time.Second
-
-// A statusLine says again and again how far long work is: on a terminal in one
-// line, which is written over, elsewhere in a line every ten seconds. It is not
-// safe for concurrent use.
-type statusLine struct {
-	to      io.Writer
-	columns func() int // 0: no terminal
-	text    string     // on the terminal now
-	said    time.Time
-}
-
-func newStatusLine(to io.Writer, columns func() int, now time.Time) *statusLine {
-	return &statusLine{to: to, columns: columns, said: now}
-}
-
-// show says how far it is.
-func (s *statusLine) show(now time.Time, text string) {
-	columns := s.columns()
-	if columns == 0 {
-		if now.Sub(s.said) >= statusEvery {
-			s.said = now
-			fmt.Fprintln(s.to, text)
-		}
-		return
-	}
-	for utf8.RuneCountInString(text) >= columns { // a longer one would break, and stay
-		_, last := utf8.DecodeLastRuneInString(text)
-		text = text[:len(text)-last]
-	}
-	s.text = text
-	s.again()
-}
-
-// hide takes the line away, for others to write there.
-func (s *statusLine) hide() {
-	if s.text != "" {
-		fmt.Fprint(s.to, "\r\x1b[K")
-	}
-}
-
-// again puts back what hide took away.
-func (s *statusLine) again() {
-	if s.text != "" {
-		fmt.Fprint(s.to, "\r\x1b[K"+s.text)
-	}
-}
-
-// end takes the line away for good.
-func (s *statusLine) end() {
-	s.hide()
-	s.text = ""
 }

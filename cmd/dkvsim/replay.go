@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dkv/sim"
+	"dkv/sim/campaign"
 	"dkv/sim/schedule"
 	"dkv/sim/world"
 
@@ -89,11 +90,8 @@ func (p *replaying) run(s *schedule.Schedule, stops bool) error {
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	fmt.Println(r.Line(time.Since(begun)))
-	if len(r.Classes) > 0 {
-		describe(r, p.profile, p.report)
-	}
-	return statusOf(r.Classes)
+	o := campaign.Options{Profile: p.profile, Report: p.report, Stdout: os.Stdout, Stderr: os.Stderr}
+	return campaign.Conclude(o, r, time.Since(begun))
 }
 
 const replayHelp = `  enter    the next step

@@ -20,13 +20,9 @@ func TestNightlyCampaign(t *testing.T) {
 	}
 	for profile := range strings.SplitSeq(lists[0], ", ") {
 		line := strings.NewReplacer("${{ matrix.profile }}", profile, "$first-$((first + 999999))", "1-1000000", "$BUDGET", "3h").Replace(commands[0])
-		cmd := parsed(t, runCommand(), strings.Fields(line))
-		c := sham(nil)
-		c.seeds, c.profile = cmd.Flag("seeds").Value.String(), cmd.Flag("profile").Value.String()
-		if c.budget, err = cmd.Flags().GetDuration("budget"); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.plan(false); err != nil {
+		args := strings.Fields(line)
+		parsed(t, runCommand(), args)
+		if _, _, err := planned(args[1:]); err != nil {
 			t.Errorf("%s: %v", line, err)
 		}
 	}

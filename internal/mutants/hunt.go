@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"dkv/sim"
+	"dkv/sim/campaign"
 )
 
 // hunt is one run of this program.
@@ -234,40 +235,24 @@ type meeting struct {
 	late  bool        // time was over before the seeds were
 }
 
-// results is the part of a campaign's JSON document that a hunt reads.
-type results struct {
-	StoppedAt struct {
-		Seed    int
-		Classes []sim.Class
-		First   sim.Class
-	} `json:"stopped_at"`
-	Tally struct {
-		Runs    int
-		ByClass map[sim.Class]int `json:"failed_by_class"`
-	}
-}
-
-func (r *results) fired() []sim.Class {
-	return slices.DeleteFunc(slices.Clone(sim.Classes), func(c sim.Class) bool { return r.Tally.ByClass[c] == 0 })
-}
-
 // hunted runs a range of seeds, until a class fires that is awaited.
 func (h *hunt) hunted(binary string, awaited []sim.Class, from, to int) (meeting, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), h.limit)
 	defer cancel()
-	var r results
-	err := h.dkvsim(ctx, &r, binary, "run", fmt.Sprintf("--seeds=%d-%d", from, to), "--stop-at="+joined(awaited, ","))
+	var d campaign.Document
+	err := h.dkvsim(ctx, &d, binary, "run", fmt.Sprintf("--seeds=%d-%d", from, to), "--stop-at="+joined(awaited, ","))
 	switch {
 	case ctx.Err() != nil:
 		return meeting{late: true}, nil
 	case err != nil:
 		return meeting{}, err
-	case r.StoppedAt.Seed != 0:
-		return meeting{seed: r.StoppedAt.Seed, fired: r.StoppedAt.Classes, first: r.StoppedAt.First}, nil
-	case r.Tally.Runs != to-from+1:
-		return meeting{}, fmt.Errorf("dkvsim ran %d of seeds %d to %d", r.Tally.Runs, from, to)
+	case d.StoppedAt != nil:
+		return meeting{seed: int(d.StoppedAt.Seed), fired: d.StoppedAt.Classes, first: d.StoppedAt.First}, nil
+	case d.Tally.Runs != to-from+1:
+		return meeting{}, fmt.Errorf("dkvsim ran %d of seeds %d to %d", d.Tally.Runs, from, to)
 	}
-	return meeting{fired: r.fired()}, nil
+	fired := slices.DeleteFunc(slices.Clone(sim.Classes), func(c sim.Class) bool { return d.Tally.ByClass[c] == 0 })
+	return meeting{fired: fired}, nil
 }
 
 // dkvsim runs a command of dkvsim, and reads the JSON that it writes. How the
@@ -288,13 +273,7 @@ func (h *hunt) dkvsim(ctx context.Context, to any, binary string, args ...string
 // minimised shrinks the run of a seed, and returns the columns of the table:
 // faults and operations before, the runs that it took, and what is left.
 func (h *hunt) minimised(binary string, seed int) (string, error) {
-	var small struct {
-		Classes                  []sim.Class
-		Faults, Operations, Runs int
-		FromFaults               int           `json:"from_faults"`
-		FromOperations           int           `json:"from_operations"`
-		Wall                     time.Duration `json:"wall_ns"`
-	}
+	var small campaign.Shrunk
 	err := h.dkvsim(context.Background(), &small, binary, "shrink", fmt.Sprintf("--seed=%d", seed), "--report="+filepath.Join(h.work, "report"))
 	if err != nil {
 		return "", fmt.Errorf("minimising seed %d: %w", seed, err)

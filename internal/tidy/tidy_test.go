@@ -66,10 +66,11 @@ var mayImport = []importRule{
 	{"sim/world/crashdisk", []string{"node/door", "node/pebblestore"}, "it runs the production store over files that can lose power"},
 	{"sim", []string{"internal/version", "node", "node/door", "node/ring", "node/layout", "node/quorum", "sim/schedule", "sim/world", "netsim", "zksim", "zksim/zktree", "linearizability", "linearizability/report"},
 		"the simulator runs the core itself, and nothing of the real world"},
+	{"sim/campaign", []string{"internal/version", "sim", "sim/schedule"}, "the one engine of campaigns: it runs seeds in parallel and knows no world"},
 	{"sim/examples/counter", []string{"sim", "sim/schedule", "sim/world", "node/door", "linearizability"}, "an example shows how little another system needs"},
 	{"cmd/dkv", []string{"internal/version", "node/real", "node/client", "linearizability", "zksim/zkserver"}, "the production binary carries no simulator"},
-	{"cmd/dkvsim", []string{"internal/version", "sim", "sim/schedule", "sim/world", "linearizability", "linearizability/jepsen", "linearizability/report"}, "the simulator's binary carries nothing of the real world"},
-	{"internal/mutants", []string{"sim"}, "it drives the go command and dkvsim from outside, and knows the classes of failures"},
+	{"cmd/dkvsim", []string{"internal/version", "sim", "sim/campaign", "sim/schedule", "sim/world", "linearizability", "linearizability/jepsen", "linearizability/report"}, "the simulator's binary carries nothing of the real world"},
+	{"internal/mutants", []string{"sim", "sim/campaign"}, "it drives the go command and dkvsim from outside, and knows the classes of failures"},
 	{"internal/docs", nil, "it runs the programs as users do, by commands"},
 	{"internal/tidy", nil, "it reads the sources and runs none of them"},
 	{"internal/version", []string{"node"}, "it knows the versions that the core declares, and nothing that runs"},
@@ -79,6 +80,8 @@ var mayImport = []importRule{
 // their package. The package "" stands for every package.
 var testsMayImport = []importRule{
 	{pkg: "", may: []string{"node/envtest"}},
+	{pkg: "sim", may: []string{"sim/campaign"}},
+	{pkg: "sim/campaign", may: []string{"sim/world"}},
 	{pkg: "sim/world", may: []string{"node/quorum"}},
 	{pkg: "node/real", may: []string{"node/real/realtest", "zksim/zkserver"}},
 	{pkg: "node/real/loop", may: []string{"node/real/realtest"}},
@@ -159,6 +162,7 @@ var rules = []rule{
 	{"design", func(tr *tree) []string { return checkDesign(tr, notYetPlain) }},
 	{"rules", func(tr *tree) []string { return checkRules(tr, everyRuleHasATest) }},
 	{"production", checkProduction},
+	{"front end", checkFrontEnd},
 	{"dependencies", func(tr *tree) []string { return checkDependencies(tr, dependencies) }},
 }
 

@@ -1,9 +1,10 @@
-package main
+package campaign
 
 import (
 	"bufio"
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -21,24 +22,29 @@ import (
 	"dkv/sim/world"
 )
 
-// asProgram has the test binary be dkvsim, with the arguments after it; stuck
-// has it run a seed that does not end.
+// asProgram makes the test binary run the campaign that its arguments ask for;
+// stuck makes it run a seed that never ends.
 const (
-	asProgram = "DKVSIM_TEST_PROGRAM"
-	stuck     = "DKVSIM_TEST_STUCK"
+	asProgram = "CAMPAIGN_TEST_PROGRAM"
+	stuck     = "CAMPAIGN_TEST_STUCK"
 )
 
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(stuck) != "":
 		c := sham(nil)
+		c.Stderr = os.Stderr
 		c.simulate = func(uint64) (*sim.Result, error) {
 			fmt.Fprintln(os.Stderr, "a seed has begun")
 			select {}
 		}
-		fmt.Println(c.run(false))
+		fmt.Println(c.run())
 	case os.Getenv(asProgram) != "":
-		main()
+		o := Options{Stdout: os.Stdout, Stderr: os.Stderr}
+		flags := flag.NewFlagSet("campaign", flag.ExitOnError)
+		o.AddFlags(flags)
+		flags.Parse(os.Args[1:])
+		os.Exit(exitOf(Run(o)).Status)
 	default:
 		os.Exit(m.Run())
 	}
@@ -60,7 +66,8 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// shamResult is a run that nobody ran; what it counts depends on its seed.
+// shamResult returns the result of a run that did not happen; what it counts
+// depends on its seed.
 func shamResult(seed uint64, fired ...sim.Class) *sim.Result {
 	s, err := sim.Draw(seed, "calm")
 	if err != nil {
@@ -83,7 +90,7 @@ func shamResult(seed uint64, fired ...sim.Class) *sim.Result {
 // sham is a campaign over seeds 1 to 12 whose runs are not run. Those of the
 // seeds in failing fail by that class.
 func sham(failing map[uint64]sim.Class) *campaign {
-	c := &campaign{seeds: "1-12", jobs: 2, profile: "default", stateEvery: time.Hour, quiet: true, stdout: io.Discard}
+	c := &campaign{Options: Options{Seeds: "1-12", Jobs: 2, Profile: "default", StateEvery: time.Hour, Quiet: true, Stdout: io.Discard, Stderr: io.Discard}}
 	c.simulate = func(seed uint64) (*sim.Result, error) {
 		if class, fails := failing[seed]; fails {
 			return shamResult(seed, class), nil
@@ -100,8 +107,8 @@ var timed = regexp.MustCompile(`\d+ a second and core|wall time .*`)
 func shown(t *testing.T, c *campaign) (string, int) {
 	t.Helper()
 	var out bytes.Buffer
-	c.stdout = &out
-	err := c.run(false)
+	c.Stdout = &out
+	err := c.run()
 	return timed.ReplaceAllString(out.String(), ""), exitOf(err).Status
 }
 
@@ -116,7 +123,7 @@ func tables(t *testing.T, text string) string {
 }
 
 // results reads what --json wrote.
-func results(t *testing.T, file string) *document {
+func results(t *testing.T, file string) *Document {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -130,7 +137,7 @@ func results(t *testing.T, file string) *document {
 }
 
 // untimed is a document without what differs from one time to the next.
-func untimed(d *document) document {
+func untimed(d *Document) Document {
 	u := *d
 	u.Flags, u.Wall, u.Tally.Core, u.SeedsPerSecond, u.EventRate = nil, 0, 0, 0, 0
 	return u
@@ -140,7 +147,7 @@ func TestCampaignStoppedAndResumedIsTheSame(t *testing.T) {
 	failing := map[uint64]sim.Class{3: sim.Invariant, 9: sim.Progress}
 	dir := t.TempDir()
 	through := sham(failing)
-	through.json, through.report = filepath.Join(dir, "through.json"), dir
+	through.JSON, through.Report = filepath.Join(dir, "through.JSON"), dir
 	want, wantStatus := shown(t, through)
 	if wantStatus != 14 {
 		t.Fatalf("status %d, want 14:\n%s", wantStatus, want)
@@ -151,8 +158,8 @@ func TestCampaignStoppedAndResumedIsTheSame(t *testing.T) {
 		var status int
 		for i := range len(stopAt) + 1 {
 			c := sham(failing)
-			c.state, c.json, c.report = state, json, dir
-			c.jobs = 1 // or another job might run all that is left before the stop
+			c.State, c.JSON, c.Report = state, json, dir
+			c.Jobs = 1 // or another job might run all that is left before the stop
 			run := c.simulate
 			c.simulate = func(seed uint64) (*sim.Result, error) {
 				if i < len(stopAt) && seed == stopAt[i] {
@@ -162,11 +169,11 @@ func TestCampaignStoppedAndResumedIsTheSame(t *testing.T) {
 			}
 			got, status = shown(t, c)
 			d := results(t, json)
-			if i < len(stopAt) && (status != int(unfinished) || d.Complete || d.Whole || d.Exit.Status != status) {
+			if i < len(stopAt) && (status != int(Unfinished) || d.Complete || d.Whole || d.Exit.Status != status) {
 				t.Fatalf("stopped at %v: status %d, %+v", stopAt[:i+1], status, d.Exit)
 			}
-			if i < len(stopAt) && !strings.HasSuffix(got, "the same command goes on from "+state+"\n") {
-				t.Errorf("stopped at %v it does not say how to go on:\n%s", stopAt[:i+1], got)
+			if i < len(stopAt) && !strings.HasSuffix(got, "the same command resumes from "+state+"\n") {
+				t.Errorf("stopped at %v it does not say how to resume:\n%s", stopAt[:i+1], got)
 			}
 		}
 		if status != wantStatus {
@@ -175,7 +182,7 @@ func TestCampaignStoppedAndResumedIsTheSame(t *testing.T) {
 		if a, b := tables(t, got), tables(t, want); a != b {
 			t.Errorf("stopped at %v and resumed it shows\n%s\nand in one go\n%s", stopAt, a, b)
 		}
-		if a, b := untimed(results(t, json)), untimed(results(t, through.json)); !reflect.DeepEqual(a, b) {
+		if a, b := untimed(results(t, json)), untimed(results(t, through.JSON)); !reflect.DeepEqual(a, b) {
 			t.Errorf("stopped at %v and resumed it gives\n%+v\nand in one go\n%+v", stopAt, a, b)
 		}
 	}
@@ -186,10 +193,10 @@ func TestCampaignThatIsOverRunsNothing(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
 	for _, budget := range []time.Duration{0, time.Nanosecond} {
 		c := sham(nil)
-		c.state, c.budget = state, budget
+		c.State, c.Budget = state, budget
 		want, _ := shown(t, c)
 		again := sham(nil)
-		again.state, again.budget = state, budget
+		again.State, again.Budget = state, budget
 		again.simulate = func(seed uint64) (*sim.Result, error) { return nil, fmt.Errorf("seed %d ran again", seed) }
 		if got, status := shown(t, again); status != 0 || got != want {
 			t.Errorf("status %d:\n%s\nfirst it was\n%s", status, got, want)
@@ -200,7 +207,7 @@ func TestCampaignThatIsOverRunsNothing(t *testing.T) {
 func TestBudgetCountsAllStarts(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
 	first := sham(nil)
-	first.state = state
+	first.State = state
 	shown(t, first)
 	d, err := readState(state)
 	if err != nil {
@@ -211,8 +218,8 @@ func TestBudgetCountsAllStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := sham(nil)
-	second.state, second.budget = state, time.Hour
-	if err := second.prepare(false); err != nil {
+	second.State, second.Budget = state, time.Hour
+	if err := second.prepare(); err != nil {
 		t.Fatal(err)
 	}
 	if left := second.until.Sub(second.begun); left != 20*time.Minute {
@@ -220,7 +227,7 @@ func TestBudgetCountsAllStarts(t *testing.T) {
 	}
 }
 
-// wait asks until there is an answer; a test that hangs is ended by go test.
+// wait waits for a condition; go test ends a test that hangs.
 func wait(t *testing.T, there func() bool) {
 	t.Helper()
 	for !there() {
@@ -239,7 +246,7 @@ func runsIn(state string) int {
 func TestSignalsStopTheProgram(t *testing.T) {
 	dir := t.TempDir()
 	state, json := filepath.Join(dir, "state"), filepath.Join(dir, "results.json")
-	args := []string{"run", "--budget", "10h", "--profile", "calm", "--jobs", "1", "--quiet", "--state", state, "--state-every", "5ms", "--json", json}
+	args := []string{"--budget", "10h", "--profile", "calm", "--jobs", "1", "--quiet", "--state", state, "--state-every", "5ms", "--json", json}
 	runs := 0
 	for _, with := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGINT} {
 		cmd := program(t, args...)
@@ -255,8 +262,8 @@ func TestSignalsStopTheProgram(t *testing.T) {
 		if with == syscall.SIGKILL {
 			continue
 		}
-		if cmd.ProcessState.ExitCode() != int(unfinished) {
-			t.Fatalf("%v: %v, want status %d", with, err, unfinished)
+		if cmd.ProcessState.ExitCode() != int(Unfinished) {
+			t.Fatalf("%v: %v, want status %d", with, err, Unfinished)
 		}
 		if d := results(t, json); d.Tally.Runs != runs || d.Complete {
 			t.Fatalf("%v: the results have %d runs, the state %d", with, d.Tally.Runs, runs)
@@ -267,14 +274,14 @@ func TestSignalsStopTheProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []span{{1, uint64(runs), 1}}; !slices.Equal(d.Ran, want) {
+	if want := []Span{{1, uint64(runs), 1}}; !slices.Equal(d.Ran, want) {
 		t.Fatalf("%v were run, want %v", d.Ran, want)
 	}
-	once := &campaign{seeds: fmt.Sprintf("1-%d", runs), jobs: 1, profile: "calm", quiet: true, json: filepath.Join(dir, "once.json"), stdout: io.Discard}
-	if err := once.run(false); err != nil {
+	once := &campaign{Options: Options{Seeds: fmt.Sprintf("1-%d", runs), Jobs: 1, Profile: "calm", Quiet: true, JSON: filepath.Join(dir, "once.json")}}
+	if err := once.run(); err != nil {
 		t.Fatal(err)
 	}
-	got, want := d.Tally, results(t, once.json).Tally
+	got, want := d.Tally, results(t, once.JSON).Tally
 	got.Core, want.Core = 0, 0
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("after three stops it counts\n%+v\nand in one go\n%+v", got, want)
@@ -299,7 +306,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		for lines.Scan() && !strings.Contains(lines.Text(), "once more ends at once") {
+		for lines.Scan() && !strings.Contains(lines.Text(), "another signal stops at once") {
 		}
 	}
 	var ended *exec.ExitError
@@ -312,7 +319,7 @@ func TestStateOfAnotherCampaignIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	state := filepath.Join(dir, "state")
 	first := sham(nil)
-	first.state, first.shard = state, "2/3"
+	first.State, first.Shard = state, "2/3"
 	if _, status := shown(t, first); status != 0 {
 		t.Fatalf("status %d", status)
 	}
@@ -320,7 +327,7 @@ func TestStateOfAnotherCampaignIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rewritten := func(change func(*document)) []byte {
+	rewritten := func(change func(*Document)) []byte {
 		d, err := readState(state)
 		if err != nil {
 			t.Fatal(err)
@@ -344,38 +351,38 @@ func TestStateOfAnotherCampaignIsRefused(t *testing.T) {
 		want   string
 	}{
 		{"as it was", whole, nil, ""},
-		{"other jobs and budget", whole, func(c *campaign) { c.jobs, c.budget = 1, time.Hour }, ""},
-		{"another profile", whole, func(c *campaign) { c.profile = "rough" }, "--profile is default there, rough here"},
-		{"another store", whole, func(c *campaign) { c.store = "pebble" }, "--store is model there, pebble here"},
-		{"other seeds", whole, func(c *campaign) { c.seeds = "2-13" }, "first seed is 1 there, 2 here; last seed is 12 there, 13 here"},
-		{"another shard", whole, func(c *campaign) { c.shard = "3/3" }, "shard is [2] there, [3] here"},
-		{"other shards", whole, func(c *campaign) { c.shard = "2/4" }, "number of shards is 3 there, 4 here"},
-		{"another commit", rewritten(func(d *document) { d.Build.Commit = "c0ffee" }), nil, "commit is c0ffee there"},
-		{"another binary", rewritten(func(d *document) { d.Build.Binary = "c0ffee" }), nil, "SHA-256 is c0ffee there"},
-		{"a run too many", rewritten(func(d *document) { d.Tally.Runs++ }), nil, "counts 5 runs"},
-		{"a seed too few", rewritten(func(d *document) { d.Ran[0].To -= 3 }), nil, "4 runs are counted, and 3 seeds are done"},
-		{"a newer version", rewritten(func(d *document) { d.Version++ }), nil, "version is 2"},
-		{"cut short", whole[:len(whole)/2], nil, "damaged or cut short"},
-		{"one digit changed", flipped, nil, "damaged or cut short"},
-		{"nothing in it", nil, nil, "not a campaign's state"},
-		{"something else", []byte("seed 42\nnodes 5\n"), nil, "not a campaign's state"},
+		{"other jobs and budget", whole, func(c *campaign) { c.Jobs, c.Budget = 1, time.Hour }, ""},
+		{"another profile", whole, func(c *campaign) { c.Profile = "rough" }, "--profile is default there, rough here"},
+		{"another store", whole, func(c *campaign) { c.Store = "pebble" }, "--store is model there, pebble here"},
+		{"other seeds", whole, func(c *campaign) { c.Seeds = "2-13" }, "first seed is 1 there, 2 here; last seed is 12 there, 13 here"},
+		{"another shard", whole, func(c *campaign) { c.Shard = "3/3" }, "shard is [2] there, [3] here"},
+		{"other shards", whole, func(c *campaign) { c.Shard = "2/4" }, "number of shards is 3 there, 4 here"},
+		{"another commit", rewritten(func(d *Document) { d.Build.Commit = "c0ffee" }), nil, "commit is c0ffee there"},
+		{"another binary", rewritten(func(d *Document) { d.Build.Binary = "c0ffee" }), nil, "SHA-256 is c0ffee there"},
+		{"a run too many", rewritten(func(d *Document) { d.Tally.Runs++ }), nil, "counts 5 runs"},
+		{"a seed too few", rewritten(func(d *Document) { d.Ran[0].To -= 3 }), nil, "4 runs are counted, and 3 seeds are done"},
+		{"a newer version", rewritten(func(d *Document) { d.Version++ }), nil, "version is 2"},
+		{"cut short", whole[:len(whole)/2], nil, "damaged or truncated"},
+		{"one digit changed", flipped, nil, "damaged or truncated"},
+		{"nothing in it", nil, nil, "not the state of a campaign"},
+		{"something else", []byte("seed 42\nnodes 5\n"), nil, "not the state of a campaign"},
 	} {
 		if err := os.WriteFile(state, c.text, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		again := sham(nil)
-		again.state, again.shard = state, "2/3"
+		again.State, again.Shard = state, "2/3"
 		if c.change != nil {
 			c.change(again)
 		}
-		err := again.run(false)
+		err := again.run()
 		if c.want == "" {
 			if err != nil {
 				t.Errorf("%s: %v", c.name, err)
 			}
 			continue
 		}
-		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "remove this one to begin anew") {
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "remove this one to start afresh") {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 		if text, _ := os.ReadFile(state); !bytes.Equal(text, c.text) {
@@ -387,7 +394,7 @@ func TestStateOfAnotherCampaignIsRefused(t *testing.T) {
 func TestExitStatusOfACampaign(t *testing.T) {
 	for i, class := range sim.Classes {
 		c := sham(map[uint64]sim.Class{2: class, 5: sim.Progress})
-		c.described = maxDescribed // nobody reads them
+		c.described = maxDescribed // their reports would not be read
 		if _, status := shown(t, c); status != 11+i {
 			t.Errorf("class %s: status %d, want %d", class, status, 11+i)
 		}
@@ -398,15 +405,15 @@ func TestExitStatusOfACampaign(t *testing.T) {
 		want   int
 	}{
 		{"all is well", func(*campaign) {}, 0},
-		{"a mistake in the command", func(c *campaign) { c.jobs = 0 }, 2},
+		{"a mistake in the command", func(c *campaign) { c.Jobs = 0 }, 2},
 		{"a run that cannot be", func(c *campaign) {
 			c.simulate = func(uint64) (*sim.Result, error) { return nil, errors.New("no world") }
 		}, 2},
-		{"results that cannot be written", func(c *campaign) { c.json = "no/such/directory/results.json" }, 2},
-		{"a state that cannot be written", func(c *campaign) { c.state = "no/such/directory/state" }, 2},
-		{"zeros in a long campaign", func(c *campaign) { c.seeds = "1-1000" }, 3},
-		{"zeros in one of two shards", func(c *campaign) { c.seeds, c.shard = "1-2000", "1/2" }, 0},
-		{"zeros of another profile", func(c *campaign) { c.seeds, c.profile = "1-1000", "calm" }, 0},
+		{"results that cannot be written", func(c *campaign) { c.JSON = "no/such/directory/results.json" }, 2},
+		{"a state that cannot be written", func(c *campaign) { c.State = "no/such/directory/state" }, 2},
+		{"zeros in a long campaign", func(c *campaign) { c.Seeds = "1-1000" }, 3},
+		{"zeros in one of two shards", func(c *campaign) { c.Seeds, c.Shard = "1-2000", "1/2" }, 0},
+		{"zeros of another profile", func(c *campaign) { c.Seeds, c.Profile = "1-1000", "calm" }, 0},
 	} {
 		campaign := sham(nil)
 		c.change(campaign)
@@ -414,14 +421,8 @@ func TestExitStatusOfACampaign(t *testing.T) {
 			t.Errorf("%s: status %d, want %d:\n%s", c.name, status, c.want, out)
 		}
 	}
-	for _, args := range [][]string{{"run", "--jobs", "0"}, {"run", "--shard", "1/2", "--shard-from-zero", "0/2", "--seeds", "2"}} {
-		cmd := program(t, args...)
-		if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != int(mistaken) {
-			t.Errorf("%v: %v\n%s", args, err, out)
-		}
-	}
 	for _, s := range statuses {
-		if strings.Count(statusHelp(), fmt.Sprintf("  %2d  ", int(s.status))) != 1 || exitOf(s.status).Means != s.means {
+		if strings.Count(StatusHelp(), fmt.Sprintf("  %2d  ", int(s.status))) != 1 || exitOf(s.status).Means != s.means {
 			t.Errorf("status %d is not in the help, or not in the results", s.status)
 		}
 	}
@@ -436,8 +437,8 @@ func TestShardsCountFromOneOrFromZero(t *testing.T) {
 		{"0/3", "", 0}, {"4/3", "", 0}, {"", "3/3", 0}, {"x/3", "", 0}, {"2", "", 0}, {"1/0", "", 0}, {"", "0/0", 0},
 	} {
 		campaign := sham(nil)
-		campaign.shard, campaign.shardZero = c.shard, c.zero
-		err := campaign.plan(false)
+		campaign.Shard, campaign.ShardFromZero = c.shard, c.zero
+		err := campaign.plan()
 		if c.want == 0 {
 			if err == nil {
 				t.Errorf("%q, %q: not refused", c.shard, c.zero)
@@ -450,30 +451,11 @@ func TestShardsCountFromOneOrFromZero(t *testing.T) {
 	}
 }
 
-func TestResultsOnTheStandardOutputStandAlone(t *testing.T) {
-	cmd := program(t, "run", "--seeds", "2", "--profile", "calm", "--json", "-")
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
-	}
-	d, err := readDocument(out.Bytes())
-	if err != nil {
-		t.Fatalf("%v:\n%s", err, out.Bytes())
-	}
-	if d.Tally.Runs != 2 || !d.Whole || !reflect.DeepEqual(d.Flags, map[string]string{"seeds": "2", "profile": "calm", "json": "-"}) {
-		t.Errorf("%d runs, whole %v, flags %v", d.Tally.Runs, d.Whole, d.Flags)
-	}
-	if !strings.Contains(errs.String(), "seed=1 ") || !strings.Contains(errs.String(), "probes hit") {
-		t.Errorf("the standard error lacks lines or tables:\n%s", errs.String())
-	}
-}
-
 // Of failures those of the lowest seeds stay, in whatever order they come.
 func TestFailuresAreBounded(t *testing.T) {
-	var d document
+	var d Document
 	for n := range uint64(maxFailures + 10) {
-		d.keep(failure{Seed: (n*7919)%(maxFailures+10) + 1})
+		d.keep(Failure{Seed: (n*7919)%(maxFailures+10) + 1})
 	}
 	if len(d.Failures) != maxFailures || d.FailuresLeftOut != 10 || d.Failures[0].Seed != 1 || d.Failures[maxFailures-1].Seed != maxFailures {
 		t.Errorf("%d are kept, %d left out, seeds %d to %d", len(d.Failures), d.FailuresLeftOut, d.Failures[0].Seed, d.Failures[len(d.Failures)-1].Seed)
@@ -482,8 +464,8 @@ func TestFailuresAreBounded(t *testing.T) {
 
 func TestProgressSaysHowFarItIs(t *testing.T) {
 	c := sham(nil)
-	c.budget = time.Minute
-	if err := c.prepare(false); err != nil {
+	c.Budget = time.Minute
+	if err := c.prepare(); err != nil {
 		t.Fatal(err)
 	}
 	c.sum.Add(shamResult(1), time.Second)
@@ -499,7 +481,7 @@ func TestProgressSaysHowFarItIs(t *testing.T) {
 		t.Error(text)
 	}
 	c.interrupt()
-	if text := c.progress(c.begun); !strings.HasSuffix(text, ", ending: 0 running") {
+	if text := c.progress(c.begun); !strings.HasSuffix(text, ", stopping: 0 running") {
 		t.Error(text)
 	}
 }
@@ -530,24 +512,25 @@ func TestStatusLine(t *testing.T) {
 	}
 }
 
-func TestCampaignFlags(t *testing.T) {
+func TestOptionsThatAreWrong(t *testing.T) {
 	for _, c := range []struct {
-		c    *campaign
-		one  bool
-		want string
+		change func(*Options)
+		want   string
 	}{
-		{&campaign{jobs: 1, shard: "1/1", profile: "default"}, false, "say which seeds"},
-		{&campaign{jobs: 1, shard: "1/1", profile: "nonsense", seeds: "3"}, false, "profile"},
-		{&campaign{jobs: 0, shard: "1/1", profile: "default", seeds: "3"}, false, "--jobs 0"},
-		{&campaign{jobs: 1, shard: "3/2", profile: "default", seeds: "3"}, false, `--shard "3/2"`},
-		{&campaign{jobs: 1, shard: "0/2", profile: "default", seeds: "3"}, false, `--shard "0/2"`},
-		{&campaign{jobs: 1, shard: "x", profile: "default", seeds: "3"}, false, `--shard "x"`},
-		{&campaign{jobs: 1, shard: "1/1", profile: "default", seeds: "9-3"}, false, "9 is above 3"},
-		{&campaign{jobs: 1, shard: "1/1", profile: "default", seeds: "3", seed: 1}, true, "--seed runs one seed"},
-		{&campaign{jobs: 1, shard: "1/1", profile: "default", seeds: "3", stopAt: "Q"}, false, `class "Q"`},
-		{&campaign{jobs: 1, shard: "1/1", profile: "default", seeds: "3", stopAt: "L", state: "x"}, false, "leave out --state"},
+		{func(o *Options) { o.Seeds = "" }, "say which seeds"},
+		{func(o *Options) { o.Profile = "nonsense" }, "profile"},
+		{func(o *Options) { o.Jobs = 0 }, "--jobs 0"},
+		{func(o *Options) { o.Shard = "3/2" }, `--shard "3/2"`},
+		{func(o *Options) { o.Shard = "0/2" }, `--shard "0/2"`},
+		{func(o *Options) { o.Shard = "x" }, `--shard "x"`},
+		{func(o *Options) { o.Seeds = "9-3" }, "9 is above 3"},
+		{func(o *Options) { o.One = true }, "--seed runs one seed"},
+		{func(o *Options) { o.StopAt = "Q" }, `class "Q"`},
+		{func(o *Options) { o.StopAt, o.State = "L", "x" }, "leave out --state"},
 	} {
-		if err := c.c.plan(c.one); err == nil || !strings.Contains(err.Error(), c.want) {
+		o := Options{Jobs: 1, Shard: "1/1", Profile: "default", Seeds: "3"}
+		c.change(&o)
+		if _, _, err := o.Plan(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
 	}
@@ -556,8 +539,8 @@ func TestCampaignFlags(t *testing.T) {
 func TestShardsDivideTheSeeds(t *testing.T) {
 	taken := make(map[uint64]int)
 	for _, shard := range []string{"1/3", "2/3", "3/3"} {
-		c := campaign{jobs: 1, shard: shard, profile: "default", seeds: "10-20"}
-		if err := c.plan(false); err != nil {
+		c := campaign{Options: Options{Jobs: 1, Shard: shard, Profile: "default", Seeds: "10-20"}}
+		if err := c.plan(); err != nil {
 			t.Fatal(err)
 		}
 		for seed, ok := c.take(); ok; seed, ok = c.take() {
@@ -575,10 +558,10 @@ func TestShardsDivideTheSeeds(t *testing.T) {
 }
 
 func TestExitStatusIsThatOfTheWorstClass(t *testing.T) {
-	if err := statusOf(nil); err != nil {
+	if err := StatusOf(nil); err != nil {
 		t.Errorf("no class: %v", err)
 	}
-	if err := statusOf([]sim.Class{sim.Progress, sim.Invariant}); err != exitStatus(14) {
+	if err := StatusOf([]sim.Class{sim.Progress, sim.Invariant}); err != Status(14) {
 		t.Errorf("V and I: %v, want 14", err)
 	}
 }
@@ -596,8 +579,8 @@ func TestStopAtCountsTheLowestSeed(t *testing.T) {
 		{map[uint64]sim.Class{2: sim.Progress}, nil, 0, 17},
 	} {
 		campaign := sham(nil)
-		campaign.stopAt = "L,D"
-		if err := campaign.prepare(false); err != nil {
+		campaign.StopAt = "L,D"
+		if err := campaign.prepare(); err != nil {
 			t.Fatal(err)
 		}
 		for range c.order {

@@ -1,23 +1,23 @@
-package main
+package campaign
 
 import (
 	"fmt"
 	"slices"
 )
 
-// A span is some seeds: from one to another, both included, at equal steps.
-type span struct {
+// A Span is some seeds: from one to another, both included, at equal steps.
+type Span struct {
 	From uint64 `json:"from"`
 	To   uint64 `json:"to"`
 	Step uint64 `json:"step"`
 }
 
-func (s span) count() uint64 { return (s.To-s.From)/s.Step + 1 }
+func (s Span) count() uint64 { return (s.To-s.From)/s.Step + 1 }
 
 // seedSet gives out the seeds of one shard in their order, and knows which of
 // them are done.
 type seedSet struct {
-	all  span // To need not be one of them
+	all  Span // To need not be one of them
 	next uint64
 	over bool // all were given out
 	// Done are so many from the first on, and those beyond that gap.
@@ -25,7 +25,7 @@ type seedSet struct {
 	beyond   map[uint64]bool
 }
 
-func newSeedSet(all span) *seedSet {
+func newSeedSet(all Span) *seedSet {
 	return &seedSet{all: all, next: all.From, beyond: make(map[uint64]bool)}
 }
 
@@ -67,10 +67,10 @@ func (s *seedSet) done(seed uint64) {
 }
 
 // spans are the seeds that are done, in their order.
-func (s *seedSet) spans() []span {
-	var spans []span
+func (s *seedSet) spans() []Span {
+	var spans []Span
 	if s.straight > 0 {
-		spans = append(spans, span{s.all.From, s.all.From + (s.straight-1)*s.all.Step, s.all.Step})
+		spans = append(spans, Span{s.all.From, s.all.From + (s.straight-1)*s.all.Step, s.all.Step})
 	}
 	var seeds []uint64
 	for seed := range s.beyond {
@@ -78,14 +78,14 @@ func (s *seedSet) spans() []span {
 	}
 	slices.Sort(seeds)
 	for _, seed := range seeds {
-		spans = append(spans, span{seed, seed, s.all.Step})
+		spans = append(spans, Span{seed, seed, s.all.Step})
 	}
 	return spans
 }
 
 // restore takes note of seeds that were done before. An error says that they
 // are not of this set, or not that many.
-func (s *seedSet) restore(spans []span, runs int) error {
+func (s *seedSet) restore(spans []Span, runs int) error {
 	total := uint64(0)
 	for i, r := range spans {
 		if r.Step != s.all.Step || r.From < s.all.From || r.To > s.all.To || r.From > r.To ||

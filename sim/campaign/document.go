@@ -1,4 +1,4 @@
-package main
+package campaign
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 
 	"dkv/internal/version"
 	"dkv/sim"
+	"dkv/sim/schedule"
 )
 
 // documentVersion is that of the schema below. A field more leaves it as it is;
@@ -23,30 +24,30 @@ const documentVersion = 1
 
 const documentKind = "dkvsim campaign"
 
-// document is the result of a campaign, or of one shard of it, as --json writes
+// Document is the result of a campaign, or of one shard of it, as --json writes
 // it: what was asked for, what was run, what was seen, and the verdict. A state
 // file holds the same.
-type document struct {
+type Document struct {
 	Version int    `json:"version"`
 	Kind    string `json:"kind"`
-	Build   build  `json:"build"`
+	Build   Build  `json:"build"`
 
 	// Flags are those that were given, by name; none of a sum.
 	Flags map[string]string `json:"flags"`
-	Plan  plan              `json:"plan"`
+	Plan  Plan              `json:"plan"`
 	// Shards are those whose runs are counted, from 1.
 	Shards []uint64 `json:"shards"`
 	// Complete: nothing is left to run, by the seeds or by the budget.
 	Complete bool `json:"complete"`
 	// Whole: complete, with all shards. Only then zeros count for the verdict.
 	Whole bool   `json:"whole"`
-	Ran   []span `json:"ran"`
+	Ran   []Span `json:"ran"`
 
-	// Failures are those of the lowest seeds, in the order of seeds.
-	Failures        []failure `json:"failures"`
+	// Failures are those of the lowest seeds, by seed.
+	Failures        []Failure `json:"failures"`
 	FailuresLeftOut int       `json:"failures_left_out"`
 	// StoppedAt is the run that ended a campaign with --stop-at.
-	StoppedAt *failure `json:"stopped_at,omitempty"`
+	StoppedAt *Failure `json:"stopped_at,omitempty"`
 
 	Tally sim.Tally `json:"tally"`
 	// Never names the faults without effect and the probes not hit, of those
@@ -58,14 +59,14 @@ type document struct {
 	Wall           time.Duration `json:"wall_ns"` // of all starts; of shards, the longest
 	SeedsPerSecond float64       `json:"seeds_per_second"`
 	EventRate      float64       `json:"events_per_second_and_core"`
-	Exit           exit          `json:"exit"`
+	Exit           Exit          `json:"exit"`
 
 	// Report is where the files of failed runs are; "" if none was described.
 	Report string `json:"report"`
 }
 
-// build is the program that ran.
-type build struct {
+// Build is the program that ran.
+type Build struct {
 	Commit   string `json:"commit"`   // "unknown" if it was not stamped
 	Modified bool   `json:"modified"` // there was more than the commit
 	Go       string `json:"go"`
@@ -73,8 +74,8 @@ type build struct {
 	Binary   string `json:"binary_sha256"`
 }
 
-// plan is what decides a campaign's runs, but for the build.
-type plan struct {
+// Plan is what decides a campaign's runs, but for the build.
+type Plan struct {
 	Profile string `json:"profile"`
 	Store   string `json:"store"`
 	From    uint64 `json:"from"`
@@ -82,8 +83,8 @@ type plan struct {
 	Shards  uint64 `json:"shards"` // in how many it is cut: shard I has seeds From+I-1, From+I-1+Shards and so on
 }
 
-// failure is one run that failed.
-type failure struct {
+// Failure is one run that failed.
+type Failure struct {
 	Seed      uint64      `json:"seed"`
 	Classes   []sim.Class `json:"classes"`
 	First     sim.Class   `json:"first"`     // the class that fired first
@@ -93,8 +94,8 @@ type failure struct {
 	Report    string      `json:"report"`    // the directory of its files; "" if it was not described
 }
 
-// exit is how the command ended.
-type exit struct {
+// Exit is how the command ended.
+type Exit struct {
 	Status int    `json:"status"`
 	Means  string `json:"means"`
 }
@@ -102,12 +103,12 @@ type exit struct {
 // maxFailures bounds the failures that are kept one by one.
 const maxFailures = 1000
 
-func (p *plan) failure(r *sim.Result, report string) failure {
-	f := failure{
+func failureOf(p *Plan, r *sim.Result, report string) Failure {
+	f := Failure{
 		Seed: r.Schedule.Setup.Seed, Classes: r.Classes, Trace: fmt.Sprintf("%016x", r.Trace), Report: report,
 		Reproduce: fmt.Sprintf("go run ./cmd/dkvsim run --seed %d --profile %s", r.Schedule.Setup.Seed, p.Profile),
 	}
-	if p.Store != storeNames()[0] {
+	if p.Store != schedule.StoreNames()[0] {
 		f.Reproduce += " --store " + p.Store
 	}
 	if len(r.Violations) > 0 {
@@ -123,9 +124,9 @@ func (p *plan) failure(r *sim.Result, report string) failure {
 }
 
 // keep adds failures, and leaves out those of the highest seeds.
-func (d *document) keep(failures ...failure) {
+func (d *Document) keep(failures ...Failure) {
 	d.Failures = append(d.Failures, failures...)
-	slices.SortStableFunc(d.Failures, func(a, b failure) int {
+	slices.SortStableFunc(d.Failures, func(a, b Failure) int {
 		switch {
 		case a.Seed < b.Seed:
 			return -1
@@ -142,47 +143,39 @@ func (d *document) keep(failures ...failure) {
 
 // conclude fills in what follows from the rest, and the exit. A campaign that is
 // not whole is not judged as one.
-func (d *document) conclude(sum *sim.Campaign, otherwise error) {
+func (d *Document) conclude(sum *sim.Campaign, otherwise error) {
 	d.Tally, d.EventRate = sum.Tally(), sum.Rate()
 	d.Never, d.Wrong = append([]string{}, sum.Zeros()...), []string{}
-	d.Failures = append([]failure{}, d.Failures...)
+	d.Failures = append([]Failure{}, d.Failures...)
 	if d.Wall > 0 {
 		d.SeedsPerSecond = float64(d.Tally.Runs) / d.Wall.Seconds()
 	}
 	status := otherwise
 	if status == nil {
-		status = statusOf(sum.Fired())
+		status = StatusOf(sum.Fired())
 	}
 	if err := sum.Err(); err != nil && d.Whole {
 		d.Wrong = strings.Split(err.Error(), "\n")
 		if status == nil {
-			status = tooCalm
+			status = TooCalm
 		}
 	}
 	d.Exit = exitOf(status)
 }
 
-func exitOf(err error) exit {
-	status := exitStatus(0)
-	if err != nil && !errors.As(err, &status) {
-		status = mistaken
-	}
-	return exit{int(status), status.means()}
-}
-
 // ended is the exit as the command's error.
-func (d *document) ended() error {
+func (d *Document) ended() error {
 	if d.Exit.Status == 0 {
 		return nil
 	}
-	return exitStatus(d.Exit.Status)
+	return Status(d.Exit.Status)
 }
 
 // maxListed bounds the failures that are printed one by one.
 const maxListed = 20
 
 // print writes the tables, and a few lines on each failure.
-func (d *document) print(out io.Writer, sum *sim.Campaign, wall string) {
+func (d *Document) print(out io.Writer, sum *sim.Campaign, wall string) {
 	fmt.Fprint(out, sum.Tables())
 	fmt.Fprintf(out, "wall time %v%s\n", d.Wall.Round(time.Millisecond), wall)
 	for i, f := range d.Failures {
@@ -200,19 +193,29 @@ func (d *document) print(out io.Writer, sum *sim.Campaign, wall string) {
 	}
 }
 
-// Line is one failure in one line.
-func (f failure) Line() string {
-	var classes []string
-	for _, class := range f.Classes {
-		classes = append(classes, string(class))
+// Line describes the failure in one line.
+func (f Failure) Line() string {
+	return fmt.Sprintf("seed=%d class=%s trace=%s %s", f.Seed, joined(f.Classes), f.Trace, f.What)
+}
+
+func joined(classes []sim.Class) string {
+	words := make([]string, len(classes))
+	for i, class := range classes {
+		words[i] = string(class)
 	}
-	return fmt.Sprintf("seed=%d class=%s trace=%s %s", f.Seed, strings.Join(classes, ","), f.Trace, f.What)
+	return strings.Join(words, ",")
 }
 
 // write puts the document where --json says.
-func (d *document) write(path string, stdout io.Writer) error { return writeJSON(path, stdout, d) }
+func (d *Document) write(path string, stdout io.Writer) error {
+	if err := WriteJSON(path, stdout, d); err != nil {
+		return fmt.Errorf("writing the results: %w", err)
+	}
+	return nil
+}
 
-func writeJSON(path string, stdout io.Writer, value any) error {
+// WriteJSON writes a value to a file, or to stdout if the path is "-".
+func WriteJSON(path string, stdout io.Writer, value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return err
@@ -222,28 +225,25 @@ func writeJSON(path string, stdout io.Writer, value any) error {
 		_, err = stdout.Write(text)
 		return err
 	}
-	if err := writeAtomically(path, text); err != nil {
-		return fmt.Errorf("writing the results: %w", err)
-	}
-	return nil
+	return writeAtomically(path, text)
 }
 
 // readDocument takes what write wrote, and refuses everything else.
-func readDocument(text []byte) (*document, error) {
+func readDocument(text []byte) (*Document, error) {
 	var head struct {
 		Version int
 		Kind    string
 	}
 	if err := json.Unmarshal(text, &head); err != nil {
-		return nil, fmt.Errorf("it is no JSON document, or not all of one: %w", err)
+		return nil, fmt.Errorf("not a JSON document, or a truncated one: %w", err)
 	}
 	if head.Kind != documentKind {
-		return nil, fmt.Errorf("it is not the result of a campaign: its kind is %q, not %q", head.Kind, documentKind)
+		return nil, fmt.Errorf("not the result of a campaign: its kind is %q, want %q", head.Kind, documentKind)
 	}
 	if head.Version != documentVersion {
-		return nil, fmt.Errorf("its version is %d, and this program reads %d", head.Version, documentVersion)
+		return nil, fmt.Errorf("its version is %d, but this program reads version %d", head.Version, documentVersion)
 	}
-	d := &document{}
+	d := &Document{}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(d); err != nil {
@@ -252,21 +252,21 @@ func readDocument(text []byte) (*document, error) {
 	return d, d.validate()
 }
 
-func (d *document) validate() error {
+func (d *Document) validate() error {
 	p := &d.Plan
 	if p.Shards < 1 || p.From > p.To || len(d.Shards) == 0 {
-		return fmt.Errorf("its plan is none: %d shards, seeds %d to %d", p.Shards, p.From, p.To)
+		return fmt.Errorf("invalid plan: %d shards, seeds %d to %d", p.Shards, p.From, p.To)
 	}
 	for i, shard := range d.Shards {
 		if shard < 1 || shard > p.Shards || i > 0 && shard <= d.Shards[i-1] {
-			return fmt.Errorf("its shards %v are not of %d in order", d.Shards, p.Shards)
+			return fmt.Errorf("its shards %v are not shards of %d in ascending order", d.Shards, p.Shards)
 		}
 	}
 	return nil
 }
 
 // differences says in which of what decides the runs two campaigns differ.
-func differences(here, there *document) []string {
+func differences(here, there *Document) []string {
 	var all []string
 	for _, f := range []struct {
 		what        string
@@ -292,9 +292,9 @@ func differences(here, there *document) []string {
 func shorten(hash string) string { return hash[:min(len(hash), 16)] }
 
 // thisBuild reads the program's own file.
-func thisBuild() (build, error) {
+func thisBuild() (Build, error) {
 	here := version.Read()
-	b := build{Commit: here.Commit, Modified: here.Modified, Go: here.Go, Platform: here.Platform}
+	b := Build{Commit: here.Commit, Modified: here.Modified, Go: here.Go, Platform: here.Platform}
 	path, err := os.Executable()
 	if err != nil {
 		return b, fmt.Errorf("finding this program's file: %w", err)

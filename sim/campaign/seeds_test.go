@@ -1,4 +1,4 @@
-package main
+package campaign
 
 import (
 	"math"
@@ -17,15 +17,15 @@ func takeAll(s *seedSet, most int) []uint64 {
 
 func TestSeedsAreGivenOutOnce(t *testing.T) {
 	for _, c := range []struct {
-		all  span
+		all  Span
 		want []uint64
 	}{
-		{span{1, 3, 1}, []uint64{1, 2, 3}},
-		{span{2, 9, 3}, []uint64{2, 5, 8}},
-		{span{7, 7, 1}, []uint64{7}},
-		{span{9, 8, 4}, nil},
-		{span{math.MaxUint64, math.MaxUint64, 1}, []uint64{math.MaxUint64}},
-		{span{math.MaxUint64 - 2, math.MaxUint64, 2}, []uint64{math.MaxUint64 - 2, math.MaxUint64}},
+		{Span{1, 3, 1}, []uint64{1, 2, 3}},
+		{Span{2, 9, 3}, []uint64{2, 5, 8}},
+		{Span{7, 7, 1}, []uint64{7}},
+		{Span{9, 8, 4}, nil},
+		{Span{math.MaxUint64, math.MaxUint64, 1}, []uint64{math.MaxUint64}},
+		{Span{math.MaxUint64 - 2, math.MaxUint64, 2}, []uint64{math.MaxUint64 - 2, math.MaxUint64}},
 	} {
 		if got := takeAll(newSeedSet(c.all), 10); !slices.Equal(got, c.want) {
 			t.Errorf("%+v gave out %v, want %v", c.all, got, c.want)
@@ -35,7 +35,7 @@ func TestSeedsAreGivenOutOnce(t *testing.T) {
 
 // Seeds end in any order; what is left is the rest, whenever that is asked.
 func TestSeedsGoOnWithThoseNotDone(t *testing.T) {
-	all := span{5, 40, 5}
+	all := Span{5, 40, 5}
 	ended := []uint64{10, 25, 5, 15, 40}
 	for n := range len(ended) + 1 {
 		s := newSeedSet(all)
@@ -65,18 +65,18 @@ func TestSeedsGoOnWithThoseNotDone(t *testing.T) {
 func TestSeedsOfAnotherSetAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		spans []span
+		spans []Span
 		runs  int
 	}{
-		{"another step", []span{{5, 15, 10}}, 2},
-		{"another beginning", []span{{6, 16, 5}}, 3},
-		{"below the first", []span{{0, 10, 5}}, 3},
-		{"beyond the last", []span{{5, 45, 5}}, 9},
-		{"backwards", []span{{10, 5, 5}}, 1},
-		{"twice", []span{{5, 15, 5}, {15, 15, 5}}, 4},
-		{"more runs than seeds", []span{{5, 15, 5}}, 4},
+		{"another step", []Span{{5, 15, 10}}, 2},
+		{"another beginning", []Span{{6, 16, 5}}, 3},
+		{"below the first", []Span{{0, 10, 5}}, 3},
+		{"beyond the last", []Span{{5, 45, 5}}, 9},
+		{"backwards", []Span{{10, 5, 5}}, 1},
+		{"twice", []Span{{5, 15, 5}, {15, 15, 5}}, 4},
+		{"more runs than seeds", []Span{{5, 15, 5}}, 4},
 	} {
-		if err := newSeedSet(span{5, 40, 5}).restore(c.spans, c.runs); err == nil {
+		if err := newSeedSet(Span{5, 40, 5}).restore(c.spans, c.runs); err == nil {
 			t.Errorf("%s: restored", c.name)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package campaign
 
 import (
 	"encoding/json"
@@ -54,10 +54,10 @@ tally.operations.fewest_of_a_run
 
 func TestResultsHaveTheSchemaOfTheirVersion(t *testing.T) {
 	c := sham(map[uint64]sim.Class{2: sim.Progress})
-	c.json, c.described = filepath.Join(t.TempDir(), "results.json"), maxDescribed
-	c.doc.Flags = map[string]string{"seeds": "1-12"}
+	c.JSON, c.described = filepath.Join(t.TempDir(), "results.json"), maxDescribed
+	c.Flags = map[string]string{"seeds": "1-12"}
 	shown(t, c)
-	text, err := os.ReadFile(c.json)
+	text, err := os.ReadFile(c.JSON)
 	if err != nil {
 		t.Fatal(err)
 	}

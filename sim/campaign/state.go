@@ -1,4 +1,4 @@
-package main
+package campaign
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 // after it: the campaign's document.
 const stateHead = "dkvsim campaign state 1 "
 
-func writeState(path string, d *document) error {
+func writeState(path string, d *Document) error {
 	text, err := json.Marshal(d)
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func writeState(path string, d *document) error {
 
 // readState is nil if there is no such file. Its error says why a file is not
 // the whole state of a campaign.
-func readState(path string) (*document, error) {
+func readState(path string) (*Document, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -40,15 +40,15 @@ func readState(path string) (*document, error) {
 		return nil, fmt.Errorf("reading the campaign's state: %w", err)
 	}
 	refuse := func(why string, args ...any) error {
-		return fmt.Errorf("%s: %w; name another --state file, or remove this one to begin anew", path, fmt.Errorf(why, args...))
+		return fmt.Errorf("%s: %w; name another --state file, or remove this one to start afresh", path, fmt.Errorf(why, args...))
 	}
 	head, body, _ := bytes.Cut(text, []byte("\n"))
 	sum, found := strings.CutPrefix(string(head), stateHead)
 	if !found {
-		return nil, refuse("it is not a campaign's state: its first line does not begin with %q", strings.TrimSpace(stateHead))
+		return nil, refuse("not the state of a campaign: the first line does not begin with %q", strings.TrimSpace(stateHead))
 	}
 	if fmt.Sprintf("%x", sha256.Sum256(body)) != sum {
-		return nil, refuse("it is damaged or cut short: the SHA-256 of its content is not that of its first line")
+		return nil, refuse("damaged or truncated: the SHA-256 of its content is not the one in its first line")
 	}
 	d, err := readDocument(body)
 	if err != nil {
@@ -61,7 +61,7 @@ func readState(path string) (*document, error) {
 // The budget, the jobs and where results go may differ from then: they do not
 // change what a run does.
 func (c *campaign) resume() error {
-	d, err := readState(c.state)
+	d, err := readState(c.State)
 	if err != nil || d == nil {
 		return err
 	}
@@ -70,13 +70,13 @@ func (c *campaign) resume() error {
 		other = append(other, fmt.Sprintf("shard is %v there, %v here", d.Shards, c.doc.Shards))
 	}
 	if other != nil {
-		return fmt.Errorf("%s is the state of another campaign: %s. Continue it with the program and the flags that it was made with, name another --state file, or remove this one to begin anew",
-			c.state, strings.Join(other, "; "))
+		return fmt.Errorf("%s is the state of another campaign: %s. Continue it with the program and the flags that it was made with, name another --state file, or remove this one to start afresh",
+			c.State, strings.Join(other, "; "))
 	}
-	sum := sim.NewCampaign(c.profile)
+	sum := sim.NewCampaign(c.Profile)
 	err = errors.Join(sum.AddTally(d.Tally), c.seedsLeft.restore(d.Ran, d.Tally.Runs))
 	if err != nil {
-		return fmt.Errorf("%s: %w; name another --state file, or remove this one to begin anew", c.state, err)
+		return fmt.Errorf("%s: %w; name another --state file, or remove this one to start afresh", c.State, err)
 	}
 	c.sum = sum
 	c.doc.Failures, c.doc.FailuresLeftOut, c.doc.Wall = d.Failures, d.FailuresLeftOut, d.Wall
@@ -85,9 +85,9 @@ func (c *campaign) resume() error {
 			c.described++
 		}
 	}
-	if c.report == "" {
-		c.report = d.Report
+	if c.Report == "" {
+		c.Report = d.Report
 	}
-	c.say("going on with %s: %d runs were done in %v%s", c.state, d.Tally.Runs, rounded(d.Wall), sum.Failures())
+	c.say("resuming from %s: %d runs were done in %v%s", c.State, d.Tally.Runs, rounded(d.Wall), sum.Failures())
 	return nil
 }
