@@ -9,20 +9,26 @@ import (
 	"dkv/node/ring"
 )
 
-// How a cluster is formed (DESIGN section 5, "Barrier"): whoever sees enough
-// registered nodes makes the layout over all of them, on the condition that
-// all are registered at that instant. Counting children would not do: nodes see
-// the numbers at different moments.
+// How a cluster is formed:
+//
+//	formCluster ─▶ gather (each registered node) ─▶ form
+//
+// Any node that sees enough registered nodes makes the layout over all of them, on
+// the condition that all are registered at that instant (rule "form at one instant").
+// Counting children would not do: the nodes counted may have been there at different
+// times. Several nodes may try; one creates the layout, and the others find it.
 
-// candidate is a registered node, as read for forming.
+// candidate is a registered node, as read for forming. version is what makes the
+// condition: it changes with every registration of that node.
 type candidate struct {
 	id      NodeID
 	version int32 // of nodes/<id>
 	live    liveRecord
 }
 
-// formCluster runs while there is no layout: when this node has registered,
-// and whenever the children of live change.
+// formCluster runs while there is no layout: when this node has registered, and whenever
+// the children of live change. The watch is set by the read that counts them, so that no
+// change between the two is missed (rule "read again").
 func (n *Node) formCluster() {
 	m := &n.member
 	if m.forming {
@@ -37,7 +43,7 @@ func (n *Node) formCluster() {
 			n.formLater()
 		case len(names) < n.cfg.Expect:
 			m.forming = false
-			n.say("waiting for %d more of %d nodes to form cluster %q; registered: %s", n.cfg.Expect-len(names), n.cfg.Expect, n.cfg.Cluster, strings.Join(names, " "))
+			n.say("waiting for %d more of %d nodes to form cluster %q; registered so far: %s", n.cfg.Expect-len(names), n.cfg.Expect, n.cfg.Cluster, strings.Join(names, " "))
 		default:
 			n.gather(session, names, nil)
 		}
@@ -55,8 +61,9 @@ func (n *Node) formLater() {
 	})
 }
 
-// gather reads the candidates one by one: first the counter, then the
-// ephemeral that it guards.
+// gather reads the candidates one by one: first the counter nodes/<id>, then the ephemeral
+// that it guards. A node that registers anew in between counts the incarnation, so the
+// check of its version fails and the forming with it.
 func (n *Node) gather(session door.Session, names []string, all []candidate) {
 	if len(all) == len(names) {
 		n.form(session, all)
@@ -86,12 +93,14 @@ func (n *Node) gather(session door.Session, names []string, all []candidate) {
 	})
 }
 
-// form makes the layout, on the condition that all candidates are registered at
-// that instant.
+// form makes the layout, on the condition that all candidates are registered at that
+// instant. If one of them has data of a cluster, ZooKeeper has lost that cluster's layout
+// or is another ZooKeeper, and forming would give out its epochs a second time (rule "data
+// forbids forming").
 func (n *Node) form(session door.Session, all []candidate) {
 	for _, c := range all {
 		if c.live.Cluster != "" {
-			n.alarm("not forming cluster %q: node %s has data of cluster %s, of which ZooKeeper knows no layout; ZooKeeper was wiped, or is the wrong one: restore it, or start all nodes with empty data directories", n.cfg.Cluster, c.id, c.live.Cluster)
+			n.alarm("not forming cluster %q: node %s has data of cluster %s, of which ZooKeeper has no layout: ZooKeeper was wiped, or is the wrong one; restore it, or start all nodes with empty data directories", n.cfg.Cluster, c.id, c.live.Cluster)
 			n.formLater()
 			return
 		}
@@ -128,11 +137,12 @@ func (n *Node) form(session door.Session, all []candidate) {
 			return
 		}
 		n.member.forming = false
-		n.wantLayout() // also to watch it
+		n.wantLayout() // also if this node made it: reading sets the watch
 	})
 }
 
-// firstLayout places the partitions on the candidates as the ring says.
+// firstLayout places the partitions on the candidates as the ring says. They are sorted by
+// their names, so all nodes that form at the same time propose the same.
 func (n *Node) firstLayout(all []candidate) (*layout.Layout, error) {
 	var members []layout.Member
 	for i, c := range all {

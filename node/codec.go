@@ -22,16 +22,24 @@ import (
 //	          the order of message.go, an index before its epoch
 //	bytes, strings, lists = count u32 | items;  members of an assignment: count u8
 //
-// Every accepted frame is the only encoding of its message: what is decoded
-// and encoded again gives the same bytes. An empty slice decodes as nil.
+// Every accepted frame is the only encoding of its message: what is decoded and
+// encoded again gives the same bytes. That makes the codec easy to test by fuzzing, and
+// leaves no field whose meaning two versions could read differently. An empty slice
+// decodes as nil.
+//
+// The hash is for links that damage what TCP's checksum does not see; it is no defence
+// against an attacker. A frame that does not decode closes its connection, since where
+// the next one begins can't be trusted either.
 
 const (
-	// ProtocolVersion is the peer protocol that this package speaks.
+	// ProtocolVersion is the peer protocol that this package speaks. A hello names a
+	// range, and the connection speaks the greatest version that both sides know.
 	ProtocolVersion uint16 = 1
-	// MaxFrameBytes bounds what follows a frame's length.
+	// MaxFrameBytes bounds what follows a frame's length: the largest batch of entries
+	// or chunk that Config allows, one value more than that, and what is around it.
 	MaxFrameBytes = 4<<20 + 64<<10
 	// MaxHelloBytes bounds what follows the length of a connection's first
-	// frame, which comes from somebody who is not known yet.
+	// frame, which comes from a peer that is not known yet.
 	MaxHelloBytes = 4 << 10
 
 	frameLengthBytes = 4
@@ -199,8 +207,9 @@ func appendEntry(buf []byte, e *Entry) []byte {
 	return binary.BigEndian.AppendUint64(w.buf, xxhash.Sum64(w.buf[len(buf):]))
 }
 
-// decodeEntry decodes what appendEntry appended, and nothing else. The entry
-// points into value, which the caller gives up.
+// decodeEntry decodes what appendEntry appended, and nothing else. The entry points into
+// value, which the caller gives up. The hash stands in the store, and not only on the wire,
+// because a disk can rot for years before an entry is read (rule "stop on damage").
 func decodeEntry(value []byte) (Entry, error) {
 	if len(value) < frameHashBytes {
 		return Entry{}, errShort
@@ -227,7 +236,8 @@ var (
 	errValue    = errors.New("it has a field with an impossible value")
 )
 
-// beginFrame leaves room for the length and starts a frame.
+// beginFrame leaves room for the length and starts a frame. The length is known only when
+// all is written, and a second buffer for the payload would cost a copy of every value.
 func beginFrame(buf []byte, kind messageKind) wireWriter {
 	w := wireWriter{buf: buf}
 	w.u32(0)
@@ -265,6 +275,7 @@ func openFrame(body []byte, limit int) (messageKind, wireReader, error) {
 // wireWriter appends fields.
 type wireWriter struct{ buf []byte }
 
+// u8 and the methods after it append one field each.
 func (w *wireWriter) u8(v uint8)   { w.buf = append(w.buf, v) }
 func (w *wireWriter) u16(v uint16) { w.buf = binary.BigEndian.AppendUint16(w.buf, v) }
 func (w *wireWriter) u32(v uint32) { w.buf = binary.BigEndian.AppendUint32(w.buf, v) }
@@ -278,6 +289,9 @@ func (w *wireWriter) bool(v bool) {
 	}
 }
 
+// count reads how many items follow, of at least itemBytes each. More than the rest can hold
+// is an error, so that what is made for them is bounded by the bytes that really came: a
+// few bytes of garbage can't claim four billion entries.
 func (w *wireWriter) count(n int) { w.u32(uint32(n)) }
 
 func (w *wireWriter) bytes(v []byte) {
@@ -307,6 +321,8 @@ func (w *wireWriter) assignment(a *Assignment) {
 	w.members(a.Next)
 }
 
+// members panics where a caller breaks the bound of the layout: the count has one byte, and
+// a truncated one would decode as another assignment.
 func (w *wireWriter) members(list []MemberNumber) {
 	if len(list) > layout.MaxReplication {
 		panic(fmt.Sprintf("assignment of %d members, more than %d", len(list), layout.MaxReplication))
@@ -437,7 +453,8 @@ func (r *wireReader) end() error {
 	return r.err
 }
 
-// take returns the next n bytes, or nil if there are not so many.
+// take returns the next n bytes, or nil if there are not so many. Their capacity ends with
+// them, so that an append to a key can't write into the value behind it.
 func (r *wireReader) take(n int) []byte {
 	if n > len(r.rest) {
 		r.fail(errShort)
@@ -478,7 +495,8 @@ func (r *wireReader) u64() uint64 {
 
 func (r *wireReader) bool() bool { return r.choice(0, 1) == 1 }
 
-// choice reads one of the values from least to greatest.
+// choice reads one of the values from least to greatest. Anything else is refused here, so
+// that no handler meets a kind or an outcome that it does not know.
 func (r *wireReader) choice(least, greatest uint8) uint8 {
 	v := r.u8()
 	if r.err == nil && (v < least || v > greatest) {
@@ -509,7 +527,8 @@ func (r *wireReader) bytes() []byte {
 
 func (r *wireReader) string() string { return string(r.bytes()) }
 
-// name reads an identity of a hello, which ends up in reports.
+// name reads an identity of a hello, which ends up in reports. It is bounded because the
+// sender is not known yet.
 func (r *wireReader) name() string {
 	b := r.bytes()
 	if len(b) > layout.MaxNameBytes {
@@ -530,6 +549,9 @@ func (r *wireReader) sameStoreID(likely StoreID) StoreID {
 	return r.intern(b)
 }
 
+// intern returns the one string that is kept for a store id. Every frame names two, and
+// there are few, so nearly none is allocated. The bounds are for frames that are not what
+// they seem: neither long names nor many of them are kept.
 func (r *wireReader) intern(b []byte) StoreID {
 	if id, ok := r.stores[string(b)]; ok {
 		return id

@@ -64,7 +64,8 @@ type Config struct {
 	MaxWaiting int
 }
 
-// Limits of the store.
+// Limits of the store. Everything that can grow with what clients or peers do has a
+// bound; what is beyond it is refused as busy, or dropped and asked for again.
 const (
 	MaxKeyBytes       = 4 << 10
 	MaxValueBytes     = 1 << 20
@@ -113,7 +114,9 @@ func setDuration(field *time.Duration, def time.Duration) {
 	}
 }
 
-// Validate names the first wrong field and says why. Defaults count.
+// Validate names the first wrong field and says why. Defaults count. The partitions,
+// replication and expected nodes are also compared with the cluster's (rule "flags must
+// agree"); here only their ranges are judged.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	checks := []struct {
@@ -151,7 +154,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// badAddress says that a string can't stand as an address in the layout.
+// badAddress reports whether a string can't be an address in the layout.
 func badAddress(s string) bool {
 	for _, c := range s {
 		if c <= ' ' || c > '~' {
@@ -161,7 +164,7 @@ func badAddress(s string) bool {
 	return len(s) > layout.MaxAddressBytes
 }
 
-// badName says that a string can't be part of a znode's path.
+// badName reports whether a string can't be part of a znode's path.
 func badName(s string) bool {
 	if s == "" || s == "." || s == ".." || len(s) > 64 {
 		return true

@@ -5,12 +5,14 @@ import (
 	"time"
 )
 
-// A forward's number has one fate at a primary (DESIGN section 6, rule 11a):
-// it is accepted or refused once, and its copies get the same answer or none.
-// The tables belong to a reign and die with the process; a primary never
-// resumes an epoch.
+// A forward's number has one fate at a primary: it is accepted or refused once, and
+// its copies get the same answer or none (rule "one fate per forward"). The tables
+// belong to a reign and are lost with the process. That is enough: a forward names
+// its epoch, and no other process ever leads that one (rule "never resume an
+// epoch").
 
-// fatesKept is how long the tables of an ended reign are kept.
+// fatesKept is how long the tables of an ended reign are kept: longer than copies
+// stay in the network, and than most clients wait.
 const fatesKept = 30 * time.Second
 
 // smallValue bounds what is kept of an answer, in bytes. A copy of a forward
@@ -38,7 +40,8 @@ func (t *fates) check() error {
 	return nil
 }
 
-// fate of one number.
+// fate is what became of one number. Until it is final a copy is dropped: the first
+// one is under way, or its answer was too large to be kept.
 type fate struct {
 	final    bool // response may be repeated
 	response door.Response
@@ -58,8 +61,8 @@ type endedReign struct {
 	fates []*fates
 }
 
-// fatesOf is the table in which the forward's number stands or will stand; nil
-// if this process does not hold the epoch's tables.
+// fatesOf returns the table in which the forward's number stands or will stand; nil if
+// this process does not hold the epoch's tables.
 func (r *replica) fatesOf(f *Forward) *fates {
 	if g := r.reign; g != nil && g.epoch == f.Epoch {
 		return findFates(&g.fates, f.ID)
@@ -72,6 +75,8 @@ func (r *replica) fatesOf(f *Forward) *fates {
 	return nil
 }
 
+// findFates returns the table of a forwarder, made anew if it has none. A forwarder that
+// restarts counts from 1 again, under another boot, and so gets another table.
 func findFates(tables *[]*fates, id ForwardID) *fates {
 	for _, t := range *tables {
 		if t.store == id.Store && t.boot == id.Boot {
@@ -83,8 +88,9 @@ func findFates(tables *[]*fates, id ForwardID) *fates {
 	return t
 }
 
-// of returns the fate of a number, and whether it came for the first time. It
-// is nil for a number that fell below the window.
+// of returns the fate of a number, and whether it came for the first time. It is nil for
+// a number that fell below the window: whether that one was accepted is forgotten, so it
+// must not be taken for a new one.
 func (t *fates) of(number uint64) (f *fate, fresh bool) {
 	if number+forwardWindow <= t.max {
 		return nil, false

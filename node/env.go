@@ -9,7 +9,7 @@ import (
 type (
 	// Epoch numbers the assignments of one partition; each change adds one.
 	Epoch = layout.Epoch
-	// MemberNumber names a member for ever; it is never reused. Zero is nobody.
+	// MemberNumber names a member for ever; it is never reused. Zero is no member.
 	MemberNumber = layout.MemberNumber
 	// PartitionID numbers the slices of the hash space, from 0.
 	PartitionID = layout.PartitionID
@@ -37,7 +37,7 @@ type Env struct {
 	Observer    Observer
 	Random      door.Random
 
-	// Fail is called once, when the node can't go on: a failed sync, rot, a
+	// Fail is called once, when the node can't continue: a failed sync, rot, a
 	// store of another cluster. From then on the node ignores every event and
 	// answers nothing; the owner ends the process (or the simulated host).
 	Fail func(error)

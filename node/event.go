@@ -19,10 +19,12 @@ type Event struct {
 type EventKind uint8
 
 const (
-	// Facts, for the step-wise checks.
+	// Facts, for the step-wise checks. They are told in the event in which they come
+	// true here, before any message speaks of them, so that an observer of all nodes
+	// sees causes before effects.
 
 	EventBooted       EventKind = iota + 1 // store recovered; Index: boot counter; Text: store id
-	EventPromised                          // Epoch promised (in memory; durable before anybody is told)
+	EventPromised                          // Epoch promised (in memory; durable before it is told)
 	EventPromiseKept                       // Epoch promised is durable
 	EventLogged                            // entry Index of Epoch with Hash stands in the log
 	EventCut                               // log cut to Index (probe: suffix cut)
@@ -35,7 +37,9 @@ const (
 	EventLayout                            // Index: version adopted
 	EventMember                            // Peer: own number, first learned
 
-	// Probes: branches that a campaign must reach.
+	// Probes: branches that a campaign must reach. Each is a place where the protocol
+	// does something that a quiet run never needs; one that is never reached is tested
+	// by nothing.
 
 	EventLogCopied         // the log of Epoch was completed from Peer
 	EventSnapshotSent      // whole snapshot at Index sent to Peer
@@ -67,9 +71,9 @@ const (
 	EventPromiseRejected   // Prepare for an epoch that is over
 	EventUncommittedBound  // refused: too much uncommitted
 
-	// Words for the operator.
+	// Words for the operator. Their text says what is wrong and what to do about it.
 
-	EventNotice // Text: what goes on
+	EventNotice // Text: what happened
 	EventAlarm  // Text: what is wrong and what to do
 	EventFailed // Text: why the node stops
 

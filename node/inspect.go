@@ -99,6 +99,8 @@ func (s operationState) String() string {
 	return [...]string{waiting: "waiting", local: "local", forwarded: "forwarded", ended: "ended"}[s]
 }
 
+// inspect copies what is on its way in one partition. The entries are shared, which is
+// harmless: they are never written to again.
 func (r *replica) inspect() PartitionInspection {
 	entries := r.log.entries
 	p := PartitionInspection{

@@ -68,7 +68,7 @@ func kvPrefix(p PartitionID, gen uint64) []byte {
 	return append(generationKey(p, gen), "/kv/"...)
 }
 
-// kvRange bounds the keys of a generation.
+// kvRange bounds the keys of a generation's state: '0' follows '/'.
 func kvRange(p PartitionID, gen uint64) (from, to []byte) {
 	return kvPrefix(p, gen), append(generationKey(p, gen), "/kv0"...)
 }
@@ -92,6 +92,8 @@ func decodeNumber(b []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(b), nil
 }
 
+// encodeValue puts the version before the value, so that a condition can be decided
+// without knowing what kind of value it is.
 func encodeValue(v Version, value []byte) []byte {
 	b := make([]byte, 0, 8+len(value))
 	b = binary.BigEndian.AppendUint64(b, uint64(v))

@@ -57,7 +57,8 @@ func (m *membership) check() error {
 	return nil
 }
 
-// clusterRecord is the znode cluster.
+// clusterRecord is the znode cluster. It is created once and never changed: where a
+// key belongs depends on it.
 type clusterRecord struct {
 	UUID        string `json:"uuid"`
 	Expect      int    `json:"expect"`
@@ -65,13 +66,15 @@ type clusterRecord struct {
 	Replication int    `json:"replication"`
 }
 
-// nodeRecord is the znode nodes/<id>.
+// nodeRecord is the znode nodes/<id>. It outlives sessions, and its version is what a
+// registration is conditional on.
 type nodeRecord struct {
 	Incarnation uint64  `json:"incarnation"`
 	Store       StoreID `json:"store"`
 }
 
-// liveRecord is the ephemeral live/<id>.
+// liveRecord is the ephemeral live/<id>. Its data tells others where the node is; whose
+// it is, only its ephemeralOwner tells.
 type liveRecord struct {
 	Peer        string  `json:"peer"`
 	HTTP        string  `json:"http"`
@@ -89,7 +92,8 @@ func (n *Node) registered() bool             { return n.member.session != nil &&
 func encodeRecord(record any) []byte         { data, _ := json.Marshal(record); return data }
 func decodeRecord(data []byte, to any) error { return json.Unmarshal(data, to) }
 
-// openSession begins a new session; nothing of an earlier one is used again.
+// openSession begins a new session; nothing of an earlier one is used again. Callbacks of
+// the earlier one see that the session was replaced, and do nothing.
 func (n *Node) openSession() {
 	m := &n.member
 	m.up, m.busy, m.checked, m.standing, m.forming = false, false, false, false, false
@@ -104,8 +108,8 @@ func (n *Node) openSession() {
 	m.session = session
 }
 
-// newSession forgets what was under way; what was set without an answer must
-// be looked up.
+// newSession forgets what was under way; a set without an answer must be looked up, since
+// it may have been made by a server that this client no longer talks to.
 func (p *planner) newSession() {
 	if p.setting {
 		p.tried = p.pending
@@ -113,7 +117,9 @@ func (p *planner) newSession() {
 	p.setting, p.reading, p.again = false, false, false
 }
 
-// onSession follows what becomes of the session.
+// onSession follows what becomes of the session. A connection that breaks changes nothing
+// but what the node may ask: the session may still stand, and reigns do not depend on it.
+// Only an expired session is replaced; its ephemerals are gone, or will be.
 func (n *Node) onSession(e door.SessionEvent) {
 	m := &n.member
 	switch e.Kind {
@@ -131,7 +137,8 @@ func (n *Node) onSession(e door.SessionEvent) {
 	}
 }
 
-// onChanged reads again what a watch told of.
+// onChanged reads again what a watch told of. The watch says that something happened, not
+// what, and it may fire for nothing.
 func (n *Node) onChanged(path string) {
 	switch path {
 	case n.layoutPath(), n.root() + "/live":
@@ -151,16 +158,20 @@ func (n *Node) tickMembership(now time.Duration) {
 		return
 	}
 	m.saidAt = now
-	n.notice("ZooKeeper has not answered for %v: trying on; partitions whose primary lives are served meanwhile", (now - m.since).Round(time.Second))
+	n.notice("ZooKeeper has not answered for %v: still trying; partitions whose primary lives are served meanwhile", (now - m.since).Round(time.Second))
 }
 
-// inSession guards a callback against the session having been replaced.
+// inSession returns a guard for callbacks: whether the session under which the call was
+// made is still the node's. An answer of an earlier session describes a past that the
+// present session may have changed.
 func (n *Node) inSession() func() bool {
 	session := n.member.session
 	return func() bool { return !n.dead && n.member.session == session }
 }
 
-// reconcile does the next thing that is missing.
+// reconcile does the next thing that is missing, by what is there and not by what happened:
+// compare the cluster, register, read the layout. Everything that may have changed leads
+// here.
 func (n *Node) reconcile() {
 	m := &n.member
 	if m.session == nil || !m.up || n.stopping {
@@ -181,7 +192,7 @@ func (n *Node) reconcile() {
 	}
 }
 
-// proceed ends a chain: on with the next thing at once.
+// proceed ends a chain and does the next thing at once.
 func (n *Node) proceed() {
 	n.member.busy = false
 	n.reconcile()
@@ -208,7 +219,8 @@ func (n *Node) say(format string, args ...any) {
 	}
 }
 
-// checkCluster compares the cluster's znode with the flags and with the store.
+// checkCluster compares the cluster's znode with the flags and with the store: rule "flags
+// must agree".
 func (n *Node) checkCluster() {
 	current := n.inSession()
 	n.member.session.Get(n.root()+"/cluster", false, func(data []byte, _ door.Stat, err error) {
@@ -219,7 +231,7 @@ func (n *Node) checkCluster() {
 		case err == nil:
 			n.onCluster(data)
 		case errors.Is(err, door.ErrNoNode) && n.cluster != "":
-			n.alarm("ZooKeeper knows no cluster %q, but this store belongs to %s: ZooKeeper was wiped, or is the wrong one; check --zookeeper and --cluster, or restore it", n.cfg.Cluster, n.cluster)
+			n.alarm("ZooKeeper has no cluster %q, but this store belongs to cluster %s: ZooKeeper was wiped, or is the wrong one; check --zookeeper and --cluster, or restore it", n.cfg.Cluster, n.cluster)
 			n.lookAgain(n.cfg.SettleTime / 2)
 		case errors.Is(err, door.ErrNoNode):
 			n.createCluster(n.member.session, 0)
@@ -229,8 +241,8 @@ func (n *Node) checkCluster() {
 	})
 }
 
-// createCluster makes the znodes that everything hangs from, one after the
-// other; whoever else makes them is as good.
+// createCluster makes the znodes that everything hangs from, one after the other. Another
+// node may make them at the same time; what it made is read afterwards, and is as good.
 func (n *Node) createCluster(session door.Session, step int) {
 	record := clusterRecord{n.newUUID(), n.cfg.Expect, n.cfg.Partitions, n.cfg.Replication}
 	root := n.root()
@@ -257,7 +269,9 @@ func (n *Node) createCluster(session door.Session, step int) {
 	})
 }
 
-// onCluster refuses to enter a cluster that is not the one meant.
+// onCluster refuses to enter a cluster other than the one meant. A node that never entered
+// stops, because its operator is still looking. One that did serves clients, so it raises
+// an alarm and does not register.
 func (n *Node) onCluster(data []byte) {
 	var c clusterRecord
 	if err := decodeRecord(data, &c); err != nil {
@@ -278,6 +292,7 @@ func (n *Node) onCluster(data []byte) {
 	n.proceed()
 }
 
+// differs returns an error that says how the flags differ from the cluster, if they do.
 func (n *Node) differs(c clusterRecord) error {
 	switch {
 	case n.cluster != "" && c.UUID != n.cluster:
@@ -300,9 +315,10 @@ type registration struct {
 	owner   int64
 }
 
-// register makes live/<id> this session's. The counter nodes/<id> decides
-// between two processes of one name: exactly one wins (Curator's lessons,
-// CURATOR-696: ownership is ephemeralOwner, never the name).
+// register makes live/<id> this session's. The counter nodes/<id> decides between two
+// processes of one name: exactly one wins. Ownership is the znode's ephemeralOwner, never
+// its name or its data: the znode of a former session looks the same and vanishes later,
+// when that session expires (rule "own what your session owns"; compare CURATOR-696).
 func (n *Node) register() {
 	current, session := n.inSession(), n.member.session
 	id := n.cfg.ID
@@ -339,7 +355,7 @@ func (n *Node) createNode(session door.Session) {
 	})
 }
 
-// readLive looks who holds live/<id>, and watches it.
+// readLive looks which session holds live/<id>, and watches it.
 func (n *Node) readLive(session door.Session, g registration) {
 	current := n.inSession()
 	session.Get(n.livePath(n.cfg.ID), true, func(data []byte, stat door.Stat, err error) {
@@ -360,7 +376,9 @@ func (n *Node) readLive(session door.Session, g registration) {
 	})
 }
 
-// onRegistration decides from what was read.
+// onRegistration decides from what was read: the registration stands; another disk has
+// the name, and is waited for; the name was another disk's before; or live/<id> is missing
+// or a former session's, and is written.
 func (n *Node) onRegistration(session door.Session, g registration) {
 	m := &n.member
 	switch {
@@ -382,8 +400,9 @@ func (n *Node) onRegistration(session door.Session, g registration) {
 	}
 }
 
-// checkForeign: this node id was used with another disk. Before the cluster is
-// formed nothing is lost by that; afterwards that disk holds a member's data.
+// checkForeign decides for a node id that was used with another disk. Before the cluster
+// is formed nothing is lost by that; afterwards that disk holds a member's data, and this
+// one under its name would be a member without it (rule "one disk one member").
 func (n *Node) checkForeign(session door.Session, g registration) {
 	current := n.inSession()
 	session.Get(n.layoutPath(), false, func(_ []byte, _ door.Stat, err error) {
@@ -399,8 +418,9 @@ func (n *Node) checkForeign(session door.Session, g registration) {
 	})
 }
 
-// writeRegistration counts the incarnation and puts this session's live/<id>
-// in the place of a former one's, at one instant.
+// writeRegistration counts the incarnation and puts this session's live/<id> in the place of
+// a former one's, at one instant. It is conditional on the counter's version, so of two
+// processes that read the same, one finds its set refused and reads again.
 func (n *Node) writeRegistration(session door.Session, g registration) {
 	incarnation := g.node.Incarnation + 1
 	live := liveRecord{
@@ -431,7 +451,7 @@ func (n *Node) writeRegistration(session door.Session, g registration) {
 	})
 }
 
-// onRegistered: live/<id> is this session's, as of now.
+// onRegistered notes that live/<id> is this session's, as of now.
 func (n *Node) onRegistered(incarnation uint64) {
 	m := &n.member
 	m.tried = false

@@ -7,9 +7,10 @@ import (
 	"dkv/node/layout"
 )
 
-// Assignment is what one epoch of a partition says: who leads, who replicates.
-// It is decided once, by a compare-and-set of the layout, so any copy of it is
-// as good as any other.
+// Assignment is what one epoch of a partition says: which member leads, and which
+// replicate. It is decided once, by a compare-and-set of the layout, so any copy of it
+// is as good as any other. Frames that start or extend an epoch carry it (rule "frames
+// carry their assignment").
 type Assignment = layout.Partition
 
 // Envelope is one frame between two members. A frame for another store than
@@ -47,9 +48,9 @@ const (
 	kindLayoutCopy
 )
 
-// Counter orders the transmissions of one node: its boot, then the number of
-// the transmission since. An answer echoes it, so that the sender knows what
-// was answered (DESIGN: reads, rule 9.1).
+// Counter orders the transmissions of one node: its boot, then the number of the
+// transmission since. An answer echoes it, so that the sender knows what was answered
+// (rule "confirm after arrival").
 type Counter struct {
 	Boot uint64
 	Sent uint64
@@ -83,7 +84,7 @@ type ForwardReply struct {
 	Known     Assignment // the newest that the replier knows
 }
 
-// Prepare asks a replica to promise the epoch.
+// Prepare asks a replica to promise the epoch. It is sent to R until the log is chosen.
 type Prepare struct {
 	Partition  PartitionID
 	Assignment Assignment
@@ -140,7 +141,8 @@ const (
 	CopyGone
 )
 
-// Append replicates entries after Prev in an epoch.
+// Append replicates entries after Prev in an epoch. It may be empty: then it compares
+// the logs at Prev and tells the commit index.
 type Append struct {
 	Partition  PartitionID
 	Assignment Assignment
@@ -238,7 +240,9 @@ type PreVoteReplyItem struct {
 	Known     Assignment
 }
 
-// SnapshotName names a transfer. It can go on only against the same name.
+// SnapshotName names a transfer: which View of which process of which store. Another
+// boot, or another View of the same boot, has another name, and a transfer continues
+// only under its own (rule "a transfer has one name").
 type SnapshotName struct {
 	Source     StoreID
 	Boot       uint64

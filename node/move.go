@@ -7,16 +7,21 @@ import (
 	"dkv/node/layout"
 )
 
-// How a partition that is moving gets to its new replicas, or back (DESIGN
-// section 5, (d) and (f)). The joint epoch's own no-op, committed by R and N,
-// is the fact that L3 needs; only the primary that committed it takes the step.
+// How a partition that is moving gets to its new replicas, or back, and how it gets to
+// the primary that the ring prefers.
+//
+// A move is finished by L3, which needs a fact that no layout holds: this epoch's own
+// no-op was committed by R and N. Only the primary that committed it knows, so only
+// it takes the step (rule "finish only what you committed"). Cancelling needs no fact:
+// until L3, R holds everything that was committed.
 
-// moveWatch is what this process saw of the partition's move.
+// moveWatch is what this process saw of the partition's move. It is volatile: after a
+// restart a stuck move gets a whole move-timeout again, and a failure is forgotten.
 type moveWatch struct {
 	next  []MemberNumber
 	since time.Duration // first sight of this N, whatever the epoch
 
-	failures []failure // reigns that ended otherwise than by hand-over
+	failures []failure // members from which this node had to take the partition over
 }
 
 // failure keeps a member from being handed the partition for a while.
@@ -33,15 +38,18 @@ const (
 	handOverLag = 64
 )
 
-// watchMove notes a newer assignment: since when its N stands, and whether a
-// reign ended that this node's own take-over ended.
+// watchMove notes since when the N of a newer assignment stands. A change of primary does
+// not give the move new time: a joint state in which primaries follow one another is as
+// stuck as one in which none acts.
 func (r *replica) watchMove(a Assignment) {
 	if !slices.Equal(r.move.next, a.Next) {
 		r.move.next, r.move.since = a.Next, r.n.now()
 	}
 }
 
-// tookOverFrom notes that this node had to take the partition over from a member.
+// tookOverFrom notes that this node had to take the partition over from a member: it was
+// not fit to lead, whatever its log says. The next time it waits longer (rule "hand over
+// to the fit").
 func (r *replica) tookOverFrom(m MemberNumber) {
 	now := r.n.now()
 	for i := range r.move.failures {
@@ -58,8 +66,9 @@ func (r *replica) tookOverFrom(m MemberNumber) {
 	}
 }
 
-// dueMove is the step that this node, for its part in the partition, should
-// make now: finish or cancel the move, or hand over.
+// dueMove returns the step that this node, for its part in the partition, should make
+// now: finish or cancel the move, or hand over. It is asked again at every tick, and each
+// step is conditional on the epoch, so it keeps no memory of what it asked for.
 func (r *replica) dueMove(now time.Duration) (layout.Step, bool) {
 	a := r.known()
 	step := layout.Step{Partition: r.id, Epoch: a.Epoch}
@@ -86,7 +95,9 @@ func (r *replica) dueMove(now time.Duration) (layout.Step, bool) {
 	return step, false
 }
 
-// moveTimedOut: the primary cancels first, any of R five seconds later.
+// moveTimedOut reports whether the joint state has stood for too long (rule "cancel a
+// stuck move"). The primary cancels first; any other member of R half a move-timeout
+// later, in case the primary can't reach ZooKeeper.
 func (r *replica) moveTimedOut(a *Assignment, now time.Duration) bool {
 	stood := now - r.move.since
 	if a.Primary == r.n.self {
@@ -95,8 +106,8 @@ func (r *replica) moveTimedOut(a *Assignment, now time.Duration) bool {
 	return contains(a.Replicas, r.n.self) && stood > r.n.cfg.MoveTimeout+r.n.cfg.MoveTimeout/2
 }
 
-// bestOf is this node if it is in the set, else the follower in it that has
-// most of the log.
+// bestOf returns this node if it is in the set, else the follower in it that has most of
+// the log, and so the least to copy when it starts.
 func (g *reign) bestOf(set []MemberNumber) MemberNumber {
 	if contains(set, g.r.n.self) {
 		return g.r.n.self
@@ -110,8 +121,10 @@ func (g *reign) bestOf(set []MemberNumber) MemberNumber {
 	return best
 }
 
-// handOverTo is the ring's preferred primary, if it is another replica that is
-// fit to lead and has not failed lately; 0 if not.
+// handOverTo returns the ring's preferred primary, if it is another replica that is fit to
+// lead and has not failed lately; 0 if not. A hand-over interrupts the partition for as
+// long as the successor needs to start, so it must answer promptly and lack little. Only
+// after settle-time: a reign that has just begun shows that something is changing.
 func (g *reign) handOverTo(now time.Duration) MemberNumber {
 	n := g.r.n
 	if now-g.started < n.cfg.SettleTime {

@@ -8,7 +8,10 @@ import (
 	"dkv/node/layout"
 )
 
-// Node is one member of the cluster, or about to become one.
+// Node is one member of the cluster, or about to become one. One goroutine owns it
+// and calls its methods; each runs to completion. What waits for a door continues in
+// a callback, and a callback trusts nothing that it captured: it asks again whether the
+// node, the session and the epoch that it was made for still stand.
 type Node struct {
 	cfg Config
 	env Env
@@ -24,9 +27,10 @@ type Node struct {
 	self    MemberNumber
 	layout  *layout.Layout // newest adopted; nil before there is one
 
-	// assignments is the newest known of each partition, from the layout or
-	// from peers; replicas are those with data here, nil for the others. Both
-	// have length Q once the layout is known.
+	// assignments is the newest known of each partition, from the layout or from
+	// peers, and may so be ahead of layout; an epoch in it never falls. replicas are
+	// those with data here, nil for the others. Both have length Q once the layout is
+	// known, and a layout with another Q is never adopted.
 	assignments []Assignment
 	replicas    []*replica
 
@@ -70,8 +74,9 @@ func (n *Node) Start() {
 	n.whenDurable(n.begin)
 }
 
-// begin runs when store id and boot counter are durable: now the node may be
-// seen.
+// begin runs when store id and boot counter are durable: now the node may be seen (rule
+// "one disk one member"). Otherwise a crash could take back an identity under which
+// others have acknowledged entries, or let two processes use the same numbers.
 func (n *Node) begin() {
 	if n.stopping {
 		return
@@ -141,8 +146,9 @@ func (n *Node) OnMessage(m *Envelope) {
 	}
 }
 
-// ignoreFrame drops what was meant for another disk, or comes from a disk that
-// is not the member it says it is.
+// ignoreFrame drops what was meant for another disk, or comes from a disk that is not the
+// member it says it is: rule "one disk one member". A frame from a member that the layout
+// here does not list yet is taken; the layout may be old.
 func (n *Node) ignoreFrame(m *Envelope) bool {
 	if m.ToStore != n.store || m.From == n.self && n.self != 0 {
 		return true
@@ -154,7 +160,8 @@ func (n *Node) ignoreFrame(m *Envelope) bool {
 	return ok && known.Store != m.FromStore
 }
 
-// OnPeerLost is a hint that a member's process is gone.
+// OnPeerLost is a hint that a member's process is gone. It may be wrong, so it only makes
+// this node ask the others sooner than after suspect-after.
 func (n *Node) OnPeerLost(peer MemberNumber) {
 	if n.dead || !n.begun {
 		return
@@ -168,10 +175,10 @@ func (n *Node) OnPeerLost(peer MemberNumber) {
 	n.requests.peerLost(n, peer)
 }
 
-// OnRequest takes a client's request and ends it exactly once through done,
-// within its timeout and a little, unless the node fails. done may run before
-// OnRequest returns; it must not call the node. The node keeps the request's
-// slices; done may keep the response's.
+// OnRequest takes a client's request and ends it exactly once through done, within its
+// timeout and one interval, unless the node fails. done may run before OnRequest returns;
+// it must not call the node. The node keeps the request's slices; done may keep the
+// response's.
 func (n *Node) OnRequest(r door.Request, done func(door.Response)) {
 	if n.dead {
 		return
@@ -179,26 +186,28 @@ func (n *Node) OnRequest(r door.Request, done func(door.Response)) {
 	n.onRequest(r, done)
 }
 
-// Stop refuses what comes, ends what is under way, closes the session, and
-// runs done once, within a bounded time, unless the node fails before.
+// Stop refuses new requests, ends those under way, closes the session, and runs done
+// once, within a bounded time, unless the node fails before.
 func (n *Node) Stop(done func()) {
 	if n.dead || n.stopping {
 		done()
 		return
 	}
 	n.stopping = true
-	n.observe(Event{Kind: EventNotice, Text: "stopping: new requests are refused, those under way are ended"})
+	n.observe(Event{Kind: EventNotice, Text: "stopping: new requests are refused, and those under way are ended"})
 	n.drain(n.now()+2*n.cfg.SuspectAfter+time.Second, done)
 }
 
-// drain waits until no request is under way, or until the bound, and leaves.
+// drain waits until no request is under way, or until the bound, and leaves. The session
+// is closed last: until then peers see the node as registered, and afterwards its
+// ephemeral is gone without waiting for the session timeout.
 func (n *Node) drain(until time.Duration, done func()) {
 	if n.busy() && n.now() < until {
 		n.after(n.cfg.SuspectAfter/16, func() { n.drain(until, done) })
 		return
 	}
 	for _, o := range n.requests.all {
-		n.giveUp(o, "the node stops")
+		n.giveUp(o, "the node is stopping")
 	}
 	for _, t := range n.transfers {
 		t.view.Close()
@@ -215,7 +224,7 @@ func (n *Node) drain(until time.Duration, done func()) {
 	n.member.session.Close(leave)
 }
 
-// busy says whether a request is under way, of this node or forwarded to it.
+// busy reports whether a request is under way, of this node or forwarded to it.
 func (n *Node) busy() bool {
 	for _, r := range n.replicas {
 		if r != nil && r.reign != nil && len(r.reign.writes)+len(r.reign.reads) > 0 {
@@ -225,9 +234,9 @@ func (n *Node) busy() bool {
 	return n.requests.open() > 0
 }
 
-// Hello is how this node introduces itself on a new connection to a peer; ok
-// is false until its identity is durable. To and the protocol versions are
-// the transport's to fill in.
+// Hello returns how this node introduces itself on a new connection to a peer; ok is false
+// until its identity is durable. To and the protocol versions are the transport's to fill
+// in.
 func (n *Node) Hello() (h Hello, ok bool) {
 	version := int32(-1)
 	if n.layout != nil {
@@ -239,8 +248,9 @@ func (n *Node) Hello() (h Hello, ok bool) {
 	}, n.begun && !n.dead
 }
 
-// OnHello judges a peer's introduction. The error says why the connection
-// must be closed; it is sent to the peer.
+// OnHello judges a peer's introduction. The error says why the connection must be closed;
+// it is sent to the peer. A peer that knows no cluster yet, or that this node's layout does
+// not list, is welcome: it may be about to learn the layout from here.
 func (n *Node) OnHello(h Hello) error {
 	switch {
 	case n.dead || !n.begun:
@@ -269,7 +279,7 @@ type Hello struct {
 	Node                   NodeID
 	Member                 MemberNumber // 0 while the sender has none
 	Store                  StoreID      // the sender's
-	To                     StoreID      // whom the sender means to reach; "" if it does not know
+	To                     StoreID      // the store that the sender means to reach; "" if it does not know
 	Boot                   uint64
 	LayoutVersion          int32 // -1 while the sender has none
 }
@@ -285,7 +295,8 @@ func (n *Node) after(d time.Duration, fn func()) {
 	})
 }
 
-// jitter is between 0 and d.
+// jitter returns a random duration from 0 up to d. Nodes that saw the same event at the
+// same time would otherwise act at the same time, and again after each conflict.
 func (n *Node) jitter(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
@@ -299,8 +310,8 @@ func (n *Node) notice(format string, args ...any) {
 	n.observe(Event{Kind: EventNotice, Text: fmt.Sprintf(format, args...)})
 }
 
-// alarm tells the operator what is wrong; the same words again only after a
-// while, since what is wrong is met again and again.
+// alarm tells the operator what is wrong. The same words come again only after a while,
+// since the same problem is met at every retry.
 func (n *Node) alarm(format string, args ...any) {
 	const quietTime, remembered = 30 * time.Second, 16
 	text, now := fmt.Sprintf(format, args...), n.now()
@@ -320,13 +331,16 @@ func (n *Node) alarm(format string, args ...any) {
 	n.observe(Event{Kind: EventAlarm, Text: text})
 }
 
-// alarm is what the operator was last told, and when.
+// alarm is something that the operator was told, and when.
 type alarm struct {
 	text string
 	at   time.Duration
 }
 
-// fail stops the node for good; a restart is the recovery.
+// fail stops the node for good: rule "stop on damage". Nothing that was promised or
+// acknowledged may be said on the strength of a disk that can't be read or synced. The
+// messages of the turn are not sent, since EndTurn does nothing any more; a restart is the
+// recovery.
 func (n *Node) fail(err error) {
 	if n.dead {
 		return
@@ -336,13 +350,15 @@ func (n *Node) fail(err error) {
 	n.env.Fail(err)
 }
 
-// interval is the beat of everything periodic.
+// interval returns the time between two ticks. Four of them fit into suspect-after, so
+// that a single lost heartbeat, or its answer, has no consequence.
 func (n *Node) interval() time.Duration { return n.cfg.SuspectAfter / 4 }
 
 func (n *Node) scheduleTick() { n.env.Clock.After(n.interval(), n.scratch.tick) }
 
-// tick does all that is due with time. Its order is the order of importance:
-// what tells others that this node lives comes first.
+// tick does all that is due with time. What tells others that this node lives comes
+// first, so that a slow turn does not look like a dead node. Steps of the layout come
+// last: by then each replica has looked at its own state.
 func (n *Node) tick() {
 	n.scratch.ticked = true
 	now := n.now()
@@ -365,8 +381,9 @@ func (n *Node) tick() {
 	n.takeSteps()
 }
 
-// replica returns the replica of a partition, made anew (empty) if there is
-// none; nil if there is no such partition or the layout is not known yet.
+// replica returns the replica of a partition, made anew (empty) if there is none; nil if
+// there is no such partition or the layout is not known yet. An empty replica may promise
+// and follow like any other.
 func (n *Node) replica(p PartitionID) *replica {
 	if uint64(p) >= uint64(len(n.replicas)) {
 		return nil
@@ -378,7 +395,7 @@ func (n *Node) replica(p PartitionID) *replica {
 	return n.replicas[p]
 }
 
-// held is the replica of a partition if there is one here.
+// held returns the replica of a partition if there is one here.
 func (n *Node) held(p PartitionID) *replica {
 	if uint64(p) >= uint64(len(n.replicas)) {
 		return nil
@@ -387,7 +404,9 @@ func (n *Node) held(p PartitionID) *replica {
 	return n.replicas[p]
 }
 
-// learn takes an assignment from wherever it comes.
+// learn takes an assignment from wherever it comes: a layout, or any frame that carries
+// one. One epoch has one assignment (rule "compare and set"), so a copy is as good as the
+// original (rule "frames carry their assignment").
 func (n *Node) learn(p PartitionID, a Assignment) {
 	if uint64(p) >= uint64(len(n.assignments)) || a.Epoch <= n.assignments[p].Epoch {
 		return

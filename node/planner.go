@@ -11,17 +11,21 @@ import (
 	"dkv/node/ring"
 )
 
-// How the layout is read, copied and changed. It is one znode; every change is
-// a set conditional on the version read, and carries all the steps that this
-// node wants at the time (DESIGN section 5, (e)).
+// How the layout is read, copied and changed. It is one znode; every change is a set
+// conditional on the version read, and carries all the steps that this node wants at
+// the time (rule "compare and set"). After a conflict or a lost answer the layout is
+// read, and every step is judged anew against what is there: nothing is repeated
+// because it was wanted before.
 
-// planner is the node's hand on the layout.
+// planner is the part of a node that reads and changes the layout. At most one
+// reading and one compare-and-set are under way; while either is, no step is taken,
+// since it would be judged by a layout that is about to be replaced.
 type planner struct {
 	setting bool           // a compare-and-set is under way
 	pending layout.Applied // what it would make
 	tried   layout.Applied // what got no answer; its Layout is nil if nothing did
 	reading bool
-	again   bool          // read once more after the reading under way
+	again   bool          // read again after the reading under way
 	retryAt time.Duration // after a conflict
 	backoff time.Duration
 	targets []ring.Target // of the layout's members
@@ -39,8 +43,8 @@ func (n *Node) layoutVersion() int32 {
 	return n.layout.Version()
 }
 
-// takeSteps makes the steps that this node wants just now, all in one
-// compare-and-set.
+// takeSteps makes the steps that this node wants just now, all in one compare-and-set. It
+// runs at every tick, and whenever a taker's wait has passed.
 func (n *Node) takeSteps() {
 	p := &n.planner
 	now := n.now()
@@ -70,7 +74,8 @@ func (n *Node) takeSteps() {
 	})
 }
 
-// dueSteps asks every replica, in order.
+// dueSteps asks every replica, in the order of the partitions. A replica that wants to
+// take over has no say in a move at the same time: one epoch, one step.
 func (n *Node) dueSteps(now time.Duration) []layout.Step {
 	var steps []layout.Step
 	for _, r := range n.replicas {
@@ -86,8 +91,8 @@ func (n *Node) dueSteps(now time.Duration) []layout.Step {
 	return steps
 }
 
-// dueChanges corrects the own entry in the list of members, when the node came
-// back under another address.
+// dueChanges corrects the own entry in the list of members, when the node came back under
+// another address. Peers dial what the layout says.
 func (n *Node) dueChanges() []layout.MemberChange {
 	m, ok := n.layout.Member(n.self)
 	if !ok || m.State == layout.Gone {
@@ -101,7 +106,8 @@ func (n *Node) dueChanges() []layout.MemberChange {
 	return []layout.MemberChange{{Kind: layout.Update, Member: m}}
 }
 
-// onLayoutSet takes the answer to a compare-and-set.
+// onLayoutSet takes the answer to a compare-and-set. Without an answer the set may have
+// been made, or may still be; tried remembers it until a reading shows which.
 func (n *Node) onLayoutSet(result layout.Applied, data []byte, err error) {
 	p := &n.planner
 	p.setting = false
@@ -122,6 +128,8 @@ func (n *Node) onLayoutSet(result layout.Applied, data []byte, err error) {
 	}
 }
 
+// backOff waits, twice as long after each failure in a row, with jitter: the nodes that
+// met in one conflict would otherwise meet in the next.
 func (n *Node) backOff() {
 	p := &n.planner
 	p.backoff = min(max(2*p.backoff, n.cfg.SuspectAfter/32), n.cfg.SuspectAfter)
@@ -154,8 +162,9 @@ func (n *Node) stepsTaken(result layout.Applied) {
 	}
 }
 
-// wantLayout reads the layout again, from ZooKeeper; if that is away, peers are
-// asked with the next heartbeats.
+// wantLayout reads the layout again, from ZooKeeper; if that is away, peers are asked. The
+// reading sets the watch for the next change (rule "read again"). What is wanted while a
+// reading is under way is read afterwards: that one may have been answered already.
 func (n *Node) wantLayout() {
 	p := &n.planner
 	if p.reading {
@@ -175,7 +184,9 @@ func (n *Node) wantLayout() {
 	})
 }
 
-// onLayoutRead adopts what ZooKeeper has, or asks why it is not there.
+// onLayoutRead adopts what ZooKeeper has. A missing layout means that the cluster has not
+// been formed, but only to a node that never saw one: to any other it means that ZooKeeper
+// lost it, and forming anew would give out its epochs a second time.
 func (n *Node) onLayoutRead(data []byte, stat door.Stat, err error) {
 	p := &n.planner
 	p.reading = false
@@ -196,8 +207,9 @@ func (n *Node) onLayoutRead(data []byte, stat door.Stat, err error) {
 	}
 }
 
-// takeLayout decodes what was read, unless it is what was adopted last, and
-// judges it.
+// takeLayout decodes what was read, unless it is what was adopted last, and judges it
+// (rule "no lower layout"). A layout whose version is not its znode's was not written by a
+// node, and the next compare-and-set would not be conditional on what this node read.
 func (n *Node) takeLayout(data []byte, version int32) {
 	if n.layout != nil && version == n.layout.Version() && bytes.Equal(data, n.planner.adopted) {
 		n.resolveTried(n.layout)
@@ -205,10 +217,10 @@ func (n *Node) takeLayout(data []byte, version int32) {
 	}
 	l, err := layout.Decode(data)
 	if err == nil && l.Version() != version {
-		l, err = nil, errors.New("its version is not the znode's: it was written by another hand")
+		l, err = nil, errors.New("its version differs from its znode's, so it was not written by a node")
 	}
 	if err != nil {
-		n.alarm("the layout in ZooKeeper can't be used: %v", err)
+		n.alarm("the layout in ZooKeeper can't be used: %v; restore it from the /v1/cluster of any node", err)
 		return
 	}
 	if n.layout != nil && l.Version() < n.layout.Version() {
@@ -219,7 +231,9 @@ func (n *Node) takeLayout(data []byte, version int32) {
 	n.adopt(l, data)
 }
 
-// resolveTried finds out whether a compare-and-set without an answer was made.
+// resolveTried finds out whether a compare-and-set without an answer was made: the layout
+// of its version is the one that it would have made, or another one. If a later version is
+// there the question is moot, and only the events of the steps are lost.
 func (n *Node) resolveTried(l *layout.Layout) {
 	tried := n.planner.tried
 	if tried.Layout == nil {
@@ -235,14 +249,16 @@ func (n *Node) resolveTried(l *layout.Layout) {
 	}
 }
 
+// sameLayout compares two layouts by their encodings, of which each has only one.
 func sameLayout(a, b *layout.Layout) bool {
 	x, errX := a.Encode()
 	y, errY := b.Encode()
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 
-// provenLower asks whether ZooKeeper's layout is truly older than the copy
-// here, or only the server that was read lags.
+// provenLower asks whether ZooKeeper's layout is truly older than the copy here, or only
+// the server that was read lags: a check goes through the leader. Either way the node
+// keeps its copy, since adopting a lower version could start an epoch twice.
 func (n *Node) provenLower(version int32) {
 	session := n.member.session
 	session.Multi([]door.Op{{Kind: door.OpCheck, Path: n.layoutPath(), Version: version}}, func(err error) {
@@ -250,7 +266,7 @@ func (n *Node) provenLower(version int32) {
 			return
 		}
 		if err == nil && version < n.layout.Version() {
-			n.alarm("ZooKeeper's layout has version %d, this node has seen %d: ZooKeeper was rolled back; the node goes on with its copy", version, n.layout.Version())
+			n.alarm("ZooKeeper's layout has version %d, this node has seen %d: ZooKeeper was rolled back; this node keeps its own copy", version, n.layout.Version())
 		}
 		if err != nil {
 			n.after(n.interval()+n.jitter(n.interval()), n.wantLayout)
@@ -258,8 +274,9 @@ func (n *Node) provenLower(version int32) {
 	})
 }
 
-// adopt follows a newer layout. It is stored with the turn's commit, before
-// anything that is done in its epochs. data is its encoding, the only one.
+// adopt follows a newer layout. It is stored with the turn's commit, in the batch of
+// whatever is done in its epochs, so that no promise on this disk is of an epoch that its
+// layout does not explain. data is its encoding, the only one.
 func (n *Node) adopt(l *layout.Layout, data []byte) {
 	if n.layout != nil && l.Version() <= n.layout.Version() {
 		return
@@ -285,8 +302,8 @@ func (n *Node) adopt(l *layout.Layout, data []byte) {
 	}
 }
 
-// followAll has the replicas follow what was learned before this node knew that
-// it is a member.
+// followAll has the replicas follow what was learned before this node knew that it is a
+// member.
 func (n *Node) followAll() {
 	for p, a := range n.assignments {
 		if n.self == 0 || !a.Names(n.self) {
@@ -298,14 +315,14 @@ func (n *Node) followAll() {
 	}
 }
 
-// sameCluster says whether a layout can follow the one known.
+// sameCluster reports whether a layout can follow the one known.
 func (n *Node) sameCluster(l *layout.Layout) bool {
 	if n.cluster != "" && l.Cluster() != n.cluster {
-		n.alarm("a layout of cluster %s was met, this store belongs to %s: check --zookeeper and --cluster", l.Cluster(), n.cluster)
+		n.alarm("refusing a layout of cluster %s: this store belongs to %s; check --zookeeper and --cluster", l.Cluster(), n.cluster)
 		return false
 	}
 	if n.layout != nil && l.Q() != n.layout.Q() {
-		n.alarm("layout version %d has %d partitions instead of %d: it was written by another hand", l.Version(), l.Q(), n.layout.Q())
+		n.alarm("refusing layout version %d: it has %d partitions instead of %d, so it was not written by a node", l.Version(), l.Q(), n.layout.Q())
 		return false
 	}
 	return true
@@ -334,7 +351,7 @@ func (n *Node) useLayout(l *layout.Layout) {
 	n.requests.rerouted = true
 }
 
-// preferred is the ring's choice of a primary; 0 if it has none.
+// preferred returns the ring's choice of a primary; 0 if it has none.
 func (n *Node) preferred(p PartitionID) MemberNumber {
 	if n.planner.targets == nil {
 		targets, err := ring.Assign(n.layout.Q(), n.layout.Replication(), ringMembers(n.layout.Members()))
@@ -346,7 +363,8 @@ func (n *Node) preferred(p PartitionID) MemberNumber {
 	return MemberNumber(n.planner.targets[p].Primary)
 }
 
-// ringMembers are those on which the ring places partitions.
+// ringMembers lists the members on which the ring places partitions. One that is leaving
+// gets no new ones; one that is gone has none.
 func ringMembers(members []layout.Member) []ring.Member {
 	var all []ring.Member
 	for _, m := range members {
@@ -357,8 +375,9 @@ func ringMembers(members []layout.Member) []ring.Member {
 	return all
 }
 
-// compareLayouts lets the side with the lower version ask for the copy, so that
-// routing heals while ZooKeeper is away.
+// compareLayouts lets the side with the lower version ask for the copy, so that routing
+// heals while ZooKeeper is away: rule "pass the layout on". Once an interval, because each
+// frame of each peer says the same.
 func (n *Node) compareLayouts(peer MemberNumber, version int32) {
 	if version <= n.layoutVersion() {
 		return
@@ -395,7 +414,8 @@ func (n *Node) onLayoutRequest(m *Envelope) {
 	}
 }
 
-// onLayoutCopy adopts a peer's newer copy.
+// onLayoutCopy adopts a peer's newer copy. Whether it came from ZooKeeper or from a peer
+// makes no difference: a version was written once.
 func (n *Node) onLayoutCopy(m *Envelope, c *LayoutCopy) {
 	l, err := layout.Decode(c.Data)
 	if err != nil {

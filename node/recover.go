@@ -7,8 +7,9 @@ import (
 	"dkv/node/layout"
 )
 
-// recover reads the node's facts, makes those of a new data directory, and
-// counts the boot. Nothing is told to anybody before that is durable.
+// recover reads the node's facts, makes those of a new data directory, and counts the
+// boot. Nothing leaves the node before that is durable: the store id is what others know
+// the disk by, and the boot tells this process's numbers from those of earlier ones.
 func (n *Node) recover() error {
 	store, err := n.fact(keyStore)
 	if err != nil {
@@ -22,7 +23,7 @@ func (n *Node) recover() error {
 		return err
 	}
 	if len(format) != 8 || binary.BigEndian.Uint64(format) != StoreFormat {
-		return fmt.Errorf("store %s has format %x, this program knows %d: start it with the version that wrote it", store, format, StoreFormat)
+		return fmt.Errorf("store %s has format %x, this program knows format %d: start it with the version that wrote it", store, format, StoreFormat)
 	}
 	boot, err := n.fact(keyBoot)
 	if err != nil {
@@ -41,6 +42,8 @@ func (n *Node) recover() error {
 	return n.recoverLayout()
 }
 
+// newStore gives a new data directory its identity. The id is random: a directory that was
+// emptied is another disk, whatever the node is called (rule "one disk one member").
 func (n *Node) newStore() error {
 	n.store = StoreID(n.newUUID())
 	n.turn.batch.Put(keyFormat, encodeNumber(StoreFormat))
@@ -54,6 +57,8 @@ func (n *Node) countBoot() {
 	n.turn.batch.Put(keyBoot, encodeNumber(n.boot))
 }
 
+// recoverLayout takes the stored copy of the layout, with which the node can follow and
+// serve before ZooKeeper answers (rule "serve without a session").
 func (n *Node) recoverLayout() error {
 	data, err := n.fact(keyLayout)
 	if err != nil || data == nil {
@@ -67,7 +72,7 @@ func (n *Node) recoverLayout() error {
 	return nil
 }
 
-// fact reads a key of the node's own; nil if there is none.
+// fact reads a key of the node's own; it returns nil if there is no such key.
 func (n *Node) fact(key []byte) ([]byte, error) {
 	value, ok, err := n.env.Store.Get(key)
 	if err != nil {
@@ -82,6 +87,7 @@ func (n *Node) fact(key []byte) ([]byte, error) {
 	return value, nil
 }
 
+// wrapKey says where the store is damaged, and what an operator can do about it.
 func wrapKey(key []byte, err error) error {
 	return fmt.Errorf("the store is damaged at key %q: %w; restore the disk, or replace this member by one with an empty data directory", key, err)
 }
@@ -112,7 +118,11 @@ func (n *Node) recoverReplicas() {
 	n.followAll()
 }
 
-// recoverReplica reads one partition; nil if the store holds nothing of it.
+// recoverReplica reads one partition; it returns nil if the store holds nothing of it.
+//
+// promised is at least what the log and the state say (rule "the log is a promise"): their
+// entries were accepted under promises of their epochs. commit restarts at applied: how far
+// beyond that the log is committed, the next primary will tell.
 func (n *Node) recoverReplica(p PartitionID) (*replica, error) {
 	r := newReplica(n, p)
 	promised, err := n.fact(promisedKey(p))
@@ -155,8 +165,10 @@ func (n *Node) recoverReplica(p PartitionID) (*replica, error) {
 	return r, nil
 }
 
-// recoverLog reads the log and verifies that its entries are whole and
-// consecutive.
+// recoverLog reads the log and verifies that its entries are whole and consecutive, from
+// the base to the applied index at least: rule "stop on damage". A damaged entry is not
+// the end of the log: what follows it may have been acknowledged, and this replica's vote
+// for a log without it could lose it for good.
 func (r *replica) recoverLog() error {
 	from, to := logRange(r.id, 0)
 	var damage error
@@ -170,7 +182,7 @@ func (r *replica) recoverLog() error {
 		case !ok || e.Index != index:
 			damage = wrapKey(key, fmt.Errorf("it holds entry %d", e.Index))
 		case e.Index != want:
-			damage = wrapKey(key, fmt.Errorf("the log goes on with entry %d where %d belongs", e.Index, want))
+			damage = wrapKey(key, fmt.Errorf("the log has entry %d where %d belongs", e.Index, want))
 		default:
 			r.log.append(cloneEntry(e))
 			if e.Index <= r.applied {
@@ -196,7 +208,8 @@ func cloneEntry(e Entry) Entry {
 	return e
 }
 
-// dropGenerations deletes what transfers that never finished left behind.
+// dropGenerations deletes what transfers that never finished left behind. Only what is
+// there: a range that holds nothing is left alone, since most starts have nothing to do.
 func (r *replica) dropGenerations() error {
 	r.lastGeneration = r.generation
 	before := [2][]byte{generationKey(r.id, 0), generationKey(r.id, r.generation)}

@@ -142,7 +142,7 @@ func TestDamageStopsTheNode(t *testing.T) {
 		{"a foreign format", func(rows map[string][]byte) { rows[string(keyFormat)] = encodeNumber(99) },
 			[]string{"format 0000000000000063", "start it with the version that wrote it"}},
 		{"no format", func(rows map[string][]byte) { delete(rows, string(keyFormat)) },
-			[]string{"this program knows 1"}},
+			[]string{"this program knows format 1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rows := maps.Clone(storeOfMember(t))

@@ -119,10 +119,13 @@ func newReplica(n *Node, id PartitionID) *replica {
 	return &replica{n: n, id: id, stateKey: stateKey(id), learnedAt: n.now()}
 }
 
-// known is the newest assignment of the partition.
+// known returns the newest assignment of the partition, wherever it came from.
 func (r *replica) known() *Assignment { return &r.n.assignments[r.id] }
 
-// onAssignment follows a newer assignment than any known before.
+// onAssignment follows a newer assignment than any known before. Knowing an epoch is not
+// promising it: a reign of a lower epoch closes, but ends only when promised rises. If
+// this node is the new primary it starts at once, unless its disk has promised the epoch
+// before this process began to act in it (rule "never resume an epoch").
 func (r *replica) onAssignment(a Assignment) {
 	r.learnedAt, r.followed = r.n.now(), a.Epoch
 	r.lost = false
@@ -136,7 +139,9 @@ func (r *replica) onAssignment(a Assignment) {
 	}
 }
 
-// heard notes a frame of the reign of e.
+// heard notes a frame of the reign of e. Frames of earlier epochs count for nothing: a
+// deposed primary that still sends them must not keep this replica from taking over from
+// a silent successor (rule "heard is per epoch").
 func (r *replica) heard(e Epoch) {
 	if e < r.heardEpoch {
 		return
@@ -147,8 +152,10 @@ func (r *replica) heard(e Epoch) {
 	}
 }
 
-// silence is how long the primary of the newest known epoch has not been
-// heard here. A lost connection counts as more than any bound.
+// silence returns how long the primary of the newest known epoch has not been heard
+// here. It is given the time since this process learned of the epoch, or started, since it
+// could not have been heard before. A lost connection counts as more than any bound: it
+// nearly always means that the process is gone, and if not, the others still hear it.
 func (r *replica) silence(now time.Duration) time.Duration {
 	if r.lost {
 		return 1 << 62
@@ -160,8 +167,10 @@ func (r *replica) silence(now time.Duration) time.Duration {
 	return now - since
 }
 
-// raise makes promised at least e, with the turn's commit. When it rises, a
-// reign of a lower epoch ends at once.
+// raise makes promised at least e, with the turn's commit. When it rises, a reign of a
+// lower epoch ends in the same event (rule "a higher promise ends the reign"), and so does
+// a transfer under a lower epoch: the primary that gets the promise is told where the old log ends.
+// What depends on the promise being durable waits for it in its own whenDurable.
 func (r *replica) raise(e Epoch) {
 	if e <= r.promised {
 		return
@@ -178,7 +187,9 @@ func (r *replica) raise(e Epoch) {
 	}))
 }
 
-// inEpoch drops a callback that outlived the promise under which it was made.
+// inEpoch drops a callback that outlived the promise under which it was made. A sync
+// takes milliseconds or seconds; in that time a higher epoch may be promised, and an
+// answer in the old epoch would count this log for a primary that is no longer followed.
 func (r *replica) inEpoch(e Epoch, fn func()) func() {
 	return func() {
 		r.n.scratch.uncheckedPartition(r.id)
@@ -190,14 +201,17 @@ func (r *replica) inEpoch(e Epoch, fn func()) func() {
 	}
 }
 
-// appendEntry adds to the log, in memory and in the turn's batch.
+// appendEntry adds to the log, in memory and in the turn's batch. The two may not differ
+// by more than the commits under way, so nothing else adds to either.
 func (r *replica) appendEntry(e Entry) {
 	r.log.append(e)
 	r.n.turn.batch.Put(logKey(r.id, e.Index), appendEntry(nil, &e))
 	r.n.observe(Event{Kind: EventLogged, Partition: r.id, Epoch: e.Epoch, Index: e.Index, Hash: e.hash()})
 }
 
-// cutAfter removes the log's entries after i.
+// cutAfter removes the log's entries after i. What is committed is never cut: if it had
+// to be, two logs would have been chosen that differ in it, and the process ends before it
+// serves one of them.
 func (r *replica) cutAfter(i Index) {
 	if i >= r.log.lastIndex() {
 		return
@@ -209,8 +223,10 @@ func (r *replica) cutAfter(i Index) {
 	r.n.observe(Event{Kind: EventCut, Partition: r.id, Epoch: r.promised, Index: i})
 }
 
-// merge takes entries that follow prev, an entry that the logs share. It cuts
-// only at the first entry that differs.
+// merge takes entries that follow prev, an entry that the logs share. It cuts only at the
+// first entry that differs: rule "cut only at a difference". Entries that it has already
+// are skipped. Frames are duplicated and overtake one another, so an Append that ends
+// earlier than the log says nothing of what follows.
 func (r *replica) merge(prev Index, entries []Entry) {
 	for _, e := range entries {
 		prev++
@@ -225,7 +241,9 @@ func (r *replica) merge(prev Index, entries []Entry) {
 	}
 }
 
-// holds says whether the log has the entry (i, e), or has applied it already.
+// holds reports whether the log has the entry (i, e), or has applied i: what is applied
+// was committed, so a primary of a later epoch has the same there, whatever the log here
+// still remembers of it. That is rule "the past must match".
 func (r *replica) holds(i Index, e Epoch) bool {
 	if i <= r.applied {
 		return true
@@ -234,8 +252,8 @@ func (r *replica) holds(i Index, e Epoch) bool {
 	return ok && epoch == e
 }
 
-// learnCommit takes a commit index from the primary of the promised epoch; i
-// must not be beyond what this log shares with the primary's.
+// learnCommit takes a commit index from the primary of the promised epoch; i must not be
+// beyond what this log shares with the primary's (rule "commit only what matches").
 func (r *replica) learnCommit(i Index) {
 	if i = min(i, r.log.lastIndex()); i > r.commit {
 		r.commit = i
@@ -243,8 +261,10 @@ func (r *replica) learnCommit(i Index) {
 	}
 }
 
-// apply brings the state up to commit. Conditions are decided here, in log
-// order, the same at every replica; a primary answers from here.
+// apply brings the state up to commit. Conditions are decided here, in log order, the
+// same at every replica (rule "decide at apply"); a primary answers from here. It stops
+// where the store can't be read: an entry whose condition was not decided is not applied,
+// and the node ends.
 func (r *replica) apply() {
 	for r.applied < r.commit && !r.n.dead {
 		e := r.log.at(r.applied + 1)
@@ -262,7 +282,8 @@ func (r *replica) apply() {
 	r.touch()
 }
 
-// applyEntry makes one entry's change and says what a client would hear.
+// applyEntry makes one entry's change and returns what a client would hear. It reads the
+// key only where the answer or the condition needs it: most puts go without.
 func (r *replica) applyEntry(e *Entry) door.Response {
 	if e.Kind == EntryNoop {
 		return door.Response{}
@@ -297,8 +318,12 @@ func (r *replica) touch() {
 	}
 }
 
-// settleDirty does once a turn what must not be done once an entry: the state
-// record, the compaction, the Appends and the primary's own acknowledgement.
+// settleDirty does once a turn what would cost too much once an entry: the state record,
+// the compaction, the Appends and the primary's own acknowledgement. All of it goes into
+// the same batch as the entries, so that the store never holds a state whose record is of
+// another index (rule "a snapshot is an applied prefix").
+// The list is taken before it is worked on, so a replica that is touched meanwhile
+// gets its turn in the next round.
 func (n *Node) settleDirty() {
 	t := &n.turn
 	for len(t.dirty) > 0 {
@@ -317,6 +342,7 @@ func (n *Node) settleDirty() {
 	}
 }
 
+// state returns the record of what the store should hold.
 func (r *replica) state() stateRecord {
 	return stateRecord{r.generation, r.applied, r.appliedEpoch, r.log.baseIndex, r.log.baseEpoch}
 }
@@ -329,8 +355,11 @@ func (r *replica) writeState() {
 	}
 }
 
-// compact cuts the front of a log that grew beyond its bounds, but never what
-// has not been applied.
+// compact cuts the front of a log that grew beyond its bounds, but never what has not
+// been applied. It waits until the log is twice as long as it should be and then halves
+// it: each compaction copies what it keeps, so it must not run for every entry. Bytes
+// count only where they are applied; large values that are still in flight are no reason
+// to give up entries that followers need.
 func (r *replica) compact() {
 	kept := int(r.applied - r.log.baseIndex)
 	excess := kept > 2*r.n.cfg.RetainEntries
@@ -355,11 +384,14 @@ func (r *replica) compact() {
 	r.n.observe(Event{Kind: EventCompacted, Partition: r.id, Index: base})
 }
 
-// laggardFactor is how much more than usual a log keeps for the sake of
-// followers that answer but lag, and of snapshots that it has to go on from.
+// laggardFactor is how much more than usual a log keeps for followers that answer
+// but lag, and for snapshots that it has to continue from. Beyond that a snapshot
+// is cheaper for everyone than the log.
 const laggardFactor = 16
 
-// heldBack lowers a new base to what followers and receivers still need.
+// heldBack lowers a new base to what followers and receivers still need: a snapshot is
+// worth nothing if the log no longer continues from it when it has arrived. A transfer
+// that is not asked for, or a follower that does not answer, holds nothing back.
 func (r *replica) heldBack(base Index) Index {
 	now, bound := r.n.now(), r.n.cfg.SuspectAfter
 	for _, t := range r.n.transfers {
@@ -377,10 +409,12 @@ func (r *replica) heldBack(base Index) Index {
 	return max(base, r.log.baseIndex)
 }
 
-// last is last(log).
+// last returns the end of the log, by which logs are compared.
 func (r *replica) last() (Epoch, Index) { return r.log.last() }
 
-// tickForget gives up a replica that its partition has left behind.
+// tickForget gives up a replica that its partition has left behind. It waits for
+// settle-time, because a newer assignment may name this node again, and its data would
+// have to be sent a second time.
 func (r *replica) tickForget(now time.Duration) {
 	a := r.known()
 	outside := !a.Names(r.n.self) && a.Epoch > r.promised && r.n.self != 0
@@ -394,8 +428,11 @@ func (r *replica) tickForget(now time.Duration) {
 	r.forget(a.Epoch)
 }
 
-// forget deletes the data of a partition that this member is no replica of,
-// and keeps the tombstone: promised := c, with the same batch (rule 10).
+// forget deletes the data of a partition that this member is not a replica of, and keeps
+// the promise: rule "keep the tombstone". Forgetting the data is harmless, since R and N
+// of the newer epoch hold what was committed. Forgetting the promise is not: a primary of
+// an epoch that is over could win this node as a follower, and commit with it. Both
+// happen in one batch.
 func (r *replica) forget(c Epoch) {
 	r.raise(c)
 	if r.log.lastIndex() == 0 {

@@ -15,8 +15,10 @@ import (
 //	                                 ◀─ ForwardReply ◀─ finish
 //	answered ─▶ done, or another attempt after a refusal
 //
-// A write is attempted again only after a refusal, which is certain. Without
-// an answer it ends as unknown. A get changes nothing and may be asked anew.
+// A write is attempted again only after a refusal, which is certain (rule "refuse
+// only for good"). Without an answer it ends as unknown, because a second attempt
+// would be a second write (rule "unknown is final"). A get changes nothing and may
+// be asked anew.
 
 // operation is a client's request at the node that took it. It ends exactly
 // once.
@@ -101,6 +103,8 @@ func (q *requests) check(most int, all bool) error {
 // open counts the requests that have not ended.
 func (q *requests) open() int { return q.live }
 
+// onRequest takes a client's request. It ends exactly once, at the latest with the tick
+// that follows its deadline.
 func (n *Node) onRequest(request door.Request, done func(door.Response)) {
 	if why, ok := n.ignoreRequest(request); ok {
 		done(why)
@@ -121,21 +125,24 @@ func (n *Node) onRequest(request door.Request, done func(door.Response)) {
 func (n *Node) ignoreRequest(request door.Request) (door.Response, bool) {
 	switch {
 	case n.stopping:
-		return refused("the node stops"), true
+		return refused("the node is stopping"), true
 	case len(request.Key) == 0 || len(request.Key) > MaxKeyBytes || len(request.Value) > MaxValueBytes:
-		return refused("key or value beyond the limits"), true
+		return refused("the key is empty, or key or value are too large"), true
 	case n.requests.live >= n.cfg.MaxWaiting:
-		return busy("too many requests at once"), true
+		return busy("too many requests are waiting at this node"), true
 	}
 	return door.Response{}, false
 }
 
-// attempt sends the operation where it belongs just now, or lets it wait.
+// attempt sends the operation where it belongs just now, or lets it wait. An operation
+// that waits is attempted again when routes change, and at each tick.
 func (n *Node) attempt(o *operation) {
 	o.state, o.local, o.doomed = waiting, nil, 0
 	if !n.begun || len(n.assignments) == 0 {
 		o.why = "the node has no layout of the cluster yet"
-		return // nor may a forward leave before the boot counter in it is durable
+		// Nor may a forward leave before the boot counter in it is durable: after a
+		// crash the next process would use the same numbers for other requests.
+		return
 	}
 	o.partition = PartitionID(ring.PartitionOf(o.request.Key, len(n.assignments)))
 	a := &n.assignments[o.partition]
@@ -148,7 +155,7 @@ func (n *Node) attempt(o *operation) {
 		return
 	}
 	if n.requests.toPeer[a.Primary] >= maxForwards {
-		n.end(o, busy("too many forwarded requests at once"))
+		n.end(o, busy("too many requests are being forwarded to the primary"))
 		return
 	}
 	n.requests.number++
@@ -158,10 +165,12 @@ func (n *Node) attempt(o *operation) {
 	n.forward(o, n.firstHop(o))
 }
 
+// attemptHere gives the operation to this node's own reign, if that serves. If not, it
+// waits here instead of being queued there: a reign that is closing will not serve it.
 func (n *Node) attemptHere(o *operation) {
 	r := n.held(o.partition)
 	if r == nil || r.reign == nil || r.reign.closing || r.reign.abandoned || r.reign.quiet {
-		o.why = "this primary does not serve now"
+		o.why = "this node is the primary, but not ready to serve"
 		return
 	}
 	o.state = local
@@ -171,7 +180,9 @@ func (n *Node) attemptHere(o *operation) {
 	r.reign.take(w)
 }
 
-// answered ends an attempt. After a refusal there may be another, later.
+// answered ends an attempt. The reign may answer long after the operation has ended, or
+// has been attempted elsewhere, so it names the work that it answers: only the last
+// attempt's answer counts.
 func (n *Node) answered(o *operation, w *work, answer door.Response) {
 	if o.state == ended || o.local != w {
 		return
@@ -179,7 +190,8 @@ func (n *Node) answered(o *operation, w *work, answer door.Response) {
 	n.settle(o, answer)
 }
 
-// settle ends the operation, unless it was refused for a reason that may pass.
+// settle ends the operation, unless it was refused for a reason that may pass. A get that
+// got no answer is asked again; a write is not (rule "unknown is final").
 func (n *Node) settle(o *operation, answer door.Response) {
 	n.unforward(o)
 	again := answer.Outcome == door.Refused || answer.Outcome == door.Unknown && !o.request.Kind.Writes()
@@ -190,6 +202,8 @@ func (n *Node) settle(o *operation, answer door.Response) {
 	n.end(o, answer)
 }
 
+// unforward takes the operation's forward off the list. A later answer to its number
+// finds nothing.
 func (n *Node) unforward(o *operation) {
 	if o.state != forwarded {
 		return
@@ -199,6 +213,8 @@ func (n *Node) unforward(o *operation) {
 	o.state = waiting
 }
 
+// end answers the client. done may be called from within OnRequest, so nothing of the
+// operation is used after it.
 func (n *Node) end(o *operation, answer door.Response) {
 	if o.state == ended {
 		return
@@ -209,7 +225,9 @@ func (n *Node) end(o *operation, answer door.Response) {
 	o.done(answer)
 }
 
-// giveUp ends an operation that can't wait longer, as is true of it.
+// giveUp ends an operation that can't wait longer: as refused if it was certainly not
+// proposed and never will be, and otherwise as unknown. A queued one is marked as ended,
+// so that the reign drops it when it leads; a waiting one has nothing under way.
 func (n *Node) giveUp(o *operation, why string) {
 	if o.why != "" {
 		why += ": " + o.why
@@ -222,7 +240,7 @@ func (n *Node) giveUp(o *operation, why string) {
 		}
 		n.end(o, refused(why))
 	case o.state == local && !o.local.proposed:
-		o.local.ended = true // a queued one is dropped, and can't be proposed any more
+		o.local.ended = true
 		n.end(o, refused(why))
 	default:
 		n.end(o, unknown(why))
@@ -242,8 +260,8 @@ func (n *Node) retryWaiting() {
 	}
 }
 
-// tickRequests ends what is late, asks again where no answer came, and attempts
-// again what waits.
+// tickRequests ends what is late, asks again where no answer came, and attempts again
+// what waits.
 func (n *Node) tickRequests(now time.Duration) {
 	for _, o := range n.requests.all {
 		switch {
@@ -259,9 +277,13 @@ func (n *Node) tickRequests(now time.Duration) {
 	n.requests.all = slices.DeleteFunc(n.requests.all, func(o *operation) bool { return o.state == ended })
 }
 
-// tickForward repeats a forward under its number, directly and through all
-// replicas at once, since this node may be cut off from the primary and can't
-// know which of them are not. It ends when the primary is certainly gone.
+// tickForward repeats a forward under its number, directly and through all replicas at
+// once: this node may be cut off from the primary, and can't know which of them are not.
+// The number makes the copies one request (rule "one fate per forward").
+//
+// When the epoch is over or the connection is lost, an answer may still be on its way, so
+// the forward is given suspect-after more. Then it ends as unknown, and not as refused:
+// the primary may have proposed the write before it went away.
 func (n *Node) tickForward(o *operation, now time.Duration) {
 	a := &n.assignments[o.partition]
 	if a.Epoch != o.epoch && o.doomed == 0 {
@@ -290,7 +312,8 @@ type detour struct {
 	until time.Duration
 }
 
-// firstHop is where a forward is sent first.
+// firstHop returns the member to which a forward is sent first: the primary, or the
+// replica through which it was last reached when it did not answer directly.
 func (n *Node) firstHop(o *operation) MemberNumber {
 	d := n.requests.detours[o.partition]
 	if d.epoch == o.epoch && n.now() < d.until {
@@ -308,6 +331,8 @@ func (n *Node) reached(o *operation, from MemberNumber) {
 	n.requests.detours[o.partition] = detour{o.epoch, from, n.now() + n.cfg.SettleTime}
 }
 
+// forward sends the operation under its number. The timeout is what is left of the
+// request's, as a duration, because the clocks of two nodes have nothing in common.
 func (n *Node) forward(o *operation, to MemberNumber) {
 	o.sentAt = n.now()
 	n.send(to, &Forward{
@@ -318,8 +343,8 @@ func (n *Node) forward(o *operation, to MemberNumber) {
 	})
 }
 
-// peerLost: forwards to a peer that seems gone wait for their answer only a
-// little longer.
+// peerLost gives forwards to a peer that seems gone only a little longer. The hint may be
+// wrong, so they are not ended at once.
 func (q *requests) peerLost(n *Node, peer MemberNumber) {
 	for _, o := range q.all {
 		if o.state == forwarded && o.to == peer && o.doomed == 0 {
@@ -328,7 +353,9 @@ func (q *requests) peerLost(n *Node, peer MemberNumber) {
 	}
 }
 
-// onForward does a peer's request, or passes it on to the primary.
+// onForward does a peer's request, or passes it on to the primary. A forward of an epoch
+// above the promised one is dropped: this node may yet become the primary of that epoch,
+// and would then accept a copy of what it had refused.
 func (n *Node) onForward(m *Envelope, f *Forward) {
 	if f.To != n.self {
 		n.relay(m, f)
@@ -337,12 +364,14 @@ func (n *Node) onForward(m *Envelope, f *Forward) {
 	r := n.held(f.Partition)
 	if r == nil || f.Epoch > r.promised {
 		n.wantLayout()
-		return // not refused: this node may yet be the primary of that epoch
+		return
 	}
 	from := m.From
 	reply := func(answer door.Response) {
 		if answer.Outcome == door.Refused && f.Request.Kind.Writes() {
-			// The promise that ends the epoch may just have been written.
+			// Rule "refuse only for good": the promise that ends the epoch may just have
+			// been written. A crash before it is durable would take it back, and the
+			// next process could start this epoch and accept a copy.
 			n.whenDurable(func() { r.replyTo(from, f, answer) })
 			return
 		}
@@ -355,13 +384,14 @@ func (n *Node) onForward(m *Envelope, f *Forward) {
 	r.forwardedWrite(f, reply)
 }
 
-// replyTo ends a Forward.
+// replyTo ends a Forward. It goes back the way that the Forward came.
 func (r *replica) replyTo(from MemberNumber, f *Forward, answer door.Response) {
 	r.n.send(from, &ForwardReply{r.id, f.ID, f.Origin, answer, *r.known()})
 }
 
-// relay passes a forward on, once, for a node that the primary seems not to
-// hear.
+// relay passes a forward on, once, for a node that the primary seems not to hear. It is
+// stateless: the number in the forward keeps a relayed copy from being another request. A
+// relay that knows a newer epoch tells the sender instead of bothering a deposed primary.
 func (n *Node) relay(m *Envelope, f *Forward) {
 	if f.Hops > 0 {
 		return
@@ -379,29 +409,35 @@ func (n *Node) relay(m *Envelope, f *Forward) {
 // forwardedRead needs no memory: a copy reads again.
 func (r *replica) forwardedRead(f *Forward, reply func(door.Response)) {
 	if r.reign == nil || r.reign.epoch != f.Epoch {
-		reply(refused("not the primary of that epoch"))
+		reply(refused("this node is not the primary of the request's epoch"))
 		return
 	}
 	r.reign.take(&work{request: f.Request, deadline: r.n.now() + f.Timeout, reply: reply})
 }
 
-// forwardedWrite does a write whose number is new here; a copy is dropped, or
-// gets the answer that the first one got.
+// forwardedWrite does a write whose number is new here; a copy is dropped while the first
+// one is under way, and gets its answer afterwards. The fate is recorded before it is
+// answered, also if it is a refusal: a number is accepted or refused once, even if this
+// primary could serve it by the time the copy comes.
+//
+// Without a table of the epoch there are two cases. If this process passed over the epoch
+// it did nothing in it, and never will: refused. Otherwise an earlier process of this node
+// may have done the write: unknown.
 func (r *replica) forwardedWrite(f *Forward, reply func(door.Response)) {
 	table := r.fatesOf(f)
 	if table == nil {
 		if f.Epoch > r.bootPromised && f.Epoch > r.lastStarted {
-			reply(refused("the epoch was skipped here")) // and can't be started any more
+			reply(refused("the epoch was skipped by its primary"))
 			return
 		}
-		reply(unknown("the epoch is over, and what it did is forgotten"))
+		reply(unknown("the epoch is over, and its primary has no record of the request"))
 		return
 	}
 	fate, fresh := table.of(f.ID.Number)
 	if !fresh {
 		r.n.observe(Event{Kind: EventDuplicateForward, Partition: r.id, Epoch: f.Epoch})
 		if fate == nil {
-			reply(unknown("the number is below the window"))
+			reply(unknown("the primary no longer remembers the request"))
 		} else if fate.final {
 			reply(fate.response)
 		}
@@ -418,7 +454,8 @@ func (r *replica) forwardedWrite(f *Forward, reply func(door.Response)) {
 	r.reign.take(&work{request: f.Request, deadline: r.n.now() + f.Timeout, reply: record})
 }
 
-// onForwardReply ends the attempt at its origin, or passes it on there.
+// onForwardReply ends the attempt at its origin, or passes it on there. An answer to an
+// earlier boot, or to a forward that was given up, is dropped.
 func (n *Node) onForwardReply(m *Envelope, p *ForwardReply) {
 	if p.ID.Store != n.store {
 		if p.Origin != n.self && m.From != p.Origin {

@@ -7,16 +7,19 @@ import (
 	"time"
 )
 
-// How a replica whose log ends before the source's begins catches up
-// (DESIGN section 6, rule 8):
+// How a replica whose log ends before the source's begins catches up:
 //
 //	offerSnapshot ─▶ onSnapshotOffer ─▶ pull ⇄ onSnapshotPull (the source)
 //	              ─▶ onSnapshotChunk … ─▶ switchState ─▶ acknowledge
 //
 // The receiver asks for one chunk at a time, so a lost frame costs a repeat and
-// no receiver is flooded.
+// no receiver is flooded. What it loads stands beside its state, under a generation
+// of its own, and does not count until all of it is there: a crash leaves the old
+// state or the new one (rule "switch in one batch").
 
-// transfer is a snapshot on its way to one member, at its source.
+// transfer is a snapshot on its way to one member, at its source. The View does not
+// change, so all chunks of one name are of one state (rule "a transfer has one
+// name"). It costs disk space for as long as it is open, hence the bounds.
 type transfer struct {
 	to        MemberNumber
 	partition PartitionID
@@ -26,8 +29,10 @@ type transfer struct {
 	sent      bool // to the last chunk
 }
 
-// offerSnapshot tells a member what it can load: the state as of the last
-// commit, if the log goes on from there.
+// offerSnapshot tells a member what it can load: the state as of the last commit, if the
+// log continues from there. An offer is repeated with the same name while the member
+// loads; a transfer that is not used any more, and from which the log no longer continues,
+// is replaced.
 func (r *replica) offerSnapshot(to MemberNumber, a Assignment) {
 	t := r.n.transfer(r.id, to)
 	idle := t != nil && r.n.now()-t.usedAt >= r.n.cfg.SuspectAfter
@@ -44,7 +49,10 @@ func (r *replica) offerSnapshot(to MemberNumber, a Assignment) {
 	r.n.send(to, &SnapshotOffer{r.id, a, r.n.transmission(), t.name})
 }
 
-// openTransfer takes a View and reads from it what it is a view of.
+// openTransfer takes a View and reads from it what it is a view of: rule "a snapshot is an
+// applied prefix". The replica's own applied would be wrong, because it may be ahead of
+// what the store has been given. Since the record is written in the batch of the changes,
+// the View's record and its keys belong together.
 func (r *replica) openTransfer(to MemberNumber) *transfer {
 	if len(r.n.transfers) >= maxViews {
 		return nil
@@ -88,7 +96,8 @@ func (n *Node) closeTransfer(t *transfer) {
 	n.transfers = slices.DeleteFunc(n.transfers, func(o *transfer) bool { return o == t })
 }
 
-// tickTransfers gives up Views that nobody asks for any more.
+// tickTransfers gives up Views that are not asked for any more. One that was sent to the
+// end may have to repeat its last chunk, but not for long.
 func (n *Node) tickTransfers(now time.Duration) {
 	for _, t := range slices.Clone(n.transfers) {
 		bound := n.cfg.ViewTime
@@ -101,7 +110,8 @@ func (n *Node) tickTransfers(now time.Duration) {
 	}
 }
 
-// install is a snapshot on its way into this replica.
+// install is a snapshot on its way into this replica. Chunks follow one another by
+// their keys: after is the last key loaded, and the next chunk must begin behind it.
 type install struct {
 	epoch      Epoch
 	from       MemberNumber
@@ -114,7 +124,9 @@ type install struct {
 	progress   time.Duration
 }
 
-// onSnapshotOffer begins a transfer, unless the own log reaches that far.
+// onSnapshotOffer begins a transfer, unless the own log reaches that far: then what
+// follows may have been acknowledged, and stays (rule "keep the suffix"). An offer of the
+// transfer under way only renews the counter, with which it will be acknowledged.
 func (n *Node) onSnapshotOffer(m *Envelope, o *SnapshotOffer) {
 	r := n.replica(o.Partition)
 	e := o.Assignment.Epoch
@@ -143,8 +155,8 @@ func (n *Node) onSnapshotOffer(m *Envelope, o *SnapshotOffer) {
 	r.pull()
 }
 
-// ignoreOffer drops an offer that neither the primary made, nor the source of
-// the log that this node copies as primary.
+// ignoreOffer drops an offer that neither the primary made, nor the source of the log
+// that this node copies as primary.
 func (r *replica) ignoreOffer(m *Envelope, o *SnapshotOffer) bool {
 	if g := r.n.reignOf(r.id, o.Assignment.Epoch); g != nil {
 		return g.copying == nil || g.copying.source.member != m.From
@@ -152,7 +164,9 @@ func (r *replica) ignoreOffer(m *Envelope, o *SnapshotOffer) bool {
 	return m.From != o.Assignment.Primary || o.Assignment.Primary == r.n.self
 }
 
-// snapshotHeld goes on from an index at which the logs are known to agree.
+// snapshotHeld continues from an index at which the logs are known to agree. For the
+// primary that copies a log this is a step of the copy; a follower acknowledges it like an
+// Append, and may commit it, since a snapshot holds only what is committed.
 func (r *replica) snapshotHeld(from MemberNumber, e Epoch, name SnapshotName, counter Counter) {
 	if g := r.n.reignOf(r.id, e); g != nil {
 		if g.copying != nil {
@@ -173,7 +187,9 @@ func (r *replica) pull() {
 	r.n.send(i.from, &SnapshotPull{r.id, i.epoch, i.name, i.begun, i.after})
 }
 
-// onSnapshotPull sends the chunk after a key, from the View of that name.
+// onSnapshotPull sends the chunk after a key, from the View of that name. If this process
+// does not hold that View, the receiver must start anew: chunks of two Views are not a
+// state that ever was.
 func (n *Node) onSnapshotPull(m *Envelope, q *SnapshotPull) {
 	r := n.held(q.Partition)
 	if r == nil || r.reject(m, q.Epoch) {
@@ -198,7 +214,8 @@ func (n *Node) onSnapshotPull(m *Envelope, q *SnapshotPull) {
 	n.send(m.From, chunk)
 }
 
-// fillChunk reads as many keys as a chunk should hold.
+// fillChunk reads as many keys as a chunk should hold. A chunk holds at least one key,
+// whatever its size, and the aim is far enough below the largest frame for one more.
 func (n *Node) fillChunk(c *SnapshotChunk, t *transfer) error {
 	from, to := kvRange(t.partition, t.name.Generation)
 	prefix := len(from)
@@ -228,8 +245,9 @@ func (n *Node) fillChunk(c *SnapshotChunk, t *transfer) error {
 	return err
 }
 
-// onSnapshotChunk loads a chunk into the transfer's generation, and asks for
-// the next one.
+// onSnapshotChunk loads a chunk into the transfer's generation, and asks for the next
+// one. Before the first it clears that generation: a crash may have left keys there which
+// were deleted since.
 func (n *Node) onSnapshotChunk(m *Envelope, c *SnapshotChunk) {
 	r := n.held(c.Partition)
 	if r == nil || r.ignoreChunk(m, c) {
@@ -244,7 +262,7 @@ func (n *Node) onSnapshotChunk(m *Envelope, c *SnapshotChunk) {
 		r.heard(i.epoch)
 	}
 	if !i.begun {
-		r.clear(i.generation) // whatever an earlier process left there
+		r.clear(i.generation) // an earlier process may have left something there
 	}
 	for _, item := range c.Items {
 		n.putKV(kvKey(r.id, i.generation, item.Key), encodeValue(item.Version, item.Value))
@@ -258,7 +276,8 @@ func (n *Node) onSnapshotChunk(m *Envelope, c *SnapshotChunk) {
 	r.pull()
 }
 
-// ignoreChunk drops what is not the next chunk of the transfer under way.
+// ignoreChunk drops what is not the next chunk of the transfer under way. A repeated
+// chunk would be harmless, but it would also ask for the next one twice.
 func (r *replica) ignoreChunk(m *Envelope, c *SnapshotChunk) bool {
 	i := r.install
 	if i == nil || i.name != c.Name || i.from != m.From || i.epoch != c.Epoch {
@@ -267,8 +286,9 @@ func (r *replica) ignoreChunk(m *Envelope, c *SnapshotChunk) bool {
 	return !c.Gone && (c.Started != i.begun || !bytes.Equal(c.After, i.after))
 }
 
-// switchState replaces log and state by what was loaded, in one batch, which
-// also raises promised. It is given up if the own log got there meanwhile.
+// switchState replaces log and state by what was loaded, in one batch, which also raises
+// promised: rule "switch in one batch". It is given up if the own log got there meanwhile,
+// because commit and applied never fall (rule "keep the suffix").
 func (r *replica) switchState() {
 	i := r.install
 	if r.holds(i.name.Index, i.name.Epoch) {
@@ -304,7 +324,7 @@ func (r *replica) dropInstall() {
 	}
 }
 
-// clear deletes a generation that is not the state's.
+// clear deletes the keys of a generation.
 func (r *replica) clear(generation uint64) {
 	r.n.turn.batch.DeleteRange(generationKey(r.id, generation), generationKey(r.id, generation+1))
 }

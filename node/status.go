@@ -6,7 +6,8 @@ import (
 	"dkv/node/layout"
 )
 
-// Status is a picture of a node, for pages, metrics and checks.
+// Status is a picture of a node, for pages, metrics and checks. It says what this node
+// knows, which may be old: a deposed primary that is cut off still shows itself as one.
 type Status struct {
 	Node        NodeID
 	Store       StoreID
@@ -38,13 +39,16 @@ type PartitionStatus struct {
 	Generation uint64
 }
 
-// Ready says whether the node can serve, and if not, what it waits for.
+// Ready reports whether the node can serve, and if not, what it waits for. The causes stand
+// in the order in which a start overcomes them, so that the first one is the one to look
+// at. A node that is the primary of a partition which it does not serve yet is not ready:
+// a load balancer should send its clients elsewhere.
 func (n *Node) Ready() (ok bool, why string) {
 	switch {
 	case n.dead:
 		return false, "the node has stopped"
 	case n.stopping:
-		return false, "the node stops"
+		return false, "the node is stopping"
 	case !n.begun:
 		return false, "recovering the store"
 	case n.layout == nil && !n.member.up:
@@ -54,7 +58,7 @@ func (n *Node) Ready() (ok bool, why string) {
 	case n.layout == nil:
 		return false, "registering with ZooKeeper"
 	case n.self == 0:
-		return false, "this store is no member of the cluster's layout"
+		return false, "the cluster's layout does not list this store"
 	}
 	for _, r := range n.replicas {
 		if r != nil && r.known().Primary == n.self && (r.reign == nil || !r.reign.active) {
@@ -64,7 +68,8 @@ func (n *Node) Ready() (ok bool, why string) {
 	return true, ""
 }
 
-// Status takes the picture; of partitions without data here only if all.
+// Status takes the picture; of partitions without data here only if all. It copies what can
+// change later, and shares the layout, which can't.
 func (n *Node) Status(all bool) *Status {
 	s := &Status{
 		Node: n.cfg.ID, Store: n.store, Boot: n.boot, Member: n.self, Cluster: n.cluster,
@@ -92,6 +97,8 @@ func (n *Node) Status(all bool) *Status {
 	return s
 }
 
+// fillStatus fills in what the replica knows. A reign that is quiet is called so even if it
+// was active: it serves nothing just now.
 func (r *replica) fillStatus(s *PartitionStatus) {
 	s.Here = true
 	s.Promised, s.Commit, s.Applied, s.Generation = r.promised, r.commit, r.applied, r.generation

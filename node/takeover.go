@@ -8,15 +8,20 @@ import (
 	"dkv/node/quorum"
 )
 
-// Take-over is the replicas' business (DESIGN section 5, (a) to (f)):
+// How a primary that is not heard is replaced:
 //
 //	silence ─▶ sendPreVotes ─▶ onPreVote (each of R∪N) ─▶ onPreVoteReply
-//	        ─▶ consider ─▶ want (planner.go makes the step) ─▶ startReign
+//	        ─▶ consider ─▶ takeSteps (planner.go) ─▶ startReign
 //
-// Check-quorum, rule (a), stands in epoch.go with the reign that it silences.
-// Safety depends on none of this: any step of anybody is safe at any time.
+// Check-quorum stands in epoch.go with the reign that it silences. Safety depends on
+// none of this: any of these steps, made by any node at any time, is safe, because the
+// new primary has to collect promises before it leads. What depends on it is whether
+// the partition is served: a node that can't hear must not depose a primary that the
+// others hear (rule "ask before taking over").
 
-// taker is a replica's attempt to become primary.
+// taker is a replica's attempt to become primary. While it does not ask (since is 0)
+// there are no votes and no time to go; a new epoch, or hearing the primary, ends the
+// asking and drops what was answered.
 type taker struct {
 	votes   []vote
 	since   time.Duration // when asking began; 0: not asking
@@ -41,13 +46,15 @@ type bumpConsent struct {
 	at     time.Duration
 }
 
-// forget drops what was said of an epoch that is over.
+// forget drops what was said of an epoch that is over, or of a silence that has ended.
 func (t *taker) forget() {
 	t.votes = t.votes[:0]
 	t.since, t.goAt = 0, 0
 }
 
-// reignEnded doubles the wait after a reign that came to nothing (rule c).
+// reignEnded doubles the wait after a reign that came to nothing, and ends it after one
+// that served: rule "the best log goes first". A node that keeps failing to start, for
+// want of a source or of an answer, leaves the next epoch to another one.
 func (t *taker) reignEnded(c Config, active bool) {
 	if active {
 		t.backoff = 0
@@ -56,7 +63,10 @@ func (t *taker) reignEnded(c Config, active bool) {
 	t.backoff = min(max(2*t.backoff, c.SuspectAfter/2), c.SettleTime)
 }
 
-// wants says whether this node should try to lead the partition.
+// wants reports whether this node should try to lead the partition: because the primary
+// is silent, because its own reign came to a dead end, or because it finds itself named
+// primary of an epoch that an earlier process of it may have acted in (rule "never resume
+// an epoch"). One that has promised a higher epoch waits for the layout that has it.
 func (r *replica) wants(now time.Duration) bool {
 	a := r.known()
 	switch {
@@ -70,8 +80,9 @@ func (r *replica) wants(now time.Duration) bool {
 	return r.silence(now) >= r.n.cfg.SuspectAfter
 }
 
-// sendPreVotes asks R∪N about every partition that this node would lead, one
-// frame a peer.
+// sendPreVotes asks R∪N about every partition that this node would lead, one frame a
+// peer. It asks again each interval, since consents are good for suspect-after only: they
+// say what the others hear now.
 func (n *Node) sendPreVotes(now time.Duration) {
 	to, frames := n.scratch.voters[:0], n.scratch.votes[:0]
 	for _, r := range n.replicas {
@@ -111,7 +122,9 @@ func (n *Node) sendPreVotes(now time.Duration) {
 	n.scratch.voters, n.scratch.votes = to, frames
 }
 
-// onPreVote answers for each partition whether its primary is silent here too.
+// onPreVote answers for each partition whether its primary is silent here too. It learns
+// the assignment that is asked about, and if it knows a newer one it answers with that,
+// which is how a node that was away hears who leads (rule "pass the layout on").
 func (n *Node) onPreVote(m *Envelope, v *PreVote) {
 	n.compareLayouts(m.From, v.LayoutVersion)
 	reply := &PreVoteReply{
@@ -135,8 +148,11 @@ func (n *Node) onPreVote(m *Envelope, v *PreVote) {
 	n.send(m.From, reply)
 }
 
-// consents says whether this node, asked by a member, has not heard the primary
-// of the newest known epoch either. It promises nothing.
+// consents reports whether this node, asked by a member, has not heard the primary of the
+// newest known epoch either. It promises nothing, so it may consent to several. A primary
+// that leads the epoch does not consent to its own replacement, though it hears nothing
+// from itself. Asked by itself it answers what it would answer others: a taker's own
+// consent counts by the same rule.
 func (r *replica) consents(asker MemberNumber, now time.Duration) bool {
 	a := r.known()
 	if !a.Names(asker) || r.promised > a.Epoch {
@@ -151,8 +167,10 @@ func (r *replica) consents(asker MemberNumber, now time.Duration) bool {
 	return r.silence(now) >= r.n.cfg.SuspectAfter
 }
 
-// consentsToBump lets a restarted primary begin anew at once, but once in a
-// while: a crash loop does not hold a partition.
+// consentsToBump lets a restarted primary begin anew at once, though its former process
+// was heard a moment ago: waiting for suspect-after would serve no one. But only once in
+// settle-time for each member, so that a crash loop does not hold a partition; after that
+// it waits like the others, and one of them is faster.
 func (r *replica) consentsToBump(asker MemberNumber, e Epoch, now time.Duration) bool {
 	for i := range r.taker.bumps {
 		b := &r.taker.bumps[i]
@@ -174,7 +192,9 @@ func (r *replica) consentsToBump(asker MemberNumber, e Epoch, now time.Duration)
 	return true
 }
 
-// onPreVoteReply counts the answers.
+// onPreVoteReply counts the answers of this asking. An answer to an earlier round was
+// given before this replica heard the primary again, and went silent again; it says
+// nothing of this silence.
 func (n *Node) onPreVoteReply(m *Envelope, v *PreVoteReply) {
 	n.compareLayouts(m.From, v.LayoutVersion)
 	now := n.now()
@@ -193,6 +213,7 @@ func (n *Node) onPreVoteReply(m *Envelope, v *PreVoteReply) {
 	n.takeSteps()
 }
 
+// record keeps the last vote of each member.
 func (t *taker) record(v vote) {
 	for i := range t.votes {
 		if t.votes[i].member == v.member {
@@ -210,7 +231,9 @@ type ballot struct {
 	rank      int  // how many consenting members come first
 }
 
-// count takes the votes that are fresh; this node's own is asked now.
+// count takes the votes that are fresh; this node's own is asked now. The rank orders the
+// takers without a word between them: each counts how many consenting members have a
+// better log, or an equal one and an earlier place in the assignment.
 func (r *replica) count(now time.Duration) ballot {
 	a, self := r.known(), r.n.self
 	lastEpoch, lastIndex := r.last()
@@ -253,7 +276,11 @@ func (t *taker) freshVote(m MemberNumber, since time.Duration) *vote {
 	return nil
 }
 
-// consider decides, from the answers so far, whether and when to make the step.
+// consider decides, from the answers so far, whether and when to make the step. The wait
+// grows by an interval with the rank, so that the best log, which needs no copy, goes
+// first; the jitter separates those who can't tell their ranks apart; the back-off leaves
+// the turn to others after failures. If the consents are gone when it has passed, the
+// count at that time says so (dueTakeOver).
 func (r *replica) consider(now time.Duration) {
 	if !r.wants(now) {
 		r.taker.forget()
@@ -272,8 +299,10 @@ func (r *replica) consider(now time.Duration) {
 	}
 }
 
-// takeOverStep is the step that the ballot allows: L1 to this node, or, when N
-// is silent, L4 to it (rule f).
+// takeOverStep returns the step that the ballot allows: L1 to this node; or, when N has
+// been silent for suspect-after, L4 to it (rule "cancel a stuck move"). Without a majority
+// of N a joint epoch could not become active, however often its primary changes. Only a
+// member of R may cancel, since only it is a replica afterwards.
 func (r *replica) takeOverStep(b ballot, now time.Duration) (layout.Step, bool) {
 	a := r.known()
 	step := layout.Step{Kind: layout.ChangePrimary, Partition: r.id, Epoch: a.Epoch, Primary: r.n.self}
@@ -288,7 +317,7 @@ func (r *replica) takeOverStep(b ballot, now time.Duration) (layout.Step, bool) 
 	return step, silent && contains(a.Replicas, r.n.self)
 }
 
-// dueTakeOver is the take-over step to be made now, if there is one.
+// dueTakeOver returns the take-over step to be made now, if there is one.
 func (r *replica) dueTakeOver(now time.Duration) (layout.Step, bool) {
 	if r.taker.goAt == 0 || now < r.taker.goAt || !r.wants(now) {
 		return layout.Step{}, false
@@ -296,7 +325,8 @@ func (r *replica) dueTakeOver(now time.Duration) (layout.Step, bool) {
 	return r.takeOverStep(r.count(now), now)
 }
 
-// union is a followed by what b adds; nobody may write to it.
+// union returns a followed by what b adds. The result may be a itself, so it is not to be
+// written to.
 func union(a, b []MemberNumber) []MemberNumber {
 	if len(b) == 0 {
 		return a // most of the time: no partition moves for long

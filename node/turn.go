@@ -1,8 +1,10 @@
 package node
 
 import (
-	"dkv/node/door"
 	"slices"
+
+	"dkv/node/door"
+	"dkv/node/layout"
 )
 
 // turn gathers what the events of one turn want of the doors: one batch for
@@ -46,25 +48,30 @@ type outgoing struct {
 	body Message
 }
 
-// waiter is what runs when a commit is durable. Those of all commits stand in
-// one list, which is used again, so that waiting costs no list a commit.
+// waiter is what runs when a commit is durable. Those of all commits stand in one
+// list, which is used again, so that waiting costs no allocation a commit.
 type waiter struct {
 	fn     func()
 	commit uint64 // 0: to be told at the end of the turn
 }
 
-// whenDurable runs fn, in a later turn or at the end of this one, when all that
-// the node has written up to now is durable.
+// whenDurable runs fn, in a later turn or at the end of this one, when all that the node
+// has written up to now is durable. Most rules of safety are a call of this in the right
+// place. fn runs after other events may have changed everything: see inEpoch.
 func (n *Node) whenDurable(fn func()) { n.turn.waiting = append(n.turn.waiting, waiter{fn: fn}) }
 
-// send queues a message for the end of the turn. What must be durable first
-// is sent from a whenDurable.
+// send queues a message for the end of the turn. It leaves after the turn's writes were
+// handed to the store, but before they are durable; a message that depends on them is sent
+// from a whenDurable.
 func (n *Node) send(to MemberNumber, m Message) {
 	n.turn.out = append(n.turn.out, outgoing{to, m})
 }
 
-// EndTurn makes the turn's Commit and sends the turn's messages. The owner
-// calls it after every event, or after up to 256 of them.
+// EndTurn makes the turn's Commit and sends the turn's messages. The owner calls it after
+// every event, or after up to 256 of them: all their writes then cost one sync.
+//
+// The loop is for waiters that run at once because everything was durable already: what
+// they do belongs to this turn, so the work at its end is done again.
 func (n *Node) EndTurn() {
 	if n.dead {
 		return
@@ -90,8 +97,12 @@ func (n *Node) EndTurn() {
 	}
 }
 
-// commitTurn makes the commit. It returns true if waiters ran at once, because
-// all was durable already, so that there may be more to do.
+// commitTurn makes the commit. It returns true if waiters ran at once, because all was
+// durable already, so that there may be more to do.
+//
+// With nothing to write and a commit under way, those who came in this turn wait for that
+// one: it is the last that they can mean. Only if that was made without a sync does an
+// empty commit have to be made for them.
 func (n *Node) commitTurn() bool {
 	t := &n.turn
 	if t.batch.Empty() && len(t.waiting) == t.covered {
@@ -117,11 +128,14 @@ func (n *Node) commitTurn() bool {
 	return false
 }
 
-// commit hands the batch to the store, with a sync if anybody waits for it.
+// commit hands the batch to the store, with a sync if anything waits for it. State that
+// only followers' applies have changed needs none: after a crash it is made again from
+// the log.
 func (n *Node) commit() {
 	t := &n.turn
 	batch := t.batch
-	t.batch = door.Batch{Ops: make([]door.BatchOp, 0, min(len(batch.Ops), usualBatch))} // the next is often as long
+	// The store keeps the batch. The next one is often as long.
+	t.batch = door.Batch{Ops: make([]door.BatchOp, 0, min(len(batch.Ops), usualBatch))}
 	clear(t.overlay)
 	t.committed++
 	if len(t.waiting) == t.covered {
@@ -133,7 +147,7 @@ func (n *Node) commit() {
 	n.env.Store.Commit(&batch, func(err error) { n.onDurable(number, err) })
 }
 
-// cover lets all who came in this turn wait for the last commit.
+// cover lets all waiters of this turn wait for the last commit.
 func (n *Node) cover() {
 	t := &n.turn
 	for ; t.covered < len(t.waiting); t.covered++ {
@@ -141,13 +155,16 @@ func (n *Node) cover() {
 	}
 }
 
-// dropWaiting forgets the first of those who wait: they ran.
+// dropWaiting forgets the first waiters: they ran.
 func (t *turn) dropWaiting(first int) {
 	t.waiting = slices.Delete(t.waiting, 0, first)
 	t.covered = max(0, t.covered-first)
 }
 
-// onDurable runs what waited for a commit. Commits become durable in order.
+// onDurable runs what waited for a commit. Commits become durable in order, so all
+// earlier waiters run first: an acknowledgement never overtakes one that it builds on.
+// A failed sync ends the node: what the disk holds is not known from then on, not even by
+// trying again (rule "stop on damage").
 func (n *Node) onDurable(number uint64, err error) {
 	if n.dead {
 		return
@@ -168,7 +185,8 @@ func (n *Node) onDurable(number uint64, err error) {
 	t.dropWaiting(first)
 }
 
-// flush hands the turn's messages to the network.
+// flush hands the turn's messages to the network. A member whose address this node does
+// not know, or that is gone, is left out: messages may be lost in any case.
 func (n *Node) flush() {
 	out := n.turn.out
 	n.turn.out = n.turn.out[:0]
@@ -183,20 +201,21 @@ func (n *Node) flush() {
 	*envelope = Envelope{}
 }
 
-// peer is where a member can be reached, as far as the layout knows.
+// peer returns where a member can be reached, as far as the layout knows.
 func (n *Node) peer(m MemberNumber) (door.Peer, bool) {
 	if n.layout == nil || m == n.self {
 		return door.Peer{}, false
 	}
 	member, ok := n.layout.Member(m)
-	if !ok || member.State == "gone" {
+	if !ok || member.State == layout.Gone {
 		return door.Peer{}, false
 	}
 	return door.Peer{Number: m, Store: member.Store, Address: member.Peer}, true
 }
 
-// putKV and deleteKV write a key of a partition's state; readKV sees what they
-// wrote in this turn.
+// putKV and deleteKV write a key of a partition's state; readKV sees what they wrote in
+// this turn. Entries of one turn are applied before their batch is handed over, and a
+// condition has to see what the entry before it did.
 func (n *Node) putKV(key, value []byte) {
 	n.turn.batch.Put(key, value)
 	n.turn.overlay[string(key)] = value

@@ -5,14 +5,17 @@ import (
 	"time"
 
 	"dkv/node/door"
-	"dkv/node/layout"
 	"dkv/node/quorum"
 )
 
-// The life of a write at its primary and its replicas, in order:
+// A write at its primary and its replicas, in order:
 //
 //	take ─▶ propose ─▶ push ─▶ onAppend (each replica) ─▶ onAppended
 //	     ─▶ advanceCommit ─▶ apply (replica.go) ─▶ finish
+//
+// The primary's sync and those of the followers run at the same time. Each of
+// them counts when it has ended and not before, so the answer to the client waits
+// for the fastest majority of disks and for nothing else.
 
 // pendingWrite waits for its entry to be committed and applied.
 type pendingWrite struct {
@@ -21,7 +24,9 @@ type pendingWrite struct {
 	work  *work
 }
 
-// take accepts a request, or ends it.
+// take accepts a request, or ends it. What is refused here was never proposed, and this
+// reign will not propose it later: that is what makes the refusal true. Whether ZooKeeper
+// can be reached is not asked (rule "serve without a session").
 func (g *reign) take(w *work) {
 	n := g.r.n
 	switch {
@@ -40,7 +45,9 @@ func (g *reign) take(w *work) {
 	}
 }
 
-// enqueue keeps a request until the reign leads.
+// enqueue keeps a request until the reign leads. The queue is bounded in number and in
+// bytes, because a start may take as long as a snapshot does; one request always fits,
+// or a large value could never be written.
 func (g *reign) enqueue(w *work) {
 	size := len(w.request.Key) + len(w.request.Value)
 	full := len(g.queue) > 0 && g.queueBytes+size > g.r.n.cfg.MaxUncommittedBytes
@@ -52,8 +59,10 @@ func (g *reign) enqueue(w *work) {
 	g.queueBytes += size
 }
 
-// propose puts a write into the log. It is sent, and synced here, at the end of
-// the turn.
+// propose puts a write into the log. It is sent, and synced here, at the end of the
+// turn, together with all others of the turn. From here on it may be committed, by this
+// reign or by a later one, so it can only end as done or unknown. Its condition goes into
+// the log with it (rule "decide at apply").
 func (g *reign) propose(w *work) {
 	r := g.r
 	e := Entry{
@@ -78,8 +87,13 @@ func (g *reign) propose(w *work) {
 	r.touch()
 }
 
-// push sends what is new to the followers, and has the primary acknowledge its
-// own log once it is durable. It runs once a turn.
+// push sends what is new to the followers, and has the primary acknowledge its own log
+// once it is durable: rule "count yourself after your sync". It runs once a turn.
+//
+// selfSent remembers for which end of the log a sync is waited for, so that a turn which
+// adds nothing asks for none. inEpoch drops the acknowledgement if a higher epoch was
+// promised while the disk was busy: the promise said where this log ends, and a commit
+// that counts this copy would come too late for it.
 func (g *reign) push() {
 	if g.phase != leading || g.quiet {
 		return
@@ -98,8 +112,11 @@ func (g *reign) push() {
 	}))
 }
 
-// replicate sends a follower what it lacks, as far as the bound of Appends in
-// flight allows; forced, at least an empty Append.
+// replicate sends a follower what it lacks, as far as the bound of Appends in flight
+// allows. It does not wait for answers: next moves with what is sent, and if that is lost
+// the follower says so, by a hint or by what it lists in answer to a heartbeat. With
+// forced it sends at least one Append, even an empty one, which makes the follower
+// compare its log and learn the commit index.
 func (g *reign) replicate(f *follower, forced bool) {
 	r := g.r
 	for f.inflight < maxInflight && (forced || f.next <= r.log.lastIndex()) {
@@ -121,7 +138,8 @@ func (g *reign) replicate(f *follower, forced bool) {
 	}
 }
 
-// offer tells a follower of a snapshot, once an interval.
+// offer tells a follower of a snapshot, since the entries it needs are no longer in the
+// log. Once an interval: each turn comes by here for as long as the follower loads.
 func (g *reign) offer(f *follower) {
 	if now := g.r.n.now(); f.offeredAt == 0 || now-f.offeredAt >= g.r.n.interval() {
 		f.offeredAt = now
@@ -129,7 +147,8 @@ func (g *reign) offer(f *follower) {
 	}
 }
 
-// resend begins again with every follower after the last acknowledged entry.
+// resend begins again with every follower after the last acknowledged entry. A quiet
+// reign sent nothing, and what it sent before may be lost.
 func (g *reign) resend(now time.Duration) {
 	if g.phase != leading {
 		return
@@ -141,13 +160,17 @@ func (g *reign) resend(now time.Duration) {
 	g.r.touch()
 }
 
-// rewind forgets what was sent and not acknowledged.
+// rewind takes what was sent and not acknowledged for lost. If it was not, the follower
+// gets it twice and skips it.
 func (g *reign) rewind(f *follower) {
 	f.next = max(f.match+1, f.start)
 	f.inflight = 0
 }
 
-// onAppend stores the primary's entries, and answers once they are durable.
+// onAppend stores the primary's entries, and answers once they are durable. The
+// questions stand in the order of the rules: may this epoch still speak ("reject below the
+// promise"), is this its primary ("frames carry their assignment"), is the log equal up to
+// the new entries ("the past must match"). Only then does anything change.
 func (n *Node) onAppend(m *Envelope, a *Append) {
 	r := n.replica(a.Partition)
 	if r == nil || r.reject(m, a.Assignment.Epoch) || r.ignoreAppend(m, a) {
@@ -164,16 +187,22 @@ func (n *Node) onAppend(m *Envelope, a *Append) {
 		})
 		return
 	}
+	// Rule "match is what was shown": beyond the last entry of this Append the log
+	// may be that of another epoch, which the primary must not count.
 	r.raise(e)
-	match := a.PrevIndex + Index(len(a.Entries)) // never the log's length
+	match := a.PrevIndex + Index(len(a.Entries))
 	r.merge(a.PrevIndex, a.Entries)
 	r.touch()
+	// Rule "commit only what matches": the primary's commit index speaks of the
+	// primary's log, and this one is equal to it up to match.
 	r.acknowledge(m.From, e, match, a.Counter)
 	r.learnCommit(min(a.Commit, match))
 }
 
-// acknowledge answers once all up to match, and the promise, are durable and
-// the promise still stands, also when nothing was written now.
+// acknowledge answers once all up to match, and the promise under which it came, are
+// durable, if that promise still stands: rule "durable before acknowledged". It waits also
+// when nothing was written now, because what a repeated Append shows may be on its way
+// to the disk still.
 func (r *replica) acknowledge(to MemberNumber, e Epoch, match Index, counter Counter) {
 	r.n.whenDurable(r.inEpoch(e, func() {
 		if r.ackEpoch != e {
@@ -184,7 +213,8 @@ func (r *replica) acknowledge(to MemberNumber, e Epoch, match Index, counter Cou
 	}))
 }
 
-// ignoreAppend drops what no primary of the epoch would send.
+// ignoreAppend drops what no primary of the epoch would send: entries that do not follow
+// one another, or that are of a later epoch than the frame.
 func (r *replica) ignoreAppend(m *Envelope, a *Append) bool {
 	if m.From != a.Assignment.Primary || r.n.self == 0 {
 		return true
@@ -198,7 +228,9 @@ func (r *replica) ignoreAppend(m *Envelope, a *Append) bool {
 	return false
 }
 
-// onAppended takes a follower's acknowledgement, or its hint.
+// onAppended takes a follower's acknowledgement, or its hint. A late one says nothing of
+// whether the follower is there now, but its match is as true as ever: what was durable
+// under a promise that stood remains so.
 func (n *Node) onAppended(m *Envelope, a *Appended) {
 	g := n.reignOf(a.Partition, a.Epoch)
 	if g == nil || g.phase != leading {
@@ -223,7 +255,10 @@ func (n *Node) onAppended(m *Envelope, a *Appended) {
 	}
 }
 
-// acknowledged: f's log is durable and equal up to match.
+// acknowledged notes that f's log is durable and equal up to match. An acknowledgement
+// that comes twice, or after a later one, changes nothing (rule "commit by majority":
+// each member counts once). One beyond the log's end would mean that two logs of one
+// epoch exist, and that is the end of the process.
 func (g *reign) acknowledged(f *follower, match Index) {
 	assertf(match <= g.r.log.lastIndex(), "partition %d: member %d acknowledges %d beyond the log's end %d", g.r.id, f.member, match, g.r.log.lastIndex())
 	if match <= f.match {
@@ -234,8 +269,10 @@ func (g *reign) acknowledged(f *follower, match Index) {
 	g.advanceCommit()
 }
 
-// backUp goes back to where the logs may agree. Of several answers to what was
-// sent before the last going back, only the first counts.
+// backUp goes back to where the logs may agree. All Appends that were in flight when the
+// logs differed are answered with a hint; the first answer makes the step back, and the
+// others, to what was sent before it, are ignored. Otherwise each would send everything
+// again.
 func (g *reign) backUp(f *follower, a *Appended) {
 	if a.Counter.Boot != g.r.n.boot || a.Counter.Sent <= f.rewound {
 		return
@@ -247,8 +284,9 @@ func (g *reign) backUp(f *follower, a *Appended) {
 	g.rewind(f)
 }
 
-// mayAgree is the last index at which the logs may agree, by a follower's hint.
-// Below this log's base only a snapshot helps.
+// mayAgree returns the last index at which the logs may agree, by a follower's hint: the
+// last one whose epoch, here, is not above the hint's. One exchange so skips a whole
+// epoch of entries. Below this log's base only a snapshot helps.
 func (g *reign) mayAgree(a *Appended) Index {
 	base := g.r.log.baseIndex
 	if a.HintIndex < base {
@@ -261,8 +299,11 @@ func (g *reign) mayAgree(a *Appended) Index {
 	return at
 }
 
-// advanceCommit commits what the quorums have, if it is of this epoch: older
-// entries are committed by what follows them (Raft, section 5.4.2).
+// advanceCommit commits what the quorums have (rules "commit by majority", "both
+// majorities while moving"), if it is of this epoch: rule "commit your own epoch". An
+// older entry on a majority of disks can still lose against a log with a later last
+// epoch; with an entry of this epoch behind it, it can't, because every log that is
+// chosen later has that one (Raft, section 5.4.2).
 func (g *reign) advanceCommit() {
 	r := g.r
 	i := quorum.Greatest(quorum.Of(g.asg), g.durableAt)
@@ -277,12 +318,12 @@ func (g *reign) advanceCommit() {
 		g.becomeActive()
 	}
 	r.apply()
-	g.serveReads()
+	g.serveReads() // those that were confirmed before the reign was active
 }
 
-// durableAt returns the index up to which a member of R∪N is known to have this
-// log on its disk. For this node that is what its own sync has covered, which
-// may be less than what it has sent.
+// durableAt returns the index up to which a member of R∪N is known to have this log on
+// its disk. For this node that is what its own sync has covered, which may be less than
+// what it has sent. Nothing counts because it was sent.
 func (g *reign) durableAt(m MemberNumber) Index {
 	if m == g.r.n.self {
 		return g.selfMatch
@@ -290,6 +331,9 @@ func (g *reign) durableAt(m MemberNumber) Index {
 	return g.follower(m).match
 }
 
+// becomeActive notes that the no-op is committed. From here on the applied state holds
+// everything that any earlier epoch acknowledged, so reads are served (rule "active
+// before reading"); and if the epoch is joint, the move may be finished.
 func (g *reign) becomeActive() {
 	g.active = true
 	g.r.n.observe(Event{Kind: EventReignActive, Partition: g.r.id, Epoch: g.epoch, Index: g.noop})
@@ -298,7 +342,9 @@ func (g *reign) becomeActive() {
 	}
 }
 
-// finish answers the write whose entry was just applied.
+// finish answers the write whose entry was just applied: rule "answer only what is
+// applied". Writes wait in log order, so only the first can be the one. Entries that an
+// earlier epoch left are applied as well and have no client here.
 func (g *reign) finish(e *Entry, answer door.Response) {
 	if len(g.writes) == 0 || g.writes[0].index != e.Index || e.Epoch != g.epoch {
 		return
@@ -311,7 +357,9 @@ func (g *reign) finish(e *Entry, answer door.Response) {
 	w.work.finish(answer)
 }
 
-// dropLateReads refuses reads that waited too long for a confirmation.
+// dropLateReads refuses reads that waited too long for a confirmation, and forgets those
+// that ended otherwise. Writes have no such bound: their outcome is open until the entry
+// is committed, or until their client's node stops waiting and answers unknown.
 func (g *reign) dropLateReads(now time.Duration) {
 	late := func(w pendingRead) bool {
 		if now >= w.work.deadline {
@@ -322,4 +370,4 @@ func (g *reign) dropLateReads(now time.Duration) {
 	g.reads = slices.DeleteFunc(g.reads, late)
 }
 
-func contains(set []MemberNumber, m MemberNumber) bool { return layout.Contains(set, m) }
+func contains(set []MemberNumber, m MemberNumber) bool { return slices.Contains(set, m) }

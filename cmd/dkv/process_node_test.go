@@ -87,7 +87,7 @@ func testDataDirectoryOfAnotherCluster(t *testing.T, p programs) {
 	// the node creates nothing there and keeps trying.
 	lost := newNode(t, p, dir, "lost", alone(zookeeper, "three").with("data", filepath.Join(dir, "one")))
 	lost.start()
-	lost.awaitOutput(`ZooKeeper knows no cluster \"three\"`, 10*time.Second)
+	lost.awaitOutput(`ZooKeeper has no cluster \"three\"`, 10*time.Second)
 	lost.terminate()
 	two.terminate()
 }
