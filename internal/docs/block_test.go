@@ -143,6 +143,7 @@ var masks = []mask{
 	{regexp.MustCompile(`\d+ a second and core`), "X a second and core"},
 	{regexp.MustCompile(`_test\.go:\d+`), "_test.go:N"},
 	{regexp.MustCompile(`^Date: .*`), "Date: X"},
+	{regexp.MustCompile(`longest uncommitted log: \d+`), "longest uncommitted log: N"},
 	{regexp.MustCompile(`\s+`), " "},
 }
 
