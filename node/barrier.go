@@ -50,7 +50,7 @@ func (n *Node) formCluster() {
 	})
 }
 
-// formLater looks again for a layout, and tries again if there is none.
+// formLater looks for a layout later, and forms one if it is still missing.
 func (n *Node) formLater() {
 	n.member.forming = false
 	current := n.inSession()

@@ -27,7 +27,7 @@ import (
 // leaves no field whose meaning two versions could read differently. An empty slice
 // decodes as nil.
 //
-// The hash is for links that damage what TCP's checksum does not see; it is no defence
+// The hash is for links that damage what TCP's checksum does not see; it does not defend
 // against an attacker. A frame that does not decode closes its connection, since where
 // the next one begins can't be trusted either.
 
@@ -60,9 +60,9 @@ type HelloRefusal struct{ Reason string }
 
 func (r HelloRefusal) Error() string { return "the peer refused the connection: " + r.Reason }
 
-// AppendFrame appends the whole frame of an envelope, its length included. A
-// frame above MaxFrameBytes is a bug of the caller and panics: the bounds of
-// Config keep every message below it.
+// AppendFrame appends the whole frame of an envelope, its length included. A frame above
+// MaxFrameBytes is a bug of the caller and panics: the bounds of Config keep every message
+// below it.
 func AppendFrame(buf []byte, e *Envelope) []byte {
 	start := len(buf)
 	w := beginFrame(buf, e.Body.kind())

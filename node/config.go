@@ -7,8 +7,8 @@ import (
 	"dkv/node/layout"
 )
 
-// Config is what an operator chooses. The zero value of a field means its
-// default, where there is one.
+// Config holds what an operator chooses. The zero value of a field means its default,
+// where it has one.
 type Config struct {
 	// Cluster names the cluster in ZooKeeper: /dkv/<Cluster>. Default "default".
 	Cluster string

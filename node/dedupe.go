@@ -19,7 +19,7 @@ const fatesKept = 30 * time.Second
 // whose answer is larger gets none.
 const smallValue = 256
 
-// fates are those of the numbers of one forwarder (one boot of one store).
+// fates holds what became of the numbers of one forwarder (one boot of one store).
 //
 // Numbers up to forwardWindow below max have a record if they came; max-forwardWindow
 // and everything below it is forgotten, and answered as unknown. order holds the

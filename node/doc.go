@@ -4,8 +4,8 @@
 // A Node is a deterministic state machine. It owns one member of the cluster:
 // its replicas of the partitions, the conversations with its peers, its
 // session with ZooKeeper and the requests of its clients. It reaches the
-// world only through the doors of package node/door (Clock, Network, Store, Coordinator,
-// Observer, Random) and hears of it only through its On… methods and the
+// world only through doors (Clock, Network, Store, Coordinator and Random of
+// package node/door, and its Observer) and hears of it only through its On… methods and the
 // callbacks it gave to the doors. The same code runs on TCP, Pebble and
 // ZooKeeper (package node/real) and in the simulator (package sim).
 //
@@ -17,9 +17,13 @@
 // The package never starts a goroutine, never asks for the wall clock, never
 // draws from a global random source and never logs: it observes.
 //
-// Read on in the order in which things happen: request.go (the client's way
-// in), write.go and read.go (the two conversations), epoch.go (how a primary
-// starts), takeover.go (how one is replaced), snapshot.go (how a laggard
-// catches up), membership.go and barrier.go (how a node enters a cluster),
-// planner.go and move.go (how the layout changes).
+// The rules that it obeys have names, which the comments cite; docs/protocol.md says of
+// each why it is needed and what breaks without it. What holds between the fields of its
+// state stands beside them, and the simulator checks it after every turn (invariants.go).
+//
+// Read on in the order in which things happen: request.go (how a client's request comes
+// in), write.go and read.go (the two conversations), reign.go and epoch.go (what a primary
+// is, and how it starts), takeover.go (how one is replaced), snapshot.go (how a laggard
+// catches up), membership.go and barrier.go (how a node enters a cluster), planner.go and
+// move.go (how the layout changes).
 package node

@@ -9,7 +9,7 @@ import (
 type (
 	// Epoch numbers the assignments of one partition; each change adds one.
 	Epoch = layout.Epoch
-	// MemberNumber names a member for ever; it is never reused. Zero is no member.
+	// MemberNumber names a member for ever; it is never reused. Zero names no member.
 	MemberNumber = layout.MemberNumber
 	// PartitionID numbers the slices of the hash space, from 0.
 	PartitionID = layout.PartitionID

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Inspection is what a person who has stopped a simulated node, or a debugger,
-// wants to see of it beyond its Status: what is on its way. It is a copy.
+// Inspection shows a node that was stopped in the simulator, or in a debugger, beyond its
+// Status: what is on its way. It is a copy.
 type Inspection struct {
 	Status   *Status
 	Dead     bool // failed or stopped

@@ -9,7 +9,7 @@ import "fmt"
 //
 // Assertions (assertf) guard single steps and end the process. These checks look
 // at whole states, between two turns, and only report: the simulator calls them
-// after every turn, and goes on to see what the broken state leads to.
+// after every turn, and continues, to see what the broken state leads to.
 
 // broken describes an invariant that does not hold.
 func broken(format string, args ...any) error {

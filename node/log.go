@@ -7,7 +7,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// EntryKind says what an entry does when it is applied.
+// EntryKind tells what an entry does when it is applied.
 type EntryKind uint8
 
 const (
@@ -17,8 +17,9 @@ const (
 	EntryDelete
 )
 
-// Entry is one position of a partition's log. Two entries with the same index
-// and epoch are the same.
+// Entry is one position of a partition's log. Two entries with the same index and
+// epoch are the same, because one process wrote the epoch's entries, each once: this is
+// what all comparisons of logs rest on.
 type Entry struct {
 	Index Index
 	Epoch Epoch
@@ -28,10 +29,11 @@ type Entry struct {
 	If    door.Condition
 }
 
-// size is what an entry counts for in bounds, in bytes.
+// size returns what an entry counts for in bounds, in bytes.
 func (e *Entry) size() int { return len(e.Key) + len(e.Value) + 64 }
 
-// hash identifies the entry: its position and what it does.
+// hash identifies the entry: its position and what it does. Checkers compare what two nodes
+// applied at one index by it, so it covers every field.
 func (e *Entry) hash() uint64 {
 	var d xxhash.Digest
 	d.Reset()
@@ -94,7 +96,8 @@ func (l *log) check() error {
 
 func (l *log) lastIndex() Index { return l.baseIndex + Index(len(l.entries)) }
 
-// last is last(log) of DESIGN section 6.
+// last returns the end of the log, last(log): what a Promise reports, and what logs are
+// compared by.
 func (l *log) last() (Epoch, Index) {
 	if len(l.entries) == 0 {
 		return l.baseEpoch, l.baseIndex
@@ -103,8 +106,8 @@ func (l *log) last() (Epoch, Index) {
 	return e.Epoch, e.Index
 }
 
-// epochAt is the epoch of the entry at i; ok is false if the log does not
-// reach it, at either end.
+// epochAt returns the epoch of the entry at i; ok is false if the log does not reach it, at
+// either end.
 func (l *log) epochAt(i Index) (e Epoch, ok bool) {
 	switch {
 	case i == l.baseIndex:
@@ -115,10 +118,12 @@ func (l *log) epochAt(i Index) (e Epoch, ok bool) {
 	return l.entries[i-l.baseIndex-1].Epoch, true
 }
 
+// at returns the entry at i, which must be in the log. The entry must not be changed.
 func (l *log) at(i Index) *Entry { return &l.entries[i-l.baseIndex-1] }
 
-// between returns the entries in (after, upTo], as many as fit into maxBytes
-// but at least one if there is one. The slice is never written to again.
+// between returns the entries in (after, upTo], as many as fit into maxBytes but at least
+// one, so that an entry larger than that can be sent at all. The slice is never written to
+// again, and its capacity ends with it.
 func (l *log) between(after, upTo Index, maxBytes int) []Entry {
 	if upTo > l.lastIndex() {
 		upTo = l.lastIndex()
@@ -138,19 +143,21 @@ func (l *log) between(after, upTo Index, maxBytes int) []Entry {
 	return l.entries[from:to:to]
 }
 
+// append adds the entry that follows the last one.
 func (l *log) append(e Entry) {
 	assertf(e.Index == l.lastIndex()+1, "log: entry %d after %d", e.Index, l.lastIndex())
 	l.entries = append(l.entries, e)
 }
 
-// cut removes the entries after i. The capacity goes with them, so that what
-// was handed out by between is not written over.
+// cut removes the entries after i. The capacity goes with them, so that what was handed out
+// by between is not written over.
 func (l *log) cut(i Index) {
 	keep := int(i - l.baseIndex)
 	l.entries = l.entries[:keep:keep]
 }
 
-// compact moves the base up to i, which the log must reach.
+// compact moves the base up to i, which the log must reach. What remains is copied: the old
+// entries, with their keys and values, would otherwise be kept by what follows them.
 func (l *log) compact(i Index) {
 	epoch, ok := l.epochAt(i)
 	assertf(ok, "log: compacting to %d beyond %d..%d", i, l.baseIndex, l.lastIndex())
@@ -164,9 +171,10 @@ func (l *log) reset(i Index, e Epoch) {
 	*l = log{baseIndex: i, baseEpoch: e}
 }
 
-// agree is the greatest index, at most at, whose entry's epoch is at most e:
-// the last place where this log can agree with one that has epoch e at at.
-// Below it a disagreement needs no comparison entry by entry.
+// agree returns the greatest index, at most at, whose entry's epoch is at most e: the last
+// place where this log can agree with one that has epoch e at at. Below it a disagreement
+// needs no comparison entry by entry: each exchange of hints steps over a whole epoch, so
+// two logs find their last common entry in as many steps as they have epochs.
 func (l *log) agree(at Index, e Epoch) (Index, Epoch) {
 	i := min(at, l.lastIndex())
 	for i > l.baseIndex {

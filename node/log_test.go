@@ -26,7 +26,7 @@ func (l *naiveLog) epochAt(i int) (Epoch, bool) {
 }
 
 // agree is the definition: the last place, from the base to at, with an epoch
-// of at most e; the base if there is none.
+// of at most e; the base if no entry has one.
 func (l *naiveLog) agree(at int, e Epoch) (int, Epoch) {
 	for i := min(at, len(l.entries)); i > l.base; i-- {
 		if epoch, _ := l.epochAt(i); epoch <= e {

@@ -307,7 +307,7 @@ func (n *Node) differs(c clusterRecord) error {
 	return nil
 }
 
-// registration is what register reads before it writes.
+// registration is what register has read when it decides what to write.
 type registration struct {
 	node    nodeRecord
 	version int32 // of nodes/<id>

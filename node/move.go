@@ -32,6 +32,7 @@ type failure struct {
 }
 
 const (
+	// maxHandOverBackoff bounds how long a member that keeps failing is left alone.
 	maxHandOverBackoff = 5 * time.Minute
 	// handOverLag is how far a replica's log may end below commit when it is
 	// handed the partition, in entries.

@@ -381,9 +381,9 @@ func (n *Node) tick() {
 	n.takeSteps()
 }
 
-// replica returns the replica of a partition, made anew (empty) if there is none; nil if
-// there is no such partition or the layout is not known yet. An empty replica may promise
-// and follow like any other.
+// replica returns the replica of a partition, and makes an empty one if this node has
+// not had one; nil for a partition that does not exist, or while the layout is not
+// known. An empty replica may promise and follow like any other.
 func (n *Node) replica(p PartitionID) *replica {
 	if uint64(p) >= uint64(len(n.replicas)) {
 		return nil

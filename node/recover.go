@@ -184,7 +184,7 @@ func (r *replica) recoverLog() error {
 		case e.Index != want:
 			damage = wrapKey(key, fmt.Errorf("the log has entry %d where %d belongs", e.Index, want))
 		default:
-			r.log.append(cloneEntry(e))
+			r.log.append(cloneEntry(e)) // asserts what the cases above have checked
 			if e.Index <= r.applied {
 				r.appliedBytes += e.size()
 			}

@@ -53,7 +53,7 @@ const (
 	ended
 )
 
-// requests are those that this node took from clients.
+// requests holds the operations that this node took from clients.
 //
 //   - live counts the operations of all that have not ended, and is at most
 //     MaxWaiting: a client beyond that is told at once that the node is busy.

@@ -31,7 +31,8 @@ type taker struct {
 	bumps   []bumpConsent // given to restarted primaries
 }
 
-// vote is the last that one member answered for the newest known epoch.
+// vote is the last answer of one member for the newest known epoch. It is good for
+// suspect-after: what a member heard before that says nothing of now.
 type vote struct {
 	member     MemberNumber
 	answeredAt time.Duration
@@ -224,7 +225,7 @@ func (t *taker) record(v vote) {
 	t.votes = append(t.votes, v)
 }
 
-// ballot is what the fresh votes say just now.
+// ballot is the result of counting the votes that are fresh.
 type ballot struct {
 	consented bool // a majority of R consents, this node included
 	answered  bool // a majority of N answers, or there is no N

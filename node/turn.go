@@ -40,7 +40,8 @@ func (t *turn) check() error {
 	return nil
 }
 
-// usualBatch bounds the room that a batch is given before it has anything.
+// usualBatch bounds the room that a batch is given before it has anything: a large
+// batch, of a snapshot's chunk, says nothing about the next one.
 const usualBatch = 16
 
 type outgoing struct {

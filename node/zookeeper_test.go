@@ -68,7 +68,7 @@ func (z *zookeeper) open(events func(door.SessionEvent)) door.Session {
 	return z.session
 }
 
-// answer answers the oldest call; false if there is none.
+// answer answers the oldest call; false if no call waits.
 func (z *zookeeper) answer() bool {
 	if len(z.waiting) == 0 {
 		return false
