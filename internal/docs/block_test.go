@@ -138,6 +138,7 @@ var masks = []mask{
 	{regexp.MustCompile(`\bcommit (unknown|[0-9a-f]{7,40})( \(.*?\)|\+\w+)?`), "commit X"},
 	{regexp.MustCompile(`\bgo1\.[0-9]+(\.[0-9]+)?\b`), "goX"},
 	{regexp.MustCompile(`\bwall(=| time )\S+`), "wall X"},
+	{regexp.MustCompile(`\b\d+ jobs$`), "N jobs"}, // as many as there are cores
 	{regexp.MustCompile(`\(\d+\.\d+s\)`), "(X s)"},
 	{regexp.MustCompile(`^(ok|FAIL)(\s+\S+)\s+(\d+\.\d+s|\(cached\))$`), "$1$2 X s"},
 	{regexp.MustCompile(`\d+ a second and core`), "X a second and core"},

@@ -42,6 +42,7 @@ func TestOutputIsCompared(t *testing.T) {
 		{"a\n…\nd", "a\nb\nc", false},
 		{"events=5 wall=1s trace=0123456789abcdef", "events=5 wall=20ms trace=fedcba9876543210", true},
 		{"events=5 wall=1s", "events=6 wall=1s", false},
+		{"wall time 621ms, 2 jobs", "wall time 1.5s, 8 jobs", true},
 		{"ok  \tdkv/x\t0.5s", "ok  \tdkv/x\t(cached)", true},
 		{"ok  \tdkv/x\t0.5s", "FAIL\tdkv/x\t0.5s", false},
 	} {
