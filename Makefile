@@ -22,7 +22,7 @@ run: bin/dkv ## start a cluster of five nodes on this machine (ARGS="--data DIR"
 
 build: bin/dkv bin/dkvsim ## build bin/dkv and bin/dkvsim
 
-test: ## run what CI runs: vet, all tests, the race detector, the simulation and a short campaign
+test: ## run what CI runs: vet, staticcheck, all tests, the race detector, the simulation and a short campaign
 	@scripts/test.sh
 
 test-long: ## run what has to pass before an issue is closed: test, determinism, fuzz, campaigns of all profiles, mutants (SEEDS=3000)

@@ -62,8 +62,10 @@ stage "browser" scripts/browser.sh
 	skipped+=("the tests of the report in a browser: Chromium, Node.js or playwright-core is not installed")
 stage "C compiler" scripts/compiler.sh
 stage "modules" go mod download
+stage "tools" go mod download -modfile=tools/go.mod
 stage "build" go build ./...
 stage "vet" go vet ./...
+stage "staticcheck" go tool -modfile=tools/go.mod staticcheck ./...
 stage "tests" units
 stage "processes" gotest ./cmd/dkv -v -run='^TestProcesses$' -timeout=5m
 stage "race detector" race
