@@ -17,7 +17,7 @@ import (
 // A small module that a hunt takes for this one: its campaign fires I, then L,
 // where Add is wrong, A where Name is, and I at seed 29 in any case.
 var smallModule = map[string]string{
-	"go.mod": "module dkv\n\ngo 1.25\n",
+	"go.mod": "module small\n\ngo 1.25\n",
 	"sim/sum.go": `package sim
 
 // Add adds.
@@ -44,7 +44,7 @@ import (
 	"fmt"
 	"strings"
 
-	"dkv/sim"
+	"small/sim"
 )
 
 func classes(seed int) []string {
