@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// StepRecord, given as Config.Steps, keeps the steps of a run. With Like set, it
-// compares its run with that of Like and keeps only the first step that differs.
+// A StepRecord keeps the steps of the run whose Config.Steps it is. With Like set,
+// it compares its run with that of Like and keeps only the first step that differs.
 type StepRecord struct {
 	Like  *StepRecord
 	facts []stepFacts // by step
