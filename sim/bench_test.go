@@ -8,9 +8,9 @@ import (
 )
 
 // BenchmarkSeeds runs seeds of the default profile from their schedules to
-// their verdicts, as a campaign does on one core: those that draw five nodes,
-// stretched to 60 virtual seconds with as many more operations. An operation is
-// a seed.
+// their verdicts, as a campaign does on one core. It takes those that draw five
+// nodes and stretches them to 60 virtual seconds, with proportionally more
+// operations. One benchmark operation is one seed.
 func BenchmarkSeeds(b *testing.B) {
 	const virtual = 60 * time.Second
 	var events uint64
@@ -40,7 +40,7 @@ func BenchmarkSeeds(b *testing.B) {
 	b.ReportMetric(megabytes(), "MB-of-process")
 }
 
-// fiveNodes draws schedules of the seeds that follow until one has five nodes.
+// fiveNodes draws schedules of the next seeds until one has five nodes.
 func fiveNodes(b *testing.B, seed *uint64) *schedule.Schedule {
 	for {
 		*seed++
@@ -54,8 +54,7 @@ func fiveNodes(b *testing.B, seed *uint64) *schedule.Schedule {
 	}
 }
 
-// megabytes is what the process had of the machine's memory at its greatest
-// moment, as Linux counts it.
+// megabytes returns the greatest resident size of the process, as Linux counts it.
 func megabytes() float64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// With a budget the steps strike that leave somebody who can lead, and the
-// others don't; without one all do.
+// With a budget, only those steps strike that leave a node that can lead; without
+// one, all steps do.
 func TestBudgetSparesWhatLeavesNoMajority(t *testing.T) {
 	for _, c := range []struct {
 		name, text string
@@ -34,7 +34,7 @@ func TestBudgetSparesWhatLeavesNoMajority(t *testing.T) {
 		{"a disk that will fail", "nodes 3\nat 3s disk-full n1 for 3s\nat 3s disk-eio n2 for 1s", []int{1}},
 		{"healed", "nodes 3\nat 3s isolate n1\nat 4s heal\nat 4s isolate n2 for 500ms\nat 5s isolate n3 for 1s", nil},
 		{"a heal does not count twice", "nodes 3\nat 3s isolate n1 for 2s\nat 4s heal\nat 4s isolate n2 for 3s\nat 6s isolate n3 for 1s", []int{3}},
-		{"who is nobody's to spare", "nodes 3\nat 3s power-loss for 1s\nat 3.5s zk-down for 1s\nat 3.5s slow n1 5ms for 1s\nat 3.5s delay n1>n2 5ms for 1s", nil},
+		{"steps that the budget does not judge", "nodes 3\nat 3s power-loss for 1s\nat 3.5s zk-down for 1s\nat 3.5s slow n1 5ms for 1s\nat 3.5s delay n1>n2 5ms for 1s", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -59,11 +59,11 @@ func TestBudgetSparesWhatLeavesNoMajority(t *testing.T) {
 	}
 }
 
-// Under faults of all kinds there is somebody who can lead from when the nodes
-// have started, unless the power fails, a disk's fault stops its process after it
-// is over, or for the moment of a restart.
+// Under faults of all kinds, some node can lead at any time after the nodes have
+// started. Exceptions are a power loss, a disk fault that stops its process after
+// it has ended, and the short time of a restart.
 func TestBudgetHoldsThroughoutARun(t *testing.T) {
-	moments, spared := 0, 0
+	instants, spared := 0, 0
 	for seed := uint64(1); seed <= 12; seed++ {
 		s, err := Draw(seed, "rough")
 		if err != nil {
@@ -78,11 +78,11 @@ func TestBudgetHoldsThroughoutARun(t *testing.T) {
 		r = newRun(s, RunOptions{Pause: func(w *world.World) bool {
 			if w.Now() >= next && !r.faults.over {
 				next = w.Now() + time.Millisecond
-				moments++
+				instants++
 				if r.faults.ledger.leads(r.faults.away()) {
 					led = w.Now()
 				} else if w.Now()-led > s.Setup.SuspectAfter/2 {
-					t.Errorf("seed %d: from %v to %v nobody can lead", seed, led, w.Now())
+					t.Errorf("seed %d: from %v to %v no node can lead", seed, led, w.Now())
 					return false
 				}
 			}
@@ -94,13 +94,13 @@ func TestBudgetHoldsThroughoutARun(t *testing.T) {
 		}
 		spared += len(result.Spared)
 	}
-	if moments < 50_000 || spared < 100 {
-		t.Errorf("%d moments were looked at, and %d steps spared", moments, spared)
+	if instants < 50_000 || spared < 100 {
+		t.Errorf("only %d instants were checked and only %d steps spared: the test is blind", instants, spared)
 	}
 }
 
-// A run whose calls are written down has no budget and none of the steps that
-// it forbade, and is the same run.
+// A frozen schedule has no budget and lacks the steps that the budget forbade, but
+// its run is the same.
 func TestFreezeLeavesNoBudget(t *testing.T) {
 	seen := 0
 	for seed := uint64(1); seed <= 12; seed++ {
@@ -109,7 +109,7 @@ func TestFreezeLeavesNoBudget(t *testing.T) {
 			t.Fatal(err)
 		}
 		if s.Setup.Order.Mode == schedule.PCT {
-			continue // a step less is a step less to put in order
+			continue // with a step fewer, other steps would be chosen
 		}
 		s.Setup.Phases.Core, s.Setup.Phases.Converge = 0, 0
 		r, err := Run(s, RunOptions{})

@@ -51,9 +51,9 @@ at 9s client 1 get a at n2
 	}
 }
 
-// TestFreezeKeepsTheRun: with their operations written down, the clients ask
-// and hear the same until the faults are over. A run by priorities is not kept:
-// the calls that are written down are steps too, so that others are chosen.
+// With their operations listed, the clients send the same requests and get the
+// same answers until the faults are over. This does not hold for a run with order
+// pct: the listed calls are steps too, so other steps are chosen.
 func TestFreezeKeepsTheRun(t *testing.T) {
 	for seed := uint64(1); seed <= 10; seed++ {
 		s, err := Draw(seed, Profiles()[0])

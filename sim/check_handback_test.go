@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Whoever had to take a partition over may keep it for a while. Its next process
-// has no reason to; with a settle time beyond the bound it does all the same.
+// A node that took a partition over may keep it for a while, but its next process
+// has no reason to. A settle time beyond the phase's bound makes it keep the
+// partition all the same, which the check must find.
 func TestPrimariesHaveToHandBack(t *testing.T) {
 	for _, c := range []struct {
 		settle time.Duration

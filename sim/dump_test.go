@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestDumpChangesNothing: a run that is dumped all along takes the same steps,
-// and the dumps speak of every part of the world.
+// A run with many dumps takes the same steps as one without, and the dumps
+// describe every part of the world.
 func TestDumpChangesNothing(t *testing.T) {
 	for _, seed := range []uint64{3, 11, 42} {
 		s, err := Draw(seed, Profiles()[0])
@@ -51,7 +51,8 @@ func TestDumpChangesNothing(t *testing.T) {
 	}
 }
 
-// checkDump: the head names the moment, and each host has its paragraph.
+// checkDump checks that the first line names the step and the time, and that each
+// host has a paragraph.
 func checkDump(t *testing.T, w *world.World, text string, seen map[string]int) {
 	t.Helper()
 	if want := fmt.Sprintf("== step %d at %v\n", w.Steps(), w.Now()); !strings.HasPrefix(text, want) {

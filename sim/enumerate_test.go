@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestEnumerate explores a tiny cluster within small bounds. All of its
-// executions differ, and the bounds are reached, not the end of the time. The
-// same bounds find the mutants 02, 05 and 06.
+// TestEnumerate explores a tiny cluster within small bounds. All executions differ,
+// and the search ends because of its bounds, not for lack of time. The same bounds
+// find mutants 02, 05 and 06.
 func TestEnumerate(t *testing.T) {
 	e := Tiny()
 	begun := time.Now()
@@ -26,8 +26,7 @@ func TestEnumerate(t *testing.T) {
 	}
 }
 
-// Each bound of an enumeration bounds: so many executions, no more and no less,
-// or more than with the bound before.
+// Each bound limits the number of executions, exactly where the number is known.
 func TestEnumerateKeepsItsBounds(t *testing.T) {
 	restarts := []time.Duration{time.Millisecond, 1500 * time.Millisecond}
 	run := func(with func(*Enumeration)) *Enumerated {
@@ -61,8 +60,8 @@ func TestEnumerateKeepsItsBounds(t *testing.T) {
 	if one.Runs <= 1 || two.Runs <= one.Runs || one.LeftOut == 0 {
 		t.Errorf("one deviation: %v; two: %v", one, two)
 	}
-	// To take the second candidate costs one: with one to spend, a choice adds an
-	// execution or leaves one out.
+	// Taking the second candidate costs one deviation, so with one deviation each
+	// choice either adds an execution or leaves one out.
 	for _, choices := range []int{20, 14, 3} {
 		found := run(func(e *Enumeration) { e.Deviations, e.Choices = 1, choices })
 		if found.Runs-1+found.LeftOut != choices {

@@ -10,8 +10,8 @@ import (
 	"dkv/sim/world"
 )
 
-// Each of these steps, and lines of the header, is the only fault of a calm run,
-// and counts there.
+// Each of these steps and header lines, as the only fault of a calm run, takes
+// effect and is counted.
 func TestStepsTakeEffect(t *testing.T) {
 	for text, counter := range map[string]string{
 		"at 4s stop primary:0 for 2s":           "stop",
@@ -36,8 +36,8 @@ func TestStepsTakeEffect(t *testing.T) {
 	}
 }
 
-// A node that is stopped comes back at the end of the step, and also if the
-// fault phase ends before that, whether or not it is done with stopping.
+// A stopped node comes back at the end of the step, and also if the fault phase
+// ends first, whether or not the node has finished stopping.
 func TestStoppedNodeComesBack(t *testing.T) {
 	for _, step := range []string{
 		"phases faults=8s core=0s converge=0s\nat 3s stop n1 for 2s", "phases faults=8s core=0s converge=0s\nat 3s stop n1 for 1ms",
@@ -58,8 +58,8 @@ func TestStoppedNodeComesBack(t *testing.T) {
 	}
 }
 
-// The longest value under the longest key is written, copied to who comes late,
-// and read in the end.
+// The longest value under the longest key is written, copied to a replica that
+// comes late, and read at the end.
 func TestLargeValuesAreKept(t *testing.T) {
 	s, err := schedule.Parse("nodes 3\npartitions 1\nretain entries=2\nsnapshot chunk=65536\nphases faults=12s\n" +
 		"at 3s crash backup:0 for 4s\nat 4s put-large primary:0 0\nat 5s put-large primary:0 0\nat 8s stop primary:0 for 1s\n")
@@ -87,8 +87,9 @@ func TestLargeValuesAreKept(t *testing.T) {
 	}
 }
 
-// A node that came back before its stop was to be over is left alone.
-func TestEndOfAStopKillsNobodyElse(t *testing.T) {
+// If a node has come back before the end of its stop, that end does not kill the
+// new process.
+func TestEndOfAStopSparesALaterProcess(t *testing.T) {
 	s, err := schedule.Parse("nodes 3\nrecovery 50ms\nphases faults=9s core=0s converge=0s\nat 3s stop n1 for 4s\nat 5s restart n1\n")
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +100,7 @@ func TestEndOfAStopKillsNobodyElse(t *testing.T) {
 	}
 }
 
-// What the header says of clocks and starts is so.
+// The header's clock-drift and recovery take effect.
 func TestHeaderSetsDriftAndRecovery(t *testing.T) {
 	for _, c := range []struct {
 		text         string
@@ -128,7 +129,7 @@ func TestHeaderSetsDriftAndRecovery(t *testing.T) {
 }
 
 // Every row of the table of actions has a function that carries it out, and every
-// counter that a row names is one that a world has.
+// counter that a row names exists in a world.
 func TestEveryActionIsCarriedOutAndCounted(t *testing.T) {
 	w, err := world.New(world.Config{})
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"dkv/sim/world"
 )
 
-// Of the sessions that end while the cluster forms, some have to end between the
-// look at who is there and the making of the layout.
-func TestFormingMeetsItsMoment(t *testing.T) {
+// Some of the sessions that end while the cluster forms must end between the count
+// of the registered nodes and the creation of the layout.
+func TestFormingIsStruckAtTheCriticalInstant(t *testing.T) {
 	drawn, met := 0, 0
 	for seed := uint64(1); seed <= 120; seed++ {
 		s, err := Draw(seed, "calm")
@@ -27,19 +27,19 @@ func TestFormingMeetsItsMoment(t *testing.T) {
 		s.Steps = d.steps
 		s.Setup.Workload.Operations = 0
 		s.Setup.Phases = schedule.Phases{Faults: 2 * time.Second}
-		if r := runBehind(t, s.String(), viceDoor{}); len(r.Violations) > 0 {
+		if r := runBehind(t, s.String(), faultyDoor{}); len(r.Violations) > 0 {
 			t.Fatalf("seed %d: %v", seed, r.Violations)
 		}
-		if r := runBehind(t, s.String(), viceDoor{unchecked: true}); slices.Contains(r.Classes, Invariant) {
+		if r := runBehind(t, s.String(), faultyDoor{unchecked: true}); slices.Contains(r.Classes, Invariant) {
 			met++
 		}
 	}
 	if drawn < 15 || drawn > 60 || met < 2 {
-		t.Errorf("drawn for %d of 120 seeds, met the moment in %d", drawn, met)
+		t.Errorf("drawn for %d of 120 seeds, struck at the critical instant in %d", drawn, met)
 	}
 }
 
-// The reply that is lost is that of the registration, which has taken effect.
+// The lost reply is that of the registration, which has taken effect.
 func TestLostRegistrationIsFoundMade(t *testing.T) {
 	found := uint64(0)
 	for seed := uint64(1); seed <= 6; seed++ {

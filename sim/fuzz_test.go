@@ -27,8 +27,8 @@ func FuzzSchedules(f *testing.F) {
 	}))
 }
 
-// drawShortSchedule makes a cluster that a run is quick with, and steps among
-// which the clients' operations are.
+// drawShortSchedule draws a cluster whose runs are quick, and steps, some of which
+// are clients' requests.
 func drawShortSchedule(t *rapid.T) *schedule.Schedule {
 	s := &schedule.Schedule{Setup: schedule.DefaultSetup()}
 	p := &s.Setup
@@ -54,9 +54,9 @@ func drawShortSchedule(t *rapid.T) *schedule.Schedule {
 	return s
 }
 
-// survivable says whether a cluster owes its promises after a step: not once
-// ZooKeeper has forgotten everything, nor once an outside hand has moved a
-// partition to fewer nodes than it has to have.
+// survivable reports whether a cluster must keep its promises after a step. It need
+// not after ZooKeeper has forgotten everything, nor after an administrator has
+// moved a partition to too few nodes.
 func survivable(s *schedule.Step, p *schedule.Setup) bool {
 	if s.Do != schedule.Move {
 		return s.Do != schedule.ZKLoseAll
@@ -83,7 +83,7 @@ func TestFuzzedMovesKeepTheReplication(t *testing.T) {
 	}
 }
 
-// soften keeps rates from those at which a run is all retries, and slow.
+// soften lowers rates at which a run would consist of retries and be slow.
 func soften(r *netsim.Rates) {
 	for _, rate := range []*float64{&r.Loss, &r.Duplicate, &r.Reorder, &r.Delay, &r.Corrupt, &r.Reset, &r.HalfOpen, &r.HintLoss} {
 		*rate = min(*rate, 0.2)

@@ -13,31 +13,31 @@ import (
 	"dkv/sim/world"
 )
 
-// Processes of other kinds than nodes, each with its own vice: the harness is
-// worth what it sees of them.
+// The harness is only as good as the flaws that it finds, so these tests run it
+// with processes that have a known flaw.
 
-// quack is a store without a protocol: it answers at once from a map.
-type quack struct {
-	values map[string]quackValue
+// mapStore is a store without a protocol: it answers at once from a map.
+type mapStore struct {
+	values map[string]storedValue
 	index  *door.Index
 	answer func(door.Response) door.Response
-	heard  func(door.Request) // nil: nobody wants to know
+	heard  func(door.Request) // if not nil, called for each request
 	panics bool
 	mute   bool
 }
 
-type quackValue struct {
+type storedValue struct {
 	version door.Version
 	value   []byte
 }
 
-func (p *quack) Start()                       {}
-func (p *quack) OnMessage(*node.Envelope)     {}
-func (p *quack) OnPeerLost(node.MemberNumber) {}
-func (p *quack) EndTurn()                     {}
-func (p *quack) Stop(done func())             { done() }
+func (p *mapStore) Start()                       {}
+func (p *mapStore) OnMessage(*node.Envelope)     {}
+func (p *mapStore) OnPeerLost(node.MemberNumber) {}
+func (p *mapStore) EndTurn()                     {}
+func (p *mapStore) Stop(done func())             { done() }
 
-func (p *quack) OnRequest(r door.Request, done func(door.Response)) {
+func (p *mapStore) OnRequest(r door.Request, done func(door.Response)) {
 	if p.heard != nil {
 		p.heard(r)
 	}
@@ -54,7 +54,7 @@ func (p *quack) OnRequest(r door.Request, done func(door.Response)) {
 	case r.If.Absent && found, r.If.Match != 0 && met.version != r.If.Match:
 		resp.Failed = true
 	case r.Kind == door.RequestPut:
-		p.values[string(r.Key)] = quackValue{*p.index, r.Value}
+		p.values[string(r.Key)] = storedValue{*p.index, r.Value}
 		resp = door.Response{Outcome: door.Done, Found: true, Version: *p.index, Index: *p.index}
 	case r.Kind == door.RequestDelete:
 		delete(p.values, string(r.Key))
@@ -62,8 +62,8 @@ func (p *quack) OnRequest(r door.Request, done func(door.Response)) {
 	done(p.answer(resp))
 }
 
-// quackSchedule is short, with one crash.
-const quackSchedule = `
+// mapStoreSchedule is short, with one crash.
+const mapStoreSchedule = `
 seed 1
 nodes 3
 partitions 1
@@ -74,23 +74,23 @@ at 7.5s power-loss for 100ms
 at 9.95s power-loss
 `
 
-// runQuacks runs the schedule over quacks; private: each has a map of its own.
-func runQuacks(t *testing.T, private bool, with func(p *quack, starts int)) *Result {
+// runMapStores runs the schedule over map stores; private: each has a map of its own.
+func runMapStores(t *testing.T, private bool, with func(p *mapStore, starts int)) *Result {
 	t.Helper()
-	return runQuacksWith(t, RunOptions{}, private, with)
+	return runMapStoresWith(t, RunOptions{}, private, with)
 }
 
-func runQuacksWith(t *testing.T, o RunOptions, private bool, with func(p *quack, starts int)) *Result {
+func runMapStoresWith(t *testing.T, o RunOptions, private bool, with func(p *mapStore, starts int)) *Result {
 	t.Helper()
-	s, err := schedule.Parse(quackSchedule)
+	s, err := schedule.Parse(mapStoreSchedule)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shared, index, starts := make(map[string]quackValue), door.Index(0), 0
+	shared, index, starts := make(map[string]storedValue), door.Index(0), 0
 	r, err := runProcesses(s, o, func(int, node.Config, node.Env) (world.Process, error) {
-		p := &quack{values: shared, index: &index, answer: func(r door.Response) door.Response { return r }}
+		p := &mapStore{values: shared, index: &index, answer: func(r door.Response) door.Response { return r }}
 		if private {
-			p.values = make(map[string]quackValue)
+			p.values = make(map[string]storedValue)
 		}
 		starts++
 		with(p, starts)
@@ -105,15 +105,15 @@ func runQuacksWith(t *testing.T, o RunOptions, private bool, with func(p *quack,
 func wantClass(t *testing.T, r *Result, want Class) {
 	t.Helper()
 	if !slices.Contains(r.Classes, want) {
-		t.Errorf("classes %v fired, want %s among them: %v", r.Classes, want, r.Violations)
+		t.Errorf("classes %v, want %s among them: %v", r.Classes, want, r.Violations)
 	}
 }
 
 func TestHarnessPassesAStoreThatKeepsItsPromises(t *testing.T) {
-	r := runQuacks(t, false, func(*quack, int) {})
+	r := runMapStores(t, false, func(*mapStore, int) {})
 	for _, c := range r.Classes {
-		if c != Convergence { // quacks have no layout, and nothing to compare
-			t.Errorf("class %s fired for one map that all share: %v", c, r.Violations)
+		if c != Convergence { // map stores have no layout, and nothing to compare
+			t.Errorf("class %s for one map that all nodes share: %v", c, r.Violations)
 		}
 	}
 	if len(r.History) < 150 {
@@ -122,11 +122,11 @@ func TestHarnessPassesAStoreThatKeepsItsPromises(t *testing.T) {
 }
 
 func TestHarnessSeesStoresThatDoNotReplicate(t *testing.T) {
-	wantClass(t, runQuacks(t, true, func(*quack, int) {}), Linearizability)
+	wantClass(t, runMapStores(t, true, func(*mapStore, int) {}), Linearizability)
 }
 
 func TestHarnessSeesAcknowledgedWritesLost(t *testing.T) {
-	r := runQuacks(t, false, func(p *quack, starts int) {
+	r := runMapStores(t, false, func(p *mapStore, starts int) {
 		if starts > 7 { // after the second power loss
 			clear(p.values)
 		}
@@ -137,7 +137,7 @@ func TestHarnessSeesAcknowledgedWritesLost(t *testing.T) {
 
 func TestHarnessSeesRefusedWritesTakeEffect(t *testing.T) {
 	n := 0
-	r := runQuacks(t, false, func(p *quack, _ int) {
+	r := runMapStores(t, false, func(p *mapStore, _ int) {
 		p.answer = func(r door.Response) door.Response {
 			if n++; n%7 == 0 {
 				return door.Response{Outcome: door.Refused}
@@ -151,7 +151,7 @@ func TestHarnessSeesRefusedWritesTakeEffect(t *testing.T) {
 func TestHarnessSeesReadsOfThePast(t *testing.T) {
 	var stale door.Response
 	n := 0
-	r := runQuacks(t, false, func(p *quack, _ int) {
+	r := runMapStores(t, false, func(p *mapStore, _ int) {
 		p.answer = func(r door.Response) door.Response {
 			if n++; n >= 60 && stale.Version == 0 && len(r.Value) > 0 {
 				stale = r
@@ -170,15 +170,15 @@ func TestHarnessSeesReadsOfThePast(t *testing.T) {
 }
 
 func TestHarnessSeesPanics(t *testing.T) {
-	r := runQuacks(t, false, func(p *quack, _ int) { p.panics = true })
+	r := runMapStores(t, false, func(p *mapStore, _ int) { p.panics = true })
 	wantClass(t, r, Assertion)
 	if r.Called < 100 {
-		t.Errorf("the run did not go on after a panic: %d operations", r.Called)
+		t.Errorf("the run did not continue after a panic: %d operations", r.Called)
 	}
 }
 
-func TestHarnessSeesThatNobodyAnswers(t *testing.T) {
-	r := runQuacks(t, false, func(p *quack, starts int) { p.mute = starts > 3 })
+func TestHarnessSeesThatNoNodeAnswers(t *testing.T) {
+	r := runMapStores(t, false, func(p *mapStore, starts int) { p.mute = starts > 3 })
 	wantClass(t, r, Progress)
 }
 
@@ -196,27 +196,27 @@ func TestUnknownWritesSeenLaterAreCounted(t *testing.T) {
 	}
 }
 
-// viceDoor stands between a node and ZooKeeper, with a vice of its own.
-type viceDoor struct {
+// faultyDoor stands between a node and ZooKeeper and has a flaw.
+type faultyDoor struct {
 	door.Coordinator
-	hides     bool // tells no session's end
-	unchecked bool // makes changes without the conditions that come with them
+	hides     bool // does not report the end of a session
+	unchecked bool // drops the conditions of a change
 }
 
-func (d viceDoor) Open(events func(door.SessionEvent)) door.Session {
-	return viceSession{d.Coordinator.Open(func(ev door.SessionEvent) {
+func (d faultyDoor) Open(events func(door.SessionEvent)) door.Session {
+	return faultySession{d.Coordinator.Open(func(ev door.SessionEvent) {
 		if ev.Kind != door.EventExpired || !d.hides {
 			events(ev)
 		}
 	}), d.unchecked}
 }
 
-type viceSession struct {
+type faultySession struct {
 	door.Session
 	unchecked bool
 }
 
-func (s viceSession) Multi(ops []door.Op, done func(error)) {
+func (s faultySession) Multi(ops []door.Op, done func(error)) {
 	if s.unchecked {
 		ops = slices.DeleteFunc(slices.Clone(ops), func(op door.Op) bool { return op.Kind == door.OpCheck })
 	}
@@ -224,7 +224,7 @@ func (s viceSession) Multi(ops []door.Op, done func(error)) {
 }
 
 // runBehind runs a schedule over nodes that reach ZooKeeper through a door.
-func runBehind(t *testing.T, text string, door viceDoor) *Result {
+func runBehind(t *testing.T, text string, door faultyDoor) *Result {
 	t.Helper()
 	s, err := schedule.Parse(text)
 	if err != nil {
@@ -242,7 +242,7 @@ func runBehind(t *testing.T, text string, door viceDoor) *Result {
 	return r
 }
 
-func TestHarnessSeesThatNobodyRegistersAgain(t *testing.T) {
+func TestHarnessSeesThatNodesDoNotRegisterAgain(t *testing.T) {
 	const s = `
 seed 1
 nodes 3
@@ -253,10 +253,10 @@ at 2s zk-expire n1
 at 2s zk-expire n2
 at 2s zk-expire n3
 `
-	if r := runBehind(t, s, viceDoor{}); len(r.Violations) > 0 {
+	if r := runBehind(t, s, faultyDoor{}); len(r.Violations) > 0 {
 		t.Errorf("nodes that register again: %v", r.Violations)
 	}
-	r := runBehind(t, s, viceDoor{hides: true})
+	r := runBehind(t, s, faultyDoor{hides: true})
 	wantClass(t, r, Progress)
 	for _, v := range r.Violations {
 		if !strings.Contains(v.What, "did not register") {
@@ -265,21 +265,21 @@ at 2s zk-expire n3
 	}
 }
 
-// A node's session ends at any instant while the others form the cluster.
+// A node's session ends at various instants while the others form the cluster.
 func TestHarnessSeesAClusterFormedWithOneThatIsGone(t *testing.T) {
 	seen := 0
 	for at := 5; at <= 350; at += 5 {
 		s := fmt.Sprintf("seed 1\nnodes 3\npartitions 1\nworkload operations=0\n"+
 			"phases faults=2s core=0s converge=0s\nat %dms zk-expire n1\n", at)
-		if r := runBehind(t, s, viceDoor{}); len(r.Violations) > 0 {
+		if r := runBehind(t, s, faultyDoor{}); len(r.Violations) > 0 {
 			t.Fatalf("session ended at %dms: %v", at, r.Violations)
 		}
-		if r := runBehind(t, s, viceDoor{unchecked: true}); len(r.Classes) > 0 {
+		if r := runBehind(t, s, faultyDoor{unchecked: true}); len(r.Classes) > 0 {
 			wantClass(t, r, Invariant)
 			seen++
 		}
 	}
 	if seen == 0 {
-		t.Error("a cluster formed without conditions never had a member that was gone")
+		t.Error("without conditions, no cluster formed with a member that was gone: the test is blind")
 	}
 }

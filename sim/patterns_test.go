@@ -10,8 +10,8 @@ import (
 	"dkv/sim/world"
 )
 
-// The majorities ring is what it says: every node reaches a majority, and no
-// two nodes reach the same nodes, but for three nodes, which make a line.
+// In the majorities ring every node reaches a majority, and no two nodes reach the
+// same nodes, except that three nodes form a line.
 func TestMajoritiesRing(t *testing.T) {
 	for size := 3; size <= schedule.MaxNodes; size++ {
 		d := &swarm{random: world.NewRandom(uint64(size))}
@@ -40,7 +40,7 @@ func TestMajoritiesRing(t *testing.T) {
 	}
 }
 
-// Each pattern takes effect: runs that have nothing but it count its faults.
+// Each pattern takes effect: runs without any other fault count its faults.
 func TestPatternsTakeEffect(t *testing.T) {
 	for name, counter := range map[string]string{
 		"swizzle clog": "net-clog", "isolate primary": "net-isolate", "majorities ring": "net-cut-two-way",
@@ -60,7 +60,7 @@ func TestPatternsTakeEffect(t *testing.T) {
 	}
 }
 
-// onlyPattern is a calm seed's schedule with one pattern in its middle.
+// onlyPattern returns a calm seed's schedule with one pattern in the middle.
 func onlyPattern(t *testing.T, name string, seed uint64) *schedule.Schedule {
 	s, err := Draw(seed, "calm")
 	if err != nil {
@@ -95,9 +95,9 @@ func count(t *testing.T, s *schedule.Schedule, counter string) uint64 {
 	return 0
 }
 
-// Without a majority nobody is served, neither by a primary that has just lost
-// it nor by one that knows: an answer would be a guess. Once it is healed the run
-// demands progress, as every run does.
+// Without a majority no request succeeds, neither at a primary that has just lost
+// its majority nor at one that has noticed: an answer would be a guess. Once the
+// majority is back, the run demands progress, as every run does.
 func TestMajorityLostIsRefused(t *testing.T) {
 	asked := 0
 	for _, how := range []string{"crash", "pause", "isolate", "clog"} {
@@ -117,14 +117,14 @@ func TestMajorityLostIsRefused(t *testing.T) {
 			}
 			asked++
 			if op.Outcome == linearizability.OK && op.ReturnTime < 13*time.Second {
-				t.Errorf("%s: without a majority %+v", how, op)
+				t.Errorf("%s: succeeded without a majority: %+v", how, op)
 			}
 			if op.Kind == linearizability.Put && op.CallTime == 8*time.Second && op.Outcome != linearizability.Refused {
-				t.Errorf("%s: the primary knows by then that it can't write, and does not say so: %+v", how, op)
+				t.Errorf("%s: by then the primary knows that it has no majority, but it did not refuse: %+v", how, op)
 			}
 		}
 	}
 	if asked != 20 {
-		t.Errorf("%d operations were asked without a majority, want 20", asked)
+		t.Errorf("%d operations without a majority, want 20", asked)
 	}
 }

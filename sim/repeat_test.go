@@ -14,15 +14,15 @@ import (
 	"dkv/sim/world"
 )
 
-// gossip is a process with a clock that beats to its peers, in an order that
-// one of two vices may decide.
+// gossip is a process that sends heartbeats to its peers. Each of two flaws makes
+// it nondeterministic.
 type gossip struct {
 	env    node.Env
 	peers  map[node.MemberNumber]door.Peer
 	beats  uint64
 	due    bool
-	ranges bool    // over the map of its peers
-	stream *uint64 // shared by all processes of all runs; nil: none
+	ranges bool    // sends in the order of a map
+	stream *uint64 // if not nil, random numbers that all runs share
 }
 
 func (p *gossip) Start()                       { p.tick() }
@@ -56,7 +56,7 @@ func (p *gossip) EndTurn() {
 		})
 	}
 	if p.ranges {
-		// order-free: it is not, which is what the test is about.
+		// order-free: not at all, and the test checks that this is noticed.
 		for _, to := range p.peers {
 			send(to)
 		}
@@ -69,11 +69,11 @@ func (p *gossip) EndTurn() {
 	}
 }
 
-// gossipRun runs three of them for two seconds.
-func gossipRun(vice gossip) func(steps io.Writer) (uint64, error) {
+// gossipRun runs three such processes for two seconds.
+func gossipRun(flawed gossip) func(steps io.Writer) (uint64, error) {
 	return func(steps io.Writer) (uint64, error) {
 		w, err := world.New(world.Config{Seed: 7, Steps: steps, NewProcess: func(host int, _ node.Config, env node.Env) (world.Process, error) {
-			p := vice
+			p := flawed
 			p.env, p.peers = env, map[node.MemberNumber]door.Peer{}
 			for i := range 3 {
 				if i != host {
@@ -96,31 +96,30 @@ func gossipRun(vice gossip) func(steps io.Writer) (uint64, error) {
 
 var firstDifferent = regexp.MustCompile(`(?s)the first difference is step (\d+):\n  first:  (.*)\n  second: (.*)$`)
 
-// TestPlantedNondeterminismIsFoundAndNamed: a range over a map, and a stream of
-// random numbers that two runs share, make runs differ; the error names the
-// step and shows both.
+// A range over a map, and a stream of random numbers that two runs share, make
+// runs differ. The error names the first differing step and shows it for both runs.
 func TestPlantedNondeterminismIsFoundAndNamed(t *testing.T) {
 	if err := compareTwo(gossipRun(gossip{})); err != nil {
-		t.Fatalf("without a vice: %v", err)
+		t.Fatalf("without a flaw: %v", err)
 	}
 	stream := uint64(1)
-	for name, vice := range map[string]gossip{"map range": {ranges: true}, "shared stream": {stream: &stream}} {
-		err := compareTwo(gossipRun(vice))
+	for name, flawed := range map[string]gossip{"map range": {ranges: true}, "shared stream": {stream: &stream}} {
+		err := compareTwo(gossipRun(flawed))
 		if !errors.Is(err, ErrDiffers) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
 		found := firstDifferent.FindStringSubmatch(err.Error())
 		if found == nil || found[2] == found[3] {
-			t.Errorf("%s: no step is named with two lines: %v", name, err)
+			t.Errorf("%s: the error does not show a step of both runs: %v", name, err)
 			continue
 		}
 		if step, _ := strconv.Atoi(found[1]); step < 1 || step > 400 {
-			t.Errorf("%s: step %s is not where the runs part", name, found[1])
+			t.Errorf("%s: the runs do not diverge at step %s", name, found[1])
 		}
 		for _, line := range found[2:] {
 			if !strings.Contains(line, " n") || !strings.Contains(line, "sequence=") {
-				t.Errorf("%s: the line %q does not say who did what", name, line)
+				t.Errorf("%s: the line %q does not name host and event", name, line)
 			}
 		}
 		t.Logf("%s: %v", name, err)

@@ -11,8 +11,8 @@ import (
 	"dkv/linearizability"
 )
 
-// A simulated run never fails as long as nothing is wrong, so a read of this
-// one is given an answer that the store did not give.
+// staleRun returns a failed run. A simulated run of a correct store does not fail,
+// so it replaces the answer of one read.
 func staleRun(t *testing.T) (r *Result, planted *linearizability.Operation) {
 	t.Helper()
 	schedule, err := Draw(11, Profiles()[0])
@@ -70,7 +70,7 @@ func TestReportShowsTheRun(t *testing.T) {
 	for _, b := range annotations.Bands {
 		kinds[b.Kind]++
 		if b.To == 0 {
-			t.Errorf("%s %q lasts beyond the end, where all is healed", b.Kind, b.Label)
+			t.Errorf("%s %q has no end, though everything is healed at last", b.Kind, b.Label)
 		}
 	}
 	if states[linearizability.Up] < r.Schedule.Setup.Nodes || states[linearizability.Down] == 0 || states[linearizability.Primary] < r.Schedule.Setup.Partitions {
@@ -80,7 +80,7 @@ func TestReportShowsTheRun(t *testing.T) {
 		t.Errorf("bands: %v", kinds)
 	}
 	if annotations.Partitions[planted.Key] == "" {
-		t.Errorf("nobody says of which partition key %q is", planted.Key)
+		t.Errorf("the annotations do not name the partition of key %q", planted.Key)
 	}
 	if text := Failure(r, Profiles()[0], report); !strings.Contains(text, "report:        "+opener()+" "+report.Page+"\n") {
 		t.Errorf("the failure does not name the report:\n%s", text)

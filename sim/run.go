@@ -25,8 +25,8 @@ type RunOptions struct {
 	// must not change it. If it returns false, the run ends there.
 	Pause func(w *world.World) (proceed bool)
 
-	timeline *timelineRecorder // of a report; nil: nobody wants one
-	trail    *world.Trail      // of a steered run; nil: nobody wants it
+	timeline *timelineRecorder // if not nil, records the timeline for a report
+	trail    *world.Trail      // if not nil, records the choices of a steered run
 }
 
 // Run runs a schedule and judges it. Two runs of one schedule are equal to the last

@@ -14,11 +14,11 @@ import (
 	"dkv/sim/schedule"
 )
 
-var flagUpdate = goflag.Bool("update", false, "rewrite what the scenarios are to show")
+var flagUpdate = goflag.Bool("update", false, "rewrite the expected output of the scenarios")
 
-// TestScenarios runs the classic figures, each a schedule with its story, and
-// compares what is of note with what stands beside it. -update rewrites that;
-// whoever does explains the difference.
+// TestScenarios runs classic fault scenarios, each a schedule with its story, and
+// compares the notable events with the golden file beside it. -update rewrites the
+// golden files; explain every difference in the commit.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/scenarios/*.txt")
 	if err != nil || len(files) < 9 {
@@ -68,19 +68,19 @@ func checkScenario(t *testing.T, s *schedule.Schedule, golden string) {
 	}
 }
 
-// firstUnequal shows where two texts part.
+// firstUnequal shows the first line in which two texts differ.
 func firstUnequal(want, got string) string {
 	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {
-			return fmt.Sprintf("line %d was  %s\nline %d is   %s", i+1, a[i], i+1, b[i])
+			return fmt.Sprintf("line %d: want %s\nline %d: got  %s", i+1, a[i], i+1, b[i])
 		}
 	}
-	return fmt.Sprintf("%d lines were, %d are", len(a), len(b))
+	return fmt.Sprintf("want %d lines, got %d", len(a), len(b))
 }
 
-// notableEvents are those of a node that tell a scenario's story: who reigns
-// when, what happened to logs and moves, and what ZooKeeper said.
+// notableEvents are the node events that a scenario's output shows: changes of
+// primary, of logs and of moves, and answers of ZooKeeper.
 var notableEvents = []node.EventKind{
 	node.EventReignStarted, node.EventReignActive, node.EventReignEnded, node.EventQuiet, node.EventResumed,
 	node.EventCut, node.EventLogCopied, node.EventSnapshotSent, node.EventSnapshotInstalled, node.EventSnapshotSkipped, node.EventJointActive,
@@ -89,8 +89,8 @@ var notableEvents = []node.EventKind{
 	node.EventStaleReplaced, node.EventSessionExpired, node.EventPromiseRejected, node.EventFailed,
 }
 
-// notable says whether a note belongs to a scenario's output: the fault steps,
-// the lives of processes, the clients of the schedule, and notable events.
+// notable reports whether a note belongs to a scenario's output: steps, starts and
+// crashes of processes, the schedule's clients, and notable events.
 func notable(what string) bool {
 	_, event, found := strings.Cut(what, ": ")
 	if !found || strings.HasPrefix(what, "at ") && !strings.Contains(what, " put ") && !strings.Contains(what, " get ") || strings.HasPrefix(what, "over") || strings.HasPrefix(what, "client ") {

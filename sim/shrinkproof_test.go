@@ -13,8 +13,8 @@ import (
 	"dkv/sim/world"
 )
 
-// shrinkOf minimises a drawn run whose verdict is fails's, without running
-// anything: what counts is what Shrink tries and keeps.
+// shrinkOf minimises a drawn run for which the function fails gives the verdicts.
+// Nothing is simulated: the tests look only at what Shrink tries and keeps.
 func shrinkOf(t *testing.T, jobs int, fails func(s *schedule.Schedule) []Class) (small *Result, runs int) {
 	t.Helper()
 	s, err := Draw(10, Profiles()[0])
@@ -89,7 +89,7 @@ func TestShrinkKeepsWhatIsNeededAndNothingElse(t *testing.T) {
 	for _, line := range strings.Split(strings.TrimSpace(s.Brief()), "\n") {
 		word, _, _ := strings.Cut(line, " ")
 		if !slices.Contains([]string{"seed", "nodes", "partitions", "workload", "phases", "at"}, word) {
-			t.Errorf("%q is left, and nothing needs it", line)
+			t.Errorf("%q is left, though the failure does not need it", line)
 		}
 	}
 	for i := range s.Steps {
@@ -98,10 +98,10 @@ func TestShrinkKeepsWhatIsNeededAndNothingElse(t *testing.T) {
 		}
 	}
 	if small.Origin == nil || small.Origin.Setup.Seed != 10 {
-		t.Errorf("nobody can say which run this was made of: %+v", small.Origin)
+		t.Errorf("the result does not name the run from which it was made: %+v", small.Origin)
 	}
 	if runs > 3000 {
-		t.Errorf("%d runs for it", runs)
+		t.Errorf("it took %d runs", runs)
 	}
 }
 
@@ -127,24 +127,24 @@ func TestShrinkEndsWhenItIsTold(t *testing.T) {
 		More: func(ShrinkProgress) bool { asked++; return asked <= 5 },
 	})
 	if small != failed || asked != 6 {
-		t.Errorf("asked %d times, want 6; what was not made smaller is to be returned as it was: %t", asked, small == failed)
+		t.Errorf("More was called %d times, want 6; a run that was not reduced must be returned as it is: %t", asked, small == failed)
 	}
 }
 
-// TestShrinkOfARealRun minimises a run of a store that does not replicate: a
-// write at one node and a look at another are enough, without any fault.
+// TestShrinkOfARealRun minimises a run of a store that does not replicate: a write
+// at one node and a read at another are enough, without any fault.
 func TestShrinkOfARealRun(t *testing.T) {
 	run := func(s *schedule.Schedule) *Result {
 		index := door.Index(0)
 		r, err := runProcesses(s, RunOptions{}, func(int, node.Config, node.Env) (world.Process, error) {
-			return &quack{values: map[string]quackValue{}, index: &index, answer: func(r door.Response) door.Response { return r }}, nil
+			return &mapStore{values: map[string]storedValue{}, index: &index, answer: func(r door.Response) door.Response { return r }}, nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return r
 	}
-	s, err := schedule.Parse(quackSchedule)
+	s, err := schedule.Parse(mapStoreSchedule)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestShrinkOfARealRun(t *testing.T) {
 		t.Fatalf("classes %v", small.Classes)
 	}
 	if len(small.Schedule.Steps) != 0 || len(small.Schedule.Calls) > 2 || small.Virtual > 5*time.Second {
-		t.Errorf("two operations at two nodes are enough, here are:\n%s", small.Schedule.Brief())
+		t.Errorf("want two operations at two nodes, got:\n%s", small.Schedule.Brief())
 	}
 	test := RegressionTest(small)
 	for _, want := range []string{"func TestSeed", "(t *testing.T) {", "schedule.Parse(`\nseed ", "passAndRepeat(t, s)", small.Schedule.Calls[0].String()} {
@@ -173,9 +173,9 @@ func TestShrinkOfARealRun(t *testing.T) {
 		}
 	}
 	if again := run(small.Schedule); again.Trace != small.Trace {
-		t.Errorf("the schedule that is left runs to trace %016x, the result says %016x", again.Trace, small.Trace)
+		t.Errorf("the reduced schedule has trace %016x, the result says %016x", again.Trace, small.Trace)
 	}
 	if text := Failure(small, Profiles()[0], Report{Dir: "d", Schedule: "d/schedule.txt"}); !strings.Contains(text, inline(small.Schedule, "    ")) {
-		t.Errorf("a failure shows a short schedule in full:\n%s", text)
+		t.Errorf("the failure does not show its short schedule in full:\n%s", text)
 	}
 }

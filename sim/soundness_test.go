@@ -12,14 +12,14 @@ import (
 	"dkv/sim/world"
 )
 
-// What a verdict of the harness rests on: that all is recorded, that faults
-// strike, that what counts as an effect was one, that the end is looked at, and
-// that a draw depends on its key alone. Each is broken once in sim/mutants/harness.
+// A verdict of the harness rests on these properties: every operation is recorded,
+// faults take effect, only real effects are counted, the final state is read, and
+// a draw depends on its key alone. Each has a mutant in sim/mutants/harness.
 
-// A read of a write that nobody recorded would look like a lie of the store.
+// If a write were not recorded, a correct read of it would look like a violation.
 func TestHistoryHoldsEveryWriteThatArrived(t *testing.T) {
 	arrived := make(map[string]string) // key by value
-	r := runQuacks(t, false, func(p *quack, starts int) {
+	r := runMapStores(t, false, func(p *mapStore, starts int) {
 		p.mute = starts%3 == 0 // so that many are never answered
 		p.heard = func(r door.Request) {
 			if r.Kind == door.RequestPut {
@@ -39,23 +39,23 @@ func TestHistoryHoldsEveryWriteThatArrived(t *testing.T) {
 		t.Errorf("a put of key %s, value %s, arrived and is not in the history", key, value)
 	}
 	if outcomes[linearizability.OK] < 20 || outcomes[linearizability.Unknown] < 5 {
-		t.Errorf("%v puts by outcome: too few to tell", outcomes)
+		t.Errorf("puts by outcome: %v: too few for a conclusion", outcomes)
 	}
 }
 
-// What is lost after the last of the load is seen by the final reads alone.
-func TestFinalReadsSeeWhatNobodyAskedForAgain(t *testing.T) {
-	var values map[string]quackValue
+// Only the final reads find what is lost after the last operation of the workload.
+func TestFinalReadsFindLateLosses(t *testing.T) {
+	var values map[string]storedValue
 	lost := 0
 	o := RunOptions{Note: func(_ time.Duration, what string) {
-		if what == "everything is healed" {
+		if what == "all faults are healed" {
 			lost = len(values)
 			clear(values)
 		}
 	}}
-	r := runQuacksWith(t, o, false, func(p *quack, _ int) { values = p.values })
+	r := runMapStoresWith(t, o, false, func(p *mapStore, _ int) { values = p.values })
 	if lost == 0 {
-		t.Fatal("nothing was there to be lost")
+		t.Fatal("there was nothing to lose: the test is blind")
 	}
 	wantClass(t, r, Durability)
 }
@@ -80,7 +80,7 @@ func TestUndecidedIsAFailure(t *testing.T) {
 }
 
 // beacon is a Program that sends a frame to every other host ten times a second,
-// and counts what it hears of each.
+// and counts the frames that it receives from each.
 type beacon struct {
 	world.Doors
 	heard [5]int
@@ -100,8 +100,8 @@ func (*beacon) OnRequest(door.Request, func(door.Response)) {}
 func (*beacon) EndTurn()                                    {}
 func (*beacon) Leads() bool                                 { return false }
 
-// Each way of parting nodes stops the frames between those that it names, and no
-// others, until it is over.
+// Each kind of cut stops exactly the frames between the nodes that it names, until
+// it ends.
 func TestCutsSeparateTheNodesThatTheyName(t *testing.T) {
 	between := func(a, b []int) func(from, to int) bool {
 		has := func(list []int, n int) bool {
@@ -141,8 +141,8 @@ func TestCutsSeparateTheNodesThatTheyName(t *testing.T) {
 				w.Start(host)
 			}
 			s.Setup.Budget = schedule.KeepMajority
-			player := newInjector(w, s)
-			player.note = func(string, ...any) {}
+			faults := newInjector(w, s)
+			faults.note = func(string, ...any) {}
 			frames := func(from, to time.Duration) (heard [5][5]int) {
 				w.RunUntil(from)
 				for i, p := range beacons {
@@ -157,7 +157,7 @@ func TestCutsSeparateTheNodesThatTheyName(t *testing.T) {
 				return heard
 			}
 			var counted ledger
-			w.After(2*time.Second, func() { counted = player.ledger })
+			w.After(2*time.Second, func() { counted = faults.ledger })
 			during, after := frames(1500*time.Millisecond, 2500*time.Millisecond), frames(5*time.Second, 6*time.Second)
 			for to := range beacons {
 				for from := range beacons {
@@ -165,14 +165,14 @@ func TestCutsSeparateTheNodesThatTheyName(t *testing.T) {
 						continue
 					}
 					if passes := during[to][from] > 0; passes == parted(from+1, to+1) {
-						t.Errorf("from %s to %s: %d frames during it", schedule.HostName(from), schedule.HostName(to), during[to][from])
+						t.Errorf("from %s to %s: %d frames during the fault", schedule.HostName(from), schedule.HostName(to), during[to][from])
 					}
-					// A machine that stands still counts as away, not as cut off.
+					// A suspended machine counts as away, not as cut off.
 					if cut := counted.blocked[from][to] > 0; cut != parted(from+1, to+1) && !strings.HasPrefix(step, "suspend") {
-						t.Errorf("the budget takes the way from %s to %s for cut: %t", schedule.HostName(from), schedule.HostName(to), cut)
+						t.Errorf("the budget counts the link from %s to %s as cut: %t", schedule.HostName(from), schedule.HostName(to), cut)
 					}
 					if after[to][from] == 0 {
-						t.Errorf("from %s to %s: no frames after it", schedule.HostName(from), schedule.HostName(to))
+						t.Errorf("from %s to %s: no frames after the fault", schedule.HostName(from), schedule.HostName(to))
 					}
 				}
 			}

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// comparedSeeds are run on the model and on Pebble by a plain go test.
+// comparedSeeds is the number of seeds that go test runs on the model and on
+// Pebble.
 const comparedSeeds = 20
 
-// TestPebbleTakesTheStepsOfTheModel: what a run shows does not depend on
-// whether its disks are the model or Pebble.
+// A run is the same whether its disks are the model or Pebble.
 func TestPebbleTakesTheStepsOfTheModel(t *testing.T) {
 	for seed := uint64(1); seed <= comparedSeeds; seed++ {
 		profile := [...]string{"default", "disk"}[seed%2]
@@ -68,8 +68,8 @@ func TestRawPebbleIsSafe(t *testing.T) {
 	}
 }
 
-// TestDamageNeverTakesAMajority strikes all disks of a cluster: the second and
-// the third are spared, and the cluster serves on.
+// TestDamageNeverTakesAMajority strikes all disks of a cluster: the second and the
+// third are spared, and the cluster continues to serve.
 func TestDamageNeverTakesAMajority(t *testing.T) {
 	s, err := schedule.Parse("seed 1\nnodes 3\nreplication 3\nstore pebble-raw\n" +
 		"at 6s crash n1 for 100ms\nat 9s crash n2 for 100ms\nat 12s crash n3 for 100ms\n" + // tables are made of the logs
@@ -87,6 +87,6 @@ func TestDamageNeverTakesAMajority(t *testing.T) {
 		t.Fatal(err)
 	}
 	if spared != 2 || len(r.Violations) > 0 {
-		t.Errorf("%d of 3 disks were spared; %v", spared, r.Violations)
+		t.Errorf("%d of 3 disks were spared: %v", spared, r.Violations)
 	}
 }

@@ -29,7 +29,8 @@ func TestDrawnSchedulesAreValidAndPrintable(t *testing.T) {
 	}
 }
 
-// The faults of a store's own come on top: the rest of a seed's schedule stays.
+// The faults that only one store has come on top: the rest of a seed's schedule
+// stays the same.
 func TestDrawOnAddsTheFaultsOfTheStore(t *testing.T) {
 	added := 0
 	for seed := range uint64(100) {
@@ -76,7 +77,7 @@ func TestDrawIsAFunctionOfSeedAndProfile(t *testing.T) {
 		t.Fatal("two seeds draw the same")
 	}
 	if _, err := Draw(1, "nonsense"); err == nil || !strings.Contains(err.Error(), "default") {
-		t.Fatalf("an unknown profile gives %v, want the names there are", err)
+		t.Fatalf("an unknown profile gives %v, want an error that lists the profiles", err)
 	}
 }
 
@@ -87,7 +88,7 @@ func TestCalmProfileHasNoFaults(t *testing.T) {
 	}
 }
 
-// A swarm is worth its name if each fault is on in some runs and off in others.
+// Each action must be on in some runs and off in others.
 func TestSwarmTurnsEveryActionOnAndOff(t *testing.T) {
 	const runs = 400
 	with := make(map[*schedule.Action]int)
@@ -107,9 +108,9 @@ func TestSwarmTurnsEveryActionOnAndOff(t *testing.T) {
 	}
 	for _, a := range schedule.Actions() {
 		switch a {
-		case schedule.Restart, schedule.Resume, schedule.Heal, schedule.ZKHeal, schedule.ZKUp: // "for" ends what they end
+		case schedule.Restart, schedule.Resume, schedule.Heal, schedule.ZKHeal, schedule.ZKUp: // schedules use "for" instead
 			continue
-		case schedule.ZKLoseAll: // after it no promise can be kept
+		case schedule.ZKLoseAll: // after it no cluster can keep its promises
 			if with[a] > 0 {
 				t.Errorf("%v is drawn", a)
 			}
@@ -124,8 +125,8 @@ func TestSwarmTurnsEveryActionOnAndOff(t *testing.T) {
 	}
 }
 
-// A third of the runs are lean: no rates, and at most three quarters of the kinds of
-// step that others have. A narrow profile has no such runs.
+// A third of the runs are lean: they have no rates and at most three quarters as
+// many kinds of step as the others. A narrow profile has no such runs.
 func TestSomeRunsAreLean(t *testing.T) {
 	const runs = 300
 	count := func(profile string) (lean int, kinds, others float64) {

@@ -13,38 +13,40 @@ import (
 	"dkv/sim/world"
 )
 
-// crier cries its host's number to everybody, and writes down what it hears.
-type crier struct {
+// broadcaster sends the number of its host to all hosts and records what it receives.
+type broadcaster struct {
 	world.Doors
 	heard  *[]string
 	leads  int
-	answer func(p *crier, done func(door.Response))
+	answer func(p *broadcaster, done func(door.Response))
 }
 
-func (p *crier) Start() {
+func (p *broadcaster) Start() {
 	for host := range p.Hosts {
-		p.Network.Send(host, fmt.Appendf(nil, "%d cries", p.Host))
+		p.Network.Send(host, fmt.Appendf(nil, "I am %d", p.Host))
 	}
 }
 
-func (p *crier) OnFrame(from int, frame []byte) {
+func (p *broadcaster) OnFrame(from int, frame []byte) {
 	*p.heard = append(*p.heard, fmt.Sprintf("%d from %d: %s", p.Host, from, frame))
 }
 
-func (p *crier) OnRequest(_ door.Request, done func(door.Response)) { p.answer(p, done) }
-func (p *crier) EndTurn()                                           {}
-func (p *crier) Leads() bool                                        { return p.Host == p.leads }
+func (p *broadcaster) OnRequest(_ door.Request, done func(door.Response)) { p.answer(p, done) }
+func (p *broadcaster) EndTurn()                                           {}
+func (p *broadcaster) Leads() bool                                        { return p.Host == p.leads }
 
-// yes answers at once.
-func yes(_ *crier, done func(door.Response)) {
+// answerAtOnce answers every request at once.
+func answerAtOnce(_ *broadcaster, done func(door.Response)) {
 	done(door.Response{Outcome: door.Done, Found: true, Version: 1})
 }
 
-// cry runs a schedule over three criers of whom n2 leads.
-func cry(t *testing.T, steps string, with func(*System), answer func(*crier, func(door.Response))) (*Result, []string) {
+// broadcast runs a schedule with three broadcasters, of which n2 leads.
+func broadcast(t *testing.T, steps string, with func(*System), answer func(*broadcaster, func(door.Response))) (*Result, []string) {
 	t.Helper()
 	var heard []string
-	system := &System{Boot: func(d world.Doors) world.Program { return &crier{Doors: d, heard: &heard, leads: 1, answer: answer} }}
+	system := &System{Boot: func(d world.Doors) world.Program {
+		return &broadcaster{Doors: d, heard: &heard, leads: 1, answer: answer}
+	}}
 	if with != nil {
 		with(system)
 	}
@@ -59,15 +61,15 @@ func cry(t *testing.T, steps string, with func(*System), answer func(*crier, fun
 	return r, heard
 }
 
-// What hosts send themselves arrives even where the network loses everything;
-// whoever starts last is heard by all where it does not.
+// A frame from a host to itself arrives even if the network loses everything. In a
+// healthy network, the frames of the host that starts last reach all others.
 func TestSystemHearsWhatIsSent(t *testing.T) {
-	own := []string{"0 from 0: 0 cries", "1 from 1: 1 cries", "2 from 2: 2 cries"}
-	r, heard := cry(t, "network mode=datagram\nrates loss=1\n", nil, yes)
+	own := []string{"0 from 0: I am 0", "1 from 1: I am 1", "2 from 2: I am 2"}
+	r, heard := broadcast(t, "network mode=datagram\nrates loss=1\n", nil, answerAtOnce)
 	if slices.Sort(heard); len(r.Classes) > 0 || !slices.Equal(heard, own) {
 		t.Errorf("%v; heard %q over a network that loses everything", r.Violations, heard)
 	}
-	r, heard = cry(t, "", nil, yes)
+	r, heard = broadcast(t, "", nil, answerAtOnce)
 	heard = slices.DeleteFunc(heard, func(line string) bool { return slices.Contains(own, line) })
 	if len(r.Classes) > 0 || len(heard) < 3 {
 		t.Errorf("%v; heard %q of others", r.Violations, heard)
@@ -76,7 +78,7 @@ func TestSystemHearsWhatIsSent(t *testing.T) {
 
 func TestSystemsLeaderIsThePrimary(t *testing.T) {
 	w, err := world.New(world.Config{Hosts: 3, NewProcess: world.Programs(func(d world.Doors) world.Program {
-		return &crier{Doors: d, heard: new([]string), leads: 1, answer: yes}
+		return &broadcaster{Doors: d, heard: new([]string), leads: 1, answer: answerAtOnce}
 	})})
 	if err != nil {
 		t.Fatal(err)
@@ -101,15 +103,15 @@ func TestHarnessSeesWhatASystemBreaks(t *testing.T) {
 	for _, c := range []struct {
 		want   Class
 		with   func(*System)
-		answer func(*crier, func(door.Response))
+		answer func(*broadcaster, func(door.Response))
 	}{
-		{"", nil, yes},
-		{RefusedSeen, func(s *System) { s.Check = func([]linearizability.Operation) []Violation { return []Violation{said} } }, yes},
-		{Assertion, nil, func(*crier, func(door.Response)) { panic("a bug") }},
-		{Assertion, nil, func(p *crier, _ func(door.Response)) { p.Fail(errors.New("a bug")) }},
-		{Progress, nil, func(*crier, func(door.Response)) {}},
+		{"", nil, answerAtOnce},
+		{RefusedSeen, func(s *System) { s.Check = func([]linearizability.Operation) []Violation { return []Violation{said} } }, answerAtOnce},
+		{Assertion, nil, func(*broadcaster, func(door.Response)) { panic("a bug") }},
+		{Assertion, nil, func(p *broadcaster, _ func(door.Response)) { p.Fail(errors.New("a bug")) }},
+		{Progress, nil, func(*broadcaster, func(door.Response)) {}},
 	} {
-		r, _ := cry(t, "at 1s crash n1 for 1s", c.with, c.answer)
+		r, _ := broadcast(t, "at 1s crash n1 for 1s", c.with, c.answer)
 		if c.want == "" && len(r.Classes) > 0 || c.want != "" && !slices.Contains(r.Classes, c.want) {
 			t.Errorf("classes %v fired, want %q: %v", r.Classes, c.want, r.Violations)
 		}

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// A step that waits for a moment comes at the first one after its own time, and
-// strikes who has the role then; one whose moment does not come does not come.
-func TestStepsWaitForTheirMoment(t *testing.T) {
+// A step with a trigger happens at the first such event after its own time and
+// strikes the nodes that have the roles then. Without the event it does not happen.
+func TestStepsWaitForTheirTriggers(t *testing.T) {
 	const setup = "seed 5\nnodes 3\npartitions 2\nworkload operations=0\nphases faults=12s\n"
 	s, err := schedule.Parse(setup + `
 at 4s pause primary:1 for 4s
@@ -70,8 +70,8 @@ at 11s get n1 1 once started:1
 	}
 }
 
-// A key that a schedule puts anew is read at the end, as all others are, and no
-// two of them are one.
+// A put-new step uses a key of its own, and that key is read at the end like all
+// others.
 func TestNewKeysAreReadAtTheEnd(t *testing.T) {
 	s, err := schedule.Parse("seed 6\nnodes 3\npartitions 2\nworkload operations=0\nphases faults=5s\n" +
 		"at 4s put-new n1 1\nat 4s put-new n2 1")

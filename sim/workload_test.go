@@ -39,8 +39,8 @@ func TestKeyInFindsAKeyOfEachPartition(t *testing.T) {
 	}
 }
 
-// The checker needs values that name their writer, and conditions that mean
-// something.
+// The checker needs values that identify their writes, and conditions of which
+// some hold and some do not.
 func TestWorkloadOfARun(t *testing.T) {
 	s, err := Draw(3, "calm")
 	if err != nil {

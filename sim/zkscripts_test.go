@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// scriptSchedule is a short run in which scripts do all they can.
+// scriptSchedule is a short run in which the scripts use every operation.
 const scriptSchedule = `seed 7
 nodes 3
 partitions 2
@@ -57,7 +57,8 @@ func TestScriptsUseWhatNodesDoNot(t *testing.T) {
 	}
 }
 
-// A cluster whose ZooKeeper forgot everything serves on with what it knows.
+// A cluster whose ZooKeeper has forgotten everything continues to serve with what
+// it knows.
 func TestLostZooKeeperIsSurvived(t *testing.T) {
 	s, err := schedule.Parse(`seed 3
 nodes 3
@@ -74,7 +75,7 @@ at 4s zk-lose-all
 		t.Fatal(err)
 	}
 	for _, v := range r.Violations {
-		if v.Class != Convergence && v.Class != Progress { // which nobody promises then
+		if v.Class != Convergence && v.Class != Progress { // these are not promised without ZooKeeper's data
 			t.Errorf("%v", v)
 		}
 	}

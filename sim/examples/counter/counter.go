@@ -14,37 +14,37 @@ import (
 	"dkv/sim/world"
 )
 
-// Flaw is a bug to plant, for the harness to find; "" is none.
+// Flaw is a bug to plant, for the harness to find; "" plants no bug.
 type Flaw string
 
 const (
-	Unfenced Flaw = "unfenced" // frames of older tokens count too
-	Unsynced Flaw = "unsynced" // nobody waits for the disks
+	Unfenced Flaw = "unfenced" // hosts accept frames with older tokens
+	Unsynced Flaw = "unsynced" // hosts answer before their disks have synced
 
-	pace = 100 * time.Millisecond // of all that is said again
-	most = 1000                   // who wait for the next round
+	pace = 100 * time.Millisecond // interval of retries
+	most = 1000                   // requests that may wait for the next round
 )
 
-// System returns the counter, for package sim to run.
+// System returns the counter with a flaw, ready to run in package sim.
 func System(flaw Flaw) *sim.System {
 	return &sim.System{
 		Boot:  func(d world.Doors) world.Program { return &replica{Doors: d, flaw: flaw} },
 		Check: check,
 		Adapt: func(s *schedule.Setup) {
 			s.Workload.Get, s.Workload.Put, s.Workload.Delete, s.Workload.Conditional = 0, 100, 0, 0
-			s.Phases.Core = 0 // not all of the core may reach a leader outside it
+			s.Phases.Core = 0 // the leader may be outside the core, and some of the core may not reach it
 		},
 		Command: "go test ./sim/examples/counter -v -run=Schedule -flaw=" + string(flaw),
 	}
 }
 
 const (
-	ask      = iota + 1 // origin to all: a number for ID
-	told                // leader to origin: State.Number is it
-	prepare             // leader to all: what have you got?
-	promise             // host to leader: State, and nothing older than Token from now on
-	accept              // leader to all: State.Number is the last number given
-	accepted            // host to leader: so it is on my disk
+	ask      = iota + 1 // origin to all: request ID needs a number
+	told                // leader to origin: the number for ID is State.Number
+	prepare             // leader to all: promise Token and send your state
+	promise             // host to leader: State is mine, and I reject tokens older than Token
+	accept              // leader to all: State.Number is the last number of this round
+	accepted            // host to leader: State.Number is on my disk
 )
 
 type frame struct {
@@ -53,24 +53,24 @@ type frame struct {
 	State     state
 }
 
-// state is what a host keeps on its disk: Number was accepted under Token.
+// state is stored on a host's disk: Number was accepted under Token.
 type state struct{ Promised, Token, Number uint64 }
 
 type replica struct {
 	world.Doors
 	flaw    Flaw
 	state   state
-	durable []func() // to be done once the state is durable
+	durable []func() // called once the state is durable
 	session door.Session
-	asked   map[uint64]func(door.Response) // here, by ID; never walked
+	asked   map[uint64]func(door.Response) // requests of this host by ID; never iterated
 
-	// Of the leader, who holds the lock.
+	// The state of the leader, which holds the lock.
 	token  uint64         // 0: not the leader
 	ready  bool           // a majority has promised
-	best   state          // of those promised; then what is accepted
-	voters uint64         // as bits
-	queue  []func(uint64) // tell who waits for the next round of numbers
-	round  []func(uint64) // tell who waits for this one
+	best   state          // the newest promised state, then the accepted one
+	voters uint64         // hosts that have answered, as bits
+	queue  []func(uint64) // answer the requests that wait for the next round
+	round  []func(uint64) // answer the requests of this round
 }
 
 func (r *replica) Leads() bool { return r.token != 0 }
@@ -88,7 +88,7 @@ func (r *replica) Start() {
 	r.tick()
 }
 
-// tick says again what has not been answered.
+// tick repeats the messages that have not been answered.
 func (r *replica) tick() {
 	if r.token != 0 && !r.ready {
 		r.all(frame{Kind: prepare, Token: r.token})
@@ -106,7 +106,7 @@ func (r *replica) onSession(ev door.SessionEvent) {
 	r.look(r.session)
 }
 
-// look finds out who holds the lock, and takes it if nobody does.
+// look reads the lock, and takes it if it is free.
 func (r *replica) look(s door.Session) {
 	s.Get("/lock", true, func(_ []byte, stat door.Stat, err error) {
 		switch {
@@ -133,7 +133,7 @@ func (r *replica) OnRequest(q door.Request, done func(door.Response)) {
 
 func (r *replica) OnFrame(from int, bytes []byte) {
 	var f frame
-	_, _ = binary.Decode(bytes, binary.BigEndian, &f) // what arrives is as it was sent
+	_, _ = binary.Decode(bytes, binary.BigEndian, &f) // frames arrive unchanged or not at all
 	current := f.Token >= r.state.Promised || r.flaw == Unfenced
 	switch {
 	case f.Kind == ask && r.token != 0 && len(r.queue) < most:
@@ -161,7 +161,7 @@ func (r *replica) OnFrame(from int, bytes []byte) {
 	}
 }
 
-// begin gives numbers to all who wait, unless some are on their way.
+// begin assigns numbers to all waiting requests, unless a round is in progress.
 func (r *replica) begin() {
 	if r.ready && len(r.round) == 0 && len(r.queue) > 0 {
 		r.round, r.queue, r.voters = r.queue, nil, 0
@@ -170,7 +170,7 @@ func (r *replica) begin() {
 	}
 }
 
-// finish tells the numbers, now that a majority has the last of them.
+// finish sends the numbers of the round, now that a majority has stored the last.
 func (r *replica) finish() {
 	first := r.best.Number - uint64(len(r.round)) + 1
 	for i, tell := range r.round {
@@ -180,19 +180,19 @@ func (r *replica) finish() {
 	r.begin()
 }
 
-// majority counts a voter once, and says whether there are enough.
+// majority counts a voter once and reports whether the voters are a majority.
 func (r *replica) majority(voter int) bool {
 	r.voters |= 1 << voter
 	return bits.OnesCount64(r.voters) > r.Hosts/2
 }
 
-// reply answers with the state as it is now, once that is durable.
+// reply sends the present state to a host once that state is durable.
 func (r *replica) reply(to int, kind uint8, token uint64) {
 	f := frame{Kind: kind, Token: token, State: r.state}
 	r.durable = append(r.durable, func() { r.send(to, f) })
 }
 
-// EndTurn commits what the turn changed, for all answers at once.
+// EndTurn commits the changes of the turn once for all replies.
 func (r *replica) EndTurn() {
 	if len(r.durable) == 0 {
 		return
@@ -218,7 +218,7 @@ func (r *replica) EndTurn() {
 }
 
 func (r *replica) send(to int, f frame) {
-	bytes, _ := binary.Append(nil, binary.BigEndian, f) // every field has a size
+	bytes, _ := binary.Append(nil, binary.BigEndian, f) // cannot fail: every field has a fixed size
 	r.Network.Send(to, bytes)
 }
 
@@ -228,14 +228,15 @@ func (r *replica) all(f frame) {
 	}
 }
 
-// check: no number is given twice, nor one below what was told before.
+// check returns a violation if a number was given twice, or was lower than one
+// that was answered before its request began.
 func check(history []linearizability.Operation) (found []sim.Violation) {
 	for i := range history {
 		for j := range history {
 			a, b := &history[i], &history[j]
 			m, n := a.Answer.Version, b.Answer.Version
 			if n > 0 && (m == n && i < j || m > n && a.Return < b.Call) { // 0: no answer
-				what := fmt.Sprintf("client %d got number %d at %v, client %d number %d, asked for at %v",
+				what := fmt.Sprintf("client %d got number %d at %v, but client %d got number %d for its request of %v",
 					a.Client, m, a.ReturnTime, b.Client, n, b.CallTime)
 				found = append(found, sim.Violation{Class: sim.Linearizability, What: what, Operations: []*linearizability.Operation{a, b}})
 			}

@@ -11,7 +11,7 @@ import (
 var (
 	flaw         = flag.String("flaw", "", "plant this flaw when the schedule runs")
 	scheduleFile = flag.String("schedule", "testdata/unfenced.txt", "run the schedule in this `file`")
-	report       = flag.String("report", "", "keep the files of failed runs below this `directory`")
+	report       = flag.String("report", "", "write the files of failed runs below this `directory`")
 )
 
 func TestCounterKeepsItsPromise(t *testing.T) {
@@ -48,7 +48,7 @@ func find(t *testing.T, flaw Flaw, seeds uint64) *sim.Result {
 
 func TestSchedule(t *testing.T) {
 	if r, err := System(Unfenced).RunFile("testdata/unfenced.txt"); err != nil || len(r.Classes) == 0 {
-		t.Error("the kept schedule does not show its flaw: ", err)
+		t.Error("the schedule in testdata does not show the flaw: ", err)
 	}
 	r, err := System(Flaw(*flaw)).RunFile(*scheduleFile)
 	if err != nil {
