@@ -39,19 +39,19 @@ type Campaign struct {
 	nodes         [schedule.MaxNodes + 1]int
 }
 
-// NewCampaign is a campaign without runs.
+// NewCampaign returns a campaign without runs.
 func NewCampaign(profile string) *Campaign { return &Campaign{Profile: profile, fewest: -1} }
 
-// Runs is how many runs were added, and how many of them failed.
+// Runs returns the number of runs that were added and how many of them failed.
 func (c *Campaign) Runs() (all, failed int) { return c.runs, c.failed }
 
-// Events is how many events the runs had.
+// Events returns the number of events of all runs.
 func (c *Campaign) Events() uint64 { return c.events }
 
 // Fired lists the classes that fired in any run, worst first.
 func (c *Campaign) Fired() []Class { return firedOf(c.byClass[:]) }
 
-// Add takes a run into account, and the time it took on one core.
+// Add adds a run and the time it took on one core.
 func (c *Campaign) Add(r *Result, wall time.Duration) {
 	c.runs++
 	c.raw = c.raw || r.Schedule.Setup.Store == schedule.PebbleRaw
@@ -211,7 +211,7 @@ func (c *Campaign) Zeros() []string {
 	return zeros
 }
 
-// effects is how often a fault took effect.
+// effects returns how often a fault took effect.
 func (c *Campaign) effects(fault string) uint64 {
 	for _, k := range c.counters {
 		if k.Name == fault {
@@ -221,8 +221,8 @@ func (c *Campaign) effects(fault string) uint64 {
 	return 0
 }
 
-// Reached is how many kinds of faults took effect and how many probes were hit,
-// each of how many that seeds of the default profile should reach.
+// Reached returns how many kinds of faults took effect and how many probes were
+// hit, each with the number that seeds of the default profile should reach.
 func (c *Campaign) Reached() (faults, ofFaults, probes, ofProbes int) {
 	for _, name := range c.drawn() {
 		if ofFaults++; c.effects(name) > 0 {
@@ -242,7 +242,7 @@ func (c *Campaign) Reached() (faults, ofFaults, probes, ofProbes int) {
 
 func percent(part, whole int) float64 { return 100 * float64(part) / float64(max(1, whole)) }
 
-// addChanges takes into account that so many runs had so many changes of primary.
+// addChanges adds runs that each had this number of changes of primary.
 func (c *Campaign) addChanges(changes, runs int) {
 	if missing := changes + 1 - len(c.changes); missing > 0 {
 		c.changes = append(c.changes, make([]int, missing)...)
@@ -260,7 +260,7 @@ func (c *Campaign) medianChanges() int {
 	return 0
 }
 
-// Tables are what the campaign showed, as text.
+// Tables returns the sums as text.
 func (c *Campaign) Tables() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-34s %12s %8s\n", "faults that took effect", "times", "runs")
@@ -289,7 +289,7 @@ func (c *Campaign) Tables() string {
 	return b.String()
 }
 
-// Rate is how many events a second one core went through, checking included.
+// Rate returns the events per second of one core, checks included.
 func (c *Campaign) Rate() float64 {
 	if c.wall <= 0 {
 		return 0
@@ -297,8 +297,8 @@ func (c *Campaign) Rate() float64 {
 	return float64(c.events) / c.wall.Seconds()
 }
 
-// Failures says in how many runs each class fired, after a colon; nothing if
-// none did.
+// Failures returns, after a colon, the number of runs in which each class fired,
+// or "" if no run failed.
 func (c *Campaign) Failures() string {
 	var words []string
 	for i, class := range Classes {

@@ -19,14 +19,14 @@ func enumerateCommand() *cobra.Command {
 	var budget time.Duration
 	cmd := &cobra.Command{
 		Use:   "enumerate",
-		Short: "Run every order of deliveries and every crash of a tiny cluster, within bounds",
-		Long: `enumerate runs all executions of a tiny cluster within bounds: the orders in which
-messages are delivered, and the points at which one node crashes, with a restart
-at once or later. It says what the bounds were, how many executions there were,
-and stops at the first that breaks a promise, which it writes down as a schedule.
+		Short: "Run a tiny cluster through every delivery order and every crash, within bounds",
+		Long: `enumerate runs all executions of a tiny cluster within bounds: every order in which
+messages are delivered, and every point at which one node crashes, with an immediate
+or a later restart. It prints the bounds and the number of executions, and stops at
+the first execution that fails, which it writes as a schedule.
 
-Exit status: 0 if all executions passed, 3 if it ended before its bounds did, else
-by the worst class that fired, as for run.`,
+Exit status: 0 if all executions passed, 3 if it ended before reaching its bounds,
+else that of the worst class, as for run.`,
 		Example: `  dkvsim enumerate
   dkvsim enumerate --deviations 2 --choices 40 --crash-steps 60 --crash-deviations 1`,
 		Args: cobra.NoArgs,
@@ -45,15 +45,15 @@ by the worst class that fired, as for run.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&s, "schedule", "", "explore the schedule in this file (default: three nodes, one partition, a put and a get)")
-	f.StringVar(&report, "report", "", "write the files of a failed execution below this directory (default: a new temporary one)")
-	f.DurationVar(&budget, "budget", 0, "end after this long (default: at the bounds)")
-	f.DurationVar(&e.From, "from", e.From, "the virtual time from which choices and steps count")
-	f.DurationVar(&e.Window, "window", e.Window, "how far apart deliveries may be due and still change places")
-	f.IntVar(&e.Choices, "choices", e.Choices, "how many choices of an execution may deviate")
-	f.IntVar(&e.Deviations, "deviations", e.Deviations, "by how much an execution without a crash may deviate in all")
-	f.IntVar(&e.CrashSteps, "crash-steps", e.CrashSteps, "after how many first steps of each node it may crash (0: no crash)")
-	f.IntVar(&e.CrashDeviations, "crash-deviations", e.CrashDeviations, "by how much an execution with a crash may deviate in all")
-	f.IntVar(&e.MaxRuns, "max-runs", e.MaxRuns, "end after so many executions")
+	f.StringVar(&report, "report", "", "write the report of a failed execution below this directory (default: a new temporary one)")
+	f.DurationVar(&budget, "budget", 0, "time limit (default: none)")
+	f.DurationVar(&e.From, "from", e.From, "virtual time from which choices and steps are counted")
+	f.DurationVar(&e.Window, "window", e.Window, "deliveries due within this time of each other may be reordered")
+	f.IntVar(&e.Choices, "choices", e.Choices, "number of choices of an execution that may deviate")
+	f.IntVar(&e.Deviations, "deviations", e.Deviations, "total deviation of an execution without a crash")
+	f.IntVar(&e.CrashSteps, "crash-steps", e.CrashSteps, "a node may crash after each of its first steps, up to this number (0: no crash)")
+	f.IntVar(&e.CrashDeviations, "crash-deviations", e.CrashDeviations, "total deviation of an execution with a crash")
+	f.IntVar(&e.MaxRuns, "max-runs", e.MaxRuns, "stop after this many executions")
 	return cmd
 }
 

@@ -32,11 +32,11 @@ func replayCommand() *cobra.Command {
 	p := &replaying{}
 	cmd := &cobra.Command{
 		Use:   "replay (FILE | --seed N)",
-		Short: "Run one schedule, and stop at a step to look around",
-		Long: `replay runs the schedule in a file, or that of a seed. With --steps it prints each
-step: its number, virtual time, node and event. With --until it stops before the
-first step after that one, prints the state of every node, of ZooKeeper and of the
-network, and takes commands from the standard input:
+		Short: "Run one schedule, optionally stopping at a step to inspect the state",
+		Long: `replay runs the schedule in a file, or the schedule of a seed. With --steps it prints
+each step: its number, virtual time, node and event. With --until it stops after that
+step, prints the state of every node, of ZooKeeper and of the network, and reads
+commands from standard input:
 
 ` + replayHelp,
 		Example: `  dkvsim replay sim/testdata/regressions/NAME.txt --steps
@@ -52,13 +52,13 @@ network, and takes commands from the standard input:
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&p.file, "schedule", "", "the schedule's file")
-	f.Uint64Var(&p.seed, "seed", 0, "or the seed to draw it from")
-	f.StringVar(&p.profile, "profile", sim.Profiles()[0], "of --seed: "+strings.Join(sim.Profiles(), ", "))
+	f.StringVar(&p.file, "schedule", "", "file of the schedule")
+	f.Uint64Var(&p.seed, "seed", 0, "or the seed to draw the schedule from")
+	f.StringVar(&p.profile, "profile", sim.Profiles()[0], "profile of --seed: "+strings.Join(sim.Profiles(), ", "))
 	f.StringVar(&p.store, "store", "", storeUsage())
 	f.BoolVar(&p.steps, "steps", false, "print each step")
-	f.Uint64Var(&p.until, "until", 0, "stop after this `step`, and look around")
-	f.StringVar(&p.report, "report", "", "write the files of a failed run below this directory (default: a new temporary one)")
+	f.Uint64Var(&p.until, "until", 0, "stop after this `step` and read commands")
+	f.StringVar(&p.report, "report", "", "write the report of a failed run below this `directory` (default: a new temporary one)")
 	return cmd
 }
 
@@ -94,17 +94,17 @@ func (p *replaying) run(s *schedule.Schedule, stops bool) error {
 	return campaign.Conclude(o, r, time.Since(begun))
 }
 
-const replayHelp = `  enter    the next step
-  n 100    so many steps
-  s 5000   on to this step
-  c n2     on to the next step at node n2; c alone: at any node
-  p        print the state again; p n2: of this node alone
+const replayHelp = `  enter    run to the next step
+  n 100    run 100 steps
+  s 5000   run to step 5000
+  c n2     run to the next step at node n2; c alone: at any node
+  p        print the state again; p n2: only the state of node n2
   r        run to the end
   q        quit
 `
 
-// lookout stops a run for a person, shows what is there, and does what the
-// person says. It hears the steps as their lines come.
+// lookout stops a run, shows its state and carries out the commands of a person.
+// It learns of steps from the lines that the run writes.
 type lookout struct {
 	in  *bufio.Scanner
 	out *bufio.Writer
@@ -139,7 +139,7 @@ func (l *lookout) Write(line []byte) (int, error) {
 
 const anyNode = "any"
 
-// pause is asked before each step.
+// pause is called before each step.
 func (l *lookout) pause(w *world.World) (goOn bool) {
 	switch {
 	case l.free, l.node == "" && w.Steps() < l.until, l.node != "" && !l.met:
@@ -164,7 +164,7 @@ func (l *lookout) pause(w *world.World) (goOn bool) {
 	}
 }
 
-// command does what one line says: resume lets the run go on, quit ends it.
+// command carries out one line: resume lets the run continue, quit ends it.
 func (l *lookout) command(w *world.World, words []string) (resume, quit bool) {
 	l.node, l.met = "", false
 	name, argument := "", ""
@@ -181,7 +181,7 @@ func (l *lookout) command(w *world.World, words []string) (resume, quit bool) {
 	case "n", "s":
 		n, err := strconv.ParseUint(argument, 10, 63)
 		if err != nil {
-			fmt.Fprintf(l.out, "%s wants a number of steps\n", name)
+			fmt.Fprintf(l.out, "%s needs a number of steps (example: %[1]s 100)\n", name)
 			return false, false
 		}
 		l.until = n
@@ -208,7 +208,7 @@ func (l *lookout) command(w *world.World, words []string) (resume, quit bool) {
 	return false, false
 }
 
-// show prints the state, or only what stands below one node's name.
+// show prints the state, or only that of one node.
 func (l *lookout) show(w *world.World, node string) {
 	var all strings.Builder
 	if err := w.Dump(&all); err != nil {

@@ -74,7 +74,7 @@ func TestReplayStopsAndGoesOn(t *testing.T) {
 	if !strings.HasPrefix(parts[5], "n3 ") || strings.Contains(parts[5], "\nn1 ") {
 		t.Errorf("p n3 shows\n%s", parts[5])
 	}
-	if parts[6] != replayHelp || !strings.Contains(parts[7], "n wants a number of steps") {
+	if parts[6] != replayHelp || !strings.Contains(parts[7], "n needs a number of steps") {
 		t.Errorf("mistakes are answered with %q and %q", parts[6], parts[7])
 	}
 }

@@ -16,9 +16,9 @@ func scheduleCommand() *cobra.Command {
 	var profile, store string
 	cmd := &cobra.Command{
 		Use:   "schedule [--seed N]",
-		Short: "Print a seed's schedule, or what a schedule may say",
-		Long: `schedule prints the schedule of a seed: save it, change it and run it again. Without
-a seed it prints every line that a schedule may have, and what it does.`,
+		Short: "Print the schedule of a seed, or the reference of the schedule language",
+		Long: `schedule prints the schedule of a seed: save it, edit it and run it with replay.
+Without a seed it prints every line that a schedule may contain, and what it does.`,
 		Example: `  dkvsim schedule
   dkvsim schedule --seed 42 > mine.txt && dkvsim replay mine.txt`,
 		Args: cobra.NoArgs,
@@ -36,8 +36,8 @@ a seed it prints every line that a schedule may have, and what it does.`,
 		},
 	}
 	f := cmd.Flags()
-	f.Uint64Var(&seed, "seed", 0, "the seed to draw it from")
-	f.StringVar(&profile, "profile", sim.Profiles()[0], "of --seed: "+strings.Join(sim.Profiles(), ", "))
+	f.Uint64Var(&seed, "seed", 0, "seed to draw the schedule from")
+	f.StringVar(&profile, "profile", sim.Profiles()[0], "profile of --seed: "+strings.Join(sim.Profiles(), ", "))
 	f.StringVar(&store, "store", "", storeUsage())
 	return cmd
 }
