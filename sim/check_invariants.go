@@ -30,7 +30,7 @@ type partitionFacts struct {
 	reigns  []reignFacts    // by epoch
 }
 
-// entryName identifies an entry. The zero value is no entry.
+// entryName identifies an entry. The zero value identifies none.
 type entryName struct {
 	epoch node.Epoch
 	hash  uint64

@@ -55,7 +55,7 @@ const unknownSeenName = "unknown-write-seen-later"
 // observedKinds are the events that nodes observe, probes among them.
 func observedKinds() []node.EventKind {
 	var kinds []node.EventKind
-	for k := range node.EventKinds - 1 { // 0 is none
+	for k := range node.EventKinds - 1 { // there is no kind 0
 		kinds = append(kinds, node.EventKind(k+1))
 	}
 	return kinds

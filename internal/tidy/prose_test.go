@@ -15,7 +15,6 @@ import (
 // cover everything else.
 var notYetPlain = []string{
 	"cmd/dkvsim",
-	"sim",
 	"zksim",
 }
 

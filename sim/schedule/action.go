@@ -105,7 +105,7 @@ var (
 )
 
 // Stops returns the host whose process the step stops, or is bound to stop later;
-// ok is false if there is none. hosts are those of the step's targets.
+// ok is false if it stops no host. hosts are those of the step's targets.
 func (s *Step) Stops(hosts []int, setup *Setup) (host int, ok bool) {
 	if s.Do.stops == nil || !s.Do.stops(s, setup) {
 		return 0, false
