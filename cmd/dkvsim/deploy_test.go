@@ -120,7 +120,7 @@ func TestManifestRunsAllShards(t *testing.T) {
 	}
 }
 
-// A stopped shard goes on; one that found something, or cannot run, does not.
+// A stopped shard is continued; one that found a bug, or cannot run, is not.
 func TestManifestRetriesWhatWasStopped(t *testing.T) {
 	var again, never []string
 	for _, s := range campaign.Statuses() {

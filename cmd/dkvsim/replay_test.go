@@ -89,7 +89,7 @@ func TestReplayThatRunsToTheEndIsTheSameRun(t *testing.T) {
 		t.Errorf("%d dumps, want those of the stop and of p", n)
 	}
 	if tail := shown[strings.LastIndex(shown, "] "):]; strings.Count(tail, "\n") != 0 {
-		t.Errorf("steps are printed after r, though nobody asked for them:\n%.300s", tail)
+		t.Errorf("steps are printed after r, which does not ask for them:\n%.300s", tail)
 	}
 }
 

@@ -288,7 +288,7 @@ func (s *Server) serveWrite(c *conn, req *request) {
 		return
 	}
 	if req.write.Code == zktree.OpCheck && r.Err == zktree.OK {
-		s.after(c, r.Zxid, func() {}) // outside a multi ZooKeeper fails to build an answer, so there is none
+		s.after(c, r.Zxid, func() {}) // outside a multi ZooKeeper fails to build an answer, so it sends nothing
 		return
 	}
 	if unreadable(&r) {
