@@ -10,11 +10,6 @@ import (
 	"strings"
 )
 
-// notYetPlain lists the files and directories whose texts have not been
-// rewritten in plain English. It only ever shrinks: checkWords and checkDesign
-// cover everything else.
-var notYetPlain []string
-
 // writtenByOthers lists texts that are not ours to change.
 var writtenByOthers = []string{
 	"LICENSE",
@@ -35,8 +30,8 @@ var (
 
 // checkWords: no text contains the words and phrases that give away an English
 // that no native speaker would have written.
-func checkWords(tr *tree, exempt []string) (problems []string) {
-	for name, text := range tr.prose(exempt) {
+func checkWords(tr *tree) (problems []string) {
+	for name, text := range tr.prose() {
 		found := telltale.FindAllIndex(text, -1)
 		for _, m := range isNo.FindAllSubmatchIndex(text, -1) {
 			if m[2] < 0 && m[4] < 0 { // neither "there" before it nor "longer" after it
@@ -56,8 +51,8 @@ func checkWords(tr *tree, exempt []string) (problems []string) {
 var design = regexp.MustCompile(`\bDE` + `SIGN\b`)
 
 // checkDesign: no text refers to a document outside the repository.
-func checkDesign(tr *tree, exempt []string) (problems []string) {
-	for name, text := range tr.prose(exempt) {
+func checkDesign(tr *tree) (problems []string) {
+	for name, text := range tr.prose() {
 		for _, m := range design.FindAllIndex(text, -1) {
 			problems = append(problems, fmt.Sprintf("%s:%d: %s is not in the repository: cite the rule by its name in %s",
 				name, lineOf(text, m[0]), text[m[0]:m[1]], protocol))
@@ -94,7 +89,7 @@ func checkRules(tr *tree, tested bool) (problems []string) {
 		}
 		known[name] = false
 	}
-	for file, text := range tr.prose(nil) {
+	for file, text := range tr.prose() {
 		for _, at := range ruleCitation.FindAllIndex(text, -1) {
 			for _, m := range citedName.FindAllSubmatch(text[at[0]:at[1]], -1) {
 				name := oneLine(m[1])
@@ -115,12 +110,11 @@ func checkRules(tr *tree, tested bool) (problems []string) {
 	return problems
 }
 
-// prose returns the texts of the module that we wrote, except those at or below
-// one of the exempt paths.
-func (tr *tree) prose(exempt []string) map[string][]byte {
+// prose returns the texts of the module that we wrote.
+func (tr *tree) prose() map[string][]byte {
 	texts := maps.Clone(tr.texts)
 	maps.DeleteFunc(texts, func(name string, _ []byte) bool {
-		return within(name, writtenByOthers) || within(name, exempt) || path.Ext(name) == ".svg"
+		return within(name, writtenByOthers) || path.Ext(name) == ".svg"
 	})
 	return texts
 }
