@@ -158,7 +158,7 @@ func (g *reign) chooseLog() {
 	}
 	source, ok := g.source()
 	if !ok {
-		g.abandon("no member can show the log that a majority promised")
+		g.abandon("no one can show the log that a majority promised")
 		return
 	}
 	g.phase = completing

@@ -409,7 +409,7 @@ func (n *Node) relay(m *Envelope, f *Forward) {
 // forwardedRead needs no memory: a copy reads again.
 func (r *replica) forwardedRead(f *Forward, reply func(door.Response)) {
 	if r.reign == nil || r.reign.epoch != f.Epoch {
-		reply(refused("this node is not the primary of the request's epoch"))
+		reply(refused("not the primary of that epoch"))
 		return
 	}
 	r.reign.take(&work{request: f.Request, deadline: r.n.now() + f.Timeout, reply: reply})
@@ -427,17 +427,17 @@ func (r *replica) forwardedWrite(f *Forward, reply func(door.Response)) {
 	table := r.fatesOf(f)
 	if table == nil {
 		if f.Epoch > r.bootPromised && f.Epoch > r.lastStarted {
-			reply(refused("the epoch was skipped by its primary"))
+			reply(refused("the epoch was skipped here"))
 			return
 		}
-		reply(unknown("the epoch is over, and its primary has no record of the request"))
+		reply(unknown("the epoch is over, and its record was discarded"))
 		return
 	}
 	fate, fresh := table.of(f.ID.Number)
 	if !fresh {
 		r.n.observe(Event{Kind: EventDuplicateForward, Partition: r.id, Epoch: f.Epoch})
 		if fate == nil {
-			reply(unknown("the primary no longer remembers the request"))
+			reply(unknown("the request number is outdated"))
 		} else if fate.final {
 			reply(fate.response)
 		}
