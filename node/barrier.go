@@ -115,6 +115,7 @@ func (n *Node) form(session door.Session, all []candidate) {
 		n.formLater()
 		return
 	}
+	// At one instant: each candidate's counter as it was read, and its ephemeral there.
 	var ops []door.Op
 	for _, c := range all {
 		ops = append(ops,

@@ -712,7 +712,10 @@ func (r *wireReader) message(kind messageKind) Message {
 	return nil
 }
 
-// The messages, each as it is written and as it is read.
+// The messages, each as it is written and as it is read. The two methods of a message
+// stand together and list the fields in one order, which is the format. Where a struct
+// is read by one literal, Go evaluates its fields from left to right; where the order on
+// the wire is not that of the struct, the fields are read one by one.
 
 func (w *wireWriter) forward(m *Forward) {
 	w.u32(uint32(m.Partition))

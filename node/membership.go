@@ -388,6 +388,8 @@ func (n *Node) onRegistration(session door.Session, g registration) {
 		}
 		n.onRegistered(g.node.Incarnation)
 	case g.live != nil && g.live.Store != n.store:
+		// Not stale, however old: only that disk's process, or the end of its session,
+		// may take it away.
 		m.standing = false
 		n.say("waiting: node %s is registered by another process with store %s, this one has %s; stop one of them, or give this one another --id", n.cfg.ID, g.live.Store, n.store)
 		n.lookAgain(n.cfg.SuspectAfter)
@@ -443,7 +445,7 @@ func (n *Node) writeRegistration(session door.Session, g registration) {
 			}
 			n.onRegistered(incarnation)
 		case errors.As(err, &refusal):
-			n.lookAgain(n.interval() / 4)
+			n.lookAgain(n.interval() / 4) // something changed since it was read: certain, so soon
 		default:
 			n.member.tried = true
 			n.lookAgain(n.interval())

@@ -63,8 +63,9 @@ func New(cfg Config, env Env) (*Node, error) {
 	return n, nil
 }
 
-// Start recovers the store and begins to enter the cluster. It is the first
-// event; what is wrong with the store is told to Env.Fail.
+// Start recovers the store and begins to enter the cluster. It is the first event; what is
+// wrong with the store is told to Env.Fail, since the owner has to end the process in any
+// case.
 func (n *Node) Start() {
 	n.started = n.now()
 	if err := n.recover(); err != nil {
@@ -272,7 +273,8 @@ func (n *Node) OnHello(h Hello) error {
 	return nil
 }
 
-// Hello is the first frame of a connection, each way.
+// Hello is the first frame of a connection, each way. It names the store that the sender
+// means to reach: an address may have passed to another node since the layout was made.
 type Hello struct {
 	MinVersion, MaxVersion uint16 // of the peer protocol
 	Cluster                string // UUID; "" while the sender knows none

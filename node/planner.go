@@ -55,6 +55,8 @@ func (n *Node) takeSteps() {
 	if len(steps)+len(changes) == 0 {
 		return
 	}
+	// Apply judges each step by the layout that is known here. A step whose partition
+	// has moved on since is left out, and the others are made all the same.
 	result := n.layout.Apply(steps, changes...)
 	if result.Layout == n.layout {
 		return

@@ -159,6 +159,7 @@ func (n *Node) recoverReplica(p PartitionID) (*replica, error) {
 		return nil, nil
 	}
 	lastEpoch, _ := r.last()
+	// Also the epoch of the applied state: the log may be empty behind a snapshot.
 	r.promised = max(r.promised, lastEpoch, r.appliedEpoch)
 	r.bootPromised, r.commit = r.promised, r.applied
 	n.observe(Event{Kind: EventPromised, Partition: p, Epoch: r.promised})
@@ -195,6 +196,7 @@ func (r *replica) recoverLog() error {
 	if err != nil {
 		return fmt.Errorf("reading the log of partition %d: %w", r.id, err)
 	}
+	// A log that ends before what was applied has lost entries that were committed.
 	if damage == nil && r.applied > r.log.lastIndex() {
 		damage = wrapKey(stateKey(r.id), fmt.Errorf("%d is applied, but the log ends at %d", r.applied, r.log.lastIndex()))
 	}

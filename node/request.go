@@ -146,6 +146,8 @@ func (n *Node) attempt(o *operation) {
 	}
 	o.partition = PartitionID(ring.PartitionOf(o.request.Key, len(n.assignments)))
 	a := &n.assignments[o.partition]
+	// By the newest assignment known, which may be old; then the primary refuses, or
+	// the forward is answered with a newer one.
 	if a.Primary == n.self {
 		n.attemptHere(o)
 		return

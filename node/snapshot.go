@@ -35,6 +35,8 @@ type transfer struct {
 // is replaced.
 func (r *replica) offerSnapshot(to MemberNumber, a Assignment) {
 	t := r.n.transfer(r.id, to)
+	// A transfer in use is offered again under its name, even if the log no longer
+	// continues from it: the member may be about to finish it.
 	idle := t != nil && r.n.now()-t.usedAt >= r.n.cfg.SuspectAfter
 	if idle && t.name.Index < r.log.baseIndex {
 		r.n.closeTransfer(t)
@@ -76,6 +78,7 @@ func (r *replica) openTransfer(to MemberNumber) *transfer {
 		view.Close()
 		return nil
 	}
+	// The name is the View's own: which process took it, and of what.
 	name := SnapshotName{r.n.store, r.n.boot, s.appliedIndex, s.appliedEpoch, s.generation}
 	t := &transfer{to: to, partition: r.id, name: name, view: view, usedAt: r.n.now()}
 	r.n.transfers = append(r.n.transfers, t)
