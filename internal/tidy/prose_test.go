@@ -65,9 +65,6 @@ func checkDesign(tr *tree) (problems []string) {
 // protocol is the document that names the rules of the protocol.
 const protocol = "docs/protocol.md"
 
-// everyRuleHasATest says whether each rule must be cited by a test.
-const everyRuleHasATest = true
-
 var (
 	// A rule is a heading of the third level, followed by its former number.
 	ruleHeading = regexp.MustCompile(`(?m)^### (.+)\n+Formerly: `)

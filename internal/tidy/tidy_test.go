@@ -160,7 +160,7 @@ var rules = []rule{
 	{"race", checkRace},
 	{"words", checkWords},
 	{"design", checkDesign},
-	{"rules", func(tr *tree) []string { return checkRules(tr, everyRuleHasATest) }},
+	{"rules", func(tr *tree) []string { return checkRules(tr, true) }},
 	{"production", checkProduction},
 	{"front end", checkFrontEnd},
 	{"dependencies", func(tr *tree) []string { return checkDependencies(tr, dependencies) }},

@@ -11,7 +11,7 @@ var (
 	PowerLoss = action(FamilyProcess, nothing, Action{Word: "power-loss", Lasts: true, Counters: []string{"power-loss"},
 		Does: "all nodes crash at once"})
 	Stop = action(FamilyProcess, oneNode, Action{Word: "stop", Lasts: true, Counters: []string{"stop"},
-		Does: "the node shuts down in an orderly way: it hands over first"}).taking(always, nil)
+		Does: "the node shuts down in an orderly way, as on SIGTERM"}).taking(always, nil)
 	Slow = action(FamilyProcess, nodeAndTime, Action{Word: "slow", Lasts: true, Counters: []string{"slow-host"},
 		Does: "adds up to TIME to each of the node's turns"})
 	Pause = action(FamilyProcess, oneNode, Action{Word: "pause", Lasts: true, Counters: []string{"pause"},
