@@ -79,7 +79,8 @@ func TestLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range append(names, "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md") {
+	for _, name := range append(names, "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md",
+		"linearizability/README.md", "netsim/README.md", "zksim/README.md") {
 		text, err := read(name)
 		if err != nil {
 			t.Fatal(err)

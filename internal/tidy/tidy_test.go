@@ -155,7 +155,6 @@ var rules = []rule{
 	{"form", checkForm},
 	{"length", checkLength},
 	{"examples", checkExamples},
-	{"links", checkLinks},
 	{"names", checkNames},
 	{"race", checkRace},
 	{"words", checkWords},
