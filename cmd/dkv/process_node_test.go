@@ -150,10 +150,10 @@ func testFewerThanExpected(t *testing.T, p programs) {
 		nodes = append(nodes, newNode(t, p, dir, fmt.Sprintf("n%d", i+1), flags))
 	}
 	nodes[0].start()
-	nodes[0].unready(`waiting for 2 more of 3 nodes to form cluster "c"; registered: n1`, 10*time.Second)
+	nodes[0].unready(`waiting for 2 more of 3 nodes to form cluster "c"; registered so far: n1`, 10*time.Second)
 	nodes[1].start()
 	for _, n := range nodes[:2] {
-		n.unready(`waiting for 1 more of 3 nodes to form cluster "c"; registered: n1 n2`, 10*time.Second)
+		n.unready(`waiting for 1 more of 3 nodes to form cluster "c"; registered so far: n1 n2`, 10*time.Second)
 	}
 	nodes[0].terminate() // a node that is waiting must unregister
 	nodes[1].unready("waiting for 2 more of 3 nodes", 10*time.Second)
