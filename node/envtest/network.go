@@ -38,7 +38,7 @@ func TestNetwork(t *testing.T, harness func(t *testing.T) NetworkHarness) {
 		{"EachAtItsReceiver", (*networkBody).eachAtItsReceiver},
 		{"ManyAtOnce", (*networkBody).manyAtOnce},
 		{"LargeFramesArriveWhole", (*networkBody).largeFrames},
-		{"SendTellsNobody", (*networkBody).sendIntoTheVoid},
+		{"SendIntoTheVoid", (*networkBody).sendIntoTheVoid},
 		{"AnotherStoreIsNotMistaken", (*networkBody).anotherStore},
 		{"ResumesAfterARestart", (*networkBody).resumesAfterRestart},
 	}
