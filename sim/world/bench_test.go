@@ -23,13 +23,13 @@ func BenchmarkNodes(b *testing.B) {
 				w.Step()
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-			b.ReportMetric(megabytesHere(), "MB-of-process")
+			b.ReportMetric(megabytes(), "MB-of-process")
 		})
 	}
 }
 
 // megabytes returns the peak resident set of the process, as Linux counts it.
-func megabytesHere() float64 {
+func megabytes() float64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0
