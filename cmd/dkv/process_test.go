@@ -90,7 +90,9 @@ func (p *process) start() {
 	go func() {
 		runtime.LockOSThread() // the parent death signal is sent when this thread ends
 		defer close(ended)
+		forking.Lock()
 		err := c.Start()
+		forking.Unlock()
 		started <- err
 		if err == nil {
 			_ = c.Wait() // ProcessState tells how it exited
@@ -196,27 +198,27 @@ func gone(pid int) bool {
 	return strings.HasPrefix(after, "Z") || strings.HasPrefix(after, "X")
 }
 
-// handedOut holds the ports that tests of this package have received.
-var handedOut struct {
-	sync.Mutex
-	ports map[int]bool
-}
+// forking is held while a process starts and while freePorts holds its listeners:
+// until a child has replaced its program, it holds a copy of every descriptor of
+// its parent, so that a port which the parent closed is still in use.
+var forking sync.Mutex
+
+// handedOut holds the ports that tests of this package have received. forking
+// guards it.
+var handedOut = map[int]bool{}
 
 // freePorts returns a port that is free, as are those at the given distances from
 // it. They are below the range for outgoing connections, so that a restarted
 // process finds its port still free.
 func freePorts(t *testing.T, distances ...int) int {
 	t.Helper()
-	handedOut.Lock()
-	defer handedOut.Unlock()
-	if handedOut.ports == nil {
-		handedOut.ports = map[int]bool{}
-	}
+	forking.Lock()
+	defer forking.Unlock()
 	for range 100 {
 		first := 12_000 + rand.IntN(20_000)
 		if all := append([]int{0}, distances...); free(first, all) {
 			for _, d := range all {
-				handedOut.ports[first+d] = true
+				handedOut[first+d] = true
 			}
 			return first
 		}
@@ -228,7 +230,7 @@ func freePorts(t *testing.T, distances ...int) int {
 func free(first int, distances []int) bool {
 	for _, d := range distances {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+d))
-		if err != nil || handedOut.ports[first+d] {
+		if err != nil || handedOut[first+d] {
 			return false
 		}
 		defer l.Close()
