@@ -17,6 +17,7 @@ const (
 	CauseHalfOpen               // sent into a half-open connection and lost
 	CauseHintLoss               // an end of a broken connection was not told
 	CauseIsolate                // stopped by Network.Isolate
+	CauseLate                   // late because of Network.Late
 	CauseLoss                   // a lost datagram; in a stream, a wait for its retransmission
 	CauseQueueFull              // dropped by a full queue
 	CauseReorder                // a datagram was overtaken by a later one of the same link
@@ -33,7 +34,7 @@ const (
 
 var causeNames = [...]string{
 	"bridge", "clog", "corrupt", "cut-one-way", "cut-two-way", "delay", "duplicate", "half-open", "hint-loss",
-	"isolate", "loss", "queue-full", "reorder", "reset", "ring", "slow", "down",
+	"isolate", "late", "loss", "queue-full", "reorder", "reset", "ring", "slow", "down",
 }
 
 // String returns the name that Counters uses for the cause.
@@ -56,8 +57,8 @@ type Count struct {
 // Cuts (bridge, cut-one-way, cut-two-way, isolate, ring) count the frames that they lost
 // or held beyond their due time; of overlapping cuts the oldest counts the frame. A
 // half-open connection counts the frames lost in it, reset the connections broken, and
-// hint-loss the ends not told. The other faults count frames: clog, delay, slow and the
-// loss of a stream count frames that arrived later than without the fault, reorder those
+// hint-loss the ends not told. The other faults count frames: clog, delay, late, slow and
+// the loss of a stream count frames that arrived later than without the fault, reorder those
 // overtaken, and duplicate the second copies delivered.
 func (n *Network) Counters() []Count {
 	all := make([]Count, numFaults)

@@ -15,7 +15,8 @@ type Fault struct {
 	host  *host // the fault also affects links of this host that are created later; may be nil
 
 	bytesPerSecond int64         // of a slow link
-	extra          time.Duration // of a delayed link
+	extra          time.Duration // of a delayed link; of a late one, the most
+	began          time.Duration // of a late link: when the delay began to grow
 
 	effects uint64
 }
@@ -148,6 +149,30 @@ func (n *Network) Delay(from, to HostID, extra time.Duration) *Fault {
 	return n.start(&Fault{cause: CauseDelay, extra: extra}, n.link(from, to))
 }
 
+// Late delays all frames to a host by a time that grows: a frame that is sent x after the
+// fault began takes x longer, but never more than the positive duration most. Unlike with
+// Delay, frames keep arriving meanwhile, at half of the rate at which they are sent, so the
+// host hears its peers all the time, and ever older news from them. Of several such faults the
+// one with the greatest most is in force, and on a link that is also delayed the longer
+// delay. When the fault ends, the waiting frames of a
+// stream arrive at once.
+func (n *Network) Late(to HostID, most time.Duration) *Fault {
+	if most <= 0 {
+		panic(fmt.Sprintf("netsim: invalid Late %v (want more than 0)", most))
+	}
+	f := &Fault{cause: CauseLate, extra: most, began: n.scheduler.Now()}
+	var links []*link
+	for _, peer := range n.hosts {
+		if peer.id != to {
+			links = append(links, n.link(peer.id, to))
+		}
+	}
+	return n.start(f, links...)
+}
+
+// grown returns the delay of a frame that is sent on a late link at a time.
+func (f *Fault) grown(at time.Duration) time.Duration { return min(max(0, at-f.began), f.extra) }
+
 // Reset breaks the connection from one host to another: an unknown prefix of what is in
 // flight arrives, what is sent until the sender learns of it is lost, and each end is
 // told, unless Rates.HintLoss prevents that. It reports whether there was an open
@@ -250,14 +275,14 @@ func (l *link) heal() {
 
 // setFaults determines which faults are in force, and acts on changes.
 func (l *link) setFaults(faults []*Fault) {
-	cut, clog, slow, delay := l.cut, l.clog, l.slow, l.delay
+	cut, clog, slow, delay, late := l.cut, l.clog, l.slow, l.delay, l.late
 	l.faults = faults
-	l.cut, l.clog, l.slow, l.delay = nil, nil, nil, nil
+	l.cut, l.clog, l.slow, l.delay, l.late = nil, nil, nil, nil, nil
 	for _, f := range faults {
 		l.enforce(f)
 	}
 	streaming := l.net.cfg.Mode == Stream
-	if slow != nil && l.slow == nil || delay != nil && l.delay == nil {
+	if slow != nil && l.slow == nil || delay != nil && l.delay == nil || late != nil && l.late == nil {
 		l.expedite()
 	}
 	if streaming && cut == nil && l.cut != nil {
@@ -295,6 +320,10 @@ func (l *link) enforce(f *Fault) {
 	case f.cause == CauseDelay:
 		if l.delay == nil || f.extra > l.delay.extra {
 			l.delay = f
+		}
+	case f.cause == CauseLate:
+		if l.late == nil || f.extra > l.late.extra {
+			l.late = f
 		}
 	}
 }

@@ -289,6 +289,7 @@ func TestMisusePanics(t *testing.T) {
 		"a host without name": func() { w.net.Send(0, 5, nil) },
 		"no bytes per second": func() { w.net.Slow(0, 1, 0) },
 		"a delay of nothing":  func() { w.net.Delay(0, 1, 0) },
+		"late by nothing":     func() { w.net.Late(1, 0) },
 	} {
 		func() {
 			defer func() {
@@ -392,6 +393,45 @@ func TestLatenessEndsWithItsFault(t *testing.T) {
 				t.Errorf("%v: %s: after the heal %v arrived", mode, name, got)
 			}
 			w.wantCounts(nil)
+		}
+	}
+}
+
+// What is sent to a late host takes longer and longer, up to the bound, and each frame
+// that the fault made late counts. Other hosts, and the other direction, are not affected.
+func TestLateGrowsUpToItsBound(t *testing.T) {
+	for _, mode := range []Mode{Stream, Datagram} {
+		w, h := newTestNetwork(t, 1, Config{Mode: mode, Latency: constant}, 3)
+		w.connected(h)
+		arrived := func(from, to HostID) time.Duration {
+			sent := w.clock.Now()
+			h[to].received = nil
+			w.send(from, to, 1)
+			for len(h[to].received) == 0 {
+				w.clock.run(time.Millisecond)
+			}
+			return w.clock.Now() - sent
+		}
+		fault := w.net.Late(1, 300*time.Millisecond)
+		begin, struck := w.clock.Now(), 0
+		for _, after := range []time.Duration{0, 50, 100, 200, 500, 1000, 3000} {
+			w.clock.run(begin + after*time.Millisecond - w.clock.Now())
+			grown := min(w.clock.Now()-begin, 300*time.Millisecond)
+			if grown > 0 {
+				struck++
+			}
+			if took := arrived(0, 1); took != constant.Min+grown {
+				t.Errorf("%v: a frame sent %v after the fault began took %v, want %v", mode, after*time.Millisecond, took, constant.Min+grown)
+			}
+		}
+		if took := arrived(0, 2) + arrived(1, 0); took != 2*constant.Min {
+			t.Errorf("%v: between other hosts, and from the late one, two frames took %v", mode, took)
+		}
+		w.wantCounts(map[Cause]int{CauseLate: struck})
+		w.send(2, 1, 1)
+		fault.Heal()
+		if took := arrived(0, 1); took != constant.Min {
+			t.Errorf("%v: after the heal a frame took %v", mode, took)
 		}
 	}
 }

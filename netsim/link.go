@@ -74,7 +74,7 @@ type packet struct {
 	ordinary time.Duration // when it would be due without the faults that make it late
 	sequence uint64        // number of the frame on its link
 	slowed   *Fault        // a slow link that made it late
-	delayed  *Fault        // a delayed link that made it late
+	delayed  *Fault        // a delayed or late link that made it late
 	marks    marks
 }
 
@@ -105,6 +105,7 @@ type link struct {
 	clog   *Fault // the oldest
 	slow   *Fault // the slowest
 	delay  *Fault // the longest
+	late   *Fault // the one that grows longest
 
 	frames, bytes int           // in flight
 	lastDue       time.Duration // when the last frame that was not held back is due
@@ -224,9 +225,8 @@ func (l *link) route(p *packet, start time.Duration) {
 			p.slowed = l.slow
 		}
 	}
-	if l.delay != nil {
-		arrival += l.delay.extra
-		p.delayed = l.delay
+	if l.delay != nil || l.late != nil {
+		arrival += l.delayOf(p, start)
 	}
 	if l.net.cfg.Mode == Stream {
 		p.due = max(l.holdUp(p, arrival), l.lastDue)
@@ -236,6 +236,18 @@ func (l *link) route(p *packet, start time.Duration) {
 		l.lastDue = p.due
 		p.due = l.holdBack(p, p.due) // later frames may overtake it
 	}
+}
+
+// delayOf returns by how much the faults of the link delay a packet that leaves at start,
+// and records the fault.
+func (l *link) delayOf(p *packet, start time.Duration) (extra time.Duration) {
+	if l.delay != nil {
+		extra, p.delayed = l.delay.extra, l.delay
+	}
+	if l.late != nil && l.late.grown(start) > extra {
+		extra, p.delayed = l.late.grown(start), l.late
+	}
+	return extra
 }
 
 // transmit returns how long a slow link takes to send a frame given to it at start,

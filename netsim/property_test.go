@@ -22,7 +22,7 @@ type step struct {
 var (
 	trafficActions = []string{"send", "send", "send", "wait"}
 	faultActions   = []string{
-		"cut", "isolate", "ring", "bridge", "clog", "slow", "delay", "reset", "half-open",
+		"cut", "isolate", "ring", "bridge", "clog", "slow", "delay", "late", "reset", "half-open",
 		"heal", "heal", "heal-pair", "heal-among", "detach", "vanish", "attach", "attach", "rates", "link-rates",
 	}
 )
@@ -154,6 +154,8 @@ func (s *scriptRunner) startFault(p step) *Fault {
 		return n.Slow(p.from, p.to, int64(p.count))
 	case "delay":
 		return n.Delay(p.from, p.to, p.wait+1)
+	case "late":
+		return n.Late(p.to, p.wait+1)
 	}
 	s.t.Fatalf("no such action: %q", p.action)
 	return nil
@@ -297,7 +299,7 @@ func TestHealAllHeals(t *testing.T) {
 		}
 		for i, c := range s.net.Counters() {
 			// Frames that were affected before the heal are counted when they arrive.
-			late := c.Name == "delay" || c.Name == "slow" || c.Name == "loss" || c.Name == "reorder" || c.Name == "duplicate"
+			late := c.Name == "delay" || c.Name == "late" || c.Name == "slow" || c.Name == "loss" || c.Name == "reorder" || c.Name == "duplicate"
 			if c != before[i] && !late {
 				t.Fatalf("%s went from %d to %d after the heal", c.Name, before[i].Count, c.Count)
 			}
