@@ -52,6 +52,7 @@ const (
 	EventTakeOver          // L1 to oneself from another
 	EventHandOver          // L1 to the preferred primary
 	EventReadRefused       // an answer with a higher promise met waiting reads
+	EventAnswerTooOld      // Peer answered what was sent before a waiting read arrived
 	EventPreVoteRefused    // Peer did not consent
 	EventLayoutConflict    // compare-and-set met a newer version
 	EventLayoutUnknown     // compare-and-set without an answer
@@ -93,7 +94,7 @@ var eventNames = [EventKinds]string{
 	EventJointActive: "joint-no-op-committed", EventMoveFinished: "move-finished",
 	EventMoveCancelled: "move-cancelled", EventBump: "bump", EventTakeOver: "take-over",
 	EventHandOver: "hand-over", EventReadRefused: "read-confirmation-refused",
-	EventPreVoteRefused: "pre-vote-refused", EventLayoutConflict: "layout-conflict",
+	EventAnswerTooOld: "answer-too-old", EventPreVoteRefused: "pre-vote-refused", EventLayoutConflict: "layout-conflict",
 	EventLayoutUnknown: "layout-unknown", EventAppliedUnanswered: "reply-lost-but-applied",
 	EventRegistered: "registered", EventStaleReplaced: "registered-over-stale-ephemeral",
 	EventSessionExpired: "session-expired", EventFormed: "formed", EventLateSync: "late-sync-dropped",

@@ -77,6 +77,9 @@ func (g *reign) confirmedBy(f *follower, c Counter) {
 	}
 	f.confirmed = c.Sent
 	g.serveReads()
+	if len(g.reads) > 0 && g.reads[0].after >= c.Sent {
+		g.r.n.observe(Event{Kind: EventAnswerTooOld, Partition: g.r.id, Epoch: g.epoch, Peer: f.member})
+	}
 }
 
 // serveReads answers the reads that were confirmed, from the applied state, which

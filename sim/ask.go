@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -14,7 +13,7 @@ import (
 
 // scriptClient is the number of the first client that sends the requests of a
 // schedule's steps.
-const scriptClient = 400
+const scriptClient = 100_000
 
 // ask sends one request of a new client: a get or put of the key that stands for
 // the partition, or a put of a key that no other request names. The history
@@ -27,12 +26,8 @@ func (r *run) ask(host int, do *schedule.Action, p node.PartitionID) {
 	switch do {
 	case schedule.AskPutNew:
 		key = newKeyIn(p, r.setup.Partitions, number)
-		l.newKeys = append(l.newKeys, key)
 	case schedule.AskPutLarge:
 		key = longKeyIn(p, r.setup.Partitions)
-		if !slices.Contains(l.newKeys, key) {
-			l.newKeys = append(l.newKeys, key)
-		}
 	}
 	op := linearizability.Operation{Client: scriptClient + number - 1, Key: key, Kind: linearizability.Get}
 	request := door.Request{Kind: door.RequestGet, Key: []byte(key), Timeout: r.setup.Workload.Timeout}

@@ -35,7 +35,7 @@ func (l *workload) list(calls []schedule.Call) {
 	for i := range calls {
 		call := &calls[i]
 		l.world.After(call.At, func() {
-			if !l.stopped {
+			if !l.stopped && !l.closed {
 				l.clients[call.Client].call(call)
 			}
 		})
@@ -85,7 +85,7 @@ func Freeze(r *Result) *schedule.Schedule {
 	}
 	w, calm := &s.Setup.Workload, schedule.DefaultSetup().Workload
 	w.Source = schedule.Listed
-	w.Shape, w.Clients, w.Keys, w.Operations = calm.Shape, calm.Clients, calm.Keys, calm.Operations
+	w.Shape, w.Clients, w.Keys, w.Cold, w.Operations = calm.Shape, calm.Clients, calm.Keys, calm.Cold, calm.Operations
 	w.Get, w.Put, w.Delete, w.Conditional = calm.Get, calm.Put, calm.Delete, calm.Conditional
 	for i := range r.History {
 		op := &r.History[i]

@@ -37,6 +37,7 @@ type Campaign struct {
 	fewest        int   // operations of a run
 	changes       []int // runs by their changes of primary
 	nodes         [schedule.MaxNodes + 1]int
+	turns         world.TurnSizes
 }
 
 // NewCampaign returns a campaign without runs.
@@ -74,6 +75,7 @@ func (c *Campaign) Add(r *Result, wall time.Duration) {
 	}
 	c.addChanges(r.PrimaryChanges, 1)
 	c.nodes[r.Schedule.Setup.Nodes]++
+	c.turns.Add(&r.Turns)
 }
 
 func (c *Campaign) addCounters(r *Result) {
@@ -104,7 +106,7 @@ func (c *Campaign) addCounters(r *Result) {
 // a header, the order of steps and the ways of ZooKeeper and its clients bring
 // about in the default profile.
 var ambientFaults = []string{
-	"order-overtaken", "step-at-moment", "step-spared", "net-queue-full", "door-call-held", "door-call-late",
+	"order-overtaken", "stale-answer", "step-at-moment", "step-spared", "net-queue-full", "door-call-held", "door-call-late",
 	"door-call-queued", "door-call-unsent", "door-watchdog", "zk-catch-up-lost", "zk-children-unordered",
 	"zk-deposed-read", "zk-deposed-sync-read", "zk-deposed-write-blocked", "zk-exists-create-delete-lost",
 	"zk-expired-long-disconnected", "zk-expired-while-connected", "zk-expiry-learned-at-reconnect",
@@ -182,6 +184,8 @@ func (c *Campaign) Err() error {
 		{100*c.done < 60*c.called, fmt.Sprintf("%.1f %% of the operations called under faults were done, want at least 60", percent(c.done, c.called))},
 		{100*c.unknown < 2*c.called, fmt.Sprintf("%.1f %% of the operations called under faults ended unknown, want at least 2", percent(c.unknown, c.called))},
 		{c.medianChanges() < 3, fmt.Sprintf("the median run had %d changes of primary, want at least 3", c.medianChanges())},
+		{c.turns.Share(2) < 0.1, fmt.Sprintf("%.1f %% of the turns had two events or more, want at least 10", 100*c.turns.Share(2))},
+		{c.turns.Share(64) == 0, "no turn had 64 events or more"},
 		{100*large < 30*c.runs, fmt.Sprintf("%.1f %% of the runs had five nodes or more, want at least 30", percent(large, c.runs))},
 	} {
 		if f.wrong {
@@ -283,6 +287,7 @@ func (c *Campaign) Tables() string {
 			fmt.Fprintf(&b, "  %d: %.0f %%", n, percent(runs, c.runs))
 		}
 	}
+	fmt.Fprintf(&b, "\nturns by their events             %s", c.turns.String())
 	fmt.Fprintf(&b, "\nevents                             %12d   %.0f a second and core\n", c.events, c.Rate())
 	fmt.Fprintf(&b, "virtual time of a run, mean        %12v\n", (c.virtual / time.Duration(max(1, c.runs))).Round(time.Millisecond))
 	fmt.Fprintf(&b, "runs                               %12d   failed %d%s\n", c.runs, c.failed, c.Failures())

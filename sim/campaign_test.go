@@ -20,6 +20,7 @@ func good() *Result {
 	for k := range r.Probes {
 		r.Probes[k] = 1
 	}
+	r.Turns[0], r.Turns[6] = 899, 100
 	r.History = make([]linearizability.Operation, 300)
 	return r
 }
@@ -39,6 +40,8 @@ func TestCampaignJudgesWhatItSaw(t *testing.T) {
 		{"too few done", func(r *Result) { r.Done = 59 }, "59.0 % of the operations called under faults were done"},
 		{"too few unknown", func(r *Result) { r.Unknown = 1 }, "ended unknown"},
 		{"too calm", func(r *Result) { r.PrimaryChanges = 2 }, "2 changes of primary"},
+		{"turns too short", func(r *Result) { r.Turns[0] = 950 }, "9.5 % of the turns had two events or more"},
+		{"no turn of many events", func(r *Result) { r.Turns[6] = 0 }, "no turn had 64 events or more"},
 		{"too small", func(r *Result) { r.Schedule.Setup.Nodes = 4 }, "five nodes or more"},
 	} {
 		r := good()

@@ -51,6 +51,9 @@ func (r *run) corePhase() {
 	r.note("the healed core %v must serve %d of %d partitions", hostNames(c.hosts), len(c.covered), r.setup.Partitions)
 	r.options.timeline.event(r.world.Now(), bandPhase, "core %v healed", hostNames(c.hosts))
 	r.load.hosts = c.hosts
+	if r.lateOutside { // only when what they hear is old does it matter what they make of it
+		r.until(r.world.Now()+4*r.setup.SuspectAfter, nil)
+	}
 	for _, h := range c.hosts {
 		for _, p := range c.covered {
 			b := &checkRequest{host: h, partition: p, key: keyIn(p, r.setup.Partitions), last: "no request was sent yet"}
@@ -197,7 +200,7 @@ func (r *run) breakOutside(core []int) {
 		}
 		what := r.setup.Outside
 		if what == schedule.OutsideMixed {
-			choices := []schedule.Outside{schedule.OutsideAsTheyAre, schedule.OutsideDown, schedule.OutsideIsolated, schedule.OutsideDeaf, schedule.OutsideMute}
+			choices := []schedule.Outside{schedule.OutsideAsTheyAre, schedule.OutsideDown, schedule.OutsideIsolated, schedule.OutsideDeaf, schedule.OutsideMute, schedule.OutsideLate}
 			what = choices[r.world.Random().Below(len(choices), "run outside", uint64(h), 0)]
 		}
 		r.note("%s is outside the core: %s", schedule.HostName(h), what)
@@ -217,6 +220,9 @@ func (r *run) breakHost(h int, what schedule.Outside, core []int) {
 		for _, c := range core {
 			network.CutOneWay(r.world.NetID(c), id)
 		}
+	case schedule.OutsideLate:
+		network.Late(id, r.setup.Phases.Core)
+		r.lateOutside = true
 	case schedule.OutsideMute:
 		for _, c := range core {
 			network.CutOneWay(id, r.world.NetID(c))
@@ -259,5 +265,5 @@ func (r *run) patientTimeout() time.Duration {
 // The clients of the later phases have numbers above the workload's.
 const (
 	checkClient = schedule.MaxClients
-	finalClient = 200
+	finalClient = 1000
 )

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"slices"
 	"time"
 
 	"dkv/linearizability"
@@ -48,15 +47,13 @@ func (r *run) soundHost(purpose string, number int) int {
 	return host
 }
 
-// readPhase reads every key through some node once all other clients have ended.
-// The reads are part of the history: without them, a write that is lost after its
+// readPhase reads every key that a client ever asked to change, through some node, once
+// all other clients have ended. The reads are part of the history: without them, a write that is lost after its
 // key was last read would go unnoticed.
 func (r *run) readPhase() {
 	r.options.timeline.event(r.world.Now(), bandPhase, "every key is read")
-	keys := slices.Concat(r.load.keys, r.load.newKeys)
-	for p := range r.setup.Partitions {
-		keys = append(keys, keyIn(node.PartitionID(p), r.setup.Partitions))
-	}
+	r.load.closed = true // a client that thinks would write a key that was read already
+	keys := writtenKeys(r.load.recorder.History())
 	r.load.stopped = false
 	left, last := len(keys), ""
 	for i, key := range keys {
@@ -67,6 +64,20 @@ func (r *run) readPhase() {
 		r.verdict.broken(Progress, "%d of %d keys could not be read within %v at the end, when no faults were left: %s", left, len(keys), bound, last)
 	}
 	r.load.stopped = true
+}
+
+// writtenKeys lists the keys of the writes in a history, each once. It asks the history
+// and not the workload, so that no kind of request can write a key that is never read.
+func writtenKeys(history []linearizability.Operation) []string {
+	var keys []string
+	known := make(map[string]bool)
+	for i := range history {
+		if op := &history[i]; op.Kind != linearizability.Get && !known[op.Key] {
+			known[op.Key] = true
+			keys = append(keys, op.Key)
+		}
+	}
+	return keys
 }
 
 func (r *run) finalRead(i int, key string, done func(), failed func(why string)) {

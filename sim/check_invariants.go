@@ -28,6 +28,7 @@ type partitionFacts struct {
 	applied []entryName     // by index: the entry that any node applied there
 	logged  [][]loggedEntry // by index: all entries that any log ever held there
 	reigns  []reignFacts    // by epoch
+	active  node.Epoch      // the greatest that has committed its no-op
 }
 
 // entryName identifies an entry. The zero value identifies none.
@@ -124,6 +125,12 @@ func (c *invariants) onEvent(host int, incarnation uint64, ev *node.Event) {
 		// A crash may yet bring back what was forgotten, so reached stays.
 		*r = replicaFacts{promised: r.promised, kept: r.kept, reached: r.reached}
 	}
+}
+
+// deposed reports whether an epoch above e has committed its no-op, so that writes may
+// have been acknowledged of which a primary of e knows nothing.
+func (c *invariants) deposed(p node.PartitionID, e node.Epoch) bool {
+	return int(p) < len(c.partitions) && c.partitions[p].active > e
 }
 
 // begin forgets the volatile facts: a new process starts from its disk.
@@ -282,6 +289,8 @@ func (c *invariants) onReignActive(host int, r *replicaFacts, ev *node.Event) {
 	if r.promised > ev.Epoch {
 		c.broken(Invariant, "%s becomes active in epoch %d of partition %d after promising %d", schedule.HostName(host), ev.Epoch, ev.Partition, r.promised)
 	}
+	facts := &c.partitions[ev.Partition]
+	facts.active = max(facts.active, ev.Epoch)
 }
 
 // onSnapshotInstalled checks that a snapshot never takes a replica back behind

@@ -17,11 +17,19 @@ var networkCarriers = map[*schedule.Action]carrier{
 	schedule.Delay: onLink(func(n *netsim.Network, from, to netsim.HostID, s *schedule.Step) *netsim.Fault {
 		return n.Delay(from, to, s.Lag)
 	}),
+	schedule.Late: func(f *injector, s *schedule.Step, hosts []int) func() {
+		return f.world.Network().Late(f.world.NetID(hosts[0]), s.Lag).Heal
+	},
 	schedule.Throttle: onLink(func(n *netsim.Network, from, to netsim.HostID, s *schedule.Step) *netsim.Fault {
 		return n.Slow(from, to, int64(s.Rate))
 	}),
 	schedule.Isolate: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		return f.world.Network().Isolate(f.world.NetID(hosts[0])).Heal
+	},
+	schedule.Mute: func(f *injector, _ *schedule.Step, hosts []int) func() {
+		return f.onEach(hosts[0], func(n *netsim.Network, id, other netsim.HostID) []*netsim.Fault {
+			return []*netsim.Fault{n.CutOneWay(id, other)}
+		})
 	},
 	schedule.Split: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		return f.world.Network().Split(f.netIDs(hosts), f.netIDs(f.others(hosts))).Heal
@@ -34,7 +42,9 @@ var networkCarriers = map[*schedule.Action]carrier{
 		return f.world.Network().Bridge(f.world.NetID(hosts[0]), f.netIDs(slices.Concat(one, other))...).Heal
 	},
 	schedule.Clog: func(f *injector, _ *schedule.Step, hosts []int) func() {
-		return f.clog(hosts[0])
+		return f.onEach(hosts[0], func(n *netsim.Network, id, other netsim.HostID) []*netsim.Fault {
+			return []*netsim.Fault{n.Clog(id, other), n.Clog(other, id)}
+		})
 	},
 	schedule.SetRates: func(f *injector, s *schedule.Step, _ []int) func() {
 		f.setRates(s.Rates)
@@ -59,15 +69,14 @@ func onLink(begin func(n *netsim.Network, from, to netsim.HostID, s *schedule.St
 	}
 }
 
-// clog holds all frames to and from a host.
-func (f *injector) clog(host int) (end func()) {
-	id, n := f.world.NetID(host), f.world.Network()
-	var held []*netsim.Fault
+// onEach begins faults of the links between a host and each of the others.
+func (f *injector) onEach(host int, begin func(n *netsim.Network, id, other netsim.HostID) []*netsim.Fault) (end func()) {
+	var all []*netsim.Fault
 	for _, other := range f.netIDs(f.others([]int{host})) {
-		held = append(held, n.Clog(id, other), n.Clog(other, id))
+		all = append(all, begin(f.world.Network(), f.world.NetID(host), other)...)
 	}
 	return func() {
-		for _, fault := range held {
+		for _, fault := range all {
 			fault.Heal()
 		}
 	}

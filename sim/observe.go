@@ -15,6 +15,10 @@ func (r *run) onEvent(host int, ev node.Event) {
 	switch ev.Kind {
 	case node.EventRegistered:
 		r.checkRegistration(host)
+	case node.EventAnswerTooOld:
+		if r.invariants.deposed(ev.Partition, ev.Epoch) {
+			r.world.Count(world.FaultStaleAnswer)
+		}
 	case node.EventTakeOver:
 		r.handBacks.onTakeOver(host, r.world.ProcessNumber(host), ev.Partition)
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,11 +48,12 @@ func TestPatternsTakeEffect(t *testing.T) {
 		"expire during failover": "zk-session-expired", "pause beyond session": "zk-session-expired",
 		"crash in turn": "crash-in-turn", "stranded entries": "step-at-moment", "deposed while asleep": "pause",
 		"two primaries": "net-delay", "stalled replicas": "disk-stall", "cut while joint": "step-at-moment",
+		"late answers": "stale-answer",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for seed := uint64(1); seed <= 8; seed++ {
-				if count(t, onlyPattern(t, "pattern "+name, seed), counter) > 0 {
+				if count(t, onlyPattern(t, name, seed), counter) > 0 {
 					return
 				}
 			}
@@ -68,9 +70,9 @@ func onlyPattern(t *testing.T, name string, seed uint64) *schedule.Schedule {
 	}
 	s.Setup.Phases.Faults = 16 * time.Second
 	d := &swarm{random: world.NewRandom(seed), setup: s.Setup}
-	for i := range patterns {
-		if f := &patterns[i]; f.name == name {
-			s.Steps = f.make(f, d, 1, 5*time.Second)
+	for _, f := range slices.Concat(patterns, lateSources) {
+		if strings.HasSuffix(f.name, " "+name) {
+			s.Steps = f.make(&f, d, 1, 5*time.Second)
 			return s
 		}
 	}

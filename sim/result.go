@@ -25,6 +25,7 @@ type Result struct {
 	Trace   uint64 // hash of every step
 
 	Counters []world.Counter         // how often faults took effect
+	Turns    world.TurnSizes         // of all processes
 	Spared   []int                   // indices of the steps that the budget forbade
 	Probes   [node.EventKinds]uint64 // events of the nodes, by kind
 	// UnknownSeen is the number of writes of unknown outcome that were read later.
@@ -44,6 +45,7 @@ func (r *run) result() *Result {
 	res := &Result{
 		Schedule: r.schedule, Steps: w.Steps(), Events: w.Events(), Virtual: w.Now(), Trace: w.TraceHash(),
 		Counters: w.Counters(), Probes: r.invariants.counts, PrimaryChanges: r.invariants.layouts.changes,
+		Turns:  w.Turns(),
 		Called: r.called, Done: r.done, Refused: r.refused, Unknown: r.unknown,
 		History: r.load.recorder.History(), Spared: r.faults.spared,
 	}

@@ -115,6 +115,8 @@ type run struct {
 	faults     *injector
 	scripts    *world.ZKScripts
 
+	lateOutside bool // a node outside the core hears ever older news
+
 	panics  int
 	aborted bool // by a panic of the harness, by Pause, or because the run does not end
 
@@ -166,7 +168,7 @@ func (r *run) config() world.Config {
 		SessionTimeout: s.SessionTimeout,
 		Recovery:       between(schedule.LeastRecovery, s.Recovery),
 		Disk:           world.DiskProfile{Sync: between(s.Sync.Min, s.Sync.Max), Store: s.Store},
-		Turns:          world.TurnProfile{Most: s.Turn, Delay: between(0, 200*time.Microsecond)},
+		Turns:          world.TurnProfile{Most: s.Turn, Delay: between(s.TurnMin, s.TurnMax)},
 		Order:          s.Order,
 		DriftPPM:       s.Drift,
 		OnEvent:        r.onEvent,

@@ -122,6 +122,7 @@ func TestCutsSeparateTheNodesThatTheyName(t *testing.T) {
 		"cordon n2 n5": between([]int{2}, []int{1, 3, 4}),
 		"clog n5":      between([]int{5}, []int{1, 2, 3, 4}),
 		"bridge n4":    between([]int{5, 1}, []int{2, 3}),
+		"mute n4":      func(from, to int) bool { return from == 4 && to != 4 },
 		"suspend n2":   between([]int{2}, []int{1, 3, 4, 5}),
 	} {
 		t.Run(step, func(t *testing.T) {

@@ -168,9 +168,10 @@ func (d *swarm) drawCluster() {
 	s.SessionTimeout = d.span(time.Second, 6*time.Second, "session timeout", 0)
 	s.Drift = [4]int{0, 50, 200, 200}[d.below(4, "clock drift")]
 	s.Turn = d.number(1, 64, "turn")
-	s.Outside = [8]schedule.Outside{
-		schedule.OutsideMixed, schedule.OutsideMixed, schedule.OutsideMixed, schedule.OutsideDown, schedule.OutsideIsolated, schedule.OutsideDeaf, schedule.OutsideMute, schedule.OutsideAsTheyAre,
-	}[d.below(8, "outside")]
+	d.drawLongTurns()
+	s.Outside = [9]schedule.Outside{
+		schedule.OutsideMixed, schedule.OutsideMixed, schedule.OutsideMixed, schedule.OutsideDown, schedule.OutsideIsolated, schedule.OutsideDeaf, schedule.OutsideMute, schedule.OutsideLate, schedule.OutsideAsTheyAre,
+	}[d.below(9, "outside")]
 	s.Phases = schedule.Phases{Faults: 36 * time.Second, Core: 40 * time.Second, Converge: 40 * time.Second}
 }
 
@@ -186,6 +187,9 @@ func (d *swarm) drawWorkload() {
 	w.Operations = d.number(800, 1500, "operations")
 	w.Timeout = d.span(400*time.Millisecond, 1600*time.Millisecond, "timeout", 0)
 	w.ValueBytes = d.number(1, 256, "value bytes")
+	if d.share(50, "cold keys on") {
+		w.Cold = d.number(64, 256, "cold keys")
+	}
 }
 
 func (d *swarm) on(family string) bool {

@@ -39,6 +39,7 @@ var sources = []source{
 	{"network split", 30, between(5*time.Second, 30*time.Second), splitNodes},
 	{"network bridge", 15, between(8*time.Second, 40*time.Second), oneNode(schedule.Bridge, between(500*time.Millisecond, 6*time.Second))},
 	{"network throttle", 15, between(5*time.Second, 30*time.Second), throttle},
+	{"network late", 15, between(5*time.Second, 30*time.Second), lateFrames},
 	{"network flapping", 15, between(10*time.Second, 40*time.Second), flapping},
 	{"network rough", 25, between(5*time.Second, 30*time.Second), roughNetwork},
 	{"zookeeper expire", 40, between(4*time.Second, 30*time.Second), oneNode(schedule.ZKExpire, world.Range{})},
@@ -78,7 +79,7 @@ var rawSources = []source{
 // phase.
 func (d *swarm) drawSteps() {
 	early := d.share(15, "early") // faults while the cluster forms
-	all := slices.Concat(sources, patterns, registering)
+	all := slices.Concat(sources, patterns, registering, lateSources)
 	if d.setup.Store == schedule.PebbleRaw {
 		all = append(all, rawSources...)
 	}

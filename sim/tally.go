@@ -28,6 +28,8 @@ type Tally struct {
 	// counts those with two.
 	PrimaryChanges []int `json:"runs_by_primary_changes"`
 	Nodes          []int `json:"runs_by_nodes"`
+	// Turns by their events: one, two to three, four to seven and so on.
+	Turns world.TurnSizes `json:"turns_by_events"`
 }
 
 // Reach is how often something was reached.
@@ -68,6 +70,7 @@ func (c *Campaign) Tally() Tally {
 		Virtual: c.virtual, Core: c.wall, Raw: c.raw,
 		Operations:     Operations{c.called, c.done, c.refused, c.unknown, max(0, c.fewest)},
 		PrimaryChanges: slices.Clone(c.changes), Nodes: slices.Clone(c.nodes[:]),
+		Turns: c.turns,
 	}
 	for i, class := range Classes {
 		t.ByClass[class] = c.byClass[i]
@@ -116,6 +119,7 @@ func (c *Campaign) AddTally(t Tally) error {
 	for n, runs := range t.Nodes {
 		c.nodes[n] += runs
 	}
+	c.turns.Add(&t.Turns)
 	return nil
 }
 

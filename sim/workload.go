@@ -25,13 +25,14 @@ type workload struct {
 	setup    *schedule.Setup
 	recorder *linearizability.Recorder
 	keys     []string
+	cold     coldKeys
 	clients  []*client
 	// hosts are those to which clients send requests; nil: any host.
 	hosts   []int
 	stopped bool
-	asks    int      // requests of the schedule's steps, so far
-	newKeys []string // keys that only such a request put
-	calls   uint64   // operations of all clients, so far; also numbers the values
+	closed  bool   // for good: only the final reads are left
+	asks    int    // requests of the schedule's steps, so far
+	calls   uint64 // operations of all clients, so far; also numbers the values
 	// ended is called at the end of every operation.
 	ended func(op linearizability.Operation, outcome linearizability.Outcome)
 }
@@ -56,6 +57,7 @@ func newWorkload(w *world.World, setup *schedule.Setup) *workload {
 	l.recorder = linearizability.NewRecorder(linearizability.RecorderConfig{Now: w.Now})
 	l.ended = func(linearizability.Operation, linearizability.Outcome) {}
 	l.keys = chooseKeys(&setup.Workload, setup.Partitions)
+	l.cold = newColdKeys(&setup.Workload)
 	for i := range setup.Workload.Clients {
 		c := &client{work: l, id: i, versions: make([]door.Version, len(l.keys))}
 		c.host = c.below(setup.Nodes, "home")
@@ -150,7 +152,10 @@ func (c *client) think() time.Duration {
 
 // ask sends the client's next operation.
 func (c *client) ask() {
-	if c.work.stopped {
+	if c.work.stopped || c.work.closed {
+		return
+	}
+	if c.askCold() {
 		return
 	}
 	k := c.drawKey()
@@ -238,14 +243,18 @@ func (l *workload) value(client int) string {
 	return v
 }
 
-// onEnd remembers the version and schedules the next operation. After a failure a
-// client changes its node half of the time.
+// onEnd remembers the version and schedules the next operation.
 func (c *client) onEnd(k int, resp door.Response, outcome linearizability.Outcome) {
-	if outcome == linearizability.OK {
-		if resp.Version != 0 {
-			c.versions[k] = resp.Version
-		}
-	} else if c.work.hosts == nil && c.below(2, "flee") == 0 {
+	if outcome == linearizability.OK && resp.Version != 0 {
+		c.versions[k] = resp.Version
+	}
+	c.rest(outcome)
+}
+
+// rest schedules the next operation. After a failure a client changes its node half of
+// the time.
+func (c *client) rest(outcome linearizability.Outcome) {
+	if outcome != linearizability.OK && c.work.hosts == nil && c.below(2, "flee") == 0 {
 		c.host = c.below(c.work.setup.Nodes, "host")
 	}
 	c.work.world.After(c.think(), c.ask)

@@ -50,6 +50,7 @@ tally.faults tally.faults.name tally.faults.drawn tally.faults.times tally.fault
 tally.probes tally.probes.name tally.probes.drawn tally.probes.times tally.probes.runs
 tally.operations tally.operations.called tally.operations.done tally.operations.refused tally.operations.unknown
 tally.operations.fewest_of_a_run
+tally.turns_by_events
 `
 
 func TestResultsHaveTheSchemaOfTheirVersion(t *testing.T) {

@@ -147,6 +147,15 @@ func cutFromRest(hosts []int, nodes int) [][2]int {
 	return bothWays(hosts[:1], Others(hosts, nodes))
 }
 
+// cutFromOne stops frames from the first host to all others.
+func cutFromOne(hosts []int, nodes int) [][2]int {
+	var cuts [][2]int
+	for _, other := range Others(hosts[:1], nodes) {
+		cuts = append(cuts, [2]int{hosts[0], other})
+	}
+	return cuts
+}
+
 // cutApart separates the hosts named from all others.
 func cutApart(hosts []int, nodes int) [][2]int { return bothWays(hosts, Others(hosts, nodes)) }
 

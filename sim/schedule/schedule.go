@@ -58,7 +58,7 @@ type Step struct {
 	Targets   []Target      // the nodes struck; two for a link
 	Partition int           // of move, cancel, put and get
 	Server    int           // of zk-lag, zk-isolate and zk-wipe: the ZooKeeper server, from 0
-	Lag       time.Duration // of zk-lag, delay, slow and disk-slow
+	Lag       time.Duration // of zk-lag, delay, late, slow and disk-slow
 	Rate      int           // of throttle: bytes per second
 	Rates     netsim.Rates  // of rates
 }

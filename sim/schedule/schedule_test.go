@@ -47,6 +47,7 @@ func drawSetup(t *rapid.T) Setup {
 	s.Replication = min(s.Replication, s.Nodes)
 	s.LatencyMean = max(s.LatencyMean, s.LatencyMin)
 	s.Sync.Max = max(s.Sync.Max, s.Sync.Min)
+	s.TurnMax = max(s.TurnMax, s.TurnMin)
 	s.Order.Window = min(s.Order.Window, maxWindow)
 	s.Order.Crash.Host = min(s.Order.Crash.Host, s.Nodes-1)
 	w := &s.Workload

@@ -55,6 +55,8 @@ type Setup struct {
 	Drift int // greatest drift of a node's clock in either direction, in millionths
 
 	Turn int // greatest number of events in a turn of a node; the number is drawn
+	// TurnMin and TurnMax bound the time for which events gather before a turn.
+	TurnMin, TurnMax time.Duration
 
 	Order Order
 
@@ -77,6 +79,7 @@ type Workload struct {
 	Shape      Shape
 	Clients    int // each sends one request at a time
 	Keys       int
+	Cold       int // additional keys, each written once or twice in the fault phase
 	Operations int // approximate number in the fault phase; it determines the think time
 	Timeout    time.Duration
 	ValueBytes int // minimum; a value also identifies its writer
@@ -116,6 +119,7 @@ const (
 	OutsideIsolated  Outside = "isolated" // cut off from every node, not from ZooKeeper
 	OutsideDeaf      Outside = "deaf"     // the core receives their frames, but they receive none from it
 	OutsideMute      Outside = "mute"     // they receive the core's frames, but it receives none of theirs
+	OutsideLate      Outside = "late"     // what is sent to them takes ever longer
 	OutsideMixed     Outside = "mixed"    // one of these is drawn for each node
 )
 
@@ -133,7 +137,7 @@ func DefaultSetup() Setup {
 		Store:     ModelStore,
 		Drift:     200,
 		ZKServers: 3, SessionTimeout: 4 * time.Second, ZKPause: EvenPause,
-		Turn: 16, Order: Order{Mode: FIFO, Depth: 3, Span: 1000},
+		Turn: 16, TurnMax: 200 * time.Microsecond, Order: Order{Mode: FIFO, Depth: 3, Span: 1000},
 		Workload: Workload{
 			Source: Drawn, Shape: Uniform, Clients: 6, Keys: 6, Operations: 400, Timeout: 2 * time.Second, ValueBytes: 8,
 			Get: 40, Put: 40, Delete: 10, Conditional: 10,
@@ -226,7 +230,9 @@ var header = []Field{
 	{"zk-door", "watchdog", func(s *Setup) textValue { return (*switchValue)(&s.Door.Watchdog) }},
 	{"zk-door", "rewatch", func(s *Setup) textValue { return (*rateValue)(&s.Door.Rewatch) }},
 	{"clock-drift", "", func(s *Setup) textValue { return &intValue{&s.Drift, 0, MaxDriftPPM} }},
-	{"turn", "", func(s *Setup) textValue { return &intValue{&s.Turn, 1, 256} }},
+	{"turn", "", func(s *Setup) textValue { return &intValue{&s.Turn, 1, MostTurn} }},
+	{"turn-delay", "min", func(s *Setup) textValue { return &durationValue{&s.TurnMin, 0} }},
+	{"turn-delay", "max", func(s *Setup) textValue { return &durationValue{&s.TurnMax, 0} }},
 	{"order", "mode", func(s *Setup) textValue {
 		return &wordValue{(*string)(&s.Order.Mode), []string{string(FIFO), string(PCT), string(Steered)}}
 	}},
@@ -244,6 +250,7 @@ var header = []Field{
 	}},
 	{"workload", "clients", func(s *Setup) textValue { return &intValue{&s.Workload.Clients, 1, 64} }},
 	{"workload", "keys", func(s *Setup) textValue { return &intValue{&s.Workload.Keys, 1, 256} }},
+	{"workload", "cold", func(s *Setup) textValue { return &intValue{&s.Workload.Cold, 0, 1024} }},
 	{"workload", "operations", func(s *Setup) textValue { return &intValue{&s.Workload.Operations, 0, 100_000} }},
 	{"workload", "timeout", func(s *Setup) textValue { return &durationValue{&s.Workload.Timeout, time.Millisecond} }},
 	{"workload", "value", func(s *Setup) textValue { return &intValue{&s.Workload.ValueBytes, 0, 1 << 16} }},
@@ -259,7 +266,7 @@ var header = []Field{
 	}},
 	{"outside", "", func(s *Setup) textValue {
 		return &wordValue{(*string)(&s.Outside), []string{
-			string(OutsideAsTheyAre), string(OutsideDown), string(OutsideIsolated), string(OutsideDeaf), string(OutsideMute), string(OutsideMixed)}}
+			string(OutsideAsTheyAre), string(OutsideDown), string(OutsideIsolated), string(OutsideDeaf), string(OutsideMute), string(OutsideLate), string(OutsideMixed)}}
 	}},
 }
 
@@ -271,6 +278,8 @@ func (s *Setup) validate() error {
 		return fmt.Errorf("replication %d needs at least as many nodes, not %d", s.Replication, s.Nodes)
 	case s.LatencyMean < s.LatencyMin:
 		return fmt.Errorf("network mean=%v is below min=%v", s.LatencyMean, s.LatencyMin)
+	case s.TurnMax < s.TurnMin:
+		return fmt.Errorf("turn-delay max=%v is below min=%v", s.TurnMax, s.TurnMin)
 	case s.Sync.Max < s.Sync.Min:
 		return fmt.Errorf("sync max=%v is below min=%v", s.Sync.Max, s.Sync.Min)
 	case w.Get+w.Put+w.Delete+w.Conditional != 100:

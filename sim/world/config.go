@@ -140,8 +140,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.Hosts < 1 || c.Hosts > MaxHosts:
 		return fmt.Errorf("world: Hosts is %d; want 1 to %d", c.Hosts, MaxHosts)
-	case c.Turns.Most < 1 || c.Turns.Most > maxTurn:
-		return fmt.Errorf("world: Turns.Most is %d; want 1 to %d", c.Turns.Most, maxTurn)
+	case c.Turns.Most < 1 || c.Turns.Most > schedule.MostTurn:
+		return fmt.Errorf("world: Turns.Most is %d; want 1 to %d", c.Turns.Most, schedule.MostTurn)
 	case c.DriftPPM < 0 || c.DriftPPM > schedule.MaxDriftPPM:
 		return fmt.Errorf("world: DriftPPM is %d; want 0 to %d", c.DriftPPM, schedule.MaxDriftPPM)
 	case c.SessionTimeout < 0:

@@ -47,6 +47,7 @@ const (
 	faultDoorHeld
 	faultOrder
 	faultCrashInTurn
+	FaultStaleAnswer
 	FaultTrigger
 	FaultSpared
 
@@ -87,6 +88,7 @@ var faultNames = [faults]string{
 
 	faultOrder:       "order-overtaken", // a step ran before one that was due earlier
 	faultCrashInTurn: "crash-in-turn",   // a process died between a turn's commit and its last message
+	FaultStaleAnswer: "stale-answer",    // an answer from before a read met it at a deposed primary that is not quiet
 	FaultTrigger:     "step-at-moment",  // a schedule step came at its trigger
 	FaultSpared:      "step-spared",     // a schedule step was left out because it would have left no majority
 }

@@ -6,9 +6,6 @@ import (
 	"dkv/node"
 )
 
-// maxTurn bounds TurnProfile.Most.
-const maxTurn = 256
-
 // hostProcess is the host's side of one process, from its start to its end.
 // Everything that calls the process back, such as an alarm, a sync or an answer of
 // ZooKeeper, holds the hostProcess and goes through post. That is why nothing of a
@@ -105,6 +102,7 @@ func (p *hostProcess) turn() {
 // message of a refused connection do not count.
 func (p *hostProcess) run(bound int) {
 	h, w := p.host, p.world()
+	most := bound
 	for bound > 0 && p.head < len(p.queue) {
 		d := p.take()
 		if d.alarm != nil && d.alarm.stopped || d.message != nil && p.contacts[d.sender].refused {
@@ -126,6 +124,7 @@ func (p *hostProcess) run(bound int) {
 		}
 	}
 	w.activity = activity{h.index, kindTurn}
+	w.turns.add(most - bound)
 	h.process.EndTurn()
 	h.checkInvariants()
 	if p.trap == sprung && !p.ended {

@@ -25,6 +25,7 @@ type World struct {
 	hosts     []*host
 	addresses map[string]int // hosts by peer address
 	operator  *operator
+	turns     TurnSizes
 	counts    [faults]uint64
 
 	interrupted bool
