@@ -132,7 +132,7 @@ func readLine(in *bufio.Reader, buffer *[]byte) ([]byte, error) {
 
 // LeastOperationBytes is less than any operation takes in any format. Grow uses it so
 // that a wrong Size cannot make it allocate much more memory than the text could need.
-const LeastOperationBytes = 24
+const LeastOperationBytes = 16
 
 // Grow makes room for one more operation. Once it can estimate how many bytes an
 // operation takes, it makes room for all remaining ones.

@@ -150,15 +150,12 @@ var JSONLines = Format{
 	Read:      readJSONLines,
 }
 
-// beginsAsJSON reports whether the head is that of a JSON object, or empty, which is an
-// empty history.
+// beginsAsJSON reports whether the head is empty, which is an empty history, or that
+// of a JSON object whose first line has "event".
 func beginsAsJSON(head []byte) bool {
 	text := bytes.TrimLeft(head, " \t\r\n")
-	if len(text) == 0 {
-		return true
-	}
-	inner := bytes.TrimLeft(text[1:], " \t\r\n")
-	return text[0] == '{' && (len(inner) == 0 || inner[0] == '"' || inner[0] == '}')
+	first, _, _ := bytes.Cut(text, []byte("\n"))
+	return len(text) == 0 || text[0] == '{' && bytes.Contains(first, []byte(`"event"`))
 }
 
 // readJSONLines reads a history with its annotations.

@@ -31,6 +31,12 @@ type Recording struct {
 	// Annotations holds the annotations in the file, for reports. nil: there are none.
 	// Of the formats only JSONLines has annotations.
 	Annotations *Annotations
+	// Inferred lists the operations, by their place in Operations, whose answer the
+	// history does not state: the reader took a failed :cas of Jepsen to have met
+	// another value. See jepsen.CASFail.
+	Inferred []int
+	// Warnings says, in a sentence each, what the reader changed or left out.
+	Warnings []string
 }
 
 // ReadRecording reads a history. It streams: besides the operations and their texts it

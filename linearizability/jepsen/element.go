@@ -37,6 +37,18 @@ type ednElement struct {
 	items  []ednElement
 }
 
+// value returns the element as a key or a value: a string, a number, true or false
+// as it is, a keyword with its colon. ok is false for anything else.
+func (e *ednElement) value() (text string, ok bool) {
+	switch e.kind {
+	case ednText:
+		return e.text, true
+	case ednKeyword:
+		return ":" + e.text, true
+	}
+	return "", false
+}
+
 // A position is one in the text that is read; line and column count from 1.
 type position struct{ line, column int }
 

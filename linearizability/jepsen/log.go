@@ -9,26 +9,33 @@ import (
 	"time"
 )
 
-// readLog reads the operations in the log of a Jepsen test.
-func readLog(in *linearizability.Source) (*linearizability.Recording, error) {
-	j := newReader(in)
-	l := logReader{reader: &j, scan: bytes.NewReader(nil)}
+// readLog reads the operations in the log of a Jepsen test, or if bare is set
+// lines that hold nothing but the operations.
+func readLog(in *linearizability.Source, bare, met bool) (*linearizability.Recording, error) {
+	j := newReader(in, met)
+	l := logReader{reader: &j, bare: bare, scan: bytes.NewReader(nil)}
 	l.edn = ednReader{in: l.scan, texts: in}
 	if err := in.EachLine(l.line); err != nil {
 		return nil, err
 	}
-	return &linearizability.Recording{Operations: j.ops, Model: j.model}, nil
+	return j.recording(), nil
 }
 
 type logReader struct {
 	*reader
+	bare bool
 	scan *bytes.Reader
 	edn  ednReader
-	last time.Duration // of the last dated line
 	base time.Duration // of the first dated line
 }
 
 func (l *logReader) line(number int, line []byte) error {
+	if l.bare {
+		if len(bytes.TrimSpace(line)) == 0 {
+			return nil
+		}
+		return l.operation(&event{line: number}, line, 0)
+	}
 	at := bytes.Index(line, []byte(logger))
 	if at < 0 {
 		if ofAnotherLogger(line) {
@@ -41,25 +48,25 @@ func (l *logReader) line(number int, line []byte) error {
 		if l.base == 0 {
 			l.base = date
 		}
-		if date < l.last {
-			return &linearizability.FormatError{Line: number, Column: 1, Err: errors.New("the date is before that of an earlier line")}
-		}
-		l.last = date
-		e.time = date - l.base
+		e.time = l.clamp(date - l.base)
 	}
 	at += len(logger)
 	rest := bytes.TrimLeft(line[at:], " \t")
 	if len(rest) == 0 || rest[0] != '-' && rest[0] != ':' {
 		return &linearizability.FormatError{Line: number, Column: at + 1, Err: fmt.Errorf("no operation after %s", logger)}
 	}
-	at = len(line) - len(rest) + 1
+	return l.operation(&e, line, len(line)-len(rest)+1)
+}
+
+// operation reads the operation that begins at an offset of a line.
+func (l *logReader) operation(e *event, line []byte, at int) error {
 	l.scan.Reset(line[at:])
-	l.edn.line, l.edn.column, l.edn.before = number, at+1, at+1
-	nemesis, err := l.fields(&e)
+	l.edn.line, l.edn.column, l.edn.before = e.line, at+1, at+1
+	nemesis, err := l.fields(e)
 	if err != nil || nemesis {
 		return err
 	}
-	return l.event(&e)
+	return l.event(e)
 }
 
 // ofAnotherLogger reports whether a line is blank, continues another line, or has a level
@@ -83,10 +90,13 @@ func (l *logReader) fields(e *event) (nemesis bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if process.kind == ednNone {
+		return false, l.edn.next().fail(errors.New("the process is missing"))
+	}
 	if process.kind == ednKeyword {
 		return true, nil // :nemesis, or another process that is not a client
 	}
-	if e.process, err = processOf(&process, &l.edn); err != nil {
+	if e.process, err = processOf(&process); err != nil {
 		return false, err
 	}
 	kind, err := l.word("the type of the event")
@@ -133,10 +143,7 @@ func (l *logReader) word(what string) (ednElement, error) {
 }
 
 // processOf returns the number of a process.
-func processOf(e *ednElement, r *ednReader) (process int, err error) {
-	if e.kind == ednNone {
-		return 0, r.next().fail(errors.New("the process is missing"))
-	}
+func processOf(e *ednElement) (process int, err error) {
 	n, err := strconv.Atoi(e.text)
 	if err != nil || !e.number || n < 0 {
 		return 0, e.fail(errors.New("a process must be a whole number or a keyword such as :nemesis"))

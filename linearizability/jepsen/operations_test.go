@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -17,7 +18,7 @@ const (
 	ednGet   = "{:process 0, :type :invoke, :f :get, :key \"k\", :value nil}\n"
 )
 
-var formats = []linearizability.Format{linearizability.JSONLines, Log, EDN}
+var formats = []linearizability.Format{linearizability.JSONLines, Log, Text, EDN, JSON}
 
 // written returns the history in the format JSONLines; to write it is to
 // validate it.
@@ -80,9 +81,6 @@ func TestOperations(t *testing.T) {
 			"{:process 1 :type :invoke :f :write :value 4}{:process 1 :type :fail :f :write :value 4}", []linearizability.Operation{valued(asRefused(op(1, linearizability.Put, 1, 2)), "4")}},
 		{"a cas that held", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :ok :cas [3 1]\n",
 			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :ok :f :cas :value [3 1]}", []linearizability.Operation{cas(op(2, linearizability.Put, 1, 2), "3", "1")}},
-		{"a cas that found another value", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1]\n",
-			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :fail :f :cas :value [3 1]}",
-			[]linearizability.Operation{met(cas(op(2, linearizability.Put, 1, 2), "3", "1"), linearizability.Answer{ConditionFailed: true, Unreported: true})}},
 		{"a cas that failed for another reason", "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1] :no-leader\n",
 			"{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :fail :f :cas :value [3 1] :error \"no leader\"}",
 			[]linearizability.Operation{cas(asRefused(op(2, linearizability.Put, 1, 2)), "3", "1")}},
@@ -98,6 +96,121 @@ func TestOperations(t *testing.T) {
 			if err != nil || r.Format != format || r.Model != linearizability.Register || !reflect.DeepEqual(r.Operations, test.want) {
 				t.Errorf("%s, %v: read %+v, %v\nwant %+v", test.name, format, r, err, test.want)
 			}
+		}
+	}
+}
+
+// TestFailedCAS checks what a :cas means that fails without a reason.
+func TestFailedCAS(t *testing.T) {
+	texts := map[string]string{
+		Log.Name:  "INFO  jepsen.util - 2 :invoke :cas [3 1]\nINFO  jepsen.util - 2 :fail :cas [3 1]\n",
+		Text.Name: "2\t:invoke\t:cas\t[3 1]\n2\t:fail\t:cas\t[3 1]\n",
+		EDN.Name:  "{:process 2 :type :invoke :f :cas :value [3 1]}{:process 2 :type :fail :f :cas :value [3 1]}",
+		JSON.Name: `{"process":2,"type":"invoke","f":"cas","value":[3,1]} {"process":2,"type":"fail","f":"cas","value":[3,1]}`,
+	}
+	for fail, met := range map[CASFail][]string{
+		CASFailAsUsual: {Log.Name}, CASFailNotApplied: nil, CASFailMet: {Log.Name, Text.Name, EDN.Name, JSON.Name},
+	} {
+		for _, format := range Formats(fail) {
+			r, err := linearizability.ReadRecording(strings.NewReader(texts[format.Name]), linearizability.ReadOptions{Formats: []linearizability.Format{format}})
+			if err != nil || len(r.Operations) != 1 {
+				t.Fatalf("%s: %+v, %v", format.Name, r, err)
+			}
+			got, want := r.Operations[0], linearizability.Operation{
+				Client: 2, Kind: linearizability.Put, Value: "1", HasIfValue: true, IfValue: "3", Call: 1, Return: 2, Outcome: linearizability.Refused,
+			}
+			var inferred []int
+			if slices.Contains(met, format.Name) {
+				want.Outcome, want.Answer = linearizability.OK, linearizability.Answer{ConditionFailed: true, Unreported: true}
+				inferred = []int{0}
+			}
+			if got != want || !slices.Equal(r.Inferred, inferred) {
+				t.Errorf("%s, meaning %d: read %+v, inferred %v\nwant %+v, %v", format.Name, fail, got, r.Inferred, want, inferred)
+			}
+		}
+	}
+}
+
+// TestOneHistoryInAllFormats checks that keys and values of every kind mean the
+// same in each format, and that times only raise a warning when they run back.
+func TestOneHistoryInAllFormats(t *testing.T) {
+	const edn = `{:index 0, :time 500, :process :nemesis, :type :info, :f :start, :value nil}
+{:index 1, :time 700, :process 0, :type :invoke, :f :write, :value [:color :red]}
+{:index 2, :time 690, :process 1, :type :invoke, :f :read, :value [:color :blue]}
+{:index 3, :time 900, :process 0, :type :ok, :f :write, :value [:color :red]}
+{:index 4, :time 910, :process 1, :type :ok, :f :read, :value [:color :red]}
+{:index 5, :time 920, :process 1, :type :invoke, :f :cas, :value [7 [true -2]]}
+{:index 6, :time 930, :process 1, :type :ok, :f :cas, :value [7 [true -2]]}
+{:index 7, :time 940, :process 2, :type :invoke, :f :read, :value ["a b" nil]}
+{:index 8, :time 950, :process 2, :type :info, :f :read, :value ["a b" nil], :error :timeout}
+`
+	text := "\n:nemesis\t:info\t:start\tnil\n0\t:invoke\t:write\t[:color :red]\n1\t:invoke\t:read\t[:color :blue]\n0\t:ok\t:write\t[:color :red]\n" +
+		"1\t:ok\t:read\t[:color :red]\n1\t:invoke\t:cas\t[7 [true -2]]\n1\t:ok\t:cas\t[7 [true -2]]\n2\t:invoke\t:read\t[\"a b\" nil]\n2\t:info\t:read\t[\"a b\" nil]\t:timeout\n"
+	const object = `{"index": 0, "time": 500, "process": "nemesis", "type": "info", "f": "start", "value": null}
+{"index": 1, "time": 700, "process": 0, "type": "invoke", "f": "write", "value": [":color", ":red"]}
+{"index": 2, "time": 690, "process": 1, "type": "invoke", "f": "read", "value": [":color", ":blue"]}
+{"index": 3, "time": 900, "process": 0, "type": "ok", "f": "write", "value": [":color", ":red"]}
+{"index": 4, "time": 910, "process": 1, "type": "ok", "f": "read", "value": [":color", ":red"]}
+{"index": 5, "time": 920, "process": 1, "type": ":invoke", "f": ":cas", "value": [7, [true, -2]]}
+{"index": 6, "time": 930, "process": 1, "type": ":ok", "f": ":cas", "value": [7, [true, -2]]}
+{"index": 7, "time": 940, "process": 2, "type": "invoke", "f": "read", "value": ["a b", null]}
+{"index": 8, "time": 950, "process": 2, "type": "info", "f": "read", "value": ["a b", null], "error": {"of": ["time"]}}
+`
+	var want []linearizability.Operation
+	for _, test := range []struct{ format, text string }{
+		{EDN.Name, edn}, {EDN.Name, "[" + edn + "]"}, {Text.Name, text}, {JSON.Name, object}, {JSON.Name, "[" + strings.ReplaceAll(strings.TrimSpace(object), "\n", ",\n") + "]\n"},
+	} {
+		r, err := linearizability.ReadRecording(strings.NewReader(test.text), linearizability.ReadOptions{Formats: formats})
+		if err != nil || r.Format != test.format || len(r.Operations) != 4 {
+			t.Fatalf("%s: read %+v, %v\n%s", test.format, r, err, test.text)
+		}
+		if back := test.format != Text.Name; back && (len(r.Warnings) != 1 || !strings.HasPrefix(r.Warnings[0], "1 times lay before an earlier one")) || !back && len(r.Warnings) != 0 {
+			t.Errorf("%s: warnings %q", test.format, r.Warnings)
+		}
+		if test.format == Text.Name {
+			for i := range r.Operations {
+				r.Operations[i].CallTime, r.Operations[i].ReturnTime = want[i].CallTime, want[i].ReturnTime // this format has no times
+			}
+		}
+		if want == nil {
+			want = slices.Clone(r.Operations)
+			if w := want[0]; w.Key != ":color" || w.Value != ":red" || want[1].Answer.Value != ":red" || want[1].CallTime != 700 || want[2].IfValue != "true" || want[2].Value != "-2" || want[2].Key != "7" || want[3].Key != "a b" {
+				t.Errorf("read %+v", want)
+			}
+		} else if !reflect.DeepEqual(r.Operations, want) {
+			t.Errorf("%s: read %+v\nwant %+v", test.format, r.Operations, want)
+		}
+	}
+}
+
+// TestMutex checks histories of a lock.
+func TestMutex(t *testing.T) {
+	lines := func(words ...string) string {
+		var b strings.Builder
+		for _, w := range words {
+			process, rest, _ := strings.Cut(w, " ")
+			kind, f, _ := strings.Cut(rest, " ")
+			fmt.Fprintf(&b, "{:process %s, :type :%s, :f :%s, :value nil}\n", process, kind, f)
+		}
+		return b.String()
+	}
+	for name, test := range map[string]struct {
+		text string
+		want linearizability.Verdict
+	}{
+		"two hold it":             {lines("3 invoke acquire", "3 ok acquire", "4 invoke acquire", "4 ok acquire"), linearizability.Illegal},
+		"one after the other":     {lines("3 invoke acquire", "3 ok acquire", "3 invoke release", "3 ok release", "4 invoke acquire", "4 ok acquire"), linearizability.Linearizable},
+		"a refused one holds not": {lines("3 invoke acquire", "3 ok acquire", "4 invoke acquire", "4 fail acquire"), linearizability.Linearizable},
+		"released unheld":         {lines("3 invoke release", "3 ok release"), linearizability.Illegal},
+		"perhaps released":        {lines("3 invoke acquire", "3 ok acquire", "3 invoke release", "3 info release", "4 invoke acquire", "4 ok acquire"), linearizability.Linearizable},
+	} {
+		r, err := linearizability.ReadRecording(strings.NewReader(test.text), linearizability.ReadOptions{Formats: formats})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		result, err := linearizability.Check(r.Operations, linearizability.Options{Model: r.Model})
+		if err != nil || result.Verdict != test.want {
+			t.Errorf("%s: %v, %v, want %v", name, result, err, test.want)
 		}
 	}
 }
@@ -167,9 +280,8 @@ func TestBadLogs(t *testing.T) {
 		{"type is not a keyword", "INFO  jepsen.util - 0 invoke :read nil\n", `line 1, column 23: the type of the event must be a keyword, such as :read`},
 		{"no value", "INFO  jepsen.util - 0 :invoke :read\n", `line 1, column 36: the value is missing`},
 		{"unknown function", "INFO  jepsen.util - 0 :invoke :enqueue 3\n",
-			`line 1, column 31: unknown function ":enqueue" (want :read, :write or :cas for a register, :get, :put or :append for a key-value store)`},
-		{"write of nil", "INFO  jepsen.util - 0 :invoke :write nil\n", `line 1, column 38: a :write needs a string or a number as its value`},
-		{"read with a value", "INFO  jepsen.util - 0 :invoke :read 3\n", `line 1, column 37: the value of an invoked read must be nil`},
+			`line 1, column 31: unknown function ":enqueue" (want ` + workloadWords + `)`},
+		{"write of nil", "INFO  jepsen.util - 0 :invoke :write nil\n", `line 1, column 38: a :write needs a string, a number, a keyword, true or false as its value`},
 		{"cas of one value", "INFO  jepsen.util - 0 :invoke :cas [3]\n", `line 1, column 36: a :cas needs a vector of the expected value and the new value`},
 		{"text after the operation", "INFO  jepsen.util - 0 :invoke :read nil nil\n", `line 1, column 41: text after the end of the operation`},
 		{"truncated", logRead + "INFO  jepsen.util - 2 :invoke :cas [3",
@@ -181,9 +293,30 @@ func TestBadLogs(t *testing.T) {
 		{"second call", logRead + logRead, `line 2, column 21: process 0 invokes an operation before the one that it invoked at line 1 has returned`},
 		{"return of another function", logRead + "INFO  jepsen.util - 0 :ok :write 3\n", `line 2, column 27: process 0 completes :write, but at line 1 it invoked :read`},
 		{"return with another value", logWrite + "INFO  jepsen.util - 1 :ok :write 3\n", `line 2, column 34: the value differs from that of the invocation at line 1`},
-		{"time runs backwards", "2015-06-07 08:09:10,001 " + logRead + "2015-06-07 08:09:10,000 INFO  jepsen.util - 0 :ok :read nil\n",
-			`line 2, column 1: the date is before that of an earlier line`},
 		{"too long", logRead + strings.Repeat(" ", linearizability.MaxLineBytes+1) + "\n", `line 2: longer than 8388608 bytes`},
+	})
+}
+
+func TestBadText(t *testing.T) {
+	runBad(t, Text, []badInput{
+		{"no operation", "0\t:invoke\t:read\tnil\nhello\n", `line 2, column 1: a process must be a whole number or a keyword such as :nemesis`},
+		{"no value", "0\t:invoke\t:read\n", `line 1, column 16: the value is missing`},
+	})
+}
+
+func TestBadJSON(t *testing.T) {
+	const read = `{"process": 0, "type": "invoke", "f": "read", "value": null}` + "\n"
+	runBad(t, JSON, []badInput{
+		{"not an object", read + "7", `line 1, column 61: expected the object of an operation, such as {"process": 0, "type": "invoke", …}, found 7`},
+		{"no JSON", read + "hello", `line 1, column 61: invalid character 'h' looking for beginning of value`},
+		{"truncated", read + `{"process": 1`, `line 2, column 14: the file ends inside an operation that began at line 1, column 61 (was the file cut off?)`},
+		{"truncated array", "[" + read, `line 1, column 62: the file ends inside the array of the history (was the file cut off?)`},
+		{"no process", `{"type": "ok", "f": "read"}`, `line 1, column 1: :process is missing`},
+		{"process is negative", `{"process": -1}`, `line 1, column 11: a process must be a whole number or a keyword such as :nemesis`},
+		{"write of an object", `{"process": 0, "type": "invoke", "f": "write", "value": {}}`, `line 1, column 55: a :write needs a string, a number, a keyword, true or false as its value`},
+		{"too deep", `{"value": ` + strings.Repeat("[", 100), `line 1, column 75: nested more than 64 levels deep`},
+		{"text after the array", "[] {}", `line 1, column 3: text after the end of the history`},
+		{"too long", `{"error": "` + strings.Repeat("x", linearizability.MaxLineBytes+1<<20), `line 1, column 9: an element of more than 8388608 bytes`},
 	})
 }
 
@@ -201,16 +334,15 @@ func TestBadEDN(t *testing.T) {
 		{"invalid escape", `{:value "a\q"}`, `line 1, column 11: malformed EDN: invalid escape \q in a string`},
 		{"invalid code point", `{:value "\u12g4"}`, `line 1, column 10: malformed EDN: \u needs four hexadecimal digits`},
 		{"tag without an element", "{:value # 3}", `line 1, column 9: malformed EDN: # without a tag`},
-		{"tagged value", "{:process 0 :type :invoke :f :write :value #inst \"2015\"}", `line 1, column 44: a :write needs a string or a number as its value`},
+		{"tagged value", "{:process 0 :type :invoke :f :write :value #inst \"2015\"}", `line 1, column 44: a :write needs a string, a number, a keyword, true or false as its value`},
 		{"duplicate key", "{:process 0 :process 1}", `line 1, column 13: duplicate key :process`},
 		{"no process", "{:type :invoke :f :read :value nil}", `line 1, column 1: :process is missing`},
 		{"no type", "{:process 0 :f :read :value nil}", `line 1, column 1: :type is missing`},
 		{"invalid process", "{:process -1 :type :ok :f :read}", `line 1, column 11: a process must be a whole number or a keyword such as :nemesis`},
 		{"unknown type", "{:process 0 :type :invoked :f :read}", `line 1, column 19: unknown type ":invoked" (want :invoke, :ok, :fail or :info)`},
-		{"two workloads", ednRead + strings.Replace(ednGet, "0", "1", 1), `line 2, column 32: :get does not belong to the workload of the earlier operations: ` +
-			`a register has :read, :write and :cas, a key-value store has :get, :put and :append`},
+		{"two workloads", ednRead + strings.Replace(ednGet, "0", "1", 1), `line 2, column 32: :get does not belong to the workload of the earlier operations (` + workloadWords + `)`},
 		{"on another line", "{:process 0, :type :invoke,\n :f :enqueue, :value 1}",
-			`line 2, column 5: unknown function ":enqueue" (want :read, :write or :cas for a register, :get, :put or :append for a key-value store)`},
+			`line 2, column 5: unknown function ":enqueue" (want ` + workloadWords + `)`},
 		{"return without call", "{:process 3, :type :ok, :f :read, :value nil}", `line 1, column 11: completion without an invocation: process 3 has no open operation`},
 		{"second return", ednRead + strings.Repeat("{:process 0, :type :ok, :f :read, :value nil}\n", 2),
 			`line 3, column 11: the operation that process 0 invoked at line 1 has already completed, at line 2`},
@@ -218,7 +350,6 @@ func TestBadEDN(t *testing.T) {
 		{"another key", ednGet + `{:process 0, :type :ok, :f :get, :key "j", :value ""}`, `line 2, column 39: the key is "j", but the operation was invoked with "k" at line 1`},
 		{"read without a value", ednGet + `{:process 0, :type :ok, :f :get, :key "k"}`, `line 2: the :ok of a :get needs the value that was read, or nil`},
 		{"index runs backwards", "{:index 1 :process :nemesis}{:index 1}", `line 1, column 37: :index 1 is not greater than the previous :index, 1`},
-		{"time runs backwards", "{:time 5 :process :nemesis}\n{:time 4}", `line 2, column 8: :time 4 is less than the previous :time, 5`},
 		{"text after the vector", "[] {}", `line 1, column 4: text after the end of the history`},
 	})
 }
@@ -251,6 +382,16 @@ func FuzzReadEDN(f *testing.F) {
 	f.Add([]byte(ednRead + "{:process 0 :type :ok :f :read :value 3}"))
 	f.Add([]byte("[" + ednGet + "#x{:process 0 :type :ok :f :get :key \"k\" :value \"\\u00e9\"}#_ 3 ;\n]"))
 	f.Fuzz(func(t *testing.T, text []byte) { fuzzRead(t, EDN, text) })
+}
+
+func FuzzReadText(f *testing.F) {
+	f.Add([]byte("0\t:invoke\t:read\tnil\n0\t:ok\t:read\t:red\n:nemesis\t:info\t:stop\tnil\n1\t:invoke\t:acquire\tnil\n"))
+	f.Fuzz(func(t *testing.T, text []byte) { fuzzRead(t, Text, text) })
+}
+
+func FuzzReadJSON(f *testing.F) {
+	f.Add([]byte(`[{"process":0,"type":"invoke","f":"cas","value":["k",[1,true]]},` + "\n" + `{"process":0,"type":"fail","f":":cas","value":["k",[1,true]],"error":null}]`))
+	f.Fuzz(func(t *testing.T, text []byte) { fuzzRead(t, JSON, text) })
 }
 
 // fuzzRead checks that the result is a valid history, which can be written and read
