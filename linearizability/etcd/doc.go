@@ -1,0 +1,2 @@
+// Package etcd reads the histories that etcd's robustness tests write.
+package etcd
