@@ -236,10 +236,10 @@ func (s *state) hash() uint64 {
 }
 
 // newGeneralSearch returns a search over the kept operations of a key.
-func newGeneralSearch(f *facts, kept []keptOp, budget int) *generalSearch[state] {
+func newGeneralSearch(f *facts, kept []keptOp, budget budget) *generalSearch[state] {
 	r := &keyRules{appends: f.appends > 0}
 	r.gather(f.ops)
-	s := &generalSearch[state]{rules: r, budget: budget, state: f.model.initial()}
+	s := &generalSearch[state]{rules: r, spending: spending{budget: budget}, state: f.model.initial()}
 	var calls, closes []Stamp
 	var open []*Operation
 	for _, k := range kept {

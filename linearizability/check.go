@@ -55,10 +55,16 @@ func (m Method) String() string {
 	return fmt.Sprintf("Method(%d)", uint8(m))
 }
 
+// StepsPerSecond is about how many steps a search takes in a second on one core.
+const StepsPerSecond = 15_000_000
+
 // DefaultStepBudget is the default number of steps that the search may take on one
-// key. They take about a second. Histories of the size of a simulated run need a
-// few thousand.
-const DefaultStepBudget = 4_000_000
+// key: about half a minute. Histories of the size of a simulated run need a few
+// thousand.
+const DefaultStepBudget = 30 * StepsPerSecond
+
+// DefaultMemoryBudget is the default size in bytes of a search's memory.
+const DefaultMemoryBudget = 512 << 20
 
 // secondOpinionBudget returns the number of steps that Porcupine may take on a key.
 // Usually it needs about two steps for each operation; with dozens of unknown writes
@@ -82,6 +88,15 @@ type Options struct {
 	Model Model
 	// StepBudget limits the search on each key. 0 means DefaultStepBudget.
 	StepBudget int
+	// MemoryBudget limits, in bytes and approximately, what the search on each key
+	// remembers of the configurations it has seen; as many keys as there are Workers
+	// are searched at once. A search whose memory is full continues, but may go
+	// through the same configurations again. 0 means DefaultMemoryBudget.
+	MemoryBudget int
+	// Searched, if set, is called about every million steps of a search with the
+	// number of its steps since the last call. It may be called from several
+	// goroutines at once.
+	Searched func(steps int)
 	// VerdictOnly skips finding the contradictions of illegal keys.
 	VerdictOnly bool
 	// NoSecondOpinion skips Porcupine. Otherwise Porcupine checks every key as well,
@@ -115,6 +130,9 @@ type KeyResult struct {
 	Operations int
 	Kept       int // operations left after pruning
 	Steps      int // of the search
+	StepBudget int // that the search had
+	// MemoryFull: the search could not remember all configurations that it saw.
+	MemoryFull bool
 	// SecondOpinion is the verdict of Porcupine if Asked is set: on the key, or, if
 	// Porcupine could not decide that, on the contradiction. Undecided means that
 	// its step budget ran out.
@@ -147,6 +165,9 @@ func Check(history []Operation, o Options) (*Result, error) {
 	}
 	if o.StepBudget <= 0 {
 		o.StepBudget = DefaultStepBudget
+	}
+	if o.MemoryBudget <= 0 {
+		o.MemoryBudget = DefaultMemoryBudget
 	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
@@ -244,6 +265,7 @@ type decision struct {
 	verdict Verdict
 	method  Method
 	steps   int
+	full    bool // the search's memory was
 	facts   *facts
 	kept    []keptOp
 	clash   *clash
@@ -269,18 +291,23 @@ func reduceTo(m Model, ops []*Operation) decision {
 }
 
 // decide decides one key without using log indices.
-func decide(m Model, ops []*Operation, budget int) decision {
+func decide(m Model, ops []*Operation, budget budget) decision {
 	d := reduceTo(m, ops)
 	switch {
 	case d.clash != nil:
 	case d.method == ByGeneralSearch:
 		s := newGeneralSearch(d.facts, d.kept, budget)
-		d.verdict, d.steps = s.run(), s.steps
+		d.verdict, d.steps, d.full = s.run(), s.steps, s.full()
 	default:
 		s := newSearch(d.facts, d.kept, budget)
-		d.verdict, d.steps = s.run(), s.steps
+		d.verdict, d.steps, d.full = s.run(), s.steps, s.full()
 	}
 	return d
+}
+
+// budget returns that of the search on one key.
+func (o *Options) budget() budget {
+	return budget{steps: o.StepBudget, memory: o.MemoryBudget, searched: o.Searched}
 }
 
 func checkKey(k keyHistory, o Options) (KeyResult, []Violation) {
@@ -298,8 +325,9 @@ func checkKey(k keyHistory, o Options) (KeyResult, []Violation) {
 		r.ask(&d)
 		return r, nil
 	default:
-		d = decide(o.Model, k.ops, o.StepBudget)
+		d = decide(o.Model, k.ops, o.budget())
 		r.Method, r.Verdict, r.Steps = d.method, d.verdict, d.steps
+		r.StepBudget, r.MemoryFull = o.StepBudget, d.full
 	}
 	if d.kept != nil {
 		r.Kept = len(d.kept)
@@ -311,7 +339,7 @@ func checkKey(k keyHistory, o Options) (KeyResult, []Violation) {
 		return r, nil
 	}
 	if !o.VerdictOnly {
-		r.Contradiction = contradict(k, &d, o.StepBudget)
+		r.Contradiction = contradict(k, &d, o.budget())
 		r.askAboutContradiction()
 	}
 	if r.Verdict != Illegal {

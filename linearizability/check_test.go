@@ -1,6 +1,8 @@
 package linearizability
 
-import "testing"
+import (
+	"testing"
+)
 
 // If the checkers disagree, one of them has a bug, and the verdict is Undecided.
 func TestCheckersThatDisagreeDecideNothing(t *testing.T) {
@@ -67,5 +69,46 @@ func TestKeysAreJudgedOneByOne(t *testing.T) {
 		if got := byName[a.name]; len(a.history) > 0 && got != a.verdict {
 			t.Errorf("%s: %v, want %v", a.name, got, a.verdict)
 		}
+	}
+}
+
+// unbalanced returns a register that is 0, and operations at the same time that set
+// it from 0 to 1, and back, where the first are two more than can be: only a search
+// through all configurations rules that out.
+func unbalanced(back int) []Operation {
+	history := []Operation{put(99, 1, 2, "0", 0)}
+	n := 2*back + 2
+	for i := range n {
+		op := Operation{Client: i, Key: history[0].Key, Kind: Put, HasIfValue: true, IfValue: "0", Value: "1", Call: Stamp(i + 3), Return: Stamp(n + i + 3), Outcome: OK}
+		if i%2 == 1 && i < 2*back {
+			op.IfValue, op.Value = "1", "0"
+		}
+		history = append(history, op)
+	}
+	return history
+}
+
+// TestMemoryIsBounded checks that a search whose memory is full says so, still comes
+// to the right verdict if it has the steps, and tells of its steps.
+func TestMemoryIsBounded(t *testing.T) {
+	history := unbalanced(4)
+	all, err := Check(history, Options{NoSecondOpinion: true, VerdictOnly: true})
+	if err != nil || all.Verdict != Illegal || all.Keys[0].MemoryFull {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	told := 0
+	few, err := Check(history, Options{NoSecondOpinion: true, VerdictOnly: true, MemoryBudget: 8 * entryBytes, Searched: func(n int) { told += n }})
+	if err != nil || few.Verdict != Illegal || !few.Keys[0].MemoryFull {
+		t.Fatalf("%+v, %v", few, err)
+	}
+	if few.Keys[0].Steps <= 4*all.Keys[0].Steps {
+		t.Errorf("%d steps with all memory, %d with hardly any: the bound does nothing", all.Keys[0].Steps, few.Keys[0].Steps)
+	}
+	if few.Keys[0].Steps-told > 1<<20+1000 {
+		t.Errorf("told of %d of %d steps", told, few.Keys[0].Steps)
+	}
+	r, err := Check(history, Options{NoSecondOpinion: true, VerdictOnly: true, MemoryBudget: 8 * entryBytes, StepBudget: 1000})
+	if err != nil || r.Verdict != Undecided || r.Keys[0].OutOfBudget() != "the step budget of 1000 ran out after its memory had run full, which makes it slower; a larger one may decide this key (dkvsim check --steps or --budget)" {
+		t.Errorf("%+v, %v: %s", r, err, r.Keys[0].OutOfBudget())
 	}
 }

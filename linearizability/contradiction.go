@@ -25,14 +25,14 @@ type Contradiction struct {
 const confirmationBudget = 20_000
 
 // contradict finds the contradiction in an illegal key.
-func contradict(k keyHistory, d *decision, budget int) *Contradiction {
+func contradict(k keyHistory, d *decision, budget budget) *Contradiction {
 	c := &Contradiction{Key: k.key}
 	if d.clash != nil {
 		c.Core, c.Sentence = slices.Clone(d.clash.ops), clashSentence(d.clash)
 		slices.SortFunc(c.Core, func(a, b *Operation) int { return int(a.Call - b.Call) })
 		return c
 	}
-	m := newReduction(d.facts.model, d.facts.ops, budget)
+	m := newReduction(d.facts.model, d.facts.ops, min(mostReductionSteps, budget.steps))
 	m.reduce()
 	ops, origins := m.build()
 	last := decide(d.facts.model, ops, budget)
@@ -86,6 +86,9 @@ type reduction struct {
 // harder to decide than the whole one; if the budget runs out, the step is undone.
 const reductionStepBudget = 50_000
 
+// mostReductionSteps limits a whole reduction to a fraction of a second.
+const mostReductionSteps = 4_000_000
+
 func newReduction(m Model, ops []*Operation, budget int) *reduction {
 	return &reduction{model: m, ops: ops, weak: make([]bool, len(ops)), budget: budget}
 }
@@ -131,7 +134,7 @@ func (m *reduction) set(part []int, weak bool) {
 // illegal reports whether the weakened history is still proven to be illegal.
 func (m *reduction) illegal() bool {
 	ops, _ := m.build()
-	d := decide(m.model, ops, min(reductionStepBudget, m.budget))
+	d := decide(m.model, ops, budget{steps: min(reductionStepBudget, m.budget), memory: DefaultMemoryBudget})
 	m.budget -= d.steps + len(ops)
 	return d.verdict == Illegal
 }

@@ -17,6 +17,8 @@
 //	indexorder.go        verifies the order of log indices: a proof in O(n log n)
 //	facts.go             which write each answer refers to; obvious contradictions
 //	prune.go             drops unknown writes that cannot change the verdict
+//	budget.go            limits a search, in steps and in bytes
+//	decompress.go        unpacks compressed histories
 //	search.go            searches for an order within a step budget
 //	ambiguous.go         pruning where values do not identify their writes,
 //	generalsearch.go     and a search that assumes nothing about values

@@ -46,15 +46,21 @@ func (e *FormatError) Unwrap() error { return e.Err }
 // A Source is the text of a history, for the Read of a Format.
 type Source struct {
 	*bufio.Reader
-	pool     *pool
-	from     io.Reader
-	progress func(bytes int)
-	size     int64
-	read     int64
+	pool *pool
+	from *decompressor
+	size int64
+	read int64
 }
 
 func newSource(r io.Reader, o ReadOptions) *Source {
-	s := &Source{from: r, progress: o.Progress, size: o.Size, pool: newPool()}
+	told := readerFunc(func(b []byte) (int, error) {
+		n, err := r.Read(b)
+		if o.Progress != nil && n > 0 {
+			o.Progress(n)
+		}
+		return n, err
+	})
+	s := &Source{from: &decompressor{raw: bufio.NewReaderSize(told, headBytes)}, size: o.Size, pool: newPool()}
 	s.Reader = bufio.NewReaderSize(readerFunc(s.fill), headBytes)
 	return s
 }
@@ -66,8 +72,8 @@ func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 func (s *Source) fill(b []byte) (int, error) {
 	n, err := s.from.Read(b)
 	s.read += int64(n)
-	if s.progress != nil && n > 0 {
-		s.progress(n)
+	if s.from.compressed {
+		s.size = 0 // unknown, but for that of the compressed text
 	}
 	return n, err
 }

@@ -30,8 +30,7 @@ type generalSearch[S any] struct {
 	frames  []generalFrame[S]
 	seen    map[string][]configuration[S]
 	scratch []byte
-	steps   int
-	budget  int
+	spending
 }
 
 // rules define a sequential machine. They identify operations by number.
@@ -83,7 +82,7 @@ func (s *generalSearch[S]) run() Verdict {
 	}
 	s.push(false)
 	for len(s.frames) > 0 {
-		if s.steps > s.budget {
+		if s.out() {
 			return Undecided
 		}
 		top := &s.frames[len(s.frames)-1]
@@ -214,6 +213,10 @@ func (s *generalSearch[S]) remember() bool {
 			return false
 		}
 	}
+	if s.full() {
+		return true
+	}
+	s.keep(key, len(s.classes))
 	c := configuration[S]{state: s.state}
 	if len(s.classes) > 0 {
 		c.used = make([]int32, len(s.classes))

@@ -32,7 +32,8 @@ type PartitionResult struct {
 // Unlike Porcupine it counts steps and uses no clock, so that the verdict is a function
 // of the history. Each partition is decided within stepBudget calls of Step and
 // comparisons of states (0 means DefaultStepBudget), or is Undecided, which is a failure.
-// An operation of unknown outcome has a Return of math.MaxInt64, and a Step that allows
+// Each search remembers up to DefaultMemoryBudget bytes, as Options.MemoryBudget
+// describes. An operation of unknown outcome has a Return of math.MaxInt64, and a Step that allows
 // for either outcome.
 func CheckModel(model porcupine.Model, history []porcupine.Operation, stepBudget int) (*ModelResult, error) {
 	if model.Init == nil || model.Step == nil && model.StepContext == nil {
@@ -52,7 +53,7 @@ func CheckModel(model porcupine.Model, history []porcupine.Operation, stepBudget
 	}
 	r := &ModelResult{Partitions: make([]PartitionResult, len(parts))}
 	inParallel(len(parts), workersFor(len(history), runtime.GOMAXPROCS(0)), func(i int) {
-		r.Partitions[i] = checkPartition(&model, parts[i], stepBudget)
+		r.Partitions[i] = checkPartition(&model, parts[i], budget{steps: stepBudget, memory: DefaultMemoryBudget})
 	})
 	for i := range r.Partitions {
 		r.Verdict = max(r.Verdict, r.Partitions[i].Verdict)
@@ -60,7 +61,7 @@ func CheckModel(model porcupine.Model, history []porcupine.Operation, stepBudget
 	return r, nil
 }
 
-func checkPartition(model *porcupine.Model, ops []porcupine.Operation, budget int) PartitionResult {
+func checkPartition(model *porcupine.Model, ops []porcupine.Operation, budget budget) PartitionResult {
 	ops = slices.Clone(ops)
 	slices.SortStableFunc(ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
 	calls, closes := make([]Stamp, len(ops)), make([]Stamp, len(ops))
@@ -69,7 +70,7 @@ func checkPartition(model *porcupine.Model, ops []porcupine.Operation, budget in
 	}
 	s := &generalSearch[any]{
 		eventList: newEventList(calls, closes), rules: &modelRules{model, ops}, ops: make([]generalOp, len(ops)),
-		state: model.Init(), budget: budget,
+		state: model.Init(), spending: spending{budget: budget},
 	}
 	return PartitionResult{Verdict: s.run(), Operations: ops, Steps: s.steps}
 }

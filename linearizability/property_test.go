@@ -63,7 +63,7 @@ func TestCheckAgreesWithPorcupine(t *testing.T) {
 			illegal++
 		}
 		for _, k := range byKey(history) {
-			d := decide(Register, k.ops, DefaultStepBudget)
+			d := decide(Register, k.ops, budget{steps: DefaultStepBudget, memory: DefaultMemoryBudget})
 			if d.clash == nil && len(d.kept) < len(d.facts.ops) {
 				pruned++
 			}
@@ -133,7 +133,7 @@ func TestGeneralSearchAgreesWithPorcupine(t *testing.T) {
 			illegal++
 		}
 		for _, k := range byKey(history) {
-			d := decide(config.model, k.ops, DefaultStepBudget)
+			d := decide(config.model, k.ops, budget{steps: DefaultStepBudget, memory: DefaultMemoryBudget})
 			if d.clash != nil || d.method != ByGeneralSearch {
 				continue
 			}
@@ -141,7 +141,7 @@ func TestGeneralSearchAgreesWithPorcupine(t *testing.T) {
 			if len(d.kept) < len(d.facts.ops) {
 				pruned++
 			}
-			if s := newGeneralSearch(d.facts, d.kept, 1); len(s.classes) > 0 {
+			if s := newGeneralSearch(d.facts, d.kept, budget{steps: 1}); len(s.classes) > 0 {
 				classes++
 			}
 			if d.facts.appends > 0 {

@@ -39,7 +39,8 @@ type Recording struct {
 	Warnings []string
 }
 
-// ReadRecording reads a history. It streams: besides the operations and their texts it
+// ReadRecording reads a history, which may be compressed with gzip or Zstandard. It
+// streams: besides the operations and their texts it
 // holds one line, or in EDN one element, of at most 8 MiB. Every error other than a
 // failure to read r is a *FormatError.
 func ReadRecording(r io.Reader, o ReadOptions) (*Recording, error) {

@@ -93,13 +93,22 @@ func counted(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+// OutOfBudget returns the sentence that says why a search left its key undecided.
+func (k *KeyResult) OutOfBudget() string {
+	memory := ""
+	if k.MemoryFull {
+		memory = " after its memory had run full, which makes it slower"
+	}
+	return fmt.Sprintf("the step budget of %d ran out%s; a larger one may decide this key (dkvsim check --steps or --budget)", k.StepBudget, memory)
+}
+
 func (r *Result) reportKey(b *strings.Builder, k *KeyResult) {
 	fmt.Fprintf(b, "\nkey %s: %s (%s, %d after pruning, %s)\n", Quote(k.Key), k.Verdict, counted(k.Operations, "operation"), k.Kept, counted(k.Steps, "step"))
 	if k.Verdict == Undecided {
 		if k.Disagree {
 			fmt.Fprintf(b, "  the checkers disagree: Porcupine says %s; one of the two checkers has a bug\n", k.SecondOpinion)
 		} else {
-			b.WriteString("  the step budget ran out; a larger one may decide this key\n")
+			fmt.Fprintf(b, "  %s\n", k.OutOfBudget())
 		}
 		return
 	}

@@ -92,13 +92,12 @@ type search struct {
 	frames  []frame
 	seen    map[string][]int32 // configurations seen, with the numbers used of each class
 	scratch []byte
-	steps   int
-	budget  int
+	spending
 }
 
 // newSearch returns a search over the kept operations.
-func newSearch(f *facts, kept []keptOp, budget int) *search {
-	s := &search{budget: budget, seen: make(map[string][]int32)}
+func newSearch(f *facts, kept []keptOp, budget budget) *search {
+	s := &search{spending: spending{budget: budget}, seen: make(map[string][]int32)}
 	s.state.current = noWrite
 	s.pending = make([]int32, len(f.ops))
 	s.ops = make([]searchOp, 0, len(kept))
@@ -210,7 +209,7 @@ func (s *search) run() Verdict {
 	}
 	s.push()
 	for len(s.frames) > 0 {
-		if s.steps > s.budget {
+		if s.out() {
 			return Undecided
 		}
 		top := &s.frames[len(s.frames)-1]
@@ -409,7 +408,8 @@ func (s *search) remember() bool {
 	s.scratch = key
 	met, known := s.seen[string(key)]
 	if len(s.classes) == 0 {
-		if !known {
+		if !known && !s.full() {
+			s.keep(key, 0)
 			s.seen[string(key)] = nil
 		}
 		return !known
@@ -419,6 +419,10 @@ func (s *search) remember() bool {
 			return false
 		}
 	}
+	if s.full() {
+		return true
+	}
+	s.keep(key, len(s.classes))
 	for i := range s.classes {
 		met = append(met, s.usedOf(&s.classes[i]))
 	}

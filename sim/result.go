@@ -53,13 +53,17 @@ func (r *run) result() *Result {
 	if r.system != nil {
 		r.system.judge(r.verdict, res.History)
 	} else {
-		check, err := linearizability.Check(res.History, linearizability.Options{Workers: 1})
+		check, err := linearizability.Check(res.History, linearizability.Options{Workers: 1, StepBudget: checkSteps})
 		r.judge(check, err)
 		res.Check = check
 	}
 	res.Violations, res.Classes = r.verdict.violations, r.verdict.classes()
 	return res
 }
+
+// checkSteps is the step budget of a run's history: a run that is hard to check is a
+// failure, and is to be seen soon.
+const checkSteps = 4_000_000
 
 // judge records the checker's verdict on the history. An undecided history is a
 // failure too: it may hide a violation.

@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,15 +19,22 @@ import (
 	"dkv/sim/campaign"
 
 	"github.com/anishathalye/porcupine"
+	"github.com/klauspost/compress/zstd"
 )
 
 // runCheck runs the command and returns its exit status and what it printed.
 func runCheck(t *testing.T, args ...string) (status int, out, errs string) {
 	t.Helper()
+	return runCheckOn(t, strings.NewReader(""), args...)
+}
+
+func runCheckOn(t *testing.T, in io.Reader, args ...string) (status int, out, errs string) {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := checkCommand()
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	cmd.SetArgs(args)
+	cmd.SetIn(in)
 	cmd.SetOut(&stdout)
 	cmd.SetErr(&stderr)
 	err := cmd.Execute()
@@ -60,6 +69,62 @@ const (
 `
 )
 
+const (
+	failedCAS = `{:process 0, :type :invoke, :f :write, :value 7} {:process 0, :type :ok, :f :write, :value 7}
+{:process 1, :type :invoke, :f :cas, :value [7 8]} {:process 1, :type :fail, :f :cas, :value [7 8]}
+`
+	unanswered = `{:process 0, :type :invoke, :f :read, :value nil} {:process 0, :type :fail, :f :read, :value nil}
+{:process 1, :type :invoke, :f :write, :value 3}
+`
+	timesRunBack = `{:process 5, :time 900, :type :invoke, :f :write, :value 3} {:process 6, :time 850, :type :invoke, :f :read, :value 3}
+{:process 5, :time 1000, :type :ok, :f :write, :value 3} {:process 6, :time 1100, :type :ok, :f :read, :value 3}
+`
+)
+
+// TestCheckReadsEveryPacking checks compressed files and standard input.
+func TestCheckReadsEveryPacking(t *testing.T) {
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	if _, err := z.Write([]byte(staleHistory)); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
+	e, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed := string(e.EncodeAll([]byte(staleHistory), nil))
+	for name, text := range map[string]string{"plain": staleHistory, "h.gz": zipped.String(), "h.zst": packed} {
+		if status, out, errs := runCheck(t, historyFile(t, name, text)); status != 1 || !strings.Contains(out, "2 operations") {
+			t.Errorf("%s: status %d, %s%s", name, status, out, errs)
+		}
+		status, out, errs := runCheckOn(t, strings.NewReader(text), "-")
+		if status != 1 || !strings.HasPrefix(out, "standard input: not linearizable") {
+			t.Errorf("%s on standard input: status %d, %s%s", name, status, out, errs)
+		}
+	}
+	for name, text := range map[string]string{"cut.gz": zipped.String()[:zipped.Len()-9], "cut.zst": packed[:len(packed)-3]} {
+		if status, out, errs := runCheck(t, historyFile(t, name, text)); status != 3 || !strings.Contains(errs, name+": reading the history") {
+			t.Errorf("%s: status %d, %s%s", name, status, out, errs)
+		}
+	}
+}
+
+// TestCheckKnowsTheRightAnswer checks small files in the formats of others. The name
+// of each ends with its exit status.
+func TestCheckKnowsTheRightAnswer(t *testing.T) {
+	files, err := filepath.Glob("testdata/check/*")
+	if err != nil || len(files) < 8 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		base := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+		want := int(base[len(base)-1] - '0')
+		if status, out, errs := runCheck(t, file); status != want {
+			t.Errorf("%s: exit status %d, want %d\n%s%s", file, status, want, out, errs)
+		}
+	}
+}
+
 // hardHistory is linearizable, but a search takes more than a few steps to prove it.
 func hardHistory() string {
 	var b strings.Builder
@@ -84,15 +149,26 @@ func TestCheckExits(t *testing.T) {
 	}{
 		{"linearizable", []string{good}, 0, "good: linearizable: 1 operation on 1 key"},
 		{"not linearizable", []string{stale}, 1, `client 2's get (stamps 3-4) found no value, but before that call`},
-		{"undecided", []string{"--steps=5", hard}, 2, "the step budget ran out"},
+		{"undecided", []string{"--steps=5", hard}, 2, "the step budget of 5 ran out"},
 		{"decided with more steps", []string{hard}, 0, "hard: linearizable"},
 		{"bad input", []string{bad}, 3, `bad: line 3, column 1: "event" is missing`},
 		{"the greatest of all", []string{stale, bad, good}, 3, "good: linearizable"},
 		{"missing", []string{filepath.Join(t.TempDir(), "missing")}, 3, "opening the history"},
 		{"no file", []string{}, 3, "no file to check: name at least one"},
 		{"no step", []string{"--steps=0", good}, 3, "--steps 0"},
+		{"two budgets", []string{"--steps=5", "--budget=1m", good}, 3, "--budget and --steps limit the same"},
+		{"a budget in time", []string{"--budget=1us", hard}, 2, "the step budget of 15 ran out; a larger one may decide this key (dkvsim check --steps or --budget)"},
+		{"no memory", []string{"--memory=0", good}, 3, "invalid --memory 0: want at least 1"},
+		{"no such meaning", []string{"--cas-fail=lost", good}, 3, `unknown --cas-fail "lost" (want auto, not-applied or met)`},
+		{"a register never had the value of a failed cas", []string{historyFile(t, "cas", failedCAS)}, 0, "cas: linearizable"},
+		{"but it had", []string{"--cas-fail=met", historyFile(t, "cas", failedCAS)}, 1, "this verdict rests on --cas-fail met"},
+		{"and that does not matter here", []string{"--cas-fail=met", historyFile(t, "cas", failedCAS+emptyReads)}, 1, "not linearizable: 3 operations on 2 keys\n"},
+		{"nothing happened", []string{historyFile(t, "nothing", "")}, 3, "nothing: no operation: there is nothing to check"},
+		{"nothing answered", []string{historyFile(t, "open", unanswered)}, 2, "open: undecided: none of its 2 operations has an answer"},
+		{"nothing has to be answered", []string{"--allow-empty", historyFile(t, "open", unanswered)}, 0, "open: linearizable"},
+		{"a warning", []string{historyFile(t, "back", timesRunBack)}, 0, "warning: 1 times lay before an earlier one"},
 		{"no such flag", []string{"--frmat=jsonl", good}, 3, "unknown flag"},
-		{"no such format", []string{"--format=xml", good}, 3, `unknown format "xml" (want auto, jsonl, jepsen-log or jepsen-edn)`},
+		{"no such format", []string{"--format=xml", good}, 3, `unknown format "xml" (want auto, jsonl, etcd-operations, jepsen-log, jepsen-txt, jepsen-edn or jepsen-json)`},
 		{"no such model", []string{"--model=queue", good}, 3, `unknown model "queue" (want register or text)`},
 		{"the format is named", []string{"--format=jsonl", good}, 0, "good: linearizable"},
 		{"another format is named", []string{"--format=jepsen-edn", good}, 3, "good: line 1, column 1: :process is missing"},
@@ -175,9 +251,10 @@ func TestJepsensHistoriesGetPorcupinesVerdicts(t *testing.T) {
 		if !known {
 			if name != "jepsen/etcd_095.log" {
 				t.Errorf("%s: no verdict in Porcupine's tests", name)
-				continue
+			} else if status, _, errs := runCheck(t, file); status != 3 || !strings.Contains(errs, "no operation") {
+				t.Errorf("%s, which holds no operation: exit status %d\n%s", name, status, errs)
 			}
-			linearizable = true
+			continue
 		}
 		if linearizable {
 			legal++

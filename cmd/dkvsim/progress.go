@@ -23,6 +23,7 @@ type progress struct {
 	what  string
 	total int64 // 0: unknown, and no bar
 	done  int64
+	steps int64 // of searches, shown if there are any
 	drawn bool
 	due   time.Time // when to draw next
 }
@@ -45,6 +46,18 @@ func (p *progress) add(n int) {
 	}
 }
 
+// step counts so many more steps of a search, which shows that the search still
+// works although no further key is done.
+func (p *progress) step(n int) {
+	if p.to == nil || p.total <= 0 {
+		return
+	}
+	p.mu.Lock()
+	p.steps += int64(n)
+	p.mu.Unlock()
+	p.add(0)
+}
+
 func (p *progress) draw() {
 	const columns = 30
 	share := min(float64(p.done)/float64(p.total), 1)
@@ -54,6 +67,9 @@ func (p *progress) draw() {
 		what = "…" + what[len(what)-40:]
 	}
 	fmt.Fprintf(p.to, "\r\x1b[K%s [%s%s] %3.0f %%", what, strings.Repeat("#", full), strings.Repeat(".", columns-full), 100*share)
+	if p.steps > 0 {
+		fmt.Fprintf(p.to, ", %d million steps", p.steps/1_000_000)
+	}
 }
 
 // end takes the bar away.

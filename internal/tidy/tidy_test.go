@@ -59,6 +59,7 @@ var mayImport = []importRule{
 	{"zksim/zkserver", []string{"zksim/zktree"}, "it serves the tree over the wire and carries no simulator"},
 	{"linearizability", nil, "it judges histories of any program"},
 	{"linearizability/jepsen", []string{"linearizability"}, "a reader produces histories and does not judge them"},
+	{"linearizability/etcd", []string{"linearizability"}, "a reader produces histories and does not judge them"},
 	{"linearizability/report", []string{"linearizability"}, "a page shows what the checker found"},
 	{"sim/schedule", []string{"netsim", "zksim", "linearizability"}, "a schedule is data: the language knows no world that runs it"},
 	{"sim/world", []string{"node", "node/door", "node/layout", "netsim", "zksim", "zksim/zktree", "sim/schedule", "sim/world/crashdisk"},
@@ -69,7 +70,7 @@ var mayImport = []importRule{
 	{"sim/campaign", []string{"internal/version", "sim", "sim/schedule"}, "the one engine of campaigns: it runs seeds in parallel and knows no world"},
 	{"sim/examples/counter", []string{"sim", "sim/schedule", "sim/world", "node/door", "linearizability"}, "an example shows how little another system needs"},
 	{"cmd/dkv", []string{"internal/version", "node/real", "node/client", "linearizability", "zksim/zkserver"}, "the production binary carries no simulator"},
-	{"cmd/dkvsim", []string{"internal/version", "sim", "sim/campaign", "sim/schedule", "sim/world", "linearizability", "linearizability/jepsen", "linearizability/report"}, "the simulator's binary carries nothing of the real world"},
+	{"cmd/dkvsim", []string{"internal/version", "sim", "sim/campaign", "sim/schedule", "sim/world", "linearizability", "linearizability/etcd", "linearizability/jepsen", "linearizability/report"}, "the simulator's binary carries nothing of the real world"},
 	{"internal/mutants", []string{"sim", "sim/campaign"}, "it drives the go command and dkvsim from outside, and knows the classes of failures"},
 	{"internal/docs", nil, "it runs the programs as users do, by commands"},
 	{"internal/tidy", nil, "it reads the sources and runs none of them"},
@@ -109,6 +110,7 @@ var dependencies = []dependency{
 	{"github.com/spf13/cobra", "commands, flags and their help"},
 	{"github.com/spf13/pflag", "cobra's flags, where a function takes a set of them"},
 	{"golang.org/x/sys", "CLOCK_BOOTTIME, locks on directories, the signal at the parent's death"},
+	{"github.com/klauspost/compress", "histories compressed with Zstandard; Pebble brings it anyway"},
 	{"pgregory.net/rapid", "property tests that shrink what they find"},
 }
 

@@ -234,7 +234,7 @@ func (p *page) failure(r *linearizability.Result, k *linearizability.KeyResult, 
 	case k.Disagree:
 		f.Sentences = append(f.Sentences, pageSentence{"", "the checkers disagree", "Porcupine says " + k.SecondOpinion.String() + "; one of the two checkers has a bug"})
 	default:
-		f.Sentences = append(f.Sentences, pageSentence{"", "undecided", "the step budget ran out; a larger one may decide this key"})
+		f.Sentences = append(f.Sentences, pageSentence{"", "undecided", k.OutOfBudget()})
 	}
 	if c := k.Contradiction; c != nil {
 		rows, left := c.Rows()
