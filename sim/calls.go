@@ -45,7 +45,7 @@ func (l *workload) list(calls []schedule.Call) {
 // call sends the operation that the schedule lists.
 func (c *client) call(call *schedule.Call) {
 	op := linearizability.Operation{Client: c.id, Key: call.Key, Kind: call.Kind}
-	r := door.Request{Key: []byte(call.Key), Timeout: c.work.setup.Workload.Timeout}
+	r := door.Request{Key: []byte(call.Key), Timeout: c.timeout()}
 	switch call.Kind {
 	case linearizability.Put:
 		r.Kind = door.RequestPut

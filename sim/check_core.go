@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"math/bits"
 	"slices"
 	"strconv"
 	"time"
@@ -52,10 +51,13 @@ func (r *run) corePhase() {
 	r.options.timeline.event(r.world.Now(), bandPhase, "core %v healed", hostNames(c.hosts))
 	r.load.hosts = c.hosts
 	if r.lateOutside { // only when what they hear is old does it matter what they make of it
-		r.until(r.world.Now()+4*r.setup.SuspectAfter, nil)
+		r.until(r.world.Now()+4*r.slowest(), nil)
 	}
-	for _, h := range c.hosts {
-		for _, p := range c.covered {
+	for i, h := range c.hosts {
+		for k, p := range c.covered {
+			if len(c.covered) > fewPartitions && k%len(c.hosts) != i {
+				continue
+			}
 			b := &checkRequest{host: h, partition: p, key: keyIn(p, r.setup.Partitions), last: "no request was sent yet"}
 			c.requests = append(c.requests, b)
 			r.sendCheck(b)
@@ -77,6 +79,10 @@ func (r *run) corePhase() {
 			schedule.HostName(h), r.setup.Phases.Core, hostNames(c.hosts))
 	}
 }
+
+// fewPartitions is the number of partitions up to which every host of the core is
+// asked for each partition. Of more partitions each is asked for at one host.
+const fewPartitions = 64
 
 // enough returns the number of operations below which a history is too short to
 // show much. If faults kept the clients waiting, they continue against the core
@@ -115,30 +121,6 @@ func hostNames(hosts []int) []string {
 		names[i] = schedule.HostName(h)
 	}
 	return names
-}
-
-// chooseCore returns the smallest majority of nodes that keeps the most partitions
-// available; it draws one if several do. If the cluster never formed, every node is
-// needed.
-func (r *run) chooseCore() *core {
-	n := r.setup.Nodes
-	l := r.world.Layout()
-	if l == nil && r.system == nil {
-		return r.newCore(1<<n-1, nil)
-	}
-	best, most := []uint{}, -1
-	for set := range uint(1) << n {
-		if bits.OnesCount(set) != n/2+1 || set&r.damaged() != 0 {
-			continue
-		}
-		switch covered := len(r.covered(l, set)); {
-		case covered > most:
-			best, most = []uint{set}, covered
-		case covered == most:
-			best = append(best, set)
-		}
-	}
-	return r.newCore(best[r.world.Random().Below(len(best), "run core", 0, 0)], l)
 }
 
 // damaged returns the hosts with a damaged disk, as bits.
@@ -245,7 +227,7 @@ func (r *run) sendCheck(b *checkRequest) {
 		case outcome != linearizability.OK:
 			b.last = "the last answer was " + outcome.String() + " (" + resp.Reason + ")"
 			if !r.load.stopped {
-				r.world.After(100*time.Millisecond, func() { r.sendCheck(b) })
+				r.world.After(r.pace(), func() { r.sendCheck(b) })
 			}
 		case !b.wrote:
 			b.wrote = true
@@ -259,7 +241,7 @@ func (r *run) sendCheck(b *checkRequest) {
 // patientTimeout leaves the cluster enough time to find another way to a primary.
 // No promise of progress holds for a shorter timeout.
 func (r *run) patientTimeout() time.Duration {
-	return max(r.setup.Workload.Timeout, time.Second+4*r.setup.SuspectAfter)
+	return min(max(r.setup.Workload.Timeout, time.Second+4*r.slowest()), node.MaxRequestTimeout)
 }
 
 // The clients of the later phases have numbers above the workload's.

@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"time"
-
 	"dkv/linearizability"
 	"dkv/node"
 	"dkv/node/door"
@@ -29,7 +27,7 @@ func (r *run) alonePhase() {
 		requests = append(requests, b)
 		r.sendCheck(b)
 	}
-	const bound = 20 * time.Second
+	bound := r.patience()
 	if !r.until(r.world.Now()+bound, func() bool { return len(pending(requests)) == 0 }) && !r.aborted {
 		b := pending(requests)[0]
 		r.verdict.broken(Progress, "without ZooKeeper, and though no primary died, a client of %s got no service from partition %d within %v: %s",
@@ -59,7 +57,7 @@ func (r *run) readPhase() {
 	for i, key := range keys {
 		r.finalRead(i, key, func() { left-- }, func(why string) { last = "key " + key + ": " + why })
 	}
-	const bound = 20 * time.Second
+	bound := r.patience()
 	if !r.until(r.world.Now()+bound, func() bool { return left == 0 }) && !r.aborted {
 		r.verdict.broken(Progress, "%d of %d keys could not be read within %v at the end, when no faults were left: %s", left, len(keys), bound, last)
 	}
@@ -91,7 +89,7 @@ func (r *run) finalRead(i int, key string, done func(), failed func(why string))
 		}
 		failed(outcome.String() + " (" + resp.Reason + ")")
 		if !r.load.stopped {
-			r.world.After(100*time.Millisecond, func() { r.finalRead(i, key, done, failed) })
+			r.world.After(r.pace(), func() { r.finalRead(i, key, done, failed) })
 		}
 	})
 }

@@ -34,7 +34,7 @@ func (c *client) askCold() bool {
 		return false
 	}
 	op := linearizability.Operation{Client: c.id, Kind: linearizability.Put}
-	r := door.Request{Kind: door.RequestPut, Timeout: w.Timeout}
+	r := door.Request{Kind: door.RequestPut, Timeout: c.timeout()}
 	k, ok := c.drawColdKey(&op, &r)
 	if !ok {
 		return false

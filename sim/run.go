@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"dkv/linearizability"
@@ -140,6 +141,7 @@ const clusterName = "sim"
 
 func (r *run) config() world.Config {
 	s := r.setup
+	suspectAfter := s.SuspectAfters()
 	return world.Config{
 		Seed:  s.Seed,
 		Hosts: s.Nodes,
@@ -163,6 +165,7 @@ func (r *run) config() world.Config {
 				r.verdict.broken(Invariant, "ZooKeeper: %s: %s", v.Rule, v.What)
 			}),
 		},
+		Configure:      func(host int, cfg *node.Config) { cfg.SuspectAfter = suspectAfter[host] },
 		Door:           s.Door,
 		NewProcess:     r.newProcess,
 		SessionTimeout: s.SessionTimeout,
@@ -189,6 +192,20 @@ func pauseRate(chance float64) float64 {
 	}
 	return chance
 }
+
+// patience returns how long a check of the last phases waits: 20 s, or longer if
+// the nodes take longer to suspect one another.
+func (r *run) patience() time.Duration {
+	return max(20*time.Second, 20*r.slowest())
+}
+
+// pace returns how often a phase asks whether it is over, and its clients repeat
+// their requests: every 100 ms, or less often if nodes take longer to suspect one
+// another.
+func (r *run) pace() time.Duration { return max(100*time.Millisecond, r.slowest()/10) }
+
+// slowest returns the greatest suspect-after of any node.
+func (r *run) slowest() time.Duration { return slices.Max(r.setup.SuspectAfters()) }
 
 // auditZooKeeper checks the guarantees of the simulated ZooKeeper over the whole
 // run, so that a bug of the simulator is not mistaken for one of DKV.
@@ -230,10 +247,10 @@ func (r *run) faultPhase() {
 	r.scripts.End()
 }
 
-// until runs to a point of virtual time, or until finished, which it calls every
-// 100 ms of virtual time, returns true.
+// until runs to a point of virtual time, or until finished, which it calls at
+// the run's pace, returns true.
 func (r *run) until(t time.Duration, finished func() bool) bool {
-	const pace = 100 * time.Millisecond
+	pace := r.pace()
 	for !r.aborted {
 		if finished != nil && finished() {
 			return true

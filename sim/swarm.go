@@ -38,6 +38,7 @@ var profiles = []profile{
 	{"rough", []string{""}, 2.5},
 	{"disk", []string{"disk", "process crash", "process power loss", "process disk"}, 1.6},
 	{"majority-lost", []string{majorityFamily, "process crash"}, 1},
+	{"day", []string{"", dayFamily}, 1},
 }
 
 // Profiles returns the names that Draw accepts. The first is the default.
@@ -68,6 +69,9 @@ func DrawOn(seed uint64, profileName string, store schedule.Store) (*schedule.Sc
 	d.setup.Seed, d.setup.Store = seed, store
 	d.drawCluster()
 	d.drawWorkload()
+	d.drawWide()
+	d.drawDay()
+	d.drawUneven()
 	if d.profile.intensity > 0 {
 		d.lean = d.on("") && d.share(35, "lean")
 		if !slices.Contains(d.profile.families, majorityFamily) {
@@ -76,6 +80,7 @@ func DrawOn(seed uint64, profileName string, store schedule.Store) (*schedule.Sc
 		d.drawRates()
 		d.drawOrder()
 		d.drawSteps()
+		d.endDay()
 	}
 	return &schedule.Schedule{Setup: d.setup, Steps: d.steps}, nil
 }
@@ -86,6 +91,7 @@ type swarm struct {
 	profile profile
 	setup   schedule.Setup
 	steps   []schedule.Step
+	day     day
 	// lean: few kinds of fault, mostly patterns, so that other faults do not cut
 	// short what takes several steps.
 	lean bool

@@ -106,7 +106,8 @@ func (d *swarm) drawSteps() {
 			if at >= d.setup.Phases.Faults {
 				break
 			}
-			d.steps = append(d.steps, f.make(f, d, n, at.Round(time.Millisecond))...)
+			drawn := at.Round(time.Millisecond)
+			d.steps = append(d.steps, d.stretch(f.make(f, d, n, drawn), drawn)...)
 		}
 	}
 	d.drawForming()

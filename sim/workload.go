@@ -140,9 +140,9 @@ func (c *client) below(n int, purpose string) int {
 func (c *client) think() time.Duration {
 	w := &c.work.setup.Workload
 	mean := float64(c.work.setup.Phases.Faults) * float64(w.Clients) / float64(max(1, w.Operations))
-	second := uint64(c.work.world.Now() / time.Second)
+	spell := uint64(c.work.world.Now() / max(time.Second, c.work.setup.Phases.Faults/36))
 	mean *= 1.75
-	if c.work.world.Random().Below(4, "client crowd", 0, second) == 0 {
+	if c.work.world.Random().Below(4, "client crowd", 0, spell) == 0 {
 		mean /= 7
 	}
 	c.draws++
@@ -195,7 +195,7 @@ func (c *client) chooseHost() {
 func (c *client) drawOperation(k int) (linearizability.Operation, door.Request) {
 	w := &c.work.setup.Workload
 	op := linearizability.Operation{Client: c.id, Key: c.work.keys[k]}
-	r := door.Request{Key: []byte(op.Key), Timeout: w.Timeout}
+	r := door.Request{Key: []byte(op.Key), Timeout: c.timeout()}
 	conditional := false
 	switch n := c.below(100, "kind"); {
 	case n < w.Get:
@@ -221,6 +221,15 @@ func (c *client) drawOperation(k int) (linearizability.Operation, door.Request) 
 	return op, r
 }
 
+// timeout returns the time that the client gives a node: some clients are patient.
+func (c *client) timeout() time.Duration {
+	w := &c.work.setup.Workload
+	if w.Patience > 0 && c.id%4 == 3 {
+		return w.Patience
+	}
+	return w.Timeout
+}
+
 // drawCondition makes the operation conditional on the version last seen, or on
 // absence.
 func (c *client) drawCondition(k int, op *linearizability.Operation, r *door.Request) {
@@ -236,8 +245,12 @@ func (c *client) drawCondition(k int, op *linearizability.Operation, r *door.Req
 
 // value returns a value that no other put writes.
 func (l *workload) value(client int) string {
-	v := fmt.Sprintf("c%d-%d", client, l.calls)
-	if pad := l.setup.Workload.ValueBytes - len(v); pad > 0 {
+	w := &l.setup.Workload
+	v, length := fmt.Sprintf("c%d-%d", client, l.calls), w.ValueBytes
+	if w.Large > 0 && l.world.Random().Below(1000, "value large", uint64(client), l.calls) < w.Large {
+		length = int(l.world.Random().LogScale(float64(max(1, length)), node.MaxValueBytes+1, "value length", uint64(client), l.calls))
+	}
+	if pad := length - len(v); pad > 0 {
 		v += strings.Repeat(".", pad)
 	}
 	return v

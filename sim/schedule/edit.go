@@ -28,6 +28,7 @@ func (s *Schedule) FitMoves() {
 // its lines to them. It removes steps that would then name too few distinct nodes.
 func (s *Schedule) Fold(partitions, nodes int) {
 	s.Setup.Partitions, s.Setup.Nodes = partitions, nodes
+	s.Setup.Uneven = s.Setup.Uneven.below(nodes)
 	for i := range s.Calls {
 		s.Calls[i].Host %= nodes
 	}

@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	MaxNodes = 9
-	MaxSteps = 10_000 // of a schedule
+	MaxNodes      = 20
+	MaxPartitions = 512
+	MaxSteps      = 10_000 // of a schedule
 )
 
 // Schedule describes a run as data: its setup, and what is done to it at which

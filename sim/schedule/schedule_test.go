@@ -38,6 +38,10 @@ func drawSetup(t *rapid.T) Setup {
 			if rapid.Bool().Draw(t, "crash") {
 				*v = crashValue{Host: rapid.IntRange(0, 8).Draw(t, "host"), Step: rapid.IntRange(1, 99).Draw(t, "step"), Restart: time.Second}
 			}
+		case *unevenValue:
+			if rapid.Bool().Draw(t, "uneven") {
+				*v = unevenValue(Uneven("").With(0, time.Second).With(rapid.IntRange(1, MaxNodes-1).Draw(t, "uneven host"), 30*time.Millisecond))
+			}
 		case *wordValue:
 			*v.v = rapid.SampledFrom(v.words).Draw(t, f.Line)
 		default:
@@ -49,6 +53,7 @@ func drawSetup(t *rapid.T) Setup {
 	s.Sync.Max = max(s.Sync.Max, s.Sync.Min)
 	s.TurnMax = max(s.TurnMax, s.TurnMin)
 	s.Order.Window = min(s.Order.Window, maxWindow)
+	s.Uneven = s.Uneven.below(s.Nodes)
 	s.Order.Crash.Host = min(s.Order.Crash.Host, s.Nodes-1)
 	w := &s.Workload
 	w.Get, w.Put, w.Delete, w.Conditional = w.Get/4, w.Put/4, w.Delete/4, 0
@@ -140,7 +145,12 @@ func TestScheduleErrorsNameTheLineAndTheFault(t *testing.T) {
 		{"seed 1\nseed 2", `line 2: header line "seed" appears twice`},
 		{"seed", `line 1: header line "seed" takes one value`},
 		{"seed -1", `invalid number "-1"`},
-		{"nodes 10", `invalid number "10" (want 1 to 9)`},
+		{"nodes 21", `invalid number "21" (want 1 to 20)`},
+		{"partitions 513", `invalid number "513" (want 1 to 512)`},
+		{"suspect-after-of n2", `suspect-after of n2: invalid duration ""`},
+		{"suspect-after-of 2:1s", `invalid suspect-after of a host "2:1s" (example: n2:300ms)`},
+		{"suspect-after-of n3:1s,n2:1s", `suspect-after of n2 is not in order: it must come after that of n3`},
+		{"nodes 3\nsuspect-after-of n4:1s", `suspect-after-of names n4, but there are only 3 nodes`},
 		{"rates loss=2", `loss: invalid probability "2"`},
 		{"rates loss=NaN", `loss: invalid probability "NaN"`},
 		{"rates loss", `invalid word "loss" (want key=value)`},

@@ -15,11 +15,12 @@ import (
 type Setup struct {
 	Seed uint64 // decides everything that the schedule leaves open
 
-	Nodes       int // 1 to 9, named n1, n2, …; all of them form the cluster
+	Nodes       int // 1 to MaxNodes, named n1, n2, …; all of them form the cluster
 	Partitions  int // Q
 	Replication int
 
 	SuspectAfter   time.Duration // the nodes' settings, as in node.Config
+	Uneven         Uneven        // nodes with another suspect-after
 	RequestTimeout time.Duration
 	MoveTimeout    time.Duration
 	SettleTime     time.Duration
@@ -82,7 +83,13 @@ type Workload struct {
 	Cold       int // additional keys, each written once or twice in the fault phase
 	Operations int // approximate number in the fault phase; it determines the think time
 	Timeout    time.Duration
+	// Patience is the timeout of every fourth client (3, 7, 11, …) instead of
+	// Timeout; 0: they have none of their own.
+	Patience   time.Duration
 	ValueBytes int // minimum; a value also identifies its writer
+	// Large is how many of a thousand puts have a value of a drawn length between
+	// ValueBytes and the store's limit.
+	Large int
 
 	// The percentage of operations of each kind.
 	Get, Put, Delete, Conditional int
@@ -186,9 +193,10 @@ type textValue interface {
 var header = []Field{
 	{"seed", "", func(s *Setup) textValue { return (*uintValue)(&s.Seed) }},
 	{"nodes", "", func(s *Setup) textValue { return &intValue{&s.Nodes, 1, MaxNodes} }},
-	{"partitions", "", func(s *Setup) textValue { return &intValue{&s.Partitions, 1, 64} }},
+	{"partitions", "", func(s *Setup) textValue { return &intValue{&s.Partitions, 1, MaxPartitions} }},
 	{"replication", "", func(s *Setup) textValue { return &intValue{&s.Replication, 1, 7} }},
 	{"suspect-after", "", func(s *Setup) textValue { return &durationValue{&s.SuspectAfter, time.Millisecond} }},
+	{"suspect-after-of", "", func(s *Setup) textValue { return (*unevenValue)(&s.Uneven) }},
 	{"request-timeout", "", func(s *Setup) textValue { return &durationValue{&s.RequestTimeout, time.Millisecond} }},
 	{"move-timeout", "", func(s *Setup) textValue { return &durationValue{&s.MoveTimeout, time.Millisecond} }},
 	{"settle-time", "", func(s *Setup) textValue { return &durationValue{&s.SettleTime, time.Millisecond} }},
@@ -253,7 +261,9 @@ var header = []Field{
 	{"workload", "cold", func(s *Setup) textValue { return &intValue{&s.Workload.Cold, 0, 1024} }},
 	{"workload", "operations", func(s *Setup) textValue { return &intValue{&s.Workload.Operations, 0, 100_000} }},
 	{"workload", "timeout", func(s *Setup) textValue { return &durationValue{&s.Workload.Timeout, time.Millisecond} }},
+	{"workload", "patience", func(s *Setup) textValue { return &durationValue{&s.Workload.Patience, 0} }},
 	{"workload", "value", func(s *Setup) textValue { return &intValue{&s.Workload.ValueBytes, 0, 1 << 16} }},
+	{"workload", "large", func(s *Setup) textValue { return &intValue{&s.Workload.Large, 0, 1000} }},
 	{"mix", "get", func(s *Setup) textValue { return &intValue{&s.Workload.Get, 0, 100} }},
 	{"mix", "put", func(s *Setup) textValue { return &intValue{&s.Workload.Put, 0, 100} }},
 	{"mix", "delete", func(s *Setup) textValue { return &intValue{&s.Workload.Delete, 0, 100} }},
@@ -284,6 +294,11 @@ func (s *Setup) validate() error {
 		return fmt.Errorf("sync max=%v is below min=%v", s.Sync.Max, s.Sync.Min)
 	case w.Get+w.Put+w.Delete+w.Conditional != 100:
 		return fmt.Errorf("the percentages of mix add up to %d, want 100", w.Get+w.Put+w.Delete+w.Conditional)
+	}
+	if list, err := s.Uneven.List(); err != nil {
+		return err
+	} else if last := len(list) - 1; last >= 0 && list[last].Host >= s.Nodes {
+		return fmt.Errorf("suspect-after-of names %s, but there are only %d nodes", HostName(list[last].Host), s.Nodes)
 	}
 	if c := s.Order.Crash; c.Step > 0 && c.Host >= s.Nodes {
 		return fmt.Errorf("order crash=%v names a node beyond n%d", c, s.Nodes)
