@@ -85,7 +85,7 @@ func Freeze(r *Result) *schedule.Schedule {
 	}
 	w, calm := &s.Setup.Workload, schedule.DefaultSetup().Workload
 	w.Source = schedule.Listed
-	w.Shape, w.Clients, w.Keys, w.Cold, w.Operations = calm.Shape, calm.Clients, calm.Keys, calm.Cold, calm.Operations
+	w.Shape, w.Clients, w.Keys, w.Cold, w.Operations, w.Bursts = calm.Shape, calm.Clients, calm.Keys, calm.Cold, calm.Operations, calm.Bursts
 	w.Get, w.Put, w.Delete, w.Conditional = calm.Get, calm.Put, calm.Delete, calm.Conditional
 	for i := range r.History {
 		op := &r.History[i]

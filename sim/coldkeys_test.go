@@ -3,6 +3,7 @@ package sim
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"dkv/linearizability"
 	"dkv/sim/schedule"
@@ -71,12 +72,42 @@ func TestSwarmDrawsColdKeysAndLongTurns(t *testing.T) {
 		}
 		if s.Setup.TurnMin > 0 {
 			long++
-			if s.Setup.Turn != schedule.MostTurn {
-				t.Errorf("seed %d lets at most %d events gather for %v", seed, s.Setup.Turn, s.Setup.TurnMax)
+			if s.Setup.Turn != schedule.MostTurn || !s.Setup.Workload.Bursts {
+				t.Errorf("seed %d lets at most %d events gather for %v, with bursts: %t", seed, s.Setup.Turn, s.Setup.TurnMax, s.Setup.Workload.Bursts)
 			}
 		}
 	}
 	if cold < runs*40/100 || cold > runs*60/100 || long < runs*25/100 || long > runs*42/100 {
 		t.Errorf("of %d runs %d have cold keys and %d have long turns", runs, cold, long)
+	}
+}
+
+// With bursts most clients send at one instant now and then, and turns get longer when
+// events gather.
+func TestBurstsFillTurns(t *testing.T) {
+	run := func(bursts bool, gather time.Duration) (most int, long float64) {
+		s, err := Draw(5, "calm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Setup.Turn, s.Setup.TurnMin, s.Setup.TurnMax = schedule.MostTurn, gather/2, gather
+		s.Setup.Workload.Bursts, s.Setup.Workload.Clients, s.Setup.Workload.Operations = bursts, 16, 1500
+		r, err := Run(s, RunOptions{})
+		if err != nil || len(r.Violations) > 0 {
+			t.Fatal(err, r.Violations)
+		}
+		at := make(map[time.Duration]int)
+		for i := range r.History {
+			if op := &r.History[i]; op.Client < checkClient {
+				at[op.CallTime]++
+				most = max(most, at[op.CallTime])
+			}
+		}
+		return most, r.Turns.Share(4)
+	}
+	calm, short := run(false, 200*time.Microsecond)
+	crowd, long := run(true, 10*time.Millisecond)
+	if calm > 2 || crowd < 8 || long < 2*short || long < 0.02 {
+		t.Errorf("%d and %d operations at one instant, %.4f and %.4f of the turns with four events or more", calm, crowd, short, long)
 	}
 }

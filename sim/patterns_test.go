@@ -48,7 +48,7 @@ func TestPatternsTakeEffect(t *testing.T) {
 		"expire during failover": "zk-session-expired", "pause beyond session": "zk-session-expired",
 		"crash in turn": "crash-in-turn", "stranded entries": "step-at-moment", "deposed while asleep": "pause",
 		"two primaries": "net-delay", "stalled replicas": "disk-stall", "cut while joint": "step-at-moment",
-		"late answers": "stale-answer",
+		"late answers": "stale-answer", "busy primary": "slow-host",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

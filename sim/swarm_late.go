@@ -6,20 +6,22 @@ import (
 	"dkv/sim/schedule"
 )
 
-// lateSources are patterns in which a node hears the others all the time, and ever older
-// news from them.
+// lateSources are patterns in which a node takes in what it is told late, or much of it
+// at once.
 var lateSources = []source{
-	{"network late answers", 50, between(5*time.Second, 18*time.Second), lateAnswers},
+	{"pattern busy primary", 45, between(4*time.Second, 16*time.Second), busyPrimary},
+	{"network late answers", 35, between(6*time.Second, 20*time.Second), lateAnswers},
 }
 
 // drawLongTurns lets events gather before a turn in a third of the runs, so that a turn
-// often has many, as on a busy node in production. Whatever depends on two events of one
+// often has many, as on a busy node in production, and has all clients send at once. Whatever depends on two events of one
 // turn is out of reach otherwise.
 func (d *swarm) drawLongTurns() {
 	if d.share(33, "long turns") {
 		d.setup.Turn = schedule.MostTurn
 		d.setup.TurnMax = d.span(200*time.Microsecond, 20*time.Millisecond, "turn delay", 0)
 		d.setup.TurnMin = d.setup.TurnMax / 2
+		d.setup.Workload.Bursts = true
 	}
 }
 
@@ -56,6 +58,28 @@ func lateAnswers(f *source, d *swarm, n uint64, at time.Duration) []schedule.Ste
 			At: at + silent, Do: schedule.AskGet, Targets: []schedule.Target{former}, Partition: p, Once: schedule.Active, Of: p, After: later,
 		})
 		later += f.suspects(d, 3, 15, n, 5+k)
+	}
+	return steps
+}
+
+// busyPrimary slows a primary down, so that its turns have many events, while one of its
+// followers returns after it was away for so long that it may need a snapshot. Clients put
+// new keys all the time: acknowledgements, the follower's answers and writes meet in one
+// turn.
+func busyPrimary(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	d.setup.RetainEntries = min(d.setup.RetainEntries, 6) // otherwise it would hardly ever need one
+	p := f.draw(d, d.setup.Partitions, n, 0)
+	primary := []schedule.Target{{Role: schedule.Primary, Partition: p}}
+	back := schedule.Target{Role: [...]schedule.Role{schedule.Backup, schedule.Second}[f.draw(d, 2, n, 1)], Partition: p}
+	away := f.suspects(d, 120, 250, n, 2)
+	steps := []schedule.Step{
+		{At: at, Do: schedule.Slow, Targets: primary, Lag: f.suspects(d, 8, 30, n, 3), For: away + f.suspects(d, 150, 150, n, 4)},
+		{At: at, Do: [...]*schedule.Action{schedule.Isolate, schedule.Crash}[f.draw(d, 2, n, 5)], Targets: []schedule.Target{back}, For: away},
+	}
+	later := away / 2
+	for k := range 12 {
+		steps = append(steps, schedule.Step{At: at, Do: schedule.AskPutNew, Targets: primary, Partition: p, After: later})
+		later += f.suspects(d, 1, 25, n, 10+k)
 	}
 	return steps
 }

@@ -136,18 +136,35 @@ func (c *client) below(n int, purpose string) int {
 }
 
 // think draws the time between two operations: exponential, and much shorter in
-// one second out of four, so that load alternates between bursts and calm.
+// one spell out of four, so that load alternates between crowds and calm. With bursts
+// a crowd lasts a quarter of a second, and all clients come to its beginning.
 func (c *client) think() time.Duration {
 	w := &c.work.setup.Workload
-	mean := float64(c.work.setup.Phases.Faults) * float64(w.Clients) / float64(max(1, w.Operations))
-	spell := uint64(c.work.world.Now() / max(time.Second, c.work.setup.Phases.Faults/36))
-	mean *= 1.75
-	if c.work.world.Random().Below(4, "client crowd", 0, spell) == 0 {
+	mean := 1.75 * float64(c.work.setup.Phases.Faults) * float64(w.Clients) / float64(max(1, w.Operations))
+	now, spell := c.work.world.Now(), c.work.spell()
+	begun := now.Truncate(spell)
+	switch {
+	case !c.work.crowded(begun):
+	case !w.Bursts:
 		mean /= 7
+	case now < begun+time.Second/4:
+		mean /= 100
 	}
 	c.draws++
 	u := c.work.world.Random().Float("client think", uint64(c.id), c.draws)
-	return time.Duration(-math.Log(1-u) * mean)
+	drawn := time.Duration(-math.Log(1-u) * mean)
+	if next := begun + spell; w.Bursts && now+drawn > next && c.work.crowded(next) {
+		return next - now
+	}
+	return drawn
+}
+
+// spell is how long load stays as it is: a second, or more in a long run.
+func (l *workload) spell() time.Duration { return max(time.Second, l.setup.Phases.Faults/36) }
+
+// crowded reports whether clients are in a hurry in the spell that begins then.
+func (l *workload) crowded(begun time.Duration) bool {
+	return l.world.Random().Below(4, "client crowd", 0, uint64(begun/l.spell())) == 0
 }
 
 // ask sends the client's next operation.

@@ -80,8 +80,9 @@ type Workload struct {
 	Shape      Shape
 	Clients    int // each sends one request at a time
 	Keys       int
-	Cold       int // additional keys, each written once or twice in the fault phase
-	Operations int // approximate number in the fault phase; it determines the think time
+	Cold       int  // additional keys, each written once or twice in the fault phase
+	Operations int  // approximate number in the fault phase; it determines the think time
+	Bursts     bool // all clients begin to send at once now and then
 	Timeout    time.Duration
 	// Patience is the timeout of every fourth client (3, 7, 11, …) instead of
 	// Timeout; 0: they have none of their own.
@@ -260,6 +261,7 @@ var header = []Field{
 	{"workload", "keys", func(s *Setup) textValue { return &intValue{&s.Workload.Keys, 1, 256} }},
 	{"workload", "cold", func(s *Setup) textValue { return &intValue{&s.Workload.Cold, 0, 1024} }},
 	{"workload", "operations", func(s *Setup) textValue { return &intValue{&s.Workload.Operations, 0, 100_000} }},
+	{"workload", "bursts", func(s *Setup) textValue { return (*switchValue)(&s.Workload.Bursts) }},
 	{"workload", "timeout", func(s *Setup) textValue { return &durationValue{&s.Workload.Timeout, time.Millisecond} }},
 	{"workload", "patience", func(s *Setup) textValue { return &durationValue{&s.Workload.Patience, 0} }},
 	{"workload", "value", func(s *Setup) textValue { return &intValue{&s.Workload.ValueBytes, 0, 1 << 16} }},
