@@ -67,9 +67,8 @@ func (d *swarm) endDay() {
 	for _, t := range []*time.Duration{&s.SuspectAfter, &s.MoveTimeout, &s.SettleTime, &s.ViewTime, &s.Phases.Core, &s.Phases.Converge} {
 		*t *= d.day.pace
 	}
-	for _, t := range []*time.Duration{&s.RequestTimeout, &w.Timeout, &w.Patience} {
-		*t = min(*t*d.day.pace, node.MaxRequestTimeout)
-	}
+	s.RequestTimeout = min(s.RequestTimeout*d.day.pace, node.MaxRequestTimeout)
+	w.Timeout, w.Patience = d.span(45*time.Second, node.MaxRequestTimeout, "day timeout", 0), 0
 	list, _ := s.Uneven.List() // it was drawn here
 	s.Uneven = ""
 	for _, h := range list {

@@ -86,6 +86,9 @@ func (d *swarm) drawSteps() {
 	if slices.Contains(d.profile.families, majorityFamily) {
 		all = append(all, majorityLost)
 	}
+	if d.day.pace > 1 {
+		all = append(all, dayPatterns...)
+	}
 	for i := range all {
 		f := &all[i]
 		percent := f.percent

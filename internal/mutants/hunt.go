@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -95,7 +96,7 @@ func (h *hunt) passUnmutated() error {
 	if h.unmutated == 0 {
 		return nil
 	}
-	met, err := h.hunted(clean.path, sim.Classes, 1, h.unmutated)
+	met, err := h.hunted(clean.path, "", sim.Classes, 1, h.unmutated)
 	switch {
 	case err != nil:
 		return err
@@ -190,33 +191,33 @@ func (h *hunt) catch(m *mutant) (*catches, error) {
 	caught, begun := &catches{}, time.Now()
 	for k := 0; k < h.ranges && !caught.survived(); k++ {
 		from := 1 + k*h.seeds
-		met, err := h.hunted(binary, m.oracles, from, from+h.seeds-1)
+		met, err := h.hunted(binary, m.profile, m.oracles, from, from+h.seeds-1)
 		if err != nil {
 			return nil, err
 		}
 		caught.add(met, from)
 	}
-	if err := h.passUnplanted(caught.at); err != nil {
+	if err := h.passUnplanted(m.profile, caught.at); err != nil {
 		return nil, err
 	}
 	caught.took = time.Since(begun)
 	if h.shrink && len(caught.at) > 0 {
-		caught.shrunk, err = h.minimised(binary, caught.at[0])
+		caught.shrunk, err = h.minimised(binary, m.profile, caught.at[0])
 	}
 	return caught, err
 }
 
 // passUnplanted runs the seeds that caught a mutant without it.
-func (h *hunt) passUnplanted(seeds []int) error {
+func (h *hunt) passUnplanted(profile string, seeds []int) error {
 	clean, err := h.clean(campaignDir)
 	if err != nil {
 		return err
 	}
 	for _, seed := range seeds {
-		if seed <= h.unmutated {
+		if seed <= h.unmutated && profile == "" {
 			continue // it has passed
 		}
-		met, err := h.hunted(clean.path, sim.Classes, seed, seed)
+		met, err := h.hunted(clean.path, profile, sim.Classes, seed, seed)
 		if err == nil && met.seed != 0 {
 			err = fmt.Errorf("the unmutated program fails seed %d too: %s", seed, joined(met.fired, ","))
 		}
@@ -235,12 +236,13 @@ type meeting struct {
 	late  bool        // time was over before the seeds were
 }
 
-// hunted runs a range of seeds, until a class fires that is awaited.
-func (h *hunt) hunted(binary string, awaited []sim.Class, from, to int) (meeting, error) {
+// hunted runs a range of seeds of a profile ("": the default one), until a class fires
+// that is awaited.
+func (h *hunt) hunted(binary, profile string, awaited []sim.Class, from, to int) (meeting, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), h.limit)
 	defer cancel()
 	var d campaign.Document
-	err := h.dkvsim(ctx, &d, binary, "run", fmt.Sprintf("--seeds=%d-%d", from, to), "--stop-at="+joined(awaited, ","))
+	err := h.dkvsim(ctx, &d, binary, "run", profileFlag(profile), fmt.Sprintf("--seeds=%d-%d", from, to), "--stop-at="+joined(awaited, ","))
 	switch {
 	case ctx.Err() != nil:
 		return meeting{late: true}, nil
@@ -272,14 +274,18 @@ func (h *hunt) dkvsim(ctx context.Context, to any, binary string, args ...string
 
 // minimised shrinks the run of a seed, and returns the columns of the table:
 // faults and operations before, the runs that it took, and what is left.
-func (h *hunt) minimised(binary string, seed int) (string, error) {
+func (h *hunt) minimised(binary, profile string, seed int) (string, error) {
 	var small campaign.Shrunk
-	err := h.dkvsim(context.Background(), &small, binary, "shrink", fmt.Sprintf("--seed=%d", seed), "--report="+filepath.Join(h.work, "report"))
+	err := h.dkvsim(context.Background(), &small, binary, "shrink", profileFlag(profile), fmt.Sprintf("--seed=%d", seed), "--report="+filepath.Join(h.work, "report"))
 	if err != nil {
 		return "", fmt.Errorf("minimising seed %d: %w", seed, err)
 	}
 	return fmt.Sprintf(" %8d %8d %6d %6s %8s %s", small.FromFaults, small.FromOperations, small.Runs,
 		fmt.Sprintf("%d+%d", small.Faults, small.Operations), small.Wall.Round(100*time.Millisecond), joined(small.Classes, ",")), nil
+}
+
+func profileFlag(profile string) string {
+	return "--profile=" + cmp.Or(profile, sim.Profiles()[0])
 }
 
 // campaignDir is the command that runs campaigns.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"dkv/sim"
@@ -23,6 +24,10 @@ import (
 //	other lines
 //	--- end
 //
+// A bug that the default profile cannot reach names the profile that can:
+//
+//	profile: day
+//
 // A breakage of the harness has, instead of oracles, the package and the test:
 //
 //	tests: netsim TestEachFaultCountsWhatItStruck
@@ -33,6 +38,7 @@ type mutant struct {
 	name    string // the file's, without its ending; of a breakage with its directory
 	story   string
 	oracles []sim.Class // none of a breakage
+	profile string      // that its seeds are drawn from; "": the default
 	test    testName    // none of a bug of the store
 	changes []change
 }
@@ -195,6 +201,11 @@ func (p *mutantParser) head(line string) error {
 			return err
 		}
 		p.m.oracles, p.story = oracles, false
+	case found && key == "profile":
+		if !slices.Contains(sim.Profiles(), value) {
+			return fmt.Errorf("unknown profile %q (want one of %s)", value, strings.Join(sim.Profiles(), ", "))
+		}
+		p.m.profile, p.story = value, false
 	case found && key == "tests":
 		words := strings.Fields(value)
 		if len(words) != 2 || !filepath.IsLocal(words[0]) || !strings.HasPrefix(words[1], "Test") {
@@ -209,7 +220,7 @@ func (p *mutantParser) head(line string) error {
 	case p.story:
 		p.m.story += " " + strings.TrimSpace(line)
 	default:
-		return fmt.Errorf("%q is neither story, oracles, tests nor file", line)
+		return fmt.Errorf("%q is neither story, oracles, profile, tests nor file", line)
 	}
 	return nil
 }

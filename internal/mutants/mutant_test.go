@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,5 +128,19 @@ func TestMutantsApplyToTheSource(t *testing.T) {
 		if _, err := m.apply(root); err != nil {
 			t.Errorf("%s: %v", m.name, err)
 		}
+	}
+}
+
+func TestMutantNamesItsProfile(t *testing.T) {
+	text := "story: s\noracles: L\nprofile: %s\nfile: f\n--- as it is\na\n--- instead\nb\n--- end\n"
+	m, err := parseMutant(fmt.Sprintf(text, "day"))
+	if err != nil || m.profile != "day" {
+		t.Errorf("profile %q, %v", m.profile, err)
+	}
+	if _, err := parseMutant(fmt.Sprintf(text, "night")); err == nil || !strings.Contains(err.Error(), "day") {
+		t.Errorf("an unknown profile gives %v, want an error that lists the profiles", err)
+	}
+	if got := profileFlag(m.profile) + " " + profileFlag(""); got != "--profile=day --profile=default" {
+		t.Errorf("the flags are %s", got)
 	}
 }
