@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -242,7 +241,7 @@ func (h *hunt) hunted(binary, profile string, awaited []sim.Class, from, to int)
 	ctx, cancel := context.WithTimeout(context.Background(), h.limit)
 	defer cancel()
 	var d campaign.Document
-	err := h.dkvsim(ctx, &d, binary, "run", profileFlag(profile), fmt.Sprintf("--seeds=%d-%d", from, to), "--stop-at="+joined(awaited, ","))
+	err := h.dkvsim(ctx, &d, binary, withProfile(profile, "run", fmt.Sprintf("--seeds=%d-%d", from, to), "--stop-at="+joined(awaited, ","))...)
 	switch {
 	case ctx.Err() != nil:
 		return meeting{late: true}, nil
@@ -276,7 +275,7 @@ func (h *hunt) dkvsim(ctx context.Context, to any, binary string, args ...string
 // faults and operations before, the runs that it took, and what is left.
 func (h *hunt) minimised(binary, profile string, seed int) (string, error) {
 	var small campaign.Shrunk
-	err := h.dkvsim(context.Background(), &small, binary, "shrink", profileFlag(profile), fmt.Sprintf("--seed=%d", seed), "--report="+filepath.Join(h.work, "report"))
+	err := h.dkvsim(context.Background(), &small, binary, withProfile(profile, "shrink", fmt.Sprintf("--seed=%d", seed), "--report="+filepath.Join(h.work, "report"))...)
 	if err != nil {
 		return "", fmt.Errorf("minimising seed %d: %w", seed, err)
 	}
@@ -284,8 +283,12 @@ func (h *hunt) minimised(binary, profile string, seed int) (string, error) {
 		fmt.Sprintf("%d+%d", small.Faults, small.Operations), small.Wall.Round(100*time.Millisecond), joined(small.Classes, ",")), nil
 }
 
-func profileFlag(profile string) string {
-	return "--profile=" + cmp.Or(profile, sim.Profiles()[0])
+// withProfile adds the flag of a profile to a command of dkvsim.
+func withProfile(profile string, args ...string) []string {
+	if profile != "" {
+		args = append(args, "--profile="+profile)
+	}
+	return args
 }
 
 // campaignDir is the command that runs campaigns.

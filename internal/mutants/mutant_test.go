@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,7 +141,10 @@ func TestMutantNamesItsProfile(t *testing.T) {
 	if _, err := parseMutant(fmt.Sprintf(text, "night")); err == nil || !strings.Contains(err.Error(), "day") {
 		t.Errorf("an unknown profile gives %v, want an error that lists the profiles", err)
 	}
-	if got := profileFlag(m.profile) + " " + profileFlag(""); got != "--profile=day --profile=default" {
-		t.Errorf("the flags are %s", got)
+	if got := withProfile(m.profile, "run"); !slices.Equal(got, []string{"run", "--profile=day"}) {
+		t.Errorf("the arguments are %q", got)
+	}
+	if got := withProfile("", "run"); !slices.Equal(got, []string{"run"}) {
+		t.Errorf("the arguments are %q", got)
 	}
 }
