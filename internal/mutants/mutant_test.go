@@ -60,7 +60,7 @@ func TestMutantErrors(t *testing.T) {
 		{"story: s\noracles: L\n" + body, "no file named"},
 		{"file: ../a.go\n", "from the module's root"},
 		{"file: /a.go\n", "from the module's root"},
-		{head + "nonsense\n", "neither story, oracles, tests nor file"},
+		{head + "nonsense\n", "neither story, oracles, profile, tests nor file"},
 		{head + "--- instead\n", "does not belong here"},
 		{head + "--- as it is\nx\n--- end\n", "does not belong here"},
 		{head + "--- as it is\nx\n", `no "--- end"`},
