@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,13 +17,14 @@ import (
 	"dkv/sim/schedule"
 )
 
-// Report names the files that describe a failed run.
+// Report names the files that describe a run.
 type Report struct {
 	Dir      string
 	Schedule string // the run as data: run it again, edit it, keep it
 	History  string // the clients' operations, with the faults and phases beside them, for dkvsim check
 	Page     string // the history as an HTML page
 	Notes    string // what happened, in words, one line per notable event
+	Outcomes string // how many operations of each kind were done, refused and so on
 }
 
 // WriteReport writes the files of a run into a new directory below dir. It runs the
@@ -35,12 +37,16 @@ func writeReport(dir string, r *Result, run runner) (Report, error) {
 	rep.Schedule = filepath.Join(rep.Dir, "schedule.txt")
 	rep.History = filepath.Join(rep.Dir, "history.jsonl")
 	rep.Notes = filepath.Join(rep.Dir, "notes.txt")
+	rep.Outcomes = filepath.Join(rep.Dir, "outcomes.txt")
 	rep.Page = filepath.Join(rep.Dir, "report.html")
 	if err := os.MkdirAll(rep.Dir, 0o755); err != nil {
 		return rep, fmt.Errorf("creating the report's directory: %w", err)
 	}
 	if err := os.WriteFile(rep.Schedule, []byte(scheduleFile(r)), 0o644); err != nil {
 		return rep, fmt.Errorf("writing the schedule: %w", err)
+	}
+	if err := os.WriteFile(rep.Outcomes, []byte(outcomesTable(OutcomesOf(r.History))), 0o644); err != nil {
+		return rep, fmt.Errorf("writing the outcomes: %w", err)
 	}
 	timeline := newTimelineRecorder(&r.Schedule.Setup)
 	timeline.place(r.History, r.Schedule.Setup.Partitions)
@@ -79,7 +85,7 @@ func writePage(rep Report, r *Result, annotations *linearizability.Annotations) 
 	o := report.Options{
 		Title: fmt.Sprintf("Simulated run of seed %d", seed),
 		Facts: []report.Fact{
-			{Name: "seed", Value: fmt.Sprint(seed)}, {Name: "classes", Value: joinClasses(r.Classes)},
+			{Name: "seed", Value: fmt.Sprint(seed)}, {Name: "classes", Value: cmp.Or(joinClasses(r.Classes), "none: the run passed")},
 			{Name: "commit", Value: version.Read().Commit}, {Name: "Go", Value: runtime.Version()}, {Name: "trace", Value: fmt.Sprintf("%016x", r.Trace)},
 			{Name: "virtual time", Value: r.Virtual.String()},
 		},
@@ -156,6 +162,18 @@ func Failure(r *Result, profile string, rep Report) string {
 		seed = r.Origin.Setup.Seed // a minimised schedule may have another seed
 	}
 	fmt.Fprintf(&b, "  from the seed: go test ./sim -v -seed=%d -profile=%s%s\n", seed, profile, storeFlag(r.Schedule.Setup.Store))
+	fmt.Fprintf(&b, "  check history: go run ./cmd/dkvsim check %s\n", rep.History)
+	return b.String()
+}
+
+// Passed names the files of a run that passed, and the command that checks its
+// history.
+func Passed(r *Result, rep Report) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  files:         %s\n", rep.Dir)
+	if r.Check != nil {
+		fmt.Fprintf(&b, "  report:        %s %s\n", opener(), rep.Page)
+	}
 	fmt.Fprintf(&b, "  check history: go run ./cmd/dkvsim check %s\n", rep.History)
 	return b.String()
 }

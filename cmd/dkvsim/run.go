@@ -34,11 +34,16 @@ fails because a fault or probe did not trigger: dkvsim merge judges the coverage
 all shards together, from the results that they wrote with --json.
 
 Results: --json writes one document, also when a signal stops the campaign. See
-"go doc ./sim/campaign Document" for the schema and its version.
+"go doc ./sim/campaign Document" for the schema and its version. With --seed it holds
+the run: trace, outcomes, violations and schedule.
+
+Traces: with --seed, --report DIR writes the run's files also if it passed: schedule,
+history, what happened in words, the outcomes of the operations, and a page.
 
 Exit status; with several failure classes, the first in this list wins:
 ` + campaign.StatusHelp(),
 		Example: `  dkvsim run --seed 42
+  dkvsim run --seed 42 --report traces --json 42.json
   dkvsim run --seeds 3000
   dkvsim run --budget 10m --profile moves --jobs 4
   dkvsim run --seeds 1000 --profile disk --store pebble-raw

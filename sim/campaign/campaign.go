@@ -253,17 +253,22 @@ func (c *campaign) add(r *sim.Result, wall time.Duration) {
 	c.sum.Add(r, wall)
 	c.seedsLeft.done(r.Schedule.Setup.Seed)
 	c.unsaved = true
+	if c.One {
+		c.doc.Run = singleRun(r)
+	}
 	if len(c.awaited) > 0 {
 		c.stopHere(r)
 		return
 	}
 	if c.Quiet && len(r.Classes) == 0 {
+		c.keepTraces(r)
 		return
 	}
 	c.status.hide()
 	defer c.status.again()
 	fmt.Fprintln(c.out, r.Line(wall))
 	if len(r.Classes) == 0 {
+		c.keepTraces(r)
 		return
 	}
 	var files sim.Report
@@ -272,6 +277,9 @@ func (c *campaign) add(r *sim.Result, wall time.Duration) {
 		c.Report, files = describe(c.Options, c.out, r)
 	}
 	c.doc.keep(failureOf(&c.doc.Plan, r, files.Dir))
+	if c.One {
+		c.doc.Run.Files = files.Dir
+	}
 }
 
 // stopHere ends the campaign at a run in which an awaited class fired. Of

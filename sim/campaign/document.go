@@ -49,6 +49,9 @@ type Document struct {
 	// StoppedAt is the run that ended a campaign with --stop-at.
 	StoppedAt *Failure `json:"stopped_at,omitempty"`
 
+	// Run is the run of a campaign of a single seed.
+	Run *SingleRun `json:"run,omitempty"`
+
 	Tally sim.Tally `json:"tally"`
 	// Never names the faults without effect and the probes not hit, of those
 	// that seeds of the default profile should reach.
@@ -61,7 +64,7 @@ type Document struct {
 	EventRate      float64       `json:"events_per_second_and_core"`
 	Exit           Exit          `json:"exit"`
 
-	// Report is where the files of failed runs are; "" if none was described.
+	// Report is where the files of failed runs are, or of the single one; "" if none was described.
 	Report string `json:"report"`
 }
 

@@ -56,7 +56,7 @@ func (o *Options) AddFlags(f *flag.FlagSet) {
 	f.StringVar(&o.ShardFromZero, "shard-from-zero", "", "like --shard, with I from 0 to N-1, as batch systems count")
 	f.StringVar(&o.Profile, "profile", sim.Profiles()[0], "profile that seeds are drawn from: "+strings.Join(sim.Profiles(), ", "))
 	f.StringVar(&o.Store, "store", schedule.StoreNames()[0], "store of the simulated disks: "+strings.Join(schedule.StoreNames(), ", "))
-	f.StringVar(&o.Report, "report", "", "write reports of failed runs below this `directory` (default: a new temporary one)")
+	f.StringVar(&o.Report, "report", "", "write reports of failed runs, and with --seed also of one that passed, below this `directory` (default: of failed runs, a new temporary one)")
 	f.StringVar(&o.State, "state", "", "keep the campaign's state in this `file`, and resume from it")
 	f.DurationVar(&o.StateEvery, "state-every", 15*time.Second, "how often to write --state")
 	f.StringVar(&o.JSON, "json", "", "write the results to this `file` as JSON (-: to standard output, with everything else on standard error)")

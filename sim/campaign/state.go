@@ -80,6 +80,7 @@ func (c *campaign) resume() error {
 	}
 	c.sum = sum
 	c.doc.Failures, c.doc.FailuresLeftOut, c.doc.Wall = d.Failures, d.FailuresLeftOut, d.Wall
+	c.doc.Run = d.Run
 	for _, f := range d.Failures {
 		if f.Report != "" {
 			c.described++
