@@ -234,6 +234,9 @@ func (h *host) heal() {
 	h.slow, h.cutFromZK = Range{}, false
 	h.disarm()
 	h.disk.heal()
+	if h.disk.failed != nil && h.process != nil {
+		h.fail(h.disk.failed) // the process would learn of it only at its next commit, long after the fault
+	}
 	h.resume()
 	h.healZK()
 }
