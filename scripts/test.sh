@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 export CGO_ENABLED=0
 
 # The packages that use goroutines; a tidy test checks that none is missing.
-concurrent=(./node/real/... ./node/client ./node/pebblestore ./sim/world/crashdisk ./zksim/zkserver ./linearizability/... ./cmd/... ./sim/campaign)
+concurrent=(./node/real/... ./node/client ./node/pebblestore ./sim/world/crashdisk ./zksim/zkserver ./linearizability/... ./cmd/... ./sim/campaign ./internal/mutants)
 
 times=()
 skipped=()

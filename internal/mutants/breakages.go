@@ -13,21 +13,40 @@ import (
 )
 
 // huntBreakages breaks the harness, one thing at a time, and runs the test that
-// should see it.
+// should see it. It prints them in their order.
 func (h *hunt) huntBreakages(breakages []mutant) error {
 	h.printBreakagesHead()
+	type verdict struct {
+		seen bool
+		took time.Duration
+		err  error
+	}
+	verdicts := make([]chan verdict, len(breakages))
+	slots := make(chan struct{}, h.jobs)
+	for i := range breakages {
+		verdicts[i] = make(chan verdict, 1)
+	}
+	go func() {
+		for i := range breakages {
+			slots <- struct{}{}
+			go func() {
+				begun := time.Now()
+				seen, err := h.seen(&breakages[i])
+				verdicts[i] <- verdict{seen, time.Since(begun), err}
+				<-slots
+			}()
+		}
+	}()
 	var unseen, broken []string
 	for i := range breakages {
-		m := &breakages[i]
-		begun := time.Now()
-		seen, err := h.seen(m)
-		if err != nil {
-			h.printBroken(m, err)
+		m, v := &breakages[i], <-verdicts[i]
+		if v.err != nil {
+			h.printBroken(m, v.err)
 			broken = append(broken, m.name)
 			continue
 		}
-		h.printBreakage(m, seen, time.Since(begun))
-		if !seen {
+		h.printBreakage(m, v.seen, v.took)
+		if !v.seen {
 			unseen = append(unseen, m.name)
 		}
 	}
@@ -45,7 +64,7 @@ func (h *hunt) seen(m *mutant) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	switch passes, err := h.passes(clean.path, m.test); {
+	switch passes, err := clean.passes(h, m.test); {
 	case err != nil:
 		return false, err
 	case !passes:
@@ -53,6 +72,21 @@ func (h *hunt) seen(m *mutant) (bool, error) {
 	}
 	passes, err := h.passes(binary, m.test)
 	return !passes, err
+}
+
+// passes runs a test of the unmutated program, once.
+func (b *cleanBuild) passes(h *hunt, test testName) (bool, error) {
+	b.testing.Lock()
+	defer b.testing.Unlock()
+	passes, known := b.tested[test]
+	if !known {
+		var err error
+		if passes, err = h.passes(b.path, test); err != nil {
+			return false, err
+		}
+		b.tested[test] = passes
+	}
+	return passes, nil
 }
 
 // passes runs one test. A test that is not there, is skipped or does not end is

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"dkv/sim"
@@ -34,10 +35,14 @@ type hunt struct {
 	markdown  bool
 
 	out    io.Writer
-	root   string                 // of the module
-	work   string                 // temporary
-	builds map[string]*cleanBuild // unmutated, by the directory of their package
-	rows   map[string]string      // of the Markdown tables, by the mutant's name
+	root   string            // of the module
+	work   string            // temporary
+	cache  *cache            // of the unmutated program
+	normal reached           // by its first seeds
+	rows   map[string]string // of the Markdown tables, by the mutant's name
+
+	building sync.Mutex             // of what follows
+	builds   map[string]*cleanBuild // unmutated, by the directory of their package
 }
 
 func (h *hunt) run() error {
@@ -64,6 +69,7 @@ func (h *hunt) run() error {
 	}
 	defer os.RemoveAll(h.work)
 	h.builds, h.rows = make(map[string]*cleanBuild), make(map[string]string)
+	h.cache = openCache(h.root, h.dir)
 	if len(bugs) > 0 {
 		if err := h.passUnmutated(); err != nil {
 			return err
@@ -95,6 +101,10 @@ func (h *hunt) passUnmutated() error {
 	if h.unmutated == 0 {
 		return nil
 	}
+	if r, ok := h.cache.first(h.unmutated); ok {
+		h.normal = r
+		return nil
+	}
 	met, err := h.hunted(clean.path, "", sim.Classes, 1, h.unmutated)
 	switch {
 	case err != nil:
@@ -104,25 +114,33 @@ func (h *hunt) passUnmutated() error {
 	case met.late:
 		return fmt.Errorf("the unmutated program did not run %d seeds within %v", h.unmutated, h.limit)
 	}
+	h.normal = met.reached
+	h.cache.addFirst(h.unmutated, met.reached)
 	return nil
 }
 
 func (h *hunt) huntBugs(bugs []mutant) error {
 	h.printBugsHead()
 	var survivors, broken []string
+	k := &pack{h: h, print: func(p *pursuit) {
+		if p.err != nil {
+			h.printBroken(p.m, p.err)
+			broken = append(broken, p.m.name)
+			return
+		}
+		h.printBug(p.m, &p.caught)
+		if p.caught.survived() {
+			survivors = append(survivors, p.m.name)
+		}
+	}}
 	for i := range bugs {
-		m := &bugs[i]
-		caught, err := h.catch(m)
-		if err != nil {
-			h.printBroken(m, err)
-			broken = append(broken, m.name)
-			continue
+		p := &pursuit{m: &bugs[i]}
+		for n := range h.ranges {
+			p.ranges = append(p.ranges, stretch{from: 1 + n*h.seeds, to: (n + 1) * h.seeds})
 		}
-		h.printBug(m, caught)
-		if caught.survived() {
-			survivors = append(survivors, m.name)
-		}
+		k.pursuits = append(k.pursuits, p)
 	}
+	k.hunt()
 	return errors.Join(listed(survivors, "mutants survive"), listed(broken, "mutants could not be judged"))
 }
 
@@ -136,11 +154,13 @@ func listed(names []string, what string) error {
 
 // catches are the ranges in which a mutant was hunted.
 type catches struct {
-	fired []sim.Class // in the runs that caught it
-	first []sim.Class // that fired first in one of them
-	seeds []int       // to detect, in each range; 0: it survived
-	left  string      // of a survivor: what fired all the same
-	took  time.Duration
+	fired []sim.Class   // in the runs that caught it
+	first []sim.Class   // that fired first in one of them
+	seeds []int         // to detect, in each range; 0: it survived
+	left  string        // of a survivor: what fired all the same
+	took  time.Duration // of one core, to build and to run it
+
+	reached reached // in all runs that count
 
 	at     []int  // the seeds that caught it
 	shrunk string // what minimising the first left, as columns
@@ -157,6 +177,7 @@ func (c *catches) median() int {
 func (c *catches) worst() int { return slices.Max(c.seeds) }
 
 func (c *catches) add(met meeting, from int) {
+	c.reached.add(&met.reached)
 	if met.seed == 0 {
 		c.seeds, c.left = append(c.seeds, 0), joined(met.fired, ",")
 		if met.late {
@@ -179,33 +200,6 @@ func union(a, b []sim.Class) []sim.Class {
 	return all
 }
 
-// catch builds a mutant and runs seeds until it is caught, in every range, or
-// has survived one.
-func (h *hunt) catch(m *mutant) (*catches, error) {
-	binary, err := h.plant(m, campaignDir)
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(binary)
-	caught, begun := &catches{}, time.Now()
-	for k := 0; k < h.ranges && !caught.survived(); k++ {
-		from := 1 + k*h.seeds
-		met, err := h.hunted(binary, m.profile, m.oracles, from, from+h.seeds-1)
-		if err != nil {
-			return nil, err
-		}
-		caught.add(met, from)
-	}
-	if err := h.passUnplanted(m.profile, caught.at); err != nil {
-		return nil, err
-	}
-	caught.took = time.Since(begun)
-	if h.shrink && len(caught.at) > 0 {
-		caught.shrunk, err = h.minimised(binary, m.profile, caught.at[0])
-	}
-	return caught, err
-}
-
 // passUnplanted runs the seeds that caught a mutant without it.
 func (h *hunt) passUnplanted(profile string, seeds []int) error {
 	clean, err := h.clean(campaignDir)
@@ -213,16 +207,20 @@ func (h *hunt) passUnplanted(profile string, seeds []int) error {
 		return err
 	}
 	for _, seed := range seeds {
-		if seed <= h.unmutated && profile == "" {
-			continue // it has passed
+		if seed <= h.unmutated && profile == "" || h.cache.passes(profile, seed) {
+			continue
 		}
 		met, err := h.hunted(clean.path, profile, sim.Classes, seed, seed)
 		if err == nil && met.seed != 0 {
 			err = fmt.Errorf("the unmutated program fails seed %d too: %s", seed, joined(met.fired, ","))
 		}
+		if err == nil && met.late {
+			err = fmt.Errorf("the unmutated program did not run seed %d within %v", seed, h.limit)
+		}
 		if err != nil {
 			return err
 		}
+		h.cache.addSeed(profile, seed)
 	}
 	return nil
 }
@@ -233,35 +231,37 @@ type meeting struct {
 	fired []sim.Class // in that seed, or in all if there was no such seed
 	first sim.Class   // that fired first in it
 	late  bool        // time was over before the seeds were
+
+	reached reached // in these runs
 }
 
-// hunted runs a range of seeds of a profile ("": the default one), until a class fires
-// that is awaited.
-func (h *hunt) hunted(binary, profile string, awaited []sim.Class, from, to int) (meeting, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), h.limit)
+// campaign runs a range of seeds of a profile ("": the default one) within a time
+// limit, until a class fires that is awaited.
+func (h *hunt) campaign(limit time.Duration, jobs int, binary, profile string, awaited []sim.Class, from, to int) (meeting, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	var d campaign.Document
-	err := h.dkvsim(ctx, &d, binary, withProfile(profile, "run", fmt.Sprintf("--seeds=%d-%d", from, to), "--stop-at="+joined(awaited, ","))...)
+	err := h.dkvsim(ctx, jobs, &d, binary, withProfile(profile, "run", fmt.Sprintf("--seeds=%d-%d", from, to), "--stop-at="+joined(awaited, ","))...)
 	switch {
 	case ctx.Err() != nil:
 		return meeting{late: true}, nil
 	case err != nil:
 		return meeting{}, err
 	case d.StoppedAt != nil:
-		return meeting{seed: int(d.StoppedAt.Seed), fired: d.StoppedAt.Classes, first: d.StoppedAt.First}, nil
+		return meeting{seed: int(d.StoppedAt.Seed), fired: d.StoppedAt.Classes, first: d.StoppedAt.First, reached: reachedIn(&d.Tally)}, nil
 	case d.Tally.Runs != to-from+1:
 		return meeting{}, fmt.Errorf("dkvsim ran %d of seeds %d to %d", d.Tally.Runs, from, to)
 	}
 	fired := slices.DeleteFunc(slices.Clone(sim.Classes), func(c sim.Class) bool { return d.Tally.ByClass[c] == 0 })
-	return meeting{fired: fired}, nil
+	return meeting{fired: fired, reached: reachedIn(&d.Tally)}, nil
 }
 
 // dkvsim runs a command of dkvsim, and reads the JSON that it writes. How the
 // command ends does not matter: a run that fails has a status of its own.
-func (h *hunt) dkvsim(ctx context.Context, to any, binary string, args ...string) error {
-	cmd := exec.CommandContext(ctx, binary, append(args, "--json=-", "--jobs="+strconv.Itoa(h.jobs))...)
+func (h *hunt) dkvsim(ctx context.Context, jobs int, to any, binary string, args ...string) error {
+	cmd := exec.CommandContext(ctx, binary, append(args, "--json=-", "--jobs="+strconv.Itoa(jobs))...)
 	cmd.Dir = h.root
-	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(h.jobs))
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(jobs))
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	ended := cmd.Run()
@@ -275,7 +275,7 @@ func (h *hunt) dkvsim(ctx context.Context, to any, binary string, args ...string
 // faults and operations before, the runs that it took, and what is left.
 func (h *hunt) minimised(binary, profile string, seed int) (string, error) {
 	var small campaign.Shrunk
-	err := h.dkvsim(context.Background(), &small, binary, withProfile(profile, "shrink", fmt.Sprintf("--seed=%d", seed), "--report="+filepath.Join(h.work, "report"))...)
+	err := h.dkvsim(context.Background(), 1, &small, binary, withProfile(profile, "shrink", fmt.Sprintf("--seed=%d", seed), "--report="+filepath.Join(h.work, "report"))...)
 	if err != nil {
 		return "", fmt.Errorf("minimising seed %d: %w", seed, err)
 	}
@@ -298,20 +298,39 @@ const campaignDir = "cmd/dkvsim"
 type cleanBuild struct {
 	path string
 	hash [sha256.Size]byte
+
+	testing sync.Mutex
+	tested  map[testName]bool // whether it passes
 }
 
-// clean builds a program without any mutant, once.
+// clean builds a program without any mutant, once. The campaign's comes from the
+// cache if the tree is one that it knows.
 func (h *hunt) clean(dir string) (*cleanBuild, error) {
+	h.building.Lock()
+	defer h.building.Unlock()
 	if b := h.builds[dir]; b != nil {
 		return b, nil
 	}
-	b := &cleanBuild{path: filepath.Join(h.work, strings.ReplaceAll(dir, "/", "-")+".clean.test")}
-	err := h.build(dir, b.path, "")
-	if err == nil {
-		b.hash, err = hashFile(b.path)
+	b := &cleanBuild{tested: make(map[testName]bool)}
+	cached := false
+	if dir == campaignDir {
+		b.path, cached = h.cache.binary()
 	}
-	if err != nil {
+	if !cached {
+		b.path = filepath.Join(h.work, strings.ReplaceAll(dir, "/", "-")+".clean.test")
+		if err := h.build(dir, b.path, ""); err != nil {
+			return nil, fmt.Errorf("the unmutated program: %w", err)
+		}
+		if dir == campaignDir && openCache(h.root, h.dir).dir == h.cache.dir { // the source has not changed meanwhile
+			b.path = h.cache.keep(b.path)
+		}
+	}
+	var err error
+	if b.hash, err = hashFile(b.path); err != nil {
 		return nil, fmt.Errorf("the unmutated program: %w", err)
+	}
+	if dir == campaignDir {
+		h.cache.load(b.hash)
 	}
 	h.builds[dir] = b
 	return b, nil
@@ -371,7 +390,7 @@ func (h *hunt) build(dir, to, overlay string) error {
 	if dir == campaignDir {
 		args = []string{"build"}
 	}
-	args = append(args, "-trimpath", "-ldflags=-buildid= -s -w", "-o", to)
+	args = append(args, "-trimpath", "-buildvcs=false", "-ldflags=-buildid= -s -w", "-o", to)
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}

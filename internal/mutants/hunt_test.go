@@ -73,6 +73,10 @@ func main() {
 	flags.Parse(os.Args[2:])
 	var from, to int
 	fmt.Sscanf(*seeds, "%d-%d", &from, &to)
+	if log, err := os.OpenFile("ran.txt", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
+		fmt.Fprintln(log, sim.Twin(), *seeds)
+		log.Close()
+	}
 	runs, byClass := 0, map[string]int{}
 	var stopped *failure
 	for seed := from; seed <= to && stopped == nil; seed++ {
@@ -85,7 +89,14 @@ func main() {
 			}
 		}
 	}
-	json.NewEncoder(os.Stdout).Encode(map[string]any{"stopped_at": stopped, "tally": map[string]any{"runs": runs, "failed_by_class": byClass}})
+	hits := runs
+	if sim.Twin() != "sum" {
+		hits = 0
+	}
+	faults := []any{map[string]any{"name": "cut", "times": runs, "runs": runs}, map[string]any{"name": "rare", "times": 0, "runs": 0}}
+	probes := []any{map[string]any{"name": "hit", "times": hits, "runs": hits}}
+	json.NewEncoder(os.Stdout).Encode(map[string]any{"stopped_at": stopped,
+		"tally": map[string]any{"runs": runs, "failed_by_class": byClass, "faults": faults, "probes": probes}})
 	if stopped != nil {
 		os.Exit(11)
 	}
@@ -117,12 +128,12 @@ func text(judge, old, instead string) string {
 const sumLine, wrongSum = "\treturn a + b", "\treturn a + b - max(0, a%7-5)"
 
 // runHunt hunts these mutants in the small module.
-func runHunt(t *testing.T, h hunt, mutants map[string]string) (out string, err error) {
+func runHunt(t *testing.T, h *hunt, mutants map[string]string) (out string, err error) {
 	t.Helper()
 	return huntIn(t, t.TempDir(), h, mutants)
 }
 
-func huntIn(t *testing.T, root string, h hunt, mutants map[string]string) (out string, err error) {
+func huntIn(t *testing.T, root string, h *hunt, mutants map[string]string) (out string, err error) {
 	t.Helper()
 	files := maps.Clone(smallModule)
 	for name, text := range mutants {
@@ -138,7 +149,7 @@ func huntIn(t *testing.T, root string, h hunt, mutants map[string]string) (out s
 		}
 	}
 	var b bytes.Buffer
-	h.root, h.dir, h.out, h.jobs, h.limit = root, "sim/mutants", &b, 1, time.Minute
+	h.root, h.dir, h.out, h.jobs, h.limit = root, "sim/mutants", &b, max(1, h.jobs), time.Minute
 	err = h.run()
 	return b.String(), err
 }
@@ -153,7 +164,7 @@ func caughtAndSeen() map[string]string {
 }
 
 func TestMutantsAreCaughtAndBreakagesSeen(t *testing.T) {
-	h := hunt{seeds: 9, ranges: 3, unmutated: 9}
+	h := &hunt{seeds: 9, ranges: 3, unmutated: 9}
 	out, err := runHunt(t, h, caughtAndSeen())
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -194,7 +205,7 @@ func TestMarkdownUpdatesThePage(t *testing.T) {
 	}
 	mutants := caughtAndSeen()
 	mutants["0-kept"] = text("oracles: L", sumLine, wrongSum)
-	if out, err := huntIn(t, root, hunt{seeds: 9, ranges: 1, only: "wrong", markdown: true}, mutants); err != nil {
+	if out, err := huntIn(t, root, &hunt{seeds: 9, ranges: 1, only: "wrong", markdown: true}, mutants); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if after, err := os.ReadFile(path); err != nil || string(after) != want {
@@ -281,7 +292,7 @@ func TestMutantsCommandFails(t *testing.T) {
 		"harness/4-fails":    text("tests: sim TestNever", sumLine, wrongSum),
 		"harness/5-nothing":  text("tests: sim TestAdd", "// Add adds.", "// Add sums."),
 	}
-	out, err := runHunt(t, hunt{seeds: 9, ranges: 3, unmutated: 9}, mutants)
+	out, err := runHunt(t, &hunt{seeds: 9, ranges: 3, unmutated: 9}, mutants)
 	if err == nil {
 		t.Fatalf("no error\n%s", out)
 	}
@@ -315,13 +326,13 @@ func TestMutantsCommandFails(t *testing.T) {
 }
 
 func TestMutantsCommandNeedsASoundProgram(t *testing.T) {
-	out, err := runHunt(t, hunt{seeds: 40, ranges: 1, unmutated: 30}, caughtAndSeen())
+	out, err := runHunt(t, &hunt{seeds: 40, ranges: 1, unmutated: 30}, caughtAndSeen())
 	if err == nil || !strings.Contains(err.Error(), "the unmutated program fails seed 29: I") {
 		t.Errorf("%v, want that the unmutated program fails\n%s", err, out)
 	}
 	mutants := caughtAndSeen()
 	mutants["2-blamed"] = text("oracles: I", "// Name names it.\nfunc Name() string {\n\treturn \"sum\"", "// Name names it.\nfunc Name() string {\n\treturn \"no\"")
-	out, err = runHunt(t, hunt{seeds: 40, ranges: 1, unmutated: 9}, mutants)
+	out, err = runHunt(t, &hunt{seeds: 40, ranges: 1, unmutated: 9}, mutants)
 	if err == nil || !strings.Contains(err.Error(), "could not be judged: 2-blamed") || !strings.Contains(out, "the unmutated program fails seed 29 too: I") {
 		t.Errorf("%v, want that seed 29 proves nothing\n%s", err, out)
 	}
@@ -337,14 +348,14 @@ func TestMutantsCommandNeedsItsTexts(t *testing.T) {
 	} {
 		mutants := caughtAndSeen()
 		mutants[c.name] = c.text
-		if out, err := runHunt(t, hunt{seeds: 9, ranges: 1, unmutated: 9}, mutants); err == nil || !strings.Contains(err.Error(), c.want) {
+		if out, err := runHunt(t, &hunt{seeds: 9, ranges: 1, unmutated: 9}, mutants); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q\n%s", c.name, err, c.want, out)
 		}
 	}
-	if _, err := runHunt(t, hunt{seeds: 9, ranges: 1, only: "nonsense"}, caughtAndSeen()); err == nil || !strings.Contains(err.Error(), `"nonsense"`) {
+	if _, err := runHunt(t, &hunt{seeds: 9, ranges: 1, only: "nonsense"}, caughtAndSeen()); err == nil || !strings.Contains(err.Error(), `"nonsense"`) {
 		t.Errorf("%v, want that no mutant has such a name", err)
 	}
-	if _, err := runHunt(t, hunt{seeds: 9}, caughtAndSeen()); err == nil || !strings.Contains(err.Error(), "--ranges 0") {
+	if _, err := runHunt(t, &hunt{seeds: 9}, caughtAndSeen()); err == nil || !strings.Contains(err.Error(), "--ranges 0") {
 		t.Errorf("%v, want that there is no range", err)
 	}
 }

@@ -62,6 +62,7 @@ func (h *hunt) printBug(m *mutant, c *catches) {
 	if c.survived() {
 		h.printf("  survives range %d (what fired in it: %s): %s\n", len(c.seeds), orNone(c.left), m.story)
 	}
+	h.printZeros(m, c)
 }
 
 func (h *hunt) printBreakagesHead() {
