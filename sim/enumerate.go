@@ -71,9 +71,33 @@ at 1.5s put primary:0 0
 at 1.501s get backup:0 0
 `
 
+// MovingSchedule is the schedule that Moving explores: four nodes and a partition
+// that moves away from its primary, n4, to the one node that does not hold it, n1.
+// A put comes before the move and another one during it, and a get at the end.
+const MovingSchedule = `nodes 4
+partitions 1
+suspect-after 250ms
+network mode=stream min=2ms mean=2ms
+sync min=1ms max=1ms
+zk servers=1 session=1s
+turn 1
+workload operations=0 timeout=700ms
+phases faults=3s
+outside as-they-are
+at 1.495s put primary:0 0
+at 1.5s move 0 n1 n2 n3
+at 1.51s put n2 0
+at 1.8s get n1 0
+`
+
 // Tiny returns an enumeration of TinySchedule.
-func Tiny() *Enumeration {
-	s, err := schedule.Parse(TinySchedule)
+func Tiny() *Enumeration { return enumerationOf(TinySchedule) }
+
+// Moving returns an enumeration of MovingSchedule.
+func Moving() *Enumeration { return enumerationOf(MovingSchedule) }
+
+func enumerationOf(text string) *Enumeration {
+	s, err := schedule.Parse(text)
 	if err != nil {
 		panic("sim: " + err.Error())
 	}

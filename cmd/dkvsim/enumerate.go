@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,22 +17,30 @@ import (
 func enumerateCommand() *cobra.Command {
 	e := sim.Tiny()
 	var s, report string
+	var moving bool
 	var budget time.Duration
 	cmd := &cobra.Command{
 		Use:   "enumerate",
 		Short: "Run a tiny cluster through every delivery order and every crash, within bounds",
 		Long: `enumerate runs all executions of a tiny cluster within bounds: every order in which
 messages are delivered, and every point at which one node crashes, with an immediate
-or a later restart. It prints the bounds and the number of executions, and stops at
-the first execution that fails, which it writes as a schedule.
+or a later restart. With --moving a partition moves meanwhile. It prints the bounds
+and the number of executions, and stops at the first execution that fails, which it
+writes as a schedule.
 
 Exit status: 0 if all executions passed, 3 if it ended before reaching its bounds,
 else that of the worst class, as for run.`,
 		Example: `  dkvsim enumerate
+  dkvsim enumerate --moving --choices 60
   dkvsim enumerate --deviations 2 --choices 40 --crash-steps 60 --crash-deviations 1`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if s != "" {
+			switch {
+			case moving && s != "":
+				return errors.New("--moving has a schedule of its own: leave out --schedule")
+			case moving:
+				e.Base = sim.Moving().Base
+			case s != "":
 				text, err := os.ReadFile(s)
 				if err != nil {
 					return err
@@ -45,6 +54,7 @@ else that of the worst class, as for run.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&s, "schedule", "", "explore the schedule in this file (default: three nodes, one partition, a put and a get)")
+	f.BoolVar(&moving, "moving", false, "explore four nodes and a partition that moves away from its primary")
 	f.StringVar(&report, "report", "", "write the report of a failed execution below this directory (default: a new temporary one)")
 	f.DurationVar(&budget, "budget", 0, "time limit (default: none)")
 	f.DurationVar(&e.From, "from", e.From, "virtual time from which choices and steps are counted")
