@@ -454,3 +454,60 @@ func TestDelayHiddenByAnOlderFrameIsNotCounted(t *testing.T) {
 		t.Fatalf("of %d second frames %d were late because of their own delay, want about half", seeds, shown)
 	}
 }
+
+// What is said to cut both ways cuts both ways, between exactly these hosts, whether
+// or not the links were in use before, and heals both ways.
+func TestTwoWayCutsCutBothWays(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		cut  func(n *Network) *Fault
+		cuts string // pairs between which nothing passes, in either direction
+	}{
+		{"two ways", func(n *Network) *Fault { return n.CutTwoWay(1, 3) }, "13"},
+		{"two ways, named otherwise", func(n *Network) *Fault { return n.CutTwoWay(3, 1) }, "13"},
+		{"split", func(n *Network) *Fault { return n.Split([]HostID{0, 3}, []HostID{1, 2, 4}) }, "01 02 04 13 23 34"},
+		{"isolate", func(n *Network) *Fault { return n.Isolate(2) }, "02 12 23 24"},
+		{"bridge", func(n *Network) *Fault { return n.Bridge(4, 0, 1, 2, 3, 4) }, "02 03 12 13"},
+	} {
+		for _, mode := range []Mode{Stream, Datagram} {
+			for _, used := range []bool{false, true} {
+				w, h := newTestNetwork(t, 3, Config{Mode: mode}, 5)
+				all := func(what string, within time.Duration, parted func(pair string) bool) {
+					t.Helper()
+					for i := range h {
+						h[i].received = nil
+					}
+					for from := range h {
+						for to := range h {
+							if from != to {
+								w.net.Send(HostID(from), HostID(to), fmt.Appendf(nil, "%d", from))
+							}
+						}
+					}
+					w.clock.run(within)
+					for from := range h {
+						for to := range h {
+							pair := fmt.Sprintf("%d%d", min(from, to), max(from, to))
+							arrived := false
+							for _, frame := range h[to].received {
+								arrived = arrived || frameNumber(t, frame) == from
+							}
+							if from != to && arrived == parted(pair) {
+								t.Errorf("%s, %v, used %t, %s: from %d to %d arrived: %t", c.name, mode, used, what, from, to, arrived)
+							}
+						}
+					}
+				}
+				never := func(string) bool { return false }
+				if used {
+					all("before", time.Minute, never)
+				}
+				fault := c.cut(w.net)
+				all("during", 100*time.Millisecond, func(pair string) bool { return strings.Contains(c.cuts, pair) })
+				fault.Heal()
+				w.clock.run(time.Minute)
+				all("after", time.Minute, never)
+			}
+		}
+	}
+}

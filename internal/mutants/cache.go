@@ -39,7 +39,7 @@ type cache struct {
 // passed are seeds that the unmutated program passes.
 type passed struct {
 	Reached map[string]reached `json:"reached_in_seeds"` // by the last of the seeds 1, 2, …
-	Seeds   []string           `json:"seeds"` // with their profile
+	Seeds   []string           `json:"seeds"`            // with their profile
 }
 
 // openCache finds the directory of the tree.

@@ -610,3 +610,19 @@ func classesOf(failing map[uint64]sim.Class, seed uint64) []sim.Class {
 	}
 	return nil
 }
+
+// One failing seed of 300 fails the campaign and is named, wherever it stands.
+func TestAFailingSeedCountsWhereverItStands(t *testing.T) {
+	for failing := uint64(1); failing <= 300; failing++ {
+		class := sim.Classes[failing%uint64(len(sim.Classes))]
+		c := sham(map[uint64]sim.Class{failing: class})
+		c.Seeds, c.Jobs, c.described = "1-300", 1+int(failing%2), maxDescribed // no reports
+		if out, status := shown(t, c); status == 0 {
+			t.Fatalf("seed %d fails, and the campaign ends with status 0:\n%s", failing, out)
+		}
+		d := c.document()
+		if d.Tally.Runs != 300 || d.Tally.Failed != 1 || d.Tally.ByClass[class] != 1 || len(d.Failures) != 1 || d.Failures[0].Seed != failing {
+			t.Fatalf("seed %d fails by %s: %d runs, %d failed, by class %v, failures %v", failing, class, d.Tally.Runs, d.Tally.Failed, d.Tally.ByClass, d.Failures)
+		}
+	}
+}
