@@ -79,7 +79,7 @@ var rawSources = []source{
 // phase.
 func (d *swarm) drawSteps() {
 	early := d.share(15, "early") // faults while the cluster forms
-	all := slices.Concat(sources, patterns, registering, lateSources)
+	all := slices.Concat(sources, againSources, patterns, registering, lateSources)
 	if d.setup.Store == schedule.PebbleRaw {
 		all = append(all, rawSources...)
 	}

@@ -10,7 +10,7 @@ import (
 // at once.
 var lateSources = []source{
 	{"pattern busy primary", 45, between(4*time.Second, 16*time.Second), busyPrimary},
-	{"network late answers", 35, between(6*time.Second, 20*time.Second), lateAnswers},
+	{"network late answers", 28, between(6*time.Second, 20*time.Second), lateAnswers},
 }
 
 // drawLongTurns lets events gather before a turn in a third of the runs, so that a turn
