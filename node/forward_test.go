@@ -76,6 +76,40 @@ func TestAForgottenForwardIsUnknown(t *testing.T) {
 	s.wantLog(1, 1, 4, 5, 5)
 }
 
+// TestAForwardWhoseRecordIsOutOfDateIsUnknown checks rule "refuse only for good": the
+// record of a former reign is dropped after a while, and what it said with it. Until
+// then a copy is answered by it.
+func TestAForwardWhoseRecordIsOutOfDateIsUnknown(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	s.forward(3, 5, 1, putK)
+	s.settle()
+	s.ack(2)
+	s.prepare(led(2, 6))
+	s.settle()
+	copied := func() door.Outcome {
+		s.forget()
+		s.forward(3, 5, 1, putK)
+		s.settle()
+		return one[*ForwardReply](s, 3).Response.Outcome
+	}
+	if o := copied(); o != door.Done {
+		t.Fatalf("a copy is answered %v after the reign; want done", o)
+	}
+	s.pass(fatesKept + suspect)
+	if n := len(s.replica().ended); n != 0 {
+		t.Fatalf("%d records are kept after their time", n)
+	}
+	if o := copied(); o != door.Unknown {
+		t.Errorf("a copy is answered %v after the record's time; want unknown", o)
+	}
+	s.forget()
+	s.forward(3, 5, 2, putK) // a number that it never had: nothing says so any more
+	s.settle()
+	if o := one[*ForwardReply](s, 3).Response.Outcome; o != door.Unknown {
+		t.Errorf("another number is answered %v after the record's time; want unknown", o)
+	}
+}
+
 // TestAForwardOfALaterEpochIsNotRefused checks rule "refuse only for good": this
 // node may yet lead that epoch.
 func TestAForwardOfALaterEpochIsNotRefused(t *testing.T) {

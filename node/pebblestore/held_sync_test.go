@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,29 +19,29 @@ import (
 // heldSyncs stops every sync of the log until the test ends it. Pebble has one sync
 // of the log under way at a time; what is committed during it waits for the next.
 type heldSyncs struct {
-	mu      sync.Mutex
-	holding bool
-	begun   chan chan error
+	holding  atomic.Bool
+	begun    chan chan error
+	released chan struct{} // closed when no sync is held any more
 }
 
 func (*heldSyncs) String() string { return "held syncs" }
 
-func (h *heldSyncs) hold(on bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.holding = on
-}
-
 func (h *heldSyncs) MaybeError(op errorfs.Op) error {
-	h.mu.Lock()
-	holding := h.holding
-	h.mu.Unlock()
-	if !holding || !isSync(op) || !strings.HasSuffix(op.Path, ".log") {
+	if !h.holding.Load() || !isSync(op) || !strings.HasSuffix(op.Path, ".log") {
 		return nil
 	}
 	end := make(chan error)
-	h.begun <- end
-	return <-end
+	select {
+	case h.begun <- end:
+	case <-h.released:
+		return nil
+	}
+	select {
+	case err := <-end:
+		return err
+	case <-h.released:
+		return nil
+	}
 }
 
 // heldStore is a store whose syncs, and whose dones on their way to the loop, are
@@ -56,10 +57,11 @@ type heldStore struct {
 
 func openHeld(t *testing.T) *heldStore {
 	t.Helper()
-	h := &heldStore{loop: newLoop(), t: t, syncs: &heldSyncs{begun: make(chan chan error)}}
+	syncs := &heldSyncs{begun: make(chan chan error), released: make(chan struct{})}
+	h := &heldStore{loop: newLoop(), t: t, syncs: syncs}
 	store, err := pebblestore.Open(pebblestore.Options{
 		Dir: "data",
-		FS:  errorfs.Wrap(vfs.NewMem(), h.syncs),
+		FS:  errorfs.Wrap(vfs.NewMem(), syncs),
 		Post: func(fn func()) {
 			h.posts.Lock()
 			defer h.posts.Unlock()
@@ -70,22 +72,10 @@ func openHeld(t *testing.T) *heldStore {
 		t.Fatal(err)
 	}
 	h.store = store
-	h.syncs.hold(true)
+	syncs.holding.Store(true)
 	t.Cleanup(func() {
-		h.syncs.hold(false)
-		closed := make(chan struct{})
-		go func() {
-			defer close(closed)
-			_ = store.Close()
-		}()
-		for {
-			select {
-			case end := <-h.syncs.begun:
-				end <- nil
-			case <-closed:
-				return
-			}
-		}
+		close(syncs.released)
+		_ = store.Close()
 	})
 	return h
 }
@@ -134,13 +124,15 @@ func (h *heldStore) want(when string, dones ...string) {
 // sync of its own. The sync of the first is under way, and its end is returned.
 func (h *heldStore) group(first, second string) (end chan<- error) {
 	h.t.Helper()
-	h.posts.Lock()
-	h.commit("before")
-	h.syncBegins() <- nil // its done is on its way, so the store takes no other commit
-	h.commit(first)
-	end = h.syncBegins()
-	h.commit(second)
-	h.posts.Unlock()
+	func() {
+		h.posts.Lock()
+		defer h.posts.Unlock()
+		h.commit("before")
+		h.syncBegins() <- nil // its done is on its way, so the store takes no other commit
+		h.commit(first)
+		end = h.syncBegins()
+		h.commit(second)
+	}()
 	h.want("before the sync of the group's first commit ends,", "before")
 	return end
 }
@@ -162,16 +154,16 @@ func TestADoneWaitsForItsOwnSync(t *testing.T) {
 		h.commit("c")
 		h.want("during the first sync")
 		first <- nil
+		h.want("before the second sync ends", "a")
 		second := h.syncBegins()
-		h.want("during the second sync", "a")
 		second <- nil
 		h.want("after both syncs", "a", "b", "c")
 	})
 	t.Run("group", func(t *testing.T) {
 		h := openHeld(t)
 		h.group("a", "b") <- nil
+		h.want("before the sync of the group's second commit ends", "before", "a")
 		second := h.syncBegins()
-		h.want("during the sync of the group's second commit", "before", "a")
 		second <- nil
 		h.want("after both syncs", "before", "a", "b")
 	})
@@ -191,8 +183,8 @@ func TestAnEmptyBatchWaitsForWhatIsBeforeIt(t *testing.T) {
 		h := openHeld(t)
 		h.store.Commit(batchOf("a", "value"), nil)
 		h.commit("")
+		h.want("before the sync ends")
 		end := h.syncBegins()
-		h.want("during the sync")
 		end <- nil
 		h.want("after the sync", "-")
 	})
@@ -201,8 +193,8 @@ func TestAnEmptyBatchWaitsForWhatIsBeforeIt(t *testing.T) {
 		first := h.group("a", "b")
 		h.commit("")
 		first <- nil
+		h.want("before the sync of the second commit ends", "before", "a")
 		second := h.syncBegins()
-		h.want("during the sync of the second commit", "before", "a")
 		second <- nil
 		h.want("after both syncs", "before", "a", "b", "-")
 	})
@@ -241,8 +233,8 @@ func TestAFailedSyncEndsEveryLaterCommit(t *testing.T) {
 		first := h.group("a", "b")
 		h.commit("")
 		first <- nil
+		h.want("before the second sync ends", "before", "a")
 		second := h.syncBegins()
-		h.want("during the second sync", "before", "a")
 		second <- broken
 		h.want("after the failed sync", "before", "a", "b!", "-!")
 	})
