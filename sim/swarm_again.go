@@ -78,7 +78,7 @@ func moveAgain(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step 
 }
 
 // awayOverMoves moves a partition to some nodes, takes one of them away, moves the
-// partition off it, perhaps once more, and back: the node returns during that last
+// partition off it, perhaps a second time, and back: the node returns during that last
 // move or after it, and meets the data of its former membership.
 func awayOverMoves(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	r := d.setup.Replication
