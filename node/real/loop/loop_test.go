@@ -103,6 +103,15 @@ func TestLoopStops(t *testing.T) {
 }
 
 // Only peers wait when the loop falls behind.
+// TestStopInTheLastEventEndsNoTurn: what a turn would send and commit is dropped when
+// the loop stops, although no event is left to run.
+func TestStopInTheLastEventEndsNoTurn(t *testing.T) {
+	l := New()
+	l.EndTurn = func() { t.Error("a turn ended after stop") }
+	l.Post(l.Stop)
+	l.Run()
+}
+
 func TestLoopHoldsPeersBack(t *testing.T) {
 	l := New()
 	var frames atomic.Int64
@@ -236,6 +245,28 @@ func TestStoppedTimerIsSilent(t *testing.T) {
 			t.Error("a stopped timer rang")
 		}
 	})
+}
+
+// TestTimerThatFiresEarlyWaits: Go's timers follow another clock than Now, and After
+// promises never to be early by Now.
+func TestTimerThatFiresEarlyWaits(t *testing.T) {
+	l := New()
+	rang := make(chan time.Duration, 1)
+	timer := &timer{loop: l, due: sinceBoot() + 30*time.Millisecond}
+	timer.fn = func() { rang <- sinceBoot() }
+	timer.ring()
+	if len(rang) > 0 {
+		t.Fatal("the timer ran before it was due")
+	}
+	realtest.Start(t, l)
+	select {
+	case at := <-rang:
+		if at < timer.due {
+			t.Errorf("the timer ran %v early", timer.due-at)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("a timer that fired early never ran")
+	}
 }
 
 func TestClockNeverGoesBack(t *testing.T) {

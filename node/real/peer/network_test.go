@@ -494,6 +494,14 @@ func TestNewConnectionReplacesThePrevious(t *testing.T) {
 		t.Fatal(err)
 	}
 	realtest.Eventually(t, "the frame of the new connection arrives", func() bool { return len(s.received()) == 1 })
+	// The end of the former connection leaves the latter on record.
+	realtest.Eventually(t, "the former connection is forgotten", func() bool {
+		s.Network.mu.Lock()
+		defer s.Network.mu.Unlock()
+		return len(s.inbound) == 1
+	})
+	greet(t, s, "store-9")
+	wantClosed(t, latter)
 }
 
 func TestInboundConnectionsAreBounded(t *testing.T) {
