@@ -20,7 +20,7 @@ type Campaign struct {
 	raw      bool // on disks with Pebble's own files
 	runs     int
 	failed   int
-	byClass  [len("LDRIACV")]int // runs in which the class fired
+	byClass  [len("LDRIACVB")]int // runs in which the class fired
 	events   uint64
 	virtual  time.Duration
 	wall     time.Duration // summed over runs

@@ -155,6 +155,7 @@ type stateDump struct {
 	epoch   node.Epoch
 	keys    int
 	hash    uint64
+	sum     uint64 // the same as a sum over the keys: see snapshots
 }
 
 func (d stateDump) String() string {
@@ -190,6 +191,7 @@ func dump(store door.Store, p node.PartitionID) (stateDump, error) {
 		hash.Write(sizes[:])
 		hash.Write(key[skip:])
 		hash.Write(value)
+		d.sum += sumOf(key[skip+len("/kv/"):], value)
 		return true
 	})
 	d.hash = hash.Sum64()

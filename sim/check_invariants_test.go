@@ -18,7 +18,7 @@ func newChecker(t *testing.T) *invariants {
 	v := &verdict{where: func() (time.Duration, uint64) { return 0, 0 }}
 	c := newInvariants(v, 4, 1)
 	c.commit(t, formed(t, 1, 1, 2, 3))
-	c.verdict.violations, c.verdict.kept = nil, [7]int{} // drop the violation of the ring: n4 has no replica
+	c.verdict.violations, c.verdict.kept = nil, [8]int{} // drop the violation of the ring: n4 has no replica
 	return c
 }
 

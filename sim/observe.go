@@ -13,6 +13,8 @@ import (
 func (r *run) onEvent(host int, ev node.Event) {
 	r.invariants.onEvent(host, r.world.ProcessNumber(host), &ev)
 	switch ev.Kind {
+	case node.EventApplied, node.EventSnapshotInstalled:
+		r.onStateEvent(host, &ev)
 	case node.EventRegistered:
 		r.checkRegistration(host)
 	case node.EventAnswerTooOld:

@@ -63,6 +63,7 @@ func (r *run) execute() (*Result, error) {
 	s, o := r.schedule, r.options
 	r.invariants = newInvariants(r.verdict, s.Setup.Nodes, s.Setup.Partitions)
 	r.handBacks = newHandBacks(s.Setup.Nodes, s.Setup.Partitions)
+	r.snapshots = newSnapshots(s.Setup.Partitions)
 	if random := world.NewRandom(s.Setup.Seed); random.Below(8, "run ring", 0, 0) == 0 {
 		r.invariants.ringPartitions = 1 << (6 + random.Below(6, "run ring size", 0, 0))
 	}
@@ -83,6 +84,7 @@ func (r *run) execute() (*Result, error) {
 		if phase(); r.aborted {
 			break
 		}
+		r.checkAccounts()
 	}
 	r.load.stopped = true
 	r.auditZooKeeper()
@@ -112,6 +114,7 @@ type run struct {
 	verdict    *verdict
 	invariants *invariants
 	handBacks  *handBacks
+	snapshots  *snapshots
 	load       *workload
 	faults     *injector
 	scripts    *world.ZKScripts
@@ -292,6 +295,9 @@ func (r *run) advance(t time.Duration) (arrived bool) {
 			return true
 		}
 		r.world.Step()
+		if len(r.snapshots.pending) > 0 {
+			r.checkInstalled()
+		}
 	}
 }
 

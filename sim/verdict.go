@@ -21,10 +21,11 @@ const (
 	Assertion       Class = "A" // a failed assertion, a panic, or a failure without a reason
 	Convergence     Class = "C" // replicas differ after everything was healed
 	Progress        Class = "V" // a request that must be answered was not
+	Bounds          Class = "B" // something leaks, or exceeds its bound: the answers are right, for now
 )
 
 // Classes lists all classes, worst first.
-var Classes = []Class{Linearizability, Durability, RefusedSeen, Invariant, Assertion, Convergence, Progress}
+var Classes = []Class{Linearizability, Durability, RefusedSeen, Invariant, Assertion, Convergence, Progress, Bounds}
 
 // Violation is one violation of a promise.
 type Violation struct {
@@ -48,7 +49,7 @@ const maxPerClass = 4
 type verdict struct {
 	where      func() (at time.Duration, step uint64)
 	violations []Violation
-	kept       [len("LDRIACV")]int
+	kept       [len("LDRIACVB")]int
 }
 
 func (v *verdict) broken(c Class, format string, args ...any) {

@@ -393,7 +393,7 @@ func TestStateOfAnotherCampaignIsRefused(t *testing.T) {
 
 func TestExitStatusOfACampaign(t *testing.T) {
 	for i, class := range sim.Classes {
-		c := sham(map[uint64]sim.Class{2: class, 5: sim.Progress})
+		c := sham(map[uint64]sim.Class{2: class, 5: sim.Bounds})
 		c.described = maxDescribed // their reports would not be read
 		if _, status := shown(t, c); status != 11+i {
 			t.Errorf("class %s: status %d, want %d", class, status, 11+i)

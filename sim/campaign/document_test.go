@@ -45,7 +45,7 @@ exit exit.status exit.means
 tally tally.runs tally.failed tally.events tally.virtual_ns tally.core_ns tally.pebble_raw
 tally.runs_by_primary_changes tally.runs_by_nodes
 tally.failed_by_class tally.failed_by_class.L tally.failed_by_class.D tally.failed_by_class.R tally.failed_by_class.I
-tally.failed_by_class.A tally.failed_by_class.C tally.failed_by_class.V
+tally.failed_by_class.A tally.failed_by_class.C tally.failed_by_class.V tally.failed_by_class.B
 tally.faults tally.faults.name tally.faults.drawn tally.faults.times tally.faults.runs
 tally.probes tally.probes.name tally.probes.drawn tally.probes.times tally.probes.runs
 tally.operations tally.operations.called tally.operations.done tally.operations.refused tally.operations.unknown

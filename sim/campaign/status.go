@@ -39,6 +39,7 @@ var statuses = []struct {
 	{FirstClass + 4, "A: an assertion failed, or a panic"},
 	{FirstClass + 5, "C: replicas did not converge"},
 	{FirstClass + 6, "V: no progress"},
+	{FirstClass + 7, "B: a leak, or a bound exceeded"},
 }
 
 // Statuses lists all of them.

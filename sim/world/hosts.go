@@ -55,6 +55,9 @@ func (w *World) Process(host int) Process { return w.hosts[host].process }
 // not. It is available also while no process runs.
 func (w *World) Store(host int) door.Store { return w.hosts[host].disk }
 
+// Views returns how many Views of a host's disk are open.
+func (w *World) Views(host int) int { return w.hosts[host].disk.Views() }
+
 // Start starts a process on a host that is down, at once.
 func (w *World) Start(host int) bool { return w.hosts[host].restart(0) }
 

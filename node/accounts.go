@@ -1,0 +1,73 @@
+package node
+
+import "time"
+
+// Accounts states, in pairs, what a node counts and what it counts of. Between two
+// turns each count equals what it counts of, whatever the node is doing; a difference
+// is a leak. It is a copy.
+type Accounts struct {
+	Uncommitted, Waiting int // bytes that count as uncommitted; bytes of the writes that wait in reigns
+	Forwards, ToPeers    int // forwards under way; the sum of those counted by primary
+	Transfers            int // snapshots being sent, each of which holds one View open
+	Expired              int // tables of ended reigns that should have been discarded
+	Tables               int // most tables of forwarders that one standing reign keeps
+	Logs                 []LogAccount
+}
+
+// LogAccount is the memory of one partition's log.
+type LogAccount struct {
+	Partition PartitionID
+	Applied   int // entries that are applied and kept
+	Bytes     int // of those entries, keys and values included
+}
+
+// Accounts takes the accounts. It has no effect. A table counts as expired when its
+// time has been over for suspect-after, which is several ticks.
+func (n *Node) Accounts() Accounts {
+	a := Accounts{Uncommitted: n.uncommitted, Forwards: len(n.requests.forwarded), Transfers: len(n.transfers)}
+	// order-free: a sum has no order
+	for _, count := range n.requests.toPeer {
+		a.ToPeers += count
+	}
+	for _, r := range n.replicas {
+		if r != nil {
+			r.account(&a, n.now()-n.cfg.SuspectAfter)
+		}
+	}
+	return a
+}
+
+func (r *replica) account(a *Accounts, late time.Duration) {
+	for i := range r.ended {
+		if r.ended[i].until <= late {
+			a.Expired++
+		}
+	}
+	if g := r.reign; g != nil {
+		a.Tables = max(a.Tables, len(g.fates))
+		for i := range g.writes {
+			a.Waiting += g.writes[i].size
+		}
+	}
+	log := LogAccount{Partition: r.id, Applied: int(r.applied - r.log.baseIndex)}
+	for i := range log.Applied {
+		log.Bytes += r.log.entries[i].size()
+	}
+	a.Logs = append(a.Logs, log)
+}
+
+// LogBounds returns the bounds of what a log keeps of applied entries: so many entries,
+// so many bytes. A turn's entries and one entry of the greatest size come on top.
+func (c Config) LogBounds() (entries, bytes int) {
+	return laggardFactor * c.RetainEntries, laggardFactor * c.RetainBytes
+}
+
+// AppliedEntry returns the entry that a partition's replica here applied last; ok is
+// false if the log does not have it. Key and value must not be changed.
+func (n *Node) AppliedEntry(p PartitionID) (e *Entry, ok bool) {
+	r := n.replicas[p]
+	if r == nil || r.applied <= r.log.baseIndex {
+		return nil, false
+	}
+	return r.log.at(r.applied), true
+}

@@ -1,0 +1,59 @@
+package sim
+
+import (
+	"dkv/node"
+	"dkv/sim/schedule"
+)
+
+// checkAccounts checks on each running node that what it counts is there (see
+// node.Accounts), and that what it keeps is within bounds. Phases end with it: a leak
+// does no harm in the seconds of a run, and so would show nowhere else.
+func (r *run) checkAccounts() {
+	if r.system != nil || r.aborted {
+		return
+	}
+	processes := uint64(0)
+	for h := range r.setup.Nodes {
+		processes += r.world.ProcessNumber(h)
+	}
+	for h := range r.setup.Nodes {
+		if n := r.world.Node(h); n != nil && r.world.Running(h) && r.world.Failure(h) == nil {
+			r.judgeAccounts(h, n.Accounts(), r.world.Views(h), processes)
+		}
+	}
+}
+
+// turnEntries and turnBytes bound what one turn may add to a log before it is
+// compacted.
+const (
+	turnEntries = schedule.MostTurn
+	turnBytes   = 2*node.MaxValueBytes + 4<<20
+)
+
+// judgeAccounts judges one node's accounts. Processes is how many have run on all hosts.
+func (r *run) judgeAccounts(host int, a node.Accounts, views int, processes uint64) {
+	name := schedule.HostName(host)
+	if a.Uncommitted != a.Waiting {
+		r.verdict.broken(Bounds, "%s counts %d bytes as uncommitted, but the writes that wait there have %d", name, a.Uncommitted, a.Waiting)
+	}
+	if a.Forwards != a.ToPeers {
+		r.verdict.broken(Bounds, "%s has %d forwards under way, but counts %d by their primaries", name, a.Forwards, a.ToPeers)
+	}
+	if a.Transfers != views {
+		r.verdict.broken(Bounds, "%s sends %d snapshots, but holds %d Views open", name, a.Transfers, views)
+	}
+	if a.Expired > 0 {
+		r.verdict.broken(Bounds, "%s keeps %d tables of forwards whose time is over", name, a.Expired)
+	}
+	// A table of each process that ever forwarded: see docs/known-limits.md.
+	if uint64(a.Tables) > processes {
+		r.verdict.broken(Bounds, "%s keeps %d tables of forwards for one reign, though only %d processes ever ran", name, a.Tables, processes)
+	}
+	entries, bytes := node.Config{RetainEntries: r.setup.RetainEntries, RetainBytes: r.setup.RetainBytes}.LogBounds()
+	for _, log := range a.Logs {
+		if log.Applied > entries+turnEntries || log.Bytes > bytes+turnBytes {
+			r.verdict.broken(Bounds, "%s keeps %d applied entries with %d bytes of partition %d, bounds are %d and %d",
+				name, log.Applied, log.Bytes, log.Partition, entries+turnEntries, bytes+turnBytes)
+		}
+	}
+}

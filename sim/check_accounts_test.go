@@ -1,0 +1,48 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"dkv/node"
+	"dkv/sim/schedule"
+)
+
+// Each account that does not add up is a violation of class B, and so is each log or
+// table beyond its bound; accounts that add up are none.
+func TestAccountsThatDoNotAddUp(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		leak  func(a *node.Accounts)
+		views int
+		says  string
+	}{
+		{"sound", func(*node.Accounts) {}, 1, ""},
+		{"bytes", func(a *node.Accounts) { a.Uncommitted += 65 }, 1, "counts 75 bytes as uncommitted, but the writes that wait there have 10"},
+		{"forwards", func(a *node.Accounts) { a.ToPeers++ }, 1, "has 2 forwards under way, but counts 3"},
+		{"views", func(*node.Accounts) {}, 2, "sends 1 snapshots, but holds 2 Views open"},
+		{"expired", func(a *node.Accounts) { a.Expired = 1 }, 1, "keeps 1 tables of forwards whose time is over"},
+		{"tables", func(a *node.Accounts) { a.Tables = 8 }, 1, "keeps 8 tables of forwards for one reign, though only 7 processes"},
+		{"entries", func(a *node.Accounts) { a.Logs = []node.LogAccount{{Partition: 2, Applied: 16*64 + 257}} }, 1, "keeps 1281 applied entries"},
+		{"bytes of a log", func(a *node.Accounts) { a.Logs = []node.LogAccount{{Partition: 2, Bytes: 23 << 20}} }, 1, "of partition 2, bounds are"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			setup := schedule.DefaultSetup()
+			r := newRun(&schedule.Schedule{Setup: setup}, RunOptions{})
+			a := node.Accounts{Uncommitted: 10, Waiting: 10, Forwards: 2, ToPeers: 2, Transfers: 1, Tables: 7}
+			c.leak(&a)
+			r.judgeAccounts(0, a, c.views, 7)
+			found := r.verdict.violations
+			if c.says == "" {
+				if len(found) > 0 {
+					t.Fatalf("sound accounts are judged as %v", found)
+				}
+				return
+			}
+			if len(found) != 1 || !strings.Contains(found[0].What, c.says) || !slices.Equal(r.verdict.classes(), []Class{Bounds}) {
+				t.Fatalf("found %v, want one of class B that says %q", found, c.says)
+			}
+		})
+	}
+}
