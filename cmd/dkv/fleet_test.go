@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,18 +79,26 @@ func TestFleetReportsAKilledNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	printed := make(chan string)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	reader, writer := io.Pipe()
 	go func() {
-		var out bytes.Buffer
-		f.watch(ctx, &out)
-		printed <- out.String()
+		f.watch(ctx, writer)
+		_ = writer.Close()
 	}()
 	_ = f.processes[0].command.Process.Kill()
 	<-f.processes[0].done
-	time.Sleep(50 * time.Millisecond)
-	cancel()
-	if text := <-printed; !strings.Contains(text, "node n1") || !strings.Contains(text, "killed") || !strings.Contains(text, "sh -c 'sleep 60'") {
+	text := ""
+	for part := make([]byte, 1<<10); ; {
+		n, err := reader.Read(part)
+		if err != nil {
+			break
+		}
+		if text += string(part[:n]); strings.Contains(text, "sh -c 'sleep 60'") {
+			cancel()
+		}
+	}
+	if !strings.Contains(text, "node n1") || !strings.Contains(text, "killed") || !strings.Contains(text, "sh -c 'sleep 60'") {
 		t.Errorf("printed %q", text)
 	}
 	f.stop(&bytes.Buffer{})

@@ -94,7 +94,7 @@ func startKillsCluster(t *testing.T, p programs) *killsCluster {
 		n.start()
 	}
 	for _, n := range k.nodes {
-		n.awaitReady(20 * time.Second)
+		n.awaitReady(30 * time.Second)
 	}
 	k.began = time.Now()
 	return k
@@ -135,7 +135,7 @@ func (k *killsCluster) killInTurn(w *workload, duration time.Duration) {
 		}
 		time.Sleep(700 * time.Millisecond) // meanwhile others take over
 		n.start()
-		k.slowest = max(k.slowest, n.awaitReady(20*time.Second))
+		k.slowest = max(k.slowest, n.awaitReady(30*time.Second))
 		k.timeline.up(n.id)
 		time.Sleep(300 * time.Millisecond)
 		if i%2 == 0 {
@@ -173,7 +173,7 @@ func (k *killsCluster) recover() {
 		n.start()
 	}
 	for _, n := range k.nodes {
-		k.slowest = max(k.slowest, n.awaitReady(20*time.Second))
+		k.slowest = max(k.slowest, n.awaitReady(30*time.Second))
 		k.timeline.up(n.id)
 	}
 }

@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	readyWithin  = 5 * time.Second // from the start of a cluster
-	servedWithin = 5 * time.Second // every key, from the loss of a node
+	// Both take about a second on a quiet machine.
+	readyWithin  = 15 * time.Second // from the start of a cluster
+	servedWithin = 15 * time.Second // every key, from the loss of a node
 	localKeys    = 40
 )
 
@@ -262,14 +263,14 @@ func (l *launcher) interrupt() {
 	l.t.Helper()
 	for _, s := range l.strays {
 		s.signal(syscall.SIGTERM)
-		if code := s.wait(15 * time.Second); code != 0 {
+		if code := s.wait(30 * time.Second); code != 0 {
 			l.t.Errorf("%s: exit code %d after SIGTERM, want 0", s.name, code)
 		}
 	}
 	l.strays = nil
 	began := time.Now()
 	l.signal(os.Interrupt)
-	if code := l.wait(20 * time.Second); code != 0 {
+	if code := l.wait(30 * time.Second); code != 0 {
 		l.t.Errorf("dkv local: exit code %d after SIGINT, want 0", code)
 	}
 	for i, pid := range l.pids {
@@ -287,7 +288,7 @@ func (l *launcher) interrupt() {
 func (l *launcher) loseLauncher() {
 	l.t.Helper()
 	l.kill()
-	await(l.t, 5*time.Second, func() error {
+	await(l.t, 30*time.Second, func() error {
 		for i, pid := range l.pids {
 			if !gone(pid) {
 				return fmt.Errorf("node %d (pid %d) is still running after kill -9 of dkv local", i+1, pid)
@@ -324,7 +325,7 @@ func (l *launcher) loseNode(i int, kept *contents) time.Duration {
 	if took > servedWithin {
 		l.t.Errorf("every key could be read and written %v after the loss of node %d, want at most %v", took, i+1, servedWithin)
 	}
-	l.process.awaitOutput(fmt.Sprintf("node n%d (pid %d) exited: signal: killed", i+1, l.pids[i]), 5*time.Second)
+	l.process.awaitOutput(fmt.Sprintf("node n%d (pid %d) exited: signal: killed", i+1, l.pids[i]), 30*time.Second)
 	return took
 }
 
@@ -335,7 +336,7 @@ func (l *launcher) restart(i int) {
 	s := newProcess(l.t, filepath.Dir(l.log), name, "sh", "-c", "exec "+l.again[i])
 	s.start()
 	l.strays = append(l.strays, s)
-	await(l.t, 10*time.Second, func() error {
+	await(l.t, 30*time.Second, func() error {
 		if !s.running() {
 			return stop{fmt.Errorf("%s exited: %v", name, s.command.ProcessState)}
 		}

@@ -54,7 +54,7 @@ func testDataDirectoryInUse(t *testing.T, p programs) {
 	flags := alone(nowhere, "c").with("data", filepath.Join(dir, "data"))
 	first := newNode(t, p, dir, "first", flags)
 	first.start()
-	first.unready("ZooKeeper does not answer", 10*time.Second)
+	first.unready("ZooKeeper does not answer", 30*time.Second)
 	second := newNode(t, p, dir, "second", flags)
 	second.start()
 	second.refusal("data directory", "is in use by a running node", "stop that node, or give this one a directory of its own")
@@ -63,7 +63,7 @@ func testDataDirectoryInUse(t *testing.T, p programs) {
 	}
 	first.terminate()
 	second.start() // the data directory is free now
-	second.unready("ZooKeeper does not answer", 10*time.Second)
+	second.unready("ZooKeeper does not answer", 30*time.Second)
 	second.terminate()
 }
 
@@ -73,11 +73,11 @@ func testDataDirectoryOfAnotherCluster(t *testing.T, p programs) {
 	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
 	one := newNode(t, p, dir, "one", alone(zookeeper, "one"))
 	one.start()
-	one.awaitReady(10 * time.Second)
+	one.awaitReady(30 * time.Second)
 	one.terminate()
 	two := newNode(t, p, dir, "two", alone(zookeeper, "two"))
 	two.start()
-	two.awaitReady(10 * time.Second)
+	two.awaitReady(30 * time.Second)
 
 	moved := newNode(t, p, dir, "moved", alone(zookeeper, "two").with("data", filepath.Join(dir, "one")))
 	moved.start()
@@ -87,7 +87,7 @@ func testDataDirectoryOfAnotherCluster(t *testing.T, p programs) {
 	// the node creates nothing there and keeps trying.
 	lost := newNode(t, p, dir, "lost", alone(zookeeper, "three").with("data", filepath.Join(dir, "one")))
 	lost.start()
-	lost.awaitOutput(`ZooKeeper has no cluster \"three\"`, 10*time.Second)
+	lost.awaitOutput(`ZooKeeper has no cluster \"three\"`, 30*time.Second)
 	lost.terminate()
 	two.terminate()
 }
@@ -97,13 +97,13 @@ func testAnotherDataDirectory(t *testing.T, p programs) {
 	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
 	n := newNode(t, p, dir, "n", alone(zookeeper, "c"))
 	n.start()
-	n.awaitReady(10 * time.Second)
+	n.awaitReady(30 * time.Second)
 	n.terminate()
 	emptied := newNode(t, p, dir, "n", alone(zookeeper, "c").with("data", filepath.Join(dir, "empty")))
 	emptied.start()
 	emptied.refusal("node n is a member with store", "but this data directory holds store", "start it with its own data directory, or under an --id that was never used")
 	n.start()
-	n.awaitReady(10 * time.Second)
+	n.awaitReady(30 * time.Second)
 	n.terminate()
 }
 
@@ -112,7 +112,7 @@ func testOtherFlags(t *testing.T, p programs) {
 	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
 	n := newNode(t, p, dir, "n", alone(zookeeper, "c"))
 	n.start()
-	n.awaitReady(10 * time.Second)
+	n.awaitReady(30 * time.Second)
 	other := newNode(t, p, dir, "other", alone(zookeeper, "c").with("partitions", "8"))
 	other.start()
 	other.refusal("was created with --partitions 4, this node has 8", "start it with --partitions 4")
@@ -124,8 +124,8 @@ func testZooKeeperUnreachable(t *testing.T, p programs) {
 	dir, port := t.TempDir(), freePorts(t)
 	n := newNode(t, p, dir, "n", alone(fmt.Sprintf("127.0.0.1:%d", port), "c"))
 	n.start()
-	n.unready("ZooKeeper does not answer", 10*time.Second)
-	n.awaitOutput("ZooKeeper has not answered for", 10*time.Second)
+	n.unready("ZooKeeper does not answer", 30*time.Second)
+	n.awaitOutput("ZooKeeper has not answered for", 30*time.Second)
 	if status, body := call(http.MethodGet, n.http+"/healthz", ""); status != http.StatusOK {
 		t.Errorf("/healthz of a node waiting for ZooKeeper: %d %s, want 200", status, body)
 	}
@@ -136,7 +136,7 @@ func testZooKeeperUnreachable(t *testing.T, p programs) {
 		t.Fatal("the node gave up")
 	}
 	serveZooKeeper(t, port)
-	n.awaitReady(15 * time.Second)
+	n.awaitReady(30 * time.Second)
 	n.terminate()
 }
 
@@ -150,17 +150,17 @@ func testFewerThanExpected(t *testing.T, p programs) {
 		nodes = append(nodes, newNode(t, p, dir, fmt.Sprintf("n%d", i+1), flags))
 	}
 	nodes[0].start()
-	nodes[0].unready(`waiting for 2 more of 3 nodes to form cluster "c"; registered so far: n1`, 10*time.Second)
+	nodes[0].unready(`waiting for 2 more of 3 nodes to form cluster "c"; registered so far: n1`, 30*time.Second)
 	nodes[1].start()
 	for _, n := range nodes[:2] {
-		n.unready(`waiting for 1 more of 3 nodes to form cluster "c"; registered so far: n1 n2`, 10*time.Second)
+		n.unready(`waiting for 1 more of 3 nodes to form cluster "c"; registered so far: n1 n2`, 30*time.Second)
 	}
 	nodes[0].terminate() // a node that is waiting must unregister
-	nodes[1].unready("waiting for 2 more of 3 nodes", 10*time.Second)
+	nodes[1].unready("waiting for 2 more of 3 nodes", 30*time.Second)
 	nodes[0].start()
 	nodes[2].start()
 	for _, n := range nodes {
-		n.awaitReady(10 * time.Second)
+		n.awaitReady(30 * time.Second)
 	}
 	for _, n := range nodes {
 		n.terminate()

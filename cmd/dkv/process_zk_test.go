@@ -59,7 +59,7 @@ func (z *zkProcess) serve() {
 		before = strings.Count(z.output(), z.listening())
 	}
 	z.start()
-	await(z.t, 10*time.Second, func() error {
+	await(z.t, 30*time.Second, func() error {
 		switch {
 		case !z.running():
 			return stop{fmt.Errorf("dkv zk exited: %v", z.command.ProcessState)}
@@ -94,7 +94,7 @@ func testZKStopAndStart(t *testing.T, p programs) {
 	}
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		z.signal(signal)
-		if code := z.wait(10 * time.Second); code != 0 {
+		if code := z.wait(30 * time.Second); code != 0 {
 			t.Errorf("exit code %d after %v, want 0", code, signal)
 		}
 		z.serve()
@@ -152,7 +152,7 @@ func testZKDirectoryInUse(t *testing.T, p programs) {
 	z.serve()
 	second := newProcess(t, t.TempDir(), "second", p.dkv, "zk", "--listen", "127.0.0.1:0", "--data", z.data)
 	second.start()
-	if code := second.wait(10 * time.Second); code != 1 {
+	if code := second.wait(30 * time.Second); code != 1 {
 		t.Errorf("exit code %d with a directory in use, want 1", code)
 	}
 	if last := tail(second.output(), 1); !strings.Contains(last, z.data) || !strings.Contains(last, "in use by another process") {
@@ -160,7 +160,7 @@ func testZKDirectoryInUse(t *testing.T, p programs) {
 	}
 	z.kill()
 	second.start() // the kill has released the directory
-	second.awaitOutput("ZooKeeper-compatible server on", 10*time.Second)
+	second.awaitOutput("ZooKeeper-compatible server on", 30*time.Second)
 }
 
 // testZKLosesItsDirectory checks that a server that can no longer write says why
@@ -178,7 +178,7 @@ func testZKLosesItsDirectory(t *testing.T, p programs) {
 			break
 		}
 	}
-	if code := z.wait(10 * time.Second); code != 1 {
+	if code := z.wait(30 * time.Second); code != 1 {
 		t.Errorf("exit code %d without a directory, want 1", code)
 	}
 	if last := tail(z.output(), 1); !strings.Contains(last, "dkv: ") || !strings.Contains(last, "no such file or directory") {

@@ -228,6 +228,24 @@ func TestNodeThatStops(t *testing.T) {
 
 // A node that is stalled, because its disk does not answer, does not keep clients
 // waiting forever. The requests that it holds stay counted.
+// TestAnswerBeforeAStopIsGiven: a node that answers and then stops has answered, although
+// the call may see the stop first.
+func TestAnswerBeforeAStopIsGiven(t *testing.T) {
+	for range 100 { // with both at hand, the choice is random
+		d := newScripted(t, mustNotAsk(t))
+		stopped := make(chan struct{})
+		d.node.Stopped = stopped
+		d.node.Submit = func(_ door.Request, done func(door.Response)) bool {
+			done(door.Response{Outcome: door.Done, Version: 7, Index: 7})
+			close(stopped)
+			return true
+		}
+		if w := d.serve(ask{"PUT", "/v1/kv/a", "v", nil}); w.Code != 204 {
+			t.Fatalf("answered %d %s; want the node's answer", w.Code, w.Body)
+		}
+	}
+}
+
 func TestNodeThatDoesNotAnswer(t *testing.T) {
 	d := newScripted(t, mustNotAsk(t))
 	var end func(door.Response)

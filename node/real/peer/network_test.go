@@ -504,6 +504,24 @@ func TestNewConnectionReplacesThePrevious(t *testing.T) {
 	wantClosed(t, latter)
 }
 
+// TestAWholeFrameDoesNotWaitForAPartOfTheNext: a frame that has arrived is handed over,
+// however long the rest of the one behind it takes.
+func TestAWholeFrameDoesNotWaitForAPartOfTheNext(t *testing.T) {
+	s := newStation(t, 2)
+	conn := greet(t, s, "store-9")
+	frames := node.AppendFrame(nil, &node.Envelope{Body: numbered(1)})
+	whole := len(frames)
+	frames = node.AppendFrame(frames, &node.Envelope{Body: numbered(2)})
+	if _, err := conn.Write(frames[:whole+5]); err != nil {
+		t.Fatal(err)
+	}
+	realtest.Eventually(t, "the first frame arrives", func() bool { return len(s.received()) == 1 })
+	if _, err := conn.Write(frames[whole+5:]); err != nil {
+		t.Fatal(err)
+	}
+	realtest.Eventually(t, "the second frame arrives", func() bool { return len(s.received()) == 2 })
+}
+
 func TestInboundConnectionsAreBounded(t *testing.T) {
 	s := newStation(t, 2)
 	s.Network.mu.Lock()

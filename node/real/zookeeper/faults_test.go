@@ -230,7 +230,7 @@ func isUncertain(err error) bool {
 // have an unknown outcome and never take effect; the next session is a new one.
 func testStalledUntilExpired(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
-	c := openFaulty(t, time.Second, p.address())
+	c := openFaulty(t, 2*time.Second, p.address())
 	c.connected(t)
 	first := c.session.ID()
 	if err := c.multi(t, door.Op{Kind: door.OpCreateEphemeral, Path: root + "/me"}); err != nil {
