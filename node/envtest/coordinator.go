@@ -47,6 +47,7 @@ func TestCoordinator(t *testing.T, harness func(t *testing.T) CoordinatorHarness
 		{"WatchTellsOnce", (*coordinatorBody).watchTellsOnce},
 		{"WatchOnMissing", (*coordinatorBody).watchOnMissing},
 		{"WatchOnChildren", (*coordinatorBody).watchOnChildren},
+		{"WatchesAreSetAnew", (*coordinatorBody).watchesSetAnew},
 		{"WatchTellsTheEnd", (*coordinatorBody).watchTellsTheEnd},
 		{"CloseRemovesEphemerals", (*coordinatorBody).closeRemovesEphemerals},
 		{"CallsAfterCloseAreOver", (*coordinatorBody).callsAfterClose},
@@ -553,6 +554,36 @@ func (b *coordinatorBody) watchOnChildren() {
 			b.t.Errorf("two changes were told %d times", n)
 		}
 	})
+	c.end()
+	writer.end()
+}
+
+// watchesSetAnew asks for a watch where an earlier one failed, or ended with its
+// znode: the next change is told all the same.
+func (b *coordinatorBody) watchesSetAnew() {
+	c, writer := b.connect(0), b.connect(1)
+	x := b.path("x")
+	wantNews := func(what string, change door.Op) {
+		b.t.Helper()
+		c.fresh()
+		if g := c.awaitChildren(x, true); g.err != nil || len(g.list) > 0 {
+			b.t.Fatalf("the children: %q, %v; want none", g.list, g.err)
+		}
+		b.loop.Settle()
+		told := 0
+		b.do(func() { told = c.changed(x) })
+		writer.must(change)
+		b.wait(what, func() bool { return c.changed(x) > told })
+	}
+	if g := c.awaitChildren(x, true); !errors.Is(g.err, door.ErrNoNode) {
+		b.t.Fatalf("the children of a missing znode: %q, %v", g.list, g.err)
+	}
+	writer.must(create(x, ""))
+	wantNews("a child of a znode that was missing", create(x+"/a", ""))
+	writer.must(remove(x+"/a", 0))
+	wantNews("the end of a znode", remove(x, 0))
+	writer.must(create(x, ""))
+	wantNews("a child of a znode that was created again", create(x+"/b", ""))
 	c.end()
 	writer.end()
 }

@@ -106,7 +106,7 @@ var breaks = map[string]string{
 		"but within a session they never go back and they see the session's own writes.": "TestCoordinator/AnswersInOrder TestCoordinator/ChecksTellThePresent " +
 		"TestCoordinator/EventsComeBeforeAnswers zksim.TestCheckerSeesEachRuleBroken zksim.TestInvariantsHoldUnderAllFaults",
 	"Session.Get: With watch, the next change (of its data, its removal, or the loss of the watch itself) is reported as EventChanged with its path.": "TestCoordinator/WatchTellsOnce " +
-		"TestCoordinator/WatchTellsTheEnd TestCoordinator/WatchesAfterACut",
+		"TestCoordinator/WatchTellsTheEnd TestCoordinator/WatchesAreSetAnew TestCoordinator/WatchesAfterACut",
 	"Session.Multi: err is nil if they were made; an *OpError names the operation that prevented them; after ErrUnknownOutcome or ErrSessionOver they may have been made, or may still be.": "TestCoordinator/MultiNamesTheOperation " +
 		"TestCoordinator/AnUnknownOutcomeIsDecided",
 	"Session.Close: done, which may be nil, runs when that is certain or when a bounded time has passed.":                                   "TestCoordinator/CloseRemovesEphemerals TestCoordinator/ExpiryWhileCut",
