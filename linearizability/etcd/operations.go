@@ -151,9 +151,9 @@ func (r *reader) request(l *line) error {
 	case l.ClientID == nil || l.Input == nil || l.Output == nil || l.Call == nil || l.Return == nil:
 		return fmt.Errorf("an object needs ClientId, Input, Call, Output and Return")
 	case *l.ClientID < 0:
-		return fmt.Errorf("ClientId %d is negative", *l.ClientID)
+		return fmt.Errorf("the ClientId %d is negative", *l.ClientID)
 	case *l.Return < *l.Call:
-		return fmt.Errorf("Return %d is before Call %d", *l.Return, *l.Call)
+		return fmt.Errorf("the Return %d is before the Call %d", *l.Return, *l.Call)
 	case l.Output.Revision < 0:
 		return fmt.Errorf("revision %d is negative", l.Output.Revision)
 	}

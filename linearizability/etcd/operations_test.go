@@ -115,8 +115,8 @@ func TestBadInput(t *testing.T) {
 	for text, want := range map[string]string{
 		good + `{"ClientId":1,"Input":{}}`:                                                 "line 2: the last line is incomplete (was the file cut off?): an object needs ClientId, Input, Call, Output and Return",
 		good + "{\n":                                                                       "line 2: unexpected end of JSON input",
-		request(-1, get("a"), 10, found("a", "", 2), 20):                                   "line 1: ClientId -1 is negative",
-		request(1, get("a"), 30, found("a", "", 2), 20):                                    "line 1: Return 20 is before Call 30",
+		request(-1, get("a"), 10, found("a", "", 2), 20):                                   "line 1: the ClientId -1 is negative",
+		request(1, get("a"), 30, found("a", "", 2), 20):                                    "line 1: the Return 20 is before the Call 30",
 		request(1, `{"Type":"watch"}`, 10, `{}`, 20):                                       `line 1: unknown request of type "watch" (want range, txn, leaseGrant, leaseRevoke, defragment or compact, with its field)`,
 		request(1, get("a"), 10, `{}`, 20):                                                 "line 1: a range was answered without Range",
 		request(1, get("a"), 10, found("b", "x", 2), 20):                                   `line 1: a read of "a" was answered with another key, or with several`,
