@@ -51,12 +51,8 @@ type Enumerated struct {
 	Failed   *Result // the first execution that broke a promise; it ends the search
 }
 
-// TinySchedule is the schedule that Tiny explores: three nodes, one partition, a
-// put that at first reaches one replica only, and a get meanwhile. The replica that
-// got the put cannot reach ZooKeeper for a while, so that the other one takes over
-// if the primary crashes.
-const TinySchedule = `nodes 3
-partitions 1
+// enumeratedSetup has few events at once, so that an enumeration ends.
+const enumeratedSetup = `partitions 1
 suspect-after 250ms
 network mode=stream min=2ms mean=2ms
 sync min=1ms max=1ms
@@ -65,7 +61,14 @@ turn 1
 workload operations=0 timeout=700ms
 phases faults=3s
 outside as-they-are
-at 1.49s cut primary:0>backup:0 for 60ms
+`
+
+// TinySchedule is the schedule that Tiny explores: three nodes, one partition, a
+// put that at first reaches one replica only, and a get meanwhile. The replica that
+// got the put cannot reach ZooKeeper for a while, so that the other one takes over
+// if the primary crashes.
+const TinySchedule = `nodes 3
+` + enumeratedSetup + `at 1.49s cut primary:0>backup:0 for 60ms
 at 1.49s zk-cut second:0 for 400ms
 at 1.5s put primary:0 0
 at 1.501s get backup:0 0
@@ -75,16 +78,7 @@ at 1.501s get backup:0 0
 // that moves away from its primary, n4, to the one node that does not hold it, n1.
 // A put comes before the move and another one during it, and a get at the end.
 const MovingSchedule = `nodes 4
-partitions 1
-suspect-after 250ms
-network mode=stream min=2ms mean=2ms
-sync min=1ms max=1ms
-zk servers=1 session=1s
-turn 1
-workload operations=0 timeout=700ms
-phases faults=3s
-outside as-they-are
-at 1.495s put primary:0 0
+` + enumeratedSetup + `at 1.495s put primary:0 0
 at 1.5s move 0 n1 n2 n3
 at 1.51s put n2 0
 at 1.8s get n1 0

@@ -46,9 +46,6 @@ func TestDayIsARunInSlowMotion(t *testing.T) {
 }
 
 func TestDayTakesAtMostTwoMillionEvents(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a day takes about a second")
-	}
 	for _, seed := range []uint64{1, 2, 16} {
 		s, _ := Draw(seed, "day")
 		r, err := Run(s, RunOptions{})
