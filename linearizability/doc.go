@@ -33,10 +33,10 @@
 //	annotations.go       what else happened, for reports: node states, faults, events
 //	annotationlines.go   annotations as lines of the file format
 //
-// Package jepsen reads the histories of Jepsen, and package report writes a result
-// as an HTML page.
+// Packages jepsen and etcd read the histories of Jepsen and of etcd's robustness
+// tests, and package report writes a result as an HTML page.
 //
-// A verdict is a function of the history and the step budget alone: it depends
+// A verdict is a function of the history and the budgets of a search alone: it depends
 // neither on a clock nor on the number of cores. A history that cannot be decided
 // within the budget is Undecided, which every caller must treat as a failure.
 //

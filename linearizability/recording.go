@@ -40,9 +40,9 @@ type Recording struct {
 }
 
 // ReadRecording reads a history, which may be compressed with gzip or Zstandard. It
-// streams: besides the operations and their texts it
-// holds one line, or in EDN one element, of at most 8 MiB. Every error other than a
-// failure to read r is a *FormatError.
+// streams: besides the operations and their texts it holds one line, or in EDN one
+// element, of at most 8 MiB. Every error other than a failure to read r, or to unpack
+// what it holds, is a *FormatError.
 func ReadRecording(r io.Reader, o ReadOptions) (*Recording, error) {
 	in := newSource(r, o)
 	format, err := recognized(in.Reader, o.Formats)

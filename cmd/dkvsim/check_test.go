@@ -166,7 +166,7 @@ func TestCheckExits(t *testing.T) {
 		{"nothing happened", []string{historyFile(t, "nothing", "")}, 3, "nothing: no operation: there is nothing to check"},
 		{"nothing answered", []string{historyFile(t, "open", unanswered)}, 2, "open: undecided: none of its 2 operations has an answer"},
 		{"nothing has to be answered", []string{"--allow-empty", historyFile(t, "open", unanswered)}, 0, "open: linearizable"},
-		{"a warning", []string{historyFile(t, "back", timesRunBack)}, 0, "warning: 1 times lay before an earlier one"},
+		{"a warning", []string{historyFile(t, "back", timesRunBack)}, 0, "warning: times that lie before an earlier one: 1,"},
 		{"no such flag", []string{"--frmat=jsonl", good}, 3, "unknown flag"},
 		{"no such format", []string{"--format=xml", good}, 3, `unknown format "xml" (want auto, jsonl, etcd-operations, jepsen-log, jepsen-txt, jepsen-edn or jepsen-json)`},
 		{"no such model", []string{"--model=queue", good}, 3, `unknown model "queue" (want register or text)`},

@@ -206,7 +206,7 @@ func (j *reader) recording() *linearizability.Recording {
 		r.Model = j.workload.model
 	}
 	if j.behind > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%d times lay before an earlier one and were raised to it; the order of the events is that of the text", j.behind))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("times that lie before an earlier one: %d, each raised to that; the order of the events is that of the text", j.behind))
 	}
 	return r
 }

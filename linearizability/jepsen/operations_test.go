@@ -164,7 +164,7 @@ func TestOneHistoryInAllFormats(t *testing.T) {
 		if err != nil || r.Format != test.format || len(r.Operations) != 4 {
 			t.Fatalf("%s: read %+v, %v\n%s", test.format, r, err, test.text)
 		}
-		if back := test.format != Text.Name; back && (len(r.Warnings) != 1 || !strings.HasPrefix(r.Warnings[0], "1 times lay before an earlier one")) || !back && len(r.Warnings) != 0 {
+		if back := test.format != Text.Name; back && (len(r.Warnings) != 1 || !strings.HasPrefix(r.Warnings[0], "times that lie before an earlier one: 1,")) || !back && len(r.Warnings) != 0 {
 			t.Errorf("%s: warnings %q", test.format, r.Warnings)
 		}
 		if test.format == Text.Name {
