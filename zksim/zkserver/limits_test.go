@@ -165,6 +165,8 @@ func TestBrokenHandshakesFreeTheirConnections(t *testing.T) {
 		must(t, err)
 		_, err = nc.Write([]byte{0, 0, 0, 44, 1, 2, 3})
 		must(t, err)
+		must(t, nc.(*net.TCPConn).CloseWrite())
+		_, _ = io.Copy(io.Discard, nc) // until the server has accepted the connection, and ended it
 		nc.Close()
 		waitFor(t, "its place to be free", func() bool { return len(s.connected()) == 0 })
 	}
