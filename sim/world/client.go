@@ -138,6 +138,7 @@ func (l *callList) breakAll() {
 func requestHash(r *door.Request) uint64 {
 	h := mix(uint64(r.Kind)<<2 | flag(r.If.Absent)<<1 | flag(r.If.Present))
 	h = mix(h ^ uint64(r.If.Match))
+	h = mix(h ^ uint64(r.Timeout))
 	h = mix(h ^ xxhash.Sum64(r.Key))
 	return mix(h ^ xxhash.Sum64(r.Value))
 }
