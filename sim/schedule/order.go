@@ -60,8 +60,13 @@ func (o Order) Validate() error {
 		return fmt.Errorf("order: Window is %v; want 0 to %v", o.Window, maxWindow)
 	case o.Depth < 0 || o.Span < 0:
 		return fmt.Errorf("order: Depth is %d and Span is %d; want 0 or more", o.Depth, o.Span)
+	case o.From < 0:
+		return fmt.Errorf("order: From is %v; want 0 or more", o.From)
 	}
-	return nil
+	if _, err := o.Picks.List(); err != nil {
+		return fmt.Errorf("order: Picks: %w", err)
+	}
+	return o.Crash.validate()
 }
 
 // Picks lists the choices of a steered run that do not take the first candidate:
@@ -114,6 +119,18 @@ type CrashPoint struct {
 	Host    int
 	Step    int           // from 1; 0: no crash
 	Restart time.Duration // from the crash to the next process
+}
+
+func (c CrashPoint) validate() error {
+	switch {
+	case c.Host < 0 || c.Host >= MaxNodes:
+		return fmt.Errorf("order: Crash.Host is %d; want 0 to %d", c.Host, MaxNodes-1)
+	case c.Step < 0 || c.Step > MaxRunSteps:
+		return fmt.Errorf("order: Crash.Step is %d; want 0 to %d", c.Step, MaxRunSteps)
+	case c.Restart < 0:
+		return fmt.Errorf("order: Crash.Restart is %v; want 0 or more", c.Restart)
+	}
+	return nil
 }
 
 func (c CrashPoint) String() string {

@@ -146,6 +146,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("world: DriftPPM is %d; want 0 to %d", c.DriftPPM, schedule.MaxDriftPPM)
 	case c.SessionTimeout < 0:
 		return fmt.Errorf("world: SessionTimeout is %v; want above 0", c.SessionTimeout)
+	case c.Order.Crash.Step > 0 && c.Order.Crash.Host >= c.Hosts:
+		return fmt.Errorf("world: Order.Crash.Host is %d; want 0 to %d", c.Order.Crash.Host, c.Hosts-1)
 	}
 	for _, f := range []struct {
 		name string

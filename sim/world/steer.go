@@ -24,7 +24,7 @@ type steering struct {
 }
 
 // newSteered makes an ordering that follows o. It panics if o has invalid picks,
-// which the parser of schedules refuses.
+// which Order.Validate refuses.
 func newSteered(w *World, o schedule.Order, t *Trail) *ordering {
 	picks, err := o.Picks.List()
 	if err != nil {

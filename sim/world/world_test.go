@@ -232,6 +232,7 @@ func TestConfigIsValidated(t *testing.T) {
 	for _, cfg := range []Config{
 		{Hosts: -1}, {Hosts: MaxHosts + 1}, {Turns: TurnProfile{Most: 257}}, {DriftPPM: -1}, {DriftPPM: schedule.MaxDriftPPM + 1},
 		{SessionTimeout: -1}, {Recovery: Range{2, 1}}, {Disk: DiskProfile{Sync: Range{-1, 1}}},
+		{Order: schedule.Order{Picks: "3"}}, {Hosts: 3, Order: schedule.Order{Crash: schedule.CrashPoint{Host: 3, Step: 1}}},
 	} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%+v was accepted", cfg)
