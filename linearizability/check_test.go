@@ -1,6 +1,7 @@
 package linearizability
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -108,7 +109,40 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("told of %d of %d steps", told, few.Keys[0].Steps)
 	}
 	r, err := Check(history, Options{NoSecondOpinion: true, VerdictOnly: true, MemoryBudget: 8 * entryBytes, StepBudget: 1000})
-	if err != nil || r.Verdict != Undecided || r.Keys[0].OutOfBudget() != "the step budget of 1000 ran out after its memory had run full, which makes it slower; a larger one may decide this key (dkvsim check --steps or --budget)" {
+	if err != nil || r.Verdict != Undecided || r.Keys[0].OutOfBudget() != "the memory of 1024 bytes was full, so the search repeated work until the step budget of 1000 ran out; more memory may decide this key (dkvsim check --memory), or more steps (--steps or --budget)" {
 		t.Errorf("%+v, %v: %s", r, err, r.Keys[0].OutOfBudget())
+	}
+	large := KeyResult{Verdict: Undecided, StepBudget: 7, MemoryBudget: DefaultMemoryBudget, MemoryFull: true}
+	if said := large.OutOfBudget(); !strings.Contains(said, "the memory of 512 MiB was full") || !strings.Contains(said, "--memory") {
+		t.Error(said)
+	}
+}
+
+// The operations on a mutex have no key, and the report does not speak of one.
+func TestReportOfAnObjectWithoutAName(t *testing.T) {
+	lock := func(client int, call, ret Stamp) Operation {
+		return Operation{Client: client, Kind: Put, IfAbsent: true, Value: "held", Call: call, Return: ret, Outcome: OK}
+	}
+	history := []Operation{lock(1, 1, 3), lock(2, 2, 4)}
+	text := func(history []Operation) string {
+		r, err := Check(history, Options{})
+		if err != nil || r.Verdict != Illegal {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		var b strings.Builder
+		if err := r.WriteText(&b); err != nil {
+			t.Fatal(err)
+		}
+		return b.String() + r.Violations[0].String()
+	}
+	for _, word := range []string{`key ""`, "1 key"} {
+		if said := text(history); strings.Contains(said, word) {
+			t.Errorf("the report says %s:\n%s", word, said)
+		}
+	}
+	other := put(3, 5, 6, "x", 0)
+	other.Key = "k"
+	if said := text(append(history, other)); !strings.Contains(said, `key ""`) || !strings.Contains(said, "2 keys") {
+		t.Errorf("among other keys the empty one has to be told apart:\n%s", said)
 	}
 }

@@ -56,17 +56,21 @@ func (r *Result) WriteText(w io.Writer) error {
 			failed++
 		}
 	}
-	fmt.Fprintf(&b, "%s: %s on %s\n", r.Verdict, counted(r.Operations, "operation"), counted(len(r.Keys), "key"))
+	fmt.Fprintf(&b, "%s: %s", r.Verdict, counted(r.Operations, "operation"))
+	if !r.Nameless() {
+		fmt.Fprintf(&b, " on %s", counted(len(r.Keys), "key"))
+	}
+	b.WriteString("\n")
 	for m, keys := range methods {
 		if keys > 0 {
-			fmt.Fprintf(&b, "  decided by %s: %s\n", Method(m), counted(keys, "key"))
+			fmt.Fprintf(&b, "  decided by %s%s\n", Method(m), r.ofKeys(keys))
 		}
 	}
 	if agreed > 0 {
-		fmt.Fprintf(&b, "  confirmed by Porcupine: %s\n", counted(agreed, "key"))
+		fmt.Fprintf(&b, "  confirmed by Porcupine%s\n", r.ofKeys(agreed))
 	}
 	if unanswered > 0 {
-		fmt.Fprintf(&b, "  Porcupine ran out of its step budget: %s\n", counted(unanswered, "key"))
+		fmt.Fprintf(&b, "  Porcupine ran out of its step budget%s\n", r.ofKeys(unanswered))
 	}
 	shown := 0
 	for i := range r.Keys {
@@ -95,15 +99,40 @@ func counted(n int, noun string) string {
 
 // OutOfBudget returns the sentence that says why a search left its key undecided.
 func (k *KeyResult) OutOfBudget() string {
-	memory := ""
 	if k.MemoryFull {
-		memory = " after its memory had run full, which makes it slower"
+		return fmt.Sprintf("the memory of %s was full, so the search repeated work until the step budget of %d ran out;"+
+			" more memory may decide this key (dkvsim check --memory), or more steps (--steps or --budget)", sizeOf(k.MemoryBudget), k.StepBudget)
 	}
-	return fmt.Sprintf("the step budget of %d ran out%s; a larger one may decide this key (dkvsim check --steps or --budget)", k.StepBudget, memory)
+	return fmt.Sprintf("the step budget of %d ran out; a larger one may decide this key (dkvsim check --steps or --budget)", k.StepBudget)
+}
+
+// sizeOf returns a number of bytes as --memory counts them if it is large enough.
+func sizeOf(bytes int) string {
+	if bytes < 1<<20 {
+		return fmt.Sprintf("%d bytes", bytes)
+	}
+	return fmt.Sprintf("%d MiB", bytes>>20)
+}
+
+// Nameless reports whether all operations are on one object without a name, such as
+// the mutex of a Jepsen test. Then reports mention no key.
+func (r *Result) Nameless() bool { return len(r.Keys) == 1 && r.Keys[0].Key == "" }
+
+// ofKeys returns how many keys something is true of, as ": 5 keys"; "" if the only one
+// has no name.
+func (r *Result) ofKeys(n int) string {
+	if r.Nameless() {
+		return ""
+	}
+	return ": " + counted(n, "key")
 }
 
 func (r *Result) reportKey(b *strings.Builder, k *KeyResult) {
-	fmt.Fprintf(b, "\nkey %s: %s (%s, %d after pruning, %s)\n", Quote(k.Key), k.Verdict, counted(k.Operations, "operation"), k.Kept, counted(k.Steps, "step"))
+	b.WriteString("\n")
+	if !r.Nameless() {
+		b.WriteString("key " + Quote(k.Key) + ": ")
+	}
+	fmt.Fprintf(b, "%s (%s, %d after pruning, %s)\n", k.Verdict, counted(k.Operations, "operation"), k.Kept, counted(k.Steps, "step"))
 	if k.Verdict == Undecided {
 		if k.Disagree {
 			fmt.Fprintf(b, "  the checkers disagree: Porcupine says %s; one of the two checkers has a bug\n", k.SecondOpinion)

@@ -28,6 +28,9 @@ type Violation struct {
 }
 
 func (v Violation) String() string {
+	if v.Key == "" { // a single object without a name
+		return fmt.Sprintf("%s: %s", v.Class, v.Sentence)
+	}
 	return fmt.Sprintf("%s: key %s: %s", v.Class, Quote(v.Key), v.Sentence)
 }
 

@@ -204,6 +204,9 @@ func factsOf(r *linearizability.Result) []Fact {
 		}
 	}
 	facts := []Fact{{"operations", fmt.Sprintf("%d on %s", r.Operations, counted(len(r.Keys), "key"))}}
+	if r.Nameless() {
+		facts, ways = []Fact{{"operations", strconv.Itoa(r.Operations)}}, []string{r.Keys[0].Method.String()}
+	}
 	if len(ways) > 0 {
 		facts = append(facts, Fact{"decided by", strings.Join(ways, ", ")})
 	}

@@ -266,6 +266,20 @@ func TestPageHoldsTheWholeHistory(t *testing.T) {
 	}
 }
 
+// A mutex has no name, and its page speaks of no key.
+func TestPageOfAnObjectWithoutAName(t *testing.T) {
+	lock := linearizability.Operation{Kind: linearizability.Put, IfAbsent: true, Value: "held", Outcome: linearizability.OK}
+	history := []linearizability.Operation{lock, lock}
+	history[0].Call, history[0].Return, history[1].Call, history[1].Return, history[1].Client = 1, 3, 2, 4, 1
+	text, _ := writePage(t, history, nil, Options{})
+	p := contentOf(t, text)
+	for _, fact := range p.Facts {
+		if strings.Contains(fact.Value, "key") {
+			t.Errorf("%s: %s", fact.Name, fact.Value)
+		}
+	}
+}
+
 func TestPageNamesTheContradiction(t *testing.T) {
 	history, annotations := bigHistory(t, 400)
 	planted, _ := plantStaleRead(t, history) // a second stale read

@@ -58,7 +58,7 @@ function showFailure(f) {
   failure = f;
   byId("contradiction-title").textContent = f.verdict === "undecided" ? "Undecided" : "The contradiction";
   const more = content.failedKeys - content.failures.length;
-  byId("numbers").textContent = "key " + quote(keyName(f.key)) + " · " + f.numbers + (f.confirmed ? " · confirmed by Porcupine" : "") +
+  byId("numbers").textContent = (keyName(f.key) ? "key " + quote(keyName(f.key)) + " · " : "") + f.numbers + (f.confirmed ? " · confirmed by Porcupine" : "") +
     (more > 0 ? " · " + more + " more failing " + (more === 1 ? "key is" : "keys are") + " not on this page" : "");
   const sentences = f.sentences.map((s) => element("p", { class: "sentence" }, element("b", {}, (s.class ? s.class + " · " : "") + s.words), s.text));
   byId("sentences").replaceChildren(...sentences);
