@@ -55,12 +55,13 @@ func (h *hunt) huntBreakages(breakages []mutant) error {
 
 // seen says whether a breakage's test fails with it. Without it, it has to pass.
 func (h *hunt) seen(m *mutant) (bool, error) {
-	binary, err := h.plant(m, m.test.dir)
+	tests := program{m.test.dir, true}
+	binary, err := h.plant(m, tests)
 	if err != nil {
 		return false, err
 	}
 	defer os.Remove(binary)
-	clean, err := h.clean(m.test.dir)
+	clean, err := h.clean(tests)
 	if err != nil {
 		return false, err
 	}

@@ -176,7 +176,7 @@ func (k *pack) take() (*pursuit, func() (done func())) {
 }
 
 func (k *pack) build(p *pursuit) func() {
-	binary, err := k.h.plant(p.m, campaignDir)
+	binary, err := k.h.plant(p.m, campaigner)
 	return func() { p.binary, p.err = binary, err }
 }
 

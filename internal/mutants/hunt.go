@@ -41,8 +41,8 @@ type hunt struct {
 	normal reached           // by its first seeds
 	rows   map[string]string // of the Markdown tables, by the mutant's name
 
-	building sync.Mutex             // of what follows
-	builds   map[string]*cleanBuild // unmutated, by the directory of their package
+	building sync.Mutex              // of what follows
+	builds   map[program]*cleanBuild // unmutated
 }
 
 func (h *hunt) run() error {
@@ -68,7 +68,7 @@ func (h *hunt) run() error {
 		return err
 	}
 	defer os.RemoveAll(h.work)
-	h.builds, h.rows = make(map[string]*cleanBuild), make(map[string]string)
+	h.builds, h.rows = make(map[program]*cleanBuild), make(map[string]string)
 	h.cache = openCache(h.root, h.dir)
 	if len(bugs) > 0 {
 		if err := h.passUnmutated(); err != nil {
@@ -94,7 +94,7 @@ func (h *hunt) wanted(name string) bool {
 // passUnmutated runs the first seeds on the program without any mutant: a seed
 // that already fails would count as catching every mutant.
 func (h *hunt) passUnmutated() error {
-	clean, err := h.clean(campaignDir)
+	clean, err := h.clean(campaigner)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func union(a, b []sim.Class) []sim.Class {
 
 // passUnplanted runs the seeds that caught a mutant without it.
 func (h *hunt) passUnplanted(profile string, seeds []int) error {
-	clean, err := h.clean(campaignDir)
+	clean, err := h.clean(campaigner)
 	if err != nil {
 		return err
 	}
@@ -291,10 +291,16 @@ func withProfile(profile string, args ...string) []string {
 	return args
 }
 
-// campaignDir is the command that runs campaigns.
-const campaignDir = "cmd/dkvsim"
+// A program is a command of the module, or the tests of a package.
+type program struct {
+	dir   string
+	tests bool
+}
 
-// cleanBuild is a program as it is: a command, or the tests of a package.
+// campaigner is the command that runs campaigns.
+var campaigner = program{dir: "cmd/dkvsim"}
+
+// cleanBuild is a program as it is.
 type cleanBuild struct {
 	path string
 	hash [sha256.Size]byte
@@ -305,23 +311,26 @@ type cleanBuild struct {
 
 // clean builds a program without any mutant, once. The campaign's comes from the
 // cache if the tree is one that it knows.
-func (h *hunt) clean(dir string) (*cleanBuild, error) {
+func (h *hunt) clean(p program) (*cleanBuild, error) {
 	h.building.Lock()
 	defer h.building.Unlock()
-	if b := h.builds[dir]; b != nil {
+	if b := h.builds[p]; b != nil {
 		return b, nil
 	}
 	b := &cleanBuild{tested: make(map[testName]bool)}
 	cached := false
-	if dir == campaignDir {
+	if p == campaigner {
 		b.path, cached = h.cache.binary()
 	}
 	if !cached {
-		b.path = filepath.Join(h.work, strings.ReplaceAll(dir, "/", "-")+".clean.test")
-		if err := h.build(dir, b.path, ""); err != nil {
+		b.path = filepath.Join(h.work, strings.ReplaceAll(p.dir, "/", "-")+".clean")
+		if p.tests {
+			b.path += ".test"
+		}
+		if err := h.build(p, b.path, ""); err != nil {
 			return nil, fmt.Errorf("the unmutated program: %w", err)
 		}
-		if dir == campaignDir && openCache(h.root, h.dir).dir == h.cache.dir { // the source has not changed meanwhile
+		if p == campaigner && openCache(h.root, h.dir).dir == h.cache.dir { // the source has not changed meanwhile
 			b.path = h.cache.keep(b.path)
 		}
 	}
@@ -329,16 +338,16 @@ func (h *hunt) clean(dir string) (*cleanBuild, error) {
 	if b.hash, err = hashFile(b.path); err != nil {
 		return nil, fmt.Errorf("the unmutated program: %w", err)
 	}
-	if dir == campaignDir {
+	if p == campaigner {
 		h.cache.load(b.hash)
 	}
-	h.builds[dir] = b
+	h.builds[p] = b
 	return b, nil
 }
 
 // plant builds a program with a mutant laid over the source.
-func (h *hunt) plant(m *mutant, dir string) (binary string, err error) {
-	clean, err := h.clean(dir)
+func (h *hunt) plant(m *mutant, p program) (binary string, err error) {
+	clean, err := h.clean(p)
 	if err != nil {
 		return "", err
 	}
@@ -347,7 +356,7 @@ func (h *hunt) plant(m *mutant, dir string) (binary string, err error) {
 		return "", err
 	}
 	binary = filepath.Join(h.work, filepath.FromSlash(m.name)+".test")
-	if err := h.build(dir, binary, overlay); err != nil {
+	if err := h.build(p, binary, overlay); err != nil {
 		return "", err
 	}
 	hash, err := hashFile(binary)
@@ -383,18 +392,17 @@ func (h *hunt) overlay(m *mutant) (string, error) {
 	return path, os.WriteFile(path, raw, 0o644)
 }
 
-// build compiles dkvsim, or the tests of another package, with an overlay if one
-// is named.
-func (h *hunt) build(dir, to, overlay string) error {
-	args := []string{"test", "-c"}
-	if dir == campaignDir {
-		args = []string{"build"}
+// build compiles a program, with an overlay if one is named.
+func (h *hunt) build(p program, to, overlay string) error {
+	args := []string{"build"}
+	if p.tests {
+		args = []string{"test", "-c"}
 	}
 	args = append(args, "-trimpath", "-buildvcs=false", "-ldflags=-buildid= -s -w", "-o", to)
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
-	cmd := exec.Command("go", append(args, "./"+dir)...)
+	cmd := exec.Command("go", append(args, "./"+p.dir)...)
 	cmd.Dir = h.root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building: %w\n%s", err, tail(string(out)))

@@ -102,6 +102,16 @@ func main() {
 	}
 }
 `,
+	"cmd/dkvsim/main_test.go": `package main
+
+import "testing"
+
+func TestClasses(t *testing.T) {
+	if fired := classes(1); fired != nil {
+		t.Error(fired)
+	}
+}
+`,
 	"sim/sum_test.go": `package sim
 
 import "testing"
@@ -165,7 +175,9 @@ func caughtAndSeen() map[string]string {
 
 func TestMutantsAreCaughtAndBreakagesSeen(t *testing.T) {
 	h := &hunt{seeds: 9, ranges: 3, unmutated: 9}
-	out, err := runHunt(t, h, caughtAndSeen())
+	mutants := caughtAndSeen() // and the tests of the command that runs campaigns, not the command
+	mutants["harness/wrong-in-the-command"] = text("tests: cmd/dkvsim TestClasses", sumLine, "\treturn a - b")
+	out, err := runHunt(t, h, mutants)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -173,6 +185,7 @@ func TestMutantsAreCaughtAndBreakagesSeen(t *testing.T) {
 		`(?m)3 disjoint ranges \(1-9, 10-18, 19-27\)`,
 		`(?m)^1-wrong-sum +L +L,I +I +4 +6 +\S+$`,
 		`(?m)^harness/wrong +sim TestAdd +\S+$`,
+		`(?m)^harness/wrong-in-the-command +cmd/dkvsim TestClasses +\S+$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("nothing matches %s in\n%s", want, out)
