@@ -59,7 +59,8 @@ func (n *Network) enter(conn net.Conn) bool {
 	if n.closed || len(n.inbound) >= maxInbound {
 		return false
 	}
-	n.inbound[conn] = struct{}{}
+	n.accepted++
+	n.inbound[conn] = n.accepted
 	return true
 }
 
@@ -74,13 +75,12 @@ func (n *Network) leave(conn net.Conn) {
 func (n *Network) receive(conn net.Conn) {
 	r := bufio.NewReaderSize(conn, readBufferBytes)
 	peer, err := n.welcome(conn, r)
+	defer n.forget(peer.Store, conn)
 	if err != nil {
 		n.counts.hellosRefused.Add(1)
 		n.log.Debug("refused a peer", "address", conn.RemoteAddr(), "reason", err)
 		return
 	}
-	n.supersede(peer.Store, conn)
-	defer n.forget(peer.Store, conn)
 	err = n.readFrames(r)
 	if err != nil && !errors.Is(err, io.EOF) && !n.isClosed() {
 		n.log.Debug("the connection of a peer ended", "node", peer.Node, "address", conn.RemoteAddr(), "error", err)
@@ -88,7 +88,8 @@ func (n *Network) receive(conn net.Conn) {
 }
 
 // welcome reads the Hello of a peer and answers it, with this node's Hello or with
-// the reason for a refusal.
+// the reason for a refusal. An answer implies that the previous connection of the
+// peer is over.
 func (n *Network) welcome(conn net.Conn, r *bufio.Reader) (node.Hello, error) {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return node.Hello{}, err
@@ -105,25 +106,33 @@ func (n *Network) welcome(conn net.Conn, r *bufio.Reader) (node.Hello, error) {
 	if err == nil {
 		err = n.admit(theirs)
 	}
+	if err == nil {
+		err = n.supersede(theirs.Store, conn)
+	}
 	if err != nil {
 		_, _ = conn.Write(node.AppendRefusal(nil, node.HelloRefusal{Reason: err.Error()}))
 		return node.Hello{}, err
 	}
 	if _, err := conn.Write(node.AppendHello(nil, ours)); err != nil {
-		return node.Hello{}, err
+		return theirs, err
 	}
 	return theirs, conn.SetDeadline(time.Time{})
 }
 
 // supersede closes the previous connection of a store: a sender dials again only
-// when it has given up the previous connection.
-func (n *Network) supersede(store node.StoreID, conn net.Conn) {
+// when it has given up the previous connection. The order is that of accept,
+// because the goroutines of two connections may get here in either order.
+func (n *Network) supersede(store node.StoreID, conn net.Conn) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if previous := n.current[store]; previous != nil {
-		_ = previous.Close()
+	if current := n.current[store]; current != nil {
+		if n.inbound[current] > n.inbound[conn] {
+			return errSuperseded
+		}
+		_ = current.Close()
 	}
 	n.current[store] = conn
+	return nil
 }
 
 func (n *Network) forget(store node.StoreID, conn net.Conn) {

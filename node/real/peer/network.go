@@ -54,17 +54,19 @@ type Network struct {
 	links map[node.StoreID]*link // used on the loop only
 	dirty []*link                // links with frames of this turn; used on the loop only
 
-	mu      sync.Mutex
-	inbound map[net.Conn]struct{}
-	current map[node.StoreID]net.Conn // latest inbound connection of each store
-	closed  bool
-	quit    chan struct{}
-	running sync.WaitGroup
+	mu       sync.Mutex
+	accepted uint64                    // connections so far
+	inbound  map[net.Conn]uint64       // open connections, numbered in the order of accept
+	current  map[node.StoreID]net.Conn // latest inbound connection of each store
+	closed   bool
+	quit     chan struct{}
+	running  sync.WaitGroup
 }
 
 var (
 	errStopping     = errors.New("this node is stopping")
 	errNotRecovered = errors.New("this node has not recovered its store yet")
+	errSuperseded   = errors.New("a later connection of this peer has replaced this one")
 )
 
 // networkCounts is shown in /metrics.
@@ -85,7 +87,7 @@ func New(l *loop.Loop, listener net.Listener, log *slog.Logger) *Network {
 		log:      log,
 		listener: listener,
 		links:    make(map[node.StoreID]*link),
-		inbound:  make(map[net.Conn]struct{}),
+		inbound:  make(map[net.Conn]uint64),
 		current:  make(map[node.StoreID]net.Conn),
 		quit:     make(chan struct{}),
 	}

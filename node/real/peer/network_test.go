@@ -344,7 +344,11 @@ func TestRefusedHellos(t *testing.T) {
 
 func wantRefusal(t *testing.T, s *station, hello node.Hello, says string) {
 	t.Helper()
-	conn := dial(t, s)
+	wantRefusalOn(t, dial(t, s), hello, says)
+}
+
+func wantRefusalOn(t *testing.T, conn net.Conn, hello node.Hello, says string) {
+	t.Helper()
 	if _, err := conn.Write(node.AppendHello(nil, hello)); err != nil {
 		t.Fatal(err)
 	}
@@ -488,6 +492,11 @@ func TestDifferentDiskAnswers(t *testing.T) {
 func TestNewConnectionReplacesThePrevious(t *testing.T) {
 	s := newStation(t, 2)
 	former := greet(t, s, "store-9")
+	s.Network.mu.Lock()
+	if s.current["store-9"] == nil {
+		t.Error("a Hello was answered before its connection was on record")
+	}
+	s.Network.mu.Unlock()
 	latter := greet(t, s, "store-9")
 	wantClosed(t, former)
 	if _, err := latter.Write(node.AppendFrame(nil, &node.Envelope{Body: numbered(5)})); err != nil {
@@ -502,6 +511,25 @@ func TestNewConnectionReplacesThePrevious(t *testing.T) {
 	})
 	greet(t, s, "store-9")
 	wantClosed(t, latter)
+}
+
+// A connection that the peer gave up long ago may be the last to be read.
+func TestStaleHelloReplacesNoLaterConnection(t *testing.T) {
+	s := newStation(t, 2)
+	stale := dial(t, s)
+	realtest.Eventually(t, "the stale connection is accepted", func() bool {
+		s.Network.mu.Lock()
+		defer s.Network.mu.Unlock()
+		return len(s.inbound) == 1
+	})
+	later := greet(t, s, "store-9")
+	wantRefusalOn(t, stale, node.Hello{MinVersion: 1, MaxVersion: 1, Node: "x", Store: "store-9", LayoutVersion: -1}, "replaced")
+	if _, err := later.Write(node.AppendFrame(nil, &node.Envelope{Body: numbered(5)})); err != nil {
+		t.Fatal(err)
+	}
+	realtest.Eventually(t, "the frame of the later connection arrives", func() bool { return len(s.received()) == 1 })
+	greet(t, s, "store-9")
+	wantClosed(t, later)
 }
 
 // TestAWholeFrameDoesNotWaitForAPartOfTheNext: a frame that has arrived is handed over,
@@ -526,7 +554,7 @@ func TestInboundConnectionsAreBounded(t *testing.T) {
 	s := newStation(t, 2)
 	s.Network.mu.Lock()
 	for range maxInbound {
-		s.inbound[&net.TCPConn{}] = struct{}{}
+		s.inbound[&net.TCPConn{}] = 0
 	}
 	s.Network.mu.Unlock()
 	conn := dial(t, s)
