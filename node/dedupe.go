@@ -11,9 +11,9 @@ import (
 // its epoch, and no other process ever leads that one (rule "never resume an
 // epoch").
 
-// fatesKept is how long the tables of an ended reign are kept: longer than copies
+// FatesKept is how long the tables of an ended reign are kept: longer than copies
 // stay in the network, and than most clients wait.
-const fatesKept = 30 * time.Second
+const FatesKept = 30 * time.Second
 
 // smallValue bounds what is kept of an answer, in bytes. A copy of a forward
 // whose answer is larger gets none.
@@ -112,7 +112,7 @@ func (t *fates) of(number uint64) (f *fate, fresh bool) {
 // keepFates remembers an ended reign's tables for a while.
 func (r *replica) keepFates(g *reign) {
 	if len(g.fates) > 0 {
-		r.ended = append(r.ended, endedReign{g.epoch, r.n.now() + fatesKept, g.fates})
+		r.ended = append(r.ended, endedReign{g.epoch, r.n.now() + FatesKept, g.fates})
 	}
 }
 

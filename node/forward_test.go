@@ -95,7 +95,7 @@ func TestAForwardWhoseRecordIsOutOfDateIsUnknown(t *testing.T) {
 	if o := copied(); o != door.Done {
 		t.Fatalf("a copy is answered %v after the reign; want done", o)
 	}
-	s.pass(fatesKept + suspect)
+	s.pass(FatesKept + suspect)
 	if n := len(s.replica().ended); n != 0 {
 		t.Fatalf("%d records are kept after their time", n)
 	}

@@ -29,19 +29,22 @@ type Campaign struct {
 	probes   [node.EventKinds]uint64
 	probedIn [node.EventKinds]int
 
-	unknownSeen   uint64
-	unknownSeenIn int
-	called, done  int
-	refused       int
-	unknown       int
-	fewest        int   // operations of a run
-	changes       []int // runs by their changes of primary
-	nodes         [schedule.MaxNodes + 1]int
-	turns         world.TurnSizes
+	own          [len(ownProbes)]uint64
+	ownIn        [len(ownProbes)]int
+	uses         *uses
+	called, done int
+	refused      int
+	unknown      int
+	fewest       int   // operations of a run
+	changes      []int // runs by their changes of primary
+	nodes        [schedule.MaxNodes + 1]int
+	turns        world.TurnSizes
 }
 
 // NewCampaign returns a campaign without runs.
-func NewCampaign(profile string) *Campaign { return &Campaign{Profile: profile, fewest: -1} }
+func NewCampaign(profile string) *Campaign {
+	return &Campaign{Profile: profile, fewest: -1, uses: newUses()}
+}
 
 // Runs returns the number of runs that were added and how many of them failed.
 func (c *Campaign) Runs() (all, failed int) { return c.runs, c.failed }
@@ -96,9 +99,15 @@ func (c *Campaign) addCounters(r *Result) {
 			c.probedIn[kind]++
 		}
 	}
-	c.unknownSeen += r.UnknownSeen
-	if r.UnknownSeen > 0 {
-		c.unknownSeenIn++
+	for i, p := range ownProbes {
+		n := p.of(r)
+		c.own[i] += n
+		if n > 0 {
+			c.ownIn[i]++
+		}
+	}
+	for b, use := range r.Uses {
+		c.uses.add(bound(b), use)
 	}
 }
 
@@ -209,8 +218,10 @@ func (c *Campaign) Zeros() []string {
 			zeros = append(zeros, "probe "+k.String())
 		}
 	}
-	if c.unknownSeen == 0 {
-		zeros = append(zeros, "probe "+unknownSeenName)
+	for i, p := range ownProbes {
+		if c.own[i] == 0 {
+			zeros = append(zeros, "probe "+p.name)
+		}
 	}
 	return zeros
 }
@@ -238,8 +249,10 @@ func (c *Campaign) Reached() (faults, ofFaults, probes, ofProbes int) {
 			probes++
 		}
 	}
-	if ofProbes++; c.unknownSeen > 0 {
-		probes++
+	for _, times := range c.own {
+		if ofProbes++; times > 0 {
+			probes++
+		}
 	}
 	return faults, ofFaults, probes, ofProbes
 }
@@ -277,7 +290,10 @@ func (c *Campaign) Tables() string {
 	for _, k := range probeKinds() {
 		fmt.Fprintf(&b, "  %-32s %12d %8d%s\n", k, c.probes[k], c.probedIn[k], zeroMark(c.probes[k]))
 	}
-	fmt.Fprintf(&b, "  %-32s %12d %8d%s\n", unknownSeenName, c.unknownSeen, c.unknownSeenIn, zeroMark(c.unknownSeen))
+	for i, p := range ownProbes {
+		fmt.Fprintf(&b, "  %-32s %12d %8d%s\n", p.name, c.own[i], c.ownIn[i], zeroMark(c.own[i]))
+	}
+	b.WriteString(c.uses.String())
 	fmt.Fprintf(&b, "operations under faults            %12d   done %.1f %%, refused %.1f %%, unknown %.1f %%; fewest of a run, all phases: %d\n",
 		c.called, percent(c.done, c.called), percent(c.refused, c.called), percent(c.unknown, c.called), max(0, c.fewest))
 	fmt.Fprintf(&b, "changes of primary, median of a run %11d\n", c.medianChanges())

@@ -13,7 +13,7 @@ import (
 
 // good is a run that reached everything.
 func good() *Result {
-	r := &Result{Schedule: &schedule.Schedule{Setup: schedule.DefaultSetup()}, Events: 1000, PrimaryChanges: 3, Called: 100, Done: 70, Refused: 20, Unknown: 10, UnknownSeen: 1}
+	r := &Result{Schedule: &schedule.Schedule{Setup: schedule.DefaultSetup()}, Events: 1000, PrimaryChanges: 3, Called: 100, Done: 70, Refused: 20, Unknown: 10, UnknownSeen: 1, Compared: 1}
 	for _, name := range new(Campaign).drawn() {
 		r.Counters = append(r.Counters, world.Counter{Name: name, Count: 1})
 	}
@@ -36,6 +36,7 @@ func TestCampaignJudgesWhatItSaw(t *testing.T) {
 		{"a fault never took effect", func(r *Result) { r.Counters[3].Count = 0 }, "never: fault " + new(Campaign).drawn()[3]},
 		{"a probe was never hit", func(r *Result) { r.Probes[node.EventRelayed] = 0 }, "never: probe forward-relayed"},
 		{"no unknown write was seen", func(r *Result) { r.UnknownSeen = 0 }, "never: probe unknown-write-seen-later"},
+		{"no snapshot was compared", func(r *Result) { r.Compared = 0 }, "never: probe installed-snapshot-compared"},
 		{"too few operations", func(r *Result) { r.History = r.History[:299] }, "only 299 operations"},
 		{"too few done", func(r *Result) { r.Done = 59 }, "59.0 % of the operations called under faults were done"},
 		{"too few unknown", func(r *Result) { r.Unknown = 1 }, "ended unknown"},

@@ -17,7 +17,7 @@ func (r *run) checkAccounts() {
 		processes += r.world.ProcessNumber(h)
 	}
 	for h := range r.setup.Nodes {
-		if n := r.world.Node(h); n != nil && r.world.Running(h) && r.world.Failure(h) == nil {
+		if n := r.soundNode(h); n != nil {
 			r.judgeAccounts(h, n.Accounts(), r.world.Views(h), processes)
 		}
 	}
@@ -46,14 +46,24 @@ func (r *run) judgeAccounts(host int, a node.Accounts, views int, processes uint
 		r.verdict.broken(Bounds, "%s keeps %d tables of forwards whose time is over", name, a.Expired)
 	}
 	// A table of each process that ever forwarded: see docs/known-limits.md.
-	if uint64(a.Tables) > processes {
+	if !r.uses.within(boundTables, a.Tables, int(processes)) {
 		r.verdict.broken(Bounds, "%s keeps %d tables of forwards for one reign, though only %d processes ever ran", name, a.Tables, processes)
 	}
-	entries, bytes := node.Config{RetainEntries: r.setup.RetainEntries, RetainBytes: r.setup.RetainBytes}.LogBounds()
 	for _, log := range a.Logs {
-		if log.Applied > entries+turnEntries || log.Bytes > bytes+turnBytes {
-			r.verdict.broken(Bounds, "%s keeps %d applied entries with %d bytes of partition %d, bounds are %d and %d",
-				name, log.Applied, log.Bytes, log.Partition, entries+turnEntries, bytes+turnBytes)
+		if log.Bytes != log.Counted {
+			r.verdict.broken(Bounds, "%s counts %d bytes of applied entries of partition %d, but has %d", name, log.Counted, log.Partition, log.Bytes)
 		}
+		r.judgeLog(name, log)
+	}
+}
+
+// judgeLog judges the memory of one log.
+func (r *run) judgeLog(host string, log node.LogAccount) {
+	entries, bytes := node.Config{RetainEntries: r.setup.RetainEntries, RetainBytes: r.setup.RetainBytes}.LogBounds()
+	entries, bytes = entries+turnEntries, bytes+turnBytes
+	few := r.uses.within(boundLogEntries, log.Applied, entries)
+	if !r.uses.within(boundLogBytes, log.Bytes, bytes) || !few {
+		r.verdict.broken(Bounds, "%s keeps %d applied entries with %d bytes of partition %d, bounds are %d and %d",
+			host, log.Applied, log.Bytes, log.Partition, entries, bytes)
 	}
 }

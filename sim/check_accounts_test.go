@@ -25,7 +25,8 @@ func TestAccountsThatDoNotAddUp(t *testing.T) {
 		{"expired", func(a *node.Accounts) { a.Expired = 1 }, 1, "keeps 1 tables of forwards whose time is over"},
 		{"tables", func(a *node.Accounts) { a.Tables = 8 }, 1, "keeps 8 tables of forwards for one reign, though only 7 processes"},
 		{"entries", func(a *node.Accounts) { a.Logs = []node.LogAccount{{Partition: 2, Applied: 16*64 + 257}} }, 1, "keeps 1281 applied entries"},
-		{"bytes of a log", func(a *node.Accounts) { a.Logs = []node.LogAccount{{Partition: 2, Bytes: 23 << 20}} }, 1, "of partition 2, bounds are"},
+		{"bytes of a log", func(a *node.Accounts) { a.Logs = []node.LogAccount{{Partition: 2, Bytes: 23 << 20, Counted: 23 << 20}} }, 1, "of partition 2, bounds are"},
+		{"a log's own count", func(a *node.Accounts) { a.Logs = []node.LogAccount{{Partition: 2, Bytes: 9, Counted: 8}} }, 1, "counts 8 bytes of applied entries of partition 2, but has 9"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			setup := schedule.DefaultSetup()

@@ -94,6 +94,7 @@ func (r *run) onStateEvent(host int, ev *node.Event) {
 		r.snapshots.partitions[ev.Partition].apply(ev.Index, func() (*node.Entry, bool) {
 			return r.world.Node(host).AppliedEntry(ev.Partition)
 		})
+		r.judgeLog(schedule.HostName(host), r.world.Node(host).LogAccount(ev.Partition))
 	case node.EventSnapshotInstalled:
 		at := installed{host, r.world.ProcessNumber(host), ev.Partition, ev.Index}
 		r.snapshots.pending = append(r.snapshots.pending, at)

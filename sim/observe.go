@@ -83,6 +83,7 @@ func (r *run) onZKOp(op *zktree.Op, version int32) {
 }
 
 func (r *run) onOperation(op linearizability.Operation, outcome linearizability.Outcome) {
+	r.traffic.onAsked(r.world.HostNamed(op.Node), len(op.Key)+len(op.Value), r.world.Now()-op.CallTime)
 	if op.CallTime >= r.setup.Phases.Faults {
 		return
 	}

@@ -29,7 +29,10 @@ type Result struct {
 	Spared   []int                   // indices of the steps that the budget forbade
 	Probes   [node.EventKinds]uint64 // events of the nodes, by kind
 	// UnknownSeen is the number of writes of unknown outcome that were read later.
-	UnknownSeen    uint64
+	UnknownSeen uint64
+	// Compared is the number of installed snapshots whose state was compared.
+	Compared       uint64
+	Uses           [bounds]Use // how near the run came to the bounds of class B
 	PrimaryChanges int
 	// Called counts the operations that began in the fault phase; the others count
 	// their outcomes.
@@ -47,6 +50,7 @@ func (r *run) result() *Result {
 		Counters: w.Counters(), Probes: r.invariants.counts, PrimaryChanges: r.invariants.layouts.changes,
 		Turns:  w.Turns(),
 		Called: r.called, Done: r.done, Refused: r.refused, Unknown: r.unknown,
+		Compared: uint64(r.snapshots.compared), Uses: *r.uses,
 		History: r.load.recorder.History(), Spared: r.faults.spared,
 	}
 	res.UnknownSeen = unknownSeen(res.History)

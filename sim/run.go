@@ -33,11 +33,11 @@ type RunOptions struct {
 // Run runs a schedule and judges it. Two runs of one schedule are equal to the last
 // step. Run returns an error if no simulated world can be made from the schedule.
 //
-// A run has four phases. First the schedule's faults strike while clients send
+// A run has phases. First the schedule's faults strike while clients send
 // requests. Then a viable core of the nodes is healed, the others stay broken, and
 // the core must answer all requests. Then everything is healed and the replicas
-// must become identical. At the end ZooKeeper is stopped in some runs, and every
-// key is read.
+// must become identical. Then ZooKeeper is stopped in some runs, and every key is
+// read. At the end no request is left, and the nodes must count none.
 func Run(s *schedule.Schedule, o RunOptions) (*Result, error) {
 	return runProcesses(s, o, nil)
 }
@@ -54,7 +54,7 @@ func runProcesses(s *schedule.Schedule, o RunOptions, newProcess func(int, node.
 type runner func(s *schedule.Schedule, o RunOptions) (*Result, error)
 
 func newRun(s *schedule.Schedule, o RunOptions) *run {
-	r := &run{schedule: s, setup: &s.Setup, options: o}
+	r := &run{schedule: s, setup: &s.Setup, options: o, uses: newUses()}
 	r.verdict = &verdict{where: r.where}
 	return r
 }
@@ -64,6 +64,7 @@ func (r *run) execute() (*Result, error) {
 	r.invariants = newInvariants(r.verdict, s.Setup.Nodes, s.Setup.Partitions)
 	r.handBacks = newHandBacks(s.Setup.Nodes, s.Setup.Partitions)
 	r.snapshots = newSnapshots(s.Setup.Partitions)
+	r.traffic = newTraffic(&s.Setup)
 	if random := world.NewRandom(s.Setup.Seed); random.Below(8, "run ring", 0, 0) == 0 {
 		r.invariants.ringPartitions = 1 << (6 + random.Below(6, "run ring size", 0, 0))
 	}
@@ -86,6 +87,7 @@ func (r *run) execute() (*Result, error) {
 		}
 		r.checkAccounts()
 	}
+	r.checkTraffic()
 	r.load.stopped = true
 	r.auditZooKeeper()
 	return r.result(), nil
@@ -98,7 +100,7 @@ func (r *run) phases() []func() {
 		phases = append(phases, r.corePhase)
 	}
 	if r.setup.Phases.Converge > 0 {
-		phases = append(phases, r.convergePhase, r.alonePhase, r.readPhase)
+		phases = append(phases, r.convergePhase, r.alonePhase, r.readPhase, r.quietPhase)
 	}
 	return phases
 }
@@ -115,6 +117,8 @@ type run struct {
 	invariants *invariants
 	handBacks  *handBacks
 	snapshots  *snapshots
+	traffic    *traffic
+	uses       *uses
 	load       *workload
 	faults     *injector
 	scripts    *world.ZKScripts
@@ -178,6 +182,7 @@ func (r *run) config() world.Config {
 		Order:          s.Order,
 		DriftPPM:       s.Drift,
 		OnEvent:        r.onEvent,
+		OnSend:         r.onSend,
 		OnBroken:       func(host int, err error) { r.verdict.broken(Assertion, "%s: %v", schedule.HostName(host), err) },
 		OnHost:         r.onHost,
 		OnZKCommit:     r.onZKCommit,

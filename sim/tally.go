@@ -22,6 +22,7 @@ type Tally struct {
 	Raw     bool          `json:"pebble_raw"` // on disks with Pebble's own files
 	Faults  []Reach       `json:"faults"`     // by the times they took effect
 	Probes  []Reach       `json:"probes"`     // by the times they were hit
+	Bounds  []Use         `json:"bounds"`     // of class B, in the run that came nearest to each
 
 	Operations Operations `json:"operations"`
 	// Runs by their changes of primary, and by their nodes: the third number
@@ -51,8 +52,14 @@ type Operations struct {
 	Fewest  int `json:"fewest_of_a_run"` // of all phases; 0 without runs
 }
 
-// unknownSeenName stands among the probes though no node observes it.
-const unknownSeenName = "unknown-write-seen-later"
+// ownProbes stand among the probes though no node observes them.
+var ownProbes = [...]struct {
+	name string
+	of   func(*Result) uint64
+}{
+	{"unknown-write-seen-later", func(r *Result) uint64 { return r.UnknownSeen }},
+	{"installed-snapshot-compared", func(r *Result) uint64 { return r.Compared }},
+}
 
 // observedKinds are the events that nodes observe, probes among them.
 func observedKinds() []node.EventKind {
@@ -70,7 +77,7 @@ func (c *Campaign) Tally() Tally {
 		Virtual: c.virtual, Core: c.wall, Raw: c.raw,
 		Operations:     Operations{c.called, c.done, c.refused, c.unknown, max(0, c.fewest)},
 		PrimaryChanges: slices.Clone(c.changes), Nodes: slices.Clone(c.nodes[:]),
-		Turns: c.turns,
+		Turns: c.turns, Bounds: slices.Clone(c.uses[:]),
 	}
 	for i, class := range Classes {
 		t.ByClass[class] = c.byClass[i]
@@ -82,7 +89,9 @@ func (c *Campaign) Tally() Tally {
 	for _, k := range observedKinds() {
 		t.Probes = append(t.Probes, Reach{k.String(), slices.Contains(kinds, k), c.probes[k], c.probedIn[k]})
 	}
-	t.Probes = append(t.Probes, Reach{unknownSeenName, true, c.unknownSeen, c.unknownSeenIn})
+	for i, p := range ownProbes {
+		t.Probes = append(t.Probes, Reach{p.name, true, c.own[i], c.ownIn[i]})
+	}
 	return t
 }
 
@@ -138,9 +147,13 @@ func (c *Campaign) addReached(t Tally) {
 		c.probes[k] += t.Probes[i].Times
 		c.probedIn[k] += t.Probes[i].Runs
 	}
-	seen := t.Probes[len(kinds)]
-	c.unknownSeen += seen.Times
-	c.unknownSeenIn += seen.Runs
+	for i, p := range t.Probes[len(kinds):] {
+		c.own[i] += p.Times
+		c.ownIn[i] += p.Runs
+	}
+	for b, use := range t.Bounds {
+		c.uses.add(bound(b), use)
+	}
 }
 
 // maxPrimaryChanges is far above what any run has.
@@ -159,6 +172,9 @@ func (c *Campaign) fits(t Tally) error {
 	}
 	if c.counters != nil && t.Runs > 0 && !slices.EqualFunc(t.Faults, c.Tally().Faults, sameName) {
 		return fmt.Errorf("its faults are not those of the other runs")
+	}
+	if !slices.EqualFunc(t.Bounds, known.Bounds, func(a, b Use) bool { return a.Name == b.Name }) {
+		return fmt.Errorf("its bounds are not those of this build")
 	}
 	if len(t.Nodes) != len(known.Nodes) || len(t.PrimaryChanges) > maxPrimaryChanges {
 		return fmt.Errorf("its tables are not of this build")

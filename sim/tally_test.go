@@ -14,7 +14,10 @@ func unlike(n int) *Result {
 	r := good()
 	r.Events, r.Virtual = uint64(1000+n), time.Duration(n)*time.Second
 	r.PrimaryChanges = (n * 7) % 5
-	r.Called, r.Done, r.Unknown, r.UnknownSeen = 100+n, 60+n, 10, uint64(n%2)
+	r.Called, r.Done, r.Unknown, r.UnknownSeen, r.Compared = 100+n, 60+n, 10, uint64(n%2), uint64(n%3)
+	for b := range r.Uses {
+		r.Uses[b] = Use{boundNames[b], n * (b + 1) % 7, 10 + n%4}
+	}
 	r.Schedule.Setup.Nodes = 3 + n%5
 	r.History = r.History[:300-n]
 	for i := range r.Counters {
@@ -79,6 +82,7 @@ func TestTallyThatDoesNotFitIsRefused(t *testing.T) {
 		{"a run more", func(t *Tally) { t.Runs++ }, "counts 2 runs"},
 		{"an unknown class", func(t *Tally) { t.ByClass["X"] = 1 }, `no class "X"`},
 		{"other probes", func(t *Tally) { t.Probes[3].Name = "other" }, "probes"},
+		{"other bounds", func(t *Tally) { t.Bounds = t.Bounds[1:] }, "bounds"},
 		{"a fault less", func(t *Tally) { t.Faults = t.Faults[1:] }, "faults"},
 		{"larger clusters", func(t *Tally) { t.Nodes = append(t.Nodes, 0) }, "tables"},
 	} {
@@ -103,13 +107,13 @@ func TestCampaignKnowsHowMuchItReached(t *testing.T) {
 		t.Errorf("before any run: %d faults, %d probes", faults, probes)
 	}
 	r := good()
-	r.Counters[0].Count, r.Counters[1].Count, r.UnknownSeen = 0, 0, 0
+	r.Counters[0].Count, r.Counters[1].Count, r.UnknownSeen, r.Compared = 0, 0, 0, 0
 	c.Add(r, time.Second)
 	faults, ofFaults, probes, ofProbes := c.Reached()
-	if ofFaults != len(new(Campaign).drawn()) || faults != ofFaults-2 || ofProbes != len(probeKinds())+1 || probes != ofProbes-1 {
+	if ofFaults != len(new(Campaign).drawn()) || faults != ofFaults-2 || ofProbes != len(probeKinds())+len(ownProbes) || probes != ofProbes-len(ownProbes) {
 		t.Errorf("%d of %d faults, %d of %d probes", faults, ofFaults, probes, ofProbes)
 	}
-	if zeros := c.Zeros(); len(zeros) != 3 {
+	if zeros := c.Zeros(); len(zeros) != 2+len(ownProbes) {
 		t.Errorf("zeros: %v", zeros)
 	}
 }

@@ -48,6 +48,7 @@ tally.failed_by_class tally.failed_by_class.L tally.failed_by_class.D tally.fail
 tally.failed_by_class.A tally.failed_by_class.C tally.failed_by_class.V tally.failed_by_class.B
 tally.faults tally.faults.name tally.faults.drawn tally.faults.times tally.faults.runs
 tally.probes tally.probes.name tally.probes.drawn tally.probes.times tally.probes.runs
+tally.bounds tally.bounds.name tally.bounds.worst tally.bounds.bound
 tally.operations tally.operations.called tally.operations.done tally.operations.refused tally.operations.unknown
 tally.operations.fewest_of_a_run
 tally.turns_by_events

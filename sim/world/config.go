@@ -61,6 +61,9 @@ type Config struct {
 
 	// OnEvent receives what nodes report to their Observers.
 	OnEvent func(host int, ev node.Event)
+	// OnSend is told of every frame that a process hands to the network, with its size
+	// in bytes; of none that it keeps because no connection stands.
+	OnSend func(from, to int, m *node.Envelope, size int)
 	// OnBroken is told when a process finds, after a turn, that its state breaks
 	// one of its own invariants.
 	OnBroken func(host int, err error)

@@ -70,7 +70,11 @@ func (n netDoor) Send(to door.Peer, m *node.Envelope) {
 	if !p.greet(host, c, to.Store) {
 		return
 	}
-	w.network.Send(p.host.netID, w.hosts[host].netID, p.host.encode(m))
+	frame := p.host.encode(m)
+	w.network.Send(p.host.netID, w.hosts[host].netID, frame)
+	if w.cfg.OnSend != nil {
+		w.cfg.OnSend(p.host.index, host, m, len(frame))
+	}
 }
 
 // encode makes a frame. It cuts frames off a large block, so that few of them cost an
