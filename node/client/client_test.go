@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -96,7 +95,7 @@ func TestRequests(t *testing.T) {
 	s := serve(t, answering(204, `"1"`, "1", ""))
 	c := connect(t, s.Listener.Addr().String())
 	key := []byte{0xff, 0, '/', ' ', '%', '.', '.', '?'}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
 	defer cancel()
 	if _, err := c.Put(ctx, key, nil, IfAbsent()); err != nil {
 		t.Fatal(err)
@@ -104,7 +103,7 @@ func TestRequests(t *testing.T) {
 	if got := s.last.URL.Path; got != "/v1/kv/"+string(key) {
 		t.Errorf("path %q", got)
 	}
-	if s.last.Header.Get("If-None-Match") != "*" || !nearTwo(s.last.Header.Get("Request-Timeout")) || s.last.ContentLength != 0 {
+	if s.last.Header.Get("If-None-Match") != "*" || !nearFifty(s.last.Header.Get("Request-Timeout")) || s.last.ContentLength != 0 {
 		t.Errorf("headers %v, length %d", s.last.Header, s.last.ContentLength)
 	}
 	if _, err := c.Delete(t.Context(), key, IfVersion(7)); err != nil || s.last.Header.Get("If-Match") != `"7"` || s.last.Header.Get("Request-Timeout") != "" {
@@ -166,12 +165,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 func TestRefusedCallsTryOtherServers(t *testing.T) {
 	busy := serve(t, answering(503, "", "", `{"outcome":"refused"}`))
 	good := serve(t, answering(204, `"1"`, "1", ""))
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = listener.Close() // so that nothing is listening there
-	c := connect(t, busy.URL, good.URL, listener.Addr().String())
+	c := connect(t, busy.URL, good.URL, "127.0.0.1:1") // where nothing listens
 	for range 6 {
 		if _, err := c.Put(t.Context(), []byte("k"), nil); err != nil {
 			t.Error(err)
@@ -180,7 +174,7 @@ func TestRefusedCallsTryOtherServers(t *testing.T) {
 	if good.calls.Load() != 6 || busy.calls.Load() == 0 {
 		t.Errorf("%d calls at the good server, %d at the busy one", good.calls.Load(), busy.calls.Load())
 	}
-	_, err = connect(t, busy.URL, busy.URL).Put(t.Context(), []byte("k"), nil)
+	_, err := connect(t, busy.URL, busy.URL).Put(t.Context(), []byte("k"), nil)
 	wantError(t, err, Refused, "")
 }
 
@@ -201,12 +195,15 @@ func TestUnknownIsNeverRepeated(t *testing.T) {
 	if other.calls.Load() != 1 || hangUp.calls.Load() != 1 {
 		t.Errorf("%d and %d calls, want one each", other.calls.Load(), hangUp.calls.Load())
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-	defer cancel()
-	slow := serve(t, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	_, err := connect(t, slow.URL, other.URL).Put(ctx, []byte("k"), []byte("v"))
-	if err != nil {
-		wantError(t, err, Unknown, "deadline")
+	ctx, cancel := context.WithCancel(t.Context())
+	slow := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		cancel() // the caller gives up once the call has arrived
+		<-r.Context().Done()
+	})
+	_, err := connect(t, other.URL, slow.URL).Put(ctx, []byte("k"), []byte("v"))
+	wantError(t, err, Unknown, "canceled")
+	if other.calls.Load() != 1 || slow.calls.Load() != 1 {
+		t.Errorf("%d and %d calls, want one each", other.calls.Load(), slow.calls.Load())
 	}
 }
 
@@ -257,6 +254,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-func nearTwo(seconds string) bool {
-	return seconds == "2.000" || strings.HasPrefix(seconds, "1.9")
+// nearFifty allows for a machine that is slow to send the request.
+func nearFifty(seconds string) bool {
+	return seconds == "50.000" || strings.HasPrefix(seconds, "4") && len(seconds) == len("49.999")
 }

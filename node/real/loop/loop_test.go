@@ -129,10 +129,7 @@ func TestLoopHoldsPeersBack(t *testing.T) {
 			posted.Add(int64(len(batch)))
 		}
 	})
-	deadline := time.Now().Add(5 * time.Second)
-	for posted.Load() < maxQueuedFrames && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
-	}
+	realtest.Eventually(t, "the queue is full", func() bool { return posted.Load() >= maxQueuedFrames })
 	time.Sleep(20 * time.Millisecond)
 	if held := posted.Load(); held != maxQueuedFrames {
 		t.Errorf("a loop that is not running accepted %d frames, want %d", held, maxQueuedFrames)
@@ -157,10 +154,7 @@ func TestLoopBoundsFramesByBytes(t *testing.T) {
 			posted.Add(1)
 		}
 	}()
-	deadline := time.Now().Add(5 * time.Second)
-	for posted.Load() < 2 && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
-	}
+	realtest.Eventually(t, "two large frames are accepted", func() bool { return posted.Load() >= 2 })
 	time.Sleep(20 * time.Millisecond)
 	if posted.Load() != 2 {
 		t.Errorf("%d large frames were accepted, want 2", posted.Load())
@@ -229,7 +223,7 @@ func TestStoppedTimerIsSilent(t *testing.T) {
 	var rang bool
 	l.Call(func() {
 		stop := c.After(0, func() { rang = true })
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(30 * time.Second)
 		for l.empty() && time.Now().Before(deadline) { // until its event is queued
 			time.Sleep(time.Millisecond)
 		}
@@ -264,7 +258,7 @@ func TestTimerThatFiresEarlyWaits(t *testing.T) {
 		if at < timer.due {
 			t.Errorf("the timer ran %v early", timer.due-at)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("a timer that fired early never ran")
 	}
 }

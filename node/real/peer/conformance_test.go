@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"testing"
+	"time"
 
 	"dkv/node"
 	"dkv/node/door"
@@ -36,12 +37,7 @@ func (r *remote) Send(to door.Peer, m *node.Envelope) {
 func newNetworkWorld(t *testing.T) envtest.NetworkHarness {
 	w := &networkWorld{World: realtest.NewWorld(t, loop.New()), t: t}
 	for n := range w.addresses {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.addresses[n] = listener.Addr().String()
-		_ = listener.Close()
+		w.addresses[n] = realtest.Address(t)
 	}
 	t.Cleanup(func() {
 		for n := range w.nodes {
@@ -63,6 +59,7 @@ func (w *networkWorld) Start(n int, receive func(*node.Envelope)) door.Network[*
 	}
 	r := &remote{loop: loop.New()}
 	r.network = New(r.loop, listener, slog.New(slog.DiscardHandler))
+	r.network.dialWithin, r.network.greetWithin = time.Minute, time.Minute
 	r.loop.OnFrame = func(m *node.Envelope) { w.Post(func() { receive(m) }) }
 	r.loop.EndTurn = r.network.Flush
 	peer := w.Peer(n)

@@ -91,7 +91,7 @@ func (n *Network) receive(conn net.Conn) {
 // the reason for a refusal. An answer implies that the previous connection of the
 // peer is over.
 func (n *Network) welcome(conn net.Conn, r *bufio.Reader) (node.Hello, error) {
-	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(n.greetWithin)); err != nil {
 		return node.Hello{}, err
 	}
 	body, err := readFrame(r, node.MaxHelloBytes)

@@ -229,7 +229,7 @@ func (l *link) connect(peer door.Peer) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := net.DialTimeout("tcp", peer.Address, dialTimeout)
+	conn, err := net.DialTimeout("tcp", peer.Address, l.net.dialWithin)
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +247,7 @@ func (l *link) connect(peer door.Peer) (net.Conn, error) {
 }
 
 func (l *link) greet(conn net.Conn, hello node.Hello, peer door.Peer) error {
-	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(l.net.greetWithin)); err != nil {
 		return err
 	}
 	if _, err := conn.Write(node.AppendHello(nil, hello)); err != nil {

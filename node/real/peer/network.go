@@ -15,6 +15,8 @@ import (
 )
 
 const (
+	// dialTimeout and handshakeTimeout limit the two steps of connecting. On a
+	// machine that is busy, tests allow more.
 	dialTimeout      = 1 * time.Second
 	handshakeTimeout = 3 * time.Second
 	// maxInbound limits the connections from peers. A cluster has at most 256
@@ -51,6 +53,8 @@ type Network struct {
 	listener net.Listener
 	counts   networkCounts
 
+	dialWithin, greetWithin time.Duration
+
 	links map[node.StoreID]*link // used on the loop only
 	dirty []*link                // links with frames of this turn; used on the loop only
 
@@ -86,10 +90,13 @@ func New(l *loop.Loop, listener net.Listener, log *slog.Logger) *Network {
 		loop:     l,
 		log:      log,
 		listener: listener,
-		links:    make(map[node.StoreID]*link),
-		inbound:  make(map[net.Conn]uint64),
-		current:  make(map[node.StoreID]net.Conn),
-		quit:     make(chan struct{}),
+
+		dialWithin: dialTimeout, greetWithin: handshakeTimeout,
+
+		links:   make(map[node.StoreID]*link),
+		inbound: make(map[net.Conn]uint64),
+		current: make(map[node.StoreID]net.Conn),
+		quit:    make(chan struct{}),
 	}
 }
 

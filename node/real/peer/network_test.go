@@ -37,7 +37,7 @@ type station struct {
 
 func newStation(t *testing.T, number node.MemberNumber) *station {
 	t.Helper()
-	return newStationAt(t, number, "127.0.0.1:0", 1)
+	return newStationAt(t, number, realtest.Address(t), 1)
 }
 
 func newStationAt(t *testing.T, number node.MemberNumber, address string, boot uint64) *station {
@@ -54,6 +54,7 @@ func newStationAt(t *testing.T, number node.MemberNumber, address string, boot u
 		ready: true,
 	}
 	s.Network = New(s.loop, listener, slog.New(slog.NewTextHandler(&s.log, nil)))
+	s.dialWithin, s.greetWithin = time.Minute, time.Minute
 	s.loop.OnFrame = s.onFrame
 	s.loop.EndTurn = s.Flush
 	realtest.Start(t, s.loop)
@@ -144,6 +145,9 @@ func TestTurnsAreCoalesced(t *testing.T) {
 	a, b := newStation(t, 1), newStation(t, 2)
 	a.send(b.peer, numbered(0))
 	realtest.Eventually(t, "there is a connection", func() bool { return len(b.received()) == 1 })
+	// A write is counted when it returns, which may be after its frames have
+	// arrived.
+	realtest.Eventually(t, "the frame is counted as sent", func() bool { return a.counts.framesSent.Load() == 1 })
 	before := a.counts.bytesSent.Load()
 	const frames = 100
 	bodies := make([]node.Message, frames)
@@ -153,6 +157,7 @@ func TestTurnsAreCoalesced(t *testing.T) {
 	writes := countWrites(a, b.peer)
 	a.send(b.peer, bodies...)
 	realtest.Eventually(t, "the turn arrives", func() bool { return len(b.received()) == 1+frames })
+	realtest.Eventually(t, "its frames are counted as sent", func() bool { return a.counts.framesSent.Load() == 1+frames })
 	if a.counts.bytesSent.Load() == before {
 		t.Error("no bytes are counted")
 	}
@@ -222,14 +227,8 @@ func TestOutageOfAPeerIsLogged(t *testing.T) {
 }
 
 func TestDialThatIsRefusedIsALoss(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
 	a := newStation(t, 1)
-	a.send(door.Peer{Number: 2, Store: "store-2", Address: address}, numbered(1))
+	a.send(door.Peer{Number: 2, Store: "store-2", Address: realtest.Address(t)}, numbered(1))
 	realtest.Eventually(t, "the loss is reported", func() bool { return a.losses() > 0 })
 	realtest.Eventually(t, "the frame is counted as dropped", func() bool { return a.counts.framesDropped.Load() == 1 })
 }
@@ -370,7 +369,7 @@ func dial(t *testing.T, s *station) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	return conn
 }
 

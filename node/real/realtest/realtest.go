@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// patience limits every wait for what has to happen. Only a failing test waits that
+// long, so it allows for a machine that is busy with other work.
+const patience = 30 * time.Second
+
 // Loop is the part of *loop.Loop that tests drive.
 type Loop interface {
 	Run()
@@ -24,7 +28,7 @@ func Start(t *testing.T, l Loop) {
 		l.Stop()
 		select {
 		case <-ended:
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Error("the loop does not end")
 		}
 	})
@@ -46,7 +50,7 @@ func (w World) Do(fn func()) { w.Call(fn) }
 // RunUntil waits, for a bounded time, until cond holds. It reports whether it
 // does.
 func (w World) RunUntil(cond func() bool) bool {
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		holds := false
 		w.Call(func() { holds = cond() })
 		if holds {
@@ -66,7 +70,7 @@ func (w World) Settle() {
 // does.
 func Eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		if holds() {
 			return
 		}
@@ -80,7 +84,7 @@ func Within(t *testing.T, done <-chan struct{}, otherwise string) {
 	t.Helper()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal(otherwise)
 	}
 }
