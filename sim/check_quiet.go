@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"dkv/node"
@@ -15,8 +16,9 @@ import (
 // In some runs, and in all whose nodes do little in that time, the phase also outlasts the
 // records of ended reigns; the accounts after it tell whether they are gone.
 func (r *run) quietPhase() {
-	if r.system != nil || len(r.verdict.violations) > 0 {
-		return
+	unhealed := func(c Class) bool { return c == Convergence || c == Progress }
+	if r.system != nil || slices.ContainsFunc(r.verdict.classes(), unhealed) {
+		return // what cannot end says nothing new
 	}
 	begun, least := r.world.Now(), time.Duration(0)
 	if calm := node.FatesKept + 2*r.slowest(); calm < 16*r.slowest() || r.world.Random().Below(10, "run quiet", 0, 0) == 0 {

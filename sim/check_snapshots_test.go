@@ -59,3 +59,28 @@ func TestSnapshotDiffersFromItsEntries(t *testing.T) {
 		})
 	}
 }
+
+// A run compares the snapshots that its nodes install, and says how many.
+func TestInstalledSnapshotsAreCompared(t *testing.T) {
+	for seed := range uint64(20) {
+		drawn, err := Draw(seed+1, "default")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Run(drawn, RunOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		installed := r.Probes[node.EventSnapshotInstalled]
+		if r.Compared > installed {
+			t.Fatalf("seed %d: %d snapshots compared of %d", seed+1, r.Compared, installed)
+		}
+		if installed >= 5 {
+			if r.Compared == 0 {
+				t.Fatalf("seed %d: none of %d snapshots was compared", seed+1, installed)
+			}
+			return
+		}
+	}
+	t.Fatal("no run installed five snapshots")
+}

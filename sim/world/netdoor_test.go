@@ -108,6 +108,37 @@ func TestRefusedConnectionCarriesNothing(t *testing.T) {
 	}
 }
 
+// OnSend is told of each frame that the network gets, with its size, and of none that is
+// kept because there is no connection.
+func TestOnlyWhatIsSentIsTold(t *testing.T) {
+	w, a, b, received := doormen(t, netsim.Stream)
+	var told []uint64
+	w.cfg.OnSend = func(from, to int, m *node.Envelope, size int) {
+		if want := len(node.AppendFrame(nil, m)); from != 0 || to != 1 || size != want {
+			t.Errorf("told of %d bytes from host %d to host %d, want %d from 0 to 1", size, from, to, want)
+		}
+		told = append(told, m.Body.(*node.Beat).Counter.Sent)
+	}
+	a.ready = false
+	a.send(1, "disk", 1) // without a Hello there is no connection
+	a.ready = true
+	b.judge = func(node.Hello) error { return errors.New("not now") }
+	for number := uint64(2); number < 4; number++ {
+		a.send(1, "disk", number) // it leaves before the refusal comes
+		w.RunUntil(w.Now() + time.Second)
+	}
+	a.send(1, "disk", 4)
+	w.RunUntil(w.Now() + 50*time.Millisecond)
+	b.judge = func(node.Hello) error { return nil }
+	a.send(1, "disk", 5) // too soon for another connection
+	w.RunUntil(w.Now() + time.Second)
+	a.send(1, "disk", 6)
+	w.RunUntil(w.Now() + time.Second)
+	if !slices.Equal(told, []uint64{2, 3, 4, 6}) || !slices.Equal(*received, []uint64{6}) {
+		t.Errorf("told of %v, received %v; want 2, 3, 4 and 6, and 6", told, *received)
+	}
+}
+
 func TestDamagedFramesAreDropped(t *testing.T) {
 	w, a, b, received := doormen(t, netsim.Stream)
 	if err := w.Network().SetRates(netsim.Rates{Corrupt: 1}); err != nil {
