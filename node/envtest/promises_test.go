@@ -98,18 +98,19 @@ var breaks = map[string]string{
 	"View: View is an immutable snapshot of a Store.":                                                          "TestStore/ViewsStandStill",
 
 	"Coordinator.Open: It reports session events in order, each as an event of its own, and none after EventExpired or Close.": "TestCoordinator/OpenConnects " +
-		"TestCoordinator/ExpiryIsTheLastEvent TestCoordinator/CallsAfterCloseAreOver",
-	"Session: Calls are answered in the order in which they were made, each exactly once and each as an event of its own.": "TestCoordinator/AnswersInOrder",
+		"TestCoordinator/ExpiryIsTheLastEvent TestCoordinator/CallsAfterCloseAreOver node/real/zookeeper.TestReportsThatWaitAtCloseAreDropped",
+	"Session: Calls are answered in the order in which they were made, each exactly once and each as an event of its own.": "TestCoordinator/AnswersInOrder node/real/zookeeper.TestTooManyCallsAreAnsweredInOrder",
 	"Session: A call on a session that has ended is answered with ErrSessionOver; a call whose answer does not come in time, with ErrUnknownOutcome.": "TestCoordinator/CallsAfterCloseAreOver " +
 		"TestCoordinator/ExpiryIsTheLastEvent TestCoordinator/ACutLeavesTheOutcomeUnknown",
 	`Session: The guarantees are ZooKeeper's ("Consistency Guarantees" in the ZooKeeper Programmer's Guide): writes are linearizable; reads may be stale, ` +
 		"but within a session they never go back and they see the session's own writes.": "TestCoordinator/AnswersInOrder TestCoordinator/ChecksTellThePresent " +
-		"TestCoordinator/EventsComeBeforeAnswers zksim.TestCheckerSeesEachRuleBroken zksim.TestInvariantsHoldUnderAllFaults",
+		"TestCoordinator/EventsComeBeforeAnswers node/real/zookeeper.TestRequestsWaitForTheWatches zksim.TestCheckerSeesEachRuleBroken zksim.TestInvariantsHoldUnderAllFaults",
 	"Session.Get: With watch, the next change (of its data, its removal, or the loss of the watch itself) is reported as EventChanged with its path.": "TestCoordinator/WatchTellsOnce " +
-		"TestCoordinator/WatchTellsTheEnd TestCoordinator/WatchesAreSetAnew TestCoordinator/WatchesAfterACut",
+		"TestCoordinator/WatchTellsTheEnd TestCoordinator/WatchesAreSetAnew TestCoordinator/WatchesAfterACut " +
+		"node/real/zookeeper.TestAChangeAfterAnAnswerIsReported node/real/zookeeper.TestEachWatchOfAZnodeIsReported node/real/zookeeper.TestWatchesThatFireWithTheirAnswer",
 	"Session.Multi: err is nil if they were made; an *OpError names the operation that prevented them; after ErrUnknownOutcome or ErrSessionOver they may have been made, or may still be.": "TestCoordinator/MultiNamesTheOperation " +
-		"TestCoordinator/AnUnknownOutcomeIsDecided",
-	"Session.Close: done, which may be nil, runs when that is certain or when a bounded time has passed.":                                   "TestCoordinator/CloseRemovesEphemerals TestCoordinator/ExpiryWhileCut",
+		"TestCoordinator/AnUnknownOutcomeIsDecided node/real/zookeeper.TestErrorsOfTransactions",
+	"Session.Close: done, which may be nil, runs when that is certain or when a bounded time has passed.":                                   "TestCoordinator/CloseRemovesEphemerals node/real/zookeeper.TestCloseAtAHungServer",
 	"Network: The contract is weak on purpose: it may lose, delay, duplicate and reorder messages, and reports none of that to the sender.": "none: it asks for nothing",
 	"Network: The world delivers it by a method of the program that owns the door; it may also hint that a peer has gone, and that hint may be wrong or missing.": "TestNetwork/ResumesAfterARestart " +
 		"node/real/peer.TestPeerThatComesBack node/real/peer.TestDialThatIsRefusedIsALoss",

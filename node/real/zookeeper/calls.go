@@ -106,7 +106,13 @@ func (s *session) childrenOnce(path string, watched bool) ([]string, error) {
 }
 
 func (s *session) multi(requests []any) error {
-	results, err := s.conn.Multi(requests...)
+	return multiError(s.conn.Multi(requests...))
+}
+
+// multiError returns the error of a transaction. The server puts its reason at the
+// operation that prevented it, and after that a code which says only that the
+// transaction failed earlier.
+func multiError(results []zk.MultiResponse, err error) error {
 	if err == nil {
 		return nil
 	}

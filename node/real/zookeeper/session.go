@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// maxCalls limits the queued calls of one session.
+	// maxCalls limits the queued requests of one session. A call beyond it is not made;
+	// it waits for its turn to be told so, because calls are answered in order.
 	maxCalls = 4096
 	// rewatchTime is how long a reconnected session waits for the library to set
 	// its watches again before it sends requests.
@@ -47,7 +48,8 @@ type session struct {
 }
 
 // call is one request. perform waits for ZooKeeper, off the loop, and returns the
-// function to run on the loop. If there is no answer, fail runs there instead.
+// function to run on the loop. If there is no answer, or perform is nil because too many
+// calls were waiting, fail runs there instead.
 type call struct {
 	deadline time.Time
 	perform  func() (answer func())
@@ -146,9 +148,10 @@ func (s *session) enqueue(c *call) {
 	switch {
 	case s.idle:
 		s.zk.post(func() { c.fail(door.ErrSessionOver) })
-	case len(s.calls) >= maxCalls:
-		s.zk.post(func() { c.fail(fmt.Errorf("%w: too many calls are waiting", door.ErrUnknownOutcome)) })
 	default:
+		if len(s.calls) >= maxCalls {
+			c.perform = nil // and let go of the request
+		}
 		s.calls = append(s.calls, c)
 		s.ready.Broadcast()
 	}
@@ -196,6 +199,9 @@ func (s *session) next() *call {
 // its deadline, await closes the connection: the library would wait forever, and
 // later calls must not overtake this one.
 func (s *session) await(c *call) (answer func(), err error) {
+	if c.perform == nil {
+		return nil, fmt.Errorf("%w: too many calls were waiting", door.ErrUnknownOutcome)
+	}
 	if err := s.awaitSendable(c.deadline); err != nil {
 		return nil, err
 	}
