@@ -156,6 +156,11 @@ func TestClusterServesAndSurvives(t *testing.T) {
 			t.Errorf("the metrics lack %s", name)
 		}
 	}
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "dkv_") && !strings.HasPrefix(line, "go_") && !strings.HasPrefix(line, "process_") {
+			t.Errorf("a metric of another name: %s", line)
+		}
+	}
 }
 
 func TestStoppedNodeLeavesZooKeeperAtOnce(t *testing.T) {
