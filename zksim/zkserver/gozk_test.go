@@ -10,6 +10,20 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
+// patience limits every wait for what has to happen. Only a failing test waits that
+// long, so it allows for a machine that is busy with other work.
+const patience = 30 * time.Second
+
+// lasting is the timeout of sessions that no test lets expire, however busy the
+// machine is.
+const lasting = time.Minute
+
+// lastingServer starts a server that allows such sessions.
+func lastingServer(t *testing.T) *TestServer {
+	t.Helper()
+	return NewTestWith(t, Options{Tick: TestTick, MaxSessionTimeout: lasting})
+}
+
 type silent struct{}
 
 func (silent) Printf(string, ...any) {}
@@ -22,7 +36,7 @@ func dialZK(t *testing.T, timeout time.Duration, addrs ...string) (*zk.Conn, <-c
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for {
 		select {
 		case e := <-events:
@@ -30,7 +44,7 @@ func dialZK(t *testing.T, timeout time.Duration, addrs ...string) (*zk.Conn, <-c
 				return c, events
 			}
 		case <-deadline:
-			t.Fatalf("got no session from %v in 10 s", addrs)
+			t.Fatalf("got no session from %v in %v", addrs, patience)
 		}
 	}
 }
@@ -43,8 +57,8 @@ func must(t *testing.T, err error) {
 }
 
 func TestGoZookeeper(t *testing.T) {
-	s := NewTest(t)
-	c, _ := dialZK(t, time.Second, s.Address())
+	s := lastingServer(t)
+	c, _ := dialZK(t, lasting, s.Address())
 	acl := zk.WorldACL(zk.PermAll)
 	path, err := c.Create("/a", []byte("one"), 0, acl)
 	must(t, err)
@@ -108,8 +122,8 @@ func TestGoZookeeper(t *testing.T) {
 }
 
 func TestGoZookeeperKeepsItsSessionOverABrokenConnection(t *testing.T) {
-	s := NewTest(t)
-	c, _ := dialZK(t, time.Second, s.Address())
+	s := lastingServer(t)
+	c, _ := dialZK(t, lasting, s.Address())
 	acl := zk.WorldACL(zk.PermAll)
 	_, err := c.Create("/e", nil, zk.FlagEphemeral, acl)
 	must(t, err)
@@ -131,24 +145,24 @@ func TestGoZookeeperKeepsItsSessionOverABrokenConnection(t *testing.T) {
 		if e.Type != zk.EventNodeDataChanged {
 			t.Fatalf("event of the restored watch: %+v", e)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the watch was not restored")
 	}
 }
 
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if done() {
 			return
 		}
 	}
-	t.Fatalf("waited 30 s for %s, which did not happen", what)
+	t.Fatalf("waited %v for %s, which did not happen", patience, what)
 }
 
 func TestGoZookeeperLearnsOfExpiry(t *testing.T) {
-	s := NewTest(t)
-	c, events := dialZK(t, time.Second, s.Address())
+	s := lastingServer(t)
+	c, events := dialZK(t, lasting, s.Address())
 	_, err := c.Create("/e", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
 	must(t, err)
 	if !s.ExpireSession(c.SessionID()) {
@@ -162,7 +176,7 @@ func TestGoZookeeperLearnsOfExpiry(t *testing.T) {
 			return false
 		}
 	})
-	other, _ := dialZK(t, time.Second, s.Address())
+	other, _ := dialZK(t, lasting, s.Address())
 	if ok, _, err := other.Exists("/e"); err != nil || ok {
 		t.Fatal(ok, err)
 	}
@@ -170,8 +184,8 @@ func TestGoZookeeperLearnsOfExpiry(t *testing.T) {
 
 func TestConnectionDroppedAroundAWrite(t *testing.T) {
 	for _, after := range []bool{false, true} {
-		s := NewTest(t)
-		c, _ := dialZK(t, time.Second, s.Address())
+		s := lastingServer(t)
+		c, _ := dialZK(t, lasting, s.Address())
 		s.DropNextWrite(after)
 		if _, err := c.Create("/x", nil, 0, zk.WorldACL(zk.PermAll)); !errors.Is(err, zk.ErrConnectionClosed) {
 			t.Fatalf("after=%v: %v", after, err)
@@ -187,15 +201,15 @@ func TestConnectionDroppedAroundAWrite(t *testing.T) {
 }
 
 func TestFourLetterWords(t *testing.T) {
-	s := NewTest(t)
-	c, _ := dialZK(t, time.Second, s.Address())
-	if ok := zk.FLWRuok([]string{s.Address()}, time.Second); !ok[0] {
+	s := lastingServer(t)
+	c, _ := dialZK(t, lasting, s.Address())
+	if ok := zk.FLWRuok([]string{s.Address()}, patience); !ok[0] {
 		t.Error("ruok was not answered with imok")
 	}
 	var stats []*zk.ServerStats
 	waitFor(t, "the connection of the first word to end", func() bool {
 		var ok bool
-		stats, ok = zk.FLWSrvr([]string{s.Address()}, time.Second)
+		stats, ok = zk.FLWSrvr([]string{s.Address()}, patience)
 		return !ok || stats[0].Connections == 2
 	})
 	if stats[0].Error != nil || stats[0].Mode != zk.ModeStandalone || stats[0].NodeCount != 5 {
@@ -238,11 +252,11 @@ func TestConnectionsAreBounded(t *testing.T) {
 }
 
 func TestHeldHandshakesAreNotAnswered(t *testing.T) {
-	s := NewTest(t)
+	s := lastingServer(t)
 	s.HoldHandshakes(true)
 	answered := make(chan bool, 1)
 	go func() {
-		_, err := hello(t, s.Address(), time.Second, 0, [16]byte{}, 0)
+		_, err := hello(t, s.Address(), lasting, 0, [16]byte{}, 0)
 		answered <- err == nil
 	}()
 	select {
@@ -251,12 +265,12 @@ func TestHeldHandshakesAreNotAnswered(t *testing.T) {
 	case <-time.After(100 * time.Millisecond):
 	}
 	s.HoldHandshakes(false)
-	newSession(t, s.Address(), time.Second)
+	newSession(t, s.Address(), lasting)
 }
 
 func TestDownAndUpKeepTheSession(t *testing.T) {
-	s := NewTestWith(t, Options{Tick: 200 * time.Millisecond})
-	c, _ := dialZK(t, 4*time.Second, s.Address())
+	s := lastingServer(t)
+	c, _ := dialZK(t, lasting, s.Address())
 	_, err := c.Create("/e", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
 	must(t, err)
 	s.Down()

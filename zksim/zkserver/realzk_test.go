@@ -19,8 +19,12 @@ import (
 // dependencies, so it is the whole class path.
 const zookeeperJar = "/usr/share/java/zookeeper.jar"
 
-// realTick is a real server's tick in these tests: session timeouts are from 0.4 to 4 s.
-const realTick = 200 * time.Millisecond
+// realTick is a real server's tick in these tests: session timeouts are from 1 s, which
+// a busy machine rarely takes between two steps of a test, to longest.
+const (
+	realTick = 500 * time.Millisecond
+	longest  = 20 * realTick
+)
 
 // realZK is a running process of Apache ZooKeeper.
 type realZK struct {
@@ -181,7 +185,7 @@ func (z *realZK) stop() {
 // awaitServing polls srvr until it shows a mode, and returns its text. (ruok is answered
 // before sessions work.)
 func (z *realZK) awaitServing() (string, error) {
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		select {
 		case <-z.done:
 			return "", fmt.Errorf("ZooKeeper ended: %s", z.out.String())
@@ -192,11 +196,11 @@ func (z *realZK) awaitServing() (string, error) {
 		}
 	}
 	z.stop()
-	return "", fmt.Errorf("ZooKeeper does not serve after 30 s: %s", z.out.String())
+	return "", fmt.Errorf("ZooKeeper does not serve after %v: %s", 2*patience, z.out.String())
 }
 
 func quickWord(addr, word string) string {
-	const patience = 60 * time.Millisecond
+	const patience = time.Second
 	nc, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		return ""

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"dkv/zksim/zktree"
 )
@@ -34,7 +33,7 @@ func aclIP(perms int32, id string) zktree.ACL {
 // as begins a session with an identity.
 func as(t *testing.T, at target, user string) *wireClient {
 	t.Helper()
-	c := newSession(t, at.addr, 4*time.Second)
+	c := newSession(t, at.addr, longest)
 	want(t, "identity "+user, c.auth("digest", user+":p").Err, zktree.OK)
 	return c
 }
@@ -236,15 +235,15 @@ func suiteIdentities(t *testing.T, at target) {
 	want(t, "the list that setACL made", byID(c.aclOf(root + "/a").ACL[1:]), both)
 	want(t, "the first entry of that list", c.aclOf(root + "/a").ACL[0], aclWorld(permWrite))
 
-	stranger := newSession(t, at.addr, 4*time.Second)
+	stranger := newSession(t, at.addr, longest)
 	want(t, "a read by a client without the identities", stranger.read(opGetData, root+"/a", false).Err, zktree.ErrNoAuth)
 	want(t, "a write that everyone may do", stranger.set(root+"/a", "x", -1).Err, zktree.OK)
 	want(t, "a read with one of the identities", as(t, at, "v").read(opGetData, root+"/a", false).Err, zktree.OK)
-	wrong := newSession(t, at.addr, 4*time.Second)
+	wrong := newSession(t, at.addr, longest)
 	want(t, "proving u with another password", wrong.auth("digest", "u:other").Err, zktree.OK)
 	want(t, "a read with that identity", wrong.read(opGetData, root+"/a", false).Err, zktree.ErrNoAuth)
 
-	again, err := hello(t, at.addr, 4*time.Second, c.session, c.password, c.lastZxid)
+	again, err := hello(t, at.addr, longest, c.session, c.password, c.lastZxid)
 	if err != nil || again.session != c.session {
 		t.Fatalf("reattach: %v", err)
 	}
@@ -294,7 +293,7 @@ func suiteAuth(t *testing.T, at target) {
 	want(t, "the zxid of its answer", r.Zxid, 0)
 	want(t, "a read after it", c.exists(root, false).Err, zktree.OK)
 	for _, scheme := range []string{"nonsense", "world", "auth", ""} {
-		d := newSession(t, at.addr, 4*time.Second)
+		d := newSession(t, at.addr, longest)
 		want(t, fmt.Sprintf("scheme %q", scheme), d.auth(scheme, "u:p").Err, zktree.ErrAuthFailed)
 		want(t, "connection closed", d.closedByServer(), true)
 	}
@@ -306,7 +305,7 @@ func suiteProtectedEvents(t *testing.T, at target) {
 	c, root := place(t, at)
 	owner := as(t, at, "u")
 	secret := root + "/secret"
-	reads := newSession(t, at.addr, 4*time.Second)
+	reads := newSession(t, at.addr, longest)
 	reads.auth("digest", "u:p")
 	for _, w := range []*wireClient{c, reads} {
 		want(t, "one-shot", w.exists(secret, true).Err, zktree.ErrNoNode)

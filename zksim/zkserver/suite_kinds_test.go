@@ -19,9 +19,9 @@ func opTTLAt(path string, ttl time.Duration) zktree.Op {
 // awaitGone waits until a node no longer exists.
 func (c *wireClient) awaitGone(t *testing.T, path string) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); c.exists(path, false).Err != zktree.ErrNoNode; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); c.exists(path, false).Err != zktree.ErrNoNode; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%s still exists after 15 s", path)
+			t.Fatalf("%s still exists after %v", path, patience)
 		}
 	}
 }
@@ -82,7 +82,7 @@ func suiteTTL(t *testing.T, at target) {
 	seq.Flags = flagSequentialTTL
 	want(t, "sequential", c.write(seq).Path, root+"/s-0000000002")
 
-	const ttl = 300 * time.Millisecond
+	const ttl = time.Second
 	began := time.Now()
 	for _, op := range ops(opTTLAt(root+"/short", ttl), opTTLAt(root+"/renewed", 4*ttl), opTTLAt(root+"/parent", ttl), opCreate(root+"/parent/c")) {
 		want(t, op.Path, c.write(op).Err, zktree.OK)
@@ -179,7 +179,7 @@ func suiteCounts(t *testing.T, at target) {
 	for _, n := range []string{"/a/e1", "/ab/e2", "/e3"} {
 		want(t, n, c.create(root+n, "", zktree.Ephemeral).Err, zktree.OK)
 	}
-	want(t, "an ephemeral of another session", newSession(t, at.addr, 4*time.Second).create(root+"/foreign", "", zktree.Ephemeral).Err, zktree.OK)
+	want(t, "an ephemeral of another session", newSession(t, at.addr, longest).create(root+"/foreign", "", zktree.Ephemeral).Err, zktree.OK)
 	all := []string{root + "/a/e1", root + "/ab/e2", root + "/e3"}
 	want(t, "all ephemerals", c.ephemeralsBelow("/").Names, all)
 	want(t, "ephemerals without a prefix", c.ephemeralsBelow("").Names, all)

@@ -31,10 +31,10 @@ func suiteMoved(t *testing.T, at target) {
 	back := c.moveTo(t, at.addr, moved.lastZxid)
 	want(t, "a write after moving back", back.set(root+"/e", "back", 1).Err, zktree.OK)
 	moved.send(opClose, nil)
-	gone := newSession(t, at.addr, 4*time.Second)
+	gone := newSession(t, at.addr, longest)
 	gone.awaitGone(t, root+"/e")
 	want(t, "connection closed by a close over another one", back.closedByServer(), true)
-	again, err := hello(t, at.addr, 4*time.Second, c.session, c.password, c.lastZxid)
+	again, err := hello(t, at.addr, longest, c.session, c.password, c.lastZxid)
 	if err != nil || again.session != 0 {
 		t.Errorf("a session that was ended was accepted: %v %+v", err, again)
 	}
@@ -45,8 +45,8 @@ func suiteMoved(t *testing.T, at target) {
 // a moment.
 func (c *wireClient) moveTo(t *testing.T, addr string, seen int64) *wireClient {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		moved, err := hello(t, addr, 4*time.Second, c.session, c.password, seen)
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		moved, err := hello(t, addr, longest, c.session, c.password, seen)
 		switch {
 		case err == nil && moved.session == c.session:
 			return moved
@@ -63,7 +63,7 @@ func suiteReattachZxids(t *testing.T, at target) {
 		name string
 		zxid int64
 	}{{"as seen", c.lastZxid}, {"lower", 1}, {"none", 0}} {
-		again, err := hello(t, at.addr, 4*time.Second, c.session, c.password, x.zxid)
+		again, err := hello(t, at.addr, longest, c.session, c.password, x.zxid)
 		if err != nil || again.session != c.session {
 			t.Fatalf("%s: %v", x.name, err)
 		}
@@ -72,7 +72,7 @@ func suiteReattachZxids(t *testing.T, at target) {
 		want(t, x.name+": events of the old connection's watch", again.takeEvents(), nil)
 		c = again
 	}
-	ahead, err := hello(t, at.addr, 4*time.Second, c.session, c.password, c.lastZxid+1<<40)
+	ahead, err := hello(t, at.addr, longest, c.session, c.password, c.lastZxid+1<<40)
 	if err == nil {
 		t.Errorf("a session that saw a later state than the server was accepted: %+v", ahead)
 	}
@@ -99,7 +99,7 @@ func suiteRenegotiation(t *testing.T, at target) {
 	last.nc.Close()
 	began := time.Now()
 	c.session, short.session, long.session = 0, 0, 0 // leave must not end the session
-	newSession(t, at.addr, 4*time.Second).awaitGone(t, root+"/e")
+	newSession(t, at.addr, longest).awaitGone(t, root+"/e")
 	// In an ensemble the longer timeout applies now and then.
 	if took := time.Since(began); took > 10*at.tick && at.other == "" {
 		t.Errorf("a session with a timeout of %v ended after %v", 2*at.tick, took)
@@ -110,7 +110,7 @@ func suiteRenegotiation(t *testing.T, at target) {
 // reply to close, and that watchers get an event for each.
 func suiteEndOfSession(t *testing.T, at target) {
 	c, root := place(t, at)
-	owner := newSession(t, at.addr, 4*time.Second)
+	owner := newSession(t, at.addr, longest)
 	var paths []string
 	for i := range 3 {
 		parent := fmt.Sprintf("%s/p%d", root, i)
@@ -141,7 +141,7 @@ func suiteEndOfSession(t *testing.T, at target) {
 func suiteUnknown(t *testing.T, at target) {
 	c, root := place(t, at)
 	for _, op := range []int32{-2, 10, 23, 99, 108, 1000} {
-		d := newSession(t, at.addr, 4*time.Second)
+		d := newSession(t, at.addr, longest)
 		zxid := c.exists(root, false).Zxid
 		r, err := d.receive(d.send(op, func(e *encoder) { e.str(root) }))
 		name := fmt.Sprint("operation ", op)

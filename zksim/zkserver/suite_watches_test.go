@@ -3,7 +3,6 @@ package zkserver
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"dkv/zksim/zktree"
 )
@@ -60,7 +59,7 @@ func suiteLastingWatches(t *testing.T, at target) {
 		c, root := place(t, at)
 		n := root + "/n"
 		x.arm(c, n)
-		by := newSession(t, at.addr, 4*time.Second)
+		by := newSession(t, at.addr, longest)
 		for _, op := range ops(opCreate(n), opSet(n), opCreate(n+"/c"), opSet(n+"/c"), opCreate(n+"/c/d"), opDelete(n+"/c/d"),
 			opDelete(n+"/c"), opDelete(n), opCreate(n), opSet(n), opDelete(n)) {
 			want(t, x.name+" "+op.Path, by.write(op).Err, zktree.OK)
@@ -83,7 +82,7 @@ func suiteAddWatch(t *testing.T, at target) {
 	c.create(root+"/no", "", 0)
 	want(t, "events before the reply to one's own write", len(c.events), 1)
 	c.takeEvents()
-	again, err := hello(t, at.addr, 4*time.Second, c.session, c.password, c.lastZxid)
+	again, err := hello(t, at.addr, longest, c.session, c.password, c.lastZxid)
 	if err != nil || again.session != c.session {
 		t.Fatalf("reattach: %v", err)
 	}
@@ -118,7 +117,7 @@ func suiteCheckWatches(t *testing.T, at target) {
 				wanted = zktree.OK
 			}
 			name := fmt.Sprintf("%s, kind %d", x.name, kind)
-			stranger := newSession(t, at.addr, 4*time.Second)
+			stranger := newSession(t, at.addr, longest)
 			want(t, name+": asked by another", stranger.onWatcher(wireCheckWatches, n, kind).Err, wanted)
 			want(t, name+": removed by another", stranger.onWatcher(wireRemoveWatches, n, kind).Err, wireErrNoWatcher)
 			want(t, name+": asked by its own connection", c.onWatcher(wireCheckWatches, n, kind).Err, wanted)
@@ -193,7 +192,7 @@ func suiteSetWatches2(t *testing.T, at target) {
 	for _, op := range ops(opSet(root+"/p"), opSet(root+"/r"), opCreate(root+"/r/x"), opSet(root+"/one"), opDelete(root+"/gone")) {
 		want(t, op.Path, c.write(op).Err, zktree.OK)
 	}
-	d := newSession(t, at.addr, 4*time.Second)
+	d := newSession(t, at.addr, longest)
 	o := d.setWatches2(since, watchLists{Data: []string{root + "/one"}, Persistent: []string{root + "/p", root + "/gone"}, Recursive: []string{root + "/r"}})
 	want(t, "code", o.Err, zktree.OK)
 	want(t, "events told at once", d.takeEvents(), told(root, "changed /one"))

@@ -21,7 +21,7 @@ import (
 // durable opens a server with a directory and makes it serve; done closes it.
 func durable(t *testing.T, dir string, snapshotBytes int64) (s *Server, addr string, done func()) {
 	t.Helper()
-	s, err := Open(Options{Dir: dir, Tick: TestTick, MinSessionTimeout: 500 * time.Millisecond, MaxSessionTimeout: 10 * time.Second, SnapshotBytes: snapshotBytes})
+	s, err := Open(Options{Dir: dir, Tick: TestTick, MinSessionTimeout: 500 * time.Millisecond, MaxSessionTimeout: lasting, SnapshotBytes: snapshotBytes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func imageOf(s *Server) (img zktree.Image) {
 func TestRestartRecoversEverything(t *testing.T) {
 	dir := t.TempDir()
 	s, addr, done := durable(t, dir, 0)
-	c := newSession(t, addr, 5*time.Second)
+	c := newSession(t, addr, lasting)
 	c.create("/a", "one", 0)
 	c.create("/a/e", "", zktree.Ephemeral)
 	c.create("/a/s-", "", zktree.Sequential)
@@ -58,7 +58,7 @@ func TestRestartRecoversEverything(t *testing.T) {
 	c.set("/a", "no", 9)
 	c.multi(opCreate("/b"), opDelete("/b"), opCreate("/nil"))
 	c.multi(opCreate("/c"), opCheck("/a", 77))
-	d := newSession(t, addr, 5*time.Second)
+	d := newSession(t, addr, lasting)
 	d.create("/gone", "", zktree.Ephemeral)
 	d.close()
 	before := imageOf(s)
@@ -69,12 +69,12 @@ func TestRestartRecoversEverything(t *testing.T) {
 	if after := imageOf(s); !reflect.DeepEqual(before, after) {
 		t.Errorf("\nbefore %+v\n after %+v", before, after)
 	}
-	again, err := hello(t, addr, 5*time.Second, c.session, c.password, c.lastZxid)
+	again, err := hello(t, addr, lasting, c.session, c.password, c.lastZxid)
 	if err != nil || again.session != c.session {
 		t.Fatalf("reattaching the session after the restart: %v", err)
 	}
 	want(t, "the zxid after the restart", again.set("/a", "three", 1).Zxid, before.Zxid+1)
-	if fresh := newSession(t, addr, 5*time.Second); fresh.session == c.session || fresh.session == d.session {
+	if fresh := newSession(t, addr, lasting); fresh.session == c.session || fresh.session == d.session {
 		t.Error("a session id was used twice")
 	}
 }
@@ -86,7 +86,7 @@ func TestEveryKindOfWriteIsReplayed(t *testing.T) {
 	for _, snapshotBytes := range []int64{0, 200} {
 		dir := t.TempDir()
 		s, addr, done := durable(t, dir, snapshotBytes)
-		c := newSession(t, addr, 10*time.Second)
+		c := newSession(t, addr, lasting)
 		c.call(opAuth, func(e *encoder) { e.i32(0); e.str("digest"); e.buffer([]byte("u:p")) })
 		for _, op := range everyKindOfWrite() {
 			c.call(int32(op.Code), func(e *encoder) { encodeWrite(e, &op) })
@@ -124,7 +124,7 @@ func treeHasPath(img zktree.Image, path string) bool {
 func TestCloseAnswersWhatWasDone(t *testing.T) {
 	dir := t.TempDir()
 	s, addr, done := durable(t, dir, 0)
-	c := newSession(t, addr, 10*time.Second)
+	c := newSession(t, addr, lasting)
 	c.create("/a", "", 0)
 	const requests = 2000
 	var xids []int32
@@ -156,13 +156,14 @@ func TestCloseAnswersWhatWasDone(t *testing.T) {
 func TestSessionsHaveTheirFullTimeoutAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	_, addr, done := durable(t, dir, 0)
-	c := newSession(t, addr, time.Second)
+	const timeout = 3 * time.Second
+	c := newSession(t, addr, timeout)
 	c.create("/e", "", zktree.Ephemeral)
 	done()
-	time.Sleep(1100 * time.Millisecond)
+	time.Sleep(timeout + 100*time.Millisecond)
 	_, addr, done = durable(t, dir, 0)
 	defer done()
-	d := newSession(t, addr, 5*time.Second)
+	d := newSession(t, addr, lasting)
 	want(t, "the ephemeral at first", d.exists("/e", false).Err, zktree.OK)
 	waitFor(t, "the expiry of the session", func() bool { return d.exists("/e", false).Err == zktree.ErrNoNode })
 }
@@ -170,7 +171,7 @@ func TestSessionsHaveTheirFullTimeoutAfterARestart(t *testing.T) {
 func TestSnapshotReplacesTheLog(t *testing.T) {
 	dir := t.TempDir()
 	s, addr, done := durable(t, dir, 10_000)
-	c := newSession(t, addr, 5*time.Second)
+	c := newSession(t, addr, lasting)
 	c.create("/a", "", 0)
 	payload := strings.Repeat("x", 1000)
 	for i := range 200 {
@@ -208,7 +209,7 @@ func makeLog(t *testing.T, blocks int) (log []byte, zxidAt map[int]int64) {
 	t.Helper()
 	dir := t.TempDir()
 	_, addr, done := durable(t, dir, 0)
-	c := newSession(t, addr, 5*time.Second)
+	c := newSession(t, addr, lasting)
 	zxidAt = map[int]int64{logHeaderBytes: 0}
 	path := filepath.Join(dir, logName(0))
 	note := func() {
@@ -254,7 +255,7 @@ func TestLogCutAnywhereKeepsEveryWholeBlock(t *testing.T) {
 func TestGarbageAtTheEndIsDropped(t *testing.T) {
 	dir := t.TempDir()
 	s, addr, done := durable(t, dir, 0)
-	newSession(t, addr, 5*time.Second).create("/a", "", 0)
+	newSession(t, addr, lasting).create("/a", "", 0)
 	before := imageOf(s)
 	done()
 	path := filepath.Join(dir, logName(0))
@@ -305,7 +306,7 @@ func TestDamagedOrMissingFilesAreRefused(t *testing.T) {
 	make := func(t *testing.T) string {
 		dir := t.TempDir()
 		_, addr, done := durable(t, dir, 3000)
-		c := newSession(t, addr, 5*time.Second)
+		c := newSession(t, addr, lasting)
 		for i := range 40 {
 			c.create(fmt.Sprintf("/n%d", i), strings.Repeat("x", 300), 0)
 		}
@@ -375,7 +376,7 @@ func TestMain(m *testing.M) {
 }
 
 func serveAsChild(dir string) {
-	s, err := Open(Options{Dir: dir, Tick: TestTick, MaxSessionTimeout: 10 * time.Second, SnapshotBytes: 20_000})
+	s, err := Open(Options{Dir: dir, Tick: TestTick, MaxSessionTimeout: lasting, SnapshotBytes: 20_000})
 	if err != nil {
 		fmt.Println("error:", err)
 		os.Exit(1)
@@ -434,7 +435,7 @@ func TestKillLosesNothing(t *testing.T) {
 		acks := make(chan ack, 10_000)
 		var clients []*wireClient
 		for i := range 4 {
-			c := newSession(t, addr, 10*time.Second)
+			c := newSession(t, addr, lasting)
 			path := fmt.Sprintf("/r%d-c%d", round, i)
 			want(t, "create", c.create(path, "", zktree.Ephemeral).Err, zktree.OK)
 			clients = append(clients, c)
@@ -451,8 +452,10 @@ func TestKillLosesNothing(t *testing.T) {
 				}
 			}()
 		}
-		time.AfterFunc(150*time.Millisecond, kill)
-		for ended := 0; ended < 4; {
+		for ended, answered := 0, 0; ended < 4; answered++ {
+			if answered == 100 { // the other clients wait for answers
+				go kill()
+			}
 			a := <-acks
 			if a.path == "" {
 				ended++
@@ -460,10 +463,11 @@ func TestKillLosesNothing(t *testing.T) {
 			}
 			acked[a.path] = a.version
 		}
+		kill() // returns when the process is gone, and its lock of the directory with it
 		addr, kill = startChild(t, dir)
-		reader := newSession(t, addr, 10*time.Second)
+		reader := newSession(t, addr, lasting)
 		for _, c := range clients {
-			back, err := hello(t, addr, 10*time.Second, c.session, c.password, c.lastZxid)
+			back, err := hello(t, addr, lasting, c.session, c.password, c.lastZxid)
 			if err != nil || back.session != c.session {
 				t.Fatalf("round %d: reattaching a session: %v", round, err)
 			}
@@ -515,7 +519,7 @@ func TestManyWritersShareSyncs(t *testing.T) {
 	began := s.wal.syncs.Load()
 	ended := make(chan struct{})
 	for i := range clients {
-		c := newSession(t, addr, 5*time.Second)
+		c := newSession(t, addr, lasting)
 		c.create(fmt.Sprintf("/c%d", i), "", 0)
 		go func() {
 			defer func() { ended <- struct{}{} }()
@@ -547,7 +551,7 @@ func TestFirstLogsAreRead(t *testing.T) {
 	s, addr, done := durable(t, dir, 0)
 	defer done()
 	want(t, "sessions", len(s.Sessions()), 1)
-	c := newSession(t, addr, 5*time.Second)
+	c := newSession(t, addr, lasting)
 	want(t, "the zxid after 22 transactions and a new session", c.exists("/", false).Zxid, 23)
 	want(t, "data", string(c.read(opGetData, "/a", false).Data), "11"+strings.Repeat("x", 40))
 	names := c.read(opChildren2, "/a", false).Names

@@ -83,12 +83,12 @@ type wireReply struct {
 
 func askWord(t testing.TB, addr, word string) []byte {
 	t.Helper()
-	nc, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	nc, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(patience))
 	if _, err := nc.Write([]byte(word)); err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func askWord(t testing.TB, addr, word string) []byte {
 // hello connects to the given session, or to a new one if it is 0.
 func hello(t failer, addr string, timeout time.Duration, session int64, password [16]byte, lastZxid int64) (*wireClient, error) {
 	t.Helper()
-	nc, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	nc, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,14 +159,14 @@ func newSession(t failer, addr string, timeout time.Duration) *wireClient {
 
 func (c *wireClient) sendRaw(b []byte) {
 	c.t.Helper()
-	_ = c.nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.nc.SetDeadline(time.Now().Add(patience))
 	if _, err := c.nc.Write(b); err != nil && !errors.Is(err, net.ErrClosed) {
 		c.t.Logf("writing: %v", err) // the read that follows fails
 	}
 }
 
 func (c *wireClient) frame() (decoder, error) {
-	_ = c.nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.nc.SetDeadline(time.Now().Add(patience))
 	b, err := readFrame(c.nc, 2<<20)
 	return decoder{b: b}, err
 }

@@ -42,7 +42,7 @@ func maskWord(text string) string {
 // busyFor gives a new server a history: a session with an ephemeral node, a watch and
 // four answers.
 func busyFor(t *testing.T, addr string) *wireClient {
-	c := newSession(t, addr, 2*time.Second)
+	c := newSession(t, addr, longest)
 	want(t, "create", c.create("/e", "", zktree.Ephemeral).Err, zktree.OK)
 	c.exists("/e", true)
 	c.set("/nowhere", "x", -1)

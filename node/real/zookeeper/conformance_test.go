@@ -17,8 +17,19 @@ import (
 	"dkv/zksim/zkserver"
 )
 
-// sessionTimeout is long enough for tests on a busy machine.
-const sessionTimeout = 3 * time.Second
+// sessionTimeout is long enough for tests on a busy machine, and short enough to
+// wait for its end.
+const sessionTimeout = 6 * time.Second
+
+// lasting is the timeout of sessions that no test lets expire, however busy the
+// machine is.
+const lasting = 30 * time.Second
+
+// lastingServer starts a server that allows such sessions.
+func lastingServer(t *testing.T) *zkserver.TestServer {
+	t.Helper()
+	return zkserver.NewTestWith(t, zkserver.Options{Tick: faultTick, MaxSessionTimeout: time.Minute})
+}
 
 // world is one ZooKeeper and two processes whose connections can be cut.
 type world struct {
@@ -106,7 +117,7 @@ func (w *world) Expire(s door.Session) {
 
 func TestCoordinatorKeepsItsPromisesOnTheEmbeddedServer(t *testing.T) {
 	envtest.TestCoordinator(t, func(t *testing.T) envtest.CoordinatorHarness {
-		server := zkserver.NewTestWith(t, zkserver.Options{Tick: 200 * time.Millisecond})
+		server := lastingServer(t)
 		return newWorld(t, "/test", server.ExpireSession, server.Address())
 	})
 }

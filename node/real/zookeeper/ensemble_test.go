@@ -20,7 +20,7 @@ func startZooKeeperEnsemble(t *testing.T) zooKeeperEnsemble {
 }
 
 func tryZooKeeperEnsemble(t *testing.T) (e zooKeeperEnsemble, err error) {
-	members := "tickTime=200\ninitLimit=50\nsyncLimit=25\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\n4lw.commands.whitelist=srvr\nstandaloneEnabled=false\n"
+	members := "tickTime=200\nmaxSessionTimeout=60000\ninitLimit=50\nsyncLimit=25\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\n4lw.commands.whitelist=srvr\nstandaloneEnabled=false\n"
 	for n := range 3 {
 		members += fmt.Sprintf("server.%d=127.0.0.1:%d:%d\n", n+1, portBelowEphemeral(t), portBelowEphemeral(t))
 	}

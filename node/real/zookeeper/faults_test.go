@@ -18,7 +18,6 @@ import (
 	"dkv/node/door"
 	"dkv/node/real/loop"
 	"dkv/node/real/realtest"
-	"dkv/zksim/zkserver"
 )
 
 // target is a server to test the adapter against.
@@ -39,7 +38,7 @@ func TestZooKeeperFaults(t *testing.T) {
 	t.Run("Embedded", func(t *testing.T) {
 		t.Parallel()
 		start := func(t *testing.T) string {
-			return zkserver.NewTestWith(t, zkserver.Options{Tick: faultTick}).Address()
+			return lastingServer(t).Address()
 		}
 		testFaults(t, newTarget(t, start))
 	})
@@ -58,7 +57,7 @@ func newTarget(t *testing.T, start func(*testing.T) string) *target {
 
 func (z *target) connect(t *testing.T, address string) *zk.Conn {
 	t.Helper()
-	conn, _, err := zk.Connect([]string{address, address}, 4*time.Second, zk.WithLogger(libraryLog{slog.New(slog.DiscardHandler)}))
+	conn, _, err := zk.Connect([]string{address, address}, lasting, zk.WithLogger(libraryLog{slog.New(slog.DiscardHandler)}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +197,7 @@ func awaitAnswer(t *testing.T, answer <-chan error) error {
 	select {
 	case err := <-answer:
 		return err
-	case <-time.After(15 * time.Second):
+	case <-time.After(2 * lasting):
 		t.Fatal("a call was not answered")
 		return nil
 	}
@@ -230,7 +229,7 @@ func isUncertain(err error) bool {
 // have an unknown outcome and never take effect; the next session is a new one.
 func testStalledUntilExpired(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
-	c := openFaulty(t, 2*time.Second, p.address())
+	c := openFaulty(t, 3*time.Second, p.address())
 	c.connected(t)
 	first := c.session.ID()
 	if err := c.multi(t, door.Op{Kind: door.OpCreateEphemeral, Path: root + "/me"}); err != nil {
@@ -271,7 +270,7 @@ func testStalledUntilExpired(t *testing.T, z *target) {
 // survives, each call is answered once, and the answers are true.
 func testDropStorm(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
-	c := openFaulty(t, 4*time.Second, p.address())
+	c := openFaulty(t, lasting, p.address())
 	c.connected(t)
 	id := c.session.ID()
 	var answers sync.Map
@@ -330,15 +329,16 @@ func testDropStorm(t *testing.T, z *target) {
 // is used again when it recovers.
 func testTurnedAway(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
-	c := openFaulty(t, 4*time.Second, p.address())
+	c := openFaulty(t, lasting, p.address())
 	c.connected(t)
 	id := c.session.ID()
-	before := p.taken.Load()
+	before, began := p.taken.Load(), time.Now()
 	p.set(proxyRule{turnAway: true})
 	p.drop()
 	time.Sleep(1200 * time.Millisecond)
-	if n := p.taken.Load() - before; n > 10 {
-		t.Errorf("%d connections in 1.2 s to a server that closes them", n)
+	n := p.taken.Load() - before
+	if took := time.Since(began); float64(n) > 10*took.Seconds() {
+		t.Errorf("%d connections in %v to a server that closes them", n, took)
 	}
 	realtest.Eventually(t, "it is tried again", func() bool { return p.taken.Load()-before >= 2 })
 	p.set(proxyRule{})
@@ -355,15 +355,17 @@ func testTurnedAway(t *testing.T, z *target) {
 // again, is not flooded either.
 func testDroppedAfterEachHandshake(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
-	c := openFaulty(t, 4*time.Second, p.address())
+	c := openFaulty(t, lasting, p.address())
 	c.connected(t)
-	before := p.taken.Load()
+	before, began := p.taken.Load(), time.Now()
 	p.set(proxyRule{downBytes: len(connectReply(0, 0)), thenEnd: true})
 	p.drop()
 	time.Sleep(time.Second)
-	if n := p.taken.Load() - before; n < 2 || n > 25 {
-		t.Errorf("%d connections in a second to a server that closes them after the handshake", n)
+	n := p.taken.Load() - before
+	if took := time.Since(began); float64(n) > 25*took.Seconds() {
+		t.Errorf("%d connections in %v to a server that closes them after the handshake", n, took)
 	}
+	realtest.Eventually(t, "it is tried again", func() bool { return p.taken.Load()-before >= 2 })
 	p.set(proxyRule{})
 	realtest.Eventually(t, "a transaction succeeds", func() bool { return c.multi(t, createOp(root+"/x")) == nil })
 	c.checkOrder(t)
@@ -416,7 +418,7 @@ func testManyWatches(t *testing.T, z *target) {
 		}
 	}
 	c := &client{World: realtest.NewWorld(t, loop.New())}
-	c.zk = New(c.Post, []string{p.address()}, 4*time.Second, slog.New(slog.DiscardHandler))
+	c.zk = New(c.Post, []string{p.address()}, lasting, slog.New(slog.DiscardHandler))
 	c.Do(func() { w.session = c.zk.Open(w.onEvent).(*session) })
 	t.Cleanup(func() { w.session.guard.shut(); go w.session.conn.Close() })
 	agrees := func(value string) func() bool {
@@ -471,12 +473,14 @@ func testManyWatches(t *testing.T, z *target) {
 // A server that lost its state keeps refusing the session and never says that it
 // has expired.
 func testWipedServer(t *testing.T, z *target) {
-	const timeout = 1500 * time.Millisecond
+	const timeout = 3 * time.Second
 	empty := z.fresh(t)
 	root, p := z.root(t), newProxy(t, z.address)
 	c := openFaulty(t, timeout, p.address())
 	c.connected(t)
+	var began time.Time
 	for i := range 20 { // so that the zxid of the session is ahead of a new server
+		began = time.Now()
 		if err := c.multi(t, createOp(fmt.Sprintf("%s/%d", root, i))); err != nil {
 			t.Fatal(err)
 		}
@@ -484,16 +488,15 @@ func testWipedServer(t *testing.T, z *target) {
 	before := p.taken.Load()
 	p.aim(empty)
 	p.drop()
-	began := time.Now()
 	var answers []<-chan error
 	for i := 0; !c.told(door.EventExpired); i++ {
 		answers = append(answers, c.send(createOp(fmt.Sprintf("/old-%d", i))))
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > 10*timeout {
 			t.Fatal("the watchdog did not end the session")
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	if took := time.Since(began); took < 2*timeout-100*time.Millisecond || took > 4*timeout {
+	if took := time.Since(began); took < 2*timeout || took > 5*timeout {
 		t.Errorf("the session was over after %v, want about %v", took, 2*timeout)
 	}
 	if tries := p.taken.Load() - before; tries < 2 {
@@ -526,17 +529,16 @@ func testHalfHandshake(t *testing.T, z *target) {
 }
 
 // A handshake that gets no answer, or half of one, times out. The library alone
-// would wait for 13 s.
+// would wait for 200 s.
 func testHandshakeGivenUp(t *testing.T, z *target, rule proxyRule) {
-	const timeout = 2 * time.Second
 	root, p := z.root(t), newProxy(t, z.address)
 	p.set(rule)
-	c := openFaulty(t, timeout, p.address())
+	c := openFaulty(t, lasting, p.address())
 	realtest.Eventually(t, "it tries again", func() bool { return p.taken.Load() >= 2 })
 	p.set(proxyRule{})
 	released := time.Now()
 	c.connected(t)
-	if took := time.Since(released); took > timeout/4+3*time.Second {
+	if took := time.Since(released); took > 20*maxHandshakeTime {
 		t.Errorf("connected %v after the handshakes were answered", took)
 	}
 	if log := c.log.String(); !strings.Contains(log, "cannot reach ZooKeeper") || !strings.Contains(log, p.address()) {
@@ -550,7 +552,7 @@ func testHandshakeGivenUp(t *testing.T, z *target, rule proxyRule) {
 // A call to a server that accepts requests and never answers fails at its deadline,
 // not later.
 func testHungServer(t *testing.T, z *target) {
-	const timeout = 2 * time.Second
+	const timeout = 3 * time.Second
 	root, p := z.root(t), newProxy(t, z.address)
 	c := openFaulty(t, timeout, p.address())
 	c.connected(t)
@@ -566,13 +568,13 @@ func testHungServer(t *testing.T, z *target) {
 			t.Errorf("call %d to a hung server: %v", i, err)
 		}
 	}
-	if took := time.Since(began); took > timeout+time.Second {
+	if took := time.Since(began); took > 4*timeout {
 		t.Errorf("calls to a hung server failed after %v", took)
 	}
 	realtest.Eventually(t, "the loss is reported", func() bool { return c.told(door.EventDisconnected) })
 	p.set(proxyRule{})
 	realtest.Eventually(t, "the hang ends", func() bool {
-		return c.told(door.EventExpired) || c.count(door.EventConnected) == 2
+		return c.told(door.EventExpired) || c.count(door.EventConnected) >= 2
 	})
 	tries := 0 // what the proxy held back may cost another connection
 	realtest.Eventually(t, "a transaction succeeds, or the session is over", func() bool {
@@ -590,7 +592,7 @@ func testHungServer(t *testing.T, z *target) {
 // effect.
 func testLostReply(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
-	c := openFaulty(t, 3*time.Second, p.address())
+	c := openFaulty(t, lasting, p.address())
 	c.connected(t)
 	id := c.session.ID()
 	p.set(proxyRule{loseDown: true})
@@ -619,7 +621,7 @@ func testLostReply(t *testing.T, z *target) {
 // certainty.
 func testLargestRequest(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
-	c := openFaulty(t, 4*time.Second, p.address())
+	c := openFaulty(t, lasting, p.address())
 	c.connected(t)
 	largest := func(extra int) door.Op {
 		op := createOp(fmt.Sprintf("%s/%d", root, extra))
@@ -652,7 +654,7 @@ func testLargestRequest(t *testing.T, z *target) {
 // than any request is read.
 func testReplyTooLarge(t *testing.T, z *target) {
 	root, p := z.root(t), newProxy(t, z.address)
-	c := openFaulty(t, 4*time.Second, p.address())
+	c := openFaulty(t, lasting, p.address())
 	c.connected(t)
 	id, made := c.session.ID(), 0
 	grow := func(children int) {
@@ -688,18 +690,8 @@ func testReplyTooLarge(t *testing.T, z *target) {
 	}
 }
 
-func deadAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 func testOneServerRefuses(t *testing.T, z *target) {
-	testOneServerDead(t, z, deadAddress(t))
+	testOneServerDead(t, z, realtest.Address(t))
 }
 
 func testOneServerHangs(t *testing.T, z *target) {
@@ -709,10 +701,10 @@ func testOneServerHangs(t *testing.T, z *target) {
 }
 
 // One of two servers is dead: the other is found in time, at the start and whenever
-// its connection breaks. The library alone would wait 26 s for a hung server.
+// its connection breaks. The library alone would wait 200 s for a hung server.
 func testOneServerDead(t *testing.T, z *target, dead string) {
 	root, p := z.root(t), newProxy(t, z.address)
-	c := openFaulty(t, 4*time.Second, dead, p.address())
+	c := openFaulty(t, lasting, dead, p.address())
 	c.connected(t)
 	id := c.session.ID()
 	for i := range 2 {
@@ -738,7 +730,7 @@ func testQueuedRequestsStayInTheirSession(t *testing.T, z *target) {
 			p.drop()
 		}
 	}
-	c := openFaulty(t, time.Second, ways[0].address(), ways[1].address(), ways[2].address())
+	c := openFaulty(t, 3*time.Second, ways[0].address(), ways[1].address(), ways[2].address())
 	c.connected(t)
 	if err := c.multi(t, door.Op{Kind: door.OpCreateEphemeral, Path: root + "/me"}); err != nil {
 		t.Fatal(err)
@@ -766,7 +758,7 @@ func testQueuedRequestsStayInTheirSession(t *testing.T, z *target) {
 // ends the wait.
 func TestCallsHaveADeadlineThoughPingsAreAnswered(t *testing.T) {
 	t.Parallel()
-	const timeout = time.Second
+	const timeout = 4 * time.Second
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -792,7 +784,7 @@ func TestCallsHaveADeadlineThoughPingsAreAnswered(t *testing.T) {
 	if err := awaitAnswer(t, answer); !errors.Is(err, door.ErrUnknownOutcome) {
 		t.Errorf("a transaction that is never answered: %v", err)
 	}
-	if took := time.Since(began); took < timeout-50*time.Millisecond || took > 2*timeout {
+	if took := time.Since(began); took < timeout || took > 3*timeout {
 		t.Errorf("a transaction that is never answered took %v, want %v", took, timeout)
 	}
 	realtest.Eventually(t, "its connection is cut", func() bool { return c.told(door.EventDisconnected) })

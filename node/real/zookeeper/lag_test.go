@@ -8,7 +8,6 @@ import (
 
 	"dkv/node/door"
 	"dkv/node/real/realtest"
-	"dkv/zksim/zkserver"
 )
 
 // A server that lags behind answers late. If it answers before the deadline of the
@@ -17,8 +16,9 @@ import (
 // took effect.
 func TestLaggingServer(t *testing.T) {
 	t.Parallel()
-	server := zkserver.NewTestWith(t, zkserver.Options{Tick: 100 * time.Millisecond})
-	c := openFaulty(t, time.Second, server.Address())
+	const timeout = 4 * time.Second
+	server := lastingServer(t)
+	c := openFaulty(t, timeout, server.Address())
 	c.connected(t)
 	const lag = 200 * time.Millisecond
 	server.Lag(lag)
@@ -36,7 +36,7 @@ func TestLaggingServer(t *testing.T) {
 	if data, err := c.get(t, "/x", false); err != nil || string(data) != "new" || !c.told(door.EventChanged) {
 		t.Errorf("read %q, %v; the change was reported: %v", data, err, c.told(door.EventChanged))
 	}
-	server.Lag(3 * time.Second)
+	server.Lag(5 * timeout)
 	if err := c.multi(t, createOp("/late")); !errors.Is(err, door.ErrUnknownOutcome) {
 		t.Errorf("a transaction at a server that lags beyond the deadline: %v", err)
 	}
@@ -54,8 +54,8 @@ func TestLaggingServer(t *testing.T) {
 // the session, and the next one finds the empty state.
 func TestWipedUnderASession(t *testing.T) {
 	t.Parallel()
-	server := zkserver.NewTestWith(t, zkserver.Options{Tick: 100 * time.Millisecond})
-	c := openFaulty(t, 500*time.Millisecond, server.Address())
+	server := lastingServer(t)
+	c := openFaulty(t, 2*time.Second, server.Address())
 	c.connected(t)
 	for _, path := range []string{"/a", "/a/b", "/a/c"} {
 		if err := c.multi(t, createOp(path)); err != nil {

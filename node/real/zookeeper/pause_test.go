@@ -23,7 +23,7 @@ import (
 const pausedChild = "DKV_TEST_PAUSED_CHILD"
 
 // pausedTimeout is long enough for the child to keep its session on a busy machine.
-const pausedTimeout = 3 * time.Second
+const pausedTimeout = 5 * time.Second
 
 // A process is stopped in the middle of its calls until its session has expired.
 // When it continues, it learns of the expiry, nothing more takes effect in the old
@@ -112,11 +112,14 @@ func TestPausedChild(t *testing.T) {
 	z := New(w.Post, []string{address}, pausedTimeout, slog.New(slog.DiscardHandler))
 	var over atomic.Bool
 	for number := 1; ; number++ {
-		expired := make(chan struct{})
+		connected, expired := make(chan struct{}, 100), make(chan struct{})
 		var s door.Session
 		w.Do(func() {
 			s = z.Open(func(e door.SessionEvent) {
-				if e.Kind == door.EventExpired {
+				switch e.Kind {
+				case door.EventConnected:
+					connected <- struct{}{}
+				case door.EventExpired:
 					over.Store(true)
 					fmt.Println("expired", number)
 					close(expired)
@@ -124,7 +127,11 @@ func TestPausedChild(t *testing.T) {
 			})
 		})
 		over.Store(false)
-		create(w, s, door.Op{Kind: door.OpCreateEphemeral, Path: fmt.Sprintf("%s/alive-%d", root, number)})
+		<-connected // a call does not wait for long until there is a connection
+		alive := fmt.Sprintf("%s/alive-%d", root, number)
+		if err := create(w, s, door.Op{Kind: door.OpCreateEphemeral, Path: alive}); err != nil {
+			fmt.Println("failed", alive, err)
+		}
 		for call := 1; !over.Load(); call++ {
 			name := fmt.Sprintf("%d-%d", number, call)
 			if err := create(w, s, createOp(root+"/"+name)); err != nil {

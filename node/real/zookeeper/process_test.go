@@ -18,7 +18,7 @@ import (
 // lists the jars that it needs.
 const zooKeeperJar = "/usr/share/java/zookeeper.jar"
 
-// zooKeeperProcess is a single Apache ZooKeeper with session timeouts of 0.4 to 4 s.
+// zooKeeperProcess is a single Apache ZooKeeper with session timeouts of 0.4 to 60 s.
 type zooKeeperProcess struct {
 	address string
 	command *exec.Cmd
@@ -56,7 +56,7 @@ func tryZooKeeper(t *testing.T) (*zooKeeperProcess, error) {
 	dir := t.TempDir()
 	port := portBelowEphemeral(t)
 	config := filepath.Join(dir, "zoo.cfg")
-	text := fmt.Sprintf("tickTime=200\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\n4lw.commands.whitelist=srvr\n", dir, port)
+	text := fmt.Sprintf("tickTime=200\nmaxSessionTimeout=60000\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\n4lw.commands.whitelist=srvr\n", dir, port)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func startTied(command *exec.Cmd) (ended chan struct{}, err error) {
 // awaitServing waits until the server reports its mode, which it has as soon as it
 // accepts sessions, and returns the report.
 func (z *zooKeeperProcess) awaitServing() (string, error) {
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		select {
 		case <-z.ended:
 			return "", fmt.Errorf("ZooKeeper exited: %s", z.output.String())
@@ -119,16 +119,16 @@ func (z *zooKeeperProcess) awaitServing() (string, error) {
 			return text, nil
 		}
 	}
-	return "", fmt.Errorf("ZooKeeper is not serving after 30 s")
+	return "", fmt.Errorf("ZooKeeper is not serving after a minute")
 }
 
 func (z *zooKeeperProcess) ask(word string) string {
-	conn, err := net.DialTimeout("tcp", z.address, 60*time.Millisecond)
+	conn, err := net.DialTimeout("tcp", z.address, time.Second)
 	if err != nil {
 		return ""
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(60 * time.Millisecond))
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
 	if _, err := conn.Write([]byte(word)); err != nil {
 		return ""
 	}
