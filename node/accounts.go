@@ -1,7 +1,5 @@
 package node
 
-import "time"
-
 // Accounts states, in pairs, what a node counts and what it counts of. Between two
 // turns each count equals what it counts of, whatever the node is doing; a difference
 // is a leak. Once all requests have ended, everywhere, Uncommitted, Forwards, Counted and
@@ -26,7 +24,7 @@ type LogAccount struct {
 }
 
 // Accounts takes the accounts. It has no effect. A table counts as expired when its
-// time has been over for suspect-after, which is several ticks.
+// time was over at the last tick: the ticks of a slow node are late.
 func (n *Node) Accounts() Accounts {
 	a := Accounts{
 		Uncommitted: n.uncommitted, Forwards: len(n.requests.forwarded),
@@ -41,15 +39,15 @@ func (n *Node) Accounts() Accounts {
 	}
 	for _, r := range n.replicas {
 		if r != nil {
-			r.account(&a, n.now()-n.cfg.SuspectAfter)
+			r.account(&a)
 		}
 	}
 	return a
 }
 
-func (r *replica) account(a *Accounts, late time.Duration) {
+func (r *replica) account(a *Accounts) {
 	for i := range r.ended {
-		if r.ended[i].until <= late {
+		if r.ended[i].until <= r.n.ticked {
 			a.Expired++
 		}
 	}

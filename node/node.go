@@ -38,8 +38,9 @@ type Node struct {
 	sent  uint64 // transmissions of this boot, for Counter
 	marks []mark // of the last turns, oldest first
 
-	voteSeq  uint64 // round of the last PreVote of this boot
-	voteSoon bool   // ask for votes at the end of the turn, not only at the tick
+	voteSeq  uint64        // round of the last PreVote of this boot
+	ticked   time.Duration // the last tick
+	voteSoon bool          // ask for votes at the end of the turn, not only at the tick
 
 	uncommitted int // bytes proposed here and neither committed nor given up
 	requests    requests
@@ -364,6 +365,7 @@ func (n *Node) scheduleTick() { n.env.Clock.After(n.interval(), n.scratch.tick) 
 func (n *Node) tick() {
 	n.scratch.ticked = true
 	now := n.now()
+	n.ticked = now
 	for _, r := range n.replicas {
 		if r != nil {
 			r.tickReign(now)

@@ -152,14 +152,15 @@ func (n *Node) onPreVote(m *Envelope, v *PreVote) {
 // consents reports whether this node, asked by a member, has not heard the primary of the
 // newest known epoch either. It promises nothing, so it may consent to several. A primary
 // that leads the epoch does not consent to its own replacement, though it hears nothing
-// from itself. Asked by itself it answers what it would answer others: a taker's own
-// consent counts by the same rule.
+// from itself; but a quiet one does: another replica may reach a majority only with it.
+// Asked by itself a node answers what it would answer others: a taker's own consent counts
+// by the same rule.
 func (r *replica) consents(asker MemberNumber, now time.Duration) bool {
 	a := r.known()
 	if !a.Names(asker) || r.promised > a.Epoch {
 		return false
 	}
-	if g := r.reign; g != nil && g.epoch == a.Epoch && !g.abandoned {
+	if g := r.reign; g != nil && g.epoch == a.Epoch && !g.abandoned && !g.quiet {
 		return false
 	}
 	if asker == a.Primary && r.consentsToBump(asker, a.Epoch, now) {

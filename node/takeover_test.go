@@ -107,13 +107,21 @@ func TestAReplicaThatHearsThePrimaryDoesNotConsent(t *testing.T) {
 	}
 }
 
-// TestAPrimaryDoesNotConsentToItsOwnEnd checks rule "ask before taking over": a
-// primary does not hear itself, and leads all the same.
-func TestAPrimaryDoesNotConsentToItsOwnEnd(t *testing.T) {
+// TestAPrimaryConsentsToItsOwnEndOnlyWhenQuiet checks rule "ask before taking over": a
+// primary does not hear itself, and leads all the same. One that is quiet leads no longer,
+// and may be one of the only majority that another replica reaches.
+func TestAPrimaryConsentsToItsOwnEndOnlyWhenQuiet(t *testing.T) {
 	s := leader(t, Config{}, nil)
-	s.pass(2 * suspect)
+	for range 8 {
+		s.pass(suspect / 4)
+		s.ack(2)
+	}
 	if s.vote(3, led(1, 5)).Consent {
 		t.Error("a primary consented to its own replacement")
+	}
+	s.pass(2 * suspect)
+	if !s.replica().reign.quiet || !s.vote(3, led(1, 5)).Consent {
+		t.Error("a quiet primary did not consent to its own replacement")
 	}
 }
 

@@ -10,18 +10,17 @@ import (
 	"dkv/node"
 	"dkv/node/door"
 	"dkv/node/layout"
-	"dkv/node/quorum"
 	"dkv/sim/schedule"
-	"dkv/sim/world"
 )
 
-// core is the viable core: a majority of the nodes that is healed first, and what
-// it must then answer.
+// core is the viable core: a majority of the nodes, or more, that is healed first, and
+// what it must then answer.
 type core struct {
 	hosts    []int
 	set      uint               // the hosts as bits
 	covered  []node.PartitionID // partitions whose majorities are in the core
 	requests []*checkRequest
+	cuts     []*netsim.Fault // inside the core
 }
 
 // checkRequest is a client of one core node that repeats a put and then a get of
@@ -44,6 +43,7 @@ func (r *run) corePhase() {
 	r.world.HealCore(c.hosts...)
 	r.faults.setRates(netsim.Rates{})
 	r.breakOutside(c.hosts)
+	r.cutInside(c)
 	for _, h := range c.hosts {
 		r.world.Restart(h)
 	}
@@ -68,6 +68,7 @@ func (r *run) corePhase() {
 		return len(r.owed(c)) == 0 && r.load.calls >= r.enough() && len(r.unregistered(c)) == 0
 	}
 	if r.until(deadline, answered) || r.aborted {
+		r.core = c
 		return
 	}
 	for _, b := range r.owed(c) {
@@ -101,7 +102,7 @@ func (r *run) owed(c *core) []*checkRequest {
 	l := r.world.Layout()
 	for _, b := range pending(c.requests) {
 		if l != nil {
-			if part, ok := l.Partition(b.partition); ok && !r.covers(c.set, part) {
+			if part, ok := l.Partition(b.partition); ok && !r.serves(c, part) {
 				continue
 			}
 		}
@@ -145,7 +146,7 @@ func (r *run) newCore(set uint, l *layout.Layout) *core {
 	return c
 }
 
-// covered lists the partitions with a majority of R in the set, or all partitions
+// covered lists the partitions that the set covers, or all partitions
 // if there is no layout. A majority of N is not needed: without one, the move is
 // cancelled.
 func (r *run) covered(l *layout.Layout, set uint) []node.PartitionID {
@@ -164,14 +165,9 @@ func (r *run) covered(l *layout.Layout, set uint) []node.PartitionID {
 	return covered
 }
 
+// covers reports whether a host of the set reaches a majority of R within the set.
 func (r *run) covers(set uint, part layout.Partition) bool {
-	inside := 0
-	for _, m := range part.Replicas {
-		if h := r.world.HostOf(m); h != world.NoHost && set>>h&1 != 0 {
-			inside++
-		}
-	}
-	return inside >= quorum.Majority(len(part.Replicas))
+	return r.leaders(set, part.Replicas) != 0
 }
 
 // breakOutside breaks the nodes outside the core in the way that the setup names.
@@ -187,6 +183,9 @@ func (r *run) breakOutside(core []int) {
 		}
 		r.note("%s is outside the core: %s", schedule.HostName(h), what)
 		r.options.timeline.outside(r.world.Now(), h, what)
+		if what == schedule.OutsideAsTheyAre {
+			r.untouched |= 1 << h
+		}
 		r.breakHost(h, what, core)
 	}
 }

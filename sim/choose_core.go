@@ -12,8 +12,8 @@ import (
 // nodes there are 167,960 smallest majorities.
 const mostEnumerated = 9
 
-// chooseCore returns a smallest majority of nodes that keeps the most partitions
-// available; it draws one if several do. In a large cluster it adds one node after
+// chooseCore returns a smallest majority of nodes, and as many more as the setup says,
+// that keeps the most partitions available; it draws one if several do. In a large cluster it adds one node after
 // another, each time the one that brings the partitions closest to their
 // majorities. If the cluster never formed, every node is needed.
 func (r *run) chooseCore() *core {
@@ -27,8 +27,9 @@ func (r *run) chooseCore() *core {
 		return r.newCore(r.greedyCore(quorums), l)
 	}
 	best, most := []uint{}, -1
+	size, damaged := r.coreSize(), r.damaged()
 	for set := range uint(1) << n {
-		if bits.OnesCount(set) != n/2+1 || set&r.damaged() != 0 {
+		if bits.OnesCount(set) != size || set&damaged != 0 {
 			continue
 		}
 		switch covered := countCovered(quorums, set); {
@@ -39,6 +40,15 @@ func (r *run) chooseCore() *core {
 		}
 	}
 	return r.newCore(best[r.world.Random().Below(len(best), "run core", 0, 0)], l)
+}
+
+// coreSize returns how many hosts the core has. No host with a damaged disk is in it.
+func (r *run) coreSize() int {
+	n := r.setup.Nodes
+	if r.system != nil {
+		return n/2 + 1
+	}
+	return max(n/2+1, min(n/2+1+r.setup.Steady.Spare, n-bits.OnesCount(r.damaged())))
 }
 
 // replicaSet is the hosts of a partition's replicas, as bits, and how many of them
@@ -75,13 +85,13 @@ func countCovered(sets []replicaSet, core uint) int {
 	return covered
 }
 
-// greedyCore returns a smallest majority of the hosts, as bits. It begins at a
+// greedyCore returns a core of the hosts, as bits. It begins at a
 // drawn host, and among equally good ones takes the first after that one.
 func (r *run) greedyCore(sets []replicaSet) uint {
 	n := r.setup.Nodes
 	first, damaged := r.world.Random().Below(n, "run core", 0, 0), r.damaged()
-	core := uint(0)
-	for bits.OnesCount(core) < n/2+1 {
+	core, size := uint(0), r.coreSize()
+	for bits.OnesCount(core) < size {
 		next, most := -1, -1
 		for i := range n {
 			h := (first + i) % n

@@ -59,10 +59,13 @@ func (r *run) onZKCommit(txn *zktree.Txn, result *zktree.Result) {
 	}
 	if txn.Code != zktree.OpMulti {
 		r.onZKOp(&txn.Op, result.Stat.Version)
-		return
+	} else {
+		for i := range txn.Ops {
+			r.onZKOp(&txn.Ops[i], result.Ops[i].Stat.Version)
+		}
 	}
-	for i := range txn.Ops {
-		r.onZKOp(&txn.Ops[i], result.Ops[i].Stat.Version)
+	if r.steady != nil {
+		r.onSteadyLayout(txn.Session)
 	}
 }
 

@@ -98,6 +98,9 @@ func (r *run) phases() []func() {
 	phases := []func(){r.faultPhase}
 	if r.setup.Phases.Core > 0 {
 		phases = append(phases, r.corePhase)
+		if r.setup.Steady.Time > 0 {
+			phases = append(phases, r.steadyPhase)
+		}
 	}
 	if r.setup.Phases.Converge > 0 {
 		phases = append(phases, r.convergePhase, r.alonePhase, r.readPhase, r.quietPhase)
@@ -124,6 +127,10 @@ type run struct {
 	scripts    *world.ZKScripts
 
 	lateOutside bool // a node outside the core hears ever older news
+	core        *core
+	severed     severed // links that are cut inside the core
+	untouched   uint    // hosts outside the core that stay as they are, as bits
+	steady      *steady // nil: faults do not stand still
 
 	panics  int
 	aborted bool // by a panic of the harness, by Pause, or because the run does not end

@@ -80,6 +80,7 @@ func DrawOn(seed uint64, profileName string, store schedule.Store) (*schedule.Sc
 		d.drawRates()
 		d.drawOrder()
 		d.drawSteps()
+		d.drawSteady()
 		d.endDay()
 	}
 	return &schedule.Schedule{Setup: d.setup, Steps: d.steps}, nil

@@ -67,6 +67,17 @@ type Setup struct {
 	// Outside is the state of the nodes outside the viable core while the core must
 	// make progress.
 	Outside Outside
+	Steady  Steady
+}
+
+// Steady describes the stretch of the core phase in which the faults stand still, after
+// the core has answered. No partition may change its primary again and again in it, and
+// a move made in it must finish.
+type Steady struct {
+	Time  time.Duration // for which epochs are watched, once all has settled; 0: there is no such stretch
+	Spare int           // hosts in the core beyond a smallest majority
+	Cuts  int           // links between hosts of the core to cut, at most; each partition keeps a replica that reaches a majority
+	Moves int           // moves that an administrator begins
 }
 
 // Disk is the range of the time that a simulated disk takes to sync.
@@ -280,6 +291,10 @@ var header = []Field{
 		return &wordValue{(*string)(&s.Outside), []string{
 			string(OutsideAsTheyAre), string(OutsideDown), string(OutsideIsolated), string(OutsideDeaf), string(OutsideMute), string(OutsideLate), string(OutsideMixed)}}
 	}},
+	{"steady", "time", func(s *Setup) textValue { return &durationValue{&s.Steady.Time, 0} }},
+	{"steady", "spare", func(s *Setup) textValue { return &intValue{&s.Steady.Spare, 0, MaxNodes} }},
+	{"steady", "cuts", func(s *Setup) textValue { return &intValue{&s.Steady.Cuts, 0, MaxNodes * MaxNodes} }},
+	{"steady", "moves", func(s *Setup) textValue { return &intValue{&s.Steady.Moves, 0, 16} }},
 }
 
 // validate returns an error for the first problem that a single field does not show.

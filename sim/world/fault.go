@@ -50,6 +50,9 @@ const (
 	FaultStaleAnswer
 	FaultTrigger
 	FaultSpared
+	SteadyCut
+	SteadyMove
+	SteadyPartition
 
 	faults
 )
@@ -91,6 +94,10 @@ var faultNames = [faults]string{
 	FaultStaleAnswer: "stale-answer",    // an answer from before a read met it at a deposed primary that is not quiet
 	FaultTrigger:     "step-at-moment",  // a schedule step came at its trigger
 	FaultSpared:      "step-spared",     // a schedule step was left out because it would have left no majority
+
+	SteadyCut:       "core-link-cut",          // a link inside the core stopped frames while all faults stood still
+	SteadyMove:      "core-move-finished",     // a move that was made meanwhile finished
+	SteadyPartition: "core-partition-watched", // the epochs of a partition of the core were watched meanwhile
 }
 
 // Counters returns how often each kind of fault took effect, including zeros,
