@@ -51,11 +51,11 @@ func TestFleet(t *testing.T) {
 		text, _ := os.ReadFile(filepath.Join(dir, "gentle.log"))
 		return string(text)
 	}
-	for deadline := time.Now().Add(10 * time.Second); gentleLog() == "" && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); gentleLog() == "" && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond) // until its trap is set
 	}
 	var out bytes.Buffer
-	err = f.pause(t.Context(), 10*time.Second)
+	err = f.pause(t.Context(), time.Minute)
 	if err == nil || !strings.Contains(err.Error(), "short") || !strings.Contains(err.Error(), "exit status 7") || !strings.Contains(err.Error(), "one\ntwo") {
 		t.Errorf("a node that exited early: %v", err)
 	}
@@ -79,7 +79,7 @@ func TestFleetReportsAKilledNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	reader, writer := io.Pipe()
 	go func() {

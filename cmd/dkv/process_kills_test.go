@@ -56,7 +56,7 @@ func testKills(t *testing.T, p programs) {
 	k.recover()
 	reader := w.client(16)
 	for _, key := range w.keys {
-		reader.read(key, 10*time.Second)
+		reader.read(key, patience)
 	}
 	w.close(&k.timeline.annotations)
 	k.judge(w, p, faulted)
@@ -135,7 +135,7 @@ func (k *killsCluster) killInTurn(w *workload, duration time.Duration) {
 		}
 		time.Sleep(700 * time.Millisecond) // meanwhile others take over
 		n.start()
-		k.slowest = max(k.slowest, n.awaitReady(30*time.Second))
+		k.slowest = max(k.slowest, n.awaitReady(patience))
 		k.timeline.up(n.id)
 		time.Sleep(300 * time.Millisecond)
 		if i%2 == 0 {
@@ -173,7 +173,7 @@ func (k *killsCluster) recover() {
 		n.start()
 	}
 	for _, n := range k.nodes {
-		k.slowest = max(k.slowest, n.awaitReady(30*time.Second))
+		k.slowest = max(k.slowest, n.awaitReady(patience))
 		k.timeline.up(n.id)
 	}
 }

@@ -54,7 +54,7 @@ func testDataDirectoryInUse(t *testing.T, p programs) {
 	flags := alone(nowhere, "c").with("data", filepath.Join(dir, "data"))
 	first := newNode(t, p, dir, "first", flags)
 	first.start()
-	first.unready("ZooKeeper does not answer", 30*time.Second)
+	first.unready("ZooKeeper does not answer", patience)
 	second := newNode(t, p, dir, "second", flags)
 	second.start()
 	second.refusal("data directory", "is in use by a running node", "stop that node, or give this one a directory of its own")
@@ -63,7 +63,7 @@ func testDataDirectoryInUse(t *testing.T, p programs) {
 	}
 	first.terminate()
 	second.start() // the data directory is free now
-	second.unready("ZooKeeper does not answer", 30*time.Second)
+	second.unready("ZooKeeper does not answer", patience)
 	second.terminate()
 }
 
@@ -87,7 +87,7 @@ func testDataDirectoryOfAnotherCluster(t *testing.T, p programs) {
 	// the node creates nothing there and keeps trying.
 	lost := newNode(t, p, dir, "lost", alone(zookeeper, "three").with("data", filepath.Join(dir, "one")))
 	lost.start()
-	lost.awaitOutput(`ZooKeeper has no cluster \"three\"`, 30*time.Second)
+	lost.awaitOutput(`ZooKeeper has no cluster \"three\"`, patience)
 	lost.terminate()
 	two.terminate()
 }
@@ -124,8 +124,8 @@ func testZooKeeperUnreachable(t *testing.T, p programs) {
 	dir, port := t.TempDir(), freePorts(t)
 	n := newNode(t, p, dir, "n", alone(fmt.Sprintf("127.0.0.1:%d", port), "c"))
 	n.start()
-	n.unready("ZooKeeper does not answer", 30*time.Second)
-	n.awaitOutput("ZooKeeper has not answered for", 30*time.Second)
+	n.unready("ZooKeeper does not answer", patience)
+	n.awaitOutput("ZooKeeper has not answered for", patience)
 	if status, body := call(http.MethodGet, n.http+"/healthz", ""); status != http.StatusOK {
 		t.Errorf("/healthz of a node waiting for ZooKeeper: %d %s, want 200", status, body)
 	}
@@ -150,13 +150,13 @@ func testFewerThanExpected(t *testing.T, p programs) {
 		nodes = append(nodes, newNode(t, p, dir, fmt.Sprintf("n%d", i+1), flags))
 	}
 	nodes[0].start()
-	nodes[0].unready(`waiting for 2 more of 3 nodes to form cluster "c"; registered so far: n1`, 30*time.Second)
+	nodes[0].unready(`waiting for 2 more of 3 nodes to form cluster "c"; registered so far: n1`, patience)
 	nodes[1].start()
 	for _, n := range nodes[:2] {
-		n.unready(`waiting for 1 more of 3 nodes to form cluster "c"; registered so far: n1 n2`, 30*time.Second)
+		n.unready(`waiting for 1 more of 3 nodes to form cluster "c"; registered so far: n1 n2`, patience)
 	}
 	nodes[0].terminate() // a node that is waiting must unregister
-	nodes[1].unready("waiting for 2 more of 3 nodes", 30*time.Second)
+	nodes[1].unready("waiting for 2 more of 3 nodes", patience)
 	nodes[0].start()
 	nodes[2].start()
 	for _, n := range nodes {

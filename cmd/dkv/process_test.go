@@ -50,6 +50,10 @@ func buildPrograms(t *testing.T) programs {
 	return programs{filepath.Join(dir, "dkv"), filepath.Join(dir, "dkvsim")}
 }
 
+// patience limits every wait for what has to happen. Only a failing test waits that
+// long, so it allows for a machine that is busy with other work.
+const patience = time.Minute
+
 // process is a command that can be killed and restarted. Its output is appended
 // to one file, whose last lines are shown if the test fails.
 type process struct {
@@ -301,7 +305,7 @@ func (n *node) unready(text string, patience time.Duration) {
 func (n *node) terminate() {
 	n.t.Helper()
 	n.signal(syscall.SIGTERM)
-	if code := n.wait(15 * time.Second); code != 0 {
+	if code := n.wait(patience); code != 0 {
 		n.t.Errorf("node %s: exit code %d after SIGTERM, want 0", n.id, code)
 	}
 }
@@ -310,7 +314,7 @@ func (n *node) terminate() {
 // line.
 func (n *node) refusal(words ...string) {
 	n.t.Helper()
-	if code := n.wait(20 * time.Second); code != 1 {
+	if code := n.wait(patience); code != 1 {
 		n.t.Errorf("node %s: exit code %d, want 1", n.id, code)
 	}
 	last := tail(n.output(), 1)
@@ -330,9 +334,9 @@ func readiness(base string) error {
 }
 
 // caller makes the calls that no history records.
-var caller = &http.Client{Timeout: 3 * time.Second}
+var caller = &http.Client{Timeout: 20 * time.Second}
 
-// call makes one call with a request timeout of a second, and with a JSON body
+// call makes one call with a request timeout of ten seconds, and with a JSON body
 // unless it is empty. Status 0 means that there was no answer; the returned text
 // then says why.
 func call(method, url, body string) (status int, answer string) {
@@ -340,7 +344,7 @@ func call(method, url, body string) (status int, answer string) {
 	if err != nil {
 		return 0, err.Error()
 	}
-	r.Header.Set("Request-Timeout", "1")
+	r.Header.Set("Request-Timeout", "10")
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}

@@ -22,7 +22,7 @@ import (
 const zooKeeperJar = "/usr/share/java/zookeeper.jar"
 
 // apacheZooKeeper is a single Apache ZooKeeper with session timeouts of 0.4 to
-// 4 s. A kill loses nothing that it wrote, because the operating system survives.
+// 20 s. A kill loses nothing that it wrote, because the operating system survives.
 type apacheZooKeeper struct {
 	*process
 	address string
@@ -46,7 +46,7 @@ func startApacheZooKeeper(t *testing.T) *apacheZooKeeper {
 	dir := t.TempDir()
 	port := freePorts(t)
 	config := filepath.Join(dir, "zoo.cfg")
-	text := fmt.Sprintf("tickTime=200\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\n"+
+	text := fmt.Sprintf("tickTime=200\nmaxSessionTimeout=20000\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\n"+
 		"admin.enableServer=false\n4lw.commands.whitelist=srvr\nautopurge.purgeInterval=0\n", dir, port)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func startApacheZooKeeper(t *testing.T) *apacheZooKeeper {
 // accepts sessions.
 func (z *apacheZooKeeper) awaitServing() time.Duration {
 	z.t.Helper()
-	return await(z.t, 30*time.Second, func() error {
+	return await(z.t, patience, func() error {
 		if !z.running() {
 			return stop{errors.New("ZooKeeper exited")}
 		}
@@ -76,12 +76,12 @@ func (z *apacheZooKeeper) awaitServing() time.Duration {
 }
 
 func (z *apacheZooKeeper) ask(word string) string {
-	conn, err := net.DialTimeout("tcp", z.address, 60*time.Millisecond)
+	conn, err := net.DialTimeout("tcp", z.address, time.Second)
 	if err != nil {
 		return ""
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(60 * time.Millisecond))
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
 	if _, err := conn.Write([]byte(word)); err != nil {
 		return ""
 	}
@@ -98,7 +98,7 @@ func serveZooKeeper(t *testing.T, port int) (address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := zkserver.Open(zkserver.Options{Tick: 200 * time.Millisecond})
+	server, err := zkserver.Open(zkserver.Options{Tick: 200 * time.Millisecond, MaxSessionTimeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

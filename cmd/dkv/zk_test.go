@@ -48,7 +48,7 @@ func runZK(t *testing.T, args []string, meanwhile func(address string)) (out, lo
 	ended := make(chan int, 1)
 	go func() { ended <- execRoot(ctx, root, append([]string{"zk"}, args...)) }()
 	var found []string
-	for deadline := time.Now().Add(10 * time.Second); found == nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); found == nil; time.Sleep(time.Millisecond) {
 		if found = zkAddress.FindStringSubmatch(stdout.String()); time.Now().After(deadline) {
 			t.Fatalf("dkv zk did not print its address: %q, %q", stdout.String(), stderr.String())
 		}
@@ -60,7 +60,7 @@ func runZK(t *testing.T, args []string, meanwhile func(address string)) (out, lo
 		if code != 0 {
 			t.Errorf("code %d after being stopped: %q", code, stderr.String())
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("dkv zk did not stop")
 	}
 	return stdout.String(), stderr.String()

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write what the commands print into the 
 
 // blockTimeout limits the commands of one block, on a machine that is busy with
 // other tests.
-const blockTimeout = 3 * time.Minute
+const blockTimeout = 5 * time.Minute
 
 // shownRoot stands in the documents for the directory of the clone.
 const shownRoot = "/home/you/dkv"
@@ -285,7 +285,7 @@ func (w *workshop) startCluster() bool {
 		_ = local.Wait()
 		_ = reader.Close()
 	})
-	_ = reader.SetReadDeadline(time.Now().Add(time.Minute))
+	_ = reader.SetReadDeadline(time.Now().Add(3 * time.Minute))
 	for buffer := make([]byte, 4096); !strings.Contains(out.String(), "cluster is ready"); {
 		n, err := reader.Read(buffer)
 		out.Write(buffer[:n])
