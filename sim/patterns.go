@@ -219,17 +219,22 @@ func twoPrimaries(f *source, d *swarm, n uint64, at time.Duration) []schedule.St
 	if f.draw(d, 4, n, 6) > 0 {
 		crash := schedule.Step{At: at, Do: schedule.Crash, Targets: []schedule.Target{other}, Once: schedule.Started, Of: p, After: promised, For: 20 * time.Millisecond}
 		steps = append(steps, crash)
+		if f.draw(d, 2, n, 7) == 0 { // its disk has not synced the promise by then
+			steps = append(steps, schedule.Step{At: at, Do: schedule.DiskStall, Targets: []schedule.Target{other}, Once: schedule.Started, Of: p, For: promised + time.Millisecond})
+		}
 	}
 	return steps
 }
 
 // stalledReplicas stalls the disks of a partition's replicas, or makes their syncs
-// fail, while clients send requests; then a power loss drops all unsynced writes.
+// fail, while clients send requests; then a power loss drops all unsynced writes, or most
+// of them. In half of the cases the primary is cut off by then, so that what its disk kept
+// does not count.
 func stalledReplicas(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	p := f.draw(d, d.setup.Partitions, n, 0)
 	primary := []schedule.Target{{Role: schedule.Primary, Partition: p}}
 	do := [...]*schedule.Action{schedule.DiskStall, schedule.DiskStall, schedule.DiskFailSync}[f.draw(d, 3, n, 1)]
-	least := f.draw(d, 2, n, 2) // 0: the primary's disk too
+	least := f.draw(d, 3, n, 2) / 2 // 0: the primary's disk too
 	lasts := time.Duration(50+f.draw(d, 1000, n, 3)) * time.Millisecond
 	var steps []schedule.Step
 	for _, role := range []schedule.Role{schedule.Primary, schedule.Backup, schedule.Second}[least:min(3, d.setup.Replication)] {
@@ -239,11 +244,14 @@ func stalledReplicas(f *source, d *swarm, n uint64, at time.Duration) []schedule
 		}
 		steps = append(steps, step)
 	}
-	ask := func(do *schedule.Action, k int) schedule.Step {
-		after := (lasts * time.Duration(2+f.draw(d, 80, n, k)) / 100).Round(time.Millisecond)
+	ask := func(do *schedule.Action, least, k int) schedule.Step {
+		after := (lasts * time.Duration(least+f.draw(d, 40, n, k)) / 100).Round(time.Millisecond)
 		return schedule.Step{At: at, Do: do, Targets: primary, Partition: p, After: after}
 	}
-	return append(steps, ask(schedule.AskPut, 4), ask(schedule.AskGet, 5), ask(schedule.AskGet, 6), schedule.Step{
+	if f.draw(d, 2, n, 7) == 0 {
+		steps = append(steps, schedule.Step{At: at, Do: schedule.Isolate, Targets: primary, After: lasts - 2*time.Millisecond, For: f.suspects(d, 200, 200, n, 8)})
+	}
+	return append(steps, ask(schedule.AskPut, 2, 4), ask(schedule.AskGet, 20, 5), ask(schedule.AskGet, 50, 6), schedule.Step{
 		At: at, Do: schedule.PowerLoss, After: lasts - time.Millisecond, For: f.lasting(d, between(10*time.Millisecond, time.Second), n),
 	})
 }

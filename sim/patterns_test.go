@@ -48,7 +48,7 @@ func TestPatternsTakeEffect(t *testing.T) {
 		"expire during failover": "zk-session-expired", "pause beyond session": "zk-session-expired",
 		"crash in turn": "crash-in-turn", "stranded entries": "step-at-moment", "deposed while asleep": "pause",
 		"two primaries": "net-delay", "stalled replicas": "disk-stall", "cut while joint": "step-at-moment",
-		"late answers": "stale-answer", "busy primary": "slow-host",
+		"late answers": "stale-answer", "busy primary": "slow-host", "removed replica": "net-isolate", "one disk has it": "disk-stall",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -70,7 +70,7 @@ func onlyPattern(t *testing.T, name string, seed uint64) *schedule.Schedule {
 	}
 	s.Setup.Phases.Faults = 16 * time.Second
 	d := &swarm{random: world.NewRandom(seed), setup: s.Setup}
-	for _, f := range slices.Concat(patterns, lateSources) {
+	for _, f := range slices.Concat(patterns, lateSources, againSources) {
 		if strings.HasSuffix(f.name, " "+name) {
 			s.Steps = f.make(&f, d, 1, 5*time.Second)
 			return s

@@ -13,6 +13,24 @@ var againSources = []source{
 	{"disk stall and crash", 18, between(6*time.Second, 30*time.Second), stallAndCrash},
 	{"layout move again", 22, between(5*time.Second, 20*time.Second), moveAgain},
 	{"layout away over moves", 18, between(10*time.Second, 24*time.Second), awayOverMoves},
+	{"pattern removed replica", 12, between(5*time.Second, 14*time.Second), removedReplica},
+	{"pattern one disk has it", 15, between(8*time.Second, 24*time.Second), oneDiskHasIt},
+}
+
+// soloSources are patterns that take so long, or need so much to stay as it is meanwhile,
+// that other faults would mostly spoil them.
+var soloSources = []string{
+	"disk stall and crash", "layout move again", "layout away over moves", "pattern removed replica", "pattern one disk has it",
+	"pattern busy primary", "network late answers", "pattern stalled replicas", "pattern two primaries", "pattern cut while joint",
+}
+
+// drawSolo chooses, in two of five lean runs, up to two patterns that the run has
+// instead of all other sources. It returns nil for the other runs.
+func (d *swarm) drawSolo() []string {
+	if !d.lean || !d.share(40, "solo") {
+		return nil
+	}
+	return []string{soloSources[d.below(len(soloSources), "solo first")], soloSources[d.below(len(soloSources), "solo second")]}
 }
 
 // stallAndCrash stalls disks and crashes their hosts before the stall ends: of one
@@ -28,7 +46,14 @@ func stallAndCrash(f *source, d *swarm, n uint64, at time.Duration) []schedule.S
 	stall := schedule.Step{At: at, Do: schedule.DiskStall, Targets: replica, For: lasts}
 	crash := schedule.Step{At: at, Do: schedule.Crash, Targets: replica, After: strikes, For: down}
 	put := schedule.Step{At: at, Do: schedule.AskPut, Targets: primary, Partition: p, After: strikes / 2}
-	switch f.draw(d, 6, n, 4) {
+	switch f.draw(d, 7, n, 4) {
+	case 3: // the disk of the primary's likely successor, which crashes when it asks for promises
+		if d.setup.Replication < 3 {
+			break
+		}
+		stall.Targets = []schedule.Target{{Role: schedule.Backup, Partition: p}}
+		stall.For, crash.Targets, crash.Once, crash.Of, crash.After = 2*d.setup.SuspectAfter+lasts, primary, schedule.Started, p, f.roundTrips(d, n, 5)
+		return []schedule.Step{stall, {At: at, Do: schedule.Isolate, Targets: primary, For: f.suspects(d, 130, 150, n, 7)}, crash}
 	case 0: // the disk of a replica that is asked for a promise
 		if d.setup.Replication < 3 {
 			break
@@ -107,4 +132,76 @@ func awayOverMoves(f *source, d *swarm, n uint64, at time.Duration) []schedule.S
 		steps = append(steps, schedule.Step{At: moved, Do: schedule.Move, Partition: p, Targets: nodes[2 : r+2]})
 	}
 	return steps
+}
+
+// removedReplica moves a partition away from a primary that does not learn of it: it is
+// cut off from all other nodes and from ZooKeeper, until another primary has led the
+// partition away and the replicas left behind had time to delete their data. Then it
+// reaches only nodes that are not among the new replicas: one of them may be a replica
+// that it had, whose promise alone keeps it from following the deposed primary again.
+// Reads and writes wait at that primary. In half of the cases what it is told comes so
+// late that it serves for a while before it learns of the layout.
+func removedReplica(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	r := d.setup.Replication
+	if d.setup.Nodes <= r || r == 1 {
+		return moveAgain(f, d, n, at)
+	}
+	d.setup.SettleTime = min(d.setup.SettleTime, 1500*time.Millisecond) // or it would last too long to be left alone
+	d.setup.MoveTimeout = min(d.setup.MoveTimeout, 3*time.Second)
+	nodes := f.some(d, d.setup.Nodes, n)
+	to, left := nodes[:r], nodes[r:]
+	p := f.draw(d, d.setup.Partitions, n, 0)
+	primary := schedule.Target{Role: schedule.Primary, Partition: p}
+	deposed := f.suspects(d, 150, 150, n, 1)
+	moved := deposed + (d.setup.MoveTimeout * time.Duration(15+f.draw(d, 70, n, 2)) / 100).Round(time.Millisecond)
+	gone := moved + d.setup.SettleTime + f.suspects(d, 50, 100, n, 3)
+	long := gone + f.suspects(d, 200, 100, n, 4)
+	steps := []schedule.Step{
+		{At: at, Do: schedule.Isolate, Targets: []schedule.Target{primary}, For: gone},
+		{At: at, Do: schedule.ZKCut, Targets: []schedule.Target{primary}, For: long},
+		{At: at + deposed, Do: schedule.Move, Partition: p, Targets: to},
+		{At: at + moved, Do: schedule.AskPut, Targets: []schedule.Target{primary}, Partition: p},
+	}
+	for _, target := range to {
+		steps = append(steps, schedule.Step{
+			At: at, Do: schedule.CutTwoWay, Targets: []schedule.Target{primary, target}, After: gone - time.Millisecond, For: long - gone,
+		})
+	}
+	if f.draw(d, 2, n, 5) == 0 {
+		for _, target := range left {
+			steps = append(steps, schedule.Step{
+				At: at, Do: schedule.Delay, Targets: []schedule.Target{target, primary}, Lag: f.suspects(d, 10, 60, n, 6), After: gone - time.Millisecond, For: long - gone,
+			})
+		}
+	}
+	for k := range 4 {
+		steps = append(steps, schedule.Step{
+			At: at, Do: [...]*schedule.Action{schedule.AskGet, schedule.AskPut}[f.draw(d, 4, n, 20+k)/3], Targets: []schedule.Target{primary}, Partition: p,
+			After: gone - min(d.setup.Workload.Timeout, d.setup.SuspectAfter)/4 + f.suspects(d, 0, 50, n, 30+k),
+		})
+	}
+	return steps
+}
+
+// oneDiskHasIt gets a write to the disk of a single replica: the primary's disk stalls and
+// the others of its replicas are cut off from it. Then the primary crashes, and that
+// replica is cut off from all others as these become reachable again.
+func oneDiskHasIt(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	p := f.draw(d, d.setup.Partitions, n, 0)
+	primary, second := schedule.Target{Role: schedule.Primary, Partition: p}, schedule.Target{Role: schedule.Second, Partition: p}
+	has := schedule.Target{Role: schedule.Backup, Partition: p}
+	if f.draw(d, 2, n, 1) == 0 {
+		has, second = second, has
+	}
+	lasts := f.suspects(d, 50, 45, n, 2) // less than the primary needs to become quiet
+	asks := func(do *schedule.Action, k int) schedule.Step {
+		return schedule.Step{At: at, Do: do, Targets: []schedule.Target{primary}, Partition: p, After: (lasts * time.Duration(1+f.draw(d, 40, n, k)) / 100).Round(time.Millisecond)}
+	}
+	return []schedule.Step{
+		{At: at, Do: schedule.DiskStall, Targets: []schedule.Target{primary}, For: lasts + time.Second},
+		{At: at, Do: schedule.CutTwoWay, Targets: []schedule.Target{primary, second}, For: lasts},
+		asks(schedule.AskPut, 3), asks(schedule.AskPutNew, 4), asks(schedule.AskGet, 5),
+		{At: at, Do: schedule.Isolate, Targets: []schedule.Target{has}, After: lasts - time.Millisecond, For: f.suspects(d, 300, 300, n, 6)},
+		{At: at, Do: schedule.Crash, Targets: []schedule.Target{primary}, After: lasts, For: time.Duration(20+f.draw(d, 200, n, 7)) * time.Millisecond},
+	}
 }

@@ -89,9 +89,16 @@ func (d *swarm) drawSteps() {
 	if d.day.pace > 1 {
 		all = append(all, dayPatterns...)
 	}
+	solo := d.drawSolo()
 	for i := range all {
 		f := &all[i]
 		percent := f.percent
+		switch {
+		case slices.Contains(solo, f.name):
+			percent = 100
+		case solo != nil:
+			continue
+		}
 		if d.lean && i < len(sources) && !strings.HasPrefix(f.name, "disk ") { // faults of one disk do not cut a pattern short
 			percent = (percent + 4) / 5
 		}

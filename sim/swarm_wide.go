@@ -26,7 +26,7 @@ func (d *swarm) drawWide() {
 	case kind < 26 && s.Nodes >= 7:
 		s.Replication = 7
 	}
-	if d.share(2, "many partitions") {
+	if d.share(3, "many partitions") {
 		d.drawManyPartitions()
 	}
 	if d.share(20, "patience on") {
@@ -44,12 +44,12 @@ func (d *swarm) drawWide() {
 // the layout costs each node a walk through all partitions.
 func (d *swarm) drawManyPartitions() {
 	s := &d.setup
-	s.Partitions = d.number(200, schedule.MaxPartitions, "many partitions number")
-	s.Nodes = min(s.Nodes, 5)
+	s.Partitions = d.number(240, schedule.MaxPartitions, "many partitions number")
+	s.Nodes = min(s.Nodes, 4)
 	s.Replication = min(s.Replication, 3)
-	s.Phases.Faults = 12 * time.Second
+	s.Phases.Faults = 10 * time.Second
 	s.Workload.Keys = d.number(16, 64, "many partitions keys")
-	s.Workload.Operations = min(s.Workload.Operations, 1000)
+	s.Workload.Operations = min(s.Workload.Operations, 600)
 }
 
 // drawLargeValues makes some or all values large. The chunks of a snapshot grow
