@@ -13,8 +13,6 @@ import (
 	"dkv/node/layout"
 	"dkv/sim/schedule"
 	"dkv/sim/world"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // convergePhase heals everything and waits until the replicas of each partition
@@ -88,6 +86,7 @@ func (r *run) partitionDiffers(p node.PartitionID, part layout.Partition, l *lay
 	}
 	var first *node.PartitionStatus
 	var firstHost int
+	var state *stateDump // of the first, once it was compared
 	for _, m := range part.Replicas {
 		host := r.world.HostOf(m)
 		if host == world.NoHost {
@@ -118,7 +117,14 @@ func (r *run) partitionDiffers(p node.PartitionID, part layout.Partition, l *lay
 			return fmt.Errorf("the log of %s ends at (index %d, epoch %d), that of %s at (index %d, epoch %d)",
 				schedule.HostName(firstHost), first.Last, first.LastEpoch, schedule.HostName(host), s.Last, s.LastEpoch)
 		}
-		if err := r.stateDiffers(p, firstHost, host); err != nil {
+		if state == nil {
+			read, err := r.dumpOf(firstHost, p)
+			if err != nil {
+				return err
+			}
+			state = &read
+		}
+		if err := r.stateDiffers(p, firstHost, *state, host); err != nil {
 			return err
 		}
 	}
@@ -133,15 +139,12 @@ func partitionStatus(s *node.Status, p node.PartitionID) *node.PartitionStatus {
 	return &s.Partitions[i]
 }
 
-// stateDiffers compares the states of a partition that are durable on two disks.
-func (r *run) stateDiffers(p node.PartitionID, a, b int) error {
-	x, err := dump(r.world.Store(a), p)
+// stateDiffers compares the states of a partition that are durable on two disks. That
+// of host a was read already.
+func (r *run) stateDiffers(p node.PartitionID, a int, x stateDump, b int) error {
+	y, err := r.dumpOf(b, p)
 	if err != nil {
-		return fmt.Errorf("reading the disk of %s: %w", schedule.HostName(a), err)
-	}
-	y, err := dump(r.world.Store(b), p)
-	if err != nil {
-		return fmt.Errorf("reading the disk of %s: %w", schedule.HostName(b), err)
+		return err
 	}
 	if x == y {
 		return nil
@@ -149,17 +152,24 @@ func (r *run) stateDiffers(p node.PartitionID, a, b int) error {
 	return fmt.Errorf("%s and %s hold different states: %v and %v", schedule.HostName(a), schedule.HostName(b), x, y)
 }
 
+func (r *run) dumpOf(host int, p node.PartitionID) (stateDump, error) {
+	d, err := dump(r.world.Store(host), p)
+	if err != nil {
+		err = fmt.Errorf("reading the disk of %s: %w", schedule.HostName(host), err)
+	}
+	return d, err
+}
+
 // stateDump summarises the keys and values of a partition on one disk.
 type stateDump struct {
 	applied door.Index
 	epoch   node.Epoch
 	keys    int
-	hash    uint64
-	sum     uint64 // the same as a sum over the keys: see snapshots
+	sum     uint64 // of one hash a key: see snapshots
 }
 
 func (d stateDump) String() string {
-	return fmt.Sprintf("%d keys with hash %016x, applied up to (index %d, epoch %d)", d.keys, d.hash, d.applied, d.epoch)
+	return fmt.Sprintf("%d keys with sum %016x, applied up to (index %d, epoch %d)", d.keys, d.sum, d.applied, d.epoch)
 }
 
 // dump reads a partition from a disk in the layout of package node (see its
@@ -181,19 +191,11 @@ func dump(store door.Store, p node.PartitionID) (stateDump, error) {
 		epoch:   node.Epoch(binary.BigEndian.Uint64(record[16:])),
 	}
 	from := append(append(bytes.Clone(prefix), "/gen/"...), record[:8]...)
-	hash := xxhash.New()
-	skip := len(from)
+	skip := len(from) + len("/kv/")
 	err = store.Scan(from, append(bytes.Clone(from), "0"...), func(key, value []byte) bool {
 		d.keys++
-		var sizes [8]byte
-		binary.BigEndian.PutUint32(sizes[:], uint32(len(key)))
-		binary.BigEndian.PutUint32(sizes[4:], uint32(len(value)))
-		hash.Write(sizes[:])
-		hash.Write(key[skip:])
-		hash.Write(value)
-		d.sum += sumOf(key[skip+len("/kv/"):], value)
+		d.sum += sumOf(key[skip:], value)
 		return true
 	})
-	d.hash = hash.Sum64()
 	return d, err
 }

@@ -65,8 +65,9 @@ type disk struct {
 	timer    timer  // ends the sync
 	synced   func() // onSynced, so that a sync allocates no closure
 	views    int
-	failed   error // the first error
-	hasFault bool  // a fault took effect since the process started
+	scratch  []byte // of a scan, to be used again
+	failed   error  // the first error
+	hasFault bool   // a fault took effect since the process started
 
 	// Faults.
 	slow       Range

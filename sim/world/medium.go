@@ -54,6 +54,7 @@ type treeMedium struct {
 	durable  tree          // the durable contents, without hardened
 	hardened []*door.Batch // durable batches that are not applied to durable yet
 	bytes    int           // size of their values
+	scans    int           // of now, under way
 }
 
 // Only a crash reads the durable tree, so a hardened batch need not be applied to it
@@ -76,13 +77,18 @@ func newTreeMedium() *treeMedium {
 func (m *treeMedium) get(key []byte) ([]byte, bool, error) { return get(m.now.root, key) }
 
 func (m *treeMedium) scan(from, to []byte, fn func(key, value []byte) bool) error {
-	m.now.picture().scan(from, to, fn)
+	m.scans++
+	defer func() { m.scans-- }()
+	m.now.root.scan(from, to, fn)
 	return nil
 }
 
 func (m *treeMedium) view() (door.View, error) { return picture{m.now.picture()}, nil }
 
 func (m *treeMedium) apply(b *door.Batch, _ bool) error {
+	if m.scans > 0 {
+		m.now.renew() // a scan sees the pages as they are
+	}
 	m.now.apply(b)
 	return nil
 }

@@ -79,10 +79,16 @@ func (d *disk) get(read func(key []byte) ([]byte, bool, error), key []byte) ([]b
 	return value, ok && err == nil, err
 }
 
+const mostScratch = 64 << 10 // what a disk keeps for its next scan
+
+// spoiled is what a process finds in a slice that it kept against the promise of Store.
+var spoiled = bytes.Repeat([]byte{0xdb}, 1<<10)
+
 // scan reads a range through the faults of the disk. It overwrites the slices that fn
 // gets when fn returns.
 func (d *disk) scan(read func(from, to []byte, fn func(key, value []byte) bool) error, from, to []byte, fn func(key, value []byte) bool) error {
-	var scratch []byte
+	scratch := d.scratch
+	d.scratch = nil // fn may scan as well
 	var damage error
 	err := read(from, to, func(key, value []byte) bool {
 		if d.rot != nil && bytes.Equal(key, d.rot.key) {
@@ -92,11 +98,14 @@ func (d *disk) scan(read func(from, to []byte, fn func(key, value []byte) bool) 
 		}
 		scratch = append(append(scratch[:0], key...), value...)
 		more := fn(scratch[:len(key):len(key)], scratch[len(key):len(scratch):len(scratch)])
-		for i := range scratch {
-			scratch[i] = 0xdb
+		for rest := scratch; len(rest) > 0; {
+			rest = rest[copy(rest, spoiled):]
 		}
 		return more
 	})
+	if cap(scratch) <= mostScratch {
+		d.scratch = scratch
+	}
 	if err != nil {
 		return d.fail(err)
 	}
