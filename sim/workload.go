@@ -87,18 +87,18 @@ func chooseKeys(w *schedule.Workload, partitions int) []string {
 		return keys
 	}
 	const tries = 2000
-	distance := make([]uint64, len(keys))
 	for i := range keys {
-		p := i / 2 % partitions
-		distance[i] = math.MaxUint64
+		point := ring.Point(i/2%partitions, partitions)
+		name := []byte("b" + strconv.Itoa(i) + "-")
+		stem, distance := len(name), uint64(math.MaxUint64)
 		for t := range tries {
-			name := "b" + strconv.Itoa(i) + "-" + strconv.Itoa(t)
-			d := xxhash.Sum64String(name) - ring.Point(p, partitions)
+			name = strconv.AppendInt(name[:stem], int64(t), 10)
+			d := xxhash.Sum64(name) - point
 			if i%2 == 1 {
 				d = -d // before the point rather than after it
 			}
-			if d < distance[i] {
-				distance[i], keys[i] = d, name
+			if d < distance {
+				distance, keys[i] = d, string(name)
 			}
 		}
 	}
@@ -122,10 +122,13 @@ func longKeyIn(p node.PartitionID, partitions int) string {
 }
 
 func findKey(prefix string, p node.PartitionID, partitions int) string {
-	for t := 0; ; t++ {
-		name := prefix + strconv.Itoa(int(p)) + "-" + strconv.Itoa(t)
-		if ring.PartitionOf([]byte(name), partitions) == int(p) {
-			return name
+	name := append([]byte(prefix), strconv.Itoa(int(p))...)
+	name = append(name, '-')
+	stem := len(name)
+	for t := int64(0); ; t++ {
+		name = strconv.AppendInt(name[:stem], t, 10)
+		if ring.PartitionOf(name, partitions) == int(p) {
+			return string(name)
 		}
 	}
 }
