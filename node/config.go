@@ -119,36 +119,36 @@ func setDuration(field *time.Duration, def time.Duration) {
 // agree"); here only their ranges are judged.
 func (c Config) Validate() error {
 	c = c.withDefaults()
-	checks := []struct {
+	for _, check := range []struct {
 		wrong bool
-		why   string
+		why   string // with a verb for the value
+		value any
 	}{
-		{c.ID == "", "ID: a node needs a name"},
-		{badName(string(c.ID)), fmt.Sprintf("ID %q: use letters, digits, '.', '_' and '-'", c.ID)},
-		{badName(c.Cluster), fmt.Sprintf("Cluster %q: use letters, digits, '.', '_' and '-'", c.Cluster)},
-		{c.PeerAddress == "", "PeerAddress: peers need an address to reach this node"},
-		{c.Weight < 1 || c.Weight > 64, fmt.Sprintf("Weight %d: must be 1 to 64", c.Weight)},
-		{c.Partitions < 1 || c.Partitions > 4096, fmt.Sprintf("Partitions %d: must be 1 to 4096", c.Partitions)},
-		{c.Replication < 1 || c.Replication > 7, fmt.Sprintf("Replication %d: must be 1 to 7", c.Replication)},
-		{c.Expect < 1 || c.Expect > 256, fmt.Sprintf("Expect %d: must be 1 to 256", c.Expect)},
-		{c.Expect < c.Replication, fmt.Sprintf("Expect %d: fewer nodes than replicas (%d)", c.Expect, c.Replication)},
-		{c.SuspectAfter < time.Millisecond, fmt.Sprintf("SuspectAfter %v: must be at least 1ms", c.SuspectAfter)},
-		{c.RequestTimeout < 0 || c.RequestTimeout > MaxRequestTimeout, fmt.Sprintf("RequestTimeout %v: must be above 0 and at most %v", c.RequestTimeout, MaxRequestTimeout)},
-		{c.MoveTimeout < 0, fmt.Sprintf("MoveTimeout %v: must be above 0", c.MoveTimeout)},
-		{c.SettleTime < 0, fmt.Sprintf("SettleTime %v: must be above 0", c.SettleTime)},
-		{c.ViewTime < 0, fmt.Sprintf("ViewTime %v: must be above 0", c.ViewTime)},
-		{c.RetainBytes < 1, fmt.Sprintf("RetainBytes %d: must be at least 1", c.RetainBytes)},
-		{c.MaxUncommittedBytes < 1 || c.MaxNodeUncommittedBytes < 1, "MaxUncommittedBytes: must be at least 1"},
-		{c.MaxWaiting < 1, fmt.Sprintf("MaxWaiting %d: must be at least 1", c.MaxWaiting)},
-		{c.Zone != "" && badName(c.Zone), fmt.Sprintf("Zone %q: use letters, digits, '.', '_' and '-'", c.Zone)},
-		{badAddress(c.PeerAddress), fmt.Sprintf("PeerAddress %q: use at most 255 printable ASCII characters", c.PeerAddress)},
-		{badAddress(c.HTTPAddress), fmt.Sprintf("HTTPAddress %q: use at most 255 printable ASCII characters", c.HTTPAddress)},
-		{c.RetainEntries < 1, fmt.Sprintf("RetainEntries %d: must be at least 1", c.RetainEntries)},
-		{c.ChunkBytes < 1 || c.ChunkBytes > 2<<20, fmt.Sprintf("ChunkBytes %d: must be 1 to 2 MiB", c.ChunkBytes)},
-	}
-	for _, check := range checks {
+		{c.ID == "", "ID %q: a node needs a name", c.ID},
+		{badName(string(c.ID)), "ID %q: use letters, digits, '.', '_' and '-'", c.ID},
+		{badName(c.Cluster), "Cluster %q: use letters, digits, '.', '_' and '-'", c.Cluster},
+		{c.PeerAddress == "", "PeerAddress %q: peers need an address to reach this node", c.PeerAddress},
+		{c.Weight < 1 || c.Weight > 64, "Weight %d: must be 1 to 64", c.Weight},
+		{c.Partitions < 1 || c.Partitions > 4096, "Partitions %d: must be 1 to 4096", c.Partitions},
+		{c.Replication < 1 || c.Replication > 7, "Replication %d: must be 1 to 7", c.Replication},
+		{c.Expect < 1 || c.Expect > 256, "Expect %d: must be 1 to 256", c.Expect},
+		{c.Expect < c.Replication, "Expect %d: fewer nodes than replicas", c.Expect},
+		{c.SuspectAfter < time.Millisecond, "SuspectAfter %v: must be at least 1ms", c.SuspectAfter},
+		{c.RequestTimeout < 0 || c.RequestTimeout > MaxRequestTimeout, "RequestTimeout %v: must be above 0 and at most " + MaxRequestTimeout.String(), c.RequestTimeout},
+		{c.MoveTimeout < 0, "MoveTimeout %v: must be above 0", c.MoveTimeout},
+		{c.SettleTime < 0, "SettleTime %v: must be above 0", c.SettleTime},
+		{c.ViewTime < 0, "ViewTime %v: must be above 0", c.ViewTime},
+		{c.RetainBytes < 1, "RetainBytes %d: must be at least 1", c.RetainBytes},
+		{c.MaxUncommittedBytes < 1 || c.MaxNodeUncommittedBytes < 1, "MaxUncommittedBytes %d: both bounds must be at least 1", c.MaxUncommittedBytes},
+		{c.MaxWaiting < 1, "MaxWaiting %d: must be at least 1", c.MaxWaiting},
+		{c.Zone != "" && badName(c.Zone), "Zone %q: use letters, digits, '.', '_' and '-'", c.Zone},
+		{badAddress(c.PeerAddress), "PeerAddress %q: use at most 255 printable ASCII characters", c.PeerAddress},
+		{badAddress(c.HTTPAddress), "HTTPAddress %q: use at most 255 printable ASCII characters", c.HTTPAddress},
+		{c.RetainEntries < 1, "RetainEntries %d: must be at least 1", c.RetainEntries},
+		{c.ChunkBytes < 1 || c.ChunkBytes > 2<<20, "ChunkBytes %d: must be 1 to 2 MiB", c.ChunkBytes},
+	} {
 		if check.wrong {
-			return fmt.Errorf("configuration: %s", check.why)
+			return fmt.Errorf("configuration: "+check.why, check.value)
 		}
 	}
 	return nil

@@ -419,6 +419,9 @@ func (n *Node) onLayoutRequest(m *Envelope) {
 // onLayoutCopy adopts a peer's newer copy. Whether it came from ZooKeeper or from a peer
 // makes no difference: a version was written once.
 func (n *Node) onLayoutCopy(m *Envelope, c *LayoutCopy) {
+	if n.layout != nil && bytes.Equal(c.Data, n.planner.adopted) {
+		return // most copies, because several peers are asked
+	}
 	l, err := layout.Decode(c.Data)
 	if err != nil {
 		n.alarm("member %d sent a layout that can't be used: %v", m.From, err)

@@ -122,6 +122,8 @@ type reader struct {
 	data []byte
 	at   int
 	err  error
+	// spare is room for the sets of partitions: they share few arrays.
+	spare []MemberNumber
 }
 
 func (r *reader) layout() *Layout {
@@ -134,7 +136,7 @@ func (r *reader) layout() *Layout {
 	l.replication = int(r.field(`,"replication":`, MaxReplication))
 	l.nextMember = MemberNumber(r.field(`,"nextMember":`, MaxMemberNumber+1))
 	r.expect(`,"members":[`)
-	l.members = make([]Member, 0, r.count(`{"number":`, MaxMembers))
+	l.members = make([]Member, 0, min(r.countUntil(`],"partitions":[`), MaxMembers))
 	for r.more(len(l.members)) {
 		if len(l.members) == MaxMembers {
 			r.fail("more than %d members", MaxMembers)
@@ -143,7 +145,7 @@ func (r *reader) layout() *Layout {
 		l.members = append(l.members, r.member())
 	}
 	r.expect(`,"partitions":[`)
-	l.partitions = make([]Partition, 0, r.count(`{"e":`, MaxPartitions))
+	l.partitions = make([]Partition, 0, min(r.countUntil(""), MaxPartitions))
 	for r.more(len(l.partitions)) {
 		if len(l.partitions) == MaxPartitions {
 			r.fail("more than %d partitions", MaxPartitions)
@@ -205,16 +207,29 @@ func (r *reader) numbers(key string) []MemberNumber {
 	if n == 0 || r.err != nil {
 		return nil
 	}
-	return append(make([]MemberNumber, 0, n), set[:n]...)
+	if cap(r.spare)-len(r.spare) < n {
+		r.spare = make([]MemberNumber, 0, setsAtOnce*MaxReplication)
+	}
+	begin := len(r.spare)
+	r.spare = append(r.spare, set[:n]...)
+	return r.spare[begin:len(r.spare):len(r.spare)]
 }
 
-// count is how many items begin like this in what follows, at most limit: so
-// many are made room for, so that none is moved.
-func (r *reader) count(item string, limit int) int {
+// setsAtOnce is the number of full sets for which numbers makes room.
+const setsAtOnce = 16
+
+// countUntil counts the objects that begin before the end of a list, or in all that
+// follows if end is empty: so many are made room for, so that none is moved. An address
+// with a brace makes that too much, which does no harm.
+func (r *reader) countUntil(end string) int {
 	if r.err != nil {
 		return 0
 	}
-	return min(bytes.Count(r.data[r.at:], []byte(item)), limit)
+	rest := r.data[r.at:]
+	if end != "" {
+		rest, _, _ = bytes.Cut(rest, []byte(end))
+	}
+	return bytes.Count(rest, []byte{'{'})
 }
 
 // more reports whether a list, of which n elements are read, has more; it
