@@ -59,7 +59,7 @@ func (m *member) end(t *testing.T) {
 		if err != nil {
 			t.Errorf("node %s: %v", m.options.Config.ID, err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("node %s did not stop", m.options.Config.ID)
 	}
 }
@@ -68,17 +68,17 @@ func memberOptions(t *testing.T, i, n int, zooKeeper string) Options {
 	return Options{
 		Config: Config{
 			ID: NodeID(fmt.Sprintf("n%d", i+1)), Expect: n, Partitions: 8, Replication: min(3, n),
-			SuspectAfter: 300 * time.Millisecond,
+			SuspectAfter: 2 * time.Second, // a busy machine causes no failover
 		},
 		Data:   filepath.Join(t.TempDir(), "data"),
 		Listen: "127.0.0.1:0", PeerListen: "127.0.0.1:0",
-		ZooKeeper: []string{zooKeeper}, SessionTimeout: time.Second,
+		ZooKeeper: []string{zooKeeper}, SessionTimeout: 10 * time.Second,
 	}
 }
 
 func runCluster(t *testing.T, n int) []*member {
 	t.Helper()
-	server := zkserver.NewTest(t)
+	server := zkserver.NewTestWith(t, zkserver.Options{Tick: zkserver.TestTick, MaxSessionTimeout: time.Minute})
 	members := make([]*member, n)
 	for i := range members {
 		members[i] = runMember(t, memberOptions(t, i, n, server.Address()))
@@ -164,7 +164,7 @@ func TestClusterServesAndSurvives(t *testing.T) {
 }
 
 func TestStoppedNodeLeavesZooKeeperAtOnce(t *testing.T) {
-	server := zkserver.NewTest(t)
+	server := zkserver.NewTestWith(t, zkserver.Options{Tick: zkserver.TestTick, MaxSessionTimeout: time.Minute})
 	m := runMember(t, memberOptions(t, 0, 1, server.Address()))
 	awaitReady(t, m)
 	if n := len(server.Sessions()); n != 1 {
@@ -181,7 +181,7 @@ func TestStoppedNodeLeavesZooKeeperAtOnce(t *testing.T) {
 
 func TestNodeWithoutZooKeeperSaysSo(t *testing.T) {
 	o := memberOptions(t, 0, 1, "127.0.0.1:1")
-	o.Config.RequestTimeout = 200 * time.Millisecond
+	o.Config.RequestTimeout = time.Second
 	m := runMember(t, o)
 	realtest.Eventually(t, "readyz says why", func() bool {
 		status, text := m.ask(t, "GET", "/readyz", "")
@@ -224,7 +224,7 @@ func TestPortInUse(t *testing.T) {
 }
 
 func TestFailureEndsTheServer(t *testing.T) {
-	server := zkserver.NewTest(t)
+	server := zkserver.NewTestWith(t, zkserver.Options{Tick: zkserver.TestTick, MaxSessionTimeout: time.Minute})
 	m := runMember(t, memberOptions(t, 0, 1, server.Address()))
 	awaitReady(t, m)
 	failure := errors.New("the disk is gone")
@@ -235,7 +235,7 @@ func TestFailureEndsTheServer(t *testing.T) {
 		if !errors.Is(err, failure) {
 			t.Errorf("Run: %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the server is still running")
 	}
 }
@@ -359,7 +359,7 @@ func TestEventsOfPartitionsAreSummed(t *testing.T) {
 
 // The store must not be closed while the loop may still be using it.
 func TestStuckLoopKeepsItsStore(t *testing.T) {
-	server := zkserver.NewTest(t)
+	server := zkserver.NewTestWith(t, zkserver.Options{Tick: zkserver.TestTick, MaxSessionTimeout: time.Minute})
 	m := runMember(t, memberOptions(t, 0, 1, server.Address()))
 	awaitReady(t, m)
 	held := make(chan struct{})
