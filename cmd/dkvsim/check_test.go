@@ -187,7 +187,12 @@ func TestCheckExits(t *testing.T) {
 
 func TestProgressIsDrawnForLongWorkOnly(t *testing.T) {
 	var b bytes.Buffer
+	begun := time.Now()
 	p := newProgress(&b, "reading", 200)
+	if p.due.Before(begun.Add(progressAfter)) {
+		t.Errorf("the first drawing is due after %v, want %v", p.due.Sub(begun), progressAfter)
+	}
+	p.due = begun.Add(time.Hour) // however slow this machine is
 	p.add(50)
 	if b.Len() != 0 {
 		t.Errorf("drawn at once: %q", &b)

@@ -53,7 +53,7 @@ func TestFatalfInTheBackgroundNeverReturns(t *testing.T) {
 		if !strings.Contains(err.Error(), "manifest 7 is upside down") || s.Err() == nil {
 			t.Fatalf("notified of %v, failed with %v", err, s.Err())
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the owner was not notified")
 	}
 	select {

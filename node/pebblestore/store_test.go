@@ -25,7 +25,7 @@ import (
 )
 
 // patience is how long a test waits for something that must happen.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // loop runs events on the goroutine of the test.
 type loop struct {

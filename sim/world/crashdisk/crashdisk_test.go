@@ -189,7 +189,7 @@ func TestPowerLossWaitsOnlyForRequestedSyncs(t *testing.T) {
 	}()
 	select {
 	case <-over:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the loss of power waits for ever")
 	}
 	store, err := d.Store()
@@ -220,7 +220,7 @@ func returns(t *testing.T, what string, fn func()) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatalf("%s did not return", what)
 	}
 }
