@@ -24,10 +24,11 @@ func (r *run) checkAccounts() {
 }
 
 // turnEntries and turnBytes bound what one turn may add to a log before it is
-// compacted.
+// compacted. An entry counts for entryOverhead more than its key and its value.
 const (
-	turnEntries = schedule.MostTurn
-	turnBytes   = 2*node.MaxValueBytes + 4<<20
+	turnEntries   = schedule.MostTurn
+	turnBytes     = 2*node.MaxValueBytes + 4<<20
+	entryOverhead = 64
 )
 
 // judgeAccounts judges one node's accounts. Processes is how many have run on all hosts.
@@ -60,7 +61,7 @@ func (r *run) judgeAccounts(host int, a node.Accounts, views int, processes uint
 // judgeLog judges the memory of one log.
 func (r *run) judgeLog(host string, log node.LogAccount) {
 	entries, bytes := node.Config{RetainEntries: r.setup.RetainEntries, RetainBytes: r.setup.RetainBytes}.LogBounds()
-	entries, bytes = entries+turnEntries, bytes+turnBytes
+	entries, bytes = entries+turnEntries, bytes+min(turnBytes, turnEntries*(r.snapshots.largest+entryOverhead))
 	few := r.uses.within(boundLogEntries, log.Applied, entries)
 	if !r.uses.within(boundLogBytes, log.Bytes, bytes) || !few {
 		r.verdict.broken(Bounds, "%s keeps %d applied entries with %d bytes of partition %d, bounds are %d and %d",

@@ -26,11 +26,13 @@ func TestAccountsThatDoNotAddUp(t *testing.T) {
 		{"tables", func(a *node.Accounts) { a.Tables = 8 }, 1, "keeps 8 tables of forwards for one reign, though only 7 processes"},
 		{"entries", func(a *node.Accounts) { a.Logs = []node.LogAccount{{Partition: 2, Applied: 16*64 + 257}} }, 1, "keeps 1281 applied entries"},
 		{"bytes of a log", func(a *node.Accounts) { a.Logs = []node.LogAccount{{Partition: 2, Bytes: 23 << 20, Counted: 23 << 20}} }, 1, "of partition 2, bounds are"},
+		{"bytes of a log of small entries", func(a *node.Accounts) { a.Logs = []node.LogAccount{{Bytes: 17 << 20, Counted: 17 << 20}} }, 1, "bounds are 1280 and 16819200"},
 		{"a log's own count", func(a *node.Accounts) { a.Logs = []node.LogAccount{{Partition: 2, Bytes: 9, Counted: 8}} }, 1, "counts 8 bytes of applied entries of partition 2, but has 9"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			setup := schedule.DefaultSetup()
 			r := newRun(&schedule.Schedule{Setup: setup}, RunOptions{})
+			r.snapshots = &snapshots{largest: 100}
 			a := node.Accounts{Uncommitted: 10, Waiting: 10, Forwards: 2, ToPeers: 2, Transfers: 1, Tables: 7}
 			c.leak(&a)
 			r.judgeAccounts(0, a, c.views, 7)

@@ -17,6 +17,7 @@ type snapshots struct {
 	partitions []stateModel
 	pending    []installed // those that the store may not hold yet
 	compared   int
+	largest    int // bytes of the key and the value of the largest entry
 }
 
 // stateModel is the state of one partition after each of its entries.
@@ -59,12 +60,11 @@ func sumOf(key, stored []byte) uint64 {
 	return d.Sum64()
 }
 
-// apply carries out an entry unless another replica has applied it before.
-func (m *stateModel) apply(index node.Index, entry func() (*node.Entry, bool)) {
+// apply carries out the entry of an index, if ok says that it is known, unless another replica has applied it before.
+func (m *stateModel) apply(index node.Index, e *node.Entry, ok bool) {
 	if m.lost || int(index) < len(m.sums) {
 		return
 	}
-	e, ok := entry()
 	if !ok || e.Index != index || int(index) != len(m.sums) {
 		m.lost = true
 		return
@@ -91,9 +91,11 @@ func (r *run) onStateEvent(host int, ev *node.Event) {
 	}
 	switch ev.Kind {
 	case node.EventApplied:
-		r.snapshots.partitions[ev.Partition].apply(ev.Index, func() (*node.Entry, bool) {
-			return r.world.Node(host).AppliedEntry(ev.Partition)
-		})
+		e, ok := r.world.Node(host).AppliedEntry(ev.Partition)
+		if ok {
+			r.snapshots.largest = max(r.snapshots.largest, len(e.Key)+len(e.Value))
+		}
+		r.snapshots.partitions[ev.Partition].apply(ev.Index, e, ok)
 		r.judgeLog(schedule.HostName(host), r.world.Node(host).LogAccount(ev.Partition))
 	case node.EventSnapshotInstalled:
 		at := installed{host, r.world.ProcessNumber(host), ev.Partition, ev.Index}

@@ -49,7 +49,7 @@ func TestSnapshotDiffersFromItsEntries(t *testing.T) {
 			r.snapshots = newSnapshots(1)
 			for i := range log {
 				for range 2 { // a second replica applies it, too
-					r.snapshots.partitions[0].apply(log[i].Index, func() (*node.Entry, bool) { return &log[i], true })
+					r.snapshots.partitions[0].apply(log[i].Index, &log[i], true)
 				}
 			}
 			r.compareInstalled(installed{index: c.index}, stateDump{applied: c.index, sum: stored(c.keys)})

@@ -13,7 +13,7 @@ import (
 // in a run of seconds; they bring down a cluster that is short of what they use. So each
 // has a bound in class B:
 //
-//   - how often a primary begins to send again what a follower was sent;
+//   - how often a primary begins to send again what a follower was sent, or offers a snapshot;
 //   - how many copies of one forward its origin sends;
 //   - how many forwards, frames, bytes, and bytes of resends all nodes send in a run.
 //
@@ -45,6 +45,7 @@ type stream struct {
 	most    node.Index    // up to which any went
 	hints   int           // that the follower has sent since the last resend
 	due     time.Duration // when all resends so far would have been due, at one an interval
+	offers  time.Duration // the same of offers of snapshots
 }
 
 // forwarder is what one process has forwarded, by number: they are given without gaps.
@@ -81,6 +82,8 @@ func (r *run) onSend(from, to int, m *node.Envelope, size int) {
 		if s := t.stream(to, from, body.Partition); !body.OK && s.epoch == body.Epoch {
 			s.hints++
 		}
+	case *node.SnapshotOffer:
+		r.onOfferSent(from, to, body)
 	case *node.Forward:
 		if body.Hops == 0 {
 			r.onForwardSent(from, body.ID.Number)
@@ -97,8 +100,12 @@ func (t *traffic) stream(from, to int, p node.PartitionID) *stream {
 }
 
 // resendsAtOnce bounds the resends that a primary begins beyond one an interval and one a
-// hint: see docs/known-limits.md.
-const resendsAtOnce = 4
+// hint, and offersAtOnce the offers of a snapshot beyond one an interval: see
+// docs/known-limits.md.
+const (
+	resendsAtOnce = 4
+	offersAtOnce  = 8
+)
 
 // onAppendSent judges an Append that tells its follower nothing new: one that begins before
 // the end of what was sent, or is empty. Several that continue one another are one resend.
@@ -108,9 +115,7 @@ const resendsAtOnce = 4
 func (r *run) onAppendSent(from, to int, a *node.Append, size int) {
 	t := r.traffic
 	s := t.stream(from, to, a.Partition)
-	if process := r.world.ProcessNumber(from); s.process != process || s.epoch != a.Assignment.Epoch {
-		*s = stream{process: process, epoch: a.Assignment.Epoch, last: a.PrevIndex, most: a.PrevIndex}
-	}
+	s.begin(r.world.ProcessNumber(from), a.Assignment.Epoch, a.PrevIndex)
 	again := a.PrevIndex < s.most || len(a.Entries) == 0
 	begins := a.PrevIndex != s.last || len(a.Entries) == 0
 	s.last = a.PrevIndex + node.Index(len(a.Entries))
@@ -131,10 +136,32 @@ func (r *run) resends(from int, s *stream) bool {
 		s.hints = 0
 		return true
 	}
+	return r.uses.within(boundResends, r.ahead(from, &s.due), resendsAtOnce)
+}
+
+// ahead counts something that is due once an interval, and returns by how many the sender is
+// ahead: 1 if it was due. due is when all so far would have been.
+func (r *run) ahead(from int, due *time.Duration) int {
 	interval, now := r.traffic.interval[from], r.world.Now()
-	s.due = max(s.due, now) + interval
-	ahead := math.Ceil(float64(s.due-now)/float64(interval) - 0.2) // clocks drift
-	return r.uses.within(boundResends, int(ahead), resendsAtOnce)
+	*due = max(*due, now) + interval
+	return int(math.Ceil(float64(*due-now)/float64(interval) - 0.2)) // clocks drift
+}
+
+// onOfferSent judges an offer of a snapshot.
+func (r *run) onOfferSent(from, to int, o *node.SnapshotOffer) {
+	s := r.traffic.stream(from, to, o.Partition)
+	s.begin(r.world.ProcessNumber(from), o.Assignment.Epoch, 0)
+	if !r.uses.within(boundOffers, r.ahead(from, &s.offers), offersAtOnce) {
+		r.verdict.broken(Bounds, "%s has offered %s a snapshot of partition %d %d times more than once each %v",
+			schedule.HostName(from), schedule.HostName(to), o.Partition, offersAtOnce+1, r.traffic.interval[from])
+	}
+}
+
+// begin begins to count anew if the reign is another one, whose Appends follow prev.
+func (s *stream) begin(process uint64, epoch node.Epoch, prev node.Index) {
+	if s.process != process || s.epoch != epoch {
+		*s = stream{process: process, epoch: epoch, last: prev, most: prev}
+	}
 }
 
 // onForwardSent counts a copy of a forward. Its origin sends copies once in two intervals,

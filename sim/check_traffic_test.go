@@ -105,6 +105,21 @@ func TestResendsMoreOftenThanDue(t *testing.T) {
 	}
 }
 
+// Offers of a snapshot are due once an interval; a copy of a log asks for a few more.
+func TestOffersMoreOftenThanDue(t *testing.T) {
+	for _, c := range []struct {
+		every time.Duration
+		fires bool
+	}{{125 * time.Millisecond, false}, {60 * time.Millisecond, true}} {
+		r := judged(t)
+		for range 20 {
+			r.send(&node.SnapshotOffer{Assignment: node.Assignment{Epoch: 7}})
+			r.world.RunUntil(r.world.Now() + c.every)
+		}
+		checkFires(t, r, c.fires, "n1 has offered n2 a snapshot of partition 0")
+	}
+}
+
 func checkFires(t *testing.T, r *run, fires bool, says string) {
 	t.Helper()
 	found := r.verdict.violations

@@ -25,6 +25,7 @@ const (
 	boundLogEntries
 	boundLogBytes
 	boundResends
+	boundOffers
 	boundCopies
 	boundForwards
 	boundFrames
@@ -35,7 +36,7 @@ const (
 )
 
 var boundNames = [bounds]string{
-	"tables of a reign", "entries of a log", "bytes of a log", "resends at once", "copies of a forward",
+	"tables of a reign", "entries of a log", "bytes of a log", "resends at once", "offers at once", "copies of a forward",
 	"forwards", "frames", "bytes", "bytes of resends", "milliseconds until quiet",
 }
 
