@@ -294,10 +294,17 @@ func (w *wireWriter) bool(v bool) {
 // few bytes of garbage can't claim four billion entries.
 func (w *wireWriter) count(n int) { w.u32(uint32(n)) }
 
+// bytes makes room for the fields behind a large value too, which would otherwise be moved
+// when they are appended.
 func (w *wireWriter) bytes(v []byte) {
 	w.count(len(v))
+	if len(v) > cap(w.buf)-len(w.buf) {
+		w.buf = slices.Grow(w.buf, len(v)+afterValueBytes)
+	}
 	w.buf = append(w.buf, v...)
 }
+
+const afterValueBytes = 256
 
 func (w *wireWriter) string(v string) {
 	w.count(len(v))

@@ -124,6 +124,10 @@ type reader struct {
 	err  error
 	// spare is room for the sets of partitions: they share few arrays.
 	spare []MemberNumber
+	// texts is a copy of the members' part of data, from textsAt on. The strings of all
+	// members are parts of it.
+	texts   string
+	textsAt int
 }
 
 func (r *reader) layout() *Layout {
@@ -136,7 +140,9 @@ func (r *reader) layout() *Layout {
 	l.replication = int(r.field(`,"replication":`, MaxReplication))
 	l.nextMember = MemberNumber(r.field(`,"nextMember":`, MaxMemberNumber+1))
 	r.expect(`,"members":[`)
-	l.members = make([]Member, 0, min(r.countUntil(`],"partitions":[`), MaxMembers))
+	members, _, _ := bytes.Cut(r.data[r.at:], []byte(`],"partitions":[`))
+	r.texts, r.textsAt = string(members), r.at
+	l.members = make([]Member, 0, min(objects(members), MaxMembers))
 	for r.more(len(l.members)) {
 		if len(l.members) == MaxMembers {
 			r.fail("more than %d members", MaxMembers)
@@ -145,7 +151,7 @@ func (r *reader) layout() *Layout {
 		l.members = append(l.members, r.member())
 	}
 	r.expect(`,"partitions":[`)
-	l.partitions = make([]Partition, 0, min(r.countUntil(""), MaxPartitions))
+	l.partitions = make([]Partition, 0, min(objects(r.data[r.at:]), MaxPartitions))
 	for r.more(len(l.partitions)) {
 		if len(l.partitions) == MaxPartitions {
 			r.fail("more than %d partitions", MaxPartitions)
@@ -218,19 +224,9 @@ func (r *reader) numbers(key string) []MemberNumber {
 // setsAtOnce is the number of full sets for which numbers makes room.
 const setsAtOnce = 16
 
-// countUntil counts the objects that begin before the end of a list, or in all that
-// follows if end is empty: so many are made room for, so that none is moved. An address
-// with a brace makes that too much, which does no harm.
-func (r *reader) countUntil(end string) int {
-	if r.err != nil {
-		return 0
-	}
-	rest := r.data[r.at:]
-	if end != "" {
-		rest, _, _ = bytes.Cut(rest, []byte(end))
-	}
-	return bytes.Count(rest, []byte{'{'})
-}
+// objects counts the objects in a list: so many are made room for, so that none is moved.
+// An address with a brace makes that too much, which does no harm.
+func objects(list []byte) int { return bytes.Count(list, []byte{'{'}) }
 
 // more reports whether a list, of which n elements are read, has more; it
 // consumes the comma, or the bracket at its end.
@@ -294,7 +290,11 @@ func (r *reader) text(key string, limit int) string {
 		r.fail("string does not end within %d bytes", limit)
 		return ""
 	}
+	begin := r.at - r.textsAt
 	r.at += n + 1
+	if begin >= 0 && begin+n <= len(r.texts) {
+		return r.texts[begin : begin+n]
+	}
 	return string(rest[:n])
 }
 
