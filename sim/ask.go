@@ -22,13 +22,7 @@ func (r *run) ask(host int, do *schedule.Action, p node.PartitionID) {
 	l := r.load
 	l.asks++
 	number := l.asks
-	key := keyIn(p, r.setup.Partitions)
-	switch do {
-	case schedule.AskPutNew:
-		key = newKeyIn(p, r.setup.Partitions, number)
-	case schedule.AskPutLarge:
-		key = longKeyIn(p, r.setup.Partitions)
-	}
+	key := r.keyFor(do, p, number)
 	op := linearizability.Operation{Client: scriptClient + number - 1, Key: key, Kind: linearizability.Get}
 	request := door.Request{Kind: door.RequestGet, Key: []byte(key), Timeout: r.setup.Workload.Timeout}
 	if do != schedule.AskGet {
@@ -43,6 +37,17 @@ func (r *run) ask(host int, do *schedule.Action, p node.PartitionID) {
 	l.submit(host, op, request, func(resp door.Response, outcome linearizability.Outcome) {
 		r.note("client %d got the answer to %s: %s", number, askWords(do, op.Value, p), answerWords(do, resp, outcome))
 	})
+}
+
+// keyFor returns the key that a step's request names.
+func (r *run) keyFor(do *schedule.Action, p node.PartitionID, number int) string {
+	switch do {
+	case schedule.AskPutNew:
+		return newKeyIn(p, r.setup.Partitions, number)
+	case schedule.AskPutLarge:
+		return longKeyIn(p, r.setup.Partitions)
+	}
+	return keyIn(p, r.setup.Partitions)
 }
 
 func askWords(do *schedule.Action, value string, p node.PartitionID) string {

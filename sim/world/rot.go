@@ -2,6 +2,7 @@ package world
 
 import (
 	"bytes"
+	"dkv/node"
 	"dkv/node/door"
 	"fmt"
 )
@@ -79,7 +80,8 @@ func (d *disk) get(read func(key []byte) ([]byte, bool, error), key []byte) ([]b
 	return value, ok && err == nil, err
 }
 
-const mostScratch = 64 << 10 // what a disk keeps for its next scan
+// mostScratch bounds what a disk keeps for its next scan: a key and a value fit.
+const mostScratch = node.MaxValueBytes + 64<<10
 
 // spoiled is what a process finds in a slice that it kept against the promise of Store.
 var spoiled = bytes.Repeat([]byte{0xdb}, 1<<10)
