@@ -2,8 +2,8 @@
 # Measures a fresh cluster of five nodes on this machine:
 # scripts/bench.sh [FLAGS OF dkv bench]. BENCH_PORT sets the first port. Then,
 # after the cluster has stopped, it measures zkserver, Apache's server and the
-# tree alone, the check of histories, and the simulator: seeds and nodes
-# for each core, and a CPU profile of the seeds.
+# tree alone, the check of histories, and the simulator on one core: events and
+# seeds of the default profile, longer seeds, nodes, and a CPU profile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -40,11 +40,12 @@ go test ./zksim/zkserver -run='^$' -bench='^Benchmark(Set|Get)$' -benchtime=2s |
 go test ./zksim/zktree ./zksim -run='^$' -bench='^BenchmarkTree$/^mix$|^BenchmarkOperations$' | grep '^Benchmark'
 printf '\n== linearizability\n'
 go test ./cmd/dkvsim -count=1 -v -run='^TestFigures$' -args -figures | grep -v '^=== \|^--- PASS\|^PASS\|^ok'
-printf '\n== simulator, one core: seeds of five nodes and 60 virtual seconds; clusters of 5, 15 and 50 nodes; the profile of the seeds\n'
+printf '\n== simulator, one core: 600 seeds of the default profile; seeds of five nodes and 60 virtual seconds; clusters of 5, 15 and 50 nodes; the profile of the default seeds\n'
 go test -c -o "$dir/sim.test" ./sim
 (
 	cd sim
-	GOMAXPROCS=1 "../$dir/sim.test" -test.run='^$' -test.bench='^BenchmarkSeeds$' -test.benchtime=20s -test.cpuprofile="../$dir/sim.prof" | grep '^Benchmark'
+	GOMAXPROCS=1 "../$dir/sim.test" -test.run='^$' -test.bench='^BenchmarkSwarm$' -test.benchtime=600x -test.cpuprofile="../$dir/sim.prof" | grep '^Benchmark'
+	GOMAXPROCS=1 "../$dir/sim.test" -test.run='^$' -test.bench='^BenchmarkSeeds$' -test.benchtime=20s | grep '^Benchmark'
 )
 GOMAXPROCS=1 go test ./sim/world -run='^$' -bench='^BenchmarkNodes$' -benchtime=1000000x | grep '^Benchmark'
 go tool pprof -top -cum -nodecount=40 "$dir/sim.test" "$dir/sim.prof" 2>/dev/null | tail -n +5

@@ -7,6 +7,36 @@ import (
 	"time"
 )
 
+// BenchmarkSwarm runs the seeds of the default profile as they are drawn, from their
+// schedules to their verdicts. Its events/s and seeds/h are those of a campaign with one
+// job. One benchmark operation is one seed; at least 300 of them are a fair sample.
+func BenchmarkSwarm(b *testing.B) {
+	var events uint64
+	b.ReportAllocs()
+	for i := range b.N {
+		s, err := Draw(uint64(i)+1, "default")
+		if err != nil {
+			b.Fatal(err)
+		}
+		r, err := Run(s, RunOptions{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if len(r.Classes) > 0 {
+			b.Errorf("seed %d fails: %v", i+1, r.Violations)
+		}
+		events += r.Events
+	}
+	reportRates(b, events)
+}
+
+// reportRates reports the two rates that every simulation has: events and seeds.
+func reportRates(b *testing.B, events uint64) {
+	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Hours(), "seeds/h")
+	b.ReportMetric(megabytes(), "MB-of-process")
+}
+
 // BenchmarkSeeds runs seeds of the default profile from their schedules to
 // their verdicts, as a campaign does on one core. It takes those that draw five
 // nodes and stretches them to 60 virtual seconds, with proportionally more
@@ -34,10 +64,8 @@ func BenchmarkSeeds(b *testing.B) {
 		events += r.Events
 		passed += r.Virtual
 	}
-	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
-	b.ReportMetric(float64(b.N)/b.Elapsed().Hours(), "seeds/h")
+	reportRates(b, events)
 	b.ReportMetric(passed.Seconds()/float64(b.N), "virtual-s/op")
-	b.ReportMetric(megabytes(), "MB-of-process")
 }
 
 // fiveNodes draws schedules of the next seeds until one has five nodes.
