@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// promises lists each sentence of the comments of package door, as "Type: sentence".
+// promises lists each sentence of the comments of package door's interfaces, and of what
+// clients ask and are answered, as "Type: sentence".
 func promises(t *testing.T) (all []string) {
 	t.Helper()
 	files, err := filepath.Glob("../door/*.go")
@@ -23,8 +24,15 @@ func promises(t *testing.T) (all []string) {
 			t.Fatal(err)
 		}
 		for _, decl := range file.Decls {
+			if fn, ok := decl.(*ast.FuncDecl); ok && filepath.Base(name) == "request.go" && fn.Doc != nil {
+				all = append(all, sentences(fn.Name.Name, fn.Doc)...)
+			}
 			types, ok := decl.(*ast.GenDecl)
 			if !ok {
+				continue
+			}
+			if filepath.Base(name) == "request.go" {
+				all = append(all, requestPromises(types)...)
 				continue
 			}
 			for _, spec := range types.Specs {
@@ -43,6 +51,29 @@ func promises(t *testing.T) (all []string) {
 					}
 				}
 			}
+		}
+	}
+	return all
+}
+
+// requestPromises lists those of a declaration that is not an interface: of the type, of
+// its fields, and of constants.
+func requestPromises(types *ast.GenDecl) (all []string) {
+	for _, spec := range types.Specs {
+		switch s := spec.(type) {
+		case *ast.TypeSpec:
+			all = append(all, sentences(s.Name.Name, types.Doc)...)
+			body, ok := s.Type.(*ast.StructType)
+			if !ok {
+				continue
+			}
+			for _, field := range body.Fields.List {
+				of := s.Name.Name + "." + field.Names[0].Name
+				all = append(all, sentences(of, field.Doc)...)
+				all = append(all, sentences(of, field.Comment)...)
+			}
+		case *ast.ValueSpec:
+			all = append(all, sentences(s.Names[0].Name, s.Doc)...)
 		}
 	}
 	return all
@@ -120,6 +151,37 @@ var breaks = map[string]string{
 		"node/pebblestore.TestADoneWaitsForItsOwnSync node/pebblestore.TestAnEmptyBatchWaitsForWhatIsBeforeIt",
 	"Store: After a crash the store holds the effects of a prefix of the commits, each batch whole, and the prefix reaches at least to the last batch whose done(nil) ran.": "TestStore/CrashKeepsAPrefix " +
 		"sim/world.TestDiskKeepsAPrefix sim/world/crashdisk.TestPowerLossKeepsAPrefix",
+
+	"Index: Index is a position in the log of a partition.":                                                     "none: a definition",
+	"Index: The first entry has index 1.":                                                                       "node.TestResponses",
+	"Version: Version identifies the value of a key: the log index of the write that made it.":                  "node.TestResponses",
+	"Version: Zero means that the key is absent.":                                                               "node.TestResponses",
+	"RequestKind: RequestKind says what a client asks for.":                                                     "none: a definition",
+	"Writes: Writes reports whether requests of this kind can change state.":                                    "node.TestOutcomes",
+	"Condition: Condition makes a write conditional on the version of its key.":                                 "node.TestResponses",
+	"Condition: The zero value always holds; several conditions must hold together.":                            "node.TestConditions",
+	"Condition.Absent: Absent requires that the key is absent (HTTP: If-None-Match: *).":                        "node.TestConditions node.TestResponses",
+	"Condition.Match: Match, if not zero, requires that the key has this version (If-Match).":                   "node.TestConditions node.TestResponses",
+	"Condition.Present: Present requires that the key is present, with any version (If-Match: *).":              "node.TestConditions node.TestResponses",
+	"Holds: Holds reports whether the condition holds for a key of version v; 0 means that the key is absent.":  "node.TestConditions",
+	"Request: Request is one operation of a client on one key.":                                                 "none: a definition",
+	"Request.Value: of RequestPut; may be empty":                                                                "node.TestResponses",
+	"Request.If: of RequestPut and RequestDelete":                                                               "node.TestResponses",
+	"Request.Timeout: Timeout bounds the whole call; 0 means the node's default.":                               "node.TestARequestEndsOnceAndInTime node.TestAForwardMayTakeWhatIsLeft",
+	"Outcome: Outcome says how a request ended.":                                                                "node.TestOutcomes",
+	"Outcome: Every request ends exactly once.":                                                                 "node.TestARequestEndsOnceAndInTime",
+	"Done: Done means that the request was applied and the response is its result.":                             "node.TestResponses",
+	"Refused: Refused means that the request was not applied and never will be.":                                "node.TestARefusedRequestIsNotProposedLater node.TestARefusedForwardStaysRefused node.TestWhatIsOutOfBoundsIsRefused",
+	"Unknown: Unknown means that the request may have been applied, or may still be.":                           "node.TestARequestEndsOnceAndInTime node.TestAForwarderThatHearsNothingAnswersUnknown",
+	"Response: Response ends a request.":                                                                        "none: a definition",
+	"Response.Reason: Reason says in words why a request was refused or its outcome is unknown.":                "node.TestARequestEndsOnceAndInTime node.TestOutcomes",
+	"Response.Busy: Busy marks a refusal because this node is overloaded; another node may accept the request.": "node.TestABusyPrimaryIsNotAskedAgain node.TestTheQueueOfAStartingReignIsBoundedInBytes",
+	"Response.Found: Found reports whether the key was present: for a get, that there is a value; for a delete, that something was removed; for a failed condition, what the condition met.": "node.TestResponses",
+	"Response.Failed: Failed reports that the condition did not hold and nothing was changed.":                                                                                               "node.TestResponses",
+	"Response.Version: Version is the new version after a put, and otherwise the version that the request met; 0 if the key was absent.":                                                     "node.TestResponses",
+	"Response.Value: Value is what a get, a delete or a failed condition met.":                                                                                                               "node.TestResponses",
+	"Response.Index: Index is the log index at which the request was decided: the index of its own entry for a write, the applied index at which it was served for a get.":                   "node.TestResponses",
+	"Response.Index: The answers about one key, ordered by Index with each write before the gets of the same index, are a linearization.":                                                    "node.TestResponses linearizability.TestOrderByIndexProvesIndexedHistories",
 }
 
 // TestEveryPromiseHasATest compares the table with the promises of package door, and
