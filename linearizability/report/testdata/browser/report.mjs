@@ -16,6 +16,7 @@ const address = pathToFileURL(work.page).href;
 
 async function read(context) {
   const page = await context.newPage();
+  page.setDefaultTimeout(120_000); // a busy machine takes long to load a large page
   const asked = [], complaints = [];
   page.on("request", (r) => { if (r.url() !== address && !/^(data|blob|about):/.test(r.url())) asked.push(r.url()); });
   page.on("console", (m) => { if (m.type() === "error" || m.type() === "warning") complaints.push(m.text()); });
