@@ -105,14 +105,18 @@ func TestResendsMoreOftenThanDue(t *testing.T) {
 	}
 }
 
-// Offers of a snapshot are due once an interval; a copy of a log asks for a few more.
+// Offers of a snapshot are due once an interval, and whenever a primary asks for a log.
 func TestOffersMoreOftenThanDue(t *testing.T) {
 	for _, c := range []struct {
 		every time.Duration
+		asked bool
 		fires bool
-	}{{125 * time.Millisecond, false}, {60 * time.Millisecond, true}} {
+	}{{125 * time.Millisecond, false, false}, {60 * time.Millisecond, false, true}, {time.Millisecond, true, false}} {
 		r := judged(t)
 		for range 20 {
+			if c.asked {
+				r.onSend(1, 0, &node.Envelope{Body: &node.CopyRequest{Assignment: node.Assignment{Epoch: 7}}}, 100)
+			}
 			r.send(&node.SnapshotOffer{Assignment: node.Assignment{Epoch: 7}})
 			r.world.RunUntil(r.world.Now() + c.every)
 		}
@@ -170,9 +174,9 @@ func TestTotalsOfARun(t *testing.T) {
 	}{
 		{"sound", func(*traffic) {}, ""},
 		{"forwards", func(t *traffic) { t.forwards = 1700 }, "nodes sent 1700 forwards for 100 operations with 1000 bytes that waited for 720 intervals, the bound is 1641"},
-		{"frames", func(t *traffic) { t.frames = 30_000 }, "nodes sent 30000 frames"},
-		{"bytes", func(t *traffic) { t.size = 5_000_000 }, "nodes sent 5000000 bytes for"},
-		{"resends", func(t *traffic) { t.resent = 2_300_000 }, "nodes sent 2300000 bytes of resends"},
+		{"frames", func(t *traffic) { t.frames = 45_000 }, "nodes sent 45000 frames"},
+		{"bytes", func(t *traffic) { t.size = 6_500_000 }, "nodes sent 6500000 bytes for"},
+		{"resends", func(t *traffic) { t.resent = 3_800_000 }, "nodes sent 3800000 bytes of resends"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := judged(t)
