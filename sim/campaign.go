@@ -115,7 +115,9 @@ func (c *Campaign) addCounters(r *Result) {
 // a header, the order of steps and the ways of ZooKeeper and its clients bring
 // about in the default profile.
 var ambientFaults = []string{
-	"core-link-cut", "core-move-finished", "core-partition-watched", "order-overtaken", "stale-answer", "step-at-moment", "step-spared", "net-queue-full", "door-call-held", "door-call-late",
+	"core-link-cut", "core-move-finished", "core-partition-watched", "order-overtaken", "stale-answer", "step-at-moment", "step-spared",
+	"crash-in-stall", "crash-in-stall-since-its-start", "crash-before-promise-synced", "move-begun-again", "away-over-moves", "former-data-met",
+	"net-queue-full", "door-call-held", "door-call-late",
 	"door-call-queued", "door-call-unsent", "door-watchdog", "zk-catch-up-lost", "zk-children-unordered",
 	"zk-deposed-read", "zk-deposed-sync-read", "zk-deposed-write-blocked", "zk-exists-create-delete-lost",
 	"zk-expired-long-disconnected", "zk-expired-while-connected", "zk-expiry-learned-at-reconnect",

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"dkv/node"
 	"dkv/node/door"
 	"dkv/sim/schedule"
@@ -141,6 +143,12 @@ func (h *hostFacts) begin(incarnation uint64) {
 		r.promised, r.applied = 0, 0
 		r.log = r.log[:0]
 	}
+}
+
+// promiseUnsynced reports whether the host's process made a promise that is not durable.
+func (c *invariants) promiseUnsynced(host int, incarnation uint64) bool {
+	h := &c.hosts[host]
+	return h.incarnation == incarnation && slices.ContainsFunc(h.partitions, func(r replicaFacts) bool { return r.promised > r.kept })
 }
 
 func (c *invariants) reign(p node.PartitionID, e node.Epoch) *reignFacts {

@@ -12,6 +12,7 @@ import (
 
 func (r *run) onEvent(host int, ev node.Event) {
 	r.invariants.onEvent(host, r.world.ProcessNumber(host), &ev)
+	r.repeats.onEvent(host, &ev)
 	switch ev.Kind {
 	case node.EventApplied, node.EventSnapshotInstalled:
 		r.onStateEvent(host, &ev)
@@ -36,6 +37,9 @@ func (r *run) onEvent(host int, ev node.Event) {
 func (r *run) onHost(host int, change world.HostChange) {
 	r.note("%s %v", schedule.HostName(host), change)
 	r.options.timeline.onHost(r.world.Now(), host, change)
+	if change == world.HostCrashed && r.invariants.promiseUnsynced(host, r.world.ProcessNumber(host)) {
+		r.world.Count(world.FaultCrashBeforePromise)
+	}
 	if change == world.HostStopped && r.faults.over {
 		r.restartSoon(host) // the step that would have restarted it is no longer in force
 	}
@@ -77,6 +81,7 @@ func (r *run) onZKOp(op *zktree.Op, version int32) {
 	case zktree.OpCreate, zktree.OpCreate2, zktree.OpSetData:
 		r.note("layout %d: %s", version, op.Data)
 		r.invariants.onLayout(op.Data, version, func(id node.NodeID) int { return r.world.HostNamed(string(id)) })
+		r.repeats.onLayout(r.invariants.layouts.latest)
 		if op.Code != zktree.OpSetData {
 			r.checkFormed()
 		}

@@ -62,6 +62,7 @@ func newRun(s *schedule.Schedule, o RunOptions) *run {
 func (r *run) execute() (*Result, error) {
 	s, o := r.schedule, r.options
 	r.invariants = newInvariants(r.verdict, s.Setup.Nodes, s.Setup.Partitions)
+	r.repeats = newRepeats(s.Setup.Nodes, s.Setup.Partitions, func(f world.Fault) { r.world.Count(f) }, r.invariants.layouts.host)
 	r.handBacks = newHandBacks(s.Setup.Nodes, s.Setup.Partitions)
 	r.snapshots = newSnapshots(s.Setup.Partitions)
 	r.traffic = newTraffic(&s.Setup)
@@ -118,6 +119,7 @@ type run struct {
 	world      *world.World
 	verdict    *verdict
 	invariants *invariants
+	repeats    *repeats
 	handBacks  *handBacks
 	snapshots  *snapshots
 	traffic    *traffic

@@ -72,6 +72,7 @@ type disk struct {
 	// Faults.
 	slow       Range
 	stallUntil time.Duration
+	stallBegan bool // the process started during the stall
 	failNext   bool
 	broken     bool // every operation fails
 	full       bool // every write fails
@@ -247,6 +248,12 @@ func (d *disk) harden(n int) {
 func (d *disk) crash() {
 	kept := d.surviving(len(d.suffix))
 	written := d.written()
+	if d.syncing > 0 && d.stallUntil > d.scheduler.Now() {
+		d.count(faultCrashInStall)
+		if d.stallBegan {
+			d.count(faultCrashInStallOfStart)
+		}
+	}
 	if d.medium.crash(d.suffix[:min(kept, written)], d.suffix[min(kept, written):written]) {
 		d.count(faultLostSuffix)
 	}
@@ -297,6 +304,7 @@ func (d *disk) restart() {
 // open prepares the disk for a new process.
 func (d *disk) open() error {
 	d.hasFault = false
+	d.stallBegan = d.stallUntil > d.scheduler.Now()
 	err := d.medium.open()
 	if err != nil {
 		d.ruin()

@@ -50,6 +50,12 @@ const (
 	FaultStaleAnswer
 	FaultTrigger
 	FaultSpared
+	faultCrashInStall
+	faultCrashInStallOfStart
+	FaultCrashBeforePromise
+	FaultMoveAgain
+	FaultAwayOverMoves
+	FaultFormerData
 	SteadyCut
 	SteadyMove
 	SteadyPartition
@@ -98,6 +104,13 @@ var faultNames = [faults]string{
 	SteadyCut:       "core-link-cut",          // a link inside the core stopped frames while all faults stood still
 	SteadyMove:      "core-move-finished",     // a move that was made meanwhile finished
 	SteadyPartition: "core-partition-watched", // the epochs of a partition of the core were watched meanwhile
+
+	faultCrashInStall:        "crash-in-stall",                 // a process died while a stall held up its disk's sync
+	faultCrashInStallOfStart: "crash-in-stall-since-its-start", // and it had started during that stall
+	FaultCrashBeforePromise:  "crash-before-promise-synced",    // a process died between a promise and its sync
+	FaultMoveAgain:           "move-begun-again",               // a move that was cancelled began a second time
+	FaultAwayOverMoves:       "away-over-moves",                // a replica missed two finished moves of its partition, and came back
+	FaultFormerData:          "former-data-met",                // a move named a node that still had data of a former membership
 }
 
 // Counters returns how often each kind of fault took effect, including zeros,
