@@ -254,3 +254,13 @@ func TestSteadyStretchesAreDrawn(t *testing.T) {
 		t.Errorf("%d of 400 runs stand still, %d with cuts and %d with moves", steady, cuts, moves)
 	}
 }
+
+// All seven nodes keep the partition, two of them are away, and links among the other
+// five are cut so that only one node reaches a majority, with the primary in it. The
+// primary reaches fewer, so it is quiet, but it refused to consent to a successor, as a
+// primary that leads does: no node could take over for as long as the cuts lasted. Found
+// by nine seeds of the default profile when cuts inside the core were first drawn.
+func TestAQuietPrimaryIsReplaced(t *testing.T) {
+	passAndRepeat(t, parsed(t, "seed 129\nnodes 7\npartitions 1\nreplication 7\nworkload calls=listed\n"+
+		"phases faults=750ms converge=0s\nsteady spare=1 cuts=5\n"))
+}
