@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -141,6 +142,26 @@ func TestAForwarderThatHearsNothingAnswersUnknown(t *testing.T) {
 	}
 	s.pass(5 * suspect * 2)
 	put.want(t, door.Unknown)
+}
+
+// TestAForwardIsRepeatedEverMoreRarely checks rule "send again what was lost": copies that
+// keep their pace keep a primary that is behind from ever catching up.
+func TestAForwardIsRepeatedEverMoreRarely(t *testing.T) {
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5})
+	s.ask(door.Request{Kind: door.RequestPut, Key: []byte("k"), Timeout: 20 * suspect})
+	var at []time.Duration // of the copies to the primary, in ticks
+	for tick := range 80 {
+		s.forget()
+		s.pass(suspect / 4)
+		for _, l := range sent[*Forward](s) {
+			if l.to == 2 {
+				at = append(at, time.Duration(tick+1))
+			}
+		}
+	}
+	if want := []time.Duration{2, 6, 14, 30, 46, 62, 78}; !slices.Equal(at, want) {
+		t.Errorf("repeated after %d ticks, want %d", at, want)
+	}
 }
 
 // TestNoForwardBeforeTheBootCounterIsDurable checks rule "one disk one member": a

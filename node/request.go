@@ -23,7 +23,7 @@ import (
 // operation is a client's request at the node that took it. It ends exactly
 // once.
 //
-// local is set exactly in the state of this name. number, epoch, to and sentAt
+// local is set exactly in the state of this name. number, epoch, to, sentAt and wait
 // belong to the last forward; a number is never used for a second one, since it
 // is what makes the copies of a forward one request (rule "one fate per
 // forward").
@@ -41,6 +41,7 @@ type operation struct {
 	epoch  Epoch
 	to     MemberNumber
 	sentAt time.Duration
+	wait   time.Duration // from sentAt to the next repeat
 	doomed time.Duration // when its primary was seen to be gone; 0: not
 }
 
@@ -162,6 +163,7 @@ func (n *Node) attempt(o *operation) {
 	}
 	n.requests.number++
 	o.state, o.number, o.epoch, o.to = forwarded, n.requests.number, a.Epoch, a.Primary
+	o.wait = n.cfg.SuspectAfter / 2
 	n.requests.forwarded[o.number] = o
 	n.requests.toPeer[o.to]++
 	n.forward(o, n.firstHop(o))
@@ -295,9 +297,12 @@ func (n *Node) tickForward(o *operation, now time.Duration) {
 		n.settle(o, unknown("the primary went away before it answered"))
 		return
 	}
-	if now-o.sentAt < n.cfg.SuspectAfter/2 {
+	if now-o.sentAt < o.wait {
 		return
 	}
+	// Twice as long each time: copies cost the primary as much as requests do, and one
+	// that is behind would fall further behind by them, with no end.
+	o.wait = min(2*o.wait, maxForwardWait*n.cfg.SuspectAfter)
 	n.forward(o, o.to)
 	for _, via := range union(a.Replicas, a.Next) {
 		if via != n.self && via != o.to {
@@ -305,6 +310,10 @@ func (n *Node) tickForward(o *operation, now time.Duration) {
 		}
 	}
 }
+
+// maxForwardWait bounds the time between two repeats of a forward, in suspect-afters: a
+// way that heals is found within it.
+const maxForwardWait = 4
 
 // detour remembers the replica through which a partition's primary was last
 // reached when it could not be reached directly.

@@ -173,8 +173,9 @@ func (s *stream) begin(process uint64, epoch node.Epoch, prev node.Index) {
 	}
 }
 
-// onForwardSent counts a copy of a forward. Its origin sends copies once in two intervals,
-// to all members of R and N and to the primary.
+// onForwardSent counts a copy of a forward. Its origin sends copies to all members of R and
+// N and to the primary, two intervals after the first one, and then after twice as long each
+// time, up to 16 intervals.
 func (r *run) onForwardSent(from int, number uint64) {
 	t := r.traffic
 	f := &t.forwarders[from]
@@ -188,7 +189,8 @@ func (r *run) onForwardSent(from int, number uint64) {
 	}
 	c := &f.copies[number-1]
 	c.count++
-	most := t.members * (2 + int((now-c.first)/(2*t.interval[from])))
+	since := int((now - c.first) / t.interval[from])
+	most := t.members * (2 + min(since/2, 4+since/16))
 	if !r.uses.within(boundCopies, c.count, most) {
 		r.verdict.broken(Bounds, "%s has sent %d copies of its forward %d within %v, the bound is %d",
 			schedule.HostName(from), c.count, number, now-c.first, most)
