@@ -45,6 +45,10 @@ func (r *run) soundHost(purpose string, number int) int {
 	return host
 }
 
+// finalReaders is how many keys are read at a time. All at once, some hundreds are more than
+// slow nodes can handle: see docs/known-limits.md.
+const finalReaders = 32
+
 // readPhase reads every key that a client ever asked to change, through some node, once
 // all other clients have ended. The reads are part of the history: without them, a write that is lost after its
 // key was last read would go unnoticed.
@@ -53,9 +57,18 @@ func (r *run) readPhase() {
 	r.load.closed = true // a client that thinks would write a key that was read already
 	keys := writtenKeys(r.load.recorder.History())
 	r.load.stopped = false
-	left, last := len(keys), ""
-	for i, key := range keys {
-		r.finalRead(i, key, func() { left-- }, func(why string) { last = "key " + key + ": " + why })
+	left, last, next := len(keys), "", 0
+	var read func()
+	read = func() {
+		if next == len(keys) {
+			return
+		}
+		i, key := next, keys[next]
+		next++
+		r.finalRead(i, key, func() { left--; read() }, func(why string) { last = "key " + key + ": " + why })
+	}
+	for range finalReaders {
+		read()
 	}
 	bound := r.patience()
 	if !r.until(r.world.Now()+bound, func() bool { return left == 0 }) && !r.aborted {
