@@ -70,7 +70,7 @@ func TestBudgetHoldsThroughoutARun(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Steps = slices.DeleteFunc(s.Steps, func(step schedule.Step) bool {
-			return slices.Contains([]*schedule.Action{schedule.PowerLoss, schedule.DiskFull, schedule.DiskEIO, schedule.DiskRot}, step.Do)
+			return slices.Contains([]*schedule.Action{schedule.PowerLoss, schedule.DiskFull, schedule.DiskEIO, schedule.DiskRot, schedule.DiskFailSync}, step.Do)
 		})
 		s.Setup.Phases.Core, s.Setup.Phases.Converge = 0, 0
 		var r *run
