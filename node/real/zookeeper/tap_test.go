@@ -469,18 +469,26 @@ func TestTheServersWordEndsASession(t *testing.T) {
 // The watchdog counts from the latest loss of the connection.
 func TestTheWatchdogCountsFromTheLatestLoss(t *testing.T) {
 	t.Parallel()
-	const timeout = 3 * time.Second
+	const timeout, tries = 3 * time.Second, 5
 	server, line := patientServer(t), newTap()
-	c := openThrough(t, line.dial, timeout, server.Address())
-	c.connected(t)
-	first := time.Now()
-	c.session.guard.cut()
-	realtest.Eventually(t, "it is connected again, or over", func() bool { return c.count(door.EventConnected) == 2 || c.told(door.EventExpired) })
-	for time.Since(first) < timeout/2 {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if c.told(door.EventExpired) {
-		t.Skip("the session expired: the machine is busy")
+	var c *client
+	// On a busy machine the session may be over before its second loss. Then another one is
+	// tried: what is asked of it stays the same.
+	for try := 1; ; try++ {
+		c = openThrough(t, line.dial, timeout, server.Address())
+		c.connected(t)
+		first := time.Now()
+		c.session.guard.cut()
+		realtest.Eventually(t, "it is connected again, or over", func() bool { return c.count(door.EventConnected) == 2 || c.told(door.EventExpired) })
+		for time.Since(first) < timeout/2 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if !c.told(door.EventExpired) {
+			break
+		}
+		if try == tries {
+			t.Fatalf("each of %d sessions expired within %v of its first loss", tries, timeout/2)
+		}
 	}
 	line.set(func() { line.shut = true })
 	t.Cleanup(func() { line.set(func() { line.shut = false }) })
