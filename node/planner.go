@@ -140,10 +140,11 @@ func (n *Node) backOff() {
 	n.after(wait, n.takeSteps)
 }
 
-// stepsTaken observes what this node's steps were.
+// stepsTaken observes what this node's steps were. They are compared with the layout that
+// they changed: a peer may have sent the next one before ZooKeeper's answer came.
 func (n *Node) stepsTaken(result layout.Applied) {
 	for _, s := range result.Steps {
-		was, _ := n.layout.Partition(s.Partition)
+		was, _ := result.From.Partition(s.Partition)
 		e := Event{Partition: s.Partition, Epoch: s.Epoch + 1, Peer: s.Primary}
 		switch {
 		case s.Kind == layout.FinishMove:
@@ -246,9 +247,7 @@ func (n *Node) resolveTried(l *layout.Layout) {
 		return // not made so far, and conditional; or made and followed by others
 	}
 	n.observe(Event{Kind: EventAppliedUnanswered, Index: Index(l.Version())})
-	if n.layout.Version() == l.Version()-1 {
-		n.stepsTaken(tried)
-	}
+	n.stepsTaken(tried)
 }
 
 // sameLayout compares two layouts by their encodings, of which each has only one.

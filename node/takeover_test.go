@@ -360,3 +360,25 @@ func TestAnEarlierEpochsHeartbeatsAreNotHeard(t *testing.T) {
 		t.Error("a heartbeat of epoch 5 counts as one of epoch 6")
 	}
 }
+
+// TestAStepLearnedFromAPeerIsRecorded checks rule "hand over to the fit" when a peer sends
+// the layout that a take-over made before ZooKeeper answers the node that made it.
+func TestAStepLearnedFromAPeerIsRecorded(t *testing.T) {
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5, version: 8, zk: newZookeeper()})
+	s.pass(2 * suspect)
+	s.slowZookeeper = true
+	s.consent(3, 0, 0)
+	s.pass(suspect / 2)
+	s.from(3, &LayoutCopy{encoded(t, s.node.planner.pending.Layout)})
+	if a := s.replica().known(); a.Epoch != 6 || a.Primary != 1 {
+		t.Fatalf("follows %+v, want epoch 6 of this node", *a)
+	}
+	s.slowZookeeper = false
+	s.settle()
+	if s.saw(EventTakeOver) != 1 || s.saw(EventBump) != 0 {
+		t.Errorf("told %d take-overs and %d new epochs of its own, want one take-over", s.saw(EventTakeOver), s.saw(EventBump))
+	}
+	if f := s.replica().move.failures; len(f) != 1 || f[0].member != 2 {
+		t.Errorf("failures are %+v, want member 2's", f)
+	}
+}

@@ -249,7 +249,7 @@ func (r *run) judgeHandOver(p node.PartitionID, part *steadyPartition) {
 	wait := r.setup.SettleTime << min(taken-1, 16)
 	drift := wait * time.Duration(r.setup.Drift) / 1_000_000
 	if waited := last.at - at; waited < wait-2*drift {
-		r.verdict.broken(Progress, "%s handed partition %d to %s again %v after it had to take it back for the %d. time, while faults stand still; it should wait for %v",
+		r.verdict.broken(Progress, "%s handed partition %d to %s again %v after it had to take it back, while faults stand still; after %d such take-overs it should wait for %v",
 			schedule.HostName(last.from), p, schedule.HostName(last.to), waited, taken, wait)
 	}
 }

@@ -109,7 +109,7 @@ func TestAHandOverThatFailedWaits(t *testing.T) {
 		says   string
 	}{
 		{[]time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second}, ""},
-		{[]time.Duration{time.Second}, "n1 handed partition 0 to n2 again 1s after it had to take it back for the 1. time, while faults stand still; it should wait for 2s"},
+		{[]time.Duration{time.Second}, "n1 handed partition 0 to n2 again 1s after it had to take it back, while faults stand still; after 1 such take-overs it should wait for 2s"},
 		{[]time.Duration{2 * time.Second, 3 * time.Second}, "should wait for 4s"},
 	} {
 		r := steadyRun(t)

@@ -76,6 +76,7 @@ type Rejection struct {
 
 // Applied is the result of an Apply.
 type Applied struct {
+	From     *Layout // the receiver
 	Layout   *Layout // the next version; the receiver itself if nothing changed
 	Steps    []Step  // the steps taken, in the order given
 	Rejected []Rejection
@@ -95,7 +96,7 @@ func (l *Layout) Apply(steps []Step, changes ...MemberChange) Applied {
 	}
 	next := *l
 	next.version++
-	result := Applied{Layout: l}
+	result := Applied{From: l, Layout: l}
 	next.changeMembers(l, changes, false, &result)
 	next.takeSteps(l, steps, &result)
 	next.changeMembers(l, changes, true, &result)
@@ -107,7 +108,7 @@ func (l *Layout) Apply(steps []Step, changes ...MemberChange) Applied {
 
 // rejectAll is Apply for a layout whose znode cannot have another version.
 func (l *Layout) rejectAll(steps []Step, changes []MemberChange) Applied {
-	result := Applied{Layout: l}
+	result := Applied{From: l, Layout: l}
 	reason := fmt.Errorf("%w: version %d is the last", ErrIllegal, l.version)
 	for _, s := range steps {
 		result.Rejected = append(result.Rejected, Rejection{s, reason})
