@@ -210,7 +210,7 @@ const (
 	forwardsFactor    = 2
 	framesFactor      = 6
 	bytesFactor       = 3
-	resendBytesFactor = 2.5
+	resendBytesFactor = 3.2
 )
 
 // checkTraffic judges what was sent over the whole run by what there was to do:
