@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
+	"dkv/node/quorum"
 	"dkv/sim/schedule"
 )
 
@@ -13,24 +15,30 @@ var againSources = []source{
 	{"disk stall and crash", 18, between(6*time.Second, 30*time.Second), stallAndCrash},
 	{"layout move again", 22, between(5*time.Second, 20*time.Second), moveAgain},
 	{"layout away over moves", 18, between(10*time.Second, 24*time.Second), awayOverMoves},
-	{"pattern removed replica", 12, between(5*time.Second, 14*time.Second), removedReplica},
+	{"pattern removed replica", 12, between(7*time.Second, 15*time.Second), removedReplica},
 	{"pattern one disk has it", 15, between(8*time.Second, 24*time.Second), oneDiskHasIt},
 }
 
 // soloSources are patterns that take so long, or need so much to stay as it is meanwhile,
-// that other faults would mostly spoil them.
+// that other faults would mostly spoil them. One that also needs more luck than the others
+// stands here twice.
 var soloSources = []string{
-	"disk stall and crash", "layout move again", "layout away over moves", "pattern removed replica", "pattern one disk has it",
+	"disk stall and crash", "layout move again", "layout away over moves", "pattern removed replica", "pattern removed replica", "pattern one disk has it",
 	"pattern busy primary", "network late answers", "pattern stalled replicas", "pattern two primaries", "pattern cut while joint",
 }
 
-// drawSolo chooses, in two of five lean runs, up to two patterns that the run has
+// drawSolo chooses, in almost half of the lean runs, up to two patterns that the run has
 // instead of all other sources. It returns nil for the other runs.
 func (d *swarm) drawSolo() []string {
-	if !d.lean || !d.share(40, "solo") {
+	if !d.lean || !d.share(45, "solo") {
 		return nil
 	}
-	return []string{soloSources[d.below(len(soloSources), "solo first")], soloSources[d.below(len(soloSources), "solo second")]}
+	solo := []string{soloSources[d.below(len(soloSources), "solo first")], soloSources[d.below(len(soloSources), "solo second")]}
+	if s := &d.setup; slices.Contains(solo, "pattern removed replica") && s.Partitions <= 16 {
+		s.Replication = max(2, min(s.Replication, 3))
+		s.Nodes = max(s.Nodes, s.Replication+quorum.Majority(s.Replication))
+	}
+	return solo
 }
 
 // stallAndCrash stalls disks and crashes their hosts before the stall ends: of one
@@ -58,9 +66,9 @@ func stallAndCrash(f *source, d *swarm, n uint64, at time.Duration) []schedule.S
 		if d.setup.Replication < 3 {
 			break
 		}
-		other := []schedule.Target{{Role: schedule.Backup, Partition: p}}
-		stall.Targets, stall.For = other, 2*d.setup.SuspectAfter+lasts
-		crash.Targets, crash.Once, crash.Of, crash.After = other, schedule.Started, p, f.roundTrips(d, n, 5)
+		stall.Targets, stall.For = []schedule.Target{{Role: schedule.Second, Partition: p}}, 2*d.setup.SuspectAfter+lasts
+		crash.Targets = []schedule.Target{{Role: schedule.Other, Partition: p}} // than the deposed primary: the one that stalls
+		crash.Once, crash.Of, crash.After = schedule.Started, p, f.roundTrips(d, n, 5)
 		return []schedule.Step{stall, {At: at, Do: schedule.Isolate, Targets: primary, For: 3 * d.setup.SuspectAfter}, crash}
 	case 1: // twice: the second time the process has just started
 		stall.For += down + d.setup.Recovery
@@ -140,7 +148,9 @@ func awayOverMoves(f *source, d *swarm, n uint64, at time.Duration) []schedule.S
 // reaches only nodes that are not among the new replicas: one of them may be a replica
 // that it had, whose promise alone keeps it from following the deposed primary again.
 // Reads and writes wait at that primary. In half of the cases what it is told comes so
-// late that it serves for a while before it learns of the layout.
+// late that it serves for a while before it learns of the layout. If there are enough
+// nodes, the partition is first moved to nodes of which the later move leaves a majority
+// behind.
 func removedReplica(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
 	r := d.setup.Replication
 	if d.setup.Nodes <= r || r == 1 {
@@ -150,18 +160,22 @@ func removedReplica(f *source, d *swarm, n uint64, at time.Duration) []schedule.
 	d.setup.MoveTimeout = min(d.setup.MoveTimeout, 3*time.Second)
 	nodes := f.some(d, d.setup.Nodes, n)
 	to, left := nodes[:r], nodes[r:]
-	p := f.draw(d, d.setup.Partitions, n, 0)
+	p := (f.draw(d, d.setup.Partitions, 0, 0) + int(n)) % d.setup.Partitions // not the last one, which may not be done
+	var steps []schedule.Step
+	if behind := quorum.Majority(r); d.setup.Nodes >= r+behind && f.draw(d, 4, n, 7) > 0 {
+		steps = append(steps, schedule.Step{At: at, Do: schedule.Move, Partition: p, Targets: append(slices.Clone(left[:behind]), to[:r-behind]...)})
+		at += (d.setup.MoveTimeout * time.Duration(20+f.draw(d, 50, n, 8)) / 100).Round(time.Millisecond)
+	}
 	primary := schedule.Target{Role: schedule.Primary, Partition: p}
 	deposed := f.suspects(d, 150, 150, n, 1)
 	moved := deposed + (d.setup.MoveTimeout * time.Duration(15+f.draw(d, 70, n, 2)) / 100).Round(time.Millisecond)
 	gone := moved + d.setup.SettleTime + f.suspects(d, 50, 100, n, 3)
 	long := gone + f.suspects(d, 200, 100, n, 4)
-	steps := []schedule.Step{
-		{At: at, Do: schedule.Isolate, Targets: []schedule.Target{primary}, For: gone},
-		{At: at, Do: schedule.ZKCut, Targets: []schedule.Target{primary}, For: long},
-		{At: at + deposed, Do: schedule.Move, Partition: p, Targets: to},
-		{At: at + moved, Do: schedule.AskPut, Targets: []schedule.Target{primary}, Partition: p},
-	}
+	steps = append(steps,
+		schedule.Step{At: at, Do: schedule.Isolate, Targets: []schedule.Target{primary}, For: gone},
+		schedule.Step{At: at, Do: schedule.ZKCut, Targets: []schedule.Target{primary}, For: long},
+		schedule.Step{At: at + deposed, Do: schedule.Move, Partition: p, Targets: to},
+		schedule.Step{At: at + moved, Do: schedule.AskPut, Targets: []schedule.Target{primary}, Partition: p})
 	for _, target := range to {
 		steps = append(steps, schedule.Step{
 			At: at, Do: schedule.CutTwoWay, Targets: []schedule.Target{primary, target}, After: gone - time.Millisecond, For: long - gone,
@@ -174,10 +188,10 @@ func removedReplica(f *source, d *swarm, n uint64, at time.Duration) []schedule.
 			})
 		}
 	}
-	for k := range 4 {
+	for k := range 8 {
 		steps = append(steps, schedule.Step{
 			At: at, Do: [...]*schedule.Action{schedule.AskGet, schedule.AskPut}[f.draw(d, 4, n, 20+k)/3], Targets: []schedule.Target{primary}, Partition: p,
-			After: gone - min(d.setup.Workload.Timeout, d.setup.SuspectAfter)/4 + f.suspects(d, 0, 50, n, 30+k),
+			After: gone - min(d.setup.Workload.Timeout, d.setup.SuspectAfter)/4 + f.suspects(d, 0, 50+100*(k/4), n, 30+k),
 		})
 	}
 	return steps
