@@ -16,7 +16,7 @@ var againSources = []source{
 	{"layout move again", 22, between(5*time.Second, 20*time.Second), moveAgain},
 	{"layout away over moves", 18, between(10*time.Second, 24*time.Second), awayOverMoves},
 	{"pattern removed replica", 12, between(7*time.Second, 15*time.Second), removedReplica},
-	{"pattern one disk has it", 15, between(8*time.Second, 24*time.Second), oneDiskHasIt},
+	{"pattern one disk has it", 32, between(8*time.Second, 24*time.Second), oneDiskHasIt},
 }
 
 // soloSources are patterns that take so long, or need so much to stay as it is meanwhile,
