@@ -24,13 +24,13 @@ var againSources = []source{
 // stands here twice.
 var soloSources = []string{
 	"disk stall and crash", "layout move again", "layout away over moves", "pattern removed replica", "pattern removed replica", "pattern one disk has it",
-	"pattern busy primary", "network late answers", "pattern stalled replicas", "pattern two primaries", "pattern cut while joint",
+	"pattern busy primary", "network late answers", "pattern stalled replicas", "pattern two primaries", "pattern two primaries", "pattern cut while joint",
 }
 
 // drawSolo chooses, in almost half of the lean runs, up to two patterns that the run has
 // instead of all other sources. It returns nil for the other runs.
 func (d *swarm) drawSolo() []string {
-	if !d.lean || !d.share(45, "solo") {
+	if !d.lean || !d.share(48, "solo") {
 		return nil
 	}
 	solo := []string{soloSources[d.below(len(soloSources), "solo first")], soloSources[d.below(len(soloSources), "solo second")]}
