@@ -59,7 +59,7 @@ func (r *replica) account(a *Accounts) {
 	}
 	log := r.logAccount()
 	log.Bytes = 0
-	for i := range log.Applied {
+	for i := range min(log.Applied, len(r.log.entries)) { // fewer only if the log is broken
 		log.Bytes += r.log.entries[i].size()
 	}
 	a.Logs = append(a.Logs, log)

@@ -39,6 +39,7 @@ type Node struct {
 	marks []mark // of the last turns, oldest first
 
 	voteSeq  uint64        // round of the last PreVote of this boot
+	askings  []asking      // of the last two suspect-afters, in their order
 	ticked   time.Duration // the last tick
 	voteSoon bool          // ask for votes at the end of the turn, not only at the tick
 

@@ -32,12 +32,20 @@ type taker struct {
 }
 
 // vote is the last answer of one member for the newest known epoch. It is good for
-// suspect-after: what a member heard before that says nothing of now.
+// suspect-after from its arrival, and for two from the question: what a member heard
+// before that says nothing of now.
 type vote struct {
 	member     MemberNumber
+	askedAt    time.Duration
 	answeredAt time.Duration
 	consent    bool
 	last       promise
+}
+
+// asking is one call of sendPreVotes that sent something.
+type asking struct {
+	round uint64 // of its first frame
+	at    time.Duration
 }
 
 // bumpConsent remembers that a restarted primary was consented to at once.
@@ -113,6 +121,10 @@ func (n *Node) sendPreVotes(now time.Duration) {
 		r.consider(now)
 	}
 	n.scratch.voteItems = 1
+	if len(frames) > 0 {
+		n.askings = slices.DeleteFunc(n.askings, func(a asking) bool { return now-a.at > 2*n.cfg.SuspectAfter })
+		n.askings = append(n.askings, asking{n.voteSeq + 1, now})
+	}
 	for i, frame := range frames {
 		n.voteSeq++
 		frame.Round = n.voteSeq
@@ -194,12 +206,23 @@ func (r *replica) consentsToBump(asker MemberNumber, e Epoch, now time.Duration)
 	return true
 }
 
+// askedAt returns when this node asked in a round, and false if that is long ago.
+func (n *Node) askedAt(round uint64) (at time.Duration, ok bool) {
+	for i := len(n.askings) - 1; i >= 0 && round <= n.voteSeq; i-- {
+		if n.askings[i].round <= round {
+			return n.askings[i].at, true
+		}
+	}
+	return 0, false
+}
+
 // onPreVoteReply counts the answers of this asking. An answer to an earlier round was
 // given before this replica heard the primary again, and went silent again; it says
 // nothing of this silence.
 func (n *Node) onPreVoteReply(m *Envelope, v *PreVoteReply) {
 	n.compareLayouts(m.From, v.LayoutVersion)
 	now := n.now()
+	asked, recent := n.askedAt(v.Round)
 	for _, item := range v.Items {
 		n.learn(item.Partition, item.Known)
 		r := n.held(item.Partition)
@@ -209,8 +232,10 @@ func (n *Node) onPreVoteReply(m *Envelope, v *PreVoteReply) {
 		if !item.Consent {
 			n.observe(Event{Kind: EventPreVoteRefused, Partition: r.id, Epoch: item.Epoch, Peer: m.From})
 		}
-		r.taker.record(vote{m.From, now, item.Consent, promise{m.From, item.LastEpoch, item.LastIndex}})
-		r.consider(now)
+		if recent {
+			r.taker.record(vote{m.From, asked, now, item.Consent, promise{m.From, item.LastEpoch, item.LastIndex}})
+			r.consider(now)
+		}
 	}
 	n.takeSteps()
 }
@@ -239,12 +264,12 @@ type ballot struct {
 func (r *replica) count(now time.Duration) ballot {
 	a, self := r.known(), r.n.self
 	lastEpoch, lastIndex := r.last()
-	own := vote{self, now, r.consents(self, now), promise{self, lastEpoch, lastIndex}}
+	own := vote{self, now, now, r.consents(self, now), promise{self, lastEpoch, lastIndex}}
 	freshVote := func(m MemberNumber) *vote {
 		if m == self {
 			return &own
 		}
-		return r.taker.freshVote(m, now-r.n.cfg.SuspectAfter)
+		return r.taker.freshVote(m, now, r.n.cfg.SuspectAfter)
 	}
 	b := ballot{
 		consented: quorum.Set(a.Replicas).Reached(func(m MemberNumber) bool {
@@ -267,11 +292,10 @@ func (r *replica) count(now time.Duration) ballot {
 	return b
 }
 
-// freshVote returns a member's vote if it was answered no earlier than since,
-// and nil otherwise.
-func (t *taker) freshVote(m MemberNumber, since time.Duration) *vote {
+// freshVote returns a member's vote if it still counts, and nil otherwise.
+func (t *taker) freshVote(m MemberNumber, now, suspectAfter time.Duration) *vote {
 	for i := range t.votes {
-		if v := &t.votes[i]; v.member == m && v.answeredAt >= since {
+		if v := &t.votes[i]; v.member == m && now-v.answeredAt <= suspectAfter && now-v.askedAt <= 2*suspectAfter {
 			return v
 		}
 	}

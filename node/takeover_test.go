@@ -310,6 +310,38 @@ func TestAConsentOfAnEarlierRoundDoesNotCount(t *testing.T) {
 	}
 }
 
+// TestALateConsentDoesNotCount checks rule "ask before taking over": a consent says
+// what was heard when the question came, which is long ago if either was under way for long.
+func TestALateConsentDoesNotCount(t *testing.T) {
+	s := followerOf2(t, 1, 1)
+	yes := PreVoteReplyItem{Epoch: 5, Consent: true, LastEpoch: 1, LastIndex: 2}
+	s.pass(2 * suspect)
+	old := s.node.voteSeq
+	s.pass(3 * suspect)
+	s.from(3, &PreVoteReply{Round: old, Items: []PreVoteReplyItem{yes}})
+	if s.replica().taker.goAt != 0 {
+		t.Error("a consent to a question of three suspect-afters ago counts")
+	}
+	late := s.node.voteSeq
+	s.pass(suspect * 3 / 2)
+	s.from(3, &PreVoteReply{Round: late, Items: []PreVoteReplyItem{yes}})
+	if s.replica().taker.goAt == 0 {
+		t.Error("a consent to a question of one and a half suspect-afters ago does not count")
+	}
+	s.pass(suspect)
+	if s.replica().count(s.now).consented {
+		t.Error("it counts still when the question is two and a half suspect-afters old")
+	}
+	s.pass(100 * suspect)
+	if n := len(s.node.askings); n > 10 {
+		t.Errorf("it remembers %d questions", n)
+	}
+	s.from(3, &PreVoteReply{Round: s.node.voteSeq + 1, Items: []PreVoteReplyItem{yes}})
+	if s.replica().taker.goAt != 0 {
+		t.Error("a consent to a question that was not asked counts")
+	}
+}
+
 // consent consents, as a member, to the last pre-vote.
 func (s *setup) consent(member MemberNumber, lastEpoch Epoch, lastIndex Index) {
 	item := PreVoteReplyItem{Epoch: s.replica().known().Epoch, Consent: true, LastEpoch: lastEpoch, LastIndex: lastIndex}
