@@ -16,6 +16,7 @@ var patterns = []source{
 	{"pattern pause beyond session", 10, between(12*time.Second, 40*time.Second), pauseBeyondSession},
 	{"pattern crash in turn", 20, between(4*time.Second, 25*time.Second), crashInTurn},
 	{"pattern stranded entries", 75, between(5*time.Second, 18*time.Second), strandedEntries},
+	{"pattern figure eight", 30, between(5*time.Second, 16*time.Second), figureEight},
 	{"pattern deposed while asleep", 40, between(6*time.Second, 24*time.Second), deposedWhileAsleep},
 	{"pattern two primaries", 75, between(5*time.Second, 18*time.Second), twoPrimaries},
 	{"pattern stalled replicas", 15, between(8*time.Second, 30*time.Second), stalledReplicas},
@@ -163,6 +164,36 @@ func strandedEntries(f *source, d *swarm, n uint64, at time.Duration) []schedule
 		After: f.suspects(d, 5, 60, n, 7), For: f.suspects(d, 250, 250, n, 8),
 	}
 	return append(steps, second, third, ask(schedule.AskGet, schedule.Active, away+f.suspects(d, 100, 1, n, 9)))
+}
+
+// figureEight is figure 8 of the Raft paper. The first primary gets a write that no other
+// node gets. The second is cut off between its question for promises and its first entry.
+// Then the first is back, and it or the third replica leads with the first write, which a
+// client reads. This third primary is cut off as the second one returns, whose log has the
+// later epoch. Two nodes are away at times, which takes five.
+func figureEight(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	if d.setup.Nodes < 5 {
+		return strandedEntries(f, d, n, at)
+	}
+	p := f.draw(d, d.setup.Partitions, n, 0)
+	primary := []schedule.Target{{Role: schedule.Primary, Partition: p}}
+	back, away := f.suspects(d, 160, 60, n, 1), f.suspects(d, 220, 100, n, 2)
+	asked := ((2*d.setup.LatencyMean + d.setup.Sync.Max) * time.Duration(50+f.draw(d, 100, n, 3)) / 100).Round(time.Microsecond)
+	serves := f.suspects(d, 10, 50, n, 4)
+	ask := func(do *schedule.Action, from time.Duration, later time.Duration) schedule.Step {
+		return schedule.Step{At: at + from, Do: do, Targets: primary, Partition: p, Once: schedule.Started, Of: p, After: later}
+	}
+	return []schedule.Step{
+		{At: at, Do: schedule.Isolate, Targets: primary, For: back},
+		{At: at, Do: schedule.AskPut, Targets: primary, Partition: p, After: f.suspects(d, 1, 20, n, 5)},
+		ask(schedule.AskPutNew, 0, 0), // of another key, or it would hide that the first is lost
+		{At: at, Do: schedule.Mute, Targets: primary, Once: schedule.Started, Of: p, After: asked, For: away},
+		{At: at, Do: schedule.Isolate, Targets: primary, Once: schedule.Started, Of: p, After: f.suspects(d, 5, 20, n, 6), For: away},
+		ask(schedule.AskGet, back, serves/2),
+		ask(schedule.AskGet, back, serves),
+		ask(schedule.AskGet, back+d.setup.SuspectAfter, serves/2),
+		{At: at + back, Do: schedule.Isolate, Targets: primary, Once: schedule.Started, Of: p, After: serves + time.Millisecond, For: f.suspects(d, 250, 150, n, 7)},
+	}
 }
 
 // roundTrips draws a duration of up to a few round trips.

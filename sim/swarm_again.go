@@ -25,6 +25,7 @@ var againSources = []source{
 var soloSources = []string{
 	"disk stall and crash", "layout move again", "layout away over moves", "pattern removed replica", "pattern removed replica", "pattern one disk has it",
 	"pattern busy primary", "network late answers", "pattern stalled replicas", "pattern two primaries", "pattern two primaries", "pattern cut while joint",
+	"pattern figure eight",
 }
 
 // drawSolo chooses, in almost half of the lean runs, up to two patterns that the run has
@@ -37,6 +38,9 @@ func (d *swarm) drawSolo() []string {
 	if s := &d.setup; slices.Contains(solo, "pattern removed replica") && s.Partitions <= 16 {
 		s.Replication = max(2, min(s.Replication, 3))
 		s.Nodes = max(s.Nodes, s.Replication+quorum.Majority(s.Replication))
+	}
+	if s := &d.setup; slices.Contains(solo, "pattern figure eight") && s.Partitions <= 16 {
+		s.Nodes = max(s.Nodes, 5)
 	}
 	return solo
 }
