@@ -204,13 +204,13 @@ func (t *traffic) onAsked(host, size int, took time.Duration) {
 	t.asked.waited += float64(took) / float64(t.interval[host])
 }
 
-// The bounds of a run are a factor times what it had to do. The factors are at least twice
+// The bounds of a run are a factor times what it had to do. The factors are at least 1.5 times
 // those of the worst of 8,000 seeds of all profiles: see docs/known-limits.md.
 const (
 	forwardsFactor    = 2
 	framesFactor      = 6
 	bytesFactor       = 3
-	resendBytesFactor = 3.2
+	resendBytesFactor = 2.5
 )
 
 // checkTraffic judges what was sent over the whole run by what there was to do:
