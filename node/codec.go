@@ -579,8 +579,15 @@ func (r *wireReader) counter() Counter { return Counter{Boot: r.u64(), Sent: r.u
 
 func (r *wireReader) position() (Index, Epoch) { return r.index(), r.epoch() }
 
+// assignment reads one that a layout could hold, or the zero one, which tells nothing. A
+// frame with any other is refused here, so that no handler meets an empty set of replicas.
 func (r *wireReader) assignment() Assignment {
-	return Assignment{Epoch: r.epoch(), Primary: r.member(), Replicas: r.members(), Next: r.members()}
+	a := Assignment{Epoch: r.epoch(), Primary: r.member(), Replicas: r.members(), Next: r.members()}
+	told := a.Epoch != 0 || a.Primary != 0 || len(a.Replicas) > 0 || len(a.Next) > 0
+	if told && r.err == nil && a.Validate() != nil {
+		r.fail(errValue)
+	}
+	return a
 }
 
 func (r *wireReader) members() []MemberNumber {

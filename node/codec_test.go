@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"dkv/node/door"
+	"dkv/node/layout"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ func sampleMessages() []Message {
 		&Appended{Partition: 5, Epoch: 9, Counter: c, OK: true, Match: 44, HintIndex: 40, HintEpoch: 7},
 		&Beat{Kind: BeatConfirm, Counter: c, LayoutVersion: 12, Items: []BeatItem{{5, 9, 41}, {6, 2, 1}}},
 		&BeatReply{Counter: c, LayoutVersion: -1, Items: []BeatReplyItem{{5, 9, 10, 41}, {6, 2, 0, 1}}},
-		&PreVote{LayoutVersion: 12, Round: 3, Items: []PreVoteItem{{5, a}, {6, Assignment{Epoch: 1, Primary: 1}}}},
+		&PreVote{LayoutVersion: 12, Round: 3, Items: []PreVoteItem{{5, a}, {6, Assignment{Epoch: 1, Primary: 1, Replicas: []MemberNumber{1}}}}},
 		&PreVoteReply{LayoutVersion: 12, Round: 3, Items: []PreVoteReplyItem{{5, 9, true, 8, 41, a}}},
 		&SnapshotOffer{Partition: 5, Assignment: a, Counter: c, Name: name},
 		&SnapshotPull{Partition: 5, Epoch: 9, Name: name, Started: true, After: []byte("kv/a")},
@@ -102,7 +103,7 @@ func TestWireFormatStands(t *testing.T) {
 		"481c546e68efbd2e *node.Appended",
 		"f848046f80818ef5 *node.Beat",
 		"38f09b2f1ef762b3 *node.BeatReply",
-		"0fdcd0c42d621e1b *node.PreVote",
+		"1a39bcaa714a4381 *node.PreVote",
 		"7966d407fd687538 *node.PreVoteReply",
 		"1d1809ceba493bf4 *node.SnapshotOffer",
 		"8788293e7dc5d35f *node.SnapshotPull",
@@ -421,8 +422,20 @@ func genList[T any](t *rapid.T, greatest int, gen func(*rapid.T) T) []T {
 	return orNil(rapid.SliceOfN(rapid.Custom(gen), 0, greatest).Draw(t, "list"))
 }
 
+// genAssignment makes one that a layout could hold, or the zero one.
 func genAssignment(t *rapid.T) Assignment {
-	return Assignment{Epoch: genUint64[Epoch](t), Primary: genMember(t), Replicas: genList(t, 7, genMember), Next: genList(t, 7, genMember)}
+	if genBool(t) {
+		return Assignment{}
+	}
+	distinct := func(least int) []MemberNumber {
+		return orNil(rapid.SliceOfNDistinct(rapid.Custom(genMember), least, layout.MaxReplication, rapid.ID[MemberNumber]).Draw(t, "set"))
+	}
+	a := Assignment{Epoch: Epoch(rapid.Uint64Range(1, layout.MaxEpoch).Draw(t, "epoch")), Replicas: distinct(1), Next: distinct(0)}
+	a.Primary = rapid.SampledFrom(a.Replicas).Draw(t, "primary")
+	if a.Validate() != nil { // the same set twice
+		a.Next = nil
+	}
+	return a
 }
 
 func genCondition(t *rapid.T) door.Condition {

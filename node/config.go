@@ -142,8 +142,6 @@ func (c Config) Validate() error {
 		{c.MaxUncommittedBytes < 1 || c.MaxNodeUncommittedBytes < 1, "MaxUncommittedBytes %d: both bounds must be at least 1", c.MaxUncommittedBytes},
 		{c.MaxWaiting < 1, "MaxWaiting %d: must be at least 1", c.MaxWaiting},
 		{c.Zone != "" && badName(c.Zone), "Zone %q: use letters, digits, '.', '_' and '-'", c.Zone},
-		{badAddress(c.PeerAddress), "PeerAddress %q: use at most 255 printable ASCII characters", c.PeerAddress},
-		{badAddress(c.HTTPAddress), "HTTPAddress %q: use at most 255 printable ASCII characters", c.HTTPAddress},
 		{c.RetainEntries < 1, "RetainEntries %d: must be at least 1", c.RetainEntries},
 		{c.ChunkBytes < 1 || c.ChunkBytes > 2<<20, "ChunkBytes %d: must be 1 to 2 MiB", c.ChunkBytes},
 	} {
@@ -151,17 +149,15 @@ func (c Config) Validate() error {
 			return fmt.Errorf("configuration: "+check.why, check.value)
 		}
 	}
-	return nil
-}
-
-// badAddress reports whether a string can't be an address in the layout.
-func badAddress(s string) bool {
-	for _, c := range s {
-		if c <= ' ' || c > '~' {
-			return true
-		}
+	// By the layout's own rule: an address that it refuses would keep the whole cluster
+	// from forming.
+	if err := layout.CheckAddress("PeerAddress", c.PeerAddress); err != nil {
+		return fmt.Errorf("configuration: %w", err)
 	}
-	return len(s) > layout.MaxAddressBytes
+	if err := layout.CheckAddress("HTTPAddress", c.HTTPAddress); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	return nil
 }
 
 // badName reports whether a string can't be part of a znode's path.

@@ -37,6 +37,8 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"PeerAddress", func(c *Config) { c.PeerAddress = "" }},
 		{"Weight", func(c *Config) { c.Weight = -1 }},
 		{"Weight", func(c *Config) { c.Weight = 65 }},
+		{"PeerAddress", func(c *Config) { c.PeerAddress = `127.0.0.1:1"` }},
+		{"HTTPAddress", func(c *Config) { c.HTTPAddress = `127.0.0.1\1` }},
 		{"Partitions", func(c *Config) { c.Partitions = 4097 }},
 		{"Partitions", func(c *Config) { c.Partitions = -1 }},
 		{"Replication", func(c *Config) { c.Replication, c.Expect = 8, 9 }},

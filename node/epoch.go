@@ -25,7 +25,7 @@ import (
 // promised rises with the turn's commit; what is sent waits for that in prepare.
 func (r *replica) startReign(a Assignment) {
 	assertf(r.promised < a.Epoch, "partition %d: starting epoch %d, promised %d", r.id, a.Epoch, r.promised)
-	r.raise(a.Epoch)
+	r.raise(a.Epoch, r.n.self)
 	now := r.n.now()
 	g := &reign{r: r, epoch: a.Epoch, asg: a, started: now}
 	for _, m := range append(slices.Clone(a.Replicas), a.Next...) {
@@ -80,12 +80,12 @@ func (n *Node) onPrepare(m *Envelope, p *Prepare) {
 		n.observe(Event{Kind: EventPromiseRejected, Partition: r.id, Epoch: e, Peer: m.From})
 		return
 	}
-	if p.Assignment.Primary != m.From || !contains(p.Assignment.Replicas, n.self) {
+	if p.Assignment.Primary != m.From || !contains(p.Assignment.Replicas, n.self) || r.promisedAnother(m.From, e, m.From) {
 		return
 	}
 	n.learn(p.Partition, p.Assignment)
 	r.heard(e)
-	r.raise(e)
+	r.raise(e, m.From)
 	// Rule "persist before promise": one sync covers the promise and the whole log.
 	// The log's end is read when that has ended. Nothing below e was accepted
 	// meanwhile; if entries of e were, the primary has chosen without this promise.
@@ -205,6 +205,11 @@ func (g *reign) copyLog(source promise) {
 	}
 	now := g.r.n.now()
 	g.copying = &copying{source: source, since: now}
+	if source.lastIndex < g.r.commit {
+		g.r.n.refuseClaim(source.member, g.r.id, "that its log ended at %d when it promised, while %d is committed here", source.lastIndex, g.r.commit)
+		g.sourceFailed()
+		return
+	}
 	g.copyAfter(g.r.log.agree(source.lastIndex, source.lastEpoch))
 }
 
@@ -311,7 +316,8 @@ func (g *reign) ignoreCopyReply(m *Envelope, c *CopyReply) bool {
 	switch c.Result {
 	case CopyEntries:
 		end := c.PrevIndex + Index(len(c.Entries))
-		return c.PrevIndex != k.prevIndex || c.PrevEpoch != k.prevEpoch || end > k.source.lastIndex || len(c.Entries) == 0
+		return c.PrevIndex != k.prevIndex || c.PrevEpoch != k.prevEpoch || end > k.source.lastIndex || len(c.Entries) == 0 ||
+			!chained(c.PrevIndex, c.PrevEpoch, c.Entries, k.source.lastEpoch)
 	case CopyMismatch:
 		return c.PrevIndex >= k.prevIndex && c.PrevEpoch == k.prevEpoch || k.prevIndex <= g.r.applied
 	}

@@ -71,6 +71,8 @@ const (
 	EventAppendRejected    // Append with a gap or another past
 	EventPromiseRejected   // Prepare for an epoch that is over
 	EventUncommittedBound  // refused: too much uncommitted
+	EventClaimRefused      // a frame of Peer contradicts what this node promised, committed or sent; Text: the claim
+	EventForwardDropped    // Peer, which sent a forward, could not be answered
 
 	// Words for the operator. Their text says what is wrong and what to do about it.
 
@@ -102,8 +104,9 @@ var eventNames = [EventKinds]string{
 	EventCompacted: "log-compacted", EventForgotten: "replica-forgotten",
 	EventFrameRefused: "frame-refused", EventLayoutCopied: "layout-copied-from-peer",
 	EventAppendRejected: "append-rejected", EventPromiseRejected: "prepare-rejected",
-	EventUncommittedBound: "uncommitted-bound",
-	EventNotice:           "notice", EventAlarm: "alarm", EventFailed: "failed",
+	EventUncommittedBound: "uncommitted-bound", EventClaimRefused: "claim-refused",
+	EventForwardDropped: "forward-dropped",
+	EventNotice:         "notice", EventAlarm: "alarm", EventFailed: "failed",
 }
 
 func (k EventKind) String() string {

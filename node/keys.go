@@ -3,17 +3,21 @@ package node
 import (
 	"encoding/binary"
 	"fmt"
+
+	"dkv/node/layout"
 )
 
-// StoreFormat is the version of the store's layout. A node refuses a store of
-// another format. The keys and values (numbers are big-endian, so that they sort):
+// StoreFormat is the version of the store's layout. A node opens a store of its own
+// format or of an earlier one, which it raises in the first batch it writes; a newer
+// one it refuses and leaves as it is. Format 1 had promises without a primary. The
+// keys and values (numbers are big-endian, so that they sort):
 //
 //	m/format m/store m/cluster m/boot m/layout        facts of the node
-//	p/<partition u32>/promised                        u64
+//	p/<partition u32>/promised                        epoch u64, primary u64
 //	p/<partition>/state                               see stateRecord
 //	p/<partition>/log/<index u64>                     entry with checksum
 //	p/<partition>/gen/<generation u64>/kv/<key>       version u64, value
-const StoreFormat = 1
+const StoreFormat = 2
 
 var (
 	keyFormat  = []byte("m/format")
@@ -90,6 +94,27 @@ func decodeNumber(b []byte) (uint64, error) {
 		return 0, fmt.Errorf("%d bytes where a number has 8", len(b))
 	}
 	return binary.BigEndian.Uint64(b), nil
+}
+
+// encodePromise is the durable promise: no lower epoch is followed, and the promised one
+// only under this primary (rule "a promise names its primary").
+func encodePromise(e Epoch, primary MemberNumber) []byte {
+	return binary.BigEndian.AppendUint64(encodeNumber(uint64(e)), uint64(primary))
+}
+
+// decodePromise also reads the promise of format 1, whose primary is unknown: 0.
+func decodePromise(b []byte) (Epoch, MemberNumber, error) {
+	if len(b) == 8 {
+		return Epoch(binary.BigEndian.Uint64(b)), 0, nil
+	}
+	if len(b) != 16 {
+		return 0, 0, fmt.Errorf("%d bytes where a promise has 16", len(b))
+	}
+	primary := binary.BigEndian.Uint64(b[8:])
+	if primary > uint64(layout.MaxMemberNumber) {
+		return 0, 0, fmt.Errorf("a promise to member %d, numbers end at %d", primary, layout.MaxMemberNumber)
+	}
+	return Epoch(binary.BigEndian.Uint64(b)), MemberNumber(primary), nil
 }
 
 // encodeValue puts the version before the value, so that a condition can be decided

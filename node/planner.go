@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -282,7 +283,7 @@ func (n *Node) adopt(l *layout.Layout, data []byte) {
 	if n.layout != nil && l.Version() <= n.layout.Version() {
 		return
 	}
-	if !n.sameCluster(l) {
+	if !n.sameCluster(l) || n.contradicts(l) {
 		return
 	}
 	first := n.layout == nil
@@ -296,6 +297,9 @@ func (n *Node) adopt(l *layout.Layout, data []byte) {
 	n.observe(Event{Kind: EventLayout, Index: Index(l.Version())})
 	for p, a := range l.Partitions() {
 		n.learn(PartitionID(p), a)
+		if r := n.held(PartitionID(p)); r != nil && r.promised == a.Epoch {
+			r.raise(a.Epoch, a.Primary) // names the primary of a promise that names none
+		}
 	}
 	n.followAll()
 	if first {
@@ -327,6 +331,37 @@ func (n *Node) sameCluster(l *layout.Layout) bool {
 		return false
 	}
 	return true
+}
+
+// contradicts reports whether a layout gives out an epoch twice, by what this node knows:
+// an epoch in it fell, or it names another assignment for an epoch that was known here, or
+// another primary than the promise (rules "no lower layout", "a promise names its
+// primary"). Such a layout was edited, or follows one that was rolled back.
+func (n *Node) contradicts(l *layout.Layout) bool {
+	for p, a := range l.Partitions() {
+		why := n.contradiction(PartitionID(p), a)
+		if why == "" {
+			continue
+		}
+		n.alarm("refusing layout version %d: for partition %d it names epoch %d under member %d, but %s; the layout in ZooKeeper was edited or rolled back: write the newest /v1/cluster of all nodes back to %s", l.Version(), p, a.Epoch, a.Primary, why, n.layoutPath())
+		return true
+	}
+	return false
+}
+
+func (n *Node) contradiction(p PartitionID, a Assignment) string {
+	if n.layout != nil {
+		if was, _ := n.layout.Partition(p); a.Epoch < was.Epoch {
+			return fmt.Sprintf("layout version %d, held here, has epoch %d", n.layout.Version(), was.Epoch)
+		}
+		if known := n.assignments[p]; a.Epoch == known.Epoch && !a.Equal(known) {
+			return fmt.Sprintf("that epoch was known as led by member %d, with replicas %v and next %v", known.Primary, known.Replicas, known.Next)
+		}
+	}
+	if r := n.held(p); r != nil && a.Epoch == r.promised && r.promisedTo != 0 && r.promisedTo != a.Primary {
+		return fmt.Sprintf("that epoch is promised to member %d here", r.promisedTo)
+	}
+	return ""
 }
 
 // useLayout makes a layout the node's own copy; assignments follow by learn.

@@ -199,6 +199,9 @@ func (n *Node) onBeat(m *Envelope, b *Beat) {
 		}
 		answer := BeatReplyItem{Partition: item.Partition, Epoch: item.Epoch}
 		if r := n.held(item.Partition); r != nil {
+			if r.promisedAnother(m.From, item.Epoch, m.From) {
+				continue // no answer: it would confirm a read
+			}
 			answer.Promised, answer.Match = r.onBeatItem(b.Kind, item)
 		}
 		reply.Items = append(reply.Items, answer)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"dkv/node/layout"
@@ -18,12 +19,8 @@ func (n *Node) recover() error {
 	if store == nil {
 		return n.newStore()
 	}
-	format, err := n.fact(keyFormat)
-	if err != nil {
+	if err := n.checkFormat(StoreID(store)); err != nil {
 		return err
-	}
-	if len(format) != 8 || binary.BigEndian.Uint64(format) != StoreFormat {
-		return fmt.Errorf("store %s has format %x, this program knows format %d: start it with the version that wrote it", store, format, StoreFormat)
 	}
 	boot, err := n.fact(keyBoot)
 	if err != nil {
@@ -40,6 +37,29 @@ func (n *Node) recover() error {
 	n.store, n.cluster = StoreID(store), string(cluster)
 	n.countBoot()
 	return n.recoverLayout()
+}
+
+// checkFormat refuses a store that a newer build wrote: its keys may mean what this build
+// does not know. An older format is raised here, in the batch that counts the boot, before
+// anything of the newer format is written.
+func (n *Node) checkFormat(store StoreID) error {
+	value, err := n.fact(keyFormat)
+	if err != nil {
+		return err
+	}
+	format, err := decodeNumber(value)
+	switch {
+	case err != nil:
+		return wrapKey(keyFormat, err)
+	case format == 0:
+		return wrapKey(keyFormat, errors.New("format 0 was never written"))
+	case format > StoreFormat:
+		return fmt.Errorf("store %s has format %d, and this build reads formats up to %d: a newer version of dkv wrote it; start that version or a later one; nothing was changed", store, format, StoreFormat)
+	case format < StoreFormat:
+		n.turn.batch.Put(keyFormat, encodeNumber(StoreFormat))
+		n.notice("raising the store's format from %d to %d; earlier versions of dkv can't open it any more", format, StoreFormat)
+	}
+	return nil
 }
 
 // newStore gives a new data directory its identity. The id is random: a directory that was
@@ -65,7 +85,11 @@ func (n *Node) recoverLayout() error {
 		return err
 	}
 	l, err := layout.Decode(data)
-	if err != nil {
+	var newer *layout.NewerError
+	switch {
+	case errors.As(err, &newer):
+		return fmt.Errorf("the layout in the store can't be read: %w; start that version or a later one; nothing was changed", err)
+	case err != nil:
 		return wrapKey(keyLayout, err)
 	}
 	n.useLayout(l)
@@ -134,11 +158,9 @@ func (n *Node) recoverReplica(p PartitionID) (*replica, error) {
 		return nil, err
 	}
 	if promised != nil {
-		number, err := decodeNumber(promised)
-		if err != nil {
+		if r.promised, r.promisedTo, err = decodePromise(promised); err != nil {
 			return nil, wrapKey(promisedKey(p), err)
 		}
-		r.promised = Epoch(number)
 	}
 	if state != nil {
 		s, err := decodeState(state)
@@ -160,7 +182,13 @@ func (n *Node) recoverReplica(p PartitionID) (*replica, error) {
 	}
 	lastEpoch, _ := r.last()
 	// Also the epoch of the applied state: the log may be empty behind a snapshot.
-	r.promised = max(r.promised, lastEpoch, r.appliedEpoch)
+	if logged := max(lastEpoch, r.appliedEpoch); logged > r.promised {
+		r.promised, r.promisedTo = logged, 0
+	}
+	if known := r.known(); r.promisedTo == 0 && known.Epoch == r.promised {
+		r.promisedTo = known.Primary
+		n.turn.batch.Put(promisedKey(p), encodePromise(r.promised, r.promisedTo))
+	}
 	r.bootPromised, r.commit = r.promised, r.applied
 	n.observe(Event{Kind: EventPromised, Partition: p, Epoch: r.promised})
 	return r, nil

@@ -134,15 +134,18 @@ func TestDamageStopsTheNode(t *testing.T) {
 		{"a state of another length", func(rows map[string][]byte) { rows[string(stateKey(0))] = []byte("short") },
 			[]string{fmt.Sprintf("%q", stateKey(0)), "5 bytes where a state has 40"}},
 		{"a promise of another length", func(rows map[string][]byte) { rows[string(promisedKey(0))] = nil },
-			[]string{fmt.Sprintf("%q", promisedKey(0)), "0 bytes where a number has 8"}},
+			[]string{fmt.Sprintf("%q", promisedKey(0)), "0 bytes where a promise has 16"}},
+		{"a promise to a number that no member has", func(rows map[string][]byte) {
+			rows[string(promisedKey(0))] = encodePromise(4, layout.MaxMemberNumber+1)
+		}, []string{fmt.Sprintf("%q", promisedKey(0)), "a promise to member 10000000"}},
 		{"a boot counter of another length", func(rows map[string][]byte) { rows[string(keyBoot)] = []byte("1") },
 			[]string{fmt.Sprintf("%q", keyBoot), "1 bytes where a number has 8"}},
 		{"a layout that can't be decoded", func(rows map[string][]byte) { rows[string(keyLayout)] = []byte("{}") },
 			[]string{fmt.Sprintf("%q", keyLayout), "decoding layout"}},
-		{"a foreign format", func(rows map[string][]byte) { rows[string(keyFormat)] = encodeNumber(99) },
-			[]string{"format 0000000000000063", "start it with the version that wrote it"}},
 		{"no format", func(rows map[string][]byte) { delete(rows, string(keyFormat)) },
-			[]string{"this program knows format 1"}},
+			[]string{fmt.Sprintf("%q", keyFormat), "0 bytes where a number has 8"}},
+		{"format 0", func(rows map[string][]byte) { rows[string(keyFormat)] = encodeNumber(0) },
+			[]string{fmt.Sprintf("%q", keyFormat), "format 0 was never written"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rows := maps.Clone(storeOfMember(t))

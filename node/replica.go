@@ -25,8 +25,11 @@ type replica struct {
 	// whenDurable (rules "persist before promise", "durable before acknowledged").
 	//
 	// promised never falls, and no entry has a greater epoch (rule "the log is a
-	// promise"). generation names the keys that are the state.
+	// promise"). promisedTo is its primary; 0 while no frame and no layout has named it,
+	// which a promise of format 1 and one that only the log proves leave open.
+	// generation names the keys that are the state.
 	promised   Epoch
+	promisedTo MemberNumber
 	log        log
 	generation uint64
 	applied    Index
@@ -170,13 +173,18 @@ func (r *replica) silence(now time.Duration) time.Duration {
 // raise makes promised at least e, with the turn's commit. When it rises, a reign of a
 // lower epoch ends in the same event (rule "a higher promise ends the reign"), and so does
 // a transfer under a lower epoch: the primary that gets the promise is told where the old log ends.
-// What depends on the promise being durable waits for it in its own whenDurable.
-func (r *replica) raise(e Epoch) {
-	if e <= r.promised {
+// What depends on the promise being durable waits for it in its own whenDurable. A promise
+// that names no primary yet is given this one (rule "a promise names its primary").
+func (r *replica) raise(e Epoch, primary MemberNumber) {
+	if e < r.promised || e == r.promised && r.promisedTo != 0 {
 		return
 	}
-	r.promised = e
-	r.n.turn.batch.Put(promisedKey(r.id), encodeNumber(uint64(e)))
+	again := e == r.promised
+	r.promised, r.promisedTo = e, primary
+	r.n.turn.batch.Put(promisedKey(r.id), encodePromise(e, primary))
+	if again {
+		return
+	}
 	r.n.observe(Event{Kind: EventPromised, Partition: r.id, Epoch: e})
 	r.endReign("a higher epoch was promised")
 	if r.install != nil && r.install.epoch < e {
@@ -434,7 +442,7 @@ func (r *replica) tickForget(now time.Duration) {
 // an epoch that is over could win this node as a follower, and commit with it. Both
 // happen in one batch.
 func (r *replica) forget(c Epoch) {
-	r.raise(c)
+	r.raise(c, r.known().Primary)
 	if r.log.lastIndex() == 0 {
 		return // a tombstone already
 	}

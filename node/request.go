@@ -129,6 +129,10 @@ func (n *Node) ignoreRequest(request door.Request) (door.Response, bool) {
 		return refused("the node is stopping"), true
 	case len(request.Key) == 0 || len(request.Key) > MaxKeyBytes || len(request.Value) > MaxValueBytes:
 		return refused("the key is empty, or key or value are too large"), true
+	case n.layout != nil && n.self == 0:
+		// Rule "no answer to strangers": members answer only those that their layout
+		// lists, so a forward of this node would be applied without an answer.
+		return refused(notMember), true
 	case n.requests.live >= n.cfg.MaxWaiting:
 		return busy("too many requests are waiting at this node"), true
 	}
@@ -377,6 +381,11 @@ func (n *Node) onForward(m *Envelope, f *Forward) {
 		n.wantLayout()
 		return
 	}
+	if n.isStranger(m.From) || n.isStranger(f.Origin) {
+		n.observe(Event{Kind: EventForwardDropped, Partition: f.Partition, Epoch: f.Epoch, Peer: f.Origin})
+		n.wantLayout()
+		return
+	}
 	from := m.From
 	reply := func(answer door.Response) {
 		if answer.Outcome == door.Refused && f.Request.Kind.Writes() {
@@ -393,6 +402,13 @@ func (n *Node) onForward(m *Envelope, f *Forward) {
 		return
 	}
 	r.forwardedWrite(f, reply)
+}
+
+// isStranger reports whether a member can't be answered: rule "no answer to strangers".
+// The layout here may be too old to list it.
+func (n *Node) isStranger(m MemberNumber) bool {
+	_, ok := n.peer(m)
+	return !ok && m != n.self
 }
 
 // replyTo ends a Forward. It goes back the way that the Forward came.

@@ -133,7 +133,7 @@ type install struct {
 func (n *Node) onSnapshotOffer(m *Envelope, o *SnapshotOffer) {
 	r := n.replica(o.Partition)
 	e := o.Assignment.Epoch
-	if r == nil || n.self == 0 || r.reject(m, e) || r.ignoreOffer(m, o) {
+	if r == nil || n.self == 0 || r.reject(m, e) || r.ignoreOffer(m, o) || r.promisedAnother(m.From, e, o.Assignment.Primary) {
 		return
 	}
 	n.learn(r.id, o.Assignment)
@@ -159,8 +159,11 @@ func (n *Node) onSnapshotOffer(m *Envelope, o *SnapshotOffer) {
 }
 
 // ignoreOffer drops an offer that neither the primary made, nor the source of the log
-// that this node copies as primary.
+// that this node copies as primary, and one of a state of a later epoch than the frame.
 func (r *replica) ignoreOffer(m *Envelope, o *SnapshotOffer) bool {
+	if o.Name.Epoch > o.Assignment.Epoch || o.Name.Epoch == 0 || o.Name.Index == 0 {
+		return true
+	}
 	if g := r.n.reignOf(r.id, o.Assignment.Epoch); g != nil {
 		return g.copying == nil || g.copying.source.member != m.From
 	}
@@ -178,7 +181,7 @@ func (r *replica) snapshotHeld(from MemberNumber, e Epoch, name SnapshotName, co
 		}
 		return
 	}
-	r.raise(e)
+	r.raise(e, from)
 	r.acknowledge(from, e, name.Index, counter)
 	r.learnCommit(name.Index)
 }
@@ -257,7 +260,8 @@ func (n *Node) onSnapshotChunk(m *Envelope, c *SnapshotChunk) {
 		return
 	}
 	i := r.install
-	if c.Gone {
+	leads := n.reignOf(r.id, i.epoch) != nil // and copies the log: the promise is to this node
+	if c.Gone || !leads && r.promisedAnother(i.from, i.epoch, i.from) {
 		r.dropInstall() // a new offer follows when the source is asked again
 		return
 	}
@@ -301,7 +305,7 @@ func (r *replica) switchState() {
 	}
 	assertf(i.epoch >= r.promised, "partition %d: snapshot of epoch %d, promised %d", r.id, i.epoch, r.promised)
 	r.install = nil
-	r.raise(i.epoch)
+	r.raise(i.epoch, i.from)
 	batch := &r.n.turn.batch
 	from, to := logRange(r.id, 0)
 	batch.DeleteRange(from, to)

@@ -177,6 +177,9 @@ func (n *Node) onAppend(m *Envelope, a *Append) {
 		return
 	}
 	e := a.Assignment.Epoch
+	if r.promisedAnother(m.From, e, m.From) || r.deniesCommitted(m.From, a.PrevIndex, a.PrevEpoch, a.Entries) {
+		return
+	}
 	n.learn(r.id, a.Assignment)
 	r.heard(e)
 	if !r.holds(a.PrevIndex, a.PrevEpoch) {
@@ -189,7 +192,7 @@ func (n *Node) onAppend(m *Envelope, a *Append) {
 	}
 	// Rule "match is what was shown": beyond the last entry of this Append the log
 	// may be that of another epoch, which the primary must not count.
-	r.raise(e)
+	r.raise(e, m.From)
 	match := a.PrevIndex + Index(len(a.Entries))
 	r.merge(a.PrevIndex, a.Entries)
 	r.touch()
@@ -213,19 +216,10 @@ func (r *replica) acknowledge(to MemberNumber, e Epoch, match Index, counter Cou
 	}))
 }
 
-// ignoreAppend drops what no primary of the epoch would send: entries that do not follow
-// one another, or that are of a later epoch than the frame.
+// ignoreAppend drops what no primary of the epoch would send.
 func (r *replica) ignoreAppend(m *Envelope, a *Append) bool {
-	if m.From != a.Assignment.Primary || r.n.self == 0 {
-		return true
-	}
-	next := a.PrevIndex
-	for i := range a.Entries {
-		if next++; a.Entries[i].Index != next || a.Entries[i].Epoch > a.Assignment.Epoch {
-			return true
-		}
-	}
-	return false
+	return m.From != a.Assignment.Primary || r.n.self == 0 ||
+		!chained(a.PrevIndex, a.PrevEpoch, a.Entries, a.Assignment.Epoch)
 }
 
 // onAppended takes a follower's acknowledgement, or its hint. A late one says nothing of
@@ -258,9 +252,12 @@ func (n *Node) onAppended(m *Envelope, a *Appended) {
 // acknowledged notes that f's log is durable and equal up to match. An acknowledgement
 // that comes twice, or after a later one, changes nothing (rule "commit by majority":
 // each member counts once). One beyond the log's end would mean that two logs of one
-// epoch exist, and that is the end of the process.
+// epoch exist, or that the member lies; neither is counted.
 func (g *reign) acknowledged(f *follower, match Index) {
-	assertf(match <= g.r.log.lastIndex(), "partition %d: member %d acknowledges %d beyond the log's end %d", g.r.id, f.member, match, g.r.log.lastIndex())
+	if last := g.r.log.lastIndex(); match > last {
+		g.r.n.refuseClaim(f.member, g.r.id, "that it acknowledged %d in epoch %d, whose log ends at %d here", match, g.epoch, last)
+		return
+	}
 	if match <= f.match {
 		return
 	}

@@ -18,6 +18,8 @@ func (r *run) onEvent(host int, ev node.Event) {
 		r.onStateEvent(host, &ev)
 	case node.EventRegistered:
 		r.checkRegistration(host)
+	case node.EventClaimRefused: // the simulator forges nothing, so two nodes disagree about the past
+		r.verdict.broken(Assertion, "%s refused what member %d says of partition %d: %s", schedule.HostName(host), ev.Peer, ev.Partition, ev.Text)
 	case node.EventAnswerTooOld:
 		if r.invariants.deposed(ev.Partition, ev.Epoch) {
 			r.world.Count(world.FaultStaleAnswer)

@@ -152,6 +152,8 @@ func testLocalOnApacheZooKeeper(t *testing.T, p programs) {
 // launcher is a dkv local process, with what it printed about its nodes.
 type launcher struct {
 	*process
+	nodes  int
+	data   string
 	port   int
 	bases  []string   // the nodes' base URLs
 	pids   []int      // of the nodes that are the launcher's children
@@ -161,14 +163,20 @@ type launcher struct {
 
 func newLauncher(t *testing.T, p programs, args ...string) *launcher {
 	t.Helper()
+	return newLauncherOf(t, p, 5, args...)
+}
+
+// newLauncherOf prepares a launcher of at most five nodes.
+func newLauncherOf(t *testing.T, p programs, nodes int, args ...string) *launcher {
+	t.Helper()
 	dir := t.TempDir()
 	ports := []int{1, 2} // next to the first: ZooKeeper, and its own for peers
 	for i := 1; i < 5; i++ {
 		ports = append(ports, 10*i, 10*i+2)
 	}
-	l := &launcher{port: freePorts(t, ports...)}
 	data := filepath.Join(dir, "data")
-	args = append([]string{p.dkv, "local", "--data", data, "--base-port", strconv.Itoa(l.port)}, args...)
+	l := &launcher{nodes: nodes, data: data, port: freePorts(t, ports...)}
+	args = append([]string{p.dkv, "local", "--nodes", strconv.Itoa(nodes), "--data", data, "--base-port", strconv.Itoa(l.port)}, args...)
 	t.Cleanup(func() {
 		for i := 1; t.Failed() && i <= 5; i++ {
 			text, err := os.ReadFile(filepath.Join(data, fmt.Sprintf("n%d.log", i)))
@@ -220,8 +228,8 @@ func (l *launcher) start() time.Duration {
 	for _, m := range againLine.FindAllStringSubmatch(said, -1) {
 		l.again = append(l.again, m[1])
 	}
-	if len(l.bases) != 5 || len(l.again) != 5 {
-		l.t.Fatalf("dkv local printed %d nodes and %d commands to restart them, want 5 of each:\n%s", len(l.bases), len(l.again), said)
+	if len(l.bases) != l.nodes || len(l.again) != l.nodes {
+		l.t.Fatalf("dkv local printed %d nodes and %d commands to restart them, want %d of each:\n%s", len(l.bases), len(l.again), l.nodes, said)
 	}
 	return took
 }

@@ -29,6 +29,7 @@ func TestProcesses(t *testing.T) {
 	p := buildPrograms(t)
 	t.Run("Kills", func(t *testing.T) { testKills(t, p) })
 	t.Run("Local", func(t *testing.T) { testLocal(t, p) })
+	t.Run("EarlierFormats", func(t *testing.T) { testEarlierFormats(t, p) })
 	t.Run("LocalLosesAll", func(t *testing.T) { testLocalLosesAll(t, p) })
 	t.Run("LocalOnApacheZooKeeper", func(t *testing.T) { testLocalOnApacheZooKeeper(t, p) })
 	t.Run("Node", func(t *testing.T) { testNode(t, p) })

@@ -116,6 +116,16 @@ func Decode(data []byte) (*Layout, error) {
 	return l, nil
 }
 
+// NewerError says that a layout was written by a newer build. It is not damaged, and this
+// build must not change it.
+type NewerError struct {
+	Format uint64 // that it names, above the one that this build reads
+}
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("it has format %d, and this build reads format %d: a newer version of dkv wrote it", e.Format, formatVersion)
+}
+
 // reader reads the canonical form from left to right. After its first error it
 // reads nothing more and every method returns a zero value.
 type reader struct {
@@ -132,8 +142,12 @@ type reader struct {
 
 func (r *reader) layout() *Layout {
 	l := &Layout{}
-	if format := r.field(`{"format":`, math.MaxUint32); r.err == nil && format != formatVersion {
-		r.fail("format %d, this build reads format %d", format, formatVersion)
+	switch format := r.field(`{"format":`, math.MaxUint32); {
+	case r.err != nil:
+	case format > formatVersion:
+		r.err = &NewerError{format}
+	case format < formatVersion:
+		r.fail("format %d was never written", format)
 	}
 	l.version = int32(r.field(`,"version":`, math.MaxInt32))
 	l.cluster = r.text(`,"cluster":`, MaxNameBytes)

@@ -47,7 +47,8 @@ func TestEncodingIsAsPromised(t *testing.T) {
 
 func TestDecodeRefuses(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
-		{"another format", `"format":1`, `"format":2`, "format 2, this build reads format 1"},
+		{"another format", `"format":1`, `"format":2`, "it has format 2, and this build reads format 1: a newer version of dkv wrote it"},
+		{"format zero", `"format":1`, `"format":0`, "format 0 was never written"},
 		{"no version", `"version":2,`, ``, `want ,"version":`},
 		{"negative version", `"version":2`, `"version":-2`, "want a number"},
 		{"huge version", `"version":2`, `"version":2147483648`, "number above 2147483647"},

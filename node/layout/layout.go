@@ -214,6 +214,13 @@ func (l *Layout) index() {
 	}
 }
 
+// Equal reports whether two assignments are the same, with their sets in the same order: no
+// step reorders them.
+func (p Partition) Equal(q Partition) bool {
+	return p.Epoch == q.Epoch && p.Primary == q.Primary &&
+		slices.Equal(p.Replicas, q.Replicas) && slices.Equal(p.Next, q.Next)
+}
+
 // sameSet reports whether two sets without duplicates have the same elements.
 func sameSet(a, b []MemberNumber) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(n MemberNumber) bool { return !Contains(b, n) })

@@ -51,7 +51,7 @@ func TestForm(t *testing.T) {
 		}
 	}
 	want := Partition{Epoch: 1, Primary: 2, Replicas: []MemberNumber{1, 2, 3}}
-	if got := l.Partitions()[0]; !got.equal(want) {
+	if got := l.Partitions()[0]; !got.Equal(want) {
 		t.Errorf("partition 0 is %+v, want %+v", got, want)
 	}
 }

@@ -24,7 +24,7 @@ func Legal(old, next *Layout) error {
 	changed := !slices.Equal(old.members, next.members)
 	for id := range old.partitions {
 		was, is := old.partitions[id], next.partitions[id]
-		if is.equal(was) {
+		if is.Equal(was) {
 			continue
 		}
 		if err := legalStep(was, is); err != nil {
@@ -121,9 +121,4 @@ func unless(ok bool, format string, args ...any) error {
 		return nil
 	}
 	return fmt.Errorf(format, args...)
-}
-
-func (p Partition) equal(q Partition) bool {
-	return p.Epoch == q.Epoch && p.Primary == q.Primary &&
-		slices.Equal(p.Replicas, q.Replicas) && slices.Equal(p.Next, q.Next)
 }

@@ -155,7 +155,7 @@ func checkChanged(t *rapid.T, l *Layout, result Applied) {
 	}
 	for id := range l.partitions {
 		stepped := slices.ContainsFunc(result.Steps, func(s Step) bool { return int(s.Partition) == id })
-		if stepped == l.partitions[id].equal(next.partitions[id]) {
+		if stepped == l.partitions[id].Equal(next.partitions[id]) {
 			t.Fatalf("partition %d: a step was taken: %v; it was %+v and is %+v", id, stepped, l.partitions[id], next.partitions[id])
 		}
 	}
@@ -324,7 +324,7 @@ func TestLegalRefusesDrawnViolations(t *testing.T) {
 		switch rapid.SampledFrom([]string{"epoch", "replicas", "next", "primary", "version"}).Draw(t, "violation") {
 		case "epoch":
 			off := rapid.IntRange(-3, 3).Filter(func(n int) bool { return n != 0 && (n != 1 || p.Epoch == was.Epoch+1) }).Draw(t, "off")
-			if p.Epoch = Epoch(int64(p.Epoch) + int64(off)); p.Epoch == was.Epoch && p.equal(was) {
+			if p.Epoch = Epoch(int64(p.Epoch) + int64(off)); p.Epoch == was.Epoch && p.Equal(was) {
 				t.Skip("undoing a bump is not a step")
 			}
 		case "replicas":

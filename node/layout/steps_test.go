@@ -46,7 +46,7 @@ func TestSteps(t *testing.T) {
 			if len(result.Steps) != 1 || len(result.Rejected) != 0 {
 				t.Fatalf("rejected: %v", result.Rejected)
 			}
-			if got := result.Layout.Partitions()[0]; !got.equal(c.want) {
+			if got := result.Layout.Partitions()[0]; !got.Equal(c.want) {
 				t.Errorf("became %+v, want %+v", got, c.want)
 			}
 			if got := result.Layout.Version(); got != l.Version()+1 {
@@ -126,7 +126,7 @@ func TestStepsAreJudgedOneByOne(t *testing.T) {
 	if result.Layout.Version() != 1 {
 		t.Errorf("version %d after one compare-and-set", result.Layout.Version())
 	}
-	if !l.Partitions()[0].equal(before) || l.Version() != 0 {
+	if !l.Partitions()[0].Equal(before) || l.Version() != 0 {
 		t.Error("Apply changed its receiver")
 	}
 }

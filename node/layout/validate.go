@@ -72,10 +72,10 @@ func (m Member) validate() error {
 			return err
 		}
 	}
-	if err := checkAddress("peer address", m.Peer); err != nil {
+	if err := CheckAddress("peer address", m.Peer); err != nil {
 		return err
 	}
-	if err := checkAddress("HTTP address", m.HTTP); err != nil {
+	if err := CheckAddress("HTTP address", m.HTTP); err != nil {
 		return err
 	}
 	if m.Weight < 1 || m.Weight > MaxWeight {
@@ -90,16 +90,28 @@ func (m Member) validate() error {
 }
 
 func (l *Layout) validatePartition(p Partition) error {
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	if err := l.checkMembers("replicas", p.Replicas); err != nil {
+		return err
+	}
+	return l.checkMembers("next replicas", p.Next)
+}
+
+// Validate checks what can be told from an assignment without the list of members: a frame
+// carries it alone.
+func (p Partition) Validate() error {
 	if p.Epoch < 1 || p.Epoch > MaxEpoch {
 		return fmt.Errorf("epoch %d, want 1 to %d", p.Epoch, uint64(MaxEpoch))
 	}
 	if len(p.Replicas) == 0 {
 		return fmt.Errorf("no replicas")
 	}
-	if err := l.checkSet("replicas", p.Replicas); err != nil {
+	if err := checkSet("replicas", p.Replicas); err != nil {
 		return err
 	}
-	if err := l.checkSet("next replicas", p.Next); err != nil {
+	if err := checkSet("next replicas", p.Next); err != nil {
 		return err
 	}
 	if p.Moving() && sameSet(p.Replicas, p.Next) {
@@ -111,17 +123,24 @@ func (l *Layout) validatePartition(p Partition) error {
 	return nil
 }
 
-// checkSet checks that set is small enough, and names only members, none twice.
-func (l *Layout) checkSet(what string, set []MemberNumber) error {
+// checkSet checks that set is small enough, and names no member twice.
+func checkSet(what string, set []MemberNumber) error {
 	if len(set) > MaxReplication {
 		return fmt.Errorf("%d %s, want at most %d", len(set), what, MaxReplication)
 	}
 	for i, n := range set {
-		if _, ok := l.find(n); !ok {
-			return fmt.Errorf("%s %v: no member has number %d", what, set, n)
-		}
 		if Contains(set[:i], n) {
 			return fmt.Errorf("%s %v: member %d twice", what, set, n)
+		}
+	}
+	return nil
+}
+
+// checkMembers checks that set names only members.
+func (l *Layout) checkMembers(what string, set []MemberNumber) error {
+	for _, n := range set {
+		if _, ok := l.find(n); !ok {
+			return fmt.Errorf("%s %v: no member has number %d", what, set, n)
 		}
 	}
 	return nil
@@ -146,9 +165,10 @@ func checkName(what, s string) error {
 	return nil
 }
 
-// checkAddress accepts printable ASCII that needs no escape in JSON. An
-// address may be empty: the code that dials it judges it.
-func checkAddress(what, s string) error {
+// CheckAddress accepts what a layout can hold as an address: at most MaxAddressBytes of
+// printable ASCII that needs no escape in JSON. It may be empty: the code that dials it
+// judges it. The error begins with what.
+func CheckAddress(what, s string) error {
 	if len(s) > MaxAddressBytes {
 		return fmt.Errorf("%s has %d bytes, want at most %d", what, len(s), MaxAddressBytes)
 	}
