@@ -206,7 +206,7 @@ func TestANewerStoreIsNamedAsNewer(t *testing.T) {
 		says []string
 	}{
 		{"store", keyFormat, encodeNumber(99), []string{"format 99", "reads formats up to 2", "newer version of dkv", "nothing was changed"}},
-		{"layout", keyLayout, []byte(newer), []string{"format 7", "this build reads format 1", "newer version of dkv", "nothing was changed"}},
+		{"layout", keyLayout, []byte(newer), []string{"format 7", "this build reads format 2", "newer version of dkv", "nothing was changed"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rows := storeOfMember(t)

@@ -431,9 +431,35 @@ func (w *wireWriter) message(body Message) {
 	case *LayoutRequest:
 	case *LayoutCopy:
 		w.bytes(m.Data)
+	case *RollCall:
+		w.numbers(m.Members)
+	case *RollReply:
+		w.numbers(m.Asked)
+		w.numbers(m.Heard)
 	default:
 		panic(fmt.Sprintf("message %T has no encoding", body))
 	}
+}
+
+// numbers writes a list of members that does not belong to an assignment.
+func (w *wireWriter) numbers(list []MemberNumber) {
+	w.count(len(list))
+	for _, m := range list {
+		w.u32(uint32(m))
+	}
+}
+
+func (r *wireReader) numbers() []MemberNumber {
+	n := r.count(4)
+	if n > layout.MaxMembers {
+		r.fail(errValue)
+		return nil
+	}
+	var list []MemberNumber
+	for range n {
+		list = append(list, MemberNumber(r.u32()))
+	}
+	return list
 }
 
 // wireReader takes fields off the front of rest. After its first error every
@@ -721,6 +747,10 @@ func (r *wireReader) message(kind messageKind) Message {
 		return &LayoutRequest{}
 	case kindLayoutCopy:
 		return &LayoutCopy{Data: r.bytes()}
+	case kindRollCall:
+		return &RollCall{Members: r.numbers()}
+	case kindRollReply:
+		return &RollReply{Asked: r.numbers(), Heard: r.numbers()}
 	}
 	r.fail(errKind)
 	return nil

@@ -50,6 +50,8 @@ func sampleMessages() []Message {
 			Items: []SnapshotItem{{[]byte("kv/b"), 12, []byte("b")}, {[]byte("kv/c"), 13, nil}}},
 		&LayoutRequest{},
 		&LayoutCopy{Data: []byte(`{"version":12}`)},
+		&RollCall{Members: []MemberNumber{4, 5}},
+		&RollReply{Asked: []MemberNumber{4, 5}, Heard: []MemberNumber{5}},
 	}
 }
 
@@ -83,8 +85,8 @@ func TestFrameOfEachKindComesBack(t *testing.T) {
 			t.Fatalf("%T came back as %+v", m, e.Body)
 		}
 	}
-	if n := len(messages); n != int(kindLayoutCopy) {
-		t.Fatalf("%d samples of %d kinds", n, kindLayoutCopy)
+	if n := len(messages); n != int(kindRollReply) {
+		t.Fatalf("%d samples of %d kinds", n, kindRollReply)
 	}
 }
 
@@ -110,6 +112,8 @@ func TestWireFormatStands(t *testing.T) {
 		"97204c33fd38c4d6 *node.SnapshotChunk",
 		"1b5994f871f6b604 *node.LayoutRequest",
 		"91b8c655f1caa338 *node.LayoutCopy",
+		"fdeeb79bd97a01f3 *node.RollCall",
+		"78b44cd2175844af *node.RollReply",
 		"2c93604bd01aa1bd entry",
 		"0bfaf2835636117b hello",
 		"0f734c53fca2b4bc refusal",
@@ -222,7 +226,7 @@ func TestFrameErrors(t *testing.T) {
 		{"no payload", seal(make([]byte, minFrameBytes)), errShort},
 		{"too long", make([]byte, MaxFrameBytes+1), errLong},
 		{"kind 0", sealed(&LayoutRequest{}, func(b []byte) { b[0] = 0 }), errKind},
-		{"the kind after the last", sealed(&LayoutRequest{}, func(b []byte) { b[0] = byte(kindLayoutCopy) + 1 }), errKind},
+		{"the kind after the last", sealed(&LayoutRequest{}, func(b []byte) { b[0] = byte(kindRollReply) + 1 }), errKind},
 		{"a hello", AppendHello(nil, Hello{})[4:], errKind},
 		{"beat of no kind", sealed(samples[kindBeat-1], func(b []byte) { b[fields] = 0 }), errValue},
 		{"beat of an unknown kind", sealed(samples[kindBeat-1], func(b []byte) { b[fields] = 9 }), errValue},
@@ -487,7 +491,7 @@ func genPreVoteReplyItem(t *rapid.T) PreVoteReplyItem {
 // genMessage draws a message of any kind. Literals without field names fail
 // to compile when a field is added that is not drawn.
 func genMessage(t *rapid.T) Message {
-	switch kind := genChoice[messageKind](t, int(kindLayoutCopy)); kind {
+	switch kind := genChoice[messageKind](t, int(kindRollReply)); kind {
 	case kindForward:
 		return &Forward{genPartition(t), genUint64[Epoch](t), genForwardID(t), genMember(t), genMember(t),
 			rapid.Uint8().Draw(t, "hops"), genTimeout(t), genRequest(t)}
@@ -527,6 +531,10 @@ func genMessage(t *rapid.T) Message {
 		return &LayoutRequest{}
 	case kindLayoutCopy:
 		return &LayoutCopy{genBytes(t)}
+	case kindRollCall:
+		return &RollCall{genList(t, 5, genMember)}
+	case kindRollReply:
+		return &RollReply{genList(t, 5, genMember), genList(t, 5, genMember)}
 	default:
 		panic(fmt.Sprintf("kind %d is not drawn", kind))
 	}

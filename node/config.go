@@ -23,8 +23,17 @@ type Config struct {
 	// Weight scales the node's share of the data. Default 1.
 	Weight int
 
-	// Expect is how many nodes form the cluster. Default 5. Fixed at forming.
+	// Expect is how many nodes form the cluster. Default 5. It means nothing once the
+	// cluster has formed.
 	Expect int
+	// Join says how a registered node becomes a member of a cluster that has formed:
+	// by itself (JoinAuto, the default), or only when an operator approves it
+	// (JoinApprove). A node joins by itself only if neither it nor the member that
+	// would add it was told otherwise.
+	Join string
+	// ReplaceAfter is how long a member may be missing before its data are given to
+	// others. Default 10 min; negative: forever.
+	ReplaceAfter time.Duration
 	// Partitions is Q. Default 256, at most 4096. Fixed at forming.
 	Partitions int
 	// Replication is how many replicas a partition has. Default 3, at most 7.
@@ -64,6 +73,12 @@ type Config struct {
 	MaxWaiting int
 }
 
+// How a node becomes a member of a cluster that has formed.
+const (
+	JoinAuto    = "auto"
+	JoinApprove = "approve"
+)
+
 // Limits of the store. Everything that can grow with what clients or peers do has a
 // bound; what is beyond it is refused as busy, or dropped and asked for again.
 const (
@@ -80,6 +95,8 @@ func (c Config) withDefaults() Config {
 	setString(&c.Cluster, "default")
 	setInt(&c.Weight, 1)
 	setInt(&c.Expect, 5)
+	setString(&c.Join, JoinAuto)
+	setDuration(&c.ReplaceAfter, 10*time.Minute)
 	setInt(&c.Partitions, 256)
 	setInt(&c.Replication, 3)
 	setDuration(&c.SuspectAfter, 500*time.Millisecond)
@@ -133,6 +150,8 @@ func (c Config) Validate() error {
 		{c.Replication < 1 || c.Replication > 7, "Replication %d: must be 1 to 7", c.Replication},
 		{c.Expect < 1 || c.Expect > 256, "Expect %d: must be 1 to 256", c.Expect},
 		{c.Expect < c.Replication, "Expect %d: fewer nodes than replicas", c.Expect},
+		{c.Join != JoinAuto && c.Join != JoinApprove, "Join %q: must be auto or approve", c.Join},
+		{c.ReplaceAfter > 0 && c.ReplaceAfter < 4*c.SuspectAfter, "ReplaceAfter %v: must be at least four times SuspectAfter, or negative", c.ReplaceAfter},
 		{c.SuspectAfter < time.Millisecond, "SuspectAfter %v: must be at least 1ms", c.SuspectAfter},
 		{c.RequestTimeout < 0 || c.RequestTimeout > MaxRequestTimeout, "RequestTimeout %v: must be above 0 and at most " + MaxRequestTimeout.String(), c.RequestTimeout},
 		{c.MoveTimeout < 0, "MoveTimeout %v: must be above 0", c.MoveTimeout},

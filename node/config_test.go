@@ -14,7 +14,7 @@ func TestZeroConfigMeansDefaults(t *testing.T) {
 	got := c.withDefaults()
 	want := Config{
 		Cluster: "default", ID: "n1", PeerAddress: "127.0.0.1:1", Weight: 1,
-		Expect: 5, Partitions: 256, Replication: 3,
+		Expect: 5, Join: JoinAuto, ReplaceAfter: 10 * time.Minute, Partitions: 256, Replication: 3,
 		SuspectAfter: 500 * time.Millisecond, RequestTimeout: 5 * time.Second, MoveTimeout: 10 * time.Second, SettleTime: 10 * time.Second,
 		RetainEntries: 1024, RetainBytes: 1 << 20, ChunkBytes: 256 << 10, ViewTime: time.Minute,
 		MaxUncommittedBytes: 4 << 20, MaxNodeUncommittedBytes: 64 << 20, MaxWaiting: 4096,

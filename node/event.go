@@ -71,6 +71,13 @@ const (
 	EventAppendRejected    // Append with a gap or another past
 	EventPromiseRejected   // Prepare for an epoch that is over
 	EventUncommittedBound  // refused: too much uncommitted
+	EventJoined            // this node's compare-and-set made Peer a member
+	EventReplaced          // this node's compare-and-set gave up Peer, which was missing for too long
+	EventReturned          // Peer, which had been replaced, is a member again
+	EventRemoved           // Peer is gone, or was forgotten
+	EventMissingHeard      // Peer has no registration, but another member heard it
+	EventMoveBegun         // L2 made
+	EventNameTaken         // the node id is that of a member with another store
 	EventClaimRefused      // a frame of Peer contradicts what this node promised, committed or sent; Text: the claim
 	EventForwardDropped    // Peer, which sent a forward, could not be answered
 
@@ -105,8 +112,10 @@ var eventNames = [EventKinds]string{
 	EventFrameRefused: "frame-refused", EventLayoutCopied: "layout-copied-from-peer",
 	EventAppendRejected: "append-rejected", EventPromiseRejected: "prepare-rejected",
 	EventUncommittedBound: "uncommitted-bound", EventClaimRefused: "claim-refused",
-	EventForwardDropped: "forward-dropped",
-	EventNotice:         "notice", EventAlarm: "alarm", EventFailed: "failed",
+	EventForwardDropped: "forward-dropped", EventJoined: "member-joined", EventReplaced: "member-replaced",
+	EventReturned: "member-returned", EventRemoved: "member-removed", EventMissingHeard: "missing-member-heard",
+	EventMoveBegun: "move-begun", EventNameTaken: "node-id-taken",
+	EventNotice: "notice", EventAlarm: "alarm", EventFailed: "failed",
 }
 
 func (k EventKind) String() string {

@@ -1,11 +1,13 @@
 package node
 
 import (
-	"dkv/node/door"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+
+	"dkv/node/door"
+	"dkv/node/layout"
 )
 
 // How a node enters the cluster, once per session:
@@ -83,6 +85,7 @@ type liveRecord struct {
 	Cluster     string  `json:"cluster,omitempty"` // UUID, if the store has one
 	Zone        string  `json:"zone,omitempty"`
 	Weight      int     `json:"weight"`
+	Join        string  `json:"join,omitempty"` // JoinApprove, or empty
 }
 
 func (n *Node) root() string                 { return "/dkv/" + n.cfg.Cluster }
@@ -99,6 +102,7 @@ func (n *Node) openSession() {
 	m.up, m.busy, m.checked, m.standing, m.forming = false, false, false, false, false
 	m.since = n.now()
 	n.planner.newSession()
+	n.roster = roster{readings: n.roster.readings}
 	var session door.Session
 	session = n.env.Coordinator.Open(func(e door.SessionEvent) {
 		if !n.dead && n.member.session == session {
@@ -125,6 +129,7 @@ func (n *Node) onSession(e door.SessionEvent) {
 	switch e.Kind {
 	case door.EventConnected:
 		m.up, m.verify, m.since, m.told = true, true, n.now(), ""
+		n.roster.known = false
 		n.reconcile()
 	case door.EventDisconnected:
 		m.up, m.since = false, n.now()
@@ -141,7 +146,12 @@ func (n *Node) onSession(e door.SessionEvent) {
 // what, and it may fire for nothing.
 func (n *Node) onChanged(path string) {
 	switch path {
-	case n.layoutPath(), n.root() + "/live":
+	case n.root() + "/live":
+		n.roster.known = false // the next tick reads it
+		if n.registered() && n.layout == nil {
+			n.wantLayout()
+		}
+	case n.layoutPath():
 		if n.registered() {
 			n.wantLayout()
 		}
@@ -280,16 +290,45 @@ func (n *Node) onCluster(data []byte) {
 		return
 	}
 	if err := n.differs(c); err != nil {
-		if n.member.everJoined {
-			n.alarm("%v", err)
-			n.lookAgain(n.cfg.SettleTime / 2)
-			return
-		}
-		n.fail(err)
+		n.refuseCluster(err)
 		return
 	}
+	if c.Expect != n.cfg.Expect && n.layout == nil {
+		n.checkFormed(c)
+		return
+	}
+	n.agreed(c)
+}
+
+func (n *Node) refuseCluster(err error) {
+	if n.member.everJoined {
+		n.alarm("%v", err)
+		n.lookAgain(n.cfg.SettleTime / 2)
+		return
+	}
+	n.fail(err)
+}
+
+func (n *Node) agreed(c clusterRecord) {
 	n.member.uuid, n.member.checked = c.UUID, true
 	n.proceed()
+}
+
+// checkFormed compares how many nodes are expected, unless the cluster has formed: then the
+// number means nothing any more.
+func (n *Node) checkFormed(c clusterRecord) {
+	current := n.inSession()
+	n.member.session.Get(n.layoutPath(), false, func(_ []byte, _ door.Stat, err error) {
+		switch {
+		case !current():
+		case err == nil:
+			n.agreed(c)
+		case errors.Is(err, door.ErrNoNode):
+			n.refuseCluster(fmt.Errorf("cluster %q was created with --expect %d, this node has %d: start it with --expect %d", n.cfg.Cluster, c.Expect, n.cfg.Expect, c.Expect))
+		default:
+			n.lookAgain(n.interval())
+		}
+	})
 }
 
 // differs returns an error that says how the flags differ from the cluster, if they do.
@@ -297,8 +336,6 @@ func (n *Node) differs(c clusterRecord) error {
 	switch {
 	case n.cluster != "" && c.UUID != n.cluster:
 		return fmt.Errorf("the data directory belongs to cluster %s, but ZooKeeper's %q is %s: start the node with the data directory of that cluster, or an empty one, or with another --zookeeper", n.cluster, n.cfg.Cluster, c.UUID)
-	case c.Expect != n.cfg.Expect:
-		return fmt.Errorf("cluster %q was created with --expect %d, this node has %d: start it with --expect %d", n.cfg.Cluster, c.Expect, n.cfg.Expect, c.Expect)
 	case c.Partitions != n.cfg.Partitions:
 		return fmt.Errorf("cluster %q was created with --partitions %d, this node has %d: start it with --partitions %d", n.cfg.Cluster, c.Partitions, n.cfg.Partitions, c.Partitions)
 	case c.Replication != n.cfg.Replication:
@@ -313,6 +350,9 @@ type registration struct {
 	version int32 // of nodes/<id>
 	live    *liveRecord
 	owner   int64
+	// layout is the version of the layout by which another disk's name is free; -1 if
+	// that was not asked.
+	layout int32
 }
 
 // register makes live/<id> this session's. The counter nodes/<id> decides between two
@@ -323,7 +363,7 @@ func (n *Node) register() {
 	current, session := n.inSession(), n.member.session
 	id := n.cfg.ID
 	session.Get(n.nodePath(id), false, func(data []byte, stat door.Stat, err error) {
-		var g registration
+		g := registration{layout: -1}
 		switch {
 		case !current():
 		case errors.Is(err, door.ErrNoNode):
@@ -402,22 +442,43 @@ func (n *Node) onRegistration(session door.Session, g registration) {
 	}
 }
 
-// checkForeign decides for a node id that was used with another disk. Before the cluster
-// is formed nothing is lost by that; afterwards that disk holds a member's data, and this
-// one under its name would be a member without it (rule "one disk one member").
+// checkForeign decides for a node id that was used with another disk. Nothing is lost by
+// that before the cluster is formed, or after that disk's member was removed or replaced.
+// As long as it is a member, this disk under its name would be that member without its
+// data, so it waits (rule "one disk one member").
 func (n *Node) checkForeign(session door.Session, g registration) {
 	current := n.inSession()
-	session.Get(n.layoutPath(), false, func(_ []byte, _ door.Stat, err error) {
+	session.Get(n.layoutPath(), false, func(data []byte, stat door.Stat, err error) {
 		switch {
 		case !current():
-		case err == nil:
-			n.fail(fmt.Errorf("node %s is a member with store %s, but this data directory holds store %s: start it with its own data directory, or under an --id that was never used", n.cfg.ID, g.node.Store, n.store))
 		case errors.Is(err, door.ErrNoNode):
 			n.writeRegistration(session, g)
-		default:
+		case err != nil:
 			n.lookAgain(n.interval())
+		default:
+			g.layout = stat.Version
+			n.onForeign(session, g, data)
 		}
 	})
+}
+
+// onForeign judges the name by the layout. The registration is made on the condition that it
+// is still that one: the reading may be stale.
+func (n *Node) onForeign(session door.Session, g registration, data []byte) {
+	l, err := layout.Decode(data)
+	if err != nil {
+		n.alarm("the layout in ZooKeeper can't be used: %v", err)
+		n.lookAgain(n.cfg.SettleTime / 2)
+		return
+	}
+	m, ok := l.MemberByNode(n.cfg.ID)
+	if !ok || m.Store == n.store || m.State == layout.Replaced {
+		n.writeRegistration(session, g)
+		return
+	}
+	n.observe(Event{Kind: EventNameTaken, Peer: m.Number})
+	n.say("waiting: node %s is member %d with store %s, but this data directory holds store %s: start it with its own data directory; or, if that is lost, wait until the member is replaced, or run 'dkv member replace %s %s'; or start this one with another --id", n.cfg.ID, m.Number, m.Store, n.store, n.cfg.ID, n.cfg.ID)
+	n.lookAgain(n.cfg.SuspectAfter)
 }
 
 // writeRegistration counts the incarnation and puts this session's live/<id> in the place of
@@ -429,7 +490,13 @@ func (n *Node) writeRegistration(session door.Session, g registration) {
 		Peer: n.cfg.PeerAddress, HTTP: n.cfg.HTTPAddress, Store: n.store, Incarnation: incarnation,
 		Cluster: n.cluster, Zone: n.cfg.Zone, Weight: n.cfg.Weight,
 	}
+	if n.cfg.Join == JoinApprove {
+		live.Join = JoinApprove
+	}
 	ops := []door.Op{{Kind: door.OpSet, Path: n.nodePath(n.cfg.ID), Data: encodeRecord(nodeRecord{incarnation, n.store}), Version: g.version}}
+	if g.layout >= 0 {
+		ops = append(ops, door.Op{Kind: door.OpCheck, Path: n.layoutPath(), Version: g.layout})
+	}
 	if g.live != nil {
 		ops = append(ops, door.Op{Kind: door.OpDelete, Path: n.livePath(n.cfg.ID), Version: door.AnyVersion})
 	}

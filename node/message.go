@@ -46,6 +46,8 @@ const (
 	kindSnapshotChunk
 	kindLayoutRequest
 	kindLayoutCopy
+	kindRollCall
+	kindRollReply
 )
 
 // Counter orders the transmissions of one node: its boot, then the number of the
@@ -293,6 +295,12 @@ type LayoutRequest struct{}
 // LayoutCopy carries a layout, encoded.
 type LayoutCopy struct{ Data []byte }
 
+// RollCall asks for a sign of life, and whether these members were heard.
+type RollCall struct{ Members []MemberNumber }
+
+// RollReply answers a RollCall: Heard are those of Asked that were heard lately.
+type RollReply struct{ Asked, Heard []MemberNumber }
+
 func (*Forward) kind() messageKind       { return kindForward }
 func (*ForwardReply) kind() messageKind  { return kindForwardReply }
 func (*Prepare) kind() messageKind       { return kindPrepare }
@@ -311,3 +319,5 @@ func (*SnapshotPull) kind() messageKind  { return kindSnapshotPull }
 func (*SnapshotChunk) kind() messageKind { return kindSnapshotChunk }
 func (*LayoutRequest) kind() messageKind { return kindLayoutRequest }
 func (*LayoutCopy) kind() messageKind    { return kindLayoutCopy }
+func (*RollCall) kind() messageKind      { return kindRollCall }
+func (*RollReply) kind() messageKind     { return kindRollReply }

@@ -19,7 +19,12 @@ import (
 // restart a stuck move gets a whole move-timeout again, and a failure is forgotten.
 type moveWatch struct {
 	next  []MemberNumber
-	since time.Duration // first sight of this N, whatever the epoch
+	from  []MemberNumber // R at that first sight
+	since time.Duration  // first sight of this N, whatever the epoch
+
+	// After copies and moves that failed, this node begins none before retryAt.
+	retryAt time.Duration
+	backoff time.Duration
 
 	failures []failure // members from which this node had to take the partition over
 }
@@ -43,9 +48,17 @@ const (
 // not give the move new time: a joint state in which primaries follow one another is as
 // stuck as one in which none acts.
 func (r *replica) watchMove(a Assignment) {
-	if !slices.Equal(r.move.next, a.Next) {
-		r.move.next, r.move.since = a.Next, r.n.now()
+	m := &r.move
+	if slices.Equal(m.next, a.Next) {
+		return
 	}
+	switch {
+	case len(m.next) > 0 && len(a.Next) == 0 && slices.Equal(m.from, a.Replicas):
+		m.failed(r.n.now(), r.n.cfg.SettleTime) // it was cancelled
+	case len(m.next) > 0:
+		m.retryAt, m.backoff = 0, 0
+	}
+	m.next, m.from, m.since = a.Next, a.Replicas, r.n.now()
 }
 
 // tookOverFrom notes that this node had to take the partition over from a member: it was
@@ -89,6 +102,9 @@ func (r *replica) dueMove(now time.Duration) (layout.Step, bool) {
 		}
 		return step, r.moveTimedOut(a, now)
 	case leads:
+		if next := g.moveTarget(now); next != nil {
+			return g.beginMove(step, next), true
+		}
 		step.Kind = layout.ChangePrimary
 		step.Primary = g.handOverTo(now)
 		return step, step.Primary != 0

@@ -47,9 +47,15 @@ type Node struct {
 	requests    requests
 	member      membership
 	planner     planner
+	roster      roster
+	commands    []*command
 	transfers   []*transfer
-	alarms      []alarm
-	scratch     scratch
+
+	heard        map[MemberNumber]time.Duration // when a frame of a member came last
+	pinged       map[MemberNumber]time.Duration // when a member was last asked for a sign of life
+	rollCalledAt time.Duration
+	alarms       []alarm
+	scratch      scratch
 }
 
 // New makes a node. Nothing happens before Start.
@@ -62,6 +68,7 @@ func New(cfg Config, env Env) (*Node, error) {
 	n.requests.toPeer = make(map[MemberNumber]int)
 	n.requests.detours = make(map[PartitionID]detour)
 	n.turn.overlay = make(map[string][]byte)
+	n.heard, n.pinged = make(map[MemberNumber]time.Duration), make(map[MemberNumber]time.Duration)
 	return n, nil
 }
 
@@ -109,6 +116,7 @@ func (n *Node) OnMessage(m *Envelope) {
 		n.observe(Event{Kind: EventFrameRefused, Peer: m.From})
 		return
 	}
+	n.heardFrom(m.From)
 	switch body := m.Body.(type) {
 	case *Forward:
 		n.onForward(m, body)
@@ -146,6 +154,10 @@ func (n *Node) OnMessage(m *Envelope) {
 		n.onLayoutRequest(m)
 	case *LayoutCopy:
 		n.onLayoutCopy(m, body)
+	case *RollCall:
+		n.onRollCall(m, body)
+	case *RollReply:
+		n.onRollReply(m, body)
 	}
 }
 
@@ -212,6 +224,7 @@ func (n *Node) drain(until time.Duration, done func()) {
 	for _, o := range n.requests.all {
 		n.giveUp(o, "the node is stopping")
 	}
+	n.endCommands()
 	for _, t := range n.transfers {
 		t.view.Close()
 	}
@@ -383,7 +396,9 @@ func (n *Node) tick() {
 	n.tickRequests(now)
 	n.tickTransfers(now)
 	n.tickMembership(now)
+	n.tickRoster(now)
 	n.takeSteps()
+	n.tickCommands(now)
 }
 
 // replica returns the replica of a partition, and makes an empty one if this node has

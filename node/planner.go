@@ -22,17 +22,18 @@ import (
 // reading and one compare-and-set are under way; while either is, no step is taken,
 // since it would be judged by a layout that is about to be replaced.
 type planner struct {
-	setting bool           // a compare-and-set is under way
-	pending layout.Applied // what it would make
-	tried   layout.Applied // what got no answer; its Layout is nil if nothing did
-	reading bool
-	again   bool          // read again after the reading under way
-	retryAt time.Duration // after a conflict
-	backoff time.Duration
-	targets []ring.Target // of the layout's members
-	members []layout.Member
-	askedAt time.Duration // when a peer was last asked for its copy
-	adopted []byte        // the layout adopted last, as the znode holds it
+	setting  bool           // a compare-and-set is under way
+	pending  layout.Applied // what it would make
+	tried    layout.Applied // what got no answer; its Layout is nil if nothing did
+	reading  bool
+	readings uint64        // that found a layout
+	again    bool          // read again after the reading under way
+	retryAt  time.Duration // after a conflict
+	backoff  time.Duration
+	targets  []ring.Target // of the layout's members
+	members  []layout.Member
+	askedAt  time.Duration // when a peer was last asked for its copy
+	adopted  []byte        // the layout adopted last, as the znode holds it
 }
 
 func (n *Node) layoutPath() string { return n.root() + "/layout" }
@@ -52,13 +53,14 @@ func (n *Node) takeSteps() {
 	if n.layout == nil || p.setting || p.reading || now < p.retryAt || !n.registered() || n.stopping {
 		return
 	}
-	steps, changes := n.dueSteps(now), n.dueChanges()
+	steps, changes := n.dueSteps(now), n.dueChanges(now)
 	if len(steps)+len(changes) == 0 {
 		return
 	}
 	// Apply judges each step by the layout that is known here. A step whose partition
 	// has moved on since is left out, and the others are made all the same.
 	result := n.layout.Apply(steps, changes...)
+	n.commandsRejected(result.RejectedChanges)
 	if result.Layout == n.layout {
 		return
 	}
@@ -94,15 +96,26 @@ func (n *Node) dueSteps(now time.Duration) []layout.Step {
 	return steps
 }
 
-// dueChanges corrects the own entry in the list of members, when the node came back under
-// another address. Peers dial what the layout says.
-func (n *Node) dueChanges() []layout.MemberChange {
+// dueChanges returns what this node would change in the list of members: its own entry,
+// what an operator asked for, and what is its turn to do.
+func (n *Node) dueChanges(now time.Duration) []layout.MemberChange {
+	changes := n.ownChange()
+	changes = append(changes, n.commandedChanges()...)
+	return append(changes, n.plannedChanges(now)...)
+}
+
+// ownChange corrects the own entry, when the node came back under another address, or
+// after it was replaced. Peers dial what the layout says.
+func (n *Node) ownChange() []layout.MemberChange {
 	m, ok := n.layout.Member(n.self)
 	if !ok || m.State == layout.Gone {
 		return nil
 	}
 	was := m
 	m.Peer, m.HTTP = n.cfg.PeerAddress, n.cfg.HTTPAddress
+	if m.State == layout.Replaced {
+		m.State = layout.Active
+	}
 	if m == was {
 		return nil
 	}
@@ -118,6 +131,7 @@ func (n *Node) onLayoutSet(result layout.Applied, data []byte, err error) {
 	case err == nil:
 		p.backoff = 0
 		n.stepsTaken(result)
+		n.changesMade(result)
 		n.adopt(result.Layout, data)
 	case errors.Is(err, door.ErrBadVersion):
 		n.observe(Event{Kind: EventLayoutConflict, Index: Index(n.layout.Version())})
@@ -148,6 +162,8 @@ func (n *Node) stepsTaken(result layout.Applied) {
 		was, _ := result.From.Partition(s.Partition)
 		e := Event{Partition: s.Partition, Epoch: s.Epoch + 1, Peer: s.Primary}
 		switch {
+		case s.Kind == layout.BeginMove:
+			e.Kind = EventMoveBegun
 		case s.Kind == layout.FinishMove:
 			e.Kind = EventMoveFinished
 		case s.Kind == layout.CancelMove:
@@ -196,6 +212,7 @@ func (n *Node) onLayoutRead(data []byte, stat door.Stat, err error) {
 	p.reading = false
 	switch {
 	case err == nil:
+		p.readings++
 		n.takeLayout(data, stat.Version)
 	case errors.Is(err, door.ErrNoNode) && n.layout == nil:
 		n.formCluster()
@@ -249,6 +266,7 @@ func (n *Node) resolveTried(l *layout.Layout) {
 	}
 	n.observe(Event{Kind: EventAppliedUnanswered, Index: Index(l.Version())})
 	n.stepsTaken(tried)
+	n.changesMade(tried)
 }
 
 // sameLayout compares two layouts by their encodings, of which each has only one.
@@ -288,6 +306,9 @@ func (n *Node) adopt(l *layout.Layout, data []byte) {
 	}
 	first := n.layout == nil
 	n.planner.adopted = data
+	if n.layout != nil && !slices.Equal(n.layout.Members(), l.Members()) {
+		n.roster.known = false // other names need explaining
+	}
 	n.turn.batch.Put(keyLayout, data)
 	if first {
 		n.cluster = l.Cluster()
@@ -379,24 +400,65 @@ func (n *Node) useLayout(l *layout.Layout) {
 	if !slices.Equal(n.planner.members, l.Members()) {
 		n.planner.members, n.planner.targets = l.Members(), nil
 	}
-	m, ok := l.MemberByStore(n.store)
-	if ok && n.self == 0 && m.State != layout.Gone {
-		n.self = m.Number
-		n.observe(Event{Kind: EventMember, Peer: n.self})
-	}
+	n.knowSelf(l)
 	n.requests.rerouted = true
+}
+
+// knowSelf finds the own number in a layout. A member that was removed keeps its number
+// while partitions name it, since they still count on its disk; then it is a stranger, and
+// if it joins again it gets another number. Reigns under the old one end first.
+func (n *Node) knowSelf(l *layout.Layout) {
+	number := MemberNumber(0)
+	if m, ok := l.MemberByStore(n.store); ok && (m.State != layout.Gone || l.Names(m.Number)) {
+		number = m.Number
+	}
+	if number == n.self {
+		return
+	}
+	if n.self != 0 {
+		for _, r := range n.replicas {
+			if r != nil {
+				r.endReign("this node was removed from the cluster")
+			}
+		}
+		n.notice("this node was member %d, and was removed from the cluster: stop it, or let it join as a new member", n.self)
+	}
+	n.self = number
+	if number != 0 {
+		n.observe(Event{Kind: EventMember, Peer: number})
+	}
 }
 
 // preferred returns the ring's choice of a primary; 0 if it has none.
 func (n *Node) preferred(p PartitionID) MemberNumber {
+	if !n.placed() {
+		return 0
+	}
+	return MemberNumber(n.planner.targets[p].Primary)
+}
+
+// target returns the ring's choice of replicas; nil if it has none.
+func (n *Node) target(p PartitionID) []uint64 {
+	if !n.placed() {
+		return nil
+	}
+	return n.planner.targets[p].Replicas
+}
+
+// placed has the ring place the partitions on the members of the layout, and reports
+// whether it could.
+func (n *Node) placed() bool {
+	if n.layout == nil {
+		return false
+	}
 	if n.planner.targets == nil {
 		targets, err := ring.Assign(n.layout.Q(), n.layout.Replication(), ringMembers(n.layout.Members()))
 		if err != nil {
-			return 0
+			return false
 		}
 		n.planner.targets = targets
 	}
-	return MemberNumber(n.planner.targets[p].Primary)
+	return true
 }
 
 // ringMembers lists the members on which the ring places partitions. One that is leaving

@@ -21,7 +21,11 @@ type Status struct {
 	Waiting     int // requests without an answer
 	Uncommitted int // bytes, all partitions led here
 	Transfers   int // snapshots being sent
-	Partitions  []PartitionStatus
+	// Registered are the nodes that are registered in ZooKeeper, sorted, and Candidates
+	// those of them that are not members; nil if this node does not know.
+	Registered []NodeID
+	Candidates []Candidate
+	Partitions []PartitionStatus
 }
 
 // PartitionStatus is what a node knows of one partition.
@@ -80,6 +84,7 @@ func (n *Node) Status(all bool) *Status {
 		Transfers: len(n.transfers), Session: "none",
 	}
 	s.Ready, s.Why = n.Ready()
+	s.Registered, s.Candidates = n.roster.names, n.candidates()
 	switch {
 	case n.member.up:
 		s.Session = "connected"

@@ -66,6 +66,7 @@ key is replicated to three nodes, and reads always see the latest write.
   dkv put hello world       write a key
   dkv get hello             read it
   dkv status                show members and partition health
+  dkv member list           show members, and nodes that wait to become one
 
 Every flag can also be set by an environment variable: --session-timeout by
 DKV_SESSION_TIMEOUT, and so on. The command line takes precedence.
@@ -86,10 +87,13 @@ Exit codes:
 	root.Version = version.Read().Text("dkv")
 	root.SetVersionTemplate("{{.Version}}")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newNodeCommand(), newLocalCommand(), newZKCommand(), newStatusCommand(), newBenchCommand(), newVersionCommand())
+	root.AddCommand(newNodeCommand(), newLocalCommand(), newZKCommand(), newStatusCommand(), newMemberCommand(), newBenchCommand(), newVersionCommand())
 	root.AddCommand(newClientCommands()...)
 	for _, cmd := range root.Commands() {
 		nameEnvironment(cmd.Flags())
+		for _, sub := range cmd.Commands() {
+			nameEnvironment(sub.Flags())
+		}
 	}
 	return root
 }

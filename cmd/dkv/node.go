@@ -20,6 +20,8 @@ type nodeFlags struct {
 	options  real.Options
 	id       string
 	logLevel string
+
+	replaceAfter time.Duration
 }
 
 func newNodeCommand() *cobra.Command {
@@ -30,11 +32,12 @@ func newNodeCommand() *cobra.Command {
 		Long: `Run one node of a cluster until it is stopped (SIGTERM or Ctrl-C).
 
 The first --expect nodes that register in ZooKeeper form the cluster. From then on
-it serves clients, even while nodes or ZooKeeper are down. The data directory is
-the node's identity: keep it with the node, and never copy or share it.
+it serves clients, even while nodes or ZooKeeper are down, and every further node
+joins it and gets its share of the data. The data directory is the node's identity:
+keep it with the node, and never copy or share it.
 
---cluster, --partitions, --replication and --expect must be the same on every
-node. They cannot change once the cluster has formed.`,
+--cluster, --partitions and --replication must be the same on every node, and cannot
+change once the cluster has formed. --expect matters only until then.`,
 		Example: `  dkv node --id n1 --data /var/lib/dkv --zookeeper zk1:2181,zk2:2181,zk3:2181 \
       --listen 10.0.0.1:8000 --peer-listen 10.0.0.1:8002`,
 		Args: cobra.NoArgs,
@@ -63,6 +66,8 @@ func (f *nodeFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&c.Weight, "weight", 1, "this node's share of the data, relative to other nodes")
 	flags.DurationVar(&c.SuspectAfter, "suspect-after", 500*time.Millisecond, "failover timeout: take over from a primary silent for this long")
 	flags.DurationVar(&c.RequestTimeout, "request-timeout", 5*time.Second, "default request timeout, at most 60s")
+	flags.StringVar(&c.Join, "join", "auto", "how a new node becomes a member: auto, or approve (by 'dkv member approve')")
+	flags.DurationVar(&f.replaceAfter, "replace-after", 10*time.Minute, "give the data of a member that is missing for so long to others; 0: never")
 	flags.StringVar(&f.logLevel, "log-level", "info", "log level on stderr: debug, info, warn or error")
 }
 
@@ -81,6 +86,14 @@ func (f *nodeFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	f.options.Config.ID = real.NodeID(f.id)
+	switch {
+	case f.replaceAfter < 0:
+		return fmt.Errorf("--replace-after %v is negative: use 0 to never replace a member", f.replaceAfter)
+	case f.replaceAfter == 0:
+		f.options.Config.ReplaceAfter = -1
+	default:
+		f.options.Config.ReplaceAfter = f.replaceAfter
+	}
 	f.options.Log = log
 	server, err := real.Open(f.options)
 	if isTaken(err) {

@@ -323,5 +323,7 @@ func everyMessage() []node.Message {
 		&node.SnapshotChunk{Partition: 5, Epoch: 9, Name: name, Items: []node.SnapshotItem{{Key: []byte("kv/b"), Version: 12, Value: []byte("b")}}},
 		&node.LayoutRequest{},
 		&node.LayoutCopy{Data: []byte("{}")},
+		&node.RollCall{Members: []node.MemberNumber{4, 5}},
+		&node.RollReply{Asked: []node.MemberNumber{4, 5}, Heard: []node.MemberNumber{5}},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 )
 
@@ -11,8 +12,10 @@ import (
 // ZooKeeper refuses a packet.
 const MaxEncodedBytes = 899_999
 
-// formatVersion leads the encoding, so that a later form is recognised as such.
-const formatVersion = 1
+// formatVersion leads the encoding, so that a later form is recognised as such. Format 2
+// knows the state Replaced. A layout without such a member is written in format 1, which
+// every build reads.
+const formatVersion = 2
 
 // The encoding is JSON in one canonical form: fixed order of keys, no spaces,
 // no string that needs an escape, "n" left out when empty. Equal layouts have
@@ -29,7 +32,7 @@ const formatVersion = 1
 // the day when a bound is moved.
 func (l *Layout) Encode() ([]byte, error) {
 	b := make([]byte, 0, 256+256*len(l.members)+48*len(l.partitions))
-	b = field(b, `{"format":`, formatVersion)
+	b = field(b, `{"format":`, l.format())
 	b = field(b, `,"version":`, uint64(l.version))
 	b = text(b, `,"cluster":`, l.cluster)
 	b = field(b, `,"replication":`, uint64(l.replication))
@@ -47,6 +50,14 @@ func (l *Layout) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("encoding layout version %d: %d bytes, want at most %d", l.version, len(b), MaxEncodedBytes)
 	}
 	return b, nil
+}
+
+// format returns the lowest format that can hold the layout.
+func (l *Layout) format() uint64 {
+	if slices.ContainsFunc(l.members, func(m Member) bool { return m.State == Replaced }) {
+		return 2
+	}
+	return 1
 }
 
 func (m Member) encode(b []byte) []byte {
@@ -142,11 +153,12 @@ type reader struct {
 
 func (r *reader) layout() *Layout {
 	l := &Layout{}
-	switch format := r.field(`{"format":`, math.MaxUint32); {
+	format := r.field(`{"format":`, math.MaxUint32)
+	switch {
 	case r.err != nil:
 	case format > formatVersion:
 		r.err = &NewerError{format}
-	case format < formatVersion:
+	case format < 1:
 		r.fail("format %d was never written", format)
 	}
 	l.version = int32(r.field(`,"version":`, math.MaxInt32))
@@ -176,6 +188,9 @@ func (r *reader) layout() *Layout {
 	r.expect(`}`)
 	if r.err == nil && r.at < len(r.data) {
 		r.fail("%d bytes too many", len(r.data)-r.at)
+	}
+	if want := l.format(); r.err == nil && format != want {
+		r.fail("it is written in format %d, want %d", format, want)
 	}
 	return l
 }

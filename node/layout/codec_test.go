@@ -47,7 +47,8 @@ func TestEncodingIsAsPromised(t *testing.T) {
 
 func TestDecodeRefuses(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
-		{"another format", `"format":1`, `"format":2`, "it has format 2, and this build reads format 1: a newer version of dkv wrote it"},
+		{"another format", `"format":1`, `"format":3`, "it has format 3, and this build reads format 2: a newer version of dkv wrote it"},
+		{"a format that it does not need", `"format":1`, `"format":2`, "it is written in format 2, want 1"},
 		{"format zero", `"format":1`, `"format":0`, "format 0 was never written"},
 		{"no version", `"version":2,`, ``, `want ,"version":`},
 		{"negative version", `"version":2`, `"version":-2`, "want a number"},
@@ -144,7 +145,7 @@ func largest(t testing.TB) *Layout {
 	l.version, l.nextMember = math.MaxInt32, MaxMemberNumber+1
 	for i := range l.members {
 		l.members[i].Number += MaxMemberNumber - MaxMembers
-		l.members[i].State = Leaving
+		l.members[i].State = Replaced
 	}
 	for i := range l.partitions {
 		p := &l.partitions[i]

@@ -44,7 +44,10 @@ type State string
 const (
 	Active  State = "active"  // serves, and the ring places partitions on it
 	Leaving State = "leaving" // serves, while its partitions move away
-	Gone    State = "gone"    // never returns; dropped when no partition names it
+	// Replaced: given up for lost. Its partitions move away, as from one that is
+	// leaving; if it comes back with its disk it becomes active again.
+	Replaced State = "replaced"
+	Gone     State = "gone" // never returns; dropped when no partition names it
 )
 
 // Member is one node with one disk.

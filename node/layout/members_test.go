@@ -2,6 +2,7 @@ package layout
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -158,3 +159,29 @@ func TestMembersAreBounded(t *testing.T) {
 		t.Error("a member joined after the last number")
 	}
 }
+
+// TestAReplacedMemberMayReturn: unlike one that is gone. Only a layout that names one needs
+// format 2.
+func TestAReplacedMemberMayReturn(t *testing.T) {
+	l := testLayout(t)
+	before := encode(t, l)
+	replaced := l.Apply(nil, become(t, l, 3, inState(Replaced))).Layout
+	if data := string(encode(t, replaced)); !strings.HasPrefix(data, `{"format":2,`) {
+		t.Errorf("encoded as %.20s, want format 2", data)
+	} else if again, err := Decode([]byte(data)); err != nil || !sameMembersOf(again, replaced) {
+		t.Errorf("decoded as %+v, %v", again, err)
+	}
+	back := replaced.Apply(nil, become(t, replaced, 3, inState(Active)))
+	if len(back.Changes) != 1 || Legal(replaced, back.Layout) != nil {
+		t.Fatalf("did not return: %+v", back)
+	}
+	if data := string(encode(t, back.Layout)); data[:20] != string(before)[:20] {
+		t.Errorf("encoded as %.20s, want format 1", data)
+	}
+	gone := replaced.Apply(nil, become(t, replaced, 3, inState(Gone))).Layout
+	if result := gone.Apply(nil, become(t, gone, 3, inState(Active))); len(result.Changes) != 0 {
+		t.Errorf("a gone member returned: %+v", result)
+	}
+}
+
+func sameMembersOf(a, b *Layout) bool { return slices.Equal(a.Members(), b.Members()) }

@@ -74,7 +74,7 @@ func drawMemberChange(t *rapid.T, l *Layout) MemberChange {
 	if gone := slices.IndexFunc(l.members, func(m Member) bool { return m.State == Gone && !l.Names(m.Number) }); c.Kind == Drop && gone >= 0 {
 		c.Member = l.members[gone]
 	}
-	c.Member.State = rapid.SampledFrom([]State{Active, Leaving, Gone, Gone}).Draw(t, "state")
+	c.Member.State = rapid.SampledFrom([]State{Active, Leaving, Replaced, Gone, Gone}).Draw(t, "state")
 	c.Member.Weight = rapid.IntRange(0, 3).Draw(t, "weight")
 	return c
 }

@@ -82,10 +82,10 @@ func (m Member) validate() error {
 		return fmt.Errorf("weight %d, want 1 to %d", m.Weight, MaxWeight)
 	}
 	switch m.State {
-	case Active, Leaving, Gone:
+	case Active, Leaving, Replaced, Gone:
 		return nil
 	default:
-		return fmt.Errorf("state %q, want %s, %s or %s", m.State, Active, Leaving, Gone)
+		return fmt.Errorf("state %q, want %s, %s, %s or %s", m.State, Active, Leaving, Replaced, Gone)
 	}
 }
 

@@ -155,6 +155,9 @@ func (s *Server) serveHTTP() {
 		Submit: func(q door.Request, done func(door.Response)) bool {
 			return s.loop.Post(func() { s.node.OnRequest(q, done) })
 		},
+		Command: func(c node.MemberCommand, done func(node.MemberAnswer)) bool {
+			return s.loop.Post(func() { s.node.OnMemberCommand(c, done) })
+		},
 		Stopped: s.loop.Stopped(),
 		Status:  s.status,
 		Timeout: cmp.Or(s.options.Config.RequestTimeout, node.MaxRequestTimeout),

@@ -47,6 +47,9 @@ type Node struct {
 	Submit func(q door.Request, done func(door.Response)) bool
 	// Stopped is closed when no answer will come any more.
 	Stopped <-chan struct{}
+	// Command gives an operator's command to the node. If the node has stopped, it
+	// returns false and never calls done.
+	Command func(c node.MemberCommand, done func(node.MemberAnswer)) bool
 	// Status returns nil if the node has stopped or does not answer. With all
 	// it describes every partition.
 	Status func(all bool) *node.Status
@@ -78,6 +81,7 @@ var pages = map[string]page{
 	"/delete":        {[]string{http.MethodDelete}, (*API).serveDelete},
 	"/v1/cluster":    {readMethods, (*API).serveCluster},
 	"/v1/partitions": {readMethods, (*API).servePartitions},
+	"/v1/members":    {[]string{http.MethodGet, http.MethodHead, http.MethodPost}, (*API).serveMembers},
 	"/healthz":       {readMethods, (*API).serveHealth},
 	"/readyz":        {readMethods, (*API).serveReady},
 	"/metrics":       {readMethods, (*API).serveMetrics},

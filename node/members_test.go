@@ -1,0 +1,429 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dkv/node/door"
+	"dkv/node/layout"
+)
+
+// Members: how nodes join, how a missing one is given up, and what an operator may do.
+
+const (
+	liveRoot   = "/dkv/default/live"
+	layoutPath = "/dkv/default/layout"
+)
+
+// clusterOf sets member 1 up as a follower in a cluster of these members, of which those
+// named are registered.
+func clusterOf(t *testing.T, c Config, members []MemberNumber, registered ...MemberNumber) *setup {
+	t.Helper()
+	zk := newZookeeper()
+	s := &setup{doors: &doors{rows: disk{asg: led(2, 5), promised: 5}.rows(t), zk: zk}, t: t, config: c}
+	zk.plant()
+	s.plantLayout(layoutOf(t, 0, led(2, 5), members...))
+	s.rows[string(keyLayout)] = zk.znodes[layoutPath].data
+	for _, m := range registered {
+		s.register(fmt.Sprintf("n%d", m), liveRecord{Store: StoreID(fmt.Sprintf("disk-%d", m))})
+	}
+	s.start()
+	s.pass(suspect)
+	return s
+}
+
+func (s *setup) plantLayout(l *layout.Layout) { s.zk.put(layoutPath, encoded(s.t, l), l.Version()) }
+
+// register makes a node's registration, and tells who watches.
+func (s *setup) register(id string, live liveRecord) {
+	live.Peer, live.HTTP, live.Weight, live.Incarnation = "127.0.0.1:77", "127.0.0.1:78", 1, 1
+	s.zk.register(NodeID(id), live, 900)
+	s.changed()
+}
+
+func (s *setup) unregister(id string) {
+	delete(s.zk.znodes, liveRoot+"/"+id)
+	s.changed()
+}
+
+func (s *setup) changed() {
+	s.zk.changed(liveRoot)
+	if s.node != nil {
+		s.pass(suspect)
+	}
+}
+
+// layoutNow is the layout in ZooKeeper.
+func (s *setup) layoutNow() *layout.Layout {
+	s.t.Helper()
+	l, err := layout.Decode(s.zk.znodes[layoutPath].data)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return l
+}
+
+// change changes the layout in ZooKeeper by an outside hand.
+func (s *setup) change(changes ...layout.MemberChange) {
+	s.t.Helper()
+	result := s.layoutNow().Apply(nil, changes...)
+	if len(result.RejectedChanges) > 0 {
+		s.t.Fatal(result.RejectedChanges)
+	}
+	s.plantLayout(result.Layout)
+	s.zk.changed(layoutPath)
+	s.pass(suspect)
+}
+
+func (s *setup) become(n MemberNumber, state layout.State) layout.MemberChange {
+	m, _ := s.layoutNow().Member(n)
+	m.State = state
+	return layout.MemberChange{Kind: layout.Update, Member: m}
+}
+
+// states lists the members in words: "1:active 2:leaving".
+func (s *setup) states() string {
+	var all []string
+	for _, m := range s.layoutNow().Members() {
+		all = append(all, fmt.Sprintf("%d:%s", m.Number, m.State))
+	}
+	return strings.Join(all, " ")
+}
+
+func (s *setup) wantStates(want string) {
+	s.t.Helper()
+	if got := s.states(); got != want {
+		s.t.Fatalf("the members are %s, want %s", got, want)
+	}
+}
+
+// TestARegisteredNodeJoins checks rule "members follow the registry": unless an operator
+// has to approve it, or its disk is another cluster's or a member's.
+func TestARegisteredNodeJoins(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		config Config
+		live   liveRecord
+		joins  bool
+	}{
+		{"by itself", Config{}, liveRecord{Store: "disk-7"}, true},
+		{"with this cluster's data", Config{}, liveRecord{Store: "disk-7", Cluster: "c0ffee"}, true},
+		{"the member approves", Config{Join: JoinApprove}, liveRecord{Store: "disk-7"}, false},
+		{"the node waits for approval", Config{}, liveRecord{Store: "disk-7", Join: JoinApprove}, false},
+		{"with another cluster's data", Config{}, liveRecord{Store: "disk-7", Cluster: "beef"}, false},
+		{"with a member's disk", Config{}, liveRecord{Store: "disk-3"}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := clusterOf(t, c.config, three, 2, 3)
+			s.register("n7", c.live)
+			s.pass(10 * time.Second)
+			m, ok := s.layoutNow().MemberByNode("n7")
+			if ok != c.joins || ok && (m.Store != "disk-7" || m.State != layout.Active || m.Number != 7) {
+				t.Fatalf("member %+v, joined %v, want %v", m, ok, c.joins)
+			}
+			if got := s.saw(EventJoined); (got == 1) != c.joins {
+				t.Errorf("joined %d times", got)
+			}
+		})
+	}
+}
+
+// TestAReplacedNamePassesToTheNewDisk checks rule "one disk one member": only then.
+func TestAReplacedNamePassesToTheNewDisk(t *testing.T) {
+	s := clusterOf(t, Config{}, three, 2)
+	s.register("n3", liveRecord{Store: "disk-8"})
+	s.pass(10 * time.Second)
+	s.wantStates("1:active 2:active 3:active")
+	s.change(s.become(3, layout.Replaced))
+	s.wantStates("1:active 2:active 3:gone 7:active")
+	if m, _ := s.layoutNow().MemberByNode("n3"); m.Number != 7 || m.Store != "disk-8" {
+		t.Errorf("n3 is %+v", m)
+	}
+}
+
+// TestAnotherDiskWaitsForItsName checks rule "one disk one member": this node waits, and
+// says why, until the member of its name was replaced or removed.
+func TestAnotherDiskWaitsForItsName(t *testing.T) {
+	for _, state := range []layout.State{layout.Replaced, layout.Gone} {
+		zk := newZookeeper()
+		rows := map[string][]byte{string(keyFormat): encodeNumber(StoreFormat), string(keyStore): []byte("disk-9"), string(keyBoot): encodeNumber(1)}
+		s := &setup{doors: &doors{rows: rows, zk: zk}, t: t}
+		zk.plant()
+		zk.put("/dkv/default/nodes/n1", encodeRecord(nodeRecord{4, "disk-1"}), 4)
+		s.plantLayout(layoutOf(t, 0, led(2, 5), three...))
+		s.start()
+		s.pass(time.Minute)
+		if s.failed != nil || s.saw(EventRegistered) > 0 {
+			t.Fatalf("failed with %v, registered %d times, want it to wait", s.failed, s.saw(EventRegistered))
+		}
+		_, why := s.node.Ready()
+		for _, part := range []string{"member 1", "disk-1", "disk-9", "dkv member replace n1 n1"} {
+			if !strings.Contains(why, part) {
+				t.Errorf("it says %q, want %q in it", why, part)
+			}
+		}
+		s.change(s.become(1, state))
+		s.pass(time.Second)
+		s.wantRegistered()
+	}
+}
+
+// TestExpectMattersOnlyWhileForming checks rule "flags must agree".
+func TestExpectMattersOnlyWhileForming(t *testing.T) {
+	for _, formed := range []bool{true, false} {
+		zk := newZookeeper()
+		zk.plant()
+		rows := map[string][]byte{string(keyFormat): encodeNumber(StoreFormat), string(keyStore): []byte("disk-1"), string(keyBoot): encodeNumber(1)}
+		s := &setup{doors: &doors{rows: rows, zk: zk}, t: t}
+		zk.put("/dkv/default/cluster", encodeRecord(clusterRecord{"c0ffee", 5, 1, 3}), 0)
+		if formed {
+			s.plantLayout(layoutOf(t, 0, Assignment{Epoch: 5, Primary: 2, Replicas: []MemberNumber{2, 3, 4}}, 2, 3, 4))
+		}
+		s.start()
+		if formed {
+			s.wantRegistered()
+		} else {
+			mustContain(t, s.failed, "--expect 5")
+		}
+	}
+}
+
+// TestAMissingMemberIsReplaced checks rule "replace the silent": after replace-after, and
+// only if no member hears it and every other one is there.
+func TestAMissingMemberIsReplaced(t *testing.T) {
+	members := []MemberNumber{1, 2, 3, 4}
+	for _, c := range []struct {
+		name     string
+		config   Config
+		each     func(s *setup) // every interval
+		replaced bool
+	}{
+		{"no member hears it", Config{}, func(s *setup) { s.rollReply(2); s.rollReply(4) }, true},
+		{"never", Config{ReplaceAfter: -1}, func(s *setup) { s.rollReply(2); s.rollReply(4) }, false},
+		{"a member hears it", Config{}, func(s *setup) { s.rollReply(2); s.rollReply(4, 3) }, false},
+		{"this node hears it", Config{}, func(s *setup) { s.rollReply(2); s.rollReply(4); s.from(3, &RollReply{}) }, false},
+		{"a member does not answer", Config{}, func(s *setup) { s.rollReply(2) }, false},
+		{"a member answers something else", Config{}, func(s *setup) { s.rollReply(2); s.from(4, &RollReply{}) }, false},
+		{"a second one is missing", Config{}, func(s *setup) {
+			s.rollReply(2)
+			s.rollReply(4)
+			delete(s.zk.znodes, liveRoot+"/n4")
+			s.zk.changed(liveRoot)
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.config.ReplaceAfter == 0 {
+				c.config.ReplaceAfter = 8 * time.Second
+			}
+			s := clusterOf(t, c.config, members, 2, 3, 4)
+			s.unregister("n3")
+			began := s.now
+			for s.now < began+30*time.Second && s.saw(EventReplaced) == 0 {
+				c.each(s)
+				s.pass(suspect / 4)
+			}
+			if got := s.saw(EventReplaced) == 1; got != c.replaced {
+				t.Fatalf("replaced: %v, want %v", got, c.replaced)
+			}
+			if c.replaced && (s.now < began+7*time.Second || s.now > began+10*time.Second) {
+				t.Errorf("replaced after %v", s.now-began)
+			}
+			if c.replaced {
+				s.wantStates("1:active 2:active 3:replaced 4:active")
+			}
+		})
+	}
+}
+
+// rollReply answers as a member the roll call of 3, and heard these.
+func (s *setup) rollReply(from MemberNumber, heard ...MemberNumber) {
+	s.from(from, &RollReply{Asked: []MemberNumber{3}, Heard: heard})
+}
+
+// TestTheRollIsAnswered: by what was heard, and a member that was not heard is asked.
+func TestTheRollIsAnswered(t *testing.T) {
+	s := clusterOf(t, Config{}, []MemberNumber{1, 2, 3, 4}, 2, 3, 4)
+	s.from(3, &RollReply{})
+	s.forget()
+	s.from(2, &RollCall{Members: []MemberNumber{1, 3, 4}})
+	if reply := one[*RollReply](s, 2); !slices.Equal(reply.Heard, []MemberNumber{3}) || len(reply.Asked) != 3 {
+		t.Errorf("answered %+v", reply)
+	}
+	if ask := one[*RollCall](s, 4); len(ask.Members) != 0 {
+		t.Errorf("asked %+v", ask)
+	}
+}
+
+// TestAReplacedMemberReturns: by itself, under its number.
+func TestAReplacedMemberReturns(t *testing.T) {
+	s := clusterOf(t, Config{}, three, 2, 3)
+	s.change(s.become(1, layout.Replaced))
+	s.wantStates("1:active 2:active 3:active")
+	if s.saw(EventReturned) != 1 {
+		t.Errorf("returned %d times", s.saw(EventReturned))
+	}
+}
+
+// TestARemovedMemberIsForgotten: when no partition names it and its process is gone.
+func TestARemovedMemberIsForgotten(t *testing.T) {
+	s := clusterOf(t, Config{}, []MemberNumber{1, 2, 3, 4, 5}, 2, 3, 4, 5)
+	s.change(s.become(4, layout.Gone))
+	s.wantStates("1:active 2:active 3:active 4:gone 5:active")
+	s.unregister("n4")
+	s.wantStates("1:active 2:active 3:active 5:active")
+	s.register("n4", liveRecord{Store: "disk-4"})
+	s.wantStates("1:active 2:active 3:active 5:active 7:active")
+}
+
+// TestThisNodeIsRemoved: it is a stranger, and later a new member, on the same disk.
+func TestThisNodeIsRemoved(t *testing.T) {
+	s := clusterOf(t, Config{}, []MemberNumber{1, 2, 3, 4}, 2, 3, 4)
+	s.change(s.become(1, layout.Gone))
+	if s.node.self != 1 {
+		t.Fatalf("member %d while a partition counts on its disk", s.node.self)
+	}
+	l := s.layoutNow()
+	l = l.Apply([]layout.Step{{Kind: layout.BeginMove, Epoch: 5, Primary: 2, Next: []MemberNumber{2, 3, 4}}}).Layout
+	l = l.Apply([]layout.Step{{Kind: layout.FinishMove, Epoch: 6, Primary: 2}}).Layout
+	s.plantLayout(l)
+	s.zk.changed(layoutPath)
+	s.pass(suspect)
+	if ok, why := s.node.Ready(); s.node.self != 0 || ok {
+		t.Fatalf("member %d, ready %v: %s", s.node.self, ok, why)
+	}
+	s.change(layout.MemberChange{Kind: layout.Drop, Member: layout.Member{Number: 1}})
+	s.change(layout.MemberChange{Kind: layout.Join, Member: layout.Member{Node: "n1", Store: "disk-1", Peer: "127.0.0.1:1", HTTP: "127.0.0.1:2", Weight: 1}})
+	if s.node.self != 7 {
+		t.Errorf("member %d, want 7", s.node.self)
+	}
+}
+
+// TestAPartitionMovesToItsTarget checks rule "move to the target": after settle-time, when
+// the new replicas were heard, and later again if the move was cancelled.
+func TestAPartitionMovesToItsTarget(t *testing.T) {
+	s := leader(t, Config{}, newZookeeper())
+	var next []MemberNumber
+	for _, m := range s.node.target(0) {
+		next = append(next, MemberNumber(m))
+	}
+	if sameMembers(next, three) {
+		t.Fatal("the ring wants the replicas that there are")
+	}
+	serve := func(d time.Duration, heard bool) {
+		for end := s.now + d; s.now < end && !s.replica().known().Moving(); s.pass(suspect / 4) {
+			if g := s.replica().reign; g != nil && g.phase == leading {
+				s.ack(2, 3)
+			}
+			for m := MemberNumber(4); heard && m <= 6; m++ {
+				s.from(m, &RollReply{})
+			}
+		}
+	}
+	serve(12*time.Second, false)
+	if s.saw(EventMoveBegun) > 0 || len(sent[*RollCall](s)) == 0 {
+		t.Fatal("moved to members that were not heard, or did not ask them")
+	}
+	serve(time.Second, true)
+	if a := s.replica().known(); s.saw(EventMoveBegun) != 1 || !slices.Equal(a.Next, next) {
+		t.Fatalf("%d moves, the assignment is %+v, want a move to %v", s.saw(EventMoveBegun), a, next)
+	}
+	s.pass(suspect)
+	s.promise(2, 5, 4)
+	s.pass(11 * time.Second) // cancelled
+	if s.saw(EventMoveCancelled) != 1 {
+		t.Fatal("not cancelled")
+	}
+	s.promise(2, 6, s.replica().log.lastIndex())
+	cancelled := s.now
+	serve(time.Minute, true)
+	if s.saw(EventMoveBegun) != 2 || s.now < cancelled+8*time.Second {
+		t.Errorf("%d moves, the second %v after the first was cancelled", s.saw(EventMoveBegun), s.now-cancelled)
+	}
+	w := &s.replica().move
+	w.failed(s.now, 10*time.Second)
+	if wait := w.retryAt - s.now; wait != 20*time.Second {
+		t.Errorf("after a second failure the move waits for %v", wait)
+	}
+}
+
+// TestAnOperatorIsTold checks rule "an operator is told": what is refused, with the reason
+// and the way out.
+func TestAnOperatorIsTold(t *testing.T) {
+	five := []MemberNumber{1, 2, 3, 4, 5}
+	for _, c := range []struct {
+		name    string
+		prepare func(s *setup)
+		command MemberCommand
+		outcome door.Outcome
+		says    string
+		states  string
+	}{
+		{"drain", nil, MemberCommand{Verb: DrainMember, Node: "n4"}, door.Done, "", "1:active 2:active 3:active 4:leaving 5:active"},
+		{"drain twice", func(s *setup) { s.change(s.become(4, layout.Leaving)) },
+			MemberCommand{Verb: DrainMember, Node: "n4"}, door.Refused, "drained", "1:active 2:active 3:active 4:leaving 5:active"},
+		{"drain below the replication", func(s *setup) { s.change(s.become(4, layout.Leaving), s.become(5, layout.Leaving)) },
+			MemberCommand{Verb: DrainMember, Node: "n3"}, door.Refused, "2 members for 3 replicas", ""},
+		{"an unknown id", nil, MemberCommand{Verb: DrainMember, Node: "n9"}, door.Refused, "members are n1 n2 n3 n4 n5", ""},
+		{"no such verb", nil, MemberCommand{Verb: "paint", Node: "n3"}, door.Refused, "want approve, drain, remove or replace", ""},
+		{"remove one that lives", nil, MemberCommand{Verb: RemoveMember, Node: "n3"}, door.Refused, "--force", ""},
+		{"remove it all the same", nil, MemberCommand{Verb: RemoveMember, Node: "n3", Force: true}, door.Done, "", "1:active 2:active 3:gone 4:active 5:active"},
+		{"remove one that is gone", func(s *setup) { s.unregister("n3"); s.pass(2 * suspect) },
+			MemberCommand{Verb: RemoveMember, Node: "n3"}, door.Done, "", "1:active 2:active 3:gone 4:active 5:active"},
+		{"remove one that holds no data", nil, MemberCommand{Verb: RemoveMember, Node: "n4"}, door.Done, "", "1:active 2:active 3:active 4:gone 5:active"},
+		{"remove one of the last two", func(s *setup) { s.unregister("n2"); s.unregister("n3"); s.pass(2 * suspect) },
+			MemberCommand{Verb: RemoveMember, Node: "n3", Force: true}, door.Refused, "partition 0 would have 1 of the 2 replicas", ""},
+		{"approve", func(s *setup) { s.register("n7", liveRecord{Store: "disk-7", Join: JoinApprove}) },
+			MemberCommand{Verb: ApproveMember, Node: "n7"}, door.Done, "", "1:active 2:active 3:active 4:active 5:active 7:active"},
+		{"approve a stranger that is not there", nil, MemberCommand{Verb: ApproveMember, Node: "n8"}, door.Refused, "no node \"n8\" is registered", ""},
+		{"approve another cluster's", func(s *setup) { s.register("n7", liveRecord{Store: "disk-7", Cluster: "beef"}) },
+			MemberCommand{Verb: ApproveMember, Node: "n7"}, door.Refused, "belongs to cluster beef", ""},
+		{"let one stay", func(s *setup) { s.change(s.become(4, layout.Leaving)) },
+			MemberCommand{Verb: ApproveMember, Node: "n4"}, door.Done, "", "1:active 2:active 3:active 4:active 5:active"},
+		{"replace one that lives", func(s *setup) { s.register("n7", liveRecord{Store: "disk-7", Join: JoinApprove}) },
+			MemberCommand{Verb: ReplaceMember, Node: "n3", New: "n7"}, door.Done, "", "1:active 2:active 3:leaving 4:active 5:active 7:active"},
+		{"replace one that is gone", func(s *setup) { s.unregister("n3"); s.pass(2 * suspect) },
+			MemberCommand{Verb: ReplaceMember, Node: "n3", New: "n4"}, door.Done, "", "1:active 2:active 3:replaced 4:active 5:active"},
+		{"replace its disk", func(s *setup) { s.unregister("n3"); s.pass(2 * suspect) },
+			MemberCommand{Verb: ReplaceMember, Node: "n3", New: "n3"}, door.Done, "", "1:active 2:active 3:replaced 4:active 5:active"},
+		{"replace its disk while it lives", nil, MemberCommand{Verb: ReplaceMember, Node: "n3", New: "n3"}, door.Refused, "stop it first", ""},
+		{"replace by a node that is not there", nil, MemberCommand{Verb: ReplaceMember, Node: "n3", New: "n8"}, door.Refused, "no node \"n8\" is registered", ""},
+		{"without ZooKeeper", func(s *setup) { s.slowZookeeper = true }, MemberCommand{Verb: DrainMember, Node: "n4"}, door.Refused, "ZooKeeper did not answer", ""},
+		{"without its answer", func(s *setup) {
+			s.zk.fault = func(what string) (bool, error) {
+				return strings.Contains(what, "set "+layoutPath), map[bool]error{true: door.ErrUnknownOutcome}[strings.Contains(what, "set "+layoutPath)]
+			}
+		}, MemberCommand{Verb: DrainMember, Node: "n4"}, door.Done, "", "1:active 2:active 3:active 4:leaving 5:active"},
+		{"after a conflict", func(s *setup) {
+			s.zk.fault = func(what string) (bool, error) {
+				if what == setLayout {
+					s.zk.fault = nil
+					s.plantLayout(s.layoutNow().Apply(nil, s.become(5, layout.Leaving)).Layout)
+				}
+				return false, nil
+			}
+		}, MemberCommand{Verb: DrainMember, Node: "n4"}, door.Done, "", "1:active 2:active 3:active 4:leaving 5:leaving"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := clusterOf(t, Config{}, five, 2, 3, 4, 5)
+			if c.prepare != nil {
+				c.prepare(s)
+			}
+			before := s.states()
+			var answers []MemberAnswer
+			s.node.OnMemberCommand(c.command, func(a MemberAnswer) { answers = append(answers, a) })
+			s.settle()
+			s.pass(6 * time.Second)
+			if len(answers) != 1 || answers[0].Outcome != c.outcome || !strings.Contains(answers[0].Reason, c.says) {
+				t.Fatalf("answered %+v, want outcome %v with %q", answers, c.outcome, c.says)
+			}
+			if want := c.states; want != "" {
+				s.wantStates(want)
+			} else {
+				s.wantStates(before)
+			}
+		})
+	}
+}
