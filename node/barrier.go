@@ -153,7 +153,7 @@ func (n *Node) firstLayout(all []candidate) (*layout.Layout, error) {
 			State: layout.Active,
 		})
 	}
-	targets, err := ring.Assign(n.cfg.Partitions, n.cfg.Replication, ringMembers(members))
+	targets, err := ring.Rule{Version: 1}.Assign(n.cfg.Partitions, n.cfg.Replication, ringMembers(members))
 	if err != nil {
 		return nil, err
 	}

@@ -452,7 +452,7 @@ func (n *Node) placed() bool {
 		return false
 	}
 	if n.planner.targets == nil {
-		targets, err := ring.Assign(n.layout.Q(), n.layout.Replication(), ringMembers(n.layout.Members()))
+		targets, err := ring.Rule{Version: 1}.Assign(n.layout.Q(), n.layout.Replication(), ringMembers(n.layout.Members()))
 		if err != nil {
 			return false
 		}

@@ -74,7 +74,7 @@ func (h *handBacks) prefer(l *layout.Layout) error {
 			members = append(members, ring.Member{Number: uint64(m.Number), ID: string(m.Node), Weight: m.Weight, Zone: m.Zone})
 		}
 	}
-	targets, err := ring.Assign(l.Q(), l.Replication(), members)
+	targets, err := ring.Rule{Version: 1}.Assign(l.Q(), l.Replication(), members)
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func checkRing(l *layout.Layout, q int) string {
 	for _, m := range members {
 		of = append(of, ring.Member{Number: uint64(m.Number), ID: string(m.Node), Weight: 1})
 	}
-	targets, err := ring.Assign(q, replicas, of)
+	targets, err := ring.Rule{Version: 1}.Assign(q, replicas, of)
 	if err != nil {
 		return err.Error()
 	}

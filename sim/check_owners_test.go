@@ -20,7 +20,7 @@ func ringLayout(t *testing.T, nodes, q, replication int, change func(p int, repl
 		members = append(members, layout.Member{Node: node.NodeID(id), Store: node.StoreID("s" + id), Peer: "p:" + id, HTTP: "h:" + id, Weight: 1})
 		of = append(of, ring.Member{Number: uint64(i + 1), ID: id, Weight: 1})
 	}
-	targets, err := ring.Assign(q, replication, of)
+	targets, err := ring.Rule{Version: 1}.Assign(q, replication, of)
 	if err != nil {
 		t.Fatal(err)
 	}

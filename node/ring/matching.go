@@ -8,15 +8,26 @@ import "slices"
 // one, which gives up one to a third, until one is met that has room.
 type matching struct {
 	bound []int
-	held  [][]int                          // partitions of each member, in the order taken
-	may   func(partition, member int) bool // whether member could take the partition as things are
+	held  [][]int // partitions of each member, in the order taken
+	may   func(partition, from, to int) bool
+
+	// closed are the members from which no path leads to room. None ever will:
+	// they are full, and no exchange among the others changes what they hold or
+	// who may take it.
+	closed []bool
 }
+
+// noMember stands for the giver of a partition that has a place left.
+const noMember = -1
 
 // substitution is one link of an augmenting path.
 type substitution struct{ partition, from, to int }
 
-func newMatching(bound []int, may func(partition, member int) bool) *matching {
-	return &matching{bound: bound, held: make([][]int, len(bound)), may: may}
+// newMatching returns an empty matching. may tells whether a member could take
+// a partition as things are, in the place of another one or, if from is
+// noMember, besides those that have it.
+func newMatching(bound []int, may func(partition, from, to int) bool) *matching {
+	return &matching{bound: bound, held: make([][]int, len(bound)), closed: make([]bool, len(bound)), may: may}
 }
 
 func (m *matching) hasRoom(member int) bool { return len(m.held[member]) < m.bound[member] }
@@ -27,16 +38,16 @@ func (m *matching) take(partition, member int) {
 
 // augment gives the partition one more member, by the shortest path, and among
 // those by the first in the order of members and of what they hold. It returns
-// that member and the substitutions the caller has to make; -1 if there is no
-// path.
+// that member and the substitutions the caller has to make; noMember if there is
+// no path.
 func (m *matching) augment(partition int) (added int, path []substitution) {
 	arrived := make([]substitution, len(m.bound)) // how the search came to a member
 	seen := make([]bool, len(m.bound))
 	var queue []int
 	for member := range m.bound {
-		if m.may(partition, member) {
+		if !m.closed[member] && m.may(partition, noMember, member) {
 			seen[member] = true
-			arrived[member] = substitution{partition, -1, member}
+			arrived[member] = substitution{partition, noMember, member}
 			queue = append(queue, member)
 		}
 	}
@@ -47,7 +58,7 @@ func (m *matching) augment(partition int) (added int, path []substitution) {
 		}
 		for _, p := range m.held[from] {
 			for to := range m.bound {
-				if !seen[to] && m.may(p, to) {
+				if !seen[to] && !m.closed[to] && m.may(p, from, to) {
 					seen[to] = true
 					arrived[to] = substitution{p, from, to}
 					queue = append(queue, to)
@@ -55,7 +66,10 @@ func (m *matching) augment(partition int) (added int, path []substitution) {
 			}
 		}
 	}
-	return -1, nil
+	for _, member := range queue {
+		m.closed[member] = true
+	}
+	return noMember, nil
 }
 
 // unwind makes the substitutions that lead to last, from there back to the

@@ -59,15 +59,20 @@ func Point(p, q int) uint64 {
 // Assign returns the target of each of q partitions. Each gets as many distinct
 // replicas as replication says, or all members if they are fewer. It fails if
 // an argument is out of bounds, or if two members share an ID or a Number.
-func Assign(q, replication int, members []Member) ([]Target, error) {
-	if err := check(q, replication, members); err != nil {
+func (rule Rule) Assign(q, replication int, members []Member) ([]Target, error) {
+	if err := rule.check(q, replication, members); err != nil {
 		return nil, fmt.Errorf("assigning partitions: %w", err)
 	}
-	members = slices.SortedFunc(slices.Values(members), func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	members = sorted(members)
 	replication = min(replication, len(members))
 
 	r := newRing(members)
-	owners := r.owners(q, replication)
+	var owners [][]int
+	if rule.Version == 1 {
+		owners = r.owners(q, replication)
+	} else {
+		owners = r.spread(q, r.plan(replication, rule.Zones))
+	}
 	primaries := r.primaries(owners)
 
 	targets := make([]Target, q)
@@ -84,7 +89,15 @@ func Assign(q, replication int, members []Member) ([]Target, error) {
 	return targets, nil
 }
 
-func check(q, replication int, members []Member) error {
+// sorted returns the members in the order of their ids.
+func sorted(members []Member) []Member {
+	return slices.SortedFunc(slices.Values(members), func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+func (rule Rule) check(q, replication int, members []Member) error {
+	if err := rule.Validate(); err != nil {
+		return err
+	}
 	if q < 1 || q > MaxPartitions {
 		return fmt.Errorf("%d partitions, want 1 to %d", q, MaxPartitions)
 	}
@@ -192,8 +205,8 @@ func (r *ring) addTokens(i int, m Member) {
 // owners chooses the replicas of each partition.
 func (r *ring) owners(q, replication int) [][]int {
 	owners := make([][]int, q)
-	m := newMatching(r.bounds(q, replication), func(p, member int) bool {
-		return !slices.Contains(owners[p], member)
+	m := newMatching(r.bounds(q, replication), func(p, _, to int) bool {
+		return !slices.Contains(owners[p], to)
 	})
 	walk := r.newWalk()
 	for p := range owners {
@@ -204,23 +217,31 @@ func (r *ring) owners(q, replication int) [][]int {
 	}
 	for p := range owners {
 		for len(owners[p]) < replication {
-			added, path := m.augment(p)
-			if added < 0 {
+			if !m.complete(owners, p) {
 				panic(fmt.Sprintf("ring: bounds %v leave no room for partition %d of %d", m.bound, p, q))
 			}
-			for _, s := range path {
-				owners[s.partition][slices.Index(owners[s.partition], s.from)] = s.to
-			}
-			owners[p] = append(owners[p], added)
 		}
 	}
 	return owners
 }
 
+// complete gives the partition one more owner, if there is an augmenting path.
+func (m *matching) complete(owners [][]int, p int) bool {
+	added, path := m.augment(p)
+	if added == noMember {
+		return false
+	}
+	for _, s := range path {
+		owners[s.partition][slices.Index(owners[s.partition], s.from)] = s.to
+	}
+	owners[p] = append(owners[p], added)
+	return true
+}
+
 // primaries chooses one of the owners of each partition.
 func (r *ring) primaries(owners [][]int) []int {
-	m := newMatching(r.bounds(len(owners), 1), func(p, member int) bool {
-		return slices.Contains(owners[p], member)
+	m := newMatching(r.bounds(len(owners), 1), func(p, _, to int) bool {
+		return slices.Contains(owners[p], to)
 	})
 	primaries := make([]int, len(owners))
 	for p := range owners {
@@ -233,7 +254,7 @@ func (r *ring) primaries(owners [][]int) []int {
 		for _, s := range path {
 			primaries[s.partition] = s.to
 		}
-		if added < 0 {
+		if added == noMember {
 			added = owners[p][0] // over its bound, and no exchange could help
 		}
 		primaries[p] = added

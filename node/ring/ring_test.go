@@ -80,7 +80,7 @@ func drawQ(t *rapid.T) int {
 }
 
 func assign(t interface{ Fatal(...any) }, q, replication int, members []Member) []Target {
-	targets, err := Assign(q, replication, members)
+	targets, err := Rule{Version: 1}.Assign(q, replication, members)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +387,7 @@ func TestBadArguments(t *testing.T) {
 		{1, 1, []Member{{1, "a", 1, ""}, {2, "a", 1, ""}}, `have id "a"`},
 		{1, 1, []Member{{1, "a", 1, ""}, {1, "b", 1, ""}}, "have number 1"},
 	} {
-		if _, err := Assign(c.q, c.replication, c.members); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := (Rule{Version: 1}).Assign(c.q, c.replication, c.members); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Assign(%d, %d, %d members) = %v, want %q", c.q, c.replication, len(c.members), err, c.want)
 		}
 	}
@@ -466,13 +466,17 @@ func BenchmarkAssign(b *testing.B) {
 	for _, c := range []struct{ q, members int }{{16, 5}, {256, 5}, {4096, 50}, {4096, 256}} {
 		members := make([]Member, c.members)
 		for i := range members {
-			members[i] = Member{Number: uint64(i), ID: fmt.Sprintf("n%d", i), Weight: 1}
+			members[i] = Member{Number: uint64(i), ID: fmt.Sprintf("n%d", i), Weight: 1, Zone: string(rune('a' + i%3))}
 		}
-		b.Run(fmt.Sprintf("q=%d/members=%d", c.q, c.members), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				assign(b, c.q, 3, members)
-			}
-		})
+		for _, rule := range []Rule{{Version: 1}, {2, Strict}} {
+			b.Run(fmt.Sprintf("q=%d/members=%d/version=%d", c.q, c.members, rule.Version), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := rule.Assign(c.q, 3, members); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }
