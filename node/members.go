@@ -343,7 +343,7 @@ func joined(names []NodeID) string {
 // changesMade observes what this node's changes of the members were.
 func (n *Node) changesMade(result layout.Applied) {
 	for _, c := range result.Changes {
-		was, _ := n.layout.Member(c.Member.Number)
+		was, _ := result.From.Member(c.Member.Number)
 		e := Event{Peer: c.Member.Number}
 		switch {
 		case c.Kind == layout.Join:
