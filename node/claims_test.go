@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"dkv/node/door"
 	"dkv/node/layout"
 )
 
@@ -158,42 +157,6 @@ func TestFramesThatNoLogHolds(t *testing.T) {
 			t.Errorf("%s: the node ended: %v", name, s.failed)
 		}
 	}
-}
-
-// TestStrangersAreNotServed checks rule "no answer to strangers".
-func TestStrangersAreNotServed(t *testing.T) {
-	t.Run("at the stranger", func(t *testing.T) {
-		rows := disk{asg: Assignment{Epoch: 5, Primary: 2, Replicas: []MemberNumber{2, 3}}}.rows(t)
-		rows[string(keyLayout)] = encoded(t, layoutOf(t, 0, Assignment{Epoch: 5, Primary: 2, Replicas: []MemberNumber{2, 3}}, 2, 3))
-		s := &setup{doors: &doors{rows: rows}, t: t}
-		s.start()
-		for _, c := range []*client{s.put("k", "v"), s.get("k")} {
-			c.want(t, door.Refused)
-			mustContain(t, errors.New(c.answers[0].Reason), notMember)
-		}
-		if ok, why := s.node.Ready(); ok || why != notMember {
-			t.Errorf("ready is %v: %q", ok, why)
-		}
-		none[*Forward](s)
-	})
-	t.Run("at the primary", func(t *testing.T) {
-		for _, f := range []Forward{{Origin: 9}, {Origin: 0}, {Origin: 9, Hops: 1}} {
-			s := leader(t, Config{}, nil)
-			f.Epoch, f.To, f.ID = 5, 1, ForwardID{"disk-9", 1, 1}
-			f.Request = door.Request{Kind: door.RequestPut, Key: []byte("k"), Value: []byte("v")}
-			from := f.Origin
-			if f.Hops > 0 {
-				from = 2
-			}
-			s.from(from, &f)
-			s.ack(2)
-			s.wantLog(1, 1, 4, 5)
-			none[*ForwardReply](s)
-			if s.saw(EventForwardDropped) != 1 {
-				t.Error("the forward was not counted as dropped")
-			}
-		}
-	})
 }
 
 // TestANewerStoreIsNamedAsNewer: what a newer build wrote is not damage, and stays as it is.

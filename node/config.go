@@ -170,10 +170,10 @@ func (c Config) Validate() error {
 	}
 	// By the layout's own rule: an address that it refuses would keep the whole cluster
 	// from forming.
-	if err := layout.CheckAddress("PeerAddress", c.PeerAddress); err != nil {
+	if err := layout.CheckAddress("PeerAddress (--peer-advertise)", c.PeerAddress); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	if err := layout.CheckAddress("HTTPAddress", c.HTTPAddress); err != nil {
+	if err := layout.CheckAddress("HTTPAddress (--advertise)", c.HTTPAddress); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
 	return nil

@@ -80,6 +80,7 @@ const (
 	EventNameTaken         // the node id is that of a member with another store
 	EventClaimRefused      // a frame of Peer contradicts what this node promised, committed or sent; Text: the claim
 	EventForwardDropped    // Peer, which sent a forward, could not be answered
+	EventTurnedAway        // a client of this node, which is no member, was refused
 
 	// Words for the operator. Their text says what is wrong and what to do about it.
 
@@ -115,7 +116,8 @@ var eventNames = [EventKinds]string{
 	EventForwardDropped: "forward-dropped", EventJoined: "member-joined", EventReplaced: "member-replaced",
 	EventReturned: "member-returned", EventRemoved: "member-removed", EventMissingHeard: "missing-member-heard",
 	EventMoveBegun: "move-begun", EventNameTaken: "node-id-taken",
-	EventNotice: "notice", EventAlarm: "alarm", EventFailed: "failed",
+	EventTurnedAway: "client-turned-away",
+	EventNotice:     "notice", EventAlarm: "alarm", EventFailed: "failed",
 }
 
 func (k EventKind) String() string {

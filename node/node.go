@@ -54,6 +54,7 @@ type Node struct {
 	heard        map[MemberNumber]time.Duration // when a frame of a member came last
 	pinged       map[MemberNumber]time.Duration // when a member was last asked for a sign of life
 	rollCalledAt time.Duration
+	strangerAt   time.Duration // when the last forward of a stranger led to a reading of the layout
 	alarms       []alarm
 	scratch      scratch
 }

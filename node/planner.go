@@ -240,7 +240,16 @@ func (n *Node) takeLayout(data []byte, version int32) {
 	if err == nil && l.Version() != version {
 		l, err = nil, errors.New("its version differs from its znode's, so it was not written by a node")
 	}
-	if err != nil {
+	var newer *layout.NewerError
+	switch {
+	case errors.As(err, &newer):
+		// Not damage, and nothing to restore: a set by this node would be refused, since
+		// its version is not the one that was read.
+		text := fmt.Sprintf("the layout in ZooKeeper can't be read: %v; start that version or a later one here", err)
+		n.member.waitingFor = text
+		n.alarm("%s", text)
+		return
+	case err != nil:
 		n.alarm("the layout in ZooKeeper can't be used: %v; restore it from the /v1/cluster of any node", err)
 		return
 	}
@@ -364,7 +373,7 @@ func (n *Node) contradicts(l *layout.Layout) bool {
 		if why == "" {
 			continue
 		}
-		n.alarm("refusing layout version %d: for partition %d it names epoch %d under member %d, but %s; the layout in ZooKeeper was edited or rolled back: write the newest /v1/cluster of all nodes back to %s", l.Version(), p, a.Epoch, a.Primary, why, n.layoutPath())
+		n.alarm("refusing layout version %d: for partition %d it names epoch %d under member %d, but %s; the layout in %s was edited or rolled back, and this node keeps its own copy; no step can be taken before that partition has an epoch above all that nodes name", l.Version(), p, a.Epoch, a.Primary, why, n.layoutPath())
 		return true
 	}
 	return false

@@ -129,10 +129,8 @@ func (n *Node) ignoreRequest(request door.Request) (door.Response, bool) {
 		return refused("the node is stopping"), true
 	case len(request.Key) == 0 || len(request.Key) > MaxKeyBytes || len(request.Value) > MaxValueBytes:
 		return refused("the key is empty, or key or value are too large"), true
-	case n.layout != nil && n.self == 0:
-		// Rule "no answer to strangers": members answer only those that their layout
-		// lists, so a forward of this node would be applied without an answer.
-		return refused(notMember), true
+	case n.outside():
+		return n.turnAway(), true
 	case n.requests.live >= n.cfg.MaxWaiting:
 		return busy("too many requests are waiting at this node"), true
 	}
@@ -147,6 +145,10 @@ func (n *Node) attempt(o *operation) {
 		o.why = "the node has no layout of the cluster yet"
 		// Nor may a forward leave before the boot counter in it is durable: after a
 		// crash the next process would use the same numbers for other requests.
+		return
+	}
+	if n.outside() { // it came before the layout did, or before this node was removed
+		n.end(o, n.turnAway())
 		return
 	}
 	o.partition = PartitionID(ring.PartitionOf(o.request.Key, len(n.assignments)))
@@ -381,9 +383,7 @@ func (n *Node) onForward(m *Envelope, f *Forward) {
 		n.wantLayout()
 		return
 	}
-	if n.isStranger(m.From) || n.isStranger(f.Origin) {
-		n.observe(Event{Kind: EventForwardDropped, Partition: f.Partition, Epoch: f.Epoch, Peer: f.Origin})
-		n.wantLayout()
+	if n.ignoreForward(m, f) {
 		return
 	}
 	from := m.From
@@ -402,13 +402,6 @@ func (n *Node) onForward(m *Envelope, f *Forward) {
 		return
 	}
 	r.forwardedWrite(f, reply)
-}
-
-// isStranger reports whether a member can't be answered: rule "no answer to strangers".
-// The layout here may be too old to list it.
-func (n *Node) isStranger(m MemberNumber) bool {
-	_, ok := n.peer(m)
-	return !ok && m != n.self
 }
 
 // replyTo ends a Forward. It goes back the way that the Forward came.

@@ -43,9 +43,6 @@ type PartitionStatus struct {
 	Generation uint64
 }
 
-// notMember is why a node without a place in the layout serves nothing.
-const notMember = "this node is not a member of the cluster: the layout does not list its store"
-
 // Ready reports whether the node can serve, and if not, what it waits for. The causes stand
 // in the order in which a start overcomes them, so that the first one is the one to look
 // at. A node that is the primary of a partition which it does not serve yet is not ready:
@@ -64,7 +61,7 @@ func (n *Node) Ready() (ok bool, why string) {
 		return false, n.member.waitingFor
 	case n.layout == nil:
 		return false, "registering with ZooKeeper"
-	case n.self == 0:
+	case n.outside():
 		return false, notMember
 	}
 	for _, r := range n.replicas {

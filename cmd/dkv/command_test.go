@@ -186,6 +186,8 @@ func pages(t *testing.T, ready bool, role string) string {
 				"node":{"id":"n1","store":"s1","member":1,"ready":%v,"why":"no majority","zookeeper":"connected"},
 				"members":[{"number":1,"node":"n1","store":"s1","http":"%s","state":"active","primaries":1},
 				           {"number":2,"node":"n2","store":"s2","http":"127.0.0.1:1","state":"active"}]}`, ready, address)
+		case "/v1/members":
+			fmt.Fprint(w, `{"waiting":[{"node":"n3","http":"127.0.0.1:2","why":"it waits for approval"}]}`)
 		case "/v1/partitions":
 			fmt.Fprintf(w, `{"partitions":[{"id":0,"epoch":1,"primary":1,"here":{"role":"primary","lag":3}},
 				{"id":1,"epoch":1,"primary":1,"next":[2],"here":{"role":"%s"}}]}`, role)
@@ -201,7 +203,8 @@ func TestStatus(t *testing.T) {
 	if code != 0 || errors != "" {
 		t.Errorf("code %d, errors %q", code, errors)
 	}
-	for _, says := range []string{"layout version 4", "no answer", "yes", "2 active, 0 without an active primary, 1 moving", "3 entries"} {
+	for _, says := range []string{"layout version 4", "no answer", "yes", "2 active, 0 without an active primary, 1 moving", "3 entries",
+		"n3    not a member  127.0.0.1:2", "no: it waits for approval"} {
 		if !strings.Contains(out, says) {
 			t.Errorf("status does not print %q:\n%s", says, out)
 		}

@@ -3,8 +3,11 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -23,6 +26,7 @@ func testNode(t *testing.T, p programs) {
 		{"OtherFlags", testOtherFlags},
 		{"ZooKeeperUnreachable", testZooKeeperUnreachable},
 		{"FewerThanExpected", testFewerThanExpected},
+		{"ImpossibleAddress", testImpossibleAddress},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -165,4 +169,27 @@ func testFewerThanExpected(t *testing.T, p programs) {
 	for _, n := range nodes {
 		n.terminate()
 	}
+}
+
+// testImpossibleAddress checks that an address that the layout can't hold is refused by the
+// node that brings it: in ZooKeeper it would keep the whole cluster from forming.
+func testImpossibleAddress(t *testing.T, p programs) {
+	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
+	for i, bad := range []struct{ flag, address string }{
+		{"advertise", `host".example:8000`},
+		{"peer-advertise", `host\.example:8002`},
+		{"advertise", "höst.example:8000"},
+	} {
+		id := fmt.Sprintf("bad%d", i)
+		n := newNode(t, p, dir, id, alone(zookeeper, "c").with(bad.flag, bad.address))
+		n.start()
+		n.refusal("--"+bad.flag, "want printable ASCII without spaces, quotes and backslashes")
+		if _, err := os.Stat(filepath.Join(dir, id)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("node %s left a data directory behind: %v", id, err)
+		}
+	}
+	good := newNode(t, p, dir, "good", alone(zookeeper, "c"))
+	good.start()
+	good.awaitReady(30 * time.Second)
+	good.terminate()
 }

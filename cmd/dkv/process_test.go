@@ -33,6 +33,8 @@ func TestProcesses(t *testing.T) {
 	t.Run("LocalLosesAll", func(t *testing.T) { testLocalLosesAll(t, p) })
 	t.Run("LocalOnApacheZooKeeper", func(t *testing.T) { testLocalOnApacheZooKeeper(t, p) })
 	t.Run("Node", func(t *testing.T) { testNode(t, p) })
+	t.Run("Strangers", func(t *testing.T) { testStrangers(t, p) })
+	t.Run("NewerVersion", func(t *testing.T) { testNewerVersion(t, p) })
 	t.Run("ZK", func(t *testing.T) { testZK(t, p) })
 }
 

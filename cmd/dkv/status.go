@@ -50,7 +50,7 @@ func showStatus(ctx context.Context, w io.Writer, c *client.Client) error {
 	views := askMembers(ctx, cluster.Members)
 	fmt.Fprintf(w, "cluster %s, layout version %d, %d partitions, replication %d\n\n",
 		cluster.Cluster, cluster.Version, cluster.Partitions, cluster.Replication)
-	printMembers(w, views)
+	printMembers(w, views, cluster.Node, waitingNodes(ctx, c))
 	assigned, err := c.Partitions(ctx)
 	if err != nil {
 		return err
@@ -93,7 +93,19 @@ func askMember(ctx context.Context, m client.Member) memberView {
 	return v
 }
 
-func printMembers(w io.Writer, views []memberView) {
+// waitingNodes returns the nodes that are registered and are not members, if the server
+// that answers knows them: a member that has a session does.
+func waitingNodes(ctx context.Context, c *client.Client) []client.WaitingNode {
+	list, err := c.Members(ctx)
+	if err != nil {
+		return nil
+	}
+	return list.Waiting
+}
+
+// printMembers shows the members, and below them the nodes that are not: the one that was
+// asked, and those that wait.
+func printMembers(w io.Writer, views []memberView, asked client.NodeStatus, waiting []client.WaitingNode) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "MEMBER\tNODE\tSTATE\tHTTP\tPEERS\tPRIMARIES\tREPLICAS\tZOOKEEPER\tREADY")
 	for _, v := range views {
@@ -109,6 +121,12 @@ func printMembers(w io.Writer, views []memberView) {
 		}
 		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n",
 			m.Number, m.Node, m.State, m.HTTP, m.Peer, m.Primaries, m.Replicas, orDash(v.node.ZooKeeper), ready)
+	}
+	if asked.Member == 0 {
+		fmt.Fprintf(table, "-\t%s\tnot a member\t-\t-\t0\t0\t%s\tno: %s\n", asked.ID, orDash(asked.ZooKeeper), asked.Why)
+	}
+	for _, n := range waiting {
+		fmt.Fprintf(table, "-\t%s\tnot a member\t%s\t-\t0\t0\t-\tno: %s\n", n.Node, n.HTTP, n.Why)
 	}
 	_ = table.Flush()
 }

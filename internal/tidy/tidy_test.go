@@ -90,6 +90,7 @@ var testsMayImport = []importRule{
 	{pkg: "node/real/httpapi", may: []string{"node/real/realtest"}},
 	{pkg: "node/real/zookeeper", may: []string{"node/real/loop", "node/real/realtest", "zksim/zkserver"}},
 	{pkg: "node/client", may: []string{"zksim/zkserver"}},
+	{pkg: "cmd/dkv", may: []string{"node/door", "node/pebblestore"}}, // a data directory of another version is made there
 }
 
 // networkPackages may import net and ZooKeeper's client, as may the packages
