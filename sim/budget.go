@@ -50,7 +50,7 @@ func (f *injector) afford(s *schedule.Step, hosts []int) (release func(), ok boo
 		return func() {}, true
 	}
 	l := &f.ledger
-	cuts, takes := s.Cuts(hosts, l.nodes), uint(0)
+	cuts, takes := s.Cuts(hosts, f.world.Hosts()), uint(0)
 	if host, ok := s.Stops(hosts, &f.schedule.Setup); ok {
 		takes = 1 << host
 	}

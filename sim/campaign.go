@@ -157,7 +157,10 @@ func (c *Campaign) drawn() []string {
 func probeKinds() []node.EventKind {
 	kinds := []node.EventKind{node.EventCut, node.EventQuiet, node.EventResumed}
 	for k := node.EventLogCopied; k < node.EventNotice; k++ {
-		if k != node.EventFrameRefused { // needs a disk that was replaced
+		switch k {
+		case node.EventFrameRefused: // needs a disk that was replaced
+		case node.EventForwardDropped: // needs a member that the primary does not know yet
+		default:
 			kinds = append(kinds, k)
 		}
 	}

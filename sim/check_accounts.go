@@ -13,10 +13,10 @@ func (r *run) checkAccounts() {
 		return
 	}
 	processes := uint64(0)
-	for h := range r.setup.Nodes {
+	for h := range r.setup.Hosts() {
 		processes += r.world.ProcessNumber(h)
 	}
-	for h := range r.setup.Nodes {
+	for h := range r.setup.Hosts() {
 		if n := r.soundNode(h); n != nil {
 			r.judgeAccounts(h, n.Accounts(), r.world.Views(h), processes)
 		}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,13 +23,14 @@ func (r *run) convergePhase() {
 	r.options.timeline.healed(r.world.Now())
 	r.world.HealAll()
 	r.faults.setRates(netsim.Rates{})
+	r.world.RepairLayout()
 	r.faults.restartAll()
 	r.load.stopped = true
 	var differ, kept error
 	converged := r.until(r.world.Now()+r.setup.Phases.Converge, func() bool {
 		r.faults.restartAll() // a host that was still stopping is down only now
 		if differ = r.difference(); differ == nil {
-			kept = r.notHandedBack()
+			kept = cmp.Or(r.notHandedBack(), r.notTurnedAway())
 		}
 		return differ == nil && kept == nil
 	})
@@ -61,10 +63,13 @@ func (r *run) difference() error {
 		if n == nil || !r.world.Running(h) {
 			return fmt.Errorf("%s is %v", schedule.HostName(h), r.world.State(h))
 		}
-		if ready, why := n.Ready(); !ready {
+		if ready, why := n.Ready(); !ready && !r.isStranger(h) {
 			return fmt.Errorf("%s is not ready: %s", schedule.HostName(h), why)
 		}
 		status[h] = n.Status(false)
+		if status[h].Layout == nil { // a stranger's
+			return fmt.Errorf("%s knows no layout: %s", schedule.HostName(h), status[h].Why)
+		}
 		if v := status[h].Layout.Version(); v != l.Version() {
 			return fmt.Errorf("%s knows layout version %d, but ZooKeeper has version %d", schedule.HostName(h), v, l.Version())
 		}

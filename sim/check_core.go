@@ -42,6 +42,7 @@ func (r *run) corePhase() {
 	c := r.chooseCore()
 	r.world.HealCore(c.hosts...)
 	r.faults.setRates(netsim.Rates{})
+	r.world.RepairLayout()
 	r.breakOutside(c.hosts)
 	r.cutInside(c)
 	for _, h := range c.hosts {

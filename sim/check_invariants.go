@@ -51,6 +51,7 @@ type reignFacts struct {
 	incarnation uint64
 	acts        bool // its promise is durable; until then it has sent nothing in this epoch
 	jointActive bool
+	active      int32 // 1 + the host that committed its no-op; 0: none did
 }
 
 // hostFacts holds the facts about the replicas of one host.
@@ -269,10 +270,12 @@ func (c *invariants) onApplied(host int, r *replicaFacts, ev *node.Event) {
 
 // onReignStarted checks that each epoch has a single acting primary, the one that
 // the layout names. A process that died before its promise was durable had not
-// acted yet, so another one may follow it.
+// acted yet, so another one may follow it. An epoch that was given out twice may be
+// started by two hosts, of which onReignActive lets one become active.
 func (c *invariants) onReignStarted(host int, incarnation uint64, r *replicaFacts, ev *node.Event) {
 	reign := c.reign(ev.Partition, ev.Epoch)
-	if reign.acts && (int(reign.host) != host+1 || reign.incarnation != incarnation) {
+	second := c.layouts.second(ev.Partition, ev.Epoch)
+	if other := int(reign.host) != host+1; reign.acts && (other && second == 0 || !other && reign.incarnation != incarnation) {
 		c.broken(Invariant, "two acting primaries: process %d of %s and process %d of %s both act in epoch %d of partition %d",
 			reign.incarnation, schedule.HostName(int(reign.host)-1), incarnation, schedule.HostName(host), ev.Epoch, ev.Partition)
 	}
@@ -285,18 +288,24 @@ func (c *invariants) onReignStarted(host int, incarnation uint64, r *replicaFact
 		c.broken(Invariant, "%s acts in epoch %d of partition %d, which no layout contains", schedule.HostName(host), ev.Epoch, ev.Partition)
 		return
 	}
-	if at := c.layouts.host(named.Primary); at != host {
+	if at := c.layouts.host(named.Primary); at != host && (second == 0 || c.layouts.host(second) != host) {
 		c.broken(Invariant, "%s acts in epoch %d of partition %d, whose primary is member %d",
 			schedule.HostName(host), ev.Epoch, ev.Partition, named.Primary)
 	}
 }
 
-// onReignActive checks that a primary does not become active after it has promised
-// a higher epoch, which ended its reign.
+// onReignActive checks that one primary of an epoch becomes active, and none after it has
+// promised a higher epoch, which ended its reign.
 func (c *invariants) onReignActive(host int, r *replicaFacts, ev *node.Event) {
 	if r.promised > ev.Epoch {
 		c.broken(Invariant, "%s becomes active in epoch %d of partition %d after promising %d", schedule.HostName(host), ev.Epoch, ev.Partition, r.promised)
 	}
+	reign := c.reign(ev.Partition, ev.Epoch)
+	if reign.active != 0 && int(reign.active) != host+1 {
+		c.broken(Invariant, "two active primaries: %s and %s both became active in epoch %d of partition %d",
+			schedule.HostName(int(reign.active)-1), schedule.HostName(host), ev.Epoch, ev.Partition)
+	}
+	reign.active = int32(host) + 1
 	facts := &c.partitions[ev.Partition]
 	facts.active = max(facts.active, ev.Epoch)
 }

@@ -42,7 +42,7 @@ func (c *invariants) commit(t *testing.T, l *layout.Layout) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.onLayout(data, l.Version(), func(id node.NodeID) int { return int(id[1] - '1') })
+	c.onLayout(data, l.Version(), false, func(id node.NodeID) int { return int(id[1] - '1') })
 }
 
 // step applies a legal step and commits the resulting layout.
@@ -212,11 +212,11 @@ func TestInvariantsOnLayouts(t *testing.T) {
 			c.commit(t, formed(t, 2, 1, 2, 3))
 		}, "illegal change of the layout"},
 		{"bytes that are not a layout", func(c *invariants) {
-			c.onLayout([]byte("{}"), 1, func(node.NodeID) int { return world.NoHost })
+			c.onLayout([]byte("{}"), 1, false, func(node.NodeID) int { return world.NoHost })
 		}, "cannot read the layout"},
 		{"a version that is not the znode's", func(c *invariants) {
 			data, _ := c.layouts.latest.Encode()
-			c.onLayout(data, 1, func(node.NodeID) int { return world.NoHost })
+			c.onLayout(data, 1, false, func(node.NodeID) int { return world.NoHost })
 		}, "says that it is version 0"},
 		{"the znode is deleted", (*invariants).onLayoutGone, "was deleted"},
 	} {

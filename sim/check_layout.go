@@ -12,12 +12,17 @@ type layoutFacts struct {
 	changes int            // changes of a primary to another node
 	history [][]epochFacts // by partition and epoch
 	hosts   []int          // by member number: 1 + its host
+	edited  bool           // an administrator gave out an epoch twice
 }
 
 // epochFacts is the assignment of one epoch.
 type epochFacts struct {
 	layout.Partition
 	movingSince node.Epoch // epoch in which its move began; 0: not moving
+
+	second   node.MemberNumber // that an edit made its primary; 0: there was none
+	starters uint              // hosts that started it after the edit, as bits
+	counted  bool
 }
 
 func (f *layoutFacts) assignment(p node.PartitionID, e node.Epoch) (layout.Partition, bool) {
@@ -36,8 +41,9 @@ func (f *layoutFacts) host(m node.MemberNumber) int {
 	return f.hosts[m] - 1
 }
 
-// onLayout judges a change of the layout's znode; hostOf finds a node's host.
-func (c *invariants) onLayout(data []byte, version int32, hostOf func(node.NodeID) int) {
+// onLayout judges a change of the layout's znode, unless it was edited by hand; hostOf
+// finds a node's host.
+func (c *invariants) onLayout(data []byte, version int32, edited bool, hostOf func(node.NodeID) int) {
 	next, err := layout.Decode(data)
 	if err != nil {
 		c.broken(Invariant, "cannot read the layout in version %d of its znode: %v", version, err)
@@ -50,6 +56,7 @@ func (c *invariants) onLayout(data []byte, version int32, hostOf func(node.NodeI
 	switch {
 	case f.latest == nil:
 		c.onFormed(next)
+	case edited:
 	default:
 		if err := layout.Legal(f.latest, next); err != nil {
 			c.broken(Invariant, "illegal change of the layout: %v", err)

@@ -42,7 +42,7 @@ func milliseconds(d time.Duration) int { return int(d / time.Millisecond) }
 
 // unquiet says what the first node that is not quiet counts as under way, or "".
 func (r *run) unquiet() string {
-	for h := range r.setup.Nodes {
+	for h := range r.setup.Hosts() {
 		if n := r.soundNode(h); n != nil {
 			if why := underWay(n.Accounts()); why != "" {
 				return schedule.HostName(h) + " " + why

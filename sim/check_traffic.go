@@ -62,8 +62,8 @@ type copies struct {
 
 func newTraffic(s *schedule.Setup) *traffic {
 	t := &traffic{
-		hosts: s.Nodes, partitions: s.Partitions, members: min(2*s.Replication, s.Nodes),
-		streams: make([][]stream, s.Nodes*s.Nodes), forwarders: make([]forwarder, s.Nodes),
+		hosts: s.Hosts(), partitions: s.Partitions, members: min(2*s.Replication, s.Nodes),
+		streams: make([][]stream, s.Hosts()*s.Hosts()), forwarders: make([]forwarder, s.Hosts()),
 	}
 	for _, after := range s.SuspectAfters() {
 		t.interval = append(t.interval, after/4)

@@ -45,7 +45,7 @@ func (c *client) askCold() bool {
 		r.Value = []byte(op.Value)
 	}
 	c.chooseHost()
-	c.work.submit(c.host, op, r, func(_ door.Response, outcome linearizability.Outcome) { c.rest(outcome) })
+	c.work.submit(c.orStranger(c.host), op, r, func(_ door.Response, outcome linearizability.Outcome) { c.rest(outcome) })
 	return true
 }
 

@@ -27,17 +27,17 @@ func joined(tables ...map[*schedule.Action]carrier) map[*schedule.Action]carrier
 var processCarriers = map[*schedule.Action]carrier{
 	schedule.Crash: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		f.world.Crash(hosts[0])
-		return func() { f.world.Restart(hosts[0]) }
+		return func() { f.restart(hosts[0]) }
 	},
 	schedule.CrashInTurn: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		f.world.CrashInTurn(hosts[0])
 		return func() {
 			f.world.Disarm(hosts[0])
-			f.world.Restart(hosts[0])
+			f.restart(hosts[0])
 		}
 	},
 	schedule.Restart: func(f *injector, _ *schedule.Step, hosts []int) func() {
-		f.world.Restart(hosts[0])
+		f.restart(hosts[0])
 		return nil
 	},
 	schedule.PowerLoss: func(f *injector, _ *schedule.Step, _ []int) func() {
@@ -50,7 +50,7 @@ var processCarriers = map[*schedule.Action]carrier{
 			if f.world.State(hosts[0]) == world.Stopping {
 				f.world.Crash(hosts[0]) // the operator's patience has run out: kill it
 			}
-			f.world.Restart(hosts[0])
+			f.restart(hosts[0])
 		}
 	},
 	schedule.Slow: func(f *injector, s *schedule.Step, hosts []int) func() {
@@ -72,6 +72,14 @@ var processCarriers = map[*schedule.Action]carrier{
 
 func (f *injector) restartAll() {
 	for host := range f.world.Hosts() {
+		f.restart(host)
+	}
+}
+
+// restart starts a host again. A stranger that was never started waits for the cluster to
+// form: before that it would be one of the nodes that form it.
+func (f *injector) restart(host int) {
+	if host < f.schedule.Setup.Nodes || f.world.ProcessNumber(host) > 0 {
 		f.world.Restart(host)
 	}
 }

@@ -71,6 +71,12 @@ var clientCarriers = map[*schedule.Action]carrier{
 		f.world.Cancel(node.PartitionID(s.Partition), nil)
 		return nil
 	},
+	schedule.EditLayout: func(f *injector, s *schedule.Step, hosts []int) func() {
+		if m := f.world.MemberOf(hosts[0]); m != 0 {
+			f.world.EditLayout(node.PartitionID(s.Partition), m)
+		}
+		return f.world.RepairLayout
+	},
 	schedule.AskPut: asks, schedule.AskGet: asks, schedule.AskPutNew: asks, schedule.AskPutLarge: asks,
 }
 

@@ -10,6 +10,39 @@ import (
 	"dkv/sim/world"
 )
 
+// twice gives the epoch of a primary's successor to the primary too, before it has heard of
+// its successor.
+const twice = `nodes 3
+partitions 1
+at 3s isolate primary:0 for 2.5s
+at 3s zk-cut primary:0 for 1.5s
+at 3s edit-layout former:0 0 once started:0 after 20ms for 5s
+at 6s put primary:0 0
+at 6s put former:0 0
+`
+
+// Of two members that an edited layout made primaries of one epoch one leads. The frames of
+// the other one are refused, and no process ends.
+func TestAnEpochThatIsGivenOutTwiceHasOnePrimary(t *testing.T) {
+	s, err := schedule.Parse("seed 5\nphases faults=9s core=0s\n" + twice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRun(s, RunOptions{})
+	result, err := r.execute()
+	if err != nil || len(result.Classes) > 0 {
+		t.Fatal(err, result.Violations)
+	}
+	if result.Probes[node.EventClaimRefused] == 0 || result.Probes[node.EventAlarm] == 0 {
+		t.Error("no claim was refused, or no alarm was raised")
+	}
+	for h := range s.Setup.Nodes {
+		if n := r.world.ProcessNumber(h); n != 1 {
+			t.Errorf("%s was started %d times", schedule.HostName(h), n)
+		}
+	}
+}
+
 // Each of these steps and header lines, as the only fault of a calm run, takes
 // effect and is counted.
 func TestStepsTakeEffect(t *testing.T) {
@@ -22,6 +55,8 @@ func TestStepsTakeEffect(t *testing.T) {
 		"at 4s rates corrupt=0.05 for 3s":       "net-corrupt",
 		"rates corrupt=0.01":                    "net-corrupt",
 		"network queue=2\nat 4s clog n1 for 2s": "net-queue-full",
+		twice:                                   "epoch-given-twice",
+		twice + "#":                             "edited-layout-refused",
 	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()

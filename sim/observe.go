@@ -18,8 +18,12 @@ func (r *run) onEvent(host int, ev node.Event) {
 		r.onStateEvent(host, &ev)
 	case node.EventRegistered:
 		r.checkRegistration(host)
-	case node.EventClaimRefused: // the simulator forges nothing, so two nodes disagree about the past
-		r.verdict.broken(Assertion, "%s refused what member %d says of partition %d: %s", schedule.HostName(host), ev.Peer, ev.Partition, ev.Text)
+	case node.EventClaimRefused:
+		r.onClaimRefused(host, &ev)
+	case node.EventAlarm:
+		r.onAlarm(&ev)
+	case node.EventReignStarted:
+		r.onRival(host, &ev)
 	case node.EventAnswerTooOld:
 		if r.invariants.deposed(ev.Partition, ev.Epoch) {
 			r.world.Count(world.FaultStaleAnswer)
@@ -82,7 +86,11 @@ func (r *run) onZKOp(op *zktree.Op, version int32) {
 	switch op.Code {
 	case zktree.OpCreate, zktree.OpCreate2, zktree.OpSetData:
 		r.note("layout %d: %s", version, op.Data)
-		r.invariants.onLayout(op.Data, version, func(id node.NodeID) int { return r.world.HostNamed(string(id)) })
+		edit, edited := r.world.EditOf(op.Data)
+		if edited {
+			r.invariants.onEdit(edit.Partition, edit.Epoch, edit.Primary)
+		}
+		r.invariants.onLayout(op.Data, version, edited, func(id node.NodeID) int { return r.world.HostNamed(string(id)) })
 		r.repeats.onLayout(r.invariants.layouts.latest)
 		if op.Code != zktree.OpSetData {
 			r.checkFormed()

@@ -61,11 +61,12 @@ func newRun(s *schedule.Schedule, o RunOptions) *run {
 
 func (r *run) execute() (*Result, error) {
 	s, o := r.schedule, r.options
-	r.invariants = newInvariants(r.verdict, s.Setup.Nodes, s.Setup.Partitions)
-	r.repeats = newRepeats(s.Setup.Nodes, s.Setup.Partitions, func(f world.Fault) { r.world.Count(f) }, r.invariants.layouts.host)
-	r.handBacks = newHandBacks(s.Setup.Nodes, s.Setup.Partitions)
+	r.invariants = newInvariants(r.verdict, s.Setup.Hosts(), s.Setup.Partitions)
+	r.repeats = newRepeats(s.Setup.Hosts(), s.Setup.Partitions, func(f world.Fault) { r.world.Count(f) }, r.invariants.layouts.host)
+	r.handBacks = newHandBacks(s.Setup.Hosts(), s.Setup.Partitions)
 	r.snapshots = newSnapshots(s.Setup.Partitions)
 	r.traffic = newTraffic(&s.Setup)
+	r.strangers = make([]turnedAway, s.Setup.Strangers)
 	if random := world.NewRandom(s.Setup.Seed); random.Below(8, "run ring", 0, 0) == 0 {
 		r.invariants.ringPartitions = 1 << (6 + random.Below(6, "run ring size", 0, 0))
 	}
@@ -79,7 +80,7 @@ func (r *run) execute() (*Result, error) {
 		w.Steer(o.trail)
 	}
 	r.load = newWorkload(w, r.setup)
-	r.load.ended = r.onOperation
+	r.load.ended, r.load.answered = r.onOperation, r.onAnswer
 	r.scripts = world.NewZKScripts(w, s.Setup.ZKScripts, r.note)
 	r.begin()
 	for _, phase := range r.phases() {
@@ -133,6 +134,7 @@ type run struct {
 	severed     severed // links that are cut inside the core
 	untouched   uint    // hosts outside the core that stay as they are, as bits
 	steady      *steady // nil: faults do not stand still
+	strangers   []turnedAway
 
 	panics  int
 	aborted bool // by a panic of the harness, by Pause, or because the run does not end
@@ -160,7 +162,7 @@ func (r *run) config() world.Config {
 	suspectAfter := s.SuspectAfters()
 	return world.Config{
 		Seed:  s.Seed,
-		Hosts: s.Nodes,
+		Hosts: s.Hosts(),
 		Node: node.Config{
 			Cluster: clusterName, Expect: s.Nodes, Partitions: s.Partitions, Replication: s.Replication,
 			SuspectAfter: s.SuspectAfter, RequestTimeout: s.RequestTimeout, MoveTimeout: s.MoveTimeout,
@@ -181,7 +183,12 @@ func (r *run) config() world.Config {
 				r.verdict.broken(Invariant, "ZooKeeper: %s: %s", v.Rule, v.What)
 			}),
 		},
-		Configure:      func(host int, cfg *node.Config) { cfg.SuspectAfter = suspectAfter[host] },
+		Configure: func(host int, cfg *node.Config) {
+			cfg.SuspectAfter = suspectAfter[host]
+			if host >= s.Nodes {
+				cfg.Join = node.JoinApprove // and no operator does
+			}
+		},
 		Door:           s.Door,
 		NewProcess:     r.newProcess,
 		SessionTimeout: s.SessionTimeout,
@@ -245,6 +252,9 @@ func (r *run) begin() {
 				r.world.Start(host)
 			}
 		})
+	}
+	for host := r.setup.Nodes; host < r.setup.Hosts(); host++ {
+		r.startStranger(host)
 	}
 	if r.setup.Workload.Source == schedule.Listed {
 		r.load.list(r.schedule.Calls)

@@ -27,7 +27,7 @@ func unusual(s *schedule.Setup) []schedule.Field {
 	var list []schedule.Field
 	for _, f := range schedule.Fields() {
 		switch {
-		case f.Line == "seed", f.Line == "nodes", f.Line == "partitions", f.Line == "phases", f.Key == "calls":
+		case f.Line == "seed", f.Line == "nodes", f.Line == "strangers", f.Line == "partitions", f.Line == "phases", f.Key == "calls":
 		case s.Workload.Source == schedule.Drawn && (f.Line == "workload" || f.Line == "mix"):
 		case f.Unusual(s):
 			list = append(list, f)
@@ -39,6 +39,11 @@ func unusual(s *schedule.Setup) []schedule.Field {
 // sizes makes the cluster smaller, under this seed or one of the next seeds.
 func (s *shrinker) sizes(seeds int) bool {
 	s.doing = "the cluster's size"
+	if s.best.Schedule.Setup.Strangers > 0 {
+		c := s.copy()
+		c.DropStrangers()
+		s.anyOf(c)
+	}
 	was := s.best.Schedule.Setup
 	nodes := max(3, was.Replication)
 	gained := was.Partitions > 1 && was.Nodes > nodes && s.shrunkTo(1, nodes, seeds)

@@ -71,6 +71,7 @@ func DrawOn(seed uint64, profileName string, store schedule.Store) (*schedule.Sc
 	d.drawWorkload()
 	d.drawWide()
 	d.drawDay()
+	d.drawStrangers()
 	d.drawUneven()
 	if d.profile.intensity > 0 {
 		d.lean = d.on("") && d.share(35, "lean")

@@ -79,7 +79,7 @@ var rawSources = []source{
 // phase.
 func (d *swarm) drawSteps() {
 	early := d.share(15, "early") // faults while the cluster forms
-	all := slices.Concat(sources, againSources, patterns, registering, lateSources)
+	all := slices.Concat(sources, againSources, patterns, registering, lateSources, editSources)
 	if d.setup.Store == schedule.PebbleRaw {
 		all = append(all, rawSources...)
 	}
@@ -139,6 +139,9 @@ func (f *source) lasting(d *swarm, span world.Range, n uint64) time.Duration {
 
 // target draws a node: by its number, or by its role for a partition.
 func (f *source) target(d *swarm, n uint64) schedule.Target {
+	if stranger, ok := f.stranger(d, n); ok {
+		return stranger
+	}
 	p := f.draw(d, d.setup.Partitions, n, 0)
 	switch choice := f.draw(d, 10, n, 1); {
 	case choice < 4:

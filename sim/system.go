@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -35,17 +36,24 @@ type System struct {
 // healed, every host must run and every key must be readable. A system that does
 // not promise one of these leaves out its phase in the setup.
 func (s *System) Run(chosen *schedule.Schedule, o RunOptions) (*Result, error) {
+	if chosen.Setup.Strangers > 0 {
+		return nil, errors.New("the schedule has strangers: only DKV has a layout that does not list them")
+	}
 	r := newRun(chosen, o)
 	r.system, r.newProcess = s, world.Programs(s.Boot)
 	return r.execute()
 }
 
-// Draw is like the package-level Draw, with Adapt applied. It returns an error if
-// the steps name something, such as a partition, that Adapt removed.
+// Draw is like the package-level Draw, without strangers and with Adapt applied. It
+// returns an error if the steps name something, such as a partition, that Adapt removed.
 func (s *System) Draw(seed uint64, profile string) (*schedule.Schedule, error) {
 	drawn, err := Draw(seed, profile)
-	if err != nil || s.Adapt == nil {
-		return drawn, err
+	if err != nil {
+		return nil, err
+	}
+	drawn.DropStrangers()
+	if s.Adapt == nil {
+		return drawn, nil
 	}
 	s.Adapt(&drawn.Setup)
 	return schedule.Parse(drawn.String())

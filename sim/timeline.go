@@ -37,7 +37,7 @@ type reign struct {
 func newTimelineRecorder(s *schedule.Setup) *timelineRecorder {
 	r := &timelineRecorder{reigns: map[reign]int{}}
 	r.annotations.Partitions = map[string]string{}
-	for host := range s.Nodes {
+	for host := range s.Hosts() {
 		r.span(linearizability.Span{Lane: schedule.HostName(host), State: linearizability.Down, Label: "not started yet"})
 	}
 	return r

@@ -35,6 +35,8 @@ type workload struct {
 	calls   uint64 // operations of all clients, so far; also numbers the values
 	// ended is called at the end of every operation.
 	ended func(op linearizability.Operation, outcome linearizability.Outcome)
+	// answered is called when a host answers, also if the client has given up.
+	answered func(host int, request *door.Request, resp *door.Response)
 }
 
 // client is one process of the workload.
@@ -56,6 +58,7 @@ func newWorkload(w *world.World, setup *schedule.Setup) *workload {
 	l := &workload{world: w, setup: setup}
 	l.recorder = linearizability.NewRecorder(linearizability.RecorderConfig{Now: w.Now})
 	l.ended = func(linearizability.Operation, linearizability.Outcome) {}
+	l.answered = func(int, *door.Request, *door.Response) {}
 	l.keys = chooseKeys(&setup.Workload, setup.Partitions)
 	l.cold = newColdKeys(&setup.Workload)
 	for i := range setup.Workload.Clients {
@@ -181,7 +184,7 @@ func (c *client) ask() {
 	k := c.drawKey()
 	op, r := c.drawOperation(k)
 	c.chooseHost()
-	c.work.submit(c.host, op, r, func(resp door.Response, outcome linearizability.Outcome) {
+	c.work.submit(c.orStranger(c.host), op, r, func(resp door.Response, outcome linearizability.Outcome) {
 		c.onEnd(k, resp, outcome)
 	})
 }
@@ -314,6 +317,9 @@ func (l *workload) submit(host int, op linearizability.Operation, r door.Request
 	giveUp := l.world.After(r.Timeout+clientPatience, func() { end(door.Response{}, linearizability.Unknown) })
 	l.world.Submit(host, r, func(resp door.Response, broken bool) {
 		giveUp()
+		if !broken {
+			l.answered(host, &r, &resp)
+		}
 		end(resp, outcomeOf(resp, broken))
 	})
 }

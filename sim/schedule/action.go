@@ -90,6 +90,8 @@ var (
 		Does: "an administrator starts moving the partition to these nodes"})
 	Cancel = action(FamilyAdministrator, partition, Action{Word: "cancel", Counters: []string{"cancel"},
 		Does: "an administrator cancels the partition's move"})
+	EditLayout = action(FamilyAdministrator, nodeAndPartition, Action{Word: "edit-layout", Lasts: true, Counters: []string{"epoch-given-twice", "edited-layout-refused"},
+		Does: "an administrator makes the node primary of the partition's present epoch, and gives out the next one when this ends"})
 )
 
 // The clients' actions, in addition to the workload.

@@ -301,7 +301,7 @@ func (g generator) target() Target {
 	if role := Role(g.draw("role", 0, int(roles)-1)); role != ByNumber {
 		return Target{Role: role, Partition: g.partition("partition")}
 	}
-	return Target{Node: g.draw("node", 1, g.setup.Nodes)}
+	return Target{Node: g.draw("node", 1, g.setup.Hosts())}
 }
 
 // targets draws one to most distinct targets.

@@ -27,10 +27,17 @@ func (s *Schedule) FitMoves() {
 // Fold reduces a schedule to so many partitions and nodes, and maps the numbers in
 // its lines to them. It removes steps that would then name too few distinct nodes.
 func (s *Schedule) Fold(partitions, nodes int) {
+	was := s.Setup.Nodes
+	fold := func(host int) int {
+		if host >= was {
+			return nodes + host - was // a stranger stays one
+		}
+		return host % nodes
+	}
 	s.Setup.Partitions, s.Setup.Nodes = partitions, nodes
 	s.Setup.Uneven = s.Setup.Uneven.below(nodes)
 	for i := range s.Calls {
-		s.Calls[i].Host %= nodes
+		s.Calls[i].Host = fold(s.Calls[i].Host)
 	}
 	for i := range s.Steps {
 		step := &s.Steps[i]
@@ -40,7 +47,7 @@ func (s *Schedule) Fold(partitions, nodes int) {
 		for _, t := range step.Targets {
 			t.Partition %= partitions
 			if t.Role == ByNumber {
-				t.Node = 1 + (t.Node-1)%nodes
+				t.Node = 1 + fold(t.Node-1)
 			}
 			if !slices.Contains(targets, t) {
 				targets = append(targets, t)
@@ -51,6 +58,15 @@ func (s *Schedule) Fold(partitions, nodes int) {
 	s.Steps = slices.DeleteFunc(s.Steps, func(step Step) bool {
 		pair := slices.Contains([]*arguments{link, linkBothWays, linkAndTime, linkAndRate, twoNodes}, step.Do.arguments)
 		return pair && len(step.Targets) < 2 || step.Do == Move && len(step.Targets) < s.Setup.Replication
+	})
+}
+
+// DropStrangers removes the hosts that no layout lists, and the lines that name them.
+func (s *Schedule) DropStrangers() {
+	s.Setup.Strangers = 0
+	s.Calls = slices.DeleteFunc(s.Calls, func(call Call) bool { return call.Host >= s.Setup.Nodes })
+	s.Steps = slices.DeleteFunc(s.Steps, func(step Step) bool {
+		return slices.ContainsFunc(step.Targets, func(t Target) bool { return t.Role == ByNumber && t.Node > s.Setup.Nodes })
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 
 const (
 	MaxNodes      = 20
+	MaxStrangers  = 4
 	MaxPartitions = 512
 	MaxSteps      = 10_000 // of a schedule
 )
@@ -370,8 +371,8 @@ func parseTarget(word string, setup *Setup) (Target, error) {
 	}
 	number, found := strings.CutPrefix(word, "n")
 	var n int
-	if err := (&intValue{&n, 1, setup.Nodes}).Set(number); !found || err != nil {
-		return Target{}, fmt.Errorf("invalid node %q (want n1 to n%d, primary:P, backup:P, second:P, former:P or other:P)", word, setup.Nodes)
+	if err := (&intValue{&n, 1, setup.Hosts()}).Set(number); !found || err != nil {
+		return Target{}, fmt.Errorf("invalid node %q (want n1 to n%d, primary:P, backup:P, second:P, former:P or other:P)", word, setup.Hosts())
 	}
 	return Target{Node: n}, nil
 }

@@ -49,6 +49,7 @@ func drawSetup(t *rapid.T) Setup {
 		}
 	}
 	s.Replication = min(s.Replication, s.Nodes)
+	s.Strangers = min(s.Strangers, MaxNodes-s.Nodes)
 	s.LatencyMean = max(s.LatencyMean, s.LatencyMin)
 	s.Sync.Max = max(s.Sync.Max, s.Sync.Min)
 	s.TurnMax = max(s.TurnMax, s.TurnMin)
@@ -99,7 +100,7 @@ func TestScheduleTextIsReadAsItWasWritten(t *testing.T) {
 			}
 		}
 		if s.Setup.Workload.Source == Listed {
-			s.Calls = drawCalls(t, s.Setup.Nodes)
+			s.Calls = drawCalls(t, s.Setup.Hosts())
 		}
 		for _, text := range []string{s.String(), s.Brief()} {
 			read, err := Parse(text)

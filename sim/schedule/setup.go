@@ -15,7 +15,11 @@ import (
 type Setup struct {
 	Seed uint64 // decides everything that the schedule leaves open
 
-	Nodes       int // 1 to MaxNodes, named n1, n2, …; all of them form the cluster
+	Nodes int // 1 to MaxNodes, named n1, n2, …; all of them form the cluster
+	// Strangers is the number of further hosts, named after the nodes. Each starts once
+	// the cluster has formed, and no operator lets it join, so no layout lists it. Nodes and Strangers are at most
+	// MaxNodes.
+	Strangers   int
 	Partitions  int // Q
 	Replication int
 
@@ -69,6 +73,9 @@ type Setup struct {
 	Outside Outside
 	Steady  Steady
 }
+
+// Hosts returns the number of hosts, of nodes and of strangers.
+func (s *Setup) Hosts() int { return s.Nodes + s.Strangers }
 
 // Steady describes the stretch of the core phase in which the faults stand still, after
 // the core has answered. No partition may change its primary again and again in it, and
@@ -207,6 +214,7 @@ var header = []Field{
 	{"nodes", "", func(s *Setup) textValue { return &intValue{&s.Nodes, 1, MaxNodes} }},
 	{"partitions", "", func(s *Setup) textValue { return &intValue{&s.Partitions, 1, MaxPartitions} }},
 	{"replication", "", func(s *Setup) textValue { return &intValue{&s.Replication, 1, 7} }},
+	{"strangers", "", func(s *Setup) textValue { return &intValue{&s.Strangers, 0, MaxStrangers} }},
 	{"suspect-after", "", func(s *Setup) textValue { return &durationValue{&s.SuspectAfter, time.Millisecond} }},
 	{"suspect-after-of", "", func(s *Setup) textValue { return (*unevenValue)(&s.Uneven) }},
 	{"request-timeout", "", func(s *Setup) textValue { return &durationValue{&s.RequestTimeout, time.Millisecond} }},
@@ -301,6 +309,8 @@ var header = []Field{
 func (s *Setup) validate() error {
 	w := &s.Workload
 	switch {
+	case s.Hosts() > MaxNodes:
+		return fmt.Errorf("nodes and strangers are %d hosts, want at most %d", s.Hosts(), MaxNodes)
 	case s.Replication > s.Nodes:
 		return fmt.Errorf("replication %d needs at least as many nodes, not %d", s.Replication, s.Nodes)
 	case s.LatencyMean < s.LatencyMin:

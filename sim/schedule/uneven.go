@@ -65,7 +65,7 @@ func (u Uneven) below(host int) Uneven {
 
 // SuspectAfters returns the suspect-after of each host.
 func (s *Setup) SuspectAfters() []time.Duration {
-	all := make([]time.Duration, s.Nodes)
+	all := make([]time.Duration, s.Hosts())
 	for h := range all {
 		all[h] = s.SuspectAfter
 	}

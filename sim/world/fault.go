@@ -56,9 +56,12 @@ const (
 	FaultMoveAgain
 	FaultAwayOverMoves
 	FaultFormerData
+	FaultEpochTwice
+	FaultEditRefused
 	SteadyCut
 	SteadyMove
 	SteadyPartition
+	StrangerRefused
 
 	faults
 )
@@ -105,11 +108,15 @@ var faultNames = [faults]string{
 	SteadyMove:      "core-move-finished",     // a move that was made meanwhile finished
 	SteadyPartition: "core-partition-watched", // the epochs of a partition of the core were watched meanwhile
 
+	StrangerRefused: "stranger-asked", // a host that no layout lists refused a write when all was healed
+
 	faultCrashInStall:        "crash-in-stall",                 // a process died while a stall held up its disk's sync
 	faultCrashInStallOfStart: "crash-in-stall-since-its-start", // and it had started during that stall
 	FaultCrashBeforePromise:  "crash-before-promise-synced",    // a process died between a promise and its sync
 	FaultMoveAgain:           "move-begun-again",               // a move that was cancelled began a second time
 	FaultAwayOverMoves:       "away-over-moves",                // a replica missed two finished moves of its partition, and came back
+	FaultEpochTwice:          "epoch-given-twice",              // a second member started an epoch that an edited layout gave it
+	FaultEditRefused:         "edited-layout-refused",          // a node refused an edited layout, and told the operator
 	FaultFormerData:          "former-data-met",                // a move named a node that still had data of a former membership
 }
 

@@ -54,12 +54,12 @@ func (w *World) HostNamed(name string) int {
 // ten tries or ten seconds. done, which may be nil, is told whether the step was
 // surely taken.
 func (w *World) Move(p node.PartitionID, replicas []node.MemberNumber, done func(taken bool)) {
-	w.operator.ask(moveRequest{kind: layout.BeginMove, partition: p, next: slices.Clone(replicas), done: done})
+	w.operator.ask(layoutRequest{kind: layout.BeginMove, partition: p, next: slices.Clone(replicas), done: done})
 }
 
 // Cancel is like Move, but cancels the move of a partition (layout step L4).
 func (w *World) Cancel(p node.PartitionID, done func(taken bool)) {
-	w.operator.ask(moveRequest{kind: layout.CancelMove, partition: p, done: done})
+	w.operator.ask(layoutRequest{kind: layout.CancelMove, partition: p, done: done})
 }
 
 // peek returns the layout as ZooKeeper's leader has it. It decodes each version once.

@@ -9,7 +9,7 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// operator is the administrator who begins and cancels moves. It has a ZooKeeper client
+// operator is the administrator who begins and cancels moves, and edits layouts. It has a ZooKeeper client
 // of its own and changes the layout by compare-and-set, one request at a time.
 //
 //   - requests[0] is under way while busy is set; the others wait.
@@ -21,31 +21,36 @@ type operator struct {
 	client *zksim.Client
 	dead   bool // the session is over, so the next try needs a new one
 
-	requests []moveRequest
+	requests []layoutRequest
 	busy     bool
 	tries    int
 	until    time.Duration // deadline of requests[0]
 	took     bool
+	edit     Edit // the last one that was tried
 
 	copy        *layout.Layout // what peek decoded last
 	copyVersion int32
 	copyCzxid   int64
 }
 
-// moveRequest asks for one layout step, BeginMove or CancelMove.
-type moveRequest struct {
-	kind      layout.StepKind
+// layoutRequest asks for one change of the layout: a step, or the edit that makes a member
+// the primary of the epoch that there is.
+type layoutRequest struct {
+	kind      layout.StepKind // BeginMove, CancelMove or ChangePrimary; edited: no step
 	partition node.PartitionID
 	next      []node.MemberNumber
+	primary   node.MemberNumber // of the edit
+	epoch     node.Epoch        // that ChangePrimary ends; other steps end the one that there is
 	done      func(taken bool)
 }
 
 const (
-	operatorName    = "operator"
-	maxMoveRequests = 64
-	maxTries        = 10
-	patience        = 10 * time.Second
-	pauseOnError    = 100 * time.Millisecond
+	operatorName = "operator"
+	maxRequests  = 64
+	edited       = layout.StepKind(0)
+	maxTries     = 10
+	patience     = 10 * time.Second
+	pauseOnError = 100 * time.Millisecond
 )
 
 func newOperator(w *World) *operator {
@@ -57,11 +62,11 @@ func newOperator(w *World) *operator {
 }
 
 // ask queues a request. It refuses the request if too many wait.
-func (o *operator) ask(w moveRequest) {
+func (o *operator) ask(w layoutRequest) {
 	if w.done == nil {
 		w.done = func(bool) {}
 	}
-	if len(o.requests) >= maxMoveRequests {
+	if len(o.requests) >= maxRequests {
 		o.world.After(0, func() { w.done(false) })
 		return
 	}
@@ -78,7 +83,7 @@ func (o *operator) begin() {
 	o.try()
 }
 
-// try reads the layout, applies the step to it, and sets it.
+// try reads the layout, makes the change, and sets it.
 func (o *operator) try() {
 	o.tries++
 	if o.tries > maxTries || o.world.Now() >= o.until {
@@ -106,32 +111,42 @@ func (o *operator) onRead(data []byte, stat zktree.Stat, err error) {
 		o.end()
 		return
 	}
-	next, ok := o.requests[0].judge(l)
-	if !ok {
+	request := &o.requests[0]
+	encoded := request.judge(l)
+	if encoded == nil {
 		o.end()
 		return
 	}
-	encoded, err := next.Encode()
-	if err != nil {
-		o.end()
-		return
+	if request.kind == edited {
+		was, _ := l.Partition(request.partition)
+		o.edit = Edit{request.partition, was.Epoch, request.primary, encoded}
 	}
 	o.client.Set(o.path, encoded, stat.Version, o.onSet)
 }
 
-// judge returns the layout after the requested step. It returns false if the layout
-// does not allow the step.
-func (w *moveRequest) judge(l *layout.Layout) (*layout.Layout, bool) {
+// judge returns the encoded layout after the requested change, or nil if the layout does
+// not allow it.
+func (w *layoutRequest) judge(l *layout.Layout) []byte {
 	p, ok := l.Partition(w.partition)
 	if !ok {
-		return nil, false
+		return nil
+	}
+	if w.kind == edited {
+		return editPrimary(l, w.partition, w.primary)
 	}
 	step := layout.Step{Kind: w.kind, Partition: w.partition, Epoch: p.Epoch, Primary: p.Primary, Next: w.next}
+	if w.kind == layout.ChangePrimary {
+		step.Epoch = w.epoch
+	}
 	if w.kind == layout.CancelMove && !layout.Contains(p.Replicas, p.Primary) {
 		step.Primary = p.Replicas[0]
 	}
 	applied := l.Apply([]layout.Step{step})
-	return applied.Layout, len(applied.Steps) == 1
+	if len(applied.Steps) != 1 {
+		return nil
+	}
+	encoded, _ := applied.Layout.Encode() // nil if it has become too large
+	return encoded
 }
 
 func (o *operator) onSet(_ zktree.Stat, err error) {
@@ -163,11 +178,15 @@ func (o *operator) onCommit(txn *zktree.Txn, r *zktree.Result) {
 		return
 	}
 	o.took = true
-	f := faultMove
-	if o.requests[0].kind == layout.CancelMove {
-		f = faultCancel
+	if len(o.requests) == 0 {
+		return // it was given up, and takes effect late
 	}
-	o.world.Count(f)
+	switch o.requests[0].kind {
+	case layout.BeginMove:
+		o.world.Count(faultMove)
+	case layout.CancelMove:
+		o.world.Count(faultCancel)
+	}
 }
 
 // SessionEvent notes the end of the session.

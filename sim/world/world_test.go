@@ -169,7 +169,7 @@ func TestAdministratorGivesUpWithoutZooKeeper(t *testing.T) {
 	w := cluster(t, Config{Seed: 3, ZooKeeper: quickZK()})
 	w.ZooKeeper().Down()
 	heard := 0
-	for range maxMoveRequests + 5 {
+	for range maxRequests + 5 {
 		w.Cancel(1, func(taken bool) {
 			if taken {
 				t.Error("a step was taken without ZooKeeper")
@@ -182,8 +182,8 @@ func TestAdministratorGivesUpWithoutZooKeeper(t *testing.T) {
 		t.Errorf("%d requests beyond the bound were refused, want 5", heard)
 	}
 	w.RunUntil(w.Now() + 30*time.Minute)
-	if heard != maxMoveRequests+5 {
-		t.Errorf("%d of %d requests ended", heard, maxMoveRequests+5)
+	if heard != maxRequests+5 {
+		t.Errorf("%d of %d requests ended", heard, maxRequests+5)
 	}
 }
 
