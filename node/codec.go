@@ -18,8 +18,8 @@ import (
 //	frame   = length u32 | kind u8 | payload | hash u64
 //	length  = bytes that follow it; at most MaxFrameBytes
 //	hash    = xxhash64 of kind and payload
-//	payload = from u32 | from store | to store | fields of the message in
-//	          the order of message.go, an index before its epoch
+//	payload = from u32 | from store | to store | stamp | fields of the message
+//	          in the order of message.go, an index before its epoch
 //	bytes, strings, lists = count u32 | items;  members of an assignment: count u8
 //
 // Every accepted frame is the only encoding of its message: what is decoded and
@@ -33,14 +33,15 @@ import (
 
 const (
 	// ProtocolVersion is the peer protocol that this package speaks. A hello names a
-	// range, and the connection speaks the greatest version that both sides know.
-	ProtocolVersion uint16 = 1
+	// range, and the connection speaks the greatest version that both sides know. Version
+	// 1 had no stamps.
+	ProtocolVersion uint16 = 2
 	// MaxFrameBytes bounds what follows a frame's length: the largest batch of entries
 	// or chunk that Config allows, one value more than that, and what is around it.
 	MaxFrameBytes = 4<<20 + 64<<10
 	// MaxHelloBytes bounds what follows the length of a connection's first
-	// frame, which comes from a peer that is not known yet.
-	MaxHelloBytes = 4 << 10
+	// frame, which comes from a peer that is not known yet. The longest lineage fits.
+	MaxHelloBytes = 4<<10 + maxLines*lineBytes
 
 	frameLengthBytes = 4
 	frameHashBytes   = 8
@@ -56,7 +57,11 @@ const (
 )
 
 // HelloRefusal answers a Hello that does not fit, and ends the connection.
-type HelloRefusal struct{ Reason string }
+type HelloRefusal struct {
+	Reason string
+	Store  StoreID // of the node that refuses
+	Known  Stamp   // the last that the refused store is known to have told
+}
 
 func (r HelloRefusal) Error() string { return "the peer refused the connection: " + r.Reason }
 
@@ -69,6 +74,7 @@ func AppendFrame(buf []byte, e *Envelope) []byte {
 	w.u32(uint32(e.From))
 	w.string(string(e.FromStore))
 	w.string(string(e.ToStore))
+	w.stamp(e.Stamp)
 	w.message(e.Body)
 	return w.endFrame(start, MaxFrameBytes)
 }
@@ -116,12 +122,17 @@ func (d *Decoder) Decode(body []byte) (*Envelope, error) {
 		e.ToStore = r.sameStoreID(d.to)
 		*sender, d.to = e.FromStore, e.ToStore
 	}
+	e.Stamp = r.stamp()
 	e.Body = r.message(kind)
 	if err := r.end(); err != nil {
 		return nil, fmt.Errorf("frame of kind %d: %w", kind, err)
 	}
 	return e, nil
 }
+
+// stampVersion is the first protocol whose hellos carry a lineage. A hello of an earlier
+// one decodes all the same, so that its sender can be told that it is older.
+const stampVersion = 2
 
 // AppendHello appends the frame that opens a connection.
 func AppendHello(buf []byte, h Hello) []byte {
@@ -136,6 +147,10 @@ func AppendHello(buf []byte, h Hello) []byte {
 	w.string(string(h.To))
 	w.u64(h.Boot)
 	w.u32(uint32(h.LayoutVersion))
+	if h.MaxVersion >= stampVersion {
+		w.u64(h.Count)
+		w.lineage(h.Lineage)
+	}
 	return w.endFrame(start, MaxHelloBytes)
 }
 
@@ -165,6 +180,9 @@ func DecodeHello(body []byte) (Hello, error) {
 	h.To = StoreID(r.name())
 	h.Boot = r.u64()
 	h.LayoutVersion = int32(r.u32())
+	if h.MaxVersion >= stampVersion {
+		h.Count, h.Lineage = r.u64(), r.lineage()
+	}
 	if h.MaxVersion > ProtocolVersion {
 		r.rest = nil
 	}
@@ -180,6 +198,8 @@ func AppendRefusal(buf []byte, refusal HelloRefusal) []byte {
 	start := len(buf)
 	w := beginFrame(buf, kindRefusal)
 	w.string(refusal.Reason[:min(len(refusal.Reason), maxReasonBytes)])
+	w.string(string(refusal.Store))
+	w.stamp(refusal.Known)
 	return w.endFrame(start, MaxHelloBytes)
 }
 
@@ -193,6 +213,9 @@ func DecodeRefusal(body []byte) (HelloRefusal, error) {
 		return HelloRefusal{}, fmt.Errorf("refusal: the frame is of kind %d", kind)
 	}
 	refusal := HelloRefusal{Reason: r.string()}
+	if len(r.rest) > 0 { // a refusal of protocol 1 ends here
+		refusal.Store, refusal.Known = StoreID(r.name()), r.stamp()
+	}
 	if err := r.end(); err != nil {
 		return HelloRefusal{}, fmt.Errorf("refusal: %w", err)
 	}

@@ -56,7 +56,7 @@ func sampleMessages() []Message {
 }
 
 func sampleEnvelope(m Message) *Envelope {
-	return &Envelope{From: 3, FromStore: "disk-3", ToStore: "disk-1", Body: m}
+	return &Envelope{From: 3, FromStore: "disk-3", ToStore: "disk-1", Stamp: Stamp{Line: 77, Count: 12}, Body: m}
 }
 
 // seal replaces a body's hash by the right one.
@@ -94,37 +94,37 @@ func TestFrameOfEachKindComesBack(t *testing.T) {
 // talk to one another, so a change here needs a new ProtocolVersion.
 func TestWireFormatStands(t *testing.T) {
 	want := []string{
-		"18c57673845475bd *node.Forward",
-		"e841eaf1be6457c8 *node.ForwardReply",
-		"f210877967f69e5c *node.Prepare",
-		"f09724b00c86f056 *node.Promise",
-		"51b3731df8538b4f *node.Reject",
-		"4a400bb73ee51c0a *node.CopyRequest",
-		"eec2a957d8375c6a *node.CopyReply",
-		"a474d5141ff3e402 *node.Append",
-		"481c546e68efbd2e *node.Appended",
-		"f848046f80818ef5 *node.Beat",
-		"38f09b2f1ef762b3 *node.BeatReply",
-		"1a39bcaa714a4381 *node.PreVote",
-		"7966d407fd687538 *node.PreVoteReply",
-		"1d1809ceba493bf4 *node.SnapshotOffer",
-		"8788293e7dc5d35f *node.SnapshotPull",
-		"97204c33fd38c4d6 *node.SnapshotChunk",
-		"1b5994f871f6b604 *node.LayoutRequest",
-		"91b8c655f1caa338 *node.LayoutCopy",
-		"fdeeb79bd97a01f3 *node.RollCall",
-		"78b44cd2175844af *node.RollReply",
+		"c3b0de6bf2e0ae94 *node.Forward",
+		"fc20df8fb43c9323 *node.ForwardReply",
+		"18d82c3b70fb8f2d *node.Prepare",
+		"038db7ec6eeccadd *node.Promise",
+		"56781327bda1773c *node.Reject",
+		"ae2a18df13b97afa *node.CopyRequest",
+		"32539343c6d2bf17 *node.CopyReply",
+		"96c71b597784de80 *node.Append",
+		"e83bc138c56455d4 *node.Appended",
+		"6739468d193dea70 *node.Beat",
+		"76ee0987e129e049 *node.BeatReply",
+		"a869da22ff248e06 *node.PreVote",
+		"1c8f318d0b3e75a8 *node.PreVoteReply",
+		"f2e56b161221741a *node.SnapshotOffer",
+		"138b60795c1ca8ec *node.SnapshotPull",
+		"3ee5c234c8226c3f *node.SnapshotChunk",
+		"0fd904f41230ef80 *node.LayoutRequest",
+		"a4c8bc846d074164 *node.LayoutCopy",
+		"7c7f78666ec2923d *node.RollCall",
+		"eb0d9fa818c4f54b *node.RollReply",
 		"2c93604bd01aa1bd entry",
-		"0bfaf2835636117b hello",
-		"0f734c53fca2b4bc refusal",
+		"f48af486a5f746ea hello",
+		"10d894c1b699557c refusal",
 	}
 	var got []string
 	for _, m := range sampleMessages() {
 		got = append(got, fmt.Sprintf("%016x %T", xxhash.Sum64(AppendFrame(nil, sampleEnvelope(m))), m))
 	}
 	entry := appendEntry(nil, &Entry{Index: 44, Epoch: 9, Kind: EntryPut, Key: []byte("k"), Value: []byte("v"), If: door.Condition{Match: 43}})
-	hello := AppendHello(nil, Hello{MinVersion: 1, MaxVersion: 1, Cluster: "c", Node: "n1", Member: 1, Store: "disk-1", To: "disk-2", Boot: 3, LayoutVersion: -1})
-	refusal := AppendRefusal(nil, HelloRefusal{Reason: "another cluster"})
+	hello := AppendHello(nil, Hello{MinVersion: 2, MaxVersion: 2, Cluster: "c", Node: "n1", Member: 1, Store: "disk-1", To: "disk-2", Boot: 3, LayoutVersion: -1, Count: 7, Lineage: Lineage{{ID: 6, Began: 5}}})
+	refusal := AppendRefusal(nil, HelloRefusal{Reason: "another cluster", Store: "disk-2", Known: Stamp{6, 7}})
 	got = append(got, fmt.Sprintf("%016x entry", xxhash.Sum64(entry)), fmt.Sprintf("%016x hello", xxhash.Sum64(hello)), fmt.Sprintf("%016x refusal", xxhash.Sum64(refusal)))
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("the wire format changed; it is now\n%s", strings.Join(got, "\n"))
@@ -215,8 +215,8 @@ func TestFrameErrors(t *testing.T) {
 		change(body)
 		return seal(body)
 	}
-	// The fields of the message follow kind, From and two store ids.
-	const fields = 1 + 4 + (4 + 6) + (4 + 6)
+	// The fields of the message follow kind, From, two store ids and the stamp.
+	const fields = 1 + 4 + (4 + 6) + (4 + 6) + stampBytes
 	cases := []struct {
 		name string
 		body []byte
@@ -299,9 +299,9 @@ func TestDecoderSharesStoreIDs(t *testing.T) {
 }
 
 func TestHello(t *testing.T) {
-	h := Hello{MinVersion: 1, MaxVersion: 2, Cluster: "5d1a", Node: "n1", Member: 4, Store: "disk-1", To: "disk-2", Boot: 7, LayoutVersion: -1}
+	h := Hello{MinVersion: 1, MaxVersion: ProtocolVersion + 1, Cluster: "5d1a", Node: "n1", Member: 4, Store: "disk-1", To: "disk-2", Boot: 7, LayoutVersion: -1, Count: 9, Lineage: Lineage{{ID: 3}, {ID: 2, Began: 8}}}
 	body := AppendHello(nil, h)[4:]
-	if got, err := DecodeHello(body); err != nil || got != h {
+	if got, err := DecodeHello(body); err != nil || !reflect.DeepEqual(got, h) {
 		t.Fatalf("%+v came back as %+v, %v", h, got, err)
 	}
 	for n := range body {
@@ -310,8 +310,8 @@ func TestHello(t *testing.T) {
 		}
 	}
 
-	later := seal(append(bytes.Clone(body), 1, 2, 3)) // h speaks version 2
-	if got, err := DecodeHello(later); err != nil || got != h {
+	later := seal(append(bytes.Clone(body), 1, 2, 3)) // h speaks a later version
+	if got, err := DecodeHello(later); err != nil || !reflect.DeepEqual(got, h) {
 		t.Fatalf("a hello with fields of a later version: %+v, %v", got, err)
 	}
 	h.MaxVersion = ProtocolVersion
@@ -372,7 +372,7 @@ func FuzzDecodeFrame(f *testing.F) {
 
 // FuzzDecodeHello does the same for the frames that open a connection.
 func FuzzDecodeHello(f *testing.F) {
-	hello := AppendHello(nil, Hello{MinVersion: 1, MaxVersion: 1, Cluster: "c", Node: "n", Member: 1, Store: "s", To: "t", Boot: 2})[4:]
+	hello := AppendHello(nil, Hello{MinVersion: 2, MaxVersion: 2, Cluster: "c", Node: "n", Member: 1, Store: "s", To: "t", Boot: 2, Count: 3, Lineage: Lineage{{ID: 1}, {ID: 2, Began: 3}}})[4:]
 	refusal := AppendRefusal(nil, HelloRefusal{Reason: "no"})[4:]
 	f.Add(hello[:len(hello)-frameHashBytes])
 	f.Add(refusal[:len(refusal)-frameHashBytes])

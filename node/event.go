@@ -80,7 +80,11 @@ const (
 	EventNameTaken         // the node id is that of a member with another store
 	EventClaimRefused      // a frame of Peer contradicts what this node promised, committed or sent; Text: the claim
 	EventForwardDropped    // Peer, which sent a forward, could not be answered
-	EventTurnedAway        // a client of this node, which is no member, was refused
+	EventTurnedAway        // a client of this node, which is not a member, was refused
+	EventStampRefused      // the hello of Peer's store contradicts what it told here before
+	EventStampAccused      // Peer says so of this store
+	EventStampFinal        // ZooKeeper's record says so of this store
+	EventRecordRaised      // a peer's stamp was written into ZooKeeper's record; Text: its store
 
 	// Words for the operator. Their text says what is wrong and what to do about it.
 
@@ -116,8 +120,10 @@ var eventNames = [EventKinds]string{
 	EventForwardDropped: "forward-dropped", EventJoined: "member-joined", EventReplaced: "member-replaced",
 	EventReturned: "member-returned", EventRemoved: "member-removed", EventMissingHeard: "missing-member-heard",
 	EventMoveBegun: "move-begun", EventNameTaken: "node-id-taken",
-	EventTurnedAway: "client-turned-away",
-	EventNotice:     "notice", EventAlarm: "alarm", EventFailed: "failed",
+	EventTurnedAway:   "client-turned-away",
+	EventStampRefused: "roll-back-refused", EventStampAccused: "roll-back-accused",
+	EventStampFinal: "roll-back-final", EventRecordRaised: "stamp-record-raised",
+	EventNotice: "notice", EventAlarm: "alarm", EventFailed: "failed",
 }
 
 func (k EventKind) String() string {

@@ -5,7 +5,7 @@ import "testing"
 // TestHelloIsJudged checks rule "one disk one member" where connections begin.
 func TestHelloIsJudged(t *testing.T) {
 	d := newDoors(t, storeOfMember(t)) // member 1, disk-1, cluster c0ffee
-	good := Hello{Cluster: "c0ffee", Node: "n2", Member: 2, Store: "disk-2", To: "disk-1", Boot: 3}
+	good := Hello{Cluster: "c0ffee", Node: "n2", Member: 2, Store: "disk-2", To: "disk-1", Boot: 3, Lineage: Lineage{{ID: 5}}}
 	if err := d.node.OnHello(good); err == nil {
 		t.Error("a hello is accepted before the own identity is durable")
 	}
@@ -39,7 +39,7 @@ func TestHelloIsJudged(t *testing.T) {
 func TestFramesOfAnotherDiskAreDropped(t *testing.T) {
 	d := newDoors(t, storeOfMember(t))
 	d.sync()
-	good := Envelope{From: 2, FromStore: "disk-2", ToStore: "disk-1", Body: &LayoutRequest{}}
+	good := *d.frame(2, &LayoutRequest{})
 	for _, c := range []struct {
 		name    string
 		change  func(*Envelope)

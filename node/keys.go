@@ -9,10 +9,15 @@ import (
 
 // StoreFormat is the version of the store's layout. A node opens a store of its own
 // format or of an earlier one, which it raises in the first batch it writes; a newer
-// one it refuses and leaves as it is. Format 1 had promises without a primary. The
-// keys and values (numbers are big-endian, so that they sort):
+// one it refuses and leaves as it is. Format 1 had promises without a primary, and no
+// stamps. The keys and values (numbers are big-endian, so that they sort):
 //
 //	m/format m/store m/cluster m/boot m/layout        facts of the node
+//	m/count                                           synced commits ever made, u64
+//	m/lines                                           last line shown u64, lineage
+//	m/told                                            stamp that ZooKeeper's record was given
+//	m/barred                                          why this store must not be used any more
+//	m/known/<store id>                                stamp that a peer's store told
 //	p/<partition u32>/promised                        epoch u64, primary u64
 //	p/<partition>/state                               see stateRecord
 //	p/<partition>/log/<index u64>                     entry with checksum
@@ -25,7 +30,16 @@ var (
 	keyCluster = []byte("m/cluster")
 	keyBoot    = []byte("m/boot")
 	keyLayout  = []byte("m/layout")
+	keyCount   = []byte("m/count")
+	keyLines   = []byte("m/lines")
+	keyTold    = []byte("m/told")
+	keyBarred  = []byte("m/barred")
 )
+
+// knownKey keeps the last stamp that a peer's store told. '0' follows '/'.
+func knownKey(s StoreID) []byte { return append([]byte(knownPrefix), s...) }
+
+const knownPrefix, knownEnd = "m/known/", "m/known0"
 
 func partitionKey(p PartitionID, tail string) []byte {
 	k := make([]byte, 0, 7+len(tail))

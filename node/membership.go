@@ -103,6 +103,7 @@ func (n *Node) openSession() {
 	m.since = n.now()
 	n.planner.newSession()
 	n.roster = roster{readings: n.roster.readings}
+	n.stamps.newSession()
 	var session door.Session
 	session = n.env.Coordinator.Open(func(e door.SessionEvent) {
 		if !n.dead && n.member.session == session {
@@ -196,7 +197,7 @@ func (n *Node) reconcile() {
 		n.checkCluster()
 	case !m.standing || m.verify:
 		m.busy, m.verify = true, false
-		n.register()
+		n.findTwin(func() { n.proveStamp(n.register) })
 	default:
 		n.wantLayout()
 	}
@@ -261,6 +262,7 @@ func (n *Node) createCluster(session door.Session, step int) {
 		{Kind: door.OpCreate, Path: root},
 		{Kind: door.OpCreate, Path: root + "/nodes"},
 		{Kind: door.OpCreate, Path: root + "/live"},
+		{Kind: door.OpCreate, Path: root + "/stores"},
 		{Kind: door.OpCreate, Path: root + "/cluster", Data: encodeRecord(record)},
 	}
 	if step == len(ops) {
@@ -527,6 +529,7 @@ func (n *Node) onRegistered(incarnation uint64) {
 	if !m.standing {
 		m.standing, m.everJoined, m.waitingFor = true, true, ""
 		n.observe(Event{Kind: EventRegistered, Index: Index(incarnation)})
+		n.raiseRecords()
 	}
 	n.proceed()
 }

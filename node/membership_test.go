@@ -37,7 +37,7 @@ func (s *setup) wantRegistered() {
 // one instant.
 func TestAStaleRegistrationIsReplaced(t *testing.T) {
 	zk := newZookeeper()
-	zk.register("n1", liveRecord{Store: "disk-1", Incarnation: 3}, 55)
+	zk.register("n1", liveRecord{Store: "disk-1", Peer: "127.0.0.1:1", Incarnation: 3}, 55)
 	s := newSetup(t, disk{asg: led(2, 5), promised: 5, zk: zk})
 	s.wantRegistered()
 	want := "multi set /dkv/default/nodes/n1 delete " + liveN1 + " create " + liveN1

@@ -19,6 +19,7 @@ type Envelope struct {
 	From      MemberNumber
 	FromStore StoreID
 	ToStore   StoreID
+	Stamp     Stamp // of the sender's store: durable before the frame left
 	Body      Message
 }
 

@@ -56,6 +56,7 @@ type Node struct {
 	rollCalledAt time.Duration
 	strangerAt   time.Duration // when the last forward of a stranger led to a reading of the layout
 	alarms       []alarm
+	stamps       stamps
 	scratch      scratch
 }
 
@@ -70,6 +71,7 @@ func New(cfg Config, env Env) (*Node, error) {
 	n.requests.detours = make(map[PartitionID]detour)
 	n.turn.overlay = make(map[string][]byte)
 	n.heard, n.pinged = make(map[MemberNumber]time.Duration), make(map[MemberNumber]time.Duration)
+	n.stamps.peers = make(map[StoreID]*peerStamp)
 	return n, nil
 }
 
@@ -92,13 +94,20 @@ func (n *Node) begin() {
 	if n.stopping {
 		return
 	}
+	if n.awaitsRecord() {
+		return
+	}
 	n.begun = true
 	n.observe(Event{Kind: EventBooted, Index: Index(n.boot), Text: string(n.store)})
 	n.recoverReplicas()
 	if n.dead {
 		return
 	}
-	n.openSession()
+	if n.member.session == nil {
+		n.openSession()
+	} else {
+		n.reconcile() // the start had to wait for the record
+	}
 	n.scratch.tick = func() {
 		if !n.dead {
 			n.tick()
@@ -115,6 +124,9 @@ func (n *Node) OnMessage(m *Envelope) {
 	}
 	if n.ignoreFrame(m) {
 		n.observe(Event{Kind: EventFrameRefused, Peer: m.From})
+		return
+	}
+	if n.ignoreStamp(m) {
 		return
 	}
 	n.heardFrom(m.From)
@@ -182,6 +194,10 @@ func (n *Node) OnPeerLost(peer MemberNumber) {
 	if n.dead || !n.begun {
 		return
 	}
+	if peer == 0 {
+		n.noTwin()
+		return
+	}
 	for _, r := range n.replicas {
 		if r != nil && r.known().Primary == peer && peer != n.self {
 			r.lost = true
@@ -238,7 +254,13 @@ func (n *Node) drain(until time.Duration, done func()) {
 		n.after(0, leave)
 		return
 	}
-	n.member.session.Close(leave)
+	n.tellLast(func() {
+		if n.member.session == nil {
+			leave()
+			return
+		}
+		n.member.session.Close(leave)
+	})
 }
 
 // busy reports whether a request is under way, of this node or forwarded to it.
@@ -251,10 +273,10 @@ func (n *Node) busy() bool {
 	return n.requests.open() > 0
 }
 
-// Hello returns how this node introduces itself on a new connection to a peer; ok is false
-// until its identity is durable. To and the protocol versions are the transport's to fill
-// in.
-func (n *Node) Hello() (h Hello, ok bool) {
+// Hello returns how this node introduces itself on a new connection to a store; ok is false
+// until its identity is durable, and ZooKeeper had its chance to deny it. To and the
+// protocol versions are the transport's to fill in.
+func (n *Node) Hello(to StoreID) (h Hello, ok bool) {
 	version := int32(-1)
 	if n.layout != nil {
 		version = n.layout.Version()
@@ -262,7 +284,8 @@ func (n *Node) Hello() (h Hello, ok bool) {
 	return Hello{
 		Cluster: n.cluster, Node: n.cfg.ID, Member: n.self, Store: n.store,
 		Boot: n.boot, LayoutVersion: version,
-	}, n.begun && !n.dead
+		Count: n.stamps.kept, Lineage: n.stamps.lines,
+	}, n.begun && !n.dead && (n.stamps.greets || to == n.store)
 }
 
 // OnHello judges a peer's introduction. The error says why the connection must be closed;
@@ -278,9 +301,13 @@ func (n *Node) OnHello(h Hello) error {
 		return fmt.Errorf("node %s belongs to cluster %s, not to %s", n.cfg.ID, n.cluster, h.Cluster)
 	case h.To != "" && h.To != n.store:
 		return fmt.Errorf("node %s has store %s, not %s", n.cfg.ID, n.store, h.To)
+	case h.Store == n.store && h.Lineage.Running() != n.stamps.lines.Running():
+		return fmt.Errorf("node %s, at %s, runs with store %s: this is a copy of its data directory; stop one of the two, and replace its member if the wrong one ran", n.cfg.ID, n.cfg.PeerAddress, n.store)
+	case !n.stamps.greets:
+		return fmt.Errorf("node %s is asking ZooKeeper whether its disk was rolled back", n.cfg.ID)
 	}
-	if n.layout == nil || h.Member == 0 {
-		return nil
+	if err := n.judgeStamp(&h); err != nil || n.layout == nil || h.Member == 0 {
+		return err
 	}
 	if m, ok := n.layout.Member(h.Member); ok && m.Store != h.Store {
 		return fmt.Errorf("member %d has store %s, not %s", h.Member, m.Store, h.Store)
@@ -300,6 +327,8 @@ type Hello struct {
 	To                     StoreID      // the store that the sender means to reach; "" if it does not know
 	Boot                   uint64
 	LayoutVersion          int32 // -1 while the sender has none
+	Count                  uint64
+	Lineage                Lineage // nil from protocol 1
 }
 
 func (n *Node) now() time.Duration { return n.env.Clock.Now() }
@@ -398,6 +427,7 @@ func (n *Node) tick() {
 	n.tickTransfers(now)
 	n.tickMembership(now)
 	n.tickRoster(now)
+	n.tickStamps(now)
 	n.takeSteps()
 	n.tickCommands(now)
 }

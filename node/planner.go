@@ -50,7 +50,7 @@ func (n *Node) layoutVersion() int32 {
 func (n *Node) takeSteps() {
 	p := &n.planner
 	now := n.now()
-	if n.layout == nil || p.setting || p.reading || now < p.retryAt || !n.registered() || n.stopping {
+	if n.layout == nil || p.setting || p.reading || now < p.retryAt || !n.registered() || n.stopping || n.stamps.accused() {
 		return
 	}
 	steps, changes := n.dueSteps(now), n.dueChanges(now)

@@ -36,6 +36,9 @@ func (n *Node) recover() error {
 	}
 	n.store, n.cluster = StoreID(store), string(cluster)
 	n.countBoot()
+	if err := n.recoverStamps(); err != nil {
+		return err
+	}
 	return n.recoverLayout()
 }
 
@@ -69,7 +72,7 @@ func (n *Node) newStore() error {
 	n.turn.batch.Put(keyFormat, encodeNumber(StoreFormat))
 	n.turn.batch.Put(keyStore, []byte(n.store))
 	n.countBoot()
-	return nil
+	return n.recoverStamps()
 }
 
 func (n *Node) countBoot() {

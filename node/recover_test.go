@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"testing"
 
 	"dkv/node/layout"
@@ -43,17 +44,17 @@ func storeOfMember(t *testing.T) map[string][]byte {
 // TestANewStoreGetsItsIdentityBeforeItIsSeen checks rule "one disk one member".
 func TestANewStoreGetsItsIdentityBeforeItIsSeen(t *testing.T) {
 	d := newDoors(t, nil)
-	if _, ok := d.node.Hello(); ok {
+	if _, ok := d.node.Hello(""); ok {
 		t.Error("the node introduces itself before its identity is durable")
 	}
 	d.sync()
-	h, ok := d.node.Hello()
+	h, ok := d.node.Hello("")
 	if !ok || len(h.Store) != 36 || h.Boot != 1 || h.Member != 0 || h.LayoutVersion != -1 {
 		t.Errorf("hello is %+v, %v", h, ok)
 	}
 	again := newDoors(t, d.rows)
 	again.sync()
-	if next, _ := again.node.Hello(); next.Store != h.Store || next.Boot != 2 {
+	if next, _ := again.node.Hello(""); next.Store != h.Store || next.Boot != 2 {
 		t.Errorf("after a restart store %s, boot %d, want %s and 2", next.Store, next.Boot, h.Store)
 	}
 }
@@ -64,9 +65,9 @@ func TestRecoveryFindsWhatWasDurable(t *testing.T) {
 	if d.failed != nil {
 		t.Fatal(d.failed)
 	}
-	h, _ := d.node.Hello()
-	want := Hello{Cluster: "c0ffee", Node: "n1", Member: 1, Store: "disk-1", Boot: 8, LayoutVersion: 0}
-	if h != want {
+	h, _ := d.node.Hello("")
+	want := Hello{Cluster: "c0ffee", Node: "n1", Member: 1, Store: "disk-1", Boot: 8, LayoutVersion: 0, Count: 1, Lineage: h.Lineage}
+	if !reflect.DeepEqual(h, want) || len(h.Lineage) != 1 {
 		t.Errorf("hello is %+v, want %+v", h, want)
 	}
 	r := d.node.replicas[0]
@@ -153,7 +154,7 @@ func TestDamageStopsTheNode(t *testing.T) {
 			d := newDoors(t, rows)
 			d.sync()
 			mustContain(t, d.failed, c.says...)
-			if _, ok := d.node.Hello(); ok {
+			if _, ok := d.node.Hello(""); ok {
 				t.Error("the node does not stop")
 			}
 		})

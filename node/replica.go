@@ -137,7 +137,7 @@ func (r *replica) onAssignment(a Assignment) {
 	if g := r.reign; g != nil && g.epoch < a.Epoch {
 		g.close(r.n.now())
 	}
-	if a.Primary == r.n.self && r.promised < a.Epoch {
+	if a.Primary == r.n.self && r.promised < a.Epoch && r.n.mayLead(&a) {
 		r.startReign(a)
 	}
 }

@@ -129,6 +129,8 @@ func (n *Node) ignoreRequest(request door.Request) (door.Response, bool) {
 		return refused("the node is stopping"), true
 	case len(request.Key) == 0 || len(request.Key) > MaxKeyBytes || len(request.Value) > MaxValueBytes:
 		return refused("the key is empty, or key or value are too large"), true
+	case n.stamps.accused():
+		return refused(n.stamps.why), true
 	case n.outside():
 		return n.turnAway(), true
 	case n.requests.live >= n.cfg.MaxWaiting:

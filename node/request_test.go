@@ -14,7 +14,7 @@ func TestARefusedRequestIsNotProposedLater(t *testing.T) {
 	d.sync()
 	n := d.node
 	from2 := func(m Message) {
-		n.OnMessage(&Envelope{From: 2, FromStore: "disk-2", ToStore: "disk-1", Body: m})
+		n.OnMessage(d.frame(2, m))
 		n.EndTurn()
 		d.sync()
 	}

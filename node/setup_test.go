@@ -184,7 +184,7 @@ func (s *setup) pass(d time.Duration) {
 
 // deliver gives the node a message without ending the turn.
 func (s *setup) deliver(from MemberNumber, m Message) {
-	s.node.OnMessage(&Envelope{From: from, FromStore: StoreID(fmt.Sprintf("disk-%d", from)), ToStore: "disk-1", Body: m})
+	s.node.OnMessage(s.frame(from, m))
 }
 
 // from gives the node a message, and lets it do what follows.

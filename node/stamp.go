@@ -9,7 +9,7 @@ import "fmt"
 //
 // A store counts its synced commits, for as long as it exists, and draws a random line at
 // each start. Its lineage is the list of these lines with the counts at which they began.
-// Whoever was told a line and a count, a stamp, can compare: a store that really wrote
+// A peer that was told a line and a count, a stamp, can compare: a store that really wrote
 // it keeps the line in its lineage, and ended it no earlier. Because the lineage is only
 // ever extended, running on does not hide a roll-back.
 //
@@ -19,7 +19,7 @@ import "fmt"
 // that two processes never share one, whatever disks they started on. Zero names none.
 type LineID uint64
 
-// Stamp is how far a store had come when it told somebody: the synced commits it has ever
+// Stamp is how far a store had come when it spoke to another node: the synced commits it has ever
 // made, and the line that made the last of them. The zero Stamp tells nothing.
 type Stamp struct {
 	Line  LineID
@@ -89,8 +89,8 @@ func (l Lineage) place(id LineID) int {
 	return -1
 }
 
-// last returns the line that runs; 0 in a lineage without lines.
-func (l Lineage) last() LineID {
+// Running returns the line that runs; 0 in a lineage without lines.
+func (l Lineage) Running() LineID {
 	if len(l) == 0 {
 		return 0
 	}

@@ -53,7 +53,7 @@ func (m model) next(rule bootRule, lineages map[string]Lineage) (after []model, 
 		n := m
 		n.up, n.starts, n.compares = true, m.starts+1, m.disk.now
 		extended, _ := l.extend(LineID(n.starts), m.disk.now.Count, 0)
-		n.disk = modelDisk{fmt.Sprint(extended), Stamp{extended.last(), m.disk.now.Count + 1}}
+		n.disk = modelDisk{fmt.Sprint(extended), Stamp{extended.Running(), m.disk.now.Count + 1}}
 		lineages[n.disk.lines] = extended
 		add(n, "start")
 	}

@@ -49,13 +49,13 @@ func TestOldLinesAreDropped(t *testing.T) {
 	}
 	// The record has shown line 100: those before it may go, it and the later ones not.
 	l, ok := l.extend(9999, maxLines, 100)
-	if !ok || l[0].ID != 100 || l.last() != 9999 {
-		t.Fatalf("%v: begins with line %d, ends with %d", ok, l[0].ID, l.last())
+	if !ok || l[0].ID != 100 || l.Running() != 9999 {
+		t.Fatalf("%v: begins with line %d, ends with %d", ok, l[0].ID, l.Running())
 	}
 	// It has shown the last one: keptLines are left.
 	l, ok = l.extend(10000, maxLines, 9999)
-	if !ok || len(l) != keptLines || l.last() != 10000 {
-		t.Fatalf("%v: %d lines, the last is %d", ok, len(l), l.last())
+	if !ok || len(l) != keptLines || l.Running() != 10000 {
+		t.Fatalf("%v: %d lines, the last is %d", ok, len(l), l.Running())
 	}
 }
 
@@ -67,9 +67,9 @@ type diskInTime struct {
 }
 
 // TestARollBackIsProvedByWhatWasToldSince follows a disk through starts, commits, and
-// roll-backs to earlier states of its own, with somebody who was told some stamps. What
-// they say must be exactly right: a stamp contradicts the lineage if and only if the disk
-// is no descendant of the state that told it.
+// roll-backs to earlier states of its own, with a listener who was told some stamps. What
+// the listener knows must be exactly right: a stamp contradicts the lineage if and only if the disk
+// does not descend from the state that told it.
 func TestARollBackIsProvedByWhatWasToldSince(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		type state struct {
@@ -97,7 +97,7 @@ func TestARollBackIsProvedByWhatWasToldSince(t *testing.T) {
 			case 1, 2:
 				now.count++
 			case 3:
-				s := Stamp{now.lines.last(), now.count}
+				s := Stamp{now.lines.Running(), now.count}
 				told = append(told, s)
 				now.past = append(append([]Stamp(nil), now.past...), s)
 			case 4:

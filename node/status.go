@@ -55,6 +55,8 @@ func (n *Node) Ready() (ok bool, why string) {
 		return false, "the node is stopping"
 	case !n.begun:
 		return false, "recovering the store"
+	case n.stamps.accused():
+		return false, n.stamps.why
 	case n.layout == nil && !n.member.up:
 		return false, "ZooKeeper does not answer"
 	case n.layout == nil && n.member.waitingFor != "":

@@ -79,7 +79,7 @@ func (t *taker) reignEnded(c Config, active bool) {
 func (r *replica) wants(now time.Duration) bool {
 	a := r.known()
 	switch {
-	case r.n.self == 0 || !a.Names(r.n.self) || r.n.stopping || r.promised > a.Epoch:
+	case r.n.self == 0 || !a.Names(r.n.self) || r.n.stopping || r.promised > a.Epoch || !r.n.mayLead(a):
 		return false
 	case r.reign != nil && r.reign.epoch == a.Epoch:
 		return r.reign.abandoned

@@ -134,18 +134,22 @@ func (n *Node) commitTurn() bool {
 // the log.
 func (n *Node) commit() {
 	t := &n.turn
+	synced := len(t.waiting) > t.covered
+	if synced {
+		n.countCommit()
+	}
 	batch := t.batch
 	// The store keeps the batch. The next one is often as long.
 	t.batch = door.Batch{Ops: make([]door.BatchOp, 0, min(len(batch.Ops), usualBatch))}
 	clear(t.overlay)
 	t.committed++
-	if len(t.waiting) == t.covered {
+	if !synced {
 		n.env.Store.Commit(&batch, nil)
 		return
 	}
 	n.cover()
-	number := t.committed
-	n.env.Store.Commit(&batch, func(err error) { n.onDurable(number, err) })
+	number, count := t.committed, n.stamps.made
+	n.env.Store.Commit(&batch, func(err error) { n.onDurable(number, count, err) })
 }
 
 // cover lets all waiters of this turn wait for the last commit.
@@ -166,7 +170,7 @@ func (t *turn) dropWaiting(first int) {
 // earlier waiters run first: an acknowledgement never overtakes one that it builds on.
 // A failed sync ends the node: what the disk holds is not known from then on, not even by
 // trying again (rule "stop on damage").
-func (n *Node) onDurable(number uint64, err error) {
+func (n *Node) onDurable(number, count uint64, err error) {
 	if n.dead {
 		return
 	}
@@ -176,6 +180,7 @@ func (n *Node) onDurable(number uint64, err error) {
 	}
 	t := &n.turn
 	t.durable = max(t.durable, number)
+	n.stamps.kept = max(n.stamps.kept, count)
 	first := 0
 	for first < t.covered && t.waiting[first].commit <= number {
 		first++
@@ -191,10 +196,10 @@ func (n *Node) onDurable(number uint64, err error) {
 func (n *Node) flush() {
 	out := n.turn.out
 	n.turn.out = n.turn.out[:0]
-	envelope := &n.scratch.envelope
+	envelope, stamp := &n.scratch.envelope, n.stamp()
 	for i := range out {
 		if peer, ok := n.peer(out[i].to); ok {
-			*envelope = Envelope{From: n.self, FromStore: n.store, ToStore: peer.Store, Body: out[i].body}
+			*envelope = Envelope{From: n.self, FromStore: n.store, ToStore: peer.Store, Stamp: stamp, Body: out[i].body}
 			n.env.Network.Send(peer, envelope)
 		}
 		out[i] = outgoing{}

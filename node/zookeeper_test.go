@@ -48,7 +48,7 @@ func (z *zookeeper) put(path string, data []byte, version int32) {
 
 // plant makes the znodes from which all others hang.
 func (z *zookeeper) plant() {
-	for _, p := range []string{"/dkv", "/dkv/default", "/dkv/default/nodes", "/dkv/default/live"} {
+	for _, p := range []string{"/dkv", "/dkv/default", "/dkv/default/nodes", "/dkv/default/live", "/dkv/default/stores"} {
 		z.put(p, nil, 0)
 	}
 	z.put("/dkv/default/cluster", encodeRecord(clusterRecord{"c0ffee", 3, 1, 3}), 0)

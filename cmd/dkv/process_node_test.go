@@ -23,6 +23,8 @@ func testNode(t *testing.T, p programs) {
 		{"DataDirectoryInUse", testDataDirectoryInUse},
 		{"DataDirectoryOfAnotherCluster", testDataDirectoryOfAnotherCluster},
 		{"AnotherDataDirectory", testAnotherDataDirectory},
+		{"RestoredDataDirectory", testRestoredDataDirectory},
+		{"CopiedDataDirectory", testCopiedDataDirectory},
 		{"OtherFlags", testOtherFlags},
 		{"ZooKeeperUnreachable", testZooKeeperUnreachable},
 		{"FewerThanExpected", testFewerThanExpected},

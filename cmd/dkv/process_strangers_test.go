@@ -107,7 +107,7 @@ func turnedAway(t *testing.T, stranger, member *node) {
 		await(t, patience, func() error {
 			out, _ := exec.Command(stranger.args[0], "status", "--server", server).CombinedOutput()
 			if !line.Match(out) {
-				return fmt.Errorf("dkv status of %s does not show that %s is no member, because %s:\n%s", ask.server.id, stranger.id, ask.why, out)
+				return fmt.Errorf("dkv status of %s does not show that %s is not a member, because %s:\n%s", ask.server.id, stranger.id, ask.why, out)
 			}
 			return nil
 		})

@@ -214,7 +214,10 @@ func (s *Server) PeerAddress() string { return s.network.Address().String() }
 func (s *Server) Run(ctx context.Context) error {
 	s.announce()
 	s.loop.Post(s.node.Start) // the first event
-	s.network.Start(peer.Protocol{Hello: s.node.Hello, Judge: s.node.OnHello, Lost: s.node.OnPeerLost})
+	s.network.Start(peer.Protocol{
+		Hello: s.node.Hello, Judge: s.node.OnHello, Refuse: s.node.Refuse,
+		Refused: s.node.OnRefused, Lost: s.node.OnPeerLost,
+	})
 	ended := make(chan struct{})
 	go func() { s.loop.Run(); close(ended) }()
 	s.goServe(s.http, httpapi.Limit(s.listener))

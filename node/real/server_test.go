@@ -151,7 +151,7 @@ func TestClusterServesAndSurvives(t *testing.T) {
 	}
 	_, text = members[1].ask(t, "GET", "/metrics", "")
 	for _, name := range []string{"dkv_wal_syncs_total", "dkv_store_commits_total", "dkv_peer_frames_sent_total",
-		"dkv_zookeeper_connected 1", `protocol="1",store_format="2",version=`, `dkv_events_total{kind="applied"}`, `dkv_requests_total{operation="get",outcome="done"}`, "process_cpu_seconds_total"} {
+		"dkv_zookeeper_connected 1", `protocol="2",store_format="2",version=`, `dkv_events_total{kind="applied"}`, `dkv_requests_total{operation="get",outcome="done"}`, "process_cpu_seconds_total"} {
 		if !strings.Contains(text, name) {
 			t.Errorf("the metrics lack %s", name)
 		}

@@ -2,6 +2,7 @@ package world
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,8 +28,10 @@ func (w *World) hostAt(address string) int {
 
 // greeter is a process that begins connections with a Hello, as *node.Node does.
 type greeter interface {
-	Hello() (h node.Hello, ok bool)
+	Hello(to node.StoreID) (h node.Hello, ok bool)
 	OnHello(h node.Hello) error
+	Refuse(h node.Hello, why error) node.HelloRefusal
+	OnRefused(by node.MemberNumber, r node.HelloRefusal)
 }
 
 // contact is the state of a process's connections with one other host.
@@ -36,12 +39,16 @@ type contact struct {
 	member node.MemberNumber // last seen there, or 0
 
 	// The connection to it.
-	greeted time.Duration // time of this side's last Hello
-	open    bool          // a Hello was sent, and the connection has not broken since
-	store   node.StoreID  // to which the Hello was addressed
+	greeted time.Duration     // time of this side's last Hello
+	open    bool              // a Hello was sent, and the connection has not broken since
+	store   node.StoreID      // to which the Hello was addressed
+	to      node.MemberNumber // to which the last message was addressed
 
 	// The connection from it.
-	refused bool // its Hello was refused, so its messages are dropped
+	welcome bool          // its Hello was accepted; otherwise its messages are dropped
+	refused bool          // its Hello was refused, which it was told
+	line    node.LineID   // of that Hello
+	told    time.Duration // when it was last told that it has to introduce itself
 }
 
 // greetAgain is the time after which a connection gets a new Hello. Datagrams need it,
@@ -66,7 +73,7 @@ func (n netDoor) Send(to door.Peer, m *node.Envelope) {
 		return
 	}
 	c := &p.contacts[host]
-	c.member = to.Number
+	c.member, c.to = to.Number, to.Number
 	if !p.greet(host, c, to.Store) {
 		return
 	}
@@ -108,7 +115,7 @@ func (p *hostProcess) greet(host int, c *contact, store node.StoreID) bool {
 	if !c.open && c.greeted > 0 && w.Now()-c.greeted < reconnect {
 		return false
 	}
-	hello, ok := g.Hello()
+	hello, ok := g.Hello(store)
 	if !ok {
 		return false
 	}
@@ -163,7 +170,17 @@ func (p *hostProcess) onHandshake(sender int, body []byte) {
 	if !ok {
 		return
 	}
-	if err != nil { // it is a refusal, or damaged: the other side drops our messages
+	var refusal node.HelloRefusal
+	switch {
+	case errors.As(err, &refusal) && refusal.Reason == introduceYourself:
+		p.contacts[sender].greeted -= greetAgain
+		return
+	case errors.As(err, &refusal):
+		p.contacts[sender].open = false
+		member := p.contacts[sender].to
+		p.post(dispatch{kind: kindMessage, payload: frameHash(body), fn: func() { g.OnRefused(member, refusal) }})
+		return
+	case err != nil: // damaged
 		p.contacts[sender].open = false
 		return
 	}
@@ -173,7 +190,7 @@ func (p *hostProcess) onHandshake(sender int, body []byte) {
 func (p *hostProcess) judge(g greeter, sender int, hello node.Hello) {
 	c := &p.contacts[sender]
 	err := g.OnHello(hello)
-	c.refused = err != nil
+	c.welcome, c.refused, c.line = err == nil, err != nil, hello.Lineage.Running()
 	if err == nil {
 		if hello.Member != 0 {
 			c.member = hello.Member
@@ -181,7 +198,30 @@ func (p *hostProcess) judge(g greeter, sender int, hello node.Hello) {
 		return
 	}
 	w := p.world()
-	w.network.Send(p.host.netID, w.hosts[sender].netID, node.AppendRefusal(nil, node.HelloRefusal{Reason: err.Error()}))
+	w.network.Send(p.host.netID, w.hosts[sender].netID, node.AppendRefusal(nil, g.Refuse(hello, err)))
+}
+
+// introduceYourself is the reason of a refusal that answers messages without a Hello,
+// where the production transport would reset the connection.
+const introduceYourself = "introduce yourself first"
+
+// welcomes reports whether the process takes a message: the Hello of its sender's process
+// was accepted. If not, the sender is told, so that it sends its Hello again: the Hello
+// may have been lost, or met a process that has ended since.
+func (p *hostProcess) welcomes(d *dispatch) bool {
+	const again = 20 * time.Millisecond
+	if _, ok := p.host.process.(greeter); !ok {
+		return true
+	}
+	c, w := &p.contacts[d.sender], p.world()
+	if c.welcome && c.line == d.message.Stamp.Line {
+		return true
+	}
+	if !c.refused && (c.told == 0 || w.Now()-c.told >= again) {
+		c.told = w.Now()
+		w.network.Send(p.host.netID, w.hosts[d.sender].netID, node.AppendRefusal(nil, node.HelloRefusal{Reason: introduceYourself}))
+	}
+	return c.welcome
 }
 
 // OnPeerLost passes the hint to the process, if a member was seen at the peer.

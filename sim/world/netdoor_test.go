@@ -22,9 +22,15 @@ type doorman struct {
 	hellos []node.Hello
 }
 
-func (d *doorman) Hello() (node.Hello, bool) {
+func (d *doorman) Hello(node.StoreID) (node.Hello, bool) {
 	return node.Hello{Node: node.NodeID(schedule.HostName(d.host)), Member: node.MemberNumber(d.host + 1), Store: "disk"}, d.ready
 }
+
+func (d *doorman) Refuse(_ node.Hello, why error) node.HelloRefusal {
+	return node.HelloRefusal{Reason: why.Error()}
+}
+
+func (d *doorman) OnRefused(node.MemberNumber, node.HelloRefusal) {}
 
 func (d *doorman) OnHello(h node.Hello) error {
 	d.hellos = append(d.hellos, h)

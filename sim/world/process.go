@@ -99,13 +99,13 @@ func (p *hostProcess) turn() {
 }
 
 // run handles up to bound events and then ends the turn. A stopped alarm and a
-// message of a refused connection do not count.
+// message of a sender that is not welcome do not count.
 func (p *hostProcess) run(bound int) {
 	h, w := p.host, p.world()
 	most := bound
 	for bound > 0 && p.head < len(p.queue) {
 		d := p.take()
-		if d.alarm != nil && d.alarm.stopped || d.message != nil && p.contacts[d.sender].refused {
+		if d.alarm != nil && d.alarm.stopped || d.message != nil && !p.welcomes(&d) {
 			continue
 		}
 		bound--

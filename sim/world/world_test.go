@@ -214,8 +214,10 @@ func TestHealCoreLeavesTheRestBroken(t *testing.T) {
 		}
 		return true
 	})
+	alive := func(i int) bool { return w.ZooKeeper().SessionAlive(w.hosts[i].sessionID()) }
+	settle(t, w, "sessions in the core", func() bool { return alive(0) && alive(1) && alive(2) })
 	for i := range 5 {
-		if core := i < 3; w.Running(i) != core || w.ZooKeeper().SessionAlive(w.hosts[i].sessionID()) != core {
+		if core := i < 3; w.Running(i) != core || alive(i) != core {
 			t.Errorf("%s: %v, session alive: %t", schedule.HostName(i), w.State(i), !core)
 		}
 	}

@@ -64,11 +64,13 @@ func (w *networkWorld) Start(n int, receive func(*node.Envelope)) door.Network[*
 	r.loop.EndTurn = r.network.Flush
 	peer := w.Peer(n)
 	r.network.Start(Protocol{
-		Hello: func() (node.Hello, bool) {
+		Hello: func(node.StoreID) (node.Hello, bool) {
 			return node.Hello{Member: peer.Number, Store: peer.Store, LayoutVersion: -1}, true
 		},
-		Judge: func(node.Hello) error { return nil },
-		Lost:  func(node.MemberNumber) {},
+		Judge:   func(node.Hello) error { return nil },
+		Refuse:  func(node.Hello, error) node.HelloRefusal { return node.HelloRefusal{} },
+		Refused: func(node.MemberNumber, node.HelloRefusal) {},
+		Lost:    func(node.MemberNumber) {},
 	})
 	go r.loop.Run()
 	w.nodes[n] = r

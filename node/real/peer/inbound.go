@@ -110,7 +110,7 @@ func (n *Network) welcome(conn net.Conn, r *bufio.Reader) (node.Hello, error) {
 		err = n.supersede(theirs.Store, conn)
 	}
 	if err != nil {
-		_, _ = conn.Write(node.AppendRefusal(nil, node.HelloRefusal{Reason: err.Error()}))
+		_, _ = conn.Write(node.AppendRefusal(nil, n.refuse(theirs, err)))
 		return node.Hello{}, err
 	}
 	if _, err := conn.Write(node.AppendHello(nil, ours)); err != nil {

@@ -203,6 +203,7 @@ func (l *link) explain(peer door.Peer, err error) {
 	switch {
 	case errors.Is(err, errStopping), errors.Is(err, errNotRecovered):
 	case errors.As(err, &refusal):
+		l.net.loop.Post(func() { l.net.node.Refused(peer.Number, refusal) })
 		if time.Since(l.warned) > refusalLogged {
 			l.warned = time.Now()
 			log.Warn("a peer refused this node", "reason", refusal.Reason)

@@ -31,11 +31,15 @@ const (
 // Protocol is what the network needs from the node. It calls the functions on the
 // loop only.
 type Protocol struct {
-	// Hello introduces this node. It returns false until the node has recovered
-	// its store.
-	Hello func() (node.Hello, bool)
+	// Hello introduces this node to a store. It returns false until the node has
+	// recovered its own store and may be known to peers.
+	Hello func(to node.StoreID) (node.Hello, bool)
 	// Judge returns an error if the node refuses a peer.
 	Judge func(node.Hello) error
+	// Refuse words the refusal that the peer gets.
+	Refuse func(node.Hello, error) node.HelloRefusal
+	// Refused reports that a member refused this node.
+	Refused func(node.MemberNumber, node.HelloRefusal)
 	// Lost reports that a connection to a member broke, or was refused because no
 	// process listens there.
 	Lost func(node.MemberNumber)
@@ -69,7 +73,7 @@ type Network struct {
 
 var (
 	errStopping     = errors.New("this node is stopping")
-	errNotRecovered = errors.New("this node has not recovered its store yet")
+	errNotRecovered = errors.New("this node is not ready for peers yet: it recovers its store, or compares its stamp in ZooKeeper")
 	errSuperseded   = errors.New("a later connection of this peer has replaced this one")
 )
 
@@ -185,7 +189,7 @@ func (n *Network) isClosed() bool {
 func (n *Network) introduce(to node.StoreID) (node.Hello, error) {
 	var hello node.Hello
 	var ok bool
-	if !n.loop.Call(func() { hello, ok = n.node.Hello() }) {
+	if !n.loop.Call(func() { hello, ok = n.node.Hello(to) }) {
 		return node.Hello{}, errStopping
 	}
 	if !ok {
@@ -199,12 +203,25 @@ func (n *Network) introduce(to node.StoreID) (node.Hello, error) {
 // admit asks the node whether to accept a peer.
 func (n *Network) admit(hello node.Hello) error {
 	if hello.MinVersion > node.ProtocolVersion || hello.MaxVersion < node.ProtocolVersion {
-		return fmt.Errorf("no common protocol version: %s supports %d to %d, this node supports %d",
-			hello.Node, hello.MinVersion, hello.MaxVersion, node.ProtocolVersion)
+		age := "an older"
+		if hello.MinVersion > node.ProtocolVersion {
+			age = "a newer"
+		}
+		return fmt.Errorf("no common protocol version: %s is %s build, which supports %d to %d, and this node supports %d; run the same version of dkv on both",
+			hello.Node, age, hello.MinVersion, hello.MaxVersion, node.ProtocolVersion)
 	}
 	var verdict error
 	if !n.loop.Call(func() { verdict = n.node.Judge(hello) }) {
 		return errStopping
 	}
 	return verdict
+}
+
+// refuse returns the refusal that a peer gets.
+func (n *Network) refuse(hello node.Hello, why error) node.HelloRefusal {
+	refusal := node.HelloRefusal{Reason: why.Error()}
+	if hello.Store != "" {
+		n.loop.Call(func() { refusal = n.node.Refuse(hello, why) })
+	}
+	return refusal
 }

@@ -27,12 +27,13 @@ type station struct {
 	hello node.Hello
 	log   realtest.Log
 
-	mu     sync.Mutex
-	got    []*node.Envelope
-	lost   []node.MemberNumber
-	hellos []node.Hello
-	ready  bool
-	refuse error
+	mu       sync.Mutex
+	got      []*node.Envelope
+	lost     []node.MemberNumber
+	hellos   []node.Hello
+	ready    bool
+	refuse   error
+	refusals []string // the member that refused, the store that it named, and its reason
 }
 
 func newStation(t *testing.T, number node.MemberNumber) *station {
@@ -58,7 +59,7 @@ func newStationAt(t *testing.T, number node.MemberNumber, address string, boot u
 	s.loop.OnFrame = s.onFrame
 	s.loop.EndTurn = s.Flush
 	realtest.Start(t, s.loop)
-	s.Start(Protocol{Hello: s.introduction, Judge: s.judge, Lost: s.onLost})
+	s.Start(Protocol{Hello: s.introduction, Judge: s.judge, Refuse: s.refusal, Refused: s.onRefused, Lost: s.onLost})
 	t.Cleanup(s.Close)
 	return s
 }
@@ -69,7 +70,17 @@ func (s *station) onFrame(m *node.Envelope) {
 	s.got = append(s.got, m)
 }
 
-func (s *station) introduction() (node.Hello, bool) {
+func (s *station) refusal(_ node.Hello, why error) node.HelloRefusal {
+	return node.HelloRefusal{Reason: why.Error(), Store: s.peer.Store}
+}
+
+func (s *station) onRefused(by node.MemberNumber, r node.HelloRefusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusals = append(s.refusals, fmt.Sprintf("%d %s %s", by, r.Store, r.Reason))
+}
+
+func (s *station) introduction(node.StoreID) (node.Hello, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.hello, s.ready
@@ -322,7 +333,12 @@ func TestRefusedHellos(t *testing.T) {
 	realtest.Eventually(t, "both count the refusal", func() bool {
 		return a.counts.hellosRefused.Load() > 0 && b.counts.hellosRefused.Load() > 0
 	})
-	hello := node.Hello{MinVersion: 1, MaxVersion: node.ProtocolVersion, Node: "n3", Store: "store-3", LayoutVersion: -1}
+	realtest.Eventually(t, "the node is told that it was refused", func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return len(a.refusals) > 0 && a.refusals[0] == "2 store-2 "+refusal.Error()
+	})
+	hello := node.Hello{MinVersion: node.ProtocolVersion, MaxVersion: node.ProtocolVersion, Node: "n3", Store: "store-3", LayoutVersion: -1}
 	wantRefusal(t, b, hello, refusal.Error())
 	b.mu.Lock()
 	b.refuse = nil
@@ -330,12 +346,15 @@ func TestRefusedHellos(t *testing.T) {
 
 	future := hello
 	future.MinVersion, future.MaxVersion = node.ProtocolVersion+1, node.ProtocolVersion+2
-	wantRefusal(t, b, future, "no common protocol version")
+	wantRefusal(t, b, future, "a newer build")
+	past := hello
+	past.MinVersion, past.MaxVersion = 1, 1
+	wantRefusal(t, b, past, "an older build")
 
 	b.mu.Lock()
 	b.ready = false
 	b.mu.Unlock()
-	wantRefusal(t, b, hello, "not recovered")
+	wantRefusal(t, b, hello, "not ready")
 	if len(b.received()) != 0 {
 		t.Error("a frame of a refused peer arrived")
 	}
@@ -386,7 +405,7 @@ func wantClosed(t *testing.T, conn net.Conn) {
 func greet(t *testing.T, s *station, store node.StoreID) net.Conn {
 	t.Helper()
 	conn := dial(t, s)
-	hello := node.Hello{MinVersion: 1, MaxVersion: 1, Node: "x", Store: store, To: s.peer.Store, LayoutVersion: -1}
+	hello := node.Hello{MinVersion: node.ProtocolVersion, MaxVersion: node.ProtocolVersion, Node: "x", Store: store, To: s.peer.Store, LayoutVersion: -1}
 	if _, err := conn.Write(node.AppendHello(nil, hello)); err != nil {
 		t.Fatal(err)
 	}
@@ -522,7 +541,7 @@ func TestStaleHelloReplacesNoLaterConnection(t *testing.T) {
 		return len(s.inbound) == 1
 	})
 	later := greet(t, s, "store-9")
-	wantRefusalOn(t, stale, node.Hello{MinVersion: 1, MaxVersion: 1, Node: "x", Store: "store-9", LayoutVersion: -1}, "replaced")
+	wantRefusalOn(t, stale, node.Hello{MinVersion: node.ProtocolVersion, MaxVersion: node.ProtocolVersion, Node: "x", Store: "store-9", LayoutVersion: -1}, "replaced")
 	if _, err := later.Write(node.AppendFrame(nil, &node.Envelope{Body: numbered(5)})); err != nil {
 		t.Fatal(err)
 	}
