@@ -146,6 +146,15 @@ func (h *hostFacts) begin(incarnation uint64) {
 	}
 }
 
+// onDisk forgets what a host was seen to have: its disk was rolled back, or replaced by a
+// copy of another, or it is its own again. What such a process does is judged by the
+// facts on which all nodes must agree.
+func (c *invariants) onDisk(host int) {
+	for i := range c.hosts[host].partitions {
+		c.hosts[host].partitions[i] = replicaFacts{reached: maxIndex}
+	}
+}
+
 // promiseUnsynced reports whether the host's process made a promise that is not durable.
 func (c *invariants) promiseUnsynced(host int, incarnation uint64) bool {
 	h := &c.hosts[host]

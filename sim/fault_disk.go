@@ -32,6 +32,23 @@ var diskCarriers = map[*schedule.Action]carrier{
 	schedule.DiskFlipEntry: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		return f.world.RotDisk(hosts[0], true)
 	},
+	schedule.DiskSave: func(f *injector, _ *schedule.Step, hosts []int) func() {
+		f.world.SaveDisk(hosts[0])
+		return nil
+	},
+	schedule.DiskRollBack: func(f *injector, s *schedule.Step, hosts []int) func() {
+		if !f.world.RollBack(hosts[0]) {
+			f.note("nothing was rolled back: %v", s)
+		}
+		return nil
+	},
+	schedule.DiskCopy: func(f *injector, s *schedule.Step, hosts []int) func() {
+		if len(hosts) < 2 || !f.world.RunCopy(hosts[0], hosts[1]) {
+			f.note("nothing was copied: %v", s)
+			return func() {}
+		}
+		return func() { f.world.EndCopy(hosts[0]) }
+	},
 	schedule.DiskFlipTable: func(f *injector, s *schedule.Step, hosts []int) func() {
 		return f.flip(s, hosts[0], f.world.FlipTable)
 	},

@@ -201,6 +201,7 @@ func (r *run) config() world.Config {
 		OnSend:         r.onSend,
 		OnBroken:       func(host int, err error) { r.verdict.broken(Assertion, "%s: %v", schedule.HostName(host), err) },
 		OnHost:         r.onHost,
+		OnDisk:         r.invariants.onDisk,
 		OnZKCommit:     r.onZKCommit,
 		Steps:          r.options.Steps,
 	}

@@ -67,6 +67,9 @@ type Config struct {
 	// OnBroken is told when a process finds, after a turn, that its state breaks
 	// one of its own invariants.
 	OnBroken func(host int, err error)
+	// OnDisk, if not nil, is called when a host gets another disk, or another state of
+	// its own: what the host was seen to make durable need not be on it.
+	OnDisk func(host int)
 	// OnHost is told when a process starts, ends, pauses or resumes.
 	OnHost func(host int, change HostChange)
 	// OnZKCommit receives every transaction that ZooKeeper's leader commits.

@@ -33,6 +33,8 @@ const (
 	faultFull
 	faultRot
 	faultFlipEntry
+	faultRollBack
+	faultCopy
 	faultTorn
 	faultFlipTable
 	faultFlipLog
@@ -83,6 +85,8 @@ var faultNames = [faults]string{
 	faultFull:       "disk-full",         // a write found no space
 	faultRot:        "disk-rot",          // a key could not be read
 	faultFlipEntry:  "disk-flip-entry",   // a log entry was read with a flipped bit
+	faultRollBack:   "disk-roll-back",    // a process started on an earlier state of its disk
+	faultCopy:       "disk-copy",         // a process started on a copy of another host's disk
 	faultTorn:       "disk-torn",         // a crash kept some blocks of what Pebble had not synced
 	faultFlipTable:  "disk-flip-table",   // Pebble found a flipped bit in a table
 	faultFlipLog:    "disk-flip-wal",     // Pebble found a flipped bit in its log

@@ -67,7 +67,7 @@ func (w *World) flip(host int, what Fault) bool {
 	return true
 }
 
-// damaged returns how many disks have a flipped bit.
+// damaged returns how many disks have a flipped bit or were rolled back.
 func (w *World) damaged() int {
 	n := 0
 	for host := range w.hosts {
@@ -78,10 +78,12 @@ func (w *World) damaged() int {
 	return n
 }
 
-// Damaged reports whether a bit was flipped below the store of a host. The store
-// may find it at any time, or never.
-func (w *World) Damaged(host int) bool { return w.hosts[host].disk.flipped != 0 }
+// Damaged reports whether a bit was flipped below the store of a host, which may find
+// it at any time, or never, or whether its disk was rolled back.
+func (w *World) Damaged(host int) bool {
+	return w.hosts[host].disk.flipped != 0 || w.hosts[host].rolledBack
+}
 
-// Ruined reports whether the store of a host has found its flipped bit. The host
-// then stays down.
-func (w *World) Ruined(host int) bool { return w.hosts[host].disk.ruined }
+// Ruined reports whether a host's disk serves nothing any more: its store has found the
+// flipped bit, and the host stays down, or the disk was rolled back.
+func (w *World) Ruined(host int) bool { return w.hosts[host].disk.ruined || w.hosts[host].rolledBack }

@@ -40,6 +40,13 @@ type host struct {
 	slow      Range
 	cutFromZK bool // by CutZooKeeper
 
+	saved      *savedDisk // by SaveDisk
+	rolledBack bool       // the disk lacks what it once acknowledged
+	// While the host runs a copy, plays is the host whose node it runs, and aside its
+	// own disk; otherwise they are NoHost and nil.
+	plays int
+	aside *disk
+
 	decoder *node.Decoder
 	block   []byte // encode cuts frames off it
 
@@ -47,7 +54,7 @@ type host struct {
 }
 
 func newHost(w *World, index int) *host {
-	h := &host{world: w, index: index, name: schedule.HostName(index)}
+	h := &host{world: w, index: index, name: schedule.HostName(index), plays: NoHost}
 	h.netID = w.network.Host(h.name)
 	h.clock = newClock(w.random, index, w.cfg.DriftPPM)
 	for _, d := range []struct {
@@ -112,6 +119,10 @@ func (h *host) start() {
 	h.current = p
 	cfg := w.cfg.Node
 	cfg.ID = node.NodeID(h.name)
+	if h.plays != NoHost {
+		cfg.ID = node.NodeID(schedule.HostName(h.plays))
+		w.Count(faultCopy)
+	}
 	cfg.PeerAddress, cfg.HTTPAddress = PeerAddress(h.index), httpAddress(h.index)
 	if w.cfg.Configure != nil {
 		w.cfg.Configure(h.index, &cfg)
@@ -231,6 +242,7 @@ func (h *host) healZK() {
 }
 
 func (h *host) heal() {
+	h.endCopy()
 	h.slow, h.cutFromZK = Range{}, false
 	h.disarm()
 	h.disk.heal()
@@ -262,6 +274,9 @@ func (h *host) sessionID() int64 {
 // away reports whether a host's process does not run, or may end at any time
 // because of a fault. A process that is booting counts as back.
 func (h *host) away() bool {
+	if h.rolledBack || h.plays != NoHost {
+		return true
+	}
 	if h.state == Down || h.state == Paused || h.state == Stopping {
 		return true
 	}

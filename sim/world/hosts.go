@@ -25,7 +25,10 @@ func (w *World) Failure(host int) error { return w.hosts[host].failure }
 
 // Excused reports whether a fault of the disk explains the failure of a host's
 // process.
-func (w *World) Excused(host int) bool { return w.hosts[host].disk.faulted() }
+func (w *World) Excused(host int) bool {
+	h := w.hosts[host]
+	return h.disk.faulted() || h.rolledBack || h.plays != NoHost
+}
 
 // Node returns the node on a host, also while it is paused or stopping; nil if
 // the host has no process, or one that is not a node.

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,4 +77,17 @@ func (o *operator) peek() *layout.Layout {
 		o.copy, o.copyVersion, o.copyCzxid = l, stat.Version, stat.Czxid
 	}
 	return o.copy
+}
+
+// recorded returns the count of a store that ZooKeeper's record of it shows; 0 without
+// a record.
+func (w *World) recorded(store node.StoreID) uint64 {
+	data, _, code := w.zookeeper.Peek("/dkv/" + w.cfg.Node.Cluster + "/stores/" + string(store))
+	var record struct {
+		Count uint64 `json:"count"`
+	}
+	if code != zktree.OK || json.Unmarshal(data, &record) != nil {
+		return 0
+	}
+	return record.Count
 }

@@ -143,6 +143,9 @@ func (w *World) DoingHost() int { return w.activity.host }
 func (w *World) Close() {
 	for _, h := range w.hosts {
 		h.disk.medium.close()
+		if h.aside != nil {
+			h.aside.medium.close()
+		}
 	}
 }
 
