@@ -282,22 +282,41 @@ func TestARemovedMemberIsForgotten(t *testing.T) {
 func TestThisNodeIsRemoved(t *testing.T) {
 	s := clusterOf(t, Config{}, []MemberNumber{1, 2, 3, 4}, 2, 3, 4)
 	s.change(s.become(1, layout.Gone))
-	if s.node.self != 1 {
-		t.Fatalf("member %d while a partition counts on its disk", s.node.self)
+	if ok, why := s.node.Ready(); s.node.self != 0 || ok || !s.zk.session.closed {
+		t.Fatalf("member %d, ready %v: %s; session closed %v", s.node.self, ok, why, s.zk.session.closed)
+	}
+	delete(s.zk.znodes, liveN1)
+	s.restart()
+	s.pass(10 * time.Second)
+	if s.node.self != 0 || s.node.registered() {
+		t.Fatalf("member %d, registered %v, while its former member is listed", s.node.self, s.node.registered())
 	}
 	l := s.layoutNow()
 	l = l.Apply([]layout.Step{{Kind: layout.BeginMove, Epoch: 5, Primary: 2, Next: []MemberNumber{2, 3, 4}}}).Layout
 	l = l.Apply([]layout.Step{{Kind: layout.FinishMove, Epoch: 6, Primary: 2}}).Layout
 	s.plantLayout(l)
-	s.zk.changed(layoutPath)
-	s.pass(suspect)
-	if ok, why := s.node.Ready(); s.node.self != 0 || ok {
-		t.Fatalf("member %d, ready %v: %s", s.node.self, ok, why)
-	}
 	s.change(layout.MemberChange{Kind: layout.Drop, Member: layout.Member{Number: 1}})
+	s.pass(10 * time.Second)
+	s.wantRegistered()
 	s.change(layout.MemberChange{Kind: layout.Join, Member: layout.Member{Node: "n1", Store: "disk-1", Peer: "127.0.0.1:1", HTTP: "127.0.0.1:2", Weight: 1}})
 	if s.node.self != 7 {
 		t.Errorf("member %d, want 7", s.node.self)
+	}
+}
+
+// TestARestartedProcessLearnsThatItWasRemoved: from the layout, after it registered with
+// what its disk said. It takes its registration back, so that it is forgotten, and joins.
+func TestARestartedProcessLearnsThatItWasRemoved(t *testing.T) {
+	s := &setup{doors: &doors{rows: disk{asg: led(2, 5), promised: 5}.rows(t), zk: newZookeeper()}, t: t}
+	s.zk.plant()
+	l := layoutOf(t, 0, led(2, 5), three...)
+	m, _ := l.Member(1)
+	m.State = layout.Gone
+	s.plantLayout(l.Apply(nil, layout.MemberChange{Kind: layout.Update, Member: m}).Layout)
+	s.start()
+	s.pass(5 * time.Second)
+	if _, ok := s.zk.znodes[liveN1]; ok || s.node.self != 0 || s.zk.session.closed {
+		t.Fatalf("registered %v, member %d, session closed %v", ok, s.node.self, s.zk.session.closed)
 	}
 }
 

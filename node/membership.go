@@ -31,6 +31,8 @@ type membership struct {
 	since      time.Duration
 	saidAt     time.Duration // when the operator was last told of an outage
 	everJoined bool          // registered once in this process
+	wasMember  bool          // of a layout that this process read from ZooKeeper
+	removed    bool          // and later ones do not list this node: no session is opened any more
 
 	// At most one chain of reads and writes is under way; its end looks at
 	// everything again, so that a watch that fires meanwhile needs no queue.
@@ -165,7 +167,7 @@ func (n *Node) onChanged(path string) {
 // tickMembership tells the operator of an outage, every few seconds.
 func (n *Node) tickMembership(now time.Duration) {
 	m := &n.member
-	if m.up || now-m.since < 3*time.Second || m.saidAt != 0 && now-m.saidAt < 5*time.Second {
+	if m.up || m.removed || now-m.since < 3*time.Second || m.saidAt != 0 && now-m.saidAt < 5*time.Second {
 		return
 	}
 	m.saidAt = now
@@ -424,6 +426,9 @@ func (n *Node) readLive(session door.Session, g registration) {
 func (n *Node) onRegistration(session door.Session, g registration) {
 	m := &n.member
 	switch {
+	case g.live != nil && g.owner == session.ID() && n.listedGone():
+		m.standing = false
+		n.unregister(session)
 	case g.live != nil && g.owner == session.ID():
 		if m.tried {
 			n.observe(Event{Kind: EventAppliedUnanswered, Index: Index(g.node.Incarnation)})
@@ -436,6 +441,9 @@ func (n *Node) onRegistration(session door.Session, g registration) {
 		n.say("waiting: node %s is registered by another process with store %s, this one has %s; stop one of them, or give this one another --id", n.cfg.ID, g.live.Store, n.store)
 		n.lookAgain(n.cfg.SuspectAfter)
 	case g.node.Store != n.store:
+		m.standing = false
+		n.checkForeign(session, g)
+	case n.listedGone():
 		m.standing = false
 		n.checkForeign(session, g)
 	default:
@@ -473,6 +481,13 @@ func (n *Node) onForeign(session door.Session, g registration, data []byte) {
 		n.lookAgain(n.cfg.SettleTime / 2)
 		return
 	}
+	if own, ok := l.MemberByStore(n.store); ok && own.State == layout.Gone {
+		n.say("waiting: this data directory is that of member %d, which was removed; it joins as a new member when the cluster has forgotten that one", own.Number)
+		n.takeLayout(data, g.layout)
+		n.lookAgain(n.cfg.SuspectAfter)
+		return
+	}
+	n.takeLayout(data, g.layout)
 	m, ok := l.MemberByNode(n.cfg.ID)
 	if !ok || m.Store == n.store || m.State == layout.Replaced {
 		n.writeRegistration(session, g)
@@ -482,6 +497,49 @@ func (n *Node) onForeign(session door.Session, g registration, data []byte) {
 	n.say("waiting: node %s is member %d with store %s, but this data directory holds store %s: start it with its own data directory; or, if that is lost, wait until the member is replaced, or run 'dkv member replace %s %s'; or start this one with another --id", n.cfg.ID, m.Number, m.Store, n.store, n.cfg.ID, n.cfg.ID)
 	n.lookAgain(n.cfg.SuspectAfter)
 }
+
+// listedGone reports whether the layout held here says that this disk's member is gone. It
+// does not register then, or it would not be forgotten (rule "members follow the registry").
+func (n *Node) listedGone() bool {
+	if n.layout == nil {
+		return false
+	}
+	m, ok := n.layout.MemberByStore(n.store)
+	return ok && m.State == layout.Gone
+}
+
+// unregister takes the own registration back.
+func (n *Node) unregister(session door.Session) {
+	current := n.inSession()
+	session.Multi([]door.Op{{Kind: door.OpDelete, Path: n.livePath(n.cfg.ID), Version: door.AnyVersion}}, func(error) {
+		if current() {
+			n.lookAgain(n.interval())
+		}
+	})
+}
+
+// becomeStranger leaves the list of members. A process that was a member leaves the registry
+// for good: its operator wanted it out, and under --join=auto it would be a member again at
+// once. One that only now learns what became of its disk waits to join anew.
+func (n *Node) becomeStranger(was MemberNumber) {
+	m := &n.member
+	if !m.wasMember {
+		m.verify = true
+		n.reconcile()
+		return
+	}
+	n.notice("this node was member %d, and was removed from the cluster: stop it; if it is started again it joins as a new member", was)
+	m.removed = true
+	if m.session != nil {
+		m.session.Close(func() {})
+	}
+	m.session, m.up, m.busy, m.standing = nil, false, false, false
+	m.waitingFor = "this node was removed from the cluster: stop it, or start it again to join as a new member"
+}
+
+// Removed reports whether this process was a member and was removed. It stays a stranger
+// until it ends.
+func (n *Node) Removed() bool { return n.member.removed }
 
 // writeRegistration counts the incarnation and puts this session's live/<id> in the place of
 // a former one's, at one instant. It is conditional on the counter's version, so of two

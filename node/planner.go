@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -214,6 +215,7 @@ func (n *Node) onLayoutRead(data []byte, stat door.Stat, err error) {
 	case err == nil:
 		p.readings++
 		n.takeLayout(data, stat.Version)
+		n.member.wasMember = n.member.wasMember || n.self != 0
 	case errors.Is(err, door.ErrNoNode) && n.layout == nil:
 		n.formCluster()
 	case errors.Is(err, door.ErrNoNode):
@@ -408,31 +410,34 @@ func (n *Node) useLayout(l *layout.Layout) {
 	}
 	if !slices.Equal(n.planner.members, l.Members()) {
 		n.planner.members, n.planner.targets = l.Members(), nil
+		unlisted := func(m MemberNumber, _ time.Duration) bool { _, ok := l.Member(m); return !ok }
+		maps.DeleteFunc(n.heard, unlisted)
+		maps.DeleteFunc(n.pinged, unlisted)
 	}
 	n.knowSelf(l)
 	n.requests.rerouted = true
 }
 
-// knowSelf finds the own number in a layout. A member that was removed keeps its number
-// while partitions name it, since they still count on its disk; then it is a stranger, and
+// knowSelf finds the own number in a layout. A member that was removed is a stranger, and
 // if it joins again it gets another number. Reigns under the old one end first.
 func (n *Node) knowSelf(l *layout.Layout) {
 	number := MemberNumber(0)
-	if m, ok := l.MemberByStore(n.store); ok && (m.State != layout.Gone || l.Names(m.Number)) {
+	if m, ok := l.MemberByStore(n.store); ok && m.State != layout.Gone {
 		number = m.Number
 	}
 	if number == n.self {
 		return
 	}
-	if n.self != 0 {
+	was := n.self
+	n.self = number
+	if was != 0 {
 		for _, r := range n.replicas {
 			if r != nil {
 				r.endReign("this node was removed from the cluster")
 			}
 		}
-		n.notice("this node was member %d, and was removed from the cluster: stop it, or let it join as a new member", n.self)
+		n.becomeStranger(was)
 	}
-	n.self = number
 	if number != 0 {
 		n.observe(Event{Kind: EventMember, Peer: number})
 	}

@@ -63,6 +63,8 @@ func (n *Node) Ready() (ok bool, why string) {
 		return false, n.member.waitingFor
 	case n.layout == nil:
 		return false, "registering with ZooKeeper"
+	case n.outside() && n.member.waitingFor != "":
+		return false, n.member.waitingFor
 	case n.outside():
 		return false, notMember
 	}
