@@ -65,6 +65,14 @@ type Config struct {
 	// stopped asking. Default 60 s.
 	ViewTime time.Duration
 
+	// MoveRate bounds, in bytes a second, what this node sends to learners, and what
+	// it loads as one: data on its way to where the ring means it to be. Default
+	// 32 MiB; below 0 it begins no moves.
+	MoveRate int
+	// CopyLogBytes bounds the log that is kept on disk because a copy needs it, of
+	// all partitions together. Default 1 GiB.
+	CopyLogBytes int
+
 	// MaxUncommittedBytes bounds the uncommitted log of a partition (4 MiB)
 	// and MaxNodeUncommittedBytes that of all partitions led here (64 MiB).
 	MaxUncommittedBytes     int
@@ -107,6 +115,8 @@ func (c Config) withDefaults() Config {
 	setInt(&c.RetainBytes, 1<<20)
 	setInt(&c.ChunkBytes, 256<<10)
 	setDuration(&c.ViewTime, 60*time.Second)
+	setInt(&c.MoveRate, 32<<20)
+	setInt(&c.CopyLogBytes, 1<<30)
 	setInt(&c.MaxUncommittedBytes, 4<<20)
 	setInt(&c.MaxNodeUncommittedBytes, 64<<20)
 	setInt(&c.MaxWaiting, 4096)
@@ -162,6 +172,8 @@ func (c Config) Validate() error {
 		{c.MaxWaiting < 1, "MaxWaiting %d: must be at least 1", c.MaxWaiting},
 		{c.Zone != "" && badName(c.Zone), "Zone %q: use letters, digits, '.', '_' and '-'", c.Zone},
 		{c.RetainEntries < 1, "RetainEntries %d: must be at least 1", c.RetainEntries},
+		{c.MoveRate > 1<<40, "MoveRate %d: must be at most 1 TiB a second; below 0 no moves are begun", c.MoveRate},
+		{c.CopyLogBytes < 1, "CopyLogBytes %d: must be at least 1", c.CopyLogBytes},
 		{c.ChunkBytes < 1 || c.ChunkBytes > 2<<20, "ChunkBytes %d: must be 1 to 2 MiB", c.ChunkBytes},
 	} {
 		if check.wrong {

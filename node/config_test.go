@@ -17,6 +17,7 @@ func TestZeroConfigMeansDefaults(t *testing.T) {
 		Expect: 5, Join: JoinAuto, ReplaceAfter: 10 * time.Minute, Partitions: 256, Replication: 3,
 		SuspectAfter: 500 * time.Millisecond, RequestTimeout: 5 * time.Second, MoveTimeout: 10 * time.Second, SettleTime: 10 * time.Second,
 		RetainEntries: 1024, RetainBytes: 1 << 20, ChunkBytes: 256 << 10, ViewTime: time.Minute,
+		MoveRate: 32 << 20, CopyLogBytes: 1 << 30,
 		MaxUncommittedBytes: 4 << 20, MaxNodeUncommittedBytes: 64 << 20, MaxWaiting: 4096,
 	}
 	if got != want {

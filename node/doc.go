@@ -24,6 +24,7 @@
 // Read on in the order in which things happen: request.go (how a client's request comes
 // in), write.go and read.go (the two conversations), reign.go and epoch.go (what a primary
 // is, and how it starts), takeover.go (how one is replaced), snapshot.go (how a laggard
-// catches up), membership.go and barrier.go (how a node enters a cluster), planner.go and
+// catches up), learner.go and kept.go (how a member gets the data before the layout names it),
+// membership.go and barrier.go (how a node enters a cluster), planner.go and
 // move.go (how the layout changes).
 package node

@@ -330,7 +330,7 @@ func (g *reign) ignoreCopyReply(m *Envelope, c *CopyReply) bool {
 func (g *reign) sourceFailed() {
 	g.failed = append(g.failed, g.copying.source.member)
 	g.copying = nil
-	g.r.dropInstall()
+	g.r.suspendInstall()
 	g.phase = preparing
 	g.chooseLog()
 }
@@ -397,6 +397,7 @@ func (r *replica) tickReign(now time.Duration) {
 		g.tickCopy(now)
 	case leading:
 		g.dropLateReads(now)
+		g.tickLearners(now)
 	}
 }
 

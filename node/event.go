@@ -76,11 +76,19 @@ const (
 	EventReturned          // Peer, which had been replaced, is a member again
 	EventRemoved           // Peer is gone, or was forgotten
 	EventMissingHeard      // Peer has no registration, but another member heard it
-	EventMoveBegun         // L2 made
+	EventMoveBegun         // L2 made, after the learners had caught up
 	EventNameTaken         // the node id is that of a member with another store
 	EventClaimRefused      // a frame of Peer contradicts what this node promised, committed or sent; Text: the claim
 	EventForwardDropped    // Peer, which sent a forward, could not be answered
-	EventTurnedAway        // a client of this node, which is not a member, was refused
+	EventTurnedAway        // a client was refused, because this node is not a member
+	EventCopyBegun         // the ring's target lacks members: they become learners
+	EventCopyContinued     // learner Peer already has the log up to Index, or loads a snapshot, from an earlier copy
+	EventLearnerCaughtUp   // Peer has the log up to Index: this node asks for L2
+	EventCopyCancelled     // given up for a while; Text says why
+	EventCopyLogBound      // the log that copies need went beyond its bound
+	EventCopyPaced         // a copy waited for --move-rate
+	EventSnapshotContinued // a transfer that was interrupted continues where it stopped
+	EventLearnerKept       // a copy that the ring means for this node outlived settle-time
 	EventStampRefused      // the hello of Peer's store contradicts what it told here before
 	EventStampAccused      // Peer says so of this store
 	EventStampFinal        // ZooKeeper's record says so of this store
@@ -120,7 +128,11 @@ var eventNames = [EventKinds]string{
 	EventForwardDropped: "forward-dropped", EventJoined: "member-joined", EventReplaced: "member-replaced",
 	EventReturned: "member-returned", EventRemoved: "member-removed", EventMissingHeard: "missing-member-heard",
 	EventMoveBegun: "move-begun", EventNameTaken: "node-id-taken",
-	EventTurnedAway:   "client-turned-away",
+	EventTurnedAway: "client-turned-away",
+	EventCopyBegun:  "copy-begun", EventCopyContinued: "copy-continued", EventLearnerCaughtUp: "learner-caught-up",
+	EventCopyCancelled: "copy-cancelled",
+	EventCopyLogBound:  "copy-log-bound", EventCopyPaced: "copy-paced",
+	EventSnapshotContinued: "snapshot-continued", EventLearnerKept: "learner-kept",
 	EventStampRefused: "roll-back-refused", EventStampAccused: "roll-back-accused",
 	EventStampFinal: "roll-back-final", EventRecordRaised: "stamp-record-raised",
 	EventNotice: "notice", EventAlarm: "alarm", EventFailed: "failed",

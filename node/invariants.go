@@ -56,7 +56,7 @@ func (n *Node) CheckInvariants() error {
 
 // checkAll checks every replica, and what they add up to.
 func (n *Node) checkAll() error {
-	uncommitted := 0
+	uncommitted, kept := 0, 0
 	for p, r := range n.replicas {
 		if r == nil {
 			continue
@@ -64,12 +64,16 @@ func (n *Node) checkAll() error {
 		if err := r.check(); err != nil {
 			return fmt.Errorf("partition %d: %w", p, err)
 		}
+		kept += r.kept.bytes
 		if r.reign != nil {
 			uncommitted += r.reign.size
 		}
 	}
 	if uncommitted != n.uncommitted {
 		return broken("reigns have %d bytes uncommitted, the node counts %d", uncommitted, n.uncommitted)
+	}
+	if kept != n.copying.kept {
+		return broken("copies need %d bytes of log on disk, the node counts %d", kept, n.copying.kept)
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func TestEachInvariantCanBreak(t *testing.T) {
 		{"replica", "an acknowledgement beyond the log", func(s *setup) { s.replica().ackEpoch, s.replica().ackMatch = 5, 9 }, "acknowledged 9 in epoch 5"},
 		{"replica", "an ended reign of now", func(s *setup) { s.replica().ended = []endedReign{{epoch: 5}} }, "epoch 5 ended under promise 5"},
 		{"replica", "votes that were never asked for", func(s *setup) { s.replica().taker.votes = make([]vote, 1) }, "1 votes without having asked"},
-		{"replica", "a snapshot under an old promise", func(s *setup) { s.replica().install = &install{epoch: 4, generation: 1} }, "a snapshot of epoch 4"},
+		{"replica", "a snapshot under an old promise", func(s *setup) { s.replica().install = &install{epoch: 4, partial: partial{generation: 1}} }, "a snapshot of epoch 4"},
 
 		{"reign", "another promise", func(s *setup) { s.replica().reign.epoch = 4 }, "reign of epoch 4 under promise 5"},
 		{"reign", "closing without a reason", func(s *setup) { s.replica().reign.closing = true }, "closing is true in epoch 5 while epoch 5 is known"},

@@ -20,6 +20,7 @@ import (
 //	m/known/<store id>                                stamp that a peer's store told
 //	p/<partition u32>/promised                        epoch u64, primary u64
 //	p/<partition>/state                               see stateRecord
+//	p/<partition>/install                             see partial
 //	p/<partition>/log/<index u64>                     entry with checksum
 //	p/<partition>/gen/<generation u64>/kv/<key>       version u64, value
 const StoreFormat = 2
@@ -51,6 +52,7 @@ func partitionKey(p PartitionID, tail string) []byte {
 
 func promisedKey(p PartitionID) []byte { return partitionKey(p, "promised") }
 func stateKey(p PartitionID) []byte    { return partitionKey(p, "state") }
+func installKey(p PartitionID) []byte  { return partitionKey(p, "install") }
 
 func logKey(p PartitionID, i Index) []byte {
 	k := make([]byte, 0, 19)

@@ -335,6 +335,9 @@ func TestAPartitionMovesToItsTarget(t *testing.T) {
 		for end := s.now + d; s.now < end && !s.replica().known().Moving(); s.pass(suspect / 4) {
 			if g := s.replica().reign; g != nil && g.phase == leading {
 				s.ack(2, 3)
+				for _, f := range g.learners.list {
+					s.ack(f.member)
+				}
 			}
 			for m := MemberNumber(4); heard && m <= 6; m++ {
 				s.from(m, &RollReply{})

@@ -101,10 +101,9 @@ func (r *replica) dueMove(now time.Duration) (layout.Step, bool) {
 			step.Primary = a.Replicas[0]
 		}
 		return step, r.moveTimedOut(a, now)
+	case leads && g.learners.target != nil: // a hand-over would interrupt the copy
+		return g.beginMove(step, now)
 	case leads:
-		if next := g.moveTarget(now); next != nil {
-			return g.beginMove(step, next), true
-		}
 		step.Kind = layout.ChangePrimary
 		step.Primary = g.handOverTo(now)
 		return step, step.Primary != 0

@@ -50,6 +50,7 @@ type Node struct {
 	roster      roster
 	commands    []*command
 	transfers   []*transfer
+	copying     copyLimits
 
 	heard        map[MemberNumber]time.Duration // when a frame of a member came last
 	pinged       map[MemberNumber]time.Duration // when a member was last asked for a sign of life
@@ -419,6 +420,7 @@ func (n *Node) tick() {
 	for _, r := range n.replicas {
 		if r != nil {
 			r.tickInstall(now)
+			r.tickKept()
 			r.tickForget(now)
 		}
 	}

@@ -322,7 +322,7 @@ func (n *Node) adopt(l *layout.Layout, data []byte) {
 	}
 	n.turn.batch.Put(keyLayout, data)
 	if first {
-		n.cluster = l.Cluster()
+		n.cluster, n.member.waitingFor = l.Cluster(), "" // it waited for this layout
 		n.turn.batch.Put(keyCluster, []byte(n.cluster))
 	}
 	n.useLayout(l)
@@ -411,7 +411,9 @@ func (n *Node) useLayout(l *layout.Layout) {
 	if !slices.Equal(n.planner.members, l.Members()) {
 		n.planner.members, n.planner.targets = l.Members(), nil
 		unlisted := func(m MemberNumber, _ time.Duration) bool { _, ok := l.Member(m); return !ok }
+		// order-free: each entry is judged by itself
 		maps.DeleteFunc(n.heard, unlisted)
+		// order-free: no entry depends on another
 		maps.DeleteFunc(n.pinged, unlisted)
 	}
 	n.knowSelf(l)
@@ -419,7 +421,8 @@ func (n *Node) useLayout(l *layout.Layout) {
 }
 
 // knowSelf finds the own number in a layout. A member that was removed is a stranger, and
-// if it joins again it gets another number. Reigns under the old one end first.
+// if it joins again it gets another number. Reigns under the old one end, as all reigns do,
+// by a higher promise: one that names no primary, since the epoch may never be led.
 func (n *Node) knowSelf(l *layout.Layout) {
 	number := MemberNumber(0)
 	if m, ok := l.MemberByStore(n.store); ok && m.State != layout.Gone {
@@ -432,8 +435,8 @@ func (n *Node) knowSelf(l *layout.Layout) {
 	n.self = number
 	if was != 0 {
 		for _, r := range n.replicas {
-			if r != nil {
-				r.endReign("this node was removed from the cluster")
+			if r != nil && r.reign != nil {
+				r.raise(r.promised+1, 0)
 			}
 		}
 		n.becomeStranger(was)
@@ -457,6 +460,11 @@ func (n *Node) target(p PartitionID) []uint64 {
 		return nil
 	}
 	return n.planner.targets[p].Replicas
+}
+
+// targets reports whether the ring means a partition for this node.
+func (n *Node) targets(p PartitionID) bool {
+	return slices.Contains(n.target(p), uint64(n.self))
 }
 
 // placed has the ring place the partitions on the members of the layout, and reports

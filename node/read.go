@@ -179,6 +179,9 @@ func (n *Node) sendBeats() {
 		for _, f := range r.reign.followers {
 			to.add(f.member, BeatItem{r.id, r.reign.epoch, r.commit})
 		}
+		for _, f := range r.reign.learners.list {
+			to.add(f.member, BeatItem{r.id, r.reign.epoch, r.commit})
+		}
 	}
 	hearts.send(n, BeatHeart)
 	pings.send(n, BeatPing)
@@ -245,7 +248,7 @@ func (n *Node) onBeatReply(m *Envelope, b *BeatReply) {
 			g.overtaken(item.Promised, m.From)
 			continue
 		}
-		f := g.follower(m.From)
+		f := g.peer(m.From)
 		if f == nil {
 			continue
 		}

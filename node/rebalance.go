@@ -1,20 +1,12 @@
 package node
 
-import (
-	"time"
-
-	"dkv/node/layout"
-)
+import "time"
 
 // How a partition gets to the members that the ring names, when members came or went: its
-// primary moves it (rule "move to the target").
+// primary moves it (rule "move to the target"), by way of learners (learner.go).
 
-const (
-	// maxMovesLed bounds the moves that one node leads at a time.
-	maxMovesLed = 2
-	// maxMoveBackoff bounds how long a move that failed is put off.
-	maxMoveBackoff = 5 * time.Minute
-)
+// maxMoveBackoff bounds how long a move that failed is put off.
+const maxMoveBackoff = 5 * time.Minute
 
 // moveTarget returns where this partition should move now, or nil. Not to fewer replicas
 // than it has: with too few members, a lost replica that is still listed costs nothing, and
@@ -25,12 +17,18 @@ func (g *reign) moveTarget(now time.Duration) []MemberNumber {
 	if now-g.started < n.cfg.SettleTime || now < r.move.retryAt || len(target) < min(n.layout.Replication(), len(g.asg.Replicas)) {
 		return nil
 	}
+	there := 0
+	for _, m := range target {
+		if contains(g.asg.Replicas, MemberNumber(m)) {
+			there++
+		}
+	}
+	if there == len(target) && there == len(g.asg.Replicas) {
+		return nil // most of the time, hence no allocation before this
+	}
 	next := make([]MemberNumber, 0, len(target))
 	for _, m := range target {
 		next = append(next, MemberNumber(m))
-	}
-	if sameMembers(next, g.asg.Replicas) || !n.hearsAll(next) || n.movesLed() >= maxMovesLed {
-		return nil
 	}
 	return next
 }
@@ -61,25 +59,8 @@ func (n *Node) hearsAll(set []MemberNumber) bool {
 	return all
 }
 
-// movesLed counts the moves that this node leads.
-func (n *Node) movesLed() int {
-	led := 0
-	for p := range n.assignments {
-		if a := &n.assignments[p]; a.Moving() && a.Primary == n.self {
-			led++
-		}
-	}
-	return led
-}
-
-// failed makes the next try to move wait, twice as long after each failure in a row.
+// failed makes the next try to copy or to move wait, twice as long after each failure in a row.
 func (w *moveWatch) failed(now, first time.Duration) {
 	w.backoff = min(max(2*w.backoff, first), maxMoveBackoff)
 	w.retryAt = now + w.backoff
-}
-
-// beginMove is the step towards the ring's target.
-func (g *reign) beginMove(step layout.Step, next []MemberNumber) layout.Step {
-	step.Kind, step.Primary, step.Next = layout.BeginMove, g.asg.Primary, next
-	return step
 }

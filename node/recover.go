@@ -177,10 +177,16 @@ func (n *Node) recoverReplica(p PartitionID) (*replica, error) {
 	if err := r.recoverLog(); err != nil {
 		return nil, err
 	}
-	if err := r.dropGenerations(); err != nil { // also of a first snapshot that never got whole
+	if err := r.dropOldLog(); err != nil {
 		return nil, err
 	}
-	if promised == nil && state == nil && r.log.lastIndex() == 0 {
+	if err := r.recoverPartial(); err != nil {
+		return nil, err
+	}
+	if err := r.dropGenerations(); err != nil {
+		return nil, err
+	}
+	if promised == nil && state == nil && r.log.lastIndex() == 0 && r.partial == nil {
 		return nil, nil
 	}
 	lastEpoch, _ := r.last()
@@ -202,7 +208,7 @@ func (n *Node) recoverReplica(p PartitionID) (*replica, error) {
 // the end of the log: what follows it may have been acknowledged, and this replica's vote
 // for a log without it could lose it for good.
 func (r *replica) recoverLog() error {
-	from, to := logRange(r.id, 0)
+	from, to := logRange(r.id, r.log.baseIndex+1)
 	var damage error
 	err := r.n.env.Store.Scan(from, to, func(key, value []byte) bool {
 		index, ok := indexOfLogKey(key)
@@ -241,13 +247,23 @@ func cloneEntry(e Entry) Entry {
 	return e
 }
 
-// dropGenerations deletes what transfers that never finished left behind. Only what is
-// there: a range that holds nothing is left alone, since most starts have nothing to do.
+// dropGenerations deletes what transfers that never finished left behind, but for the part
+// from which one may continue. Only what is there: a range that holds nothing is left
+// alone, since most starts have nothing to do.
 func (r *replica) dropGenerations() error {
 	r.lastGeneration = r.generation
-	before := [2][]byte{generationKey(r.id, 0), generationKey(r.id, r.generation)}
-	behind := [2][]byte{generationKey(r.id, r.generation+1), generationsEnd(r.id)}
-	for _, span := range [][2][]byte{before, behind} {
+	from, spans := generationKey(r.id, 0), [][2][]byte(nil)
+	keep := []uint64{r.generation}
+	if r.partial != nil {
+		keep = append(keep, r.partial.generation)
+		r.lastGeneration = r.partial.generation
+	}
+	for _, generation := range keep { // rising
+		spans = append(spans, [2][]byte{from, generationKey(r.id, generation)})
+		from = generationKey(r.id, generation+1)
+	}
+	spans = append(spans, [2][]byte{from, generationsEnd(r.id)})
+	for _, span := range spans {
 		found := false
 		err := r.n.env.Store.Scan(span[0], span[1], func(_, _ []byte) bool {
 			found = true

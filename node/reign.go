@@ -61,6 +61,7 @@ type reign struct {
 
 	// followers are R∪N without this node, each once, in the assignment's order.
 	followers []*follower
+	learners  learners
 
 	// Requests. writes wait for their entries, in log order: applied < index <=
 	// last(log). size is what their entries count for in bounds, and is part of the
@@ -121,8 +122,10 @@ type copying struct {
 // sending begins again; hints only lower it, from the no-op down, and it matters
 // no more once match has reached it.
 type follower struct {
-	member MemberNumber
-	inR    bool // false: a member of N alone
+	member  MemberNumber
+	inR     bool // false: a member of N alone, or a learner
+	learner bool // in neither: see learners
+	met     bool // a learner that has answered in this reign
 
 	// Both only grow. confirmed is at most the number of transmissions made.
 	answered  time.Duration // when it last answered in this epoch
@@ -194,6 +197,9 @@ func (g *reign) check() error {
 		return err
 	}
 	if err := g.checkFollowers(g.asg.Next, false); err != nil {
+		return err
+	}
+	if err := g.checkLearners(); err != nil {
 		return err
 	}
 	if err := g.checkLog(); err != nil {
@@ -310,7 +316,7 @@ func (r *replica) endReign(why string) {
 	}
 	r.reign = nil
 	if g.copying != nil {
-		r.dropInstall()
+		r.suspendInstall()
 	}
 	g.endRequests(why)
 	r.n.uncommitted -= g.size

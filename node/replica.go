@@ -76,7 +76,12 @@ type replica struct {
 	ended   []endedReign // by rising epoch, all below promised
 	taker   taker
 	move    moveWatch
+	kept    kept
 	install *install
+	partial *partial // of a snapshot whose transfer was interrupted
+
+	// copiedAt is when the primary last sent something here that is not of R or N.
+	copiedAt time.Duration
 
 	dirty, reading bool // listed in the turn
 }
@@ -111,6 +116,12 @@ func (r *replica) check() error {
 	}
 	if i := r.install; i != nil && (i.epoch < r.promised || i.generation <= r.generation || i.generation > r.lastGeneration) {
 		return broken("a snapshot of epoch %d loads into generation %d; promised %d, generations %d to %d", i.epoch, i.generation, r.promised, r.generation, r.lastGeneration)
+	}
+	if err := r.checkPartial(); err != nil {
+		return err
+	}
+	if err := r.checkKept(); err != nil {
+		return err
 	}
 	if r.reign != nil {
 		return r.reign.check()
@@ -188,7 +199,7 @@ func (r *replica) raise(e Epoch, primary MemberNumber) {
 	r.n.observe(Event{Kind: EventPromised, Partition: r.id, Epoch: e})
 	r.endReign("a higher epoch was promised")
 	if r.install != nil && r.install.epoch < e {
-		r.dropInstall()
+		r.suspendInstall()
 	}
 	r.n.whenDurable(r.inEpoch(e, func() {
 		r.n.observe(Event{Kind: EventPromiseKept, Partition: r.id, Epoch: e})
@@ -382,12 +393,12 @@ func (r *replica) compact() {
 	if base == r.log.baseIndex {
 		return
 	}
+	size := 0
 	for i := r.log.baseIndex + 1; i <= base; i++ {
-		r.appliedBytes -= r.log.at(i).size()
+		size += r.log.at(i).size()
 	}
-	from, _ := logRange(r.id, r.log.baseIndex)
-	to, _ := logRange(r.id, base+1)
-	r.n.turn.batch.DeleteRange(from, to)
+	r.appliedBytes -= size
+	r.keep(base, size)
 	r.log.compact(base)
 	r.n.observe(Event{Kind: EventCompacted, Partition: r.id, Index: base})
 }
@@ -422,14 +433,22 @@ func (r *replica) last() (Epoch, Index) { return r.log.last() }
 
 // tickForget gives up a replica that its partition has left behind. It waits for
 // settle-time, because a newer assignment may name this node again, and its data would
-// have to be sent a second time.
+// have to be sent a second time. For the same reason it keeps what the ring means for
+// this node: rule "a learner keeps its copy".
 func (r *replica) tickForget(now time.Duration) {
 	a := r.known()
-	outside := !a.Names(r.n.self) && a.Epoch > r.promised && r.n.self != 0
-	if !outside || r.install != nil || now-r.learnedAt < r.n.cfg.SettleTime {
+	outside := r.n.self != 0 && !a.Names(r.n.self) && a.Epoch >= r.promised
+	since := now - max(r.learnedAt, r.copiedAt)
+	if !outside || r.install != nil || since < r.n.cfg.SettleTime {
 		return
 	}
-	if r.log.lastIndex() == 0 && r.promised == 0 {
+	if r.n.cfg.MoveRate > 0 && r.n.targets(r.id) {
+		if since < r.n.cfg.SettleTime+r.n.interval() && r.log.lastIndex() > 0 {
+			r.n.observe(Event{Kind: EventLearnerKept, Partition: r.id, Epoch: a.Epoch})
+		}
+		return
+	}
+	if r.log.lastIndex() == 0 && r.promised == 0 && r.partial == nil {
 		r.n.replicas[r.id] = nil // never held anything
 		return
 	}
@@ -443,6 +462,7 @@ func (r *replica) tickForget(now time.Duration) {
 // happen in one batch.
 func (r *replica) forget(c Epoch) {
 	r.raise(c, r.known().Primary)
+	r.dropPartial()
 	if r.log.lastIndex() == 0 {
 		return // a tombstone already
 	}
@@ -453,6 +473,7 @@ func (r *replica) forget(c Epoch) {
 	r.lastGeneration++
 	r.generation = r.lastGeneration
 	r.stored = stateRecord{}
+	r.dropKept(r.log.baseIndex)
 	r.log.reset(0, 0)
 	r.commit, r.applied, r.appliedEpoch, r.appliedBytes = 0, 0, 0, 0
 	r.ackEpoch, r.ackMatch = 0, 0

@@ -15,7 +15,9 @@ import (
 // The receiver asks for one chunk at a time, so a lost frame costs a repeat and
 // no receiver is flooded. What it loads stands beside its state, under a generation
 // of its own, and does not count until all of it is there: a crash leaves the old
-// state or the new one (rule "switch in one batch").
+// state or the new one (rule "switch in one batch"). How far it came is durable with
+// what it loaded, so that neither a restart nor a new epoch makes it begin again while
+// the source still offers the same View (partial.go).
 
 // transfer is a snapshot on its way to one member, at its source. The View does not
 // change, so all chunks of one name are of one state (rule "a transfer has one
@@ -26,7 +28,8 @@ type transfer struct {
 	name      SnapshotName
 	view      door.View
 	usedAt    time.Duration
-	sent      bool // to the last chunk
+	sent      bool          // to the last chunk
+	pull      *SnapshotPull // the last one; its answer may wait for the rate
 }
 
 // offerSnapshot tells a member what it can load: the state as of the last commit, if the
@@ -38,7 +41,7 @@ func (r *replica) offerSnapshot(to MemberNumber, a Assignment) {
 	// A transfer in use is offered again under its name, even if the log no longer
 	// continues from it: the member may be about to finish it.
 	idle := t != nil && r.n.now()-t.usedAt >= r.n.cfg.SuspectAfter
-	if idle && t.name.Index < r.log.baseIndex {
+	if idle && t.name.Index < r.firstKept() {
 		r.n.closeTransfer(t)
 		t = nil
 	}
@@ -96,6 +99,7 @@ func (n *Node) transfer(p PartitionID, to MemberNumber) *transfer {
 
 func (n *Node) closeTransfer(t *transfer) {
 	t.view.Close()
+	n.copying.asked = slices.DeleteFunc(n.copying.asked, func(o *transfer) bool { return o == t })
 	n.transfers = slices.DeleteFunc(n.transfers, func(o *transfer) bool { return o == t })
 }
 
@@ -113,18 +117,15 @@ func (n *Node) tickTransfers(now time.Duration) {
 	}
 }
 
-// install is a snapshot on its way into this replica. Chunks follow one another by
-// their keys: after is the last key loaded, and the next chunk must begin behind it.
+// install is a snapshot on its way into this replica, under one epoch. Chunks follow one
+// another by their keys: the next one must begin behind the last key loaded.
 type install struct {
-	epoch      Epoch
-	from       MemberNumber
-	name       SnapshotName
-	counter    Counter // of the offer, echoed with the acknowledgement
-	generation uint64  // into which it is loaded
-	begun      bool    // a chunk has come
-	after      []byte  // the last key loaded
-	askedAt    time.Duration
-	progress   time.Duration
+	partial
+	epoch    Epoch
+	from     MemberNumber
+	counter  Counter // of the offer, echoed with the acknowledgement
+	askedAt  time.Duration
+	progress time.Duration
 }
 
 // onSnapshotOffer begins a transfer, unless the own log reaches that far: then what
@@ -149,11 +150,15 @@ func (n *Node) onSnapshotOffer(m *Envelope, o *SnapshotOffer) {
 		r.install.counter = o.Counter
 		return // under way; the tick asks again if need be
 	}
-	r.dropInstall()
-	r.lastGeneration++
+	if !o.Assignment.Names(n.self) {
+		r.copiedAt = n.now()
+		if r.install == nil && n.installs() >= maxInstalls {
+			return // offered again, each interval
+		}
+	}
+	r.suspendInstall()
 	r.install = &install{
-		epoch: e, from: m.From, name: o.Name, counter: o.Counter,
-		generation: r.lastGeneration, progress: n.now(),
+		partial: r.takePartial(o.Name, e), epoch: e, from: m.From, counter: o.Counter, progress: n.now(),
 	}
 	r.pull()
 }
@@ -201,34 +206,52 @@ func (n *Node) onSnapshotPull(m *Envelope, q *SnapshotPull) {
 	if r == nil || r.reject(m, q.Epoch) {
 		return
 	}
-	chunk := &SnapshotChunk{Partition: q.Partition, Epoch: q.Epoch, Name: q.Name, Started: q.Started, After: q.After}
 	t := n.transfer(q.Partition, m.From)
 	if t == nil || t.name != q.Name {
-		chunk.Gone = true
-		n.send(m.From, chunk)
+		n.send(m.From, &SnapshotChunk{Partition: q.Partition, Epoch: q.Epoch, Name: q.Name, Started: q.Started, After: q.After, Gone: true})
 		return
 	}
 	t.usedAt = n.now()
-	if err := n.fillChunk(chunk, t); err != nil {
-		n.fail(err)
+	if g := r.reign; g != nil && g.learner(m.From) != nil {
+		if t.pull == nil || t.pull.Started != q.Started || !bytes.Equal(t.pull.After, q.After) {
+			g.progressed(g.learner(m.From))
+		}
+		t.pull = q
+		if !slices.Contains(n.copying.asked, t) {
+			n.copying.asked = append(n.copying.asked, t)
+			n.copyMore()
+		}
 		return
+	}
+	t.pull = q
+	n.sendChunk(t)
+}
+
+// sendChunk answers the last pull.
+func (n *Node) sendChunk(t *transfer) (size int) {
+	q := t.pull
+	chunk := &SnapshotChunk{Partition: q.Partition, Epoch: q.Epoch, Name: q.Name, Started: q.Started, After: q.After}
+	size, err := n.fillChunk(chunk, t)
+	if err != nil {
+		n.fail(err)
+		return 0
 	}
 	if chunk.Last {
 		t.sent = true
-		n.observe(Event{Kind: EventSnapshotSent, Partition: r.id, Epoch: q.Epoch, Index: q.Name.Index, Peer: m.From})
+		n.observe(Event{Kind: EventSnapshotSent, Partition: t.partition, Epoch: q.Epoch, Index: q.Name.Index, Peer: t.to})
 	}
-	n.send(m.From, chunk)
+	n.send(t.to, chunk)
+	return size
 }
 
 // fillChunk reads as many keys as a chunk should hold. A chunk holds at least one key,
 // whatever its size, and the aim is far enough below the largest frame for one more.
-func (n *Node) fillChunk(c *SnapshotChunk, t *transfer) error {
+func (n *Node) fillChunk(c *SnapshotChunk, t *transfer) (size int, _ error) {
 	from, to := kvRange(t.partition, t.name.Generation)
 	prefix := len(from)
 	if c.Started {
 		from = append(kvKey(t.partition, t.name.Generation, c.After), 0)
 	}
-	size := 0
 	var damage error
 	c.Last = true
 	err := t.view.Scan(from, to, func(key, raw []byte) bool {
@@ -246,9 +269,9 @@ func (n *Node) fillChunk(c *SnapshotChunk, t *transfer) error {
 		return true
 	})
 	if damage != nil {
-		return damage
+		err = damage
 	}
-	return err
+	return size, err
 }
 
 // onSnapshotChunk loads a chunk into the transfer's generation, and asks for the next
@@ -262,7 +285,10 @@ func (n *Node) onSnapshotChunk(m *Envelope, c *SnapshotChunk) {
 	i := r.install
 	leads := n.reignOf(r.id, i.epoch) != nil // and copies the log: the promise is to this node
 	if c.Gone || !leads && r.promisedAnother(i.from, i.epoch, i.from) {
-		r.dropInstall() // a new offer follows when the source is asked again
+		r.suspendInstall() // a new offer follows when the source is asked again
+		if c.Gone {
+			r.dropPartial()
+		}
 		return
 	}
 	if m.From == r.known().Primary && r.known().Epoch == i.epoch {
@@ -271,16 +297,19 @@ func (n *Node) onSnapshotChunk(m *Envelope, c *SnapshotChunk) {
 	if !i.begun {
 		r.clear(i.generation) // an earlier process may have left something there
 	}
+	size := 0
 	for _, item := range c.Items {
 		n.putKV(kvKey(r.id, i.generation, item.Key), encodeValue(item.Version, item.Value))
 		i.after = item.Key
+		size += len(item.Key) + len(item.Value)
 	}
 	i.begun, i.progress = i.begun || len(c.Items) > 0, n.now()
 	if c.Last {
 		r.switchState()
 		return
 	}
-	r.pull()
+	r.notePartial(&i.partial)
+	r.pullPaced(size)
 }
 
 // ignoreChunk drops what is not the next chunk of the transfer under way. A repeated
@@ -306,7 +335,9 @@ func (r *replica) switchState() {
 	assertf(i.epoch >= r.promised, "partition %d: snapshot of epoch %d, promised %d", r.id, i.epoch, r.promised)
 	r.install = nil
 	r.raise(i.epoch, i.from)
+	r.dropKept(r.log.baseIndex)
 	batch := &r.n.turn.batch
+	batch.Delete(installKey(r.id))
 	from, to := logRange(r.id, 0)
 	batch.DeleteRange(from, to)
 	r.clear(r.generation)
@@ -321,14 +352,8 @@ func (r *replica) switchState() {
 
 // dropInstall gives up a transfer and clears what it loaded.
 func (r *replica) dropInstall() {
-	i := r.install
-	if i == nil {
-		return
-	}
-	r.install = nil
-	if i.begun {
-		r.clear(i.generation)
-	}
+	r.suspendInstall()
+	r.dropPartial()
 }
 
 // clear deletes the keys of a generation.
@@ -336,15 +361,18 @@ func (r *replica) clear(generation uint64) {
 	r.n.turn.batch.DeleteRange(generationKey(r.id, generation), generationKey(r.id, generation+1))
 }
 
-// tickInstall asks again for a chunk that did not come, and gives up on a
-// source that is gone.
+// tickInstall asks again for a chunk that did not come, and gives up when the source has
+// sent nothing for as long as it holds a View.
 func (r *replica) tickInstall(now time.Duration) {
+	if p := r.partial; p != nil && now-p.since >= r.n.cfg.ViewTime {
+		r.dropPartial()
+	}
 	i := r.install
 	if i == nil {
 		return
 	}
 	switch {
-	case now-i.progress > 2*r.n.cfg.SuspectAfter:
+	case now-i.progress >= r.n.cfg.ViewTime:
 		r.dropInstall()
 	case now-i.askedAt >= r.n.cfg.SuspectAfter/2:
 		r.pull()

@@ -103,6 +103,7 @@ func TestASnapshotIsGivenUpWhenThePromiseRises(t *testing.T) {
 	s.chunk2("a", "b", true)
 	none[*Appended](s)
 	s.wantLog(1, 1, 3)
+	s.pass(s.node.cfg.ViewTime + suspect)
 	s.wantState("k")
 }
 
@@ -175,7 +176,11 @@ func TestNothingIsLeftOfASnapshotThatACrashCutShort(t *testing.T) {
 		t.Fatalf("promised %d before the snapshot is whole", s.replica().promised)
 	}
 	s.restart()
+	other := snapshot
+	other.Boot = 2
+	s.offer2(other)
 	s.wantNoState()
+	s.restart()
 	s.offer2(snapshot)
 	whole(s)
 
@@ -281,7 +286,12 @@ func TestATransferHoldsTheLogBackWithinAFactor(t *testing.T) {
 	if again := s.offered(); again != name {
 		t.Errorf("offered %+v while %+v is under way", again, name)
 	}
+	// What memory does not hold, the disk does for as long as the View is held.
 	s.passWith2(2 * suspect)
+	if again := s.offered(); again != name {
+		t.Errorf("offered %+v while %+v is still held", again, name)
+	}
+	s.passWith2(s.node.cfg.ViewTime)
 	if again := s.offered(); again.Index <= s.replica().log.baseIndex {
 		t.Errorf("offered %+v, but the log begins after %d", again, s.replica().log.baseIndex)
 	}

@@ -33,7 +33,7 @@ type PartitionStatus struct {
 	ID         PartitionID
 	Assignment Assignment // newest known
 	Here       bool       // this node keeps a log of it
-	Role       string     // "primary", "starting", "quiet", "replica", "outside" or ""
+	Role       string     // "primary", "starting", "quiet", "replica", "learner", "outside" or ""
 	Promised   Epoch
 	First      Index // of the entries still in the log
 	Last       Index
@@ -123,6 +123,8 @@ func (r *replica) fillStatus(s *PartitionStatus) {
 		s.Role = "starting"
 	case r.known().Names(r.n.self):
 		s.Role = "replica"
+	case r.n.cfg.MoveRate > 0 && r.n.targets(r.id):
+		s.Role = "learner"
 	default:
 		s.Role = "outside"
 	}

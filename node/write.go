@@ -101,6 +101,9 @@ func (g *reign) push() {
 	for _, f := range g.followers {
 		g.replicate(f, false)
 	}
+	for _, f := range g.learners.list {
+		g.replicate(f, false)
+	}
 	last := g.r.log.lastIndex()
 	if last <= g.selfSent {
 		return
@@ -119,14 +122,19 @@ func (g *reign) push() {
 // compare its log and learn the commit index.
 func (g *reign) replicate(f *follower, forced bool) {
 	r := g.r
-	for f.inflight < maxInflight && (forced || f.next <= r.log.lastIndex()) {
+	for f.mayBeSent() && (forced || f.next <= r.log.lastIndex()) {
+		if f.learner && !forced && !r.n.mayCopy() {
+			return
+		}
 		prev := f.next - 1
-		prevEpoch, ok := r.log.epochAt(prev)
+		entries, prevEpoch, ok := r.entriesAfter(prev)
 		if !ok {
 			g.offer(f)
 			return
 		}
-		entries := r.log.between(prev, r.log.lastIndex(), r.n.cfg.ChunkBytes)
+		if f.learner {
+			r.n.copied(entries)
+		}
 		r.n.send(f.member, &Append{
 			Partition: r.id, Assignment: g.asg, Counter: r.n.transmission(),
 			PrevIndex: prev, PrevEpoch: prevEpoch, Commit: r.commit, Entries: entries,
@@ -136,6 +144,14 @@ func (g *reign) replicate(f *follower, forced bool) {
 		f.sentAt = r.n.now()
 		forced = false
 	}
+}
+
+// mayBeSent reports whether the bound of Appends in flight allows another one.
+func (f *follower) mayBeSent() bool {
+	if f.learner {
+		return f.inflight < maxLearnerFrames
+	}
+	return f.inflight < maxInflight
 }
 
 // offer tells a follower of a snapshot, since the entries it needs are no longer in the
@@ -157,6 +173,10 @@ func (g *reign) resend(now time.Duration) {
 		g.rewind(f)
 		g.replicate(f, true)
 	}
+	for _, f := range g.learners.list {
+		g.rewind(f)
+	}
+	g.learners.progress = now
 	g.r.touch()
 }
 
@@ -182,6 +202,9 @@ func (n *Node) onAppend(m *Envelope, a *Append) {
 	}
 	n.learn(r.id, a.Assignment)
 	r.heard(e)
+	if !a.Assignment.Names(n.self) {
+		r.copiedAt = n.now()
+	}
 	if !r.holds(a.PrevIndex, a.PrevEpoch) {
 		hint, hintEpoch := r.log.agree(a.PrevIndex, a.PrevEpoch)
 		n.observe(Event{Kind: EventAppendRejected, Partition: r.id, Epoch: e, Index: a.PrevIndex})
@@ -230,7 +253,7 @@ func (n *Node) onAppended(m *Envelope, a *Appended) {
 	if g == nil || g.phase != leading {
 		return
 	}
-	f := g.follower(m.From)
+	f := g.peer(m.From)
 	if f == nil {
 		return
 	}
@@ -239,8 +262,10 @@ func (n *Node) onAppended(m *Envelope, a *Appended) {
 	}
 	f.inflight = max(0, f.inflight-1)
 	if a.OK {
+		g.learned(f, a.Match)
 		g.acknowledged(f, a.Match)
 	} else {
+		g.learned(f, a.HintIndex)
 		g.backUp(f, a)
 	}
 	g.confirmedBy(f, a.Counter)
@@ -261,6 +286,7 @@ func (g *reign) acknowledged(f *follower, match Index) {
 	if match <= f.match {
 		return
 	}
+	g.progressed(f)
 	f.match = match
 	f.next = max(f.next, match+1)
 	g.advanceCommit()
@@ -274,6 +300,7 @@ func (g *reign) backUp(f *follower, a *Appended) {
 	if a.Counter.Boot != g.r.n.boot || a.Counter.Sent <= f.rewound {
 		return
 	}
+	g.lost(f, a)
 	if f.match < f.start {
 		f.start = min(max(g.mayAgree(a), f.match)+1, f.start)
 	}

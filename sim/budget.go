@@ -67,11 +67,12 @@ func (f *injector) afford(s *schedule.Step, hosts []int) (release func(), ok boo
 	}, true
 }
 
-// away returns the set of hosts, as bits, that do not run or are bound to stop.
+// away returns the set of hosts, as bits, that do not run, are bound to stop, or have a disk
+// that is not a member's.
 func (f *injector) away() uint {
 	set := uint(0)
 	for i := range f.world.Hosts() {
-		if f.world.Away(i) {
+		if f.world.Away(i) || f.desk.outside(i) {
 			set |= 1 << i
 		}
 	}

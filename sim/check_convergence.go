@@ -23,12 +23,20 @@ func (r *run) convergePhase() {
 	r.options.timeline.healed(r.world.Now())
 	r.world.HealAll()
 	r.faults.setRates(netsim.Rates{})
-	r.world.RepairLayout()
+	r.world.EndEdits()
 	r.faults.restartAll()
+	underLoad := r.world.Random().Below(100, "run moves under load", 0, 0) < 30
+	if underLoad {
+		r.movePhase()
+	}
 	r.load.stopped = true
+	if !underLoad {
+		r.movePhase()
+	}
 	var differ, kept error
 	converged := r.until(r.world.Now()+r.setup.Phases.Converge, func() bool {
 		r.faults.restartAll() // a host that was still stopping is down only now
+		r.desk.reinstate()
 		if differ = r.difference(); differ == nil {
 			kept = cmp.Or(r.notHandedBack(), r.notTurnedAway())
 		}
@@ -73,6 +81,9 @@ func (r *run) difference() error {
 		if v := status[h].Layout.Version(); v != l.Version() {
 			return fmt.Errorf("%s knows layout version %d, but ZooKeeper has version %d", schedule.HostName(h), v, l.Version())
 		}
+	}
+	if err := r.desk.astray(); err != nil {
+		return err
 	}
 	for p, part := range l.Partitions() {
 		if err := r.partitionDiffers(node.PartitionID(p), part, l, status); err != nil {

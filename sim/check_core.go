@@ -42,7 +42,7 @@ func (r *run) corePhase() {
 	c := r.chooseCore()
 	r.world.HealCore(c.hosts...)
 	r.faults.setRates(netsim.Rates{})
-	r.world.RepairLayout()
+	r.world.EndEdits()
 	r.breakOutside(c.hosts)
 	r.cutInside(c)
 	for _, h := range c.hosts {
@@ -125,11 +125,11 @@ func hostNames(hosts []int) []string {
 	return names
 }
 
-// damaged returns the hosts with a damaged disk, as bits.
+// damaged returns the hosts with a damaged disk, or one that is not a member's, as bits.
 func (r *run) damaged() uint {
 	set := uint(0)
 	for h := range r.setup.Nodes {
-		if r.world.Damaged(h) {
+		if r.world.Damaged(h) || r.desk.outside(h) {
 			set |= 1 << h
 		}
 	}

@@ -19,6 +19,7 @@ type handBacks struct {
 	// preferred is the ring's choice of a primary, by partition. It is valid for
 	// members only.
 	preferred []node.MemberNumber
+	owners    [][]node.MemberNumber // the ring's choice of replicas, likewise
 	members   []layout.Member
 }
 
@@ -79,8 +80,12 @@ func (h *handBacks) prefer(l *layout.Layout) error {
 		return err
 	}
 	h.members, h.preferred = l.Members(), make([]node.MemberNumber, len(targets))
+	h.owners = make([][]node.MemberNumber, len(targets))
 	for p := range targets {
 		h.preferred[p] = node.MemberNumber(targets[p].Primary)
+		for _, m := range targets[p].Replicas {
+			h.owners[p] = append(h.owners[p], node.MemberNumber(m))
+		}
 	}
 	return nil
 }

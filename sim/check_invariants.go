@@ -57,6 +57,7 @@ type reignFacts struct {
 // hostFacts holds the facts about the replicas of one host.
 type hostFacts struct {
 	incarnation uint64
+	store       string // of its disk
 	partitions  []replicaFacts
 }
 
@@ -91,6 +92,14 @@ func (c *invariants) onEvent(host int, incarnation uint64, ev *node.Event) {
 	h := &c.hosts[host]
 	if h.incarnation != incarnation {
 		h.begin(incarnation)
+	}
+	if ev.Kind == node.EventBooted && ev.Text != h.store {
+		h.store = ev.Text
+		for i := range h.partitions {
+			if r := &h.partitions[i]; r.reached != maxIndex {
+				*r = replicaFacts{} // nothing of the former disk is there
+			}
+		}
 	}
 	switch ev.Kind {
 	case node.EventPromised, node.EventPromiseKept, node.EventLogged, node.EventCut, node.EventApplied,

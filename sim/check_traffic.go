@@ -89,6 +89,8 @@ func (r *run) onSend(from, to int, m *node.Envelope, size int) {
 		s.asked++
 	case *node.SnapshotOffer:
 		r.onOfferSent(from, to, body)
+	case *node.SnapshotPull:
+		r.onPull(from, body.Partition)
 	case *node.Forward:
 		if body.Hops == 0 {
 			r.onForwardSent(from, body.ID.Number)

@@ -10,7 +10,7 @@ import (
 type carrier func(f *injector, s *schedule.Step, hosts []int) (end func())
 
 // carriers holds the function of each row of the table of actions.
-var carriers = joined(processCarriers, diskCarriers, networkCarriers, zookeeperCarriers, clientCarriers)
+var carriers = joined(processCarriers, diskCarriers, networkCarriers, zookeeperCarriers, clientCarriers, memberCarriers)
 
 // joined merges tables with disjoint keys.
 func joined(tables ...map[*schedule.Action]carrier) map[*schedule.Action]carrier {

@@ -20,7 +20,8 @@ type injector struct {
 	ledger   ledger
 	spared   []int // indices of the steps that the budget forbade
 	// ask sends a client's request for a key of the partition to the host.
-	ask func(host int, do *schedule.Action, p node.PartitionID)
+	ask  func(host int, do *schedule.Action, p node.PartitionID)
+	desk *desk
 }
 
 func newInjector(w *world.World, s *schedule.Schedule) *injector {

@@ -13,7 +13,10 @@ import (
 func (r *run) onEvent(host int, ev node.Event) {
 	r.invariants.onEvent(host, r.world.ProcessNumber(host), &ev)
 	r.repeats.onEvent(host, &ev)
+	r.onLearnerEvent(host, &ev)
 	switch ev.Kind {
+	case node.EventBooted:
+		r.desk.stores[host] = node.StoreID(ev.Text)
 	case node.EventApplied, node.EventSnapshotInstalled:
 		r.onStateEvent(host, &ev)
 	case node.EventRegistered:
@@ -74,6 +77,7 @@ func (r *run) onZKCommit(txn *zktree.Txn, result *zktree.Result) {
 			r.onZKOp(&txn.Ops[i], result.Ops[i].Stat.Version)
 		}
 	}
+	r.onMoves(txn.Session)
 	if r.steady != nil {
 		r.onSteadyLayout(txn.Session)
 	}

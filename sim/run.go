@@ -64,6 +64,7 @@ func (r *run) execute() (*Result, error) {
 	r.invariants = newInvariants(r.verdict, s.Setup.Hosts(), s.Setup.Partitions)
 	r.repeats = newRepeats(s.Setup.Hosts(), s.Setup.Partitions, func(f world.Fault) { r.world.Count(f) }, r.invariants.layouts.host)
 	r.handBacks = newHandBacks(s.Setup.Hosts(), s.Setup.Partitions)
+	r.learners = newLearnerFacts(s.Setup.Hosts(), s.Setup.Partitions)
 	r.snapshots = newSnapshots(s.Setup.Partitions)
 	r.traffic = newTraffic(&s.Setup)
 	r.strangers = make([]turnedAway, s.Setup.Strangers)
@@ -82,6 +83,7 @@ func (r *run) execute() (*Result, error) {
 	r.load = newWorkload(w, r.setup)
 	r.load.ended, r.load.answered = r.onOperation, r.onAnswer
 	r.scripts = world.NewZKScripts(w, s.Setup.ZKScripts, r.note)
+	r.desk = newDesk(w, r.setup, r.pace())
 	r.begin()
 	for _, phase := range r.phases() {
 		if phase(); r.aborted {
@@ -122,12 +124,14 @@ type run struct {
 	invariants *invariants
 	repeats    *repeats
 	handBacks  *handBacks
+	learners   *learnerFacts
 	snapshots  *snapshots
 	traffic    *traffic
 	uses       *uses
 	load       *workload
 	faults     *injector
 	scripts    *world.ZKScripts
+	desk       *desk
 
 	lateOutside bool // a node outside the core hears ever older news
 	core        *core
@@ -157,6 +161,14 @@ func (r *run) note(format string, args ...any) {
 
 const clusterName = "sim"
 
+// moveRate translates a schedule's rate, in which 0 means that no moves are begun.
+func moveRate(rate int) int {
+	if rate == 0 {
+		return -1
+	}
+	return rate
+}
+
 func (r *run) config() world.Config {
 	s := r.setup
 	suspectAfter := s.SuspectAfters()
@@ -167,7 +179,8 @@ func (r *run) config() world.Config {
 			Cluster: clusterName, Expect: s.Nodes, Partitions: s.Partitions, Replication: s.Replication,
 			SuspectAfter: s.SuspectAfter, RequestTimeout: s.RequestTimeout, MoveTimeout: s.MoveTimeout,
 			SettleTime: s.SettleTime, RetainEntries: s.RetainEntries, RetainBytes: s.RetainBytes,
-			ChunkBytes: s.ChunkBytes, ViewTime: s.ViewTime,
+			ChunkBytes: s.ChunkBytes, ViewTime: s.ViewTime, ReplaceAfter: replaceAfter(s.ReplaceAfter),
+			MoveRate: moveRate(s.MoveRate), CopyLogBytes: s.CopyLogBytes,
 			MaxUncommittedBytes: s.UncommittedBytes, MaxNodeUncommittedBytes: 4 * s.UncommittedBytes,
 		},
 		Net: netsim.Config{
@@ -205,6 +218,14 @@ func (r *run) config() world.Config {
 		OnZKCommit:     r.onZKCommit,
 		Steps:          r.options.Steps,
 	}
+}
+
+// replaceAfter converts a schedule's time, in which 0 means never.
+func replaceAfter(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }
 
 // pauseRate converts a probability for zksim, where 0 means the default.
@@ -267,6 +288,7 @@ func (r *run) begin() {
 	r.faults.note = r.note
 	r.faults.timeline = r.options.timeline
 	r.faults.ask = r.ask
+	r.faults.desk = r.desk
 }
 
 func (r *run) faultPhase() {

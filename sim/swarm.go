@@ -34,6 +34,7 @@ var profiles = []profile{
 	{"network", []string{"network"}, 1.3},
 	{"zookeeper", []string{"zookeeper", "process crash"}, 1.3},
 	{"moves", []string{"layout", "process", "network"}, 1.2},
+	{"members", []string{"members", "process crash", "process stop", "network isolate", "zookeeper expire"}, 1.5},
 	{"elections", []string{"pattern", "process crash"}, 2},
 	{"rough", []string{""}, 2.5},
 	{"disk", []string{"disk", "process crash", "process power loss", "process disk"}, 1.6},
@@ -73,6 +74,7 @@ func DrawOn(seed uint64, profileName string, store schedule.Store) (*schedule.Sc
 	d.drawDay()
 	d.drawStrangers()
 	d.drawUneven()
+	d.drawMembers()
 	if d.profile.intensity > 0 {
 		d.lean = d.on("") && d.share(35, "lean")
 		if !slices.Contains(d.profile.families, majorityFamily) {
@@ -155,6 +157,12 @@ func (d *swarm) drawCluster() {
 	}
 	s.ChunkBytes = d.number(32, 4<<10, "chunk bytes")
 	s.ViewTime = d.span(time.Second, 10*time.Second, "view time", 0)
+	if d.share(65, "moves on") {
+		s.MoveRate = d.number(16<<10, 4<<20, "move rate")
+		if d.share(40, "copy log on") {
+			s.CopyLogBytes = d.number(128, 16<<10, "copy log")
+		}
+	}
 	if d.share(20, "uncommitted bytes on") {
 		s.UncommittedBytes = d.number(400, 4<<10, "uncommitted bytes")
 	}

@@ -162,6 +162,7 @@ func removedReplica(f *source, d *swarm, n uint64, at time.Duration) []schedule.
 	}
 	d.setup.SettleTime = min(d.setup.SettleTime, 1500*time.Millisecond) // or it would last too long to be left alone
 	d.setup.MoveTimeout = min(d.setup.MoveTimeout, 3*time.Second)
+	d.setup.MoveRate = 0 // or the ring means the partition for those left behind, and they keep it
 	nodes := f.some(d, d.setup.Nodes, n)
 	to, left := nodes[:r], nodes[r:]
 	p := (f.draw(d, d.setup.Partitions, 0, 0) + int(n)) % d.setup.Partitions // not the last one, which may not be done

@@ -64,7 +64,7 @@ func (d *swarm) endDay() {
 		return
 	}
 	s, w := &d.setup, &d.setup.Workload
-	for _, t := range []*time.Duration{&s.SuspectAfter, &s.MoveTimeout, &s.SettleTime, &s.ViewTime, &s.Phases.Core, &s.Phases.Converge, &s.Steady.Time} {
+	for _, t := range []*time.Duration{&s.SuspectAfter, &s.MoveTimeout, &s.SettleTime, &s.ViewTime, &s.ReplaceAfter, &s.Phases.Core, &s.Phases.Converge, &s.Steady.Time} {
 		*t *= d.day.pace
 	}
 	s.RequestTimeout = min(s.RequestTimeout*d.day.pace, node.MaxRequestTimeout)

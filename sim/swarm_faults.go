@@ -81,7 +81,7 @@ var rawSources = []source{
 // phase.
 func (d *swarm) drawSteps() {
 	early := d.share(15, "early") // faults while the cluster forms
-	all := slices.Concat(sources, againSources, patterns, registering, lateSources, editSources)
+	all := slices.Concat(sources, againSources, patterns, registering, lateSources, editSources, memberSources)
 	if d.setup.Store == schedule.PebbleRaw {
 		all = append(all, rawSources...)
 	}
@@ -95,14 +95,18 @@ func (d *swarm) drawSteps() {
 	for i := range all {
 		f := &all[i]
 		percent := f.percent
+		members := strings.HasPrefix(f.name, "members ")
 		switch {
 		case slices.Contains(solo, f.name):
 			percent = 100
 		case solo != nil:
 			continue
 		}
-		if d.lean && i < len(sources) && !strings.HasPrefix(f.name, "disk ") { // faults of one disk do not cut a pattern short
+		if d.lean && (members || i < len(sources)) && !strings.HasPrefix(f.name, "disk ") { // faults of one disk do not cut a pattern short
 			percent = (percent + 4) / 5
+		}
+		if members && (d.setup.Partitions > manyForMembers || d.setup.MoveRate == 0) {
+			continue
 		}
 		if !d.on(f.name) || !d.share(percent, f.name+" on") {
 			continue

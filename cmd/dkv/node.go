@@ -19,6 +19,8 @@ import (
 type nodeFlags struct {
 	options  real.Options
 	id       string
+	moveRate size
+	copyLog  size
 	logLevel string
 
 	replaceAfter time.Duration
@@ -65,6 +67,9 @@ func (f *nodeFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Zone, "zone", "", "failure domain of this node; replicas are spread across zones")
 	flags.IntVar(&c.Weight, "weight", 1, "this node's share of the data, relative to other nodes")
 	flags.DurationVar(&c.SuspectAfter, "suspect-after", 500*time.Millisecond, "failover timeout: take over from a primary silent for this long")
+	f.moveRate, f.copyLog = 32<<20, 1<<30
+	flags.Var(&f.moveRate, "move-rate", "bytes a second that this node spends on data which moves to another node; 0: it begins no moves")
+	flags.Var(&f.copyLog, "copy-log", "disk space for the log that such copies need while they run")
 	flags.DurationVar(&c.RequestTimeout, "request-timeout", 5*time.Second, "default request timeout, at most 60s")
 	flags.StringVar(&c.Join, "join", "auto", "how a new node becomes a member: auto, or approve (by 'dkv member approve')")
 	flags.DurationVar(&f.replaceAfter, "replace-after", 10*time.Minute, "give the data of a member that is missing for so long to others; 0: never")
@@ -84,6 +89,13 @@ func (f *nodeFlags) run(cmd *cobra.Command) error {
 	log, err := newLog(cmd.ErrOrStderr(), f.logLevel)
 	if err != nil {
 		return err
+	}
+	f.options.Config.MoveRate, f.options.Config.CopyLogBytes = int(f.moveRate), int(f.copyLog)
+	if f.moveRate == 0 {
+		f.options.Config.MoveRate = -1 // to the core 0 is the default
+	}
+	if f.copyLog == 0 {
+		return errors.New("invalid --copy-log 0: a copy needs some log (default 1GiB)")
 	}
 	f.options.Config.ID = real.NodeID(f.id)
 	switch {

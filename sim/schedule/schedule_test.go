@@ -55,6 +55,9 @@ func drawSetup(t *rapid.T) Setup {
 	s.TurnMax = max(s.TurnMax, s.TurnMin)
 	s.Order.Window = min(s.Order.Window, maxWindow)
 	s.Uneven = s.Uneven.below(s.Nodes)
+	if s.ReplaceAfter != 0 {
+		s.ReplaceAfter = max(s.ReplaceAfter, min(4*slices.Max(s.SuspectAfters()), maxDuration))
+	}
 	s.Order.Crash.Host = min(s.Order.Crash.Host, s.Nodes-1)
 	w := &s.Workload
 	w.Get, w.Put, w.Delete, w.Conditional = w.Get/4, w.Put/4, w.Delete/4, 0

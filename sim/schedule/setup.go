@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,10 +29,16 @@ type Setup struct {
 	RequestTimeout time.Duration
 	MoveTimeout    time.Duration
 	SettleTime     time.Duration
+	ReplaceAfter   time.Duration // 0: never
 	RetainEntries  int
 	RetainBytes    int
 	ChunkBytes     int
 	ViewTime       time.Duration
+	// MoveRate bounds what a node copies to learners, in bytes a second; 0: the nodes
+	// begin no moves, only the administrator does. CopyLogBytes bounds the log that a
+	// node keeps for copies.
+	MoveRate     int
+	CopyLogBytes int
 	// UncommittedBytes bounds the uncommitted entries of a partition. The bound of a
 	// node is four times as much.
 	UncommittedBytes int
@@ -156,6 +163,7 @@ func DefaultSetup() Setup {
 		SuspectAfter: 500 * time.Millisecond, RequestTimeout: 3 * time.Second,
 		MoveTimeout: 4 * time.Second, SettleTime: 2 * time.Second,
 		RetainEntries: 64, RetainBytes: 1 << 20, ChunkBytes: 4 << 10, ViewTime: 10 * time.Second,
+		CopyLogBytes:     1 << 20,
 		UncommittedBytes: 4 << 20,
 		Network:          netsim.Stream, LatencyMin: 200 * time.Microsecond, LatencyMean: time.Millisecond, QueueFrames: 4096,
 		Recovery:  2 * time.Second,
@@ -220,10 +228,13 @@ var header = []Field{
 	{"request-timeout", "", func(s *Setup) textValue { return &durationValue{&s.RequestTimeout, time.Millisecond} }},
 	{"move-timeout", "", func(s *Setup) textValue { return &durationValue{&s.MoveTimeout, time.Millisecond} }},
 	{"settle-time", "", func(s *Setup) textValue { return &durationValue{&s.SettleTime, time.Millisecond} }},
+	{"replace-after", "", func(s *Setup) textValue { return &durationValue{&s.ReplaceAfter, 0} }},
 	{"retain", "entries", func(s *Setup) textValue { return &intValue{&s.RetainEntries, 1, 1 << 20} }},
 	{"retain", "bytes", func(s *Setup) textValue { return &intValue{&s.RetainBytes, 1, 1 << 30} }},
 	{"snapshot", "chunk", func(s *Setup) textValue { return &intValue{&s.ChunkBytes, 1, 2 << 20} }},
 	{"snapshot", "view", func(s *Setup) textValue { return &durationValue{&s.ViewTime, time.Millisecond} }},
+	{"moves", "rate", func(s *Setup) textValue { return &intValue{&s.MoveRate, 0, 1 << 30} }},
+	{"moves", "log", func(s *Setup) textValue { return &intValue{&s.CopyLogBytes, 1, 1 << 30} }},
 	{"uncommitted", "", func(s *Setup) textValue { return &intValue{&s.UncommittedBytes, 1, 1 << 30} }},
 	{"network", "mode", func(s *Setup) textValue { return (*modeValue)(&s.Network) }},
 	{"network", "min", func(s *Setup) textValue { return &durationValue{&s.LatencyMin, 0} }},
@@ -313,6 +324,8 @@ func (s *Setup) validate() error {
 		return fmt.Errorf("nodes and strangers are %d hosts, want at most %d", s.Hosts(), MaxNodes)
 	case s.Replication > s.Nodes:
 		return fmt.Errorf("replication %d needs at least as many nodes, not %d", s.Replication, s.Nodes)
+	case s.ReplaceAfter != 0 && s.ReplaceAfter < min(4*slices.Max(s.SuspectAfters()), maxDuration):
+		return fmt.Errorf("replace-after=%v is below four times suspect-after", s.ReplaceAfter)
 	case s.LatencyMean < s.LatencyMin:
 		return fmt.Errorf("network mean=%v is below min=%v", s.LatencyMean, s.LatencyMin)
 	case s.TurnMax < s.TurnMin:

@@ -3,6 +3,7 @@ package world
 import (
 	"bytes"
 	"fmt"
+	"time"
 
 	"dkv/node"
 	"dkv/node/layout"
@@ -30,11 +31,27 @@ func (w *World) EditLayout(p node.PartitionID, primary node.MemberNumber) {
 // RepairLayout makes the administrator raise the epoch that an edit gave out twice, until
 // the layout shows a greater one. Without an edit that stands nothing happens.
 func (w *World) RepairLayout() {
-	if w.editStands() {
-		e := &w.operator.edit
-		w.operator.ask(layoutRequest{kind: layout.ChangePrimary, partition: e.Partition, epoch: e.Epoch, done: func(bool) {
-			w.After(pauseOnError, w.RepairLayout)
-		}})
+	o := w.operator
+	if o.repairing || !w.editStands() {
+		return
+	}
+	o.repairing = true
+	o.ask(layoutRequest{kind: layout.ChangePrimary, partition: o.edit.Partition, epoch: o.edit.Epoch, done: func(bool) {
+		w.After(pauseOnError, func() {
+			o.repairing = false
+			w.RepairLayout()
+		})
+	}})
+}
+
+// EndEdits makes the administrator edit the layout no more, and repair it. A set whose
+// answer was lost may take effect late, so the layout is looked at until the run ends.
+func (w *World) EndEdits() {
+	o := w.operator
+	o.noEdits = true
+	if o.edit.data != nil {
+		w.RepairLayout()
+		w.After(time.Second, w.EndEdits)
 	}
 }
 

@@ -60,10 +60,16 @@ const (
 	FaultFormerData
 	FaultEpochTwice
 	FaultEditRefused
+	FaultCopyPassedOn
+	FaultCopySenderRestarted
+	FaultSnapshotAfterRestart
 	SteadyCut
 	SteadyMove
 	SteadyPartition
 	StrangerRefused
+	FaultDrain
+	FaultDrained
+	FaultLeave
 
 	faults
 )
@@ -113,6 +119,9 @@ var faultNames = [faults]string{
 	SteadyPartition: "core-partition-watched", // the epochs of a partition of the core were watched meanwhile
 
 	StrangerRefused: "stranger-asked", // a host that no layout lists refused a write when all was healed
+	FaultDrain:      "drain",          // a member began to leave
+	FaultDrained:    "drained",        // a member that was leaving held nothing any more
+	FaultLeave:      "leave",          // a member that held nothing was removed
 
 	faultCrashInStall:        "crash-in-stall",                 // a process died while a stall held up its disk's sync
 	faultCrashInStallOfStart: "crash-in-stall-since-its-start", // and it had started during that stall
@@ -122,6 +131,10 @@ var faultNames = [faults]string{
 	FaultEpochTwice:          "epoch-given-twice",              // a second member started an epoch that an edited layout gave it
 	FaultEditRefused:         "edited-layout-refused",          // a node refused an edited layout, and told the operator
 	FaultFormerData:          "former-data-met",                // a move named a node that still had data of a former membership
+
+	FaultCopyPassedOn:         "copy-passed-on",          // a primary continued a copy that another one had begun
+	FaultCopySenderRestarted:  "copy-sender-restarted",   // a primary continued a copy that an earlier process of it had begun
+	FaultSnapshotAfterRestart: "snapshot-over-a-restart", // a snapshot continued in another process of its receiver
 }
 
 // Counters returns how often each kind of fault took effect, including zeros,

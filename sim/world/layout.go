@@ -34,7 +34,7 @@ func (w *World) HostOf(member node.MemberNumber) int {
 		return NoHost
 	}
 	m, ok := l.Member(member)
-	if !ok {
+	if !ok || m.State == layout.Gone { // its name may be another member's by now
 		return NoHost
 	}
 	return w.HostNamed(string(m.Node))

@@ -21,12 +21,14 @@ type operator struct {
 	client *zksim.Client
 	dead   bool // the session is over, so the next try needs a new one
 
-	requests []layoutRequest
-	busy     bool
-	tries    int
-	until    time.Duration // deadline of requests[0]
-	took     bool
-	edit     Edit // the last one that was tried
+	requests  []layoutRequest
+	busy      bool
+	tries     int
+	until     time.Duration // deadline of requests[0]
+	took      bool
+	edit      Edit // the last one that was tried
+	noEdits   bool
+	repairing bool // RepairLayout is at work
 
 	copy        *layout.Layout // what peek decoded last
 	copyVersion int32
@@ -118,6 +120,10 @@ func (o *operator) onRead(data []byte, stat zktree.Stat, err error) {
 		return
 	}
 	if request.kind == edited {
+		if e := &o.edit; o.noEdits || o.world.editStands() && (e.Partition != request.partition || e.Primary != request.primary) {
+			o.end() // one was asked for before this one, and stands or may yet
+			return
+		}
 		was, _ := l.Partition(request.partition)
 		o.edit = Edit{request.partition, was.Epoch, request.primary, encoded}
 	}

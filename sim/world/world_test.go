@@ -200,7 +200,12 @@ func TestHealCoreLeavesTheRestBroken(t *testing.T) {
 	w.RunUntil(w.Now() + 5*time.Second)
 	w.HealCore(0, 1, 2)
 	inCore := func(m node.MemberNumber) bool { return w.HostOf(m) < 3 }
-	settle(t, w, "primaries in the core wherever it has a majority", func() bool {
+	settle(t, w, "sessions in the core, and primaries wherever it has a majority", func() bool {
+		for i := range 3 {
+			if !w.ZooKeeper().SessionAlive(w.hosts[i].sessionID()) {
+				return false
+			}
+		}
 		for _, p := range w.Layout().Partitions() {
 			have := 0
 			for _, m := range p.Replicas {
