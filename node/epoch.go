@@ -36,8 +36,8 @@ func (r *replica) startReign(a Assignment) {
 		}
 	}
 	r.reign, r.lastStarted = g, a.Epoch
-	// inEpoch: by the time the disk has synced, this node may have promised more.
-	r.n.whenDurable(r.inEpoch(a.Epoch, g.prepare))
+	// inReign: by the time the disk has synced, this node may have promised more.
+	r.n.whenDurable(g.inReign(g.prepare))
 }
 
 // prepare runs when the promise to itself, and the log's tail, are durable: rule

@@ -28,7 +28,7 @@ func TestEachInvariantCanBreak(t *testing.T) {
 		{"replica", "a state that is not stored", func(s *setup) { s.replica().stored.appliedIndex = 3 }, "stored {"},
 		{"replica", "an epoch that is not known", func(s *setup) { s.replica().followed = 6 }, "follows epoch 6, knows 5"},
 		{"replica", "an acknowledgement beyond the log", func(s *setup) { s.replica().ackEpoch, s.replica().ackMatch = 5, 9 }, "acknowledged 9 in epoch 5"},
-		{"replica", "an ended reign of now", func(s *setup) { s.replica().ended = []endedReign{{epoch: 5}} }, "epoch 5 ended under promise 5"},
+		{"replica", "an ended reign of now", func(s *setup) { s.replica().ended = []endedReign{{epoch: 6}} }, "epoch 6 ended under promise 5"},
 		{"replica", "votes that were never asked for", func(s *setup) { s.replica().taker.votes = make([]vote, 1) }, "1 votes without having asked"},
 		{"replica", "a snapshot under an old promise", func(s *setup) { s.replica().install = &install{epoch: 4, partial: partial{generation: 1}} }, "a snapshot of epoch 4"},
 

@@ -232,11 +232,12 @@ func (n *Node) copied(entries []Entry) {
 	}
 }
 
-// lost goes back to where a learner, by its hint, ends now: it has deleted what it had
-// acknowledged, as one may that the ring no longer means (rule "a learner keeps its copy").
-// A replica never does that.
-func (g *reign) lost(f *follower, a *Appended) {
-	if f.learner && a.HintIndex < f.match {
+// lost begins anew with a learner that has less than it acknowledged, by its hint or by its
+// answer to a heartbeat: it has deleted its copy, as one may that the ring no longer means
+// (rule "a learner keeps its copy"), or it restarted, and the next Append tells what it has.
+// A replica never has less.
+func (g *reign) lost(f *follower, has Index) {
+	if f.learner && has < f.match {
 		f.match, f.start = 0, g.noop
 	}
 }

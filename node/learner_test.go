@@ -155,6 +155,11 @@ func TestALearnerThatLostItsCopyGetsItAgain(t *testing.T) {
 	if len(all) == 0 || all[0].to != m || all[0].body.PrevIndex != 0 {
 		t.Errorf("sent %+v, want the log from the beginning", all)
 	}
+	s.ack(m)
+	s.from(m, &BeatReply{Counter: Counter{s.node.boot, s.node.sent}, Items: []BeatReplyItem{{Partition: 0, Epoch: 5, Promised: 5}}})
+	if f := s.replica().reign.learner(m); f.match != 0 {
+		t.Errorf("the learner still counts as having %d, though it lists nothing as acknowledged", f.match)
+	}
 }
 
 // learns sets member 1 up as a learner of 2, which leads 2, 3 and another in epoch 5: one
@@ -188,6 +193,8 @@ func TestALearnerKeepsItsCopy(t *testing.T) {
 		s := learns(t, false, Config{})
 		s.pass(9 * time.Second)
 		s.from(2, &Append{Assignment: led2(), Counter: Counter{3, 2}, PrevIndex: 2, PrevEpoch: 1})
+		s.pass(9 * time.Second)
+		s.from(2, &Beat{Kind: BeatHeart, Counter: Counter{3, 3}, Items: []BeatItem{{0, 5, 2}}})
 		s.pass(9 * time.Second)
 		if s.saw(EventForgotten) > 0 {
 			t.Fatal("deleted while the primary sends")

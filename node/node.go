@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"dkv/node/door"
@@ -243,10 +244,9 @@ func (n *Node) drain(until time.Duration, done func()) {
 		n.giveUp(o, "the node is stopping")
 	}
 	n.endCommands()
-	for _, t := range n.transfers {
-		t.view.Close()
+	for _, t := range slices.Clone(n.transfers) {
+		n.closeTransfer(t)
 	}
-	n.transfers = nil
 	leave := func() {
 		n.dead = true
 		done()

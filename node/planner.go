@@ -421,8 +421,7 @@ func (n *Node) useLayout(l *layout.Layout) {
 }
 
 // knowSelf finds the own number in a layout. A member that was removed is a stranger, and
-// if it joins again it gets another number. Reigns under the old one end, as all reigns do,
-// by a higher promise: one that names no primary, since the epoch may never be led.
+// if it joins again it gets another number. Reigns under the old one end first.
 func (n *Node) knowSelf(l *layout.Layout) {
 	number := MemberNumber(0)
 	if m, ok := l.MemberByStore(n.store); ok && m.State != layout.Gone {
@@ -434,11 +433,7 @@ func (n *Node) knowSelf(l *layout.Layout) {
 	was := n.self
 	n.self = number
 	if was != 0 {
-		for _, r := range n.replicas {
-			if r != nil && r.reign != nil {
-				r.raise(r.promised+1, 0)
-			}
-		}
+		n.endReigns("this node was removed from the cluster")
 		n.becomeStranger(was)
 	}
 	if number != 0 {

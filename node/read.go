@@ -225,6 +225,9 @@ func (r *replica) onBeatItem(kind BeatKind, item BeatItem) (promised Epoch, matc
 	if kind != BeatPing {
 		r.heard(item.Epoch)
 	}
+	if known := r.known(); known.Epoch == item.Epoch && !known.Names(r.n.self) {
+		r.copiedAt = r.n.now() // to the primary this is a learner
+	}
 	if r.ackEpoch != item.Epoch {
 		return r.promised, 0
 	}
@@ -254,6 +257,7 @@ func (n *Node) onBeatReply(m *Envelope, b *BeatReply) {
 		}
 		if !n.isLate(b.Counter) {
 			g.answeredBy(f)
+			g.lost(f, item.Match)
 		}
 		g.confirmedBy(f, b.Counter)
 		if g.phase == leading && !g.quiet {

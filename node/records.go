@@ -152,11 +152,7 @@ func (n *Node) accuseFinally(why string) {
 	n.stamps.greets = false
 	n.stamps.why = why
 	n.stamps.accusers = append(n.stamps.accusers, accuser{member: n.self})
-	for _, r := range n.replicas {
-		if r != nil {
-			r.endReign("the node ends, because its disk was rolled back")
-		}
-	}
+	n.endReigns("the node ends, because its disk was rolled back")
 }
 
 // tellRecord compares and writes the record of a node that is registered.

@@ -109,7 +109,7 @@ func (r *replica) check() error {
 		return broken("follows epoch %d, knows %d", r.followed, r.known().Epoch)
 	case r.ackEpoch > r.promised || r.ackEpoch == r.promised && r.ackMatch > last:
 		return broken("acknowledged %d in epoch %d, promised %d, the log ends at %d", r.ackMatch, r.ackEpoch, r.promised, last)
-	case len(r.ended) > 0 && r.ended[len(r.ended)-1].epoch >= r.promised:
+	case len(r.ended) > 0 && r.ended[len(r.ended)-1].epoch > r.promised:
 		return broken("the reign of epoch %d ended under promise %d", r.ended[len(r.ended)-1].epoch, r.promised)
 	case r.taker.since == 0 && (r.taker.goAt != 0 || len(r.taker.votes) > 0):
 		return broken("a step at %v and %d votes without having asked", r.taker.goAt, len(r.taker.votes))
@@ -206,6 +206,17 @@ func (r *replica) raise(e Epoch, primary MemberNumber) {
 	}))
 }
 
+// endReigns ends all reigns of a node that may lead no longer, though no higher epoch was
+// promised. Its replicas are then as after a restart: they hold what they held, and an epoch
+// that this node led is not led again.
+func (n *Node) endReigns(why string) {
+	for _, r := range n.replicas {
+		if r != nil {
+			r.endReign(why)
+		}
+	}
+}
+
 // inEpoch drops a callback that outlived the promise under which it was made. A sync
 // takes milliseconds or seconds; in that time a higher epoch may be promised, and an
 // answer in the old epoch would count this log for a primary that is no longer followed.
@@ -218,6 +229,16 @@ func (r *replica) inEpoch(e Epoch, fn func()) func() {
 		}
 		fn()
 	}
+}
+
+// inReign is inEpoch for what only the reign's primary does: it also drops a callback that
+// outlived a reign that ended without a higher promise.
+func (g *reign) inReign(fn func()) func() {
+	return g.r.inEpoch(g.epoch, func() {
+		if g.r.reign == g {
+			fn()
+		}
+	})
 }
 
 // appendEntry adds to the log, in memory and in the turn's batch. The two may not differ

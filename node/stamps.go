@@ -320,11 +320,7 @@ func (n *Node) accuse(by MemberNumber, told Stamp) {
 	s.accusers = append(s.accusers, accuser{by, n.now()})
 	s.why = fmt.Sprintf("waiting: member %d was told count %d of line %x by this store, which has lost it: the data directory was restored from an earlier state of itself, or is a copy", by, told.Count, uint64(told.Line))
 	n.alarm("%s; stop this node and run dkv member replace for it", s.why)
-	for _, r := range n.replicas {
-		if r != nil {
-			r.endReign("the node waits, because its disk may have been rolled back")
-		}
-	}
+	n.endReigns("the node waits, because its disk may have been rolled back")
 	n.tellRecord()
 }
 

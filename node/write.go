@@ -109,7 +109,7 @@ func (g *reign) push() {
 		return
 	}
 	g.selfSent = last
-	g.r.n.whenDurable(g.r.inEpoch(g.epoch, func() {
+	g.r.n.whenDurable(g.inReign(func() {
 		g.selfMatch = max(g.selfMatch, last)
 		g.advanceCommit()
 	}))
@@ -300,7 +300,7 @@ func (g *reign) backUp(f *follower, a *Appended) {
 	if a.Counter.Boot != g.r.n.boot || a.Counter.Sent <= f.rewound {
 		return
 	}
-	g.lost(f, a)
+	g.lost(f, a.HintIndex)
 	if f.match < f.start {
 		f.start = min(max(g.mayAgree(a), f.match)+1, f.start)
 	}

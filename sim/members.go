@@ -19,16 +19,16 @@ import (
 // repeated, at another node, until one answers that it is done; a drain is given up when a
 // node refuses it. Where there is no desk, the members never change.
 type desk struct {
-	world  *world.World
-	nodes  int            // the hosts that form the cluster
-	stores []node.StoreID // of each host's disk, as its last process said; "" after a wipe
-	open   []bool         // by host: a command about it is under way
-	pace   time.Duration
-	moves  bool // the nodes move partitions to where the ring means them to be
+	world    *world.World
+	stranger func(host int) bool // no layout has ever listed it
+	stores   []node.StoreID      // of each host's disk, as its last process said; "" after a wipe
+	open     []bool              // by host: a command about it is under way
+	pace     time.Duration
+	moves    bool // the nodes move partitions to where the ring means them to be
 }
 
-func newDesk(w *world.World, s *schedule.Setup, pace time.Duration) *desk {
-	return &desk{world: w, nodes: s.Nodes, moves: s.MoveRate > 0, stores: make([]node.StoreID, w.Hosts()), open: make([]bool, w.Hosts()), pace: pace}
+func newDesk(w *world.World, s *schedule.Setup, pace time.Duration, stranger func(int) bool) *desk {
+	return &desk{world: w, stranger: stranger, moves: s.MoveRate > 0, stores: make([]node.StoreID, w.Hosts()), open: make([]bool, w.Hosts()), pace: pace}
 }
 
 // member returns the member whose name the host's node has.
@@ -113,11 +113,11 @@ func (d *desk) try(host int, c node.MemberCommand, then func(), tries int) {
 func (d *desk) mayWipe(host int) bool {
 	l := d.world.Layout()
 	m, ok := d.member(host)
-	if !ok || !d.moves || d.outside(host) || m.State != layout.Active {
+	if !ok || !d.moves {
 		return false
 	}
-	for h := range d.nodes {
-		if h != host && d.outside(h) || d.world.Damaged(h) {
+	for h := range d.world.Hosts() {
+		if h != host && !d.stranger(h) && (d.outside(h) || d.world.Damaged(h)) {
 			return false
 		}
 	}
@@ -140,17 +140,28 @@ func (d *desk) mayWipe(host int) bool {
 }
 
 // reinstate brings back, when all faults are over, what the operator has not brought back
-// yet: lost disks join under their names, and members that are leaving stay.
+// yet: disks that are damaged for good, or were rolled back, give way to empty ones; lost
+// disks join under their names, hosts that were members are members again, and members that
+// are leaving stay.
 func (d *desk) reinstate() {
-	for host := range d.nodes {
+	for host := range d.world.Hosts() {
+		if d.stranger(host) {
+			continue
+		}
+		if d.world.Ruined(host) && !d.open[host] && d.mayWipe(host) {
+			d.stores[host] = ""
+			d.world.Wipe(host)
+			d.world.Restart(host)
+		}
 		name := node.NodeID(schedule.HostName(host))
 		m, ok := d.member(host)
 		if n := d.world.Node(host); n != nil && n.Removed() {
 			d.world.Crash(host) // only a new process joins again
 		}
 		switch {
-		case !ok:
-		case m.Store != d.stores[host] && d.stores[host] != "" && m.State != layout.Replaced:
+		case !ok || m.State == layout.Gone || m.State == layout.Replaced && m.Store != d.stores[host]:
+			d.command(host, node.MemberCommand{Verb: node.ApproveMember, Node: name}, nil)
+		case m.Store != d.stores[host] && d.stores[host] != "":
 			d.command(host, node.MemberCommand{Verb: node.ReplaceMember, Node: name, New: name}, nil)
 		case m.Store == d.stores[host] && m.State == layout.Leaving:
 			d.command(host, node.MemberCommand{Verb: node.ApproveMember, Node: name}, nil)
@@ -161,7 +172,7 @@ func (d *desk) reinstate() {
 var memberCarriers = map[*schedule.Action]carrier{
 	schedule.Wipe: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		host, d := hosts[0], f.desk
-		if !d.mayWipe(host) {
+		if m, ok := d.member(host); !ok || m.State != layout.Active || d.outside(host) || d.world.Damaged(host) || !d.mayWipe(host) {
 			f.note("spared, because the disk's data might be the last: %s", schedule.HostName(host))
 			f.world.Count(world.FaultSpared)
 			return nil
@@ -176,14 +187,27 @@ var memberCarriers = map[*schedule.Action]carrier{
 			}
 		}
 	},
+	schedule.Join: func(f *injector, _ *schedule.Step, hosts []int) func() {
+		host, d := hosts[0], f.desk
+		if d.stranger(host) {
+			d.command(host, node.MemberCommand{Verb: node.ApproveMember, Node: node.NodeID(schedule.HostName(host))}, func() { f.world.Count(world.FaultJoin) })
+		}
+		return nil
+	},
 	schedule.Drain: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		host, d := hosts[0], f.desk
+		if d.stranger(host) {
+			return nil
+		}
 		name := node.NodeID(schedule.HostName(host))
 		d.command(host, node.MemberCommand{Verb: node.DrainMember, Node: name}, func() { f.world.Count(world.FaultDrain) })
 		return func() { d.command(host, node.MemberCommand{Verb: node.ApproveMember, Node: name}, nil) }
 	},
 	schedule.Leave: func(f *injector, _ *schedule.Step, hosts []int) func() {
 		host := hosts[0]
+		if f.desk.stranger(host) {
+			return nil
+		}
 		f.desk.command(host, node.MemberCommand{Verb: node.DrainMember, Node: node.NodeID(schedule.HostName(host))}, func() { f.leave(host) })
 		return nil
 	},
@@ -216,14 +240,15 @@ func (d *desk) astray() error {
 	if l == nil {
 		return nil
 	}
-	for host := range d.nodes {
-		if m, ok := d.member(host); d.world.Ruined(host) || ok && m.State == layout.Active && m.Store == d.stores[host] {
+	for host := range d.world.Hosts() {
+		if m, ok := d.member(host); d.stranger(host) || d.world.Ruined(host) && !d.mayWipe(host) || ok && m.State == layout.Active && m.Store == d.stores[host] {
 			continue
 		}
 		return fmt.Errorf("%s is not an active member with the disk that it has", schedule.HostName(host))
 	}
 	for _, m := range l.Members() {
-		if d.moves && (m.State == layout.Leaving || m.State == layout.Replaced) {
+		host := d.world.HostOf(m.Number)
+		if d.moves && (m.State == layout.Leaving || m.State == layout.Replaced) && (host == world.NoHost || !d.world.Ruined(host)) {
 			return fmt.Errorf("member %d is %s", m.Number, m.State)
 		}
 	}

@@ -83,7 +83,7 @@ func (r *run) execute() (*Result, error) {
 	r.load = newWorkload(w, r.setup)
 	r.load.ended, r.load.answered = r.onOperation, r.onAnswer
 	r.scripts = world.NewZKScripts(w, s.Setup.ZKScripts, r.note)
-	r.desk = newDesk(w, r.setup, r.pace())
+	r.desk = newDesk(w, r.setup, r.pace(), r.isStranger)
 	r.begin()
 	for _, phase := range r.phases() {
 		if phase(); r.aborted {

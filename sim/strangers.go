@@ -18,7 +18,7 @@ import (
 
 // drawStrangers adds strangers in one run of five.
 func (d *swarm) drawStrangers() {
-	if s := &d.setup; d.share(20, "strangers on") {
+	if s := &d.setup; d.share(d.profile.members(20), "strangers on") {
 		s.Strangers = min(1+d.below(2, "strangers"), schedule.MaxNodes-s.Nodes)
 	}
 }

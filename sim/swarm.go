@@ -157,7 +157,7 @@ func (d *swarm) drawCluster() {
 	}
 	s.ChunkBytes = d.number(32, 4<<10, "chunk bytes")
 	s.ViewTime = d.span(time.Second, 10*time.Second, "view time", 0)
-	if d.share(65, "moves on") {
+	if d.share(d.profile.members(65), "moves on") {
 		s.MoveRate = d.number(16<<10, 4<<20, "move rate")
 		if d.share(40, "copy log on") {
 			s.CopyLogBytes = d.number(128, 16<<10, "copy log")

@@ -105,6 +105,9 @@ func (d *swarm) drawSteps() {
 		if d.lean && (members || i < len(sources)) && !strings.HasPrefix(f.name, "disk ") { // faults of one disk do not cut a pattern short
 			percent = (percent + 4) / 5
 		}
+		if members {
+			percent = d.profile.members(percent)
+		}
 		if members && (d.setup.Partitions > manyForMembers || d.setup.MoveRate == 0) {
 			continue
 		}

@@ -67,6 +67,7 @@ const (
 	SteadyMove
 	SteadyPartition
 	StrangerRefused
+	FaultJoin
 	FaultDrain
 	FaultDrained
 	FaultLeave
@@ -119,6 +120,7 @@ var faultNames = [faults]string{
 	SteadyPartition: "core-partition-watched", // the epochs of a partition of the core were watched meanwhile
 
 	StrangerRefused: "stranger-asked", // a host that no layout lists refused a write when all was healed
+	FaultJoin:       "join",           // a host that no layout had listed became a member
 	FaultDrain:      "drain",          // a member began to leave
 	FaultDrained:    "drained",        // a member that was leaving held nothing any more
 	FaultLeave:      "leave",          // a member that held nothing was removed

@@ -261,6 +261,7 @@ func (h *host) wipe() bool {
 		h.world.Count(faultWipe)
 	}
 	h.newDisk()
+	h.rolledBack = false
 	return true
 }
 
