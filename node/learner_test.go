@@ -204,6 +204,20 @@ func TestALearnerKeepsItsCopy(t *testing.T) {
 			t.Errorf("deleted %d times under promise %d, want once, in the epoch that was promised", s.saw(EventForgotten), s.replica().promised)
 		}
 	})
+	t.Run("not acknowledged after it was deleted", func(t *testing.T) {
+		s := learns(t, false, Config{})
+		s.pass(11 * time.Second)
+		s.slowDisk = true
+		s.forget()
+		s.from(2, &Append{Assignment: led2(), Counter: Counter{3, 4}, Entries: entries(0, 1, 1), Commit: 2})
+		s.replica().forget(5)
+		s.slowDisk = false
+		s.settle()
+		none[*Appended](s)
+		if m := s.replica().ackMatch; m != 0 {
+			t.Errorf("acknowledged %d, and holds nothing", m)
+		}
+	})
 	t.Run("moves are off", func(t *testing.T) {
 		s := learns(t, true, Config{MoveRate: -1})
 		learn(s)

@@ -228,9 +228,13 @@ func (n *Node) onAppend(m *Envelope, a *Append) {
 // acknowledge answers once all up to match, and the promise under which it came, are
 // durable, if that promise still stands: rule "durable before acknowledged". It waits also
 // when nothing was written now, because what a repeated Append shows may be on its way
-// to the disk still.
+// to the disk still. A learner may delete its copy meanwhile, in the same epoch.
 func (r *replica) acknowledge(to MemberNumber, e Epoch, match Index, counter Counter) {
+	generation := r.generation
 	r.n.whenDurable(r.inEpoch(e, func() {
+		if r.generation != generation {
+			return
+		}
 		if r.ackEpoch != e {
 			r.ackEpoch, r.ackMatch = e, 0
 		}
