@@ -23,12 +23,13 @@ type desk struct {
 	stranger func(host int) bool // no layout has ever listed it
 	stores   []node.StoreID      // of each host's disk, as its last process said; "" after a wipe
 	open     []bool              // by host: a command about it is under way
+	named    []time.Duration     // by host: when a command about it was last given
 	pace     time.Duration
 	moves    bool // the nodes move partitions to where the ring means them to be
 }
 
 func newDesk(w *world.World, s *schedule.Setup, pace time.Duration, stranger func(int) bool) *desk {
-	return &desk{world: w, stranger: stranger, moves: s.MoveRate > 0, stores: make([]node.StoreID, w.Hosts()), open: make([]bool, w.Hosts()), pace: pace}
+	return &desk{world: w, stranger: stranger, moves: s.MoveRate > 0, stores: make([]node.StoreID, w.Hosts()), open: make([]bool, w.Hosts()), named: make([]time.Duration, w.Hosts()), pace: pace}
 }
 
 // member returns the member whose name the host's node has.
@@ -91,6 +92,7 @@ func (d *desk) try(host int, c node.MemberCommand, then func(), tries int) {
 		if at == host || d.outside(at) {
 			continue
 		}
+		d.named[host] = d.world.Now()
 		asked = d.world.Command(at, c, func(a node.MemberAnswer) {
 			refused := a.Outcome == door.Refused && !a.Away
 			end(a.Outcome == door.Done, !refused || c.Verb != node.DrainMember)

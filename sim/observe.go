@@ -31,6 +31,8 @@ func (r *run) onEvent(host int, ev node.Event) {
 		if r.invariants.deposed(ev.Partition, ev.Epoch) {
 			r.world.Count(world.FaultStaleAnswer)
 		}
+	case node.EventReplaced:
+		r.judgeReplaced(host, ev.Peer)
 	case node.EventTakeOver:
 		r.handBacks.onTakeOver(host, r.world.ProcessNumber(host), ev.Partition)
 	}

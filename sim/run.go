@@ -64,6 +64,7 @@ func (r *run) execute() (*Result, error) {
 	r.invariants = newInvariants(r.verdict, s.Setup.Hosts(), s.Setup.Partitions)
 	r.repeats = newRepeats(s.Setup.Hosts(), s.Setup.Partitions, func(f world.Fault) { r.world.Count(f) }, r.invariants.layouts.host)
 	r.handBacks = newHandBacks(s.Setup.Hosts(), s.Setup.Partitions)
+	r.hearing = newHearing(&s.Setup)
 	r.learners = newLearnerFacts(s.Setup.Hosts(), s.Setup.Partitions)
 	r.snapshots = newSnapshots(s.Setup.Partitions)
 	r.traffic = newTraffic(&s.Setup)
@@ -125,6 +126,7 @@ type run struct {
 	repeats    *repeats
 	handBacks  *handBacks
 	learners   *learnerFacts
+	hearing    *hearing
 	snapshots  *snapshots
 	traffic    *traffic
 	uses       *uses
@@ -212,6 +214,7 @@ func (r *run) config() world.Config {
 		DriftPPM:       s.Drift,
 		OnEvent:        r.onEvent,
 		OnSend:         r.onSend,
+		OnReceive:      r.onReceive,
 		OnBroken:       func(host int, err error) { r.verdict.broken(Assertion, "%s: %v", schedule.HostName(host), err) },
 		OnHost:         r.onHost,
 		OnDisk:         r.invariants.onDisk,

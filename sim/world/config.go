@@ -64,6 +64,8 @@ type Config struct {
 	// OnSend is told of every frame that a process hands to the network, with its size
 	// in bytes; of none that it keeps because no connection stands.
 	OnSend func(from, to int, m *node.Envelope, size int)
+	// OnReceive is told of every frame of a node that reaches a process.
+	OnReceive func(from, to int)
 	// OnBroken is told when a process finds, after a turn, that its state breaks
 	// one of its own invariants.
 	OnBroken func(host int, err error)

@@ -156,6 +156,9 @@ func (p *hostProcess) onMessage(from netsim.HostID, body []byte) {
 	if m.From != 0 {
 		p.contacts[from].member = m.From
 	}
+	if w := p.world(); w.cfg.OnReceive != nil {
+		w.cfg.OnReceive(int(from), p.host.index)
+	}
 	p.post(dispatch{kind: kindMessage, payload: frameHash(body), message: m, sender: int(from)})
 }
 
