@@ -80,6 +80,10 @@ const (
 
 func (s *stamps) accused() bool { return len(s.accusers) > 0 }
 
+// Distrusted reports whether the node waits, because other members or ZooKeeper say that
+// its disk was rolled back.
+func (n *Node) Distrusted() bool { return n.stamps.accused() }
+
 // stamp returns what frames tell: durable, so that no crash takes it back.
 func (n *Node) stamp() Stamp { return Stamp{n.stamps.lines.Running(), n.stamps.kept} }
 

@@ -38,7 +38,7 @@ func (r *run) convergePhase() {
 		r.faults.restartAll() // a host that was still stopping is down only now
 		r.desk.reinstate()
 		if differ = r.difference(); differ == nil {
-			kept = cmp.Or(r.notHandedBack(), r.notTurnedAway())
+			kept = cmp.Or(r.notRecognized(), r.notHandedBack(), r.notTurnedAway())
 		}
 		return differ == nil && kept == nil
 	})

@@ -33,7 +33,9 @@ var diskCarriers = map[*schedule.Action]carrier{
 		return f.world.RotDisk(hosts[0], true)
 	},
 	schedule.DiskSave: func(f *injector, _ *schedule.Step, hosts []int) func() {
-		f.world.SaveDisk(hosts[0])
+		for _, host := range hosts {
+			f.world.SaveDisk(host)
+		}
 		return nil
 	},
 	schedule.DiskRollBack: func(f *injector, s *schedule.Step, hosts []int) func() {

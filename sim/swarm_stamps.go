@@ -6,29 +6,36 @@ import (
 	"dkv/sim/schedule"
 )
 
-// rollBack saves a disk, lets its node work for so long that others durably know of it, and
-// rolls it back. Often it does so at the worst time: a replica has just missed the newest
-// writes, and the primary that made them crashes, so that the disk that was rolled back and
-// the one that missed them would be a majority. In most cases ZooKeeper can't be asked.
+// rollBack saves all disks, lets the nodes work for so long that others durably know of
+// it, and rolls one back. Often it does so at the worst time: one replica of a partition
+// misses what the primary commits with the other, then the primary crashes, and that other
+// one starts on an earlier state of its disk. The two that are left would be a majority
+// without those writes. In most cases ZooKeeper can't be asked.
 func rollBack(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
-	two := f.some(d, 2, n)
-	struck, missing := two[:1], two[1:]
-	steps := []schedule.Step{{At: at, Do: schedule.DiskSave, Targets: struck}}
+	p := f.draw(d, d.setup.Partitions, n, 3)
+	role := func(r schedule.Role) []schedule.Target { return []schedule.Target{{Role: r, Partition: p}} }
+	steps := []schedule.Step{{At: at, Do: schedule.DiskSave, Targets: f.some(d, d.setup.Nodes, n)}}
 	at += stampsKnown(f, d, n)
-	if f.draw(d, 3, n, 3) > 0 {
-		cut := d.span(200*time.Millisecond, 2*time.Second, f.name+" missing", n)
-		p := f.draw(d, d.setup.Partitions, n, 4)
-		steps = append(steps, schedule.Step{At: at, Do: schedule.Isolate, Targets: missing, For: cut})
-		at += cut
+	struck := role(schedule.Backup)
+	if f.draw(d, 4, n, 4) > 0 {
+		cut := f.suspects(d, 20, 200, n, 7)
+		for k := range 3 {
+			steps = append(steps, schedule.Step{
+				At: at, Do: schedule.AskPut, Targets: role(schedule.Primary), Partition: p, After: (cut * time.Duration(3+2*k) / 10).Round(time.Millisecond),
+			})
+		}
 		steps = append(steps, schedule.Step{
-			At: at, Do: schedule.Crash, Targets: []schedule.Target{{Role: schedule.Primary, Partition: p}}, After: time.Millisecond,
-			For: (d.setup.SuspectAfter / 5).Round(time.Millisecond),
+			At: at, Do: schedule.CutTwoWay, Targets: append(role(schedule.Primary), role(schedule.Second)...), For: cut + d.setup.SuspectAfter,
 		})
+		at += cut
+		steps = append(steps, schedule.Step{At: at, Do: schedule.Crash, Targets: role(schedule.Primary), For: f.suspects(d, 20, 900, n, 8)})
+	} else {
+		struck = []schedule.Target{f.target(d, n)}
 	}
 	if f.draw(d, 10, n, 5) < 7 {
 		steps = append(steps, schedule.Step{At: at, Do: schedule.ZKCut, Targets: struck, For: d.span(500*time.Millisecond, 8*time.Second, f.name+" alone", n)})
 	}
-	return append(steps, schedule.Step{At: at + 2*time.Millisecond, Do: schedule.DiskRollBack, Targets: struck})
+	return append(steps, schedule.Step{At: at, Do: schedule.DiskRollBack, Targets: struck})
 }
 
 // copyDisk runs a node a second time, on an old copy of its disk.

@@ -17,12 +17,12 @@ var (
 		Does: "one key on the node's disk cannot be read"}).taking(always, nil)
 	DiskFlipEntry = action(FamilyDisk, oneNode, Action{Word: "disk-flip-entry", Lasts: true, Counters: []string{"disk-flip-entry"},
 		Does: "one entry of the node's logs is read with one bit flipped"}).taking(always, nil)
-	DiskSave = action(FamilyDisk, oneNode, Action{Word: "disk-save",
-		Does: "remembers what the node's disk holds"})
+	DiskSave = action(FamilyDisk, someNodes, Action{Word: "disk-save",
+		Does: "remembers what the nodes' disks hold; the last four states of each are kept"})
 	DiskRollBack = action(FamilyDisk, oneNode, Action{Word: "disk-roll-back", Counters: []string{"disk-roll-back"},
-		Does: "the node crashes, and restarts on what was last saved of its disk, if enough others know what it lost"}).taking(always, nil)
+		Does: "the node crashes, and restarts on the latest saved state of its disk of which enough others know that it is not the last"})
 	DiskCopy = action(FamilyDisk, twoNodes, Action{Word: "disk-copy", Lasts: true, Counters: []string{"disk-copy"},
-		Does: "the first node crashes, and its machine runs the second one on what was last saved of that disk"}).taking(always, nil)
+		Does: "the first node crashes, and its machine runs the second one on a saved state of that disk, as with disk-roll-back"}).taking(always, nil)
 	DiskFlipTable = action(FamilyDisk, oneNode, Action{Word: "disk-flip-table", Lasts: true, Only: PebbleRaw, Counters: []string{"disk-flip-table"},
 		Does: "the node crashes, and one bit in Pebble's tables flips permanently (store pebble-raw)"}).taking(always, nil)
 	DiskFlipWAL = action(FamilyDisk, oneNode, Action{Word: "disk-flip-wal", Lasts: true, Only: PebbleRaw, Counters: []string{"disk-flip-wal"},

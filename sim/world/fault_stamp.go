@@ -3,15 +3,16 @@ package world
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"dkv/node"
 	"dkv/node/door"
+	"dkv/node/layout"
 )
 
-// Disks that go back in time. A roll-back or a copy is harmful to any replicated store if
-// no other node remembers what the disk lost, so the world makes one only if enough others
-// durably know a newer stamp: every other replica of each partition that the node holds,
-// which is more than the promise needs (rule "a disk proves that it was not rolled back").
+// Disks that go back in time. Any replicated store loses writes if too few others remember
+// what a disk lost, so the world makes a roll-back or a copy exactly where rule "a disk
+// proves that it was not rolled back" promises that no harm is done: see covered.
 
 // savedDisk is what a disk held at some time.
 type savedDisk struct {
@@ -20,8 +21,11 @@ type savedDisk struct {
 	count uint64 // of synced commits
 }
 
+// maxSaved is how many states of one disk are kept.
+const maxSaved = 4
+
 // SaveDisk remembers what the host's disk holds now, durable or not: a snapshot of a
-// running machine.
+// running machine. Of the states that it remembered before it keeps the latest.
 func (w *World) SaveDisk(host int) {
 	h := w.hosts[host]
 	if h.plays != NoHost || h.rolledBack {
@@ -39,37 +43,63 @@ func (w *World) SaveDisk(host int) {
 		}
 		return true
 	})
-	if err == nil && s.store != "" {
-		h.saved = s
+	if err != nil || s.store == "" {
+		return
+	}
+	h.saved = append(h.saved, s)
+	if len(h.saved) > maxSaved {
+		h.saved = slices.Delete(h.saved, 0, 1)
 	}
 }
 
-// RollBack crashes the host's process, and restarts it on what SaveDisk remembered. It
-// does nothing, and returns false, if nothing was saved, if not enough others know what
-// would be lost, or if the damaged disks might then hold a majority of a partition.
+// RollBack crashes the host's process, and restarts it on the latest state that SaveDisk
+// remembered and that is covered. It does nothing, and returns false, if no state is, if
+// it would uncover what another host lost, or if the damaged disks might then hold a majority of a
+// partition.
 func (w *World) RollBack(host int) bool {
 	h, l := w.hosts[host], w.Layout()
-	if h.plays != NoHost || h.rolledBack || l == nil || w.damaged() >= (l.Replication()-1)/2 || !w.remember(host, h.saved) {
+	if h.plays != NoHost || h.rolledBack || l == nil || w.damaged() >= (l.Replication()-1)/2 {
 		return false
 	}
+	s := w.latestCovered(host)
+	if s == nil {
+		return false
+	}
+	h.rolledBack = true // it covers others no more
+	for _, other := range w.hosts {
+		if other != h && other.rolledBack && !w.covered(other.index, other.back) {
+			h.rolledBack = false
+			return false
+		}
+	}
 	h.crash()
-	h.rolledBack = true
-	h.putDisk(h.saved)
+	h.back = s
+	h.putDisk(s)
 	w.Count(faultRollBack)
 	w.Restart(host)
 	return true
 }
 
+// RolledBack reports whether the host's disk lacks what it once acknowledged.
+func (w *World) RolledBack(host int) bool { return w.hosts[host].rolledBack }
+
 // RunCopy crashes the host's process, sets its disk aside, and runs there the node of
-// another host, under its name, on what SaveDisk remembered of its disk. The conditions
-// are those of RollBack, and ZooKeeper's record has to show a newer stamp as well: else
-// the copy could be taken for the original, which would end.
+// another host, under its name, on the latest state that SaveDisk remembered of its disk
+// and that is covered. All other members, and ZooKeeper's record, have to know a newer
+// stamp as well: one that does not could take the copy for the original, which would end.
 func (w *World) RunCopy(host, of int) bool {
 	h, original := w.hosts[host], w.hosts[of]
-	s := original.saved
-	if host == of || h.plays != NoHost || h.rolledBack || original.plays != NoHost || original.rolledBack ||
-		w.Layout() == nil || !w.remember(of, s) || w.recorded(s.store) <= s.count {
+	if host == of || h.plays != NoHost || h.rolledBack || original.plays != NoHost || original.rolledBack {
 		return false
+	}
+	s := w.latestCovered(of)
+	if s == nil || w.recorded(s.store) <= s.count {
+		return false
+	}
+	for _, m := range w.Layout().Members() {
+		if m.State != layout.Gone && m.Store != s.store && !w.witness(m.Number, s) {
+			return false
+		}
 	}
 	h.crash()
 	h.aside, h.plays, h.disk = h.disk, of, nil
@@ -120,36 +150,55 @@ func (h *host) changedDisk() {
 	}
 }
 
-// remember reports whether every other replica of the partitions that a host's node
-// replicates durably knows a newer stamp of it than was saved.
-func (w *World) remember(host int, s *savedDisk) bool {
+// latestCovered returns the latest state that was saved of a host's disk and that is
+// covered; nil if none is.
+func (w *World) latestCovered(host int) *savedDisk {
+	for _, s := range slices.Backward(w.hosts[host].saved) {
+		if w.covered(host, s) {
+			return s
+		}
+	}
+	return nil
+}
+
+// covered reports whether no harm is possible if the host's disk goes back to a state: in
+// each set of replicas that names its member, so many others durably know a newer stamp
+// that the member and the rest are no majority. A member that replicates nothing is not.
+func (w *World) covered(host int, s *savedDisk) bool {
 	l := w.Layout()
-	if s == nil || l == nil {
+	if l == nil {
 		return false
 	}
 	m, ok := l.MemberByStore(s.store)
 	if !ok || w.HostOf(m.Number) != host {
 		return false
 	}
-	others := 0
-	for _, other := range l.Members() {
-		if other.Number == m.Number {
-			continue
-		}
-		shares := false
-		for _, part := range l.Partitions() {
-			shares = shares || part.Names(m.Number) && part.Names(other.Number)
-		}
-		if !shares {
-			continue
-		}
-		others++
-		at := w.HostOf(other.Number)
-		if at == NoHost || w.hosts[at].plays != NoHost || w.hosts[at].rolledBack || w.hosts[at].knows(s.store) <= s.count {
-			return false
+	replicates := false
+	for _, part := range l.Partitions() {
+		for _, set := range [][]node.MemberNumber{part.Replicas, part.Next} {
+			if !slices.Contains(set, m.Number) {
+				continue
+			}
+			rest := 0 // that might count with the member
+			for _, other := range set {
+				if other == m.Number || !w.witness(other, s) {
+					rest++
+				}
+			}
+			if 2*rest > len(set) {
+				return false
+			}
+			replicates = true
 		}
 	}
-	return others > 0
+	return replicates
+}
+
+// witness reports whether a member durably knows a newer stamp of a store than a state of
+// its disk has.
+func (w *World) witness(m node.MemberNumber, s *savedDisk) bool {
+	at := w.HostOf(m)
+	return at != NoHost && w.hosts[at].plays == NoHost && !w.hosts[at].rolledBack && w.hosts[at].knows(s.store) > s.count
 }
 
 // knows returns the count of a store that the host's disk durably keeps; 0 if that is not

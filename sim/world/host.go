@@ -40,8 +40,9 @@ type host struct {
 	slow      Range
 	cutFromZK bool // by CutZooKeeper
 
-	saved      *savedDisk // by SaveDisk
-	rolledBack bool       // the disk lacks what it once acknowledged
+	saved      []*savedDisk // by SaveDisk, oldest first
+	rolledBack bool         // the disk lacks what it once acknowledged
+	back       *savedDisk   // to which it was rolled back
 	// While the host runs a copy, plays is the host whose node it runs, and aside its
 	// own disk; otherwise they are NoHost and nil.
 	plays int
