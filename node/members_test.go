@@ -131,6 +131,33 @@ func TestARegisteredNodeJoins(t *testing.T) {
 	}
 }
 
+// TestANodeRegistersDuringAReading checks rule "read again" for the registry: the watch of a
+// reading fires before its last call is answered. No other one would tell of the node.
+func TestANodeRegistersDuringAReading(t *testing.T) {
+	s := clusterOf(t, Config{}, three, 2, 3)
+	waits := func(id NodeID) { s.zk.register(id, liveRecord{Store: "disk-" + StoreID(id), Join: JoinApprove}, 901) }
+	during := -1 // the readings that had ended when the watch fired
+	s.zk.fault = func(what string) (bool, error) {
+		if what == "get "+liveRoot+"/n7" {
+			s.zk.fault = nil
+			waits("n9")
+			s.zk.changed(liveRoot) // told before the record of n8, which is read next
+			during = int(s.node.roster.readings)
+		}
+		return false, nil
+	}
+	waits("n7")
+	waits("n8")
+	s.changed()
+	if during < 0 {
+		t.Fatal("nothing was read")
+	}
+	s.pass(10 * time.Second)
+	if got := s.node.candidates(); len(got) != 3 || got[2].Node != "n9" {
+		t.Errorf("after %d readings, %d of them before: %+v wait, want n7, n8 and n9", s.node.roster.readings, during, got)
+	}
+}
+
 // TestAReplacedNamePassesToTheNewDisk checks rule "one disk one member": only then.
 func TestAReplacedNamePassesToTheNewDisk(t *testing.T) {
 	s := clusterOf(t, Config{}, three, 2)

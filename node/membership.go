@@ -104,7 +104,7 @@ func (n *Node) openSession() {
 	m.up, m.busy, m.checked, m.standing, m.forming = false, false, false, false, false
 	m.since = n.now()
 	n.planner.newSession()
-	n.roster = roster{readings: n.roster.readings}
+	n.roster.reset()
 	n.stamps.newSession()
 	var session door.Session
 	session = n.env.Coordinator.Open(func(e door.SessionEvent) {
@@ -150,7 +150,7 @@ func (n *Node) onSession(e door.SessionEvent) {
 func (n *Node) onChanged(path string) {
 	switch path {
 	case n.root() + "/live":
-		n.roster.known = false // the next tick reads it
+		n.roster.changed()
 		if n.registered() && n.layout == nil {
 			n.wantLayout()
 		}

@@ -28,6 +28,7 @@ type roster struct {
 	reading  bool
 	again    bool
 	readings uint64 // that ended
+	attempt  uint64 // names the reading under way; the callbacks of an earlier one do nothing
 	retryAt  time.Duration
 
 	needs    []need
@@ -64,6 +65,16 @@ func (r *roster) has(id NodeID) bool {
 	return ok
 }
 
+// reset forgets what was read, and a reading under way.
+func (r *roster) reset() { *r = roster{readings: r.readings, attempt: r.attempt} }
+
+// changed takes the watch, which a reading sets with its first call. If it fires before the
+// last call has answered, that reading ends with what is over, and no watch is left.
+func (r *roster) changed() {
+	r.known = false // the next tick reads it
+	r.again = r.reading
+}
+
 // record returns what was read of a registration.
 func (r *roster) record(id NodeID) (liveRecord, bool) {
 	i := slices.IndexFunc(r.records, func(g registered) bool { return g.id == id })
@@ -77,7 +88,7 @@ func (r *roster) record(id NodeID) (liveRecord, bool) {
 func (n *Node) tickRoster(now time.Duration) {
 	r := &n.roster
 	if n.layout == nil || n.self == 0 || !n.registered() || n.stopping {
-		*r = roster{readings: r.readings}
+		r.reset()
 		return
 	}
 	if !r.known && !r.reading && now >= r.retryAt {
@@ -97,7 +108,8 @@ func (n *Node) readRoster() {
 		return
 	}
 	r.reading = true
-	current := n.inSession()
+	r.attempt++
+	current := n.inReading()
 	n.member.session.Children(n.root()+"/live", true, func(names []string, err error) {
 		switch {
 		case !current():
@@ -114,8 +126,14 @@ func (n *Node) readRoster() {
 	})
 }
 
+// inReading returns a guard for the callbacks of the reading under way.
+func (n *Node) inReading() func() bool {
+	current, attempt := n.inSession(), n.roster.attempt
+	return func() bool { return current() && n.roster.reading && n.roster.attempt == attempt }
+}
+
 func (n *Node) rosterFailed() {
-	n.roster.reading, n.roster.known = false, false
+	n.roster.reading, n.roster.known, n.roster.again = false, false, false
 	n.roster.retryAt = n.now() + n.interval()
 }
 
@@ -128,7 +146,7 @@ func (n *Node) readRecords(names []NodeID, records []registered, at int) {
 		n.onRoster(names, records)
 		return
 	}
-	current, id := n.inSession(), names[at]
+	current, id := n.inReading(), names[at]
 	n.member.session.Get(n.livePath(id), false, func(data []byte, _ door.Stat, err error) {
 		var live liveRecord
 		switch {
