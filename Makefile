@@ -11,7 +11,7 @@ export CGO_ENABLED := 0
 # name it. git may refuse a checkout of another owner; then they do without.
 export GOFLAGS := $(GOFLAGS) -buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),true,false)
 
-.PHONY: menu run build test test-long sim mutants determinism compare bench fuzz lint vuln clean
+.PHONY: menu run build test test-long sim mutants determinism compare bench bench-moves fuzz lint vuln clean
 .DEFAULT_GOAL := menu
 
 menu: ## print this menu
@@ -42,6 +42,9 @@ determinism: ## check that seven ways of building from two clones give the same 
 
 bench: bin/dkv ## measure a cluster on this machine (ARGS="--clients 64" and other flags of dkv bench)
 	@scripts/bench.sh $(ARGS)
+
+bench-moves: ## measure a cluster that grows and shrinks under load (ARGS="-moves-keys 100000" and other flags)
+	@scripts/bench-moves.sh $(ARGS)
 
 fuzz: ## fuzz every decoder for FUZZTIME=10s each
 	@scripts/fuzz.sh $(FUZZTIME)

@@ -88,6 +88,7 @@ const (
 	EventCopyLogBound      // the log that copies need went beyond its bound
 	EventCopyPaced         // a copy waited for --move-rate
 	EventSnapshotContinued // a transfer that was interrupted continues where it stopped
+	EventCopySent          // Index: bytes of keys, values and versions sent to learner Peer, by snapshot or log
 	EventLearnerKept       // a copy that the ring means for this node outlived settle-time
 	EventStampRefused      // the hello of Peer's store contradicts what it told here before
 	EventStampAccused      // Peer says so of this store
@@ -131,7 +132,7 @@ var eventNames = [EventKinds]string{
 	EventTurnedAway: "client-turned-away",
 	EventCopyBegun:  "copy-begun", EventCopyContinued: "copy-continued", EventLearnerCaughtUp: "learner-caught-up",
 	EventCopyCancelled: "copy-cancelled",
-	EventCopyLogBound:  "copy-log-bound", EventCopyPaced: "copy-paced",
+	EventCopyLogBound:  "copy-log-bound", EventCopyPaced: "copy-paced", EventCopySent: "copy-sent",
 	EventSnapshotContinued: "snapshot-continued", EventLearnerKept: "learner-kept",
 	EventStampRefused: "roll-back-refused", EventStampAccused: "roll-back-accused",
 	EventStampFinal: "roll-back-final", EventRecordRaised: "stamp-record-raised",

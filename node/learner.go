@@ -213,6 +213,9 @@ func (g *reign) progressed(f *follower) {
 	}
 }
 
+// dataSize is what a key takes in EventCopySent: key, value and version.
+func dataSize(key, value []byte) int { return len(key) + len(value) + 8 }
+
 // learned takes a learner's first answer of this reign: where its log ends. What it has by
 // then it has from an earlier copy.
 func (g *reign) learned(f *follower, end Index) {
@@ -225,10 +228,16 @@ func (g *reign) learned(f *follower, end Index) {
 	}
 }
 
-// copied takes what a learner is sent from the rate.
-func (n *Node) copied(entries []Entry) {
+// copiedTo takes from the rate what a learner is sent, entry by entry: one large one is
+// forgiven as bucket.take says, but not all of a frame.
+func (g *reign) copiedTo(f *follower, entries []Entry) {
+	n, sum := g.r.n, 0
 	for i := range entries {
 		n.copying.outbound.take(entries[i].size(), n.cfg)
+		sum += dataSize(entries[i].Key, entries[i].Value)
+	}
+	if sum > 0 {
+		n.observe(Event{Kind: EventCopySent, Partition: g.r.id, Epoch: g.epoch, Index: Index(sum), Peer: f.member})
 	}
 }
 
@@ -325,7 +334,13 @@ func (n *Node) copyMore() {
 	for len(c.asked) > 0 && n.mayCopy() {
 		t := c.asked[0]
 		c.asked = slices.Delete(c.asked, 0, 1)
-		c.outbound.take(n.sendChunk(t), n.cfg)
+		size, items := n.sendChunk(t)
+		c.outbound.take(size, n.cfg)
+		sum := 0
+		for i := range items {
+			sum += dataSize(items[i].Key, items[i].Value)
+		}
+		n.observe(Event{Kind: EventCopySent, Partition: t.partition, Index: Index(sum), Peer: t.to})
 	}
 }
 

@@ -227,21 +227,22 @@ func (n *Node) onSnapshotPull(m *Envelope, q *SnapshotPull) {
 	n.sendChunk(t)
 }
 
-// sendChunk answers the last pull.
-func (n *Node) sendChunk(t *transfer) (size int) {
+// sendChunk answers the last pull. It returns what the chunk counts for in bounds, in bytes,
+// and what it holds.
+func (n *Node) sendChunk(t *transfer) (size int, items []SnapshotItem) {
 	q := t.pull
 	chunk := &SnapshotChunk{Partition: q.Partition, Epoch: q.Epoch, Name: q.Name, Started: q.Started, After: q.After}
 	size, err := n.fillChunk(chunk, t)
 	if err != nil {
 		n.fail(err)
-		return 0
+		return 0, nil
 	}
 	if chunk.Last {
 		t.sent = true
 		n.observe(Event{Kind: EventSnapshotSent, Partition: t.partition, Epoch: q.Epoch, Index: q.Name.Index, Peer: t.to})
 	}
 	n.send(t.to, chunk)
-	return size
+	return size, chunk.Items
 }
 
 // fillChunk reads as many keys as a chunk should hold. A chunk holds at least one key,

@@ -133,7 +133,7 @@ func (g *reign) replicate(f *follower, forced bool) {
 			return
 		}
 		if f.learner {
-			r.n.copied(entries)
+			g.copiedTo(f, entries)
 		}
 		r.n.send(f.member, &Append{
 			Partition: r.id, Assignment: g.asg, Counter: r.n.transmission(),

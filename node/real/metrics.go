@@ -20,6 +20,7 @@ func registerStore(m *metrics.Registry, store *pebblestore.Store) {
 // register adds the counts of events and of dropped lines.
 func (o *observer) register(m *metrics.Registry) {
 	m.Counter("dkv_log_dropped_total", "Log lines dropped because they could not be written fast enough.", o.dropped.Load)
+	m.Counter("dkv_copied_bytes_total", "Bytes of keys, values and versions sent to other nodes for partitions that move to them.", o.copied.Load)
 	m.Register(eventCollector{o})
 }
 

@@ -39,6 +39,7 @@ var summaries = []struct {
 type observer struct {
 	log     *slog.Logger
 	counts  [node.EventKinds]atomic.Uint64
+	copied  atomic.Uint64 // bytes sent to learners
 	dropped atomic.Uint64
 	lines   chan line
 	quit    chan struct{} // closed by close
@@ -61,6 +62,9 @@ func (o *observer) Observe(e node.Event) {
 	if int(e.Kind) < len(o.counts) {
 		o.counts[e.Kind].Add(1)
 	}
+	if e.Kind == node.EventCopySent {
+		o.copied.Add(uint64(e.Index))
+	}
 	level, logged := levelOf(e.Kind)
 	if !logged || !o.log.Enabled(context.Background(), level) {
 		return
@@ -82,7 +86,7 @@ func levelOf(k node.EventKind) (level slog.Level, logged bool) {
 	case node.EventNotice, node.EventRegistered, node.EventFormed, node.EventMember:
 		return slog.LevelInfo, true
 	case node.EventLogged, node.EventApplied, node.EventPromised, node.EventPromiseKept,
-		node.EventDuplicateForward, node.EventRelayed, node.EventAppendRejected, node.EventCompacted:
+		node.EventDuplicateForward, node.EventRelayed, node.EventAppendRejected, node.EventCompacted, node.EventCopySent:
 		return 0, false
 	}
 	return slog.LevelDebug, true
