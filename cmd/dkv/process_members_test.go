@@ -15,7 +15,9 @@ import (
 
 // testMembers lets members come and go: a fourth node joins three, a disk is lost and its
 // node takes its own place with an empty one, and a member is drained and removed.
+// Meanwhile operators make mistakes.
 func testMembers(t *testing.T, p programs) {
+	t.Parallel()
 	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
 	flags := nodeFlags{"zookeeper": zookeeper, "cluster": "c", "expect": "3", "partitions": "8"}
 	var nodes []*node
@@ -31,44 +33,167 @@ func testMembers(t *testing.T, p programs) {
 	}
 
 	// A fourth node becomes a member, with the default of --expect, and gets its share.
-	fourth := newNode(t, p, dir, "n4", nodeFlags{"zookeeper": zookeeper, "cluster": "c", "partitions": "8"})
+	fourth := newNode(t, p, dir, "n4", nodeFlags{"zookeeper": zookeeper, "cluster": "c", "partitions": "8", "zone": "annex"})
 	fourth.start()
 	fourth.awaitReady(patience)
 	nodes = append(nodes, fourth)
 	awaitMembers(t, nodes[0], "n1 active, n2 active, n3 active, n4 active")
 	awaitReplicas(t, nodes[0], "n4", func(replicas int) bool { return replicas >= 5 })
 
-	// A disk is lost: its node waits under its own name until an operator lets it in.
+	testMistakes(t, p, nodes[0])
+
+	// A disk is lost: its node waits under its own name until an operator lets it in. It
+	// becomes no new member, however often it restarts with an empty disk.
 	lost := nodes[2]
-	lost.kill()
-	if err := os.RemoveAll(filepath.Join(dir, "n3")); err != nil {
-		t.Fatal(err)
+	for range 3 {
+		lost.wipe(filepath.Join(dir, "n3"))
+		lost.start()
+		lost.unready("node n3 is member 3 with store", patience)
+		awaitMembers(t, nodes[0], "n1 active, n2 active, n3 active, n4 active")
 	}
-	lost.start()
-	lost.unready("node n3 is member 3 with store", patience)
+	if all, err := listMembers(nodes[0]); err != nil || len(all) != 4 {
+		t.Errorf("the restarts with an empty disk left %d members behind: %+v, %v", len(all), all, err)
+	}
+	lost.awaitOutput("dkv member replace n3 n3", patience)
 	member(t, p, nodes[0], "replace", "n3", "n3")
 	lost.awaitReady(patience)
 	awaitReplicas(t, nodes[0], "n3", func(replicas int) bool { return replicas >= 5 })
 
-	// One leaves: it is drained, stopped and removed.
-	member(t, p, nodes[0], "drain", "n2")
-	awaitReplicas(t, nodes[0], "n2", func(replicas int) bool { return replicas == 0 })
-	nodes[1].terminate()
-	member(t, p, nodes[0], "remove", "n2")
-	awaitMembers(t, nodes[0], "n1 active, n3 active, n4 active")
+	// Two operators drain one member each, at the same time. Three replicas need three
+	// members, so one of them is refused; the other's member is then stopped and removed.
+	left, stays := drainOneOf(t, p, nodes)
+	awaitReplicas(t, nodes[3], left.id, func(replicas int) bool { return replicas == 0 })
+	left.terminate()
+	member(t, p, nodes[3], "remove", left.id)
+	awaitMembers(t, nodes[3], stays.id+" active, n3 active, n4 active")
 
 	for i := range 100 {
-		status, body := call(http.MethodGet, fmt.Sprintf("%s/get?key=k%d", nodes[3].http, i), "")
-		if want := fmt.Sprintf(`"value":"v%d"`, i); status != http.StatusOK || !strings.Contains(body, want) {
-			t.Errorf("key k%d after all that: %d %s, want %s", i, status, body, want)
-		}
+		awaitValue(t, nodes[3], i)
 	}
-	if status, body := call(http.MethodPost, nodes[0].http+"/v1/members", `{"do":"drain","node":"n4"}`); status != http.StatusConflict || !strings.Contains(body, "2 members for 3 replicas") {
+	if status, body := call(http.MethodPost, nodes[3].http+"/v1/members", `{"do":"drain","node":"n3"}`); status != http.StatusConflict || !strings.Contains(body, "2 members for 3 replicas") {
 		t.Errorf("draining one of three members: %d %s, want 409", status, body)
 	}
-	for _, n := range []*node{nodes[0], nodes[2], nodes[3]} {
+	for _, n := range []*node{stays, nodes[2], nodes[3]} {
 		n.terminate()
 	}
+}
+
+// wipe kills the node and deletes its data directory.
+func (n *node) wipe(data string) {
+	n.t.Helper()
+	n.kill()
+	if err := os.RemoveAll(data); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// testMistakes checks what dkv member answers to commands that make no sense in a cluster of
+// n1 to n4, of which n4 is in a zone of its own: the reason, and the way out.
+func testMistakes(t *testing.T, p programs, at *node) {
+	t.Helper()
+	for _, c := range []struct {
+		words, says string
+		exit        int
+	}{
+		{"drain n9", `no member has node id "n9"; the members are n1 n2 n3 n4`, 4},
+		{"drain n4", `n4 is the last member of zone "annex": let another node of that zone join first`, 4},
+		{"remove n1", "n1 lives and has data: drain it first ('dkv member drain n1'), or remove it with --force", 4},
+		{"replace n1 n1", "n1 lives with its own disk: stop it first, and start it with the new one", 4},
+		{"replace n1 n9", `no node "n9" is registered: start it with the --zookeeper and --cluster of this cluster`, 4},
+		{"approve n9", `no node "n9" is registered and waits: start it`, 4},
+		{"drain", "accepts 1 arg(s), received 0", 1},
+		{"replace n1", "accepts 2 arg(s), received 1", 1},
+	} {
+		code, output := memberOnce(p, at, strings.Fields(c.words)...)
+		if code != c.exit || !strings.Contains(output, c.says) {
+			t.Errorf("dkv member %s: exit status %d, %s; want %d and %q", c.words, code, output, c.exit, c.says)
+		}
+	}
+	awaitMembers(t, at, "n1 active, n2 active, n3 active, n4 active")
+}
+
+// drainOneOf drains n1 and n2 at the same time, and returns the one that leaves and the one
+// that stays.
+func drainOneOf(t *testing.T, p programs, nodes []*node) (left, stays *node) {
+	t.Helper()
+	type outcome struct {
+		code int
+		text string
+	}
+	results := make([]chan outcome, 2)
+	for i := range results {
+		results[i] = make(chan outcome, 1)
+		go func() {
+			code, output := memberOnce(p, nodes[2+i], "drain", nodes[i].id)
+			results[i] <- outcome{code, output}
+		}()
+	}
+	first, second := <-results[0], <-results[1]
+	left, stays = nodes[0], nodes[1]
+	refused := second
+	if first.code != 0 {
+		left, stays, refused = nodes[1], nodes[0], first
+	}
+	if first.code+second.code != 4 || !strings.Contains(refused.text, "there would be 2 members for 3 replicas") {
+		t.Fatalf("draining two of four members at once: %+v and %+v, want one of them refused", first, second)
+	}
+	return left, stays
+}
+
+// testMissingMember loses a disk for good: after --replace-after the node that runs under the
+// same name with an empty one takes its place, without an operator.
+func testMissingMember(t *testing.T, p programs) {
+	t.Parallel()
+	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
+	flags := nodeFlags{"zookeeper": zookeeper, "cluster": "c", "expect": "4", "partitions": "8", "replace-after": "4s"}
+	var nodes []*node
+	for i := range 4 {
+		nodes = append(nodes, newNode(t, p, dir, fmt.Sprintf("n%d", i+1), flags))
+		nodes[i].start()
+	}
+	for _, n := range nodes {
+		n.awaitReady(patience)
+	}
+	for i := range 20 {
+		put(t, nodes[i%4], i)
+	}
+	nodes[3].wipe(filepath.Join(dir, "n4"))
+	nodes[3].start()
+	nodes[3].unready("node n4 is member 4 with store", patience)
+	nodes[3].awaitReady(2 * patience)
+	awaitMembers(t, nodes[0], "n1 active, n2 active, n3 active, n4 active")
+	awaitReplicas(t, nodes[0], "n4", func(replicas int) bool { return replicas >= 4 })
+	for i := range 20 {
+		awaitValue(t, nodes[3], i)
+	}
+	for _, n := range nodes {
+		n.terminate()
+	}
+}
+
+func awaitValue(t *testing.T, n *node, i int) {
+	t.Helper()
+	await(t, patience, func() error {
+		status, body := call(http.MethodGet, fmt.Sprintf("%s/get?key=k%d", n.http, i), "")
+		switch want := fmt.Sprintf(`"value":"v%d"`, i); {
+		case status == http.StatusServiceUnavailable:
+			return fmt.Errorf("key k%d: %d %s", i, status, body)
+		case status != http.StatusOK || !strings.Contains(body, want):
+			return stop{fmt.Errorf("key k%d: %d %s, want %s", i, status, body, want)}
+		}
+		return nil
+	})
+}
+
+// memberOnce runs dkv member and returns its exit status and what it printed.
+func memberOnce(p programs, at *node, words ...string) (code int, output string) {
+	args := append([]string{"member"}, words...)
+	command := exec.Command(p.dkv, append(args, "--server", strings.TrimPrefix(at.http, "http://"))...)
+	text, err := command.CombinedOutput()
+	if command.ProcessState == nil {
+		return -1, err.Error()
+	}
+	return command.ProcessState.ExitCode(), string(text)
 }
 
 func put(t *testing.T, n *node, i int) {
@@ -86,10 +211,8 @@ func put(t *testing.T, n *node, i int) {
 func member(t *testing.T, p programs, at *node, words ...string) {
 	t.Helper()
 	await(t, patience, func() error {
-		args := append([]string{"member"}, words...)
-		output, err := exec.Command(p.dkv, append(args, "--server", strings.TrimPrefix(at.http, "http://"))...).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("dkv member %s: %v: %s", strings.Join(words, " "), err, output)
+		if code, output := memberOnce(p, at, words...); code != 0 {
+			return fmt.Errorf("dkv member %s: exit status %d, %s", strings.Join(words, " "), code, output)
 		}
 		return nil
 	})

@@ -29,6 +29,7 @@ const notMember = "this node is not a member of the cluster"
 // --expect 3 five nodes start together, so that chance decides which of them form the
 // cluster; and a sixth node starts once it has formed. No operator approves them.
 func testStrangers(t *testing.T, p programs) {
+	t.Parallel()
 	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
 	flags := nodeFlags{"zookeeper": zookeeper, "cluster": "c", "expect": "3", "partitions": "4", "join": "approve"}
 	var nodes []*node
@@ -117,6 +118,7 @@ func turnedAway(t *testing.T, stranger, member *node) {
 // testNewerVersion checks that what a newer build wrote is named as newer, and stays as it
 // is: a layout in ZooKeeper, and a layout and a format in a data directory.
 func testNewerVersion(t *testing.T, p programs) {
+	t.Parallel()
 	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
 	n := newNode(t, p, dir, "n", alone(zookeeper, "c"))
 	n.start()
