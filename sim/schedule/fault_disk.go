@@ -20,7 +20,7 @@ var (
 	DiskSave = action(FamilyDisk, someNodes, Action{Word: "disk-save",
 		Does: "remembers what the nodes' disks hold; the last four states of each are kept"})
 	DiskRollBack = action(FamilyDisk, oneNode, Action{Word: "disk-roll-back", Counters: []string{"disk-roll-back"},
-		Does: "the node crashes, and restarts on the latest saved state of its disk of which enough others know that it is not the last"})
+		Does: "the node crashes, and restarts on the latest saved state of its disk of which enough others know that it is not the last"}).taking(always, nil)
 	DiskCopy = action(FamilyDisk, twoNodes, Action{Word: "disk-copy", Lasts: true, Counters: []string{"disk-copy"},
 		Does: "the first node crashes, and its machine runs the second one on a saved state of that disk, as with disk-roll-back"}).taking(always, nil)
 	DiskFlipTable = action(FamilyDisk, oneNode, Action{Word: "disk-flip-table", Lasts: true, Only: PebbleRaw, Counters: []string{"disk-flip-table"},
