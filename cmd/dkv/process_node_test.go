@@ -124,7 +124,7 @@ func testOtherFlags(t *testing.T, p programs) {
 	other := newNode(t, p, dir, "other", alone(zookeeper, "c").with("partitions", "8"))
 	other.start()
 	other.refusal("was created with --partitions 4, this node has 8", "start it with --partitions 4")
-	copies := newNode(t, p, dir, "copies", alone(zookeeper, "c").with("replication", "3"))
+	copies := newNode(t, p, dir, "copies", alone(zookeeper, "c").with("replication", "3").with("expect", "3"))
 	copies.start()
 	copies.refusal("was created with --replication 1, this node has 3", "start it with --replication 1")
 	n.terminate()
