@@ -93,6 +93,8 @@ const (
 	EventStampRefused      // the hello of Peer's store contradicts what it told here before
 	EventStampAccused      // Peer says so of this store
 	EventStampFinal        // ZooKeeper's record says so of this store
+	EventHeldAtStop        // a write waits for the heir of a node that stops
+	EventHandedOverAtStop  // L1 to Peer, because this node stops
 	EventRecordRaised      // a peer's stamp was written into ZooKeeper's record; Text: its store
 
 	// Words for the operator. Their text says what is wrong and what to do about it.
@@ -136,6 +138,7 @@ var eventNames = [EventKinds]string{
 	EventSnapshotContinued: "snapshot-continued", EventLearnerKept: "learner-kept",
 	EventStampRefused: "roll-back-refused", EventStampAccused: "roll-back-accused",
 	EventStampFinal: "roll-back-final", EventRecordRaised: "stamp-record-raised",
+	EventHeldAtStop: "held-at-stop", EventHandedOverAtStop: "handed-over-at-stop",
 	EventNotice: "notice", EventAlarm: "alarm", EventFailed: "failed",
 }
 

@@ -2,7 +2,6 @@ package node
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"dkv/node/door"
@@ -20,6 +19,7 @@ type Node struct {
 	dead     bool // failed or stopped: every event is ignored
 	begun    bool // identity is durable, events count
 	stopping bool
+	parting  parting // counts while stopping
 	started  time.Duration
 
 	store   StoreID
@@ -218,60 +218,6 @@ func (n *Node) OnRequest(r door.Request, done func(door.Response)) {
 		return
 	}
 	n.onRequest(r, done)
-}
-
-// Stop refuses new requests, ends those under way, closes the session, and runs done
-// once, within a bounded time, unless the node fails before.
-func (n *Node) Stop(done func()) {
-	if n.dead || n.stopping {
-		done()
-		return
-	}
-	n.stopping = true
-	n.observe(Event{Kind: EventNotice, Text: "stopping: new requests are refused, and those under way are ended"})
-	n.drain(n.now()+2*n.cfg.SuspectAfter+time.Second, done)
-}
-
-// drain waits until no request is under way, or until the bound, and leaves. The session
-// is closed last: until then peers see the node as registered, and afterwards its
-// ephemeral is gone without waiting for the session timeout.
-func (n *Node) drain(until time.Duration, done func()) {
-	if n.busy() && n.now() < until {
-		n.after(n.cfg.SuspectAfter/16, func() { n.drain(until, done) })
-		return
-	}
-	for _, o := range n.requests.all {
-		n.giveUp(o, "the node is stopping")
-	}
-	n.endCommands()
-	for _, t := range slices.Clone(n.transfers) {
-		n.closeTransfer(t)
-	}
-	leave := func() {
-		n.dead = true
-		done()
-	}
-	if n.member.session == nil {
-		n.after(0, leave)
-		return
-	}
-	n.tellLast(func() {
-		if n.member.session == nil {
-			leave()
-			return
-		}
-		n.member.session.Close(leave)
-	})
-}
-
-// busy reports whether a request is under way, of this node or forwarded to it.
-func (n *Node) busy() bool {
-	for _, r := range n.replicas {
-		if r != nil && r.reign != nil && len(r.reign.writes)+len(r.reign.reads) > 0 {
-			return true
-		}
-	}
-	return n.requests.open() > 0
 }
 
 // Hello returns how this node introduces itself on a new connection to a store; ok is false

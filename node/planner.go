@@ -51,10 +51,13 @@ func (n *Node) layoutVersion() int32 {
 func (n *Node) takeSteps() {
 	p := &n.planner
 	now := n.now()
-	if n.layout == nil || p.setting || p.reading || now < p.retryAt || !n.registered() || n.stopping || n.stamps.accused() {
+	if n.layout == nil || p.setting || p.reading || now < p.retryAt || !n.registered() || n.stopping && !n.parting.handing || n.stamps.accused() {
 		return
 	}
 	steps, changes := n.dueSteps(now), n.dueChanges(now)
+	if n.stopping {
+		steps, changes = n.partingSteps(now), nil
+	}
 	if len(steps)+len(changes) == 0 {
 		return
 	}
@@ -176,6 +179,9 @@ func (n *Node) stepsTaken(result layout.Applied) {
 			if r := n.held(s.Partition); r != nil {
 				r.tookOverFrom(was.Primary)
 			}
+		case n.stopping:
+			e.Kind = EventHandedOverAtStop
+			n.replica(s.Partition).passed = true
 		default:
 			e.Kind = EventHandOver
 		}
@@ -334,6 +340,9 @@ func (n *Node) adopt(l *layout.Layout, data []byte) {
 		}
 	}
 	n.followAll()
+	if n.stopping && n.parting.led > 0 {
+		n.tellPeers()
+	}
 	if first {
 		n.notice("the cluster has a layout of %d members and %d partitions", len(l.Members()), l.Q())
 	}
@@ -533,6 +542,7 @@ func (n *Node) onLayoutRequest(m *Envelope) {
 // makes no difference: a version was written once.
 func (n *Node) onLayoutCopy(m *Envelope, c *LayoutCopy) {
 	if n.layout != nil && bytes.Equal(c.Data, n.planner.adopted) {
+		n.peerKnows(m.From, n.layoutVersion())
 		return // most copies, because several peers are asked
 	}
 	l, err := layout.Decode(c.Data)
@@ -540,6 +550,7 @@ func (n *Node) onLayoutCopy(m *Envelope, c *LayoutCopy) {
 		n.alarm("member %d sent a layout that can't be used: %v", m.From, err)
 		return
 	}
+	n.peerKnows(m.From, l.Version())
 	if n.layout == nil || l.Version() > n.layout.Version() {
 		n.observe(Event{Kind: EventLayoutCopied, Index: Index(l.Version()), Peer: m.From})
 		n.adopt(l, c.Data)

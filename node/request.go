@@ -125,7 +125,7 @@ func (n *Node) onRequest(request door.Request, done func(door.Response)) {
 // ignoreRequest refuses what can't be served at all.
 func (n *Node) ignoreRequest(request door.Request) (door.Response, bool) {
 	switch {
-	case n.stopping:
+	case n.stopping && !n.holdsWrites():
 		return refused("the node is stopping"), true
 	case len(request.Key) == 0 || len(request.Key) > MaxKeyBytes || len(request.Value) > MaxValueBytes:
 		return refused("the key is empty, or key or value are too large"), true
@@ -185,6 +185,13 @@ func (n *Node) attemptHere(o *operation) {
 		o.why = "this node is the primary, but not ready to serve"
 		return
 	}
+	if n.holdsWrites() && o.request.Kind.Writes() {
+		if o.why != heldForHeir {
+			n.observe(Event{Kind: EventHeldAtStop, Partition: r.id, Epoch: r.reign.epoch})
+		}
+		o.why = heldForHeir
+		return
+	}
 	o.state = local
 	w := &work{request: o.request, deadline: o.deadline}
 	w.reply = func(answer door.Response) { n.answered(o, w, answer) }
@@ -207,7 +214,7 @@ func (n *Node) answered(o *operation, w *work, answer door.Response) {
 func (n *Node) settle(o *operation, answer door.Response) {
 	n.unforward(o)
 	again := answer.Outcome == door.Refused || answer.Outcome == door.Unknown && !o.request.Kind.Writes()
-	if again && !answer.Busy && !n.stopping {
+	if again && !answer.Busy && !(n.stopping && n.assignments[o.partition].Primary == n.self) {
 		o.state, o.why, o.local = waiting, answer.Reason, nil
 		return
 	}
@@ -380,6 +387,7 @@ func (n *Node) onForward(m *Envelope, f *Forward) {
 		n.relay(m, f)
 		return
 	}
+	n.parting.stirred = n.now()
 	r := n.held(f.Partition)
 	if r == nil || f.Epoch > r.promised {
 		n.wantLayout()

@@ -30,7 +30,7 @@ type pendingWrite struct {
 func (g *reign) take(w *work) {
 	n := g.r.n
 	switch {
-	case n.stopping:
+	case n.stopping && !n.holdsWrites():
 		w.refuse("the primary stops")
 	case g.closing || g.abandoned:
 		w.refuse("another epoch begins")
@@ -40,19 +40,23 @@ func (g *reign) take(w *work) {
 		g.enqueue(w)
 	case !w.request.Kind.Writes():
 		g.takeRead(w)
+	case n.holdsWrites():
+		n.observe(Event{Kind: EventHeldAtStop, Partition: g.r.id, Epoch: g.epoch})
+		g.enqueue(w)
 	default:
 		g.propose(w)
 	}
 }
 
-// enqueue keeps a request until the reign leads. The queue is bounded in number and in
+// enqueue keeps a request until the reign leads, or, while the node stops, until an heir
+// does. The queue is bounded in number and in
 // bytes, because a start may take as long as a snapshot does; one request always fits,
 // or a large value could never be written.
 func (g *reign) enqueue(w *work) {
-	size := len(w.request.Key) + len(w.request.Value)
+	size := w.size()
 	full := len(g.queue) > 0 && g.queueBytes+size > g.r.n.cfg.MaxUncommittedBytes
 	if full || len(g.queue) >= g.r.n.cfg.MaxWaiting {
-		w.finish(busy("too many requests wait for the primary to start"))
+		w.finish(busy("too many requests wait for a primary to start"))
 		return
 	}
 	g.queue = append(g.queue, w)

@@ -51,7 +51,8 @@ type Server struct {
 	debug    *http.Server // nil if not configured
 	debugAt  net.Listener
 
-	patience time.Duration // for each step of a graceful stop
+	patience time.Duration // for each step of a graceful stop but the node's own
+	parting  time.Duration // for that one
 	failOnce sync.Once
 	failed   chan struct{} // closed once failure is set
 	failure  error
@@ -64,7 +65,7 @@ func Open(o Options) (s *Server, err error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s = &Server{options: o, log: o.Log, loop: loop.New(), patience: stopTime, failed: make(chan struct{})}
+	s = &Server{options: o, log: o.Log, loop: loop.New(), patience: stopTime, parting: node.StopTime + time.Second, failed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -271,8 +272,8 @@ func (s *Server) fail(err error) {
 	})
 }
 
-// stop ends gracefully: first the node, which refuses new requests and answers the
-// others, then what it runs on.
+// stop ends gracefully: first the node, which hands its partitions over and answers its
+// requests, then what it runs on.
 func (s *Server) stop(ended <-chan struct{}) {
 	s.log.Info("stopping node")
 	left := make(chan struct{})
@@ -285,7 +286,7 @@ func (s *Server) stop(ended <-chan struct{}) {
 	select {
 	case <-left:
 	case <-s.failed:
-	case <-time.After(s.patience + 2*s.options.Config.SuspectAfter):
+	case <-time.After(s.parting):
 		s.log.Warn("the node did not finish its requests in time")
 	}
 	if s.closeDoors(ended) { // otherwise the loop may still be using the store

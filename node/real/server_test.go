@@ -366,7 +366,7 @@ func TestStuckLoopKeepsItsStore(t *testing.T) {
 	stuck := make(chan struct{})
 	m.loop.Post(func() { close(stuck); <-held })
 	<-stuck
-	m.patience = 50 * time.Millisecond
+	m.patience, m.parting = 50*time.Millisecond, 50*time.Millisecond
 	m.end(t)
 	if _, _, err := m.store.Get([]byte("m/")); err != nil {
 		t.Errorf("reading the store: %v", err)
