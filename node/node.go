@@ -57,6 +57,7 @@ type Node struct {
 	pinged       map[MemberNumber]time.Duration // when a member was last asked for a sign of life
 	rollCalledAt time.Duration
 	strangerAt   time.Duration // when the last forward of a stranger led to a reading of the layout
+	readiness    readiness
 	alarms       []alarm
 	stamps       stamps
 	scratch      scratch
@@ -82,6 +83,7 @@ func New(cfg Config, env Env) (*Node, error) {
 // case.
 func (n *Node) Start() {
 	n.started = n.now()
+	n.readiness.servedAt = n.started
 	if err := n.recover(); err != nil {
 		n.fail(err)
 		return
@@ -378,6 +380,7 @@ func (n *Node) tick() {
 	n.tickStamps(now)
 	n.takeSteps()
 	n.tickCommands(now)
+	n.tickReady(now)
 }
 
 // replica returns the replica of a partition, and makes an empty one if this node has

@@ -225,6 +225,7 @@ func (r *replica) onBeatItem(kind BeatKind, item BeatItem) (promised Epoch, matc
 	if kind != BeatPing {
 		r.heard(item.Epoch)
 	}
+	r.toldCommit = item.Commit
 	if known := r.known(); known.Epoch == item.Epoch && !known.Names(r.n.self) {
 		r.copiedAt = r.n.now() // to the primary this is a learner
 	}

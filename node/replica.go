@@ -83,6 +83,8 @@ type replica struct {
 	// copiedAt is when the primary last sent something here that is not of R or N.
 	copiedAt time.Duration
 
+	toldCommit Index // what its primary said last is committed
+
 	passed bool // to an heir, by this node's stop
 
 	dirty, reading bool // listed in the turn

@@ -46,7 +46,8 @@ type PartitionStatus struct {
 // Ready reports whether the node can serve, and if not, what it waits for. The causes stand
 // in the order in which a start overcomes them, so that the first one is the one to look
 // at. A node that is the primary of a partition which it does not serve yet is not ready:
-// a load balancer should send its clients elsewhere.
+// a load balancer should send its clients elsewhere. Nor is one whose replicas have not
+// caught up since its start, or that has seen none of its partitions served for some seconds.
 func (n *Node) Ready() (ok bool, why string) {
 	switch {
 	case n.dead:
@@ -73,7 +74,7 @@ func (n *Node) Ready() (ok bool, why string) {
 			return false, fmt.Sprintf("starting as primary of partition %d", r.id)
 		}
 	}
-	return true, ""
+	return n.mayServe()
 }
 
 // Status takes the picture; of partitions without data here only if all. It copies what can

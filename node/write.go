@@ -206,6 +206,7 @@ func (n *Node) onAppend(m *Envelope, a *Append) {
 	}
 	n.learn(r.id, a.Assignment)
 	r.heard(e)
+	r.toldCommit = a.Commit
 	if !a.Assignment.Names(n.self) {
 		r.copiedAt = n.now()
 	}
