@@ -197,6 +197,15 @@ func TestARestoredDiskEndsByTheRecord(t *testing.T) {
 			s.zk = zk
 			s.restart()
 		},
+		// A start that compared what it had raised, and not what it found, would miss this.
+		"after a start that crashed before it compared": func(s *setup, old map[string][]byte) {
+			s.slowZookeeper = true
+			s.restore(old)
+			s.slowZookeeper = false
+			s.zk.waiting = nil
+			s.restart()
+		},
+		// The same is seen by the second of two twins, of which the first was stopped.
 		"from before its last start": func(s *setup, old map[string][]byte) {
 			s.restart()
 			s.restore(old)
