@@ -6,7 +6,6 @@ import (
 
 	"dkv/node/door"
 	"dkv/node/layout"
-	"dkv/node/ring"
 )
 
 // How a cluster is formed:
@@ -153,7 +152,7 @@ func (n *Node) firstLayout(all []candidate) (*layout.Layout, error) {
 			State: layout.Active,
 		})
 	}
-	targets, err := ring.Rule{Version: 1}.Assign(n.cfg.Partitions, n.cfg.Replication, ringMembers(members))
+	targets, err := n.rule.Assign(n.cfg.Partitions, n.cfg.Replication, ringMembers(members))
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dkv/node/layout"
+	"dkv/node/ring"
 )
 
 // Config holds what an operator chooses. The zero value of a field means its default,
@@ -40,8 +41,22 @@ type Config struct {
 	// Fixed at forming.
 	Replication int
 
+	// Ring is the version of the ring's rule in a cluster that this node creates.
+	// Default 2. With 1 it creates the cluster as older builds do. A cluster that is
+	// there keeps the version of its record.
+	Ring int
+	// Zones says what prevails where the spread over zones and the weights contradict
+	// each other: ring.Strict (the default) or ring.Prefer. The value in the cluster's
+	// record goes before it.
+	Zones ring.Zones
+	// DriftPPM bounds how much faster one node's clock runs than another's, in
+	// millionths. Default 500. The value in the cluster's record goes before it.
+	// Nothing depends on it yet; leases will.
+	DriftPPM int
+
 	// SuspectAfter is how long a silent peer is given. Default 500 ms. An answer
-	// that takes more than twice as long counts as none.
+	// that takes more than twice as long counts as none. The value in the cluster's
+	// record goes before it.
 	SuspectAfter time.Duration
 	// RequestTimeout bounds a request that brings no bound of its own; one that
 	// does is bounded by that, and by MaxRequestTimeout. Default 5 s.
@@ -107,6 +122,11 @@ func (c Config) withDefaults() Config {
 	setDuration(&c.ReplaceAfter, 10*time.Minute)
 	setInt(&c.Partitions, 256)
 	setInt(&c.Replication, 3)
+	setInt(&c.Ring, ring.Latest.Version)
+	if c.Zones == "" {
+		c.Zones = ring.Latest.Zones
+	}
+	setInt(&c.DriftPPM, 500)
 	setDuration(&c.SuspectAfter, 500*time.Millisecond)
 	setDuration(&c.RequestTimeout, 5*time.Second)
 	setDuration(&c.MoveTimeout, 10*time.Second)
@@ -121,6 +141,11 @@ func (c Config) withDefaults() Config {
 	setInt(&c.MaxNodeUncommittedBytes, 64<<20)
 	setInt(&c.MaxWaiting, 4096)
 	return c
+}
+
+// settings returns the settings among the flags.
+func (c *Config) settings() Settings {
+	return Settings{Ring: c.Ring, Zones: c.Zones, SuspectAfter: c.SuspectAfter, DriftPPM: c.DriftPPM}
 }
 
 func setString(field *string, def string) {
@@ -161,8 +186,11 @@ func (c Config) Validate() error {
 		{c.Expect < 1 || c.Expect > 256, "Expect %d: must be 1 to 256", c.Expect},
 		{c.Expect < c.Replication, "Expect %d: fewer nodes than replicas", c.Expect},
 		{c.Join != JoinAuto && c.Join != JoinApprove, "Join %q: must be auto or approve", c.Join},
+		{c.Ring != 1 && c.Ring != 2, "Ring %d: must be 1 or 2", c.Ring},
+		{c.Zones != ring.Strict && c.Zones != ring.Prefer, "Zones %q: must be strict or prefer", c.Zones},
+		{c.DriftPPM < 1 || c.DriftPPM > maxDriftPPM, "DriftPPM %d: must be 1 to 100000", c.DriftPPM},
+		{c.SuspectAfter < minSuspectAfter || c.SuspectAfter > maxSuspectAfter, "SuspectAfter %v: must be 1ms to 10m", c.SuspectAfter},
 		{c.ReplaceAfter > 0 && c.ReplaceAfter < 4*c.SuspectAfter, "ReplaceAfter %v: must be at least four times SuspectAfter, or negative", c.ReplaceAfter},
-		{c.SuspectAfter < time.Millisecond, "SuspectAfter %v: must be at least 1ms", c.SuspectAfter},
 		{c.RequestTimeout < 0 || c.RequestTimeout > MaxRequestTimeout, "RequestTimeout %v: must be above 0 and at most " + MaxRequestTimeout.String(), c.RequestTimeout},
 		{c.MoveTimeout < 0, "MoveTimeout %v: must be above 0", c.MoveTimeout},
 		{c.SettleTime < 0, "SettleTime %v: must be above 0", c.SettleTime},

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dkv/node/ring"
 )
 
 func TestZeroConfigMeansDefaults(t *testing.T) {
@@ -15,6 +17,7 @@ func TestZeroConfigMeansDefaults(t *testing.T) {
 	want := Config{
 		Cluster: "default", ID: "n1", PeerAddress: "127.0.0.1:1", Weight: 1,
 		Expect: 5, Join: JoinAuto, ReplaceAfter: 10 * time.Minute, Partitions: 256, Replication: 3,
+		Ring: 2, Zones: ring.Strict, DriftPPM: 500,
 		SuspectAfter: 500 * time.Millisecond, RequestTimeout: 5 * time.Second, MoveTimeout: 10 * time.Second, SettleTime: 10 * time.Second,
 		RetainEntries: 1024, RetainBytes: 1 << 20, ChunkBytes: 256 << 10, ViewTime: time.Minute,
 		MoveRate: 32 << 20, CopyLogBytes: 1 << 30,
@@ -46,6 +49,10 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"Expect", func(c *Config) { c.Expect = 257 }},
 		{"Expect", func(c *Config) { c.Expect = 2 }},
 		{"SuspectAfter", func(c *Config) { c.SuspectAfter = time.Microsecond }},
+		{"SuspectAfter", func(c *Config) { c.SuspectAfter = maxSuspectAfter + 1 }},
+		{"Ring", func(c *Config) { c.Ring = 3 }},
+		{"Zones", func(c *Config) { c.Zones = "any" }},
+		{"DriftPPM", func(c *Config) { c.DriftPPM = -1 }},
 		{"RequestTimeout", func(c *Config) { c.RequestTimeout = MaxRequestTimeout + 1 }},
 		{"RequestTimeout", func(c *Config) { c.RequestTimeout = -1 }},
 		{"MoveTimeout", func(c *Config) { c.MoveTimeout = -1 }},

@@ -77,6 +77,7 @@ const (
 	EventRemoved           // Peer is gone, or was forgotten
 	EventMissingHeard      // Peer has no registration, but another member heard it
 	EventMoveBegun         // L2 made, after the learners had caught up
+	EventRuleChanged       // the record names another version of the ring's rule; Index: it
 	EventNameTaken         // the node id is that of a member with another store
 	EventClaimRefused      // a frame of Peer contradicts what this node promised, committed or sent; Text: the claim
 	EventForwardDropped    // Peer, which sent a forward, could not be answered
@@ -139,7 +140,8 @@ var eventNames = [EventKinds]string{
 	EventStampRefused: "roll-back-refused", EventStampAccused: "roll-back-accused",
 	EventStampFinal: "roll-back-final", EventRecordRaised: "stamp-record-raised",
 	EventHeldAtStop: "held-at-stop", EventHandedOverAtStop: "handed-over-at-stop",
-	EventNotice: "notice", EventAlarm: "alarm", EventFailed: "failed",
+	EventRuleChanged: "ring-rule-changed",
+	EventNotice:      "notice", EventAlarm: "alarm", EventFailed: "failed",
 }
 
 func (k EventKind) String() string {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dkv/node/layout"
+	"dkv/node/ring"
 )
 
 // Learners: what a member gets before the layout names it, and what that may cost.
@@ -168,7 +169,7 @@ func learns(t *testing.T, meant bool, c Config) *setup {
 	t.Helper()
 	asg := Assignment{Epoch: 5, Primary: 2, Replicas: []MemberNumber{2, 3, 4}}
 	s := newSetup(t, disk{asg: asg, config: c})
-	if s.node.targets(0) != meant {
+	if s.node.mayTarget(0) != meant {
 		s.node.planner.targets[0].Replicas = []uint64{2, 3, map[bool]uint64{true: 1, false: 5}[meant]}
 	}
 	s.from(2, &Append{Assignment: asg, Counter: Counter{3, 1}, Entries: entries(0, 1, 1), Commit: 2})
@@ -187,6 +188,15 @@ func TestALearnerKeepsItsCopy(t *testing.T) {
 		s.pass(time.Minute)
 		if s.saw(EventForgotten) > 0 || s.saw(EventLearnerKept) == 0 {
 			t.Error("a copy that the ring means for this node was deleted")
+		}
+	})
+	t.Run("by a rule that is not known", func(t *testing.T) {
+		s := learns(t, false, Config{})
+		s.node.rule = ring.Rule{}
+		learn(s)
+		s.pass(time.Minute)
+		if s.saw(EventForgotten) > 0 {
+			t.Error("a node that has not read the cluster's record deleted its copy")
 		}
 	})
 	t.Run("not meant", func(t *testing.T) {

@@ -205,7 +205,7 @@ func TestExpectMattersOnlyWhileForming(t *testing.T) {
 		zk.plant()
 		rows := map[string][]byte{string(keyFormat): encodeNumber(StoreFormat), string(keyStore): []byte("disk-1"), string(keyBoot): encodeNumber(1)}
 		s := &setup{doors: &doors{rows: rows, zk: zk}, t: t}
-		zk.put("/dkv/default/cluster", encodeRecord(clusterRecord{"c0ffee", 5, 1, 3}), 0)
+		zk.put("/dkv/default/cluster", encodeRecord(clusterRecord{UUID: "c0ffee", Expect: 5, Partitions: 1, Replication: 3}), 0)
 		if formed {
 			s.plantLayout(layoutOf(t, 0, Assignment{Epoch: 5, Primary: 2, Replicas: []MemberNumber{2, 3, 4}}, 2, 3, 4))
 		}

@@ -8,6 +8,7 @@ import (
 
 	"dkv/node/door"
 	"dkv/node/layout"
+	"dkv/node/ring"
 )
 
 // How a node enters the cluster, once per session:
@@ -40,8 +41,12 @@ type membership struct {
 	checked  bool // the cluster's znode agrees; then uuid is known
 	standing bool // live/<id> is this session's
 	verify   bool // look whether it still is
-	tried    bool // a registration got no answer
-	uuid     string
+	recheck  bool // the cluster's znode changed: follow it
+
+	settings  Settings // of the cluster's znode, as followed
+	following bool
+	tried     bool // a registration got no answer
+	uuid      string
 
 	waitingFor string // for pages: what keeps the node from being ready
 	forming    bool
@@ -61,13 +66,14 @@ func (m *membership) check() error {
 	return nil
 }
 
-// clusterRecord is the znode cluster. It is created once and never changed: where a
-// key belongs depends on it.
+// clusterRecord is the znode cluster. But for its settings it never changes: where a key
+// belongs depends on it.
 type clusterRecord struct {
 	UUID        string `json:"uuid"`
 	Expect      int    `json:"expect"`
 	Partitions  int    `json:"partitions"`
 	Replication int    `json:"replication"`
+	Settings
 }
 
 // nodeRecord is the znode nodes/<id>. It outlives sessions, and its version is what a
@@ -91,6 +97,7 @@ type liveRecord struct {
 }
 
 func (n *Node) root() string                 { return "/dkv/" + n.cfg.Cluster }
+func (n *Node) clusterPath() string          { return n.root() + "/cluster" }
 func (n *Node) nodePath(id NodeID) string    { return n.root() + "/nodes/" + string(id) }
 func (n *Node) livePath(id NodeID) string    { return n.root() + "/live/" + string(id) }
 func (n *Node) registered() bool             { return n.member.session != nil && n.member.up && n.member.standing }
@@ -102,6 +109,7 @@ func decodeRecord(data []byte, to any) error { return json.Unmarshal(data, to) }
 func (n *Node) openSession() {
 	m := &n.member
 	m.up, m.busy, m.checked, m.standing, m.forming = false, false, false, false, false
+	m.recheck = false
 	m.since = n.now()
 	n.planner.newSession()
 	n.roster.reset()
@@ -132,6 +140,7 @@ func (n *Node) onSession(e door.SessionEvent) {
 	switch e.Kind {
 	case door.EventConnected:
 		m.up, m.verify, m.since, m.told = true, true, n.now(), ""
+		m.recheck = m.checked
 		n.roster.known = false
 		n.reconcile()
 	case door.EventDisconnected:
@@ -158,6 +167,9 @@ func (n *Node) onChanged(path string) {
 		if n.registered() {
 			n.wantLayout()
 		}
+	case n.clusterPath():
+		n.member.recheck = true
+		n.reconcile()
 	case n.livePath(n.cfg.ID):
 		n.member.verify = true
 		n.reconcile()
@@ -194,8 +206,8 @@ func (n *Node) reconcile() {
 		return // the chain's end looks at everything again
 	}
 	switch {
-	case !m.checked:
-		m.busy = true
+	case !m.checked || m.recheck:
+		m.busy, m.recheck = true, false
 		n.checkCluster()
 	case !m.standing || m.verify:
 		m.busy, m.verify = true, false
@@ -233,10 +245,10 @@ func (n *Node) say(format string, args ...any) {
 }
 
 // checkCluster compares the cluster's znode with the flags and with the store: rule "flags
-// must agree".
+// must agree". The reading sets the watch for a change of the settings.
 func (n *Node) checkCluster() {
 	current := n.inSession()
-	n.member.session.Get(n.root()+"/cluster", false, func(data []byte, _ door.Stat, err error) {
+	n.member.session.Get(n.clusterPath(), true, func(data []byte, _ door.Stat, err error) {
 		if !current() {
 			return
 		}
@@ -245,10 +257,12 @@ func (n *Node) checkCluster() {
 			n.onCluster(data)
 		case errors.Is(err, door.ErrNoNode) && n.cluster != "":
 			n.alarm("ZooKeeper has no cluster %q, but this store belongs to cluster %s: ZooKeeper was wiped, or is the wrong one; check --zookeeper and --cluster, or restore it", n.cfg.Cluster, n.cluster)
+			n.member.recheck = n.member.checked
 			n.lookAgain(n.cfg.SettleTime / 2)
 		case errors.Is(err, door.ErrNoNode):
 			n.createCluster(n.member.session, 0)
 		default:
+			n.member.recheck = n.member.checked
 			n.lookAgain(n.interval())
 		}
 	})
@@ -257,7 +271,7 @@ func (n *Node) checkCluster() {
 // createCluster makes the znodes that everything hangs from, one after the other. Another
 // node may make them at the same time; what it made is read afterwards, and is as good.
 func (n *Node) createCluster(session door.Session, step int) {
-	record := clusterRecord{n.newUUID(), n.cfg.Expect, n.cfg.Partitions, n.cfg.Replication}
+	record := clusterRecord{n.newUUID(), n.cfg.Expect, n.cfg.Partitions, n.cfg.Replication, n.flags.ofRecord()}
 	root := n.root()
 	ops := []door.Op{
 		{Kind: door.OpCreate, Path: "/dkv"},
@@ -294,6 +308,8 @@ func (n *Node) onCluster(data []byte) {
 		return
 	}
 	if err := n.differs(c); err != nil {
+		n.rule, n.planner.targets = ring.Rule{}, nil // place nothing by a rule that may not be the cluster's
+		n.member.following = false
 		n.refuseCluster(err)
 		return
 	}
@@ -314,6 +330,7 @@ func (n *Node) refuseCluster(err error) {
 }
 
 func (n *Node) agreed(c clusterRecord) {
+	n.follow(c.Settings)
 	n.member.uuid, n.member.checked = c.UUID, true
 	n.proceed()
 }
@@ -345,7 +362,7 @@ func (n *Node) differs(c clusterRecord) error {
 	case c.Replication != n.cfg.Replication:
 		return fmt.Errorf("cluster %q was created with --replication %d, this node has %d: start it with --replication %d", n.cfg.Cluster, c.Replication, n.cfg.Replication, c.Replication)
 	}
-	return nil
+	return c.Settings.check()
 }
 
 // registration is what register has read when it decides what to write.

@@ -306,13 +306,13 @@ func TestFlagsMustAgree(t *testing.T) {
 	rows := disk{asg: led(2, 5), promised: 5}.rows(t)
 	s := &setup{doors: &doors{rows: rows, zk: zk}, t: t}
 	zk.plant()
-	zk.put("/dkv/default/cluster", encodeRecord(clusterRecord{"c0ffee", 3, 64, 3}), 0)
+	zk.put("/dkv/default/cluster", encodeRecord(clusterRecord{UUID: "c0ffee", Expect: 3, Partitions: 64, Replication: 3}), 0)
 	s.start()
 	mustContain(t, s.failed, "--partitions 64")
 
 	s = newSetup(t, disk{asg: led(2, 5), promised: 5, zk: newZookeeper()})
 	s.wantRegistered()
-	s.zk.put("/dkv/default/cluster", encodeRecord(clusterRecord{"beef", 3, 1, 3}), 0)
+	s.zk.put("/dkv/default/cluster", encodeRecord(clusterRecord{UUID: "beef", Expect: 3, Partitions: 1, Replication: 3}), 0)
 	s.zk.session.events(door.SessionEvent{Kind: door.EventExpired})
 	s.pass(suspect)
 	if s.failed != nil || s.saw(EventAlarm) != 1 || s.node.registered() {

@@ -6,6 +6,7 @@ import (
 
 	"dkv/node/door"
 	"dkv/node/layout"
+	"dkv/node/ring"
 )
 
 // Node is one member of the cluster, or about to become one. One goroutine owns it
@@ -60,6 +61,12 @@ type Node struct {
 	readiness    readiness
 	alarms       []alarm
 	stamps       stamps
+
+	// flags are the settings that this node was started with. cfg has the ones in use,
+	// and rule places partitions: those of the cluster's record, once it was read.
+	flags        Settings
+	rule         ring.Rule // the zero value places nothing
+	settingCalls []*settingCall
 	scratch      scratch
 }
 
@@ -69,6 +76,7 @@ func New(cfg Config, env Env) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg.withDefaults(), env: env}
+	n.flags = n.cfg.settings()
 	n.requests.forwarded = make(map[uint64]*operation)
 	n.requests.toPeer = make(map[MemberNumber]int)
 	n.requests.detours = make(map[PartitionID]detour)
@@ -376,6 +384,7 @@ func (n *Node) tick() {
 	n.tickRequests(now)
 	n.tickTransfers(now)
 	n.tickMembership(now)
+	n.pruneSettingCalls()
 	n.tickRoster(now)
 	n.tickStamps(now)
 	n.takeSteps()

@@ -466,19 +466,20 @@ func (n *Node) target(p PartitionID) []uint64 {
 	return n.planner.targets[p].Replicas
 }
 
-// targets reports whether the ring means a partition for this node.
-func (n *Node) targets(p PartitionID) bool {
-	return slices.Contains(n.target(p), uint64(n.self))
+// mayTarget reports whether the ring means a partition for this node, or may: a node that
+// has not read the cluster's record knows no rule.
+func (n *Node) mayTarget(p PartitionID) bool {
+	return !n.placed() || slices.Contains(n.target(p), uint64(n.self))
 }
 
 // placed has the ring place the partitions on the members of the layout, and reports
 // whether it could.
 func (n *Node) placed() bool {
-	if n.layout == nil {
+	if n.layout == nil || n.rule.Version == 0 {
 		return false
 	}
 	if n.planner.targets == nil {
-		targets, err := ring.Rule{Version: 1}.Assign(n.layout.Q(), n.layout.Replication(), ringMembers(n.layout.Members()))
+		targets, err := n.rule.Assign(n.layout.Q(), n.layout.Replication(), ringMembers(n.layout.Members()))
 		if err != nil {
 			return false
 		}

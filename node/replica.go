@@ -467,7 +467,7 @@ func (r *replica) tickForget(now time.Duration) {
 	if !outside || r.install != nil || since < r.n.cfg.SettleTime {
 		return
 	}
-	if r.n.cfg.MoveRate > 0 && r.n.targets(r.id) {
+	if r.n.cfg.MoveRate > 0 && r.n.mayTarget(r.id) {
 		if since < r.n.cfg.SettleTime+r.n.interval() && r.log.lastIndex() > 0 {
 			r.n.observe(Event{Kind: EventLearnerKept, Partition: r.id, Epoch: a.Epoch})
 		}

@@ -9,6 +9,7 @@ import (
 
 	"dkv/node/door"
 	"dkv/node/layout"
+	"dkv/node/ring"
 )
 
 // setup is one node, member 1, with peers that the test plays. After everything that
@@ -123,6 +124,9 @@ func (s *setup) start() {
 	s.t.Helper()
 	s.config.Partitions, s.config.Expect = 1, 3
 	s.doors.start(s.t, s.config)
+	if s.zk == nil {
+		s.node.rule = ring.Latest // as if the cluster's record had been read
+	}
 	s.settle()
 }
 

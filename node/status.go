@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"dkv/node/layout"
+	"dkv/node/ring"
 )
 
 // Status is a picture of a node, for pages, metrics and checks. It says what this node
@@ -18,9 +19,11 @@ type Status struct {
 	Why         string // what it waits for, if not ready
 	Session     string // "connected", "disconnected" or "none"
 	Layout      *layout.Layout
-	Waiting     int // requests without an answer
-	Uncommitted int // bytes, all partitions led here
-	Transfers   int // snapshots being sent
+	Settings    Settings      // in use: those of the cluster's record, once it was read
+	Burdens     []ring.Burden // members that carry more than their weight because of their zones
+	Waiting     int           // requests without an answer
+	Uncommitted int           // bytes, all partitions led here
+	Transfers   int           // snapshots being sent
 	// Registered are the nodes that are registered in ZooKeeper, sorted, and Candidates
 	// those of them that are not members; nil if this node does not know.
 	Registered []NodeID
@@ -82,7 +85,7 @@ func (n *Node) Ready() (ok bool, why string) {
 func (n *Node) Status(all bool) *Status {
 	s := &Status{
 		Node: n.cfg.ID, Store: n.store, Boot: n.boot, Member: n.self, Cluster: n.cluster,
-		Layout: n.layout, Waiting: n.requests.open(), Uncommitted: n.uncommitted,
+		Layout: n.layout, Settings: n.settingsInUse(), Burdens: n.burdens(), Waiting: n.requests.open(), Uncommitted: n.uncommitted,
 		Transfers: len(n.transfers), Session: "none",
 	}
 	s.Ready, s.Why = n.Ready()
@@ -124,9 +127,23 @@ func (r *replica) fillStatus(s *PartitionStatus) {
 		s.Role = "starting"
 	case r.known().Names(r.n.self):
 		s.Role = "replica"
-	case r.n.cfg.MoveRate > 0 && r.n.targets(r.id):
+	case r.n.cfg.MoveRate > 0 && r.n.mayTarget(r.id):
 		s.Role = "learner"
 	default:
 		s.Role = "outside"
 	}
+}
+
+// settingsInUse returns the settings by which this node acts. Ring is 0 before it has read
+// the cluster's record.
+func (n *Node) settingsInUse() Settings {
+	return Settings{Ring: n.rule.Version, Zones: n.rule.Zones, SuspectAfter: n.cfg.SuspectAfter, DriftPPM: n.cfg.DriftPPM}
+}
+
+func (n *Node) burdens() []ring.Burden {
+	if n.layout == nil || n.rule.Version == 0 {
+		return nil
+	}
+	burdens, _ := n.rule.Burdens(n.layout.Replication(), ringMembers(n.layout.Members())) // no active member: no burdens
+	return burdens
 }

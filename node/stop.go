@@ -97,6 +97,7 @@ func (n *Node) leave(done func()) {
 		n.giveUp(o, "the node is stopping")
 	}
 	n.endCommands()
+	n.endSettingCalls()
 	for _, t := range slices.Clone(n.transfers) {
 		n.closeTransfer(t)
 	}

@@ -51,7 +51,7 @@ func (z *zookeeper) plant() {
 	for _, p := range []string{"/dkv", "/dkv/default", "/dkv/default/nodes", "/dkv/default/live", "/dkv/default/stores"} {
 		z.put(p, nil, 0)
 	}
-	z.put("/dkv/default/cluster", encodeRecord(clusterRecord{"c0ffee", 3, 1, 3}), 0)
+	z.put("/dkv/default/cluster", encodeRecord(clusterRecord{UUID: "c0ffee", Expect: 3, Partitions: 1, Replication: 3}), 0)
 }
 
 // register makes the two znodes of a node that is not under test.

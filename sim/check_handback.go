@@ -21,6 +21,7 @@ type handBacks struct {
 	preferred []node.MemberNumber
 	owners    [][]node.MemberNumber // the ring's choice of replicas, likewise
 	members   []layout.Member
+	rule      ring.Rule
 }
 
 func newHandBacks(hosts, partitions int) *handBacks {
@@ -47,7 +48,7 @@ func (r *run) notHandedBack() error {
 	if l == nil {
 		return nil
 	}
-	if err := r.handBacks.prefer(l); err != nil {
+	if err := r.handBacks.prefer(l, r.invariants.rule); err != nil {
 		return err
 	}
 	for p, part := range l.Partitions() {
@@ -64,21 +65,26 @@ func (r *run) notHandedBack() error {
 	return nil
 }
 
-// prefer recomputes the preferred primaries if the members have changed.
-func (h *handBacks) prefer(l *layout.Layout) error {
-	if slices.Equal(h.members, l.Members()) {
+// prefer recomputes the preferred primaries if the members or the rule have changed, and
+// checks that the ring keeps its rule.
+func (h *handBacks) prefer(l *layout.Layout, rule ring.Rule) error {
+	if slices.Equal(h.members, l.Members()) && h.rule == rule {
 		return nil
 	}
-	var members []ring.Member
+	var active []layout.Member
 	for _, m := range l.Members() {
 		if m.State == layout.Active {
-			members = append(members, ring.Member{Number: uint64(m.Number), ID: string(m.Node), Weight: m.Weight, Zone: m.Zone})
+			active = append(active, m)
 		}
 	}
-	targets, err := ring.Rule{Version: 1}.Assign(l.Q(), l.Replication(), members)
+	targets, err := rule.Assign(l.Q(), l.Replication(), ringMembers(active))
 	if err != nil {
 		return err
 	}
+	if what := checkSpread(rule, active, min(l.Replication(), len(active)), replicaSets(targets)); what != "" {
+		return fmt.Errorf("the ring's target breaks its rule: %s", what)
+	}
+	h.rule = rule
 	h.members, h.preferred = l.Members(), make([]node.MemberNumber, len(targets))
 	h.owners = make([][]node.MemberNumber, len(targets))
 	for p := range targets {

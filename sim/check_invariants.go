@@ -5,6 +5,7 @@ import (
 
 	"dkv/node"
 	"dkv/node/door"
+	"dkv/node/ring"
 	"dkv/sim/schedule"
 )
 
@@ -22,6 +23,7 @@ type invariants struct {
 	// compared with its plain rule when the cluster forms; 0: only the cluster's
 	// own number is checked.
 	ringPartitions int
+	rule           ring.Rule               // of the cluster's record
 	counts         [node.EventKinds]uint64 // events by kind
 }
 

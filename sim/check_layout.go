@@ -142,13 +142,13 @@ func sameMembers(a, b []node.MemberNumber) bool {
 
 // onFormed compares the first layout with a second implementation of the ring.
 func (c *invariants) onFormed(l *layout.Layout) {
-	if what := checkOwners(l); what != "" {
+	if what := checkOwners(l, c.rule); what != "" {
 		c.broken(Invariant, "the first layout does not follow the ring: %s", what)
 	}
 	if c.ringPartitions == 0 {
 		return
 	}
-	if what := checkRing(l, c.ringPartitions); what != "" {
+	if what := checkRing(l, c.rule, c.ringPartitions); what != "" {
 		c.broken(Invariant, "the ring differs from its plain rule: %s", what)
 	}
 }

@@ -128,8 +128,11 @@ func (r *run) judgeCaughtUp(host int, ev *node.Event) {
 // judgeForgotten judges a deletion by a host that knows the newest layout.
 func (r *run) judgeForgotten(host int, ev *node.Event) {
 	l := r.invariants.layouts.latest
-	if r.setup.MoveRate == 0 || l == nil || r.repeats.version[host] != node.Index(l.Version()) || r.handBacks.prefer(l) != nil {
+	if r.setup.MoveRate == 0 || l == nil || r.repeats.version[host] != node.Index(l.Version()) || r.handBacks.prefer(l, r.invariants.rule) != nil {
 		return
+	}
+	if n := r.world.Node(host); n != nil && n.Status(false).Settings.Rule() != r.invariants.rule {
+		return // it has not heard of a change
 	}
 	for _, m := range r.handBacks.owners[ev.Partition] {
 		if r.invariants.layouts.host(m) == host {
@@ -178,7 +181,7 @@ func (r *run) notMoved() error {
 	if r.setup.MoveRate == 0 || r.system != nil || l == nil {
 		return nil
 	}
-	if err := r.handBacks.prefer(l); err != nil {
+	if err := r.handBacks.prefer(l, r.invariants.rule); err != nil {
 		return err
 	}
 	ruined := func(m node.MemberNumber) bool {

@@ -7,6 +7,7 @@ import (
 
 	"dkv/node"
 	"dkv/node/layout"
+	"dkv/node/ring"
 	"dkv/sim/schedule"
 )
 
@@ -48,6 +49,7 @@ func watched(t *testing.T) *run {
 	t.Helper()
 	r := judged(t)
 	r.invariants = newChecker(t)
+	r.invariants.rule = ring.Latest
 	r.repeats = newRepeats(4, 1, r.world.Count, r.invariants.layouts.host)
 	r.handBacks, r.learners = newHandBacks(4, 1), newLearnerFacts(4, 1)
 	r.setup.MoveRate = 1
@@ -141,7 +143,7 @@ func TestADeletedLearnerIsFound(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := watched(t)
-			if err := r.handBacks.prefer(r.invariants.layouts.latest); err != nil {
+			if err := r.handBacks.prefer(r.invariants.layouts.latest, r.invariants.rule); err != nil {
 				t.Fatal(err)
 			}
 			meant, other := 0, 0

@@ -13,40 +13,28 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// checkOwners compares a newly formed layout with the owners that the ring's rule
-// gives, computed a second time in the plainest way: from the distance of every
-// token of every member to every partition's point. It returns the first
-// difference, or "". It ignores zones and weights, which no simulated cluster has.
+// checkOwners compares a newly formed layout with what the ring's rule allows and, where
+// members have no zones and equal weights, with the owners that the rule gives, computed
+// a second time in the plainest way: from the distance of every token of every member to
+// every partition's point. It returns the first difference, or "".
 //
 // Where the walk along the ring finds too few members under the bound for a
 // partition, the ring makes room by moving others, and the plain rule has no
-// answer. Then checkOwners judges only distinctness and bounds.
-func checkOwners(l *layout.Layout) string {
+// answer. Then checkOwners judges only what checkSpread does.
+func checkOwners(l *layout.Layout, rule ring.Rule) string {
 	members, q := l.Members(), l.Q()
 	replicas := min(l.Replication(), len(members))
-	load := make([]int, len(members))
+	sets := make([][]layout.MemberNumber, q)
 	for p, part := range l.Partitions() {
-		for i, m := range part.Replicas {
-			if slices.Contains(part.Replicas[:i], m) {
-				return fmt.Sprintf("partition %d lists member %d twice in %v", p, m, part.Replicas)
-			}
-			if at := memberIndex(members, m); at >= 0 {
-				load[at]++
-			}
-		}
-		if len(part.Replicas) != replicas {
-			return fmt.Sprintf("partition %d has replicas %v, want %d of them", p, part.Replicas, replicas)
-		}
+		sets[p] = part.Replicas
 	}
-	for i, m := range members {
-		if most := loadBound(q*replicas, len(members)); load[i] > most {
-			return fmt.Sprintf("member %d has %d replicas, want at most %d", m.Number, load[i], most)
-		}
+	if what := checkSpread(rule, members, replicas, sets); what != "" || !alike(members) {
+		return what
 	}
 	want := plainOwners(members, q, replicas)
-	for p, part := range l.Partitions() {
-		if want != nil && !sameMembers(part.Replicas, want[p]) {
-			return fmt.Sprintf("partition %d has replicas %v, want %v", p, part.Replicas, want[p])
+	for p, set := range sets {
+		if want != nil && !sameMembers(set, want[p]) {
+			return fmt.Sprintf("partition %d has replicas %v, want %v", p, set, want[p])
 		}
 	}
 	return ""
@@ -82,30 +70,43 @@ func plainOwners(members []layout.Member, q, replicas int) [][]layout.MemberNumb
 	return owners
 }
 
-// checkRing compares the owners that package ring chooses for these members and q
-// partitions with the plain rule. With a q greater than a simulated cluster's own,
+// checkRing judges the owners that package ring chooses for these members and q
+// partitions as checkOwners does. With a q greater than a simulated cluster's own,
 // partitions lie close to the point at which the ring wraps around.
-func checkRing(l *layout.Layout, q int) string {
+func checkRing(l *layout.Layout, rule ring.Rule, q int) string {
 	members, replicas := l.Members(), min(l.Replication(), len(l.Members()))
-	var of []ring.Member
-	for _, m := range members {
-		of = append(of, ring.Member{Number: uint64(m.Number), ID: string(m.Node), Weight: 1})
-	}
-	targets, err := ring.Rule{Version: 1}.Assign(q, replicas, of)
+	targets, err := rule.Assign(q, replicas, ringMembers(members))
 	if err != nil {
 		return err.Error()
 	}
-	want := plainOwners(members, q, replicas)
-	for p := range want {
-		got := make([]layout.MemberNumber, len(targets[p].Replicas))
-		for i, m := range targets[p].Replicas {
-			got[i] = layout.MemberNumber(m)
-		}
-		if !sameMembers(got, want[p]) {
-			return fmt.Sprintf("with %d partitions, partition %d would have replicas %v, want %v", q, p, got, want[p])
+	sets := replicaSets(targets)
+	if what := checkSpread(rule, members, replicas, sets); what != "" || !alike(members) {
+		return what
+	}
+	for p, want := range plainOwners(members, q, replicas) {
+		if !sameMembers(sets[p], want) {
+			return fmt.Sprintf("with %d partitions, partition %d would have replicas %v, want %v", q, p, sets[p], want)
 		}
 	}
 	return ""
+}
+
+func ringMembers(members []layout.Member) []ring.Member {
+	var of []ring.Member
+	for _, m := range members {
+		of = append(of, ring.Member{Number: uint64(m.Number), ID: string(m.Node), Weight: m.Weight, Zone: m.Zone})
+	}
+	return of
+}
+
+func replicaSets(targets []ring.Target) [][]layout.MemberNumber {
+	sets := make([][]layout.MemberNumber, len(targets))
+	for p, t := range targets {
+		for _, m := range t.Replicas {
+			sets[p] = append(sets[p], layout.MemberNumber(m))
+		}
+	}
+	return sets
 }
 
 // point returns ⌊p·2^64/q⌋.

@@ -21,10 +21,10 @@ func (r *run) quietPhase() {
 		return // what cannot end says nothing new
 	}
 	begun, least := r.world.Now(), time.Duration(0)
-	if calm := node.FatesKept + 2*r.slowest(); calm < 16*r.slowest() || r.world.Random().Below(10, "run quiet", 0, 0) == 0 {
+	if calm := r.longest(node.FatesKept) + 2*r.slowest(); calm < 16*r.slowest() || r.world.Random().Below(10, "run quiet", 0, 0) == 0 {
 		least = calm
 	}
-	most := node.MaxRequestTimeout + 2*r.slowest()
+	most := r.longest(node.MaxRequestTimeout) + 2*r.slowest()
 	why, ended := "", begun
 	r.until(begun+max(most, least), func() bool {
 		if why = r.unquiet(); why != "" {

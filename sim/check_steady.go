@@ -92,7 +92,7 @@ func (r *run) steadyPhase() {
 	}
 	end := r.world.Now() + span
 	r.until(end, nil)
-	bound := 2*r.setup.MoveTimeout + 8*r.slowest() + r.patience()
+	bound := 2*r.longest(r.setup.MoveTimeout) + 8*r.slowest() + r.patience()
 	if !r.until(end+bound, w.movesOver) && !r.aborted {
 		for _, m := range w.moves {
 			if !m.over {
@@ -246,7 +246,7 @@ func (r *run) judgeHandOver(p node.PartitionID, part *steadyPartition) {
 	if taken == 0 {
 		return
 	}
-	wait := r.setup.SettleTime << min(taken-1, 16)
+	wait := r.setup.Lasts(last.from, r.setup.SettleTime<<min(taken-1, 16))
 	drift := wait * time.Duration(r.setup.Drift) / 1_000_000
 	if waited := last.at - at; waited < wait-2*drift {
 		r.verdict.broken(Progress, "%s handed partition %d to %s again %v after it had to take it back, while faults stand still; after %d such take-overs it should wait for %v",
@@ -261,7 +261,7 @@ func (r *run) onSteadyMove(p node.PartitionID, c *change, now layout.Partition) 
 		case m.partition != p || m.over:
 		case c.kind == moveBegun && sameMembers(m.next, now.Next):
 			m.stands, m.begun = true, c.at
-			m.finishes = r.able(c.to, now) && r.setup.MoveTimeout >= 4*(r.copyTime(p, c.to)+r.slowest()/2)
+			m.finishes = r.able(c.to, now) && r.shortest(r.setup.MoveTimeout) >= 4*(r.copyTime(p, c.to)+r.slowest()/2)
 		case c.kind == moveFinished && m.stands:
 			m.over = true
 			r.world.Count(world.SteadyMove)

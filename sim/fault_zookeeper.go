@@ -77,6 +77,10 @@ var clientCarriers = map[*schedule.Action]carrier{
 		}
 		return f.world.RepairLayout
 	},
+	schedule.SetRing: func(f *injector, _ *schedule.Step, hosts []int) func() {
+		f.world.SetRing(hosts[0], 2)
+		return nil
+	},
 	schedule.AskPut: asks, schedule.AskGet: asks, schedule.AskPutNew: asks, schedule.AskPutLarge: asks,
 }
 

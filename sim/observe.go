@@ -86,6 +86,9 @@ func (r *run) onZKCommit(txn *zktree.Txn, result *zktree.Result) {
 }
 
 func (r *run) onZKOp(op *zktree.Op, version int32) {
+	if op.Path == "/dkv/"+clusterName+"/cluster" {
+		r.onRecord(op)
+	}
 	if op.Path != "/dkv/"+clusterName+"/layout" {
 		return
 	}
@@ -104,6 +107,23 @@ func (r *run) onZKOp(op *zktree.Op, version int32) {
 	case zktree.OpDelete:
 		r.invariants.onLayoutGone()
 	}
+}
+
+// onRecord follows the cluster's record, as the nodes have to.
+func (r *run) onRecord(op *zktree.Op) {
+	if op.Code == zktree.OpDelete {
+		return
+	}
+	rule, err := ruleOf(op.Data)
+	if err != nil {
+		r.verdict.broken(Invariant, "cannot read the cluster's record: %v", err)
+		return
+	}
+	if op.Code == zktree.OpSetData && rule != r.invariants.rule {
+		r.world.Count(world.FaultRingSet)
+	}
+	r.note("record: %s", op.Data)
+	r.invariants.rule = rule
 }
 
 func (r *run) onOperation(op linearizability.Operation, outcome linearizability.Outcome) {

@@ -173,12 +173,11 @@ func moveRate(rate int) int {
 
 func (r *run) config() world.Config {
 	s := r.setup
-	suspectAfter := s.SuspectAfters()
 	return world.Config{
 		Seed:  s.Seed,
 		Hosts: s.Hosts(),
 		Node: node.Config{
-			Cluster: clusterName, Expect: s.Nodes, Partitions: s.Partitions, Replication: s.Replication,
+			Cluster: clusterName, Expect: s.Nodes, Partitions: s.Partitions, Replication: s.Replication, Ring: s.Ring,
 			SuspectAfter: s.SuspectAfter, RequestTimeout: s.RequestTimeout, MoveTimeout: s.MoveTimeout,
 			SettleTime: s.SettleTime, RetainEntries: s.RetainEntries, RetainBytes: s.RetainBytes,
 			ChunkBytes: s.ChunkBytes, ViewTime: s.ViewTime, ReplaceAfter: replaceAfter(s.ReplaceAfter),
@@ -199,11 +198,12 @@ func (r *run) config() world.Config {
 			}),
 		},
 		Configure: func(host int, cfg *node.Config) {
-			cfg.SuspectAfter = suspectAfter[host]
+			cfg.Zone, cfg.Weight = s.Zones.Zone(host), s.Weights.Weight(host)
 			if host >= s.Nodes {
 				cfg.Join = node.JoinApprove // and no operator does
 			}
 		},
+		ClockPPM:       s.ClockPPM,
 		Door:           s.Door,
 		NewProcess:     r.newProcess,
 		SessionTimeout: s.SessionTimeout,
@@ -253,8 +253,25 @@ func (r *run) patience() time.Duration {
 // another.
 func (r *run) pace() time.Duration { return max(100*time.Millisecond, r.slowest()/10) }
 
-// slowest returns the greatest suspect-after of any node.
+// slowest returns how long suspect-after lasts on the node with the slowest clock.
 func (r *run) slowest() time.Duration { return slices.Max(r.setup.SuspectAfters()) }
+
+// longest returns how long a time by the slowest node's clock lasts.
+func (r *run) longest(d time.Duration) (most time.Duration) {
+	for h := range r.setup.Hosts() {
+		most = max(most, r.setup.Lasts(h, d))
+	}
+	return most
+}
+
+// shortest returns how long a time by the fastest node's clock lasts.
+func (r *run) shortest(d time.Duration) time.Duration {
+	least := d
+	for h := range r.setup.Hosts() {
+		least = min(least, r.setup.Lasts(h, d))
+	}
+	return least
+}
 
 // auditZooKeeper checks the guarantees of the simulated ZooKeeper over the whole
 // run, so that a bug of the simulator is not mistaken for one of DKV.

@@ -75,6 +75,7 @@ func DrawOn(seed uint64, profileName string, store schedule.Store) (*schedule.Sc
 	d.drawStrangers()
 	d.drawUneven()
 	d.drawMembers()
+	d.drawSpread()
 	if d.profile.intensity > 0 {
 		d.lean = d.on("") && d.share(35, "lean")
 		if !slices.Contains(d.profile.families, majorityFamily) {

@@ -60,6 +60,7 @@ var sources = []source{
 	{"zookeeper wipe", 15, between(8*time.Second, 40*time.Second), zookeeperServer(schedule.ZKWipe, between(200*time.Millisecond, 6*time.Second))},
 	{"client large", 8, between(6*time.Second, 30*time.Second), putLarge},
 	{"layout cancel", 30, between(4*time.Second, 30*time.Second), cancelMove},
+	{"layout ring", 60, between(8*time.Second, 30*time.Second), setRing},
 	{"disk slow", 20, between(4*time.Second, 25*time.Second), slowDisk},
 	{"disk fail sync", 30, between(5*time.Second, 30*time.Second), failSync},
 	{"disk eio", 15, between(8*time.Second, 40*time.Second), oneNode(schedule.DiskEIO, between(50*time.Millisecond, 3*time.Second))},
@@ -451,6 +452,15 @@ func crashWhileLoading(f *source, d *swarm, n uint64, at time.Duration) []schedu
 		}
 	}
 	return steps
+}
+
+// setRing has the administrator set version 2 of the ring's rule, in a cluster that was
+// formed by version 1.
+func setRing(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {
+	if d.setup.Ring == 2 {
+		return nil
+	}
+	return []schedule.Step{{At: at, Do: schedule.SetRing, Targets: []schedule.Target{{Node: 1 + f.draw(d, d.setup.Nodes, n, 0)}}}}
 }
 
 func cancelMove(f *source, d *swarm, n uint64, at time.Duration) []schedule.Step {

@@ -69,8 +69,8 @@ func (d *swarm) drawLargeValues() {
 	s.UncommittedBytes = max(s.UncommittedBytes, 2*node.MaxValueBytes)
 }
 
-// drawUneven gives, in some runs, about half of the hosts another suspect-after, of 70
-// to 140 percent. The ratio of two of them stays at 2, so a host that suspects early still
+// drawUneven gives, in some runs, about half of the hosts a clock by which suspect-after
+// passes in 70 to 140 percent of its time. The ratio of two of them stays at 2, so a host that suspects early still
 // hears at least two heartbeats of a slow one in its time.
 func (d *swarm) drawUneven() {
 	if !d.share(15, "uneven") {
@@ -81,6 +81,27 @@ func (d *swarm) drawUneven() {
 		if d.random.Below(2, "swarm uneven host", uint64(h), 0) == 0 {
 			percent := 70 + d.random.Below(71, "swarm uneven percent", uint64(h), 0)
 			s.Uneven = s.Uneven.With(h, (s.SuspectAfter * time.Duration(percent) / 100).Round(time.Millisecond))
+		}
+	}
+}
+
+// drawSpread draws the version of the ring's rule by which the cluster is formed, and in
+// some runs zones, of which the first may have most of the hosts, and weights.
+func (d *swarm) drawSpread() {
+	s := &d.setup
+	if d.share(30, "ring of an older build") {
+		s.Ring = 1
+	}
+	if d.share(35, "zones on") {
+		zones := d.number(2, 4, "zones")
+		for h := range s.Nodes {
+			most := 1 + d.random.Below(zones, "swarm zones below", uint64(h), 0)
+			s.Zones += schedule.PerHost('a' + rune(d.random.Below(most, "swarm zone", uint64(h), 0)))
+		}
+	}
+	if d.share(20, "weights on") {
+		for h := range s.Nodes {
+			s.Weights += schedule.PerHost('1' + rune(d.random.Below(4, "swarm weight", uint64(h), 0)))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -64,17 +65,25 @@ func TestDrawnSuspectAftersStayClose(t *testing.T) {
 	}
 }
 
+// All nodes have the same suspect-after, and clocks by which it lasts as drawn.
 func TestEachHostHasItsOwnSuspectAfter(t *testing.T) {
 	s, err := schedule.Parse("nodes 3\nsuspect-after 400ms\nsuspect-after-of n2:300ms,n3:1s")
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := newRun(s, RunOptions{})
-	configure := r.config().Configure
+	config := r.config()
 	for host, want := range []time.Duration{400 * time.Millisecond, 300 * time.Millisecond, time.Second} {
-		var cfg node.Config
-		if configure(host, &cfg); cfg.SuspectAfter != want {
-			t.Errorf("n%d suspects after %v, want %v", host+1, cfg.SuspectAfter, want)
+		cfg := config.Node
+		if config.Configure(host, &cfg); cfg.SuspectAfter != 400*time.Millisecond {
+			t.Errorf("n%d suspects after %v by its own clock", host+1, cfg.SuspectAfter)
+		}
+		rate := 1 + float64(config.ClockPPM(host))/1e6
+		if lasts := float64(cfg.SuspectAfter) / rate; math.Abs(lasts-float64(want)) > float64(time.Microsecond) {
+			t.Errorf("n%d suspects after %v, want %v", host+1, time.Duration(lasts), want)
+		}
+		if got := s.Setup.Lasts(host, 4*time.Hour); (got - 36_000*want).Abs() > 100*time.Millisecond {
+			t.Errorf("four hours of n%d last %v", host+1, got)
 		}
 	}
 	if got := r.slowest(); got != time.Second {

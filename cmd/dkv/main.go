@@ -87,7 +87,7 @@ Exit codes:
 	root.Version = version.Read().Text("dkv")
 	root.SetVersionTemplate("{{.Version}}")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newNodeCommand(), newLocalCommand(), newZKCommand(), newStatusCommand(), newMemberCommand(), newBenchCommand(), newVersionCommand())
+	root.AddCommand(newNodeCommand(), newLocalCommand(), newZKCommand(), newStatusCommand(), newMemberCommand(), newClusterCommand(), newBenchCommand(), newVersionCommand())
 	root.AddCommand(newClientCommands()...)
 	for _, cmd := range root.Commands() {
 		nameEnvironment(cmd.Flags())

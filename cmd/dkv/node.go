@@ -66,7 +66,9 @@ func (f *nodeFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&c.Replication, "replication", 3, "number of nodes that store each key, at most 7")
 	flags.StringVar(&c.Zone, "zone", "", "failure domain of this node; replicas are spread across zones")
 	flags.IntVar(&c.Weight, "weight", 1, "this node's share of the data, relative to other nodes")
-	flags.DurationVar(&c.SuspectAfter, "suspect-after", 500*time.Millisecond, "failover timeout: take over from a primary silent for this long")
+	flags.StringVar((*string)(&c.Zones), "zones", "strict", "strict: zones before weights; prefer: weights before zones (a new cluster's setting)")
+	flags.IntVar(&c.DriftPPM, "max-drift", 500, "bound of the drift between two nodes' clocks, in millionths (a new cluster's setting)")
+	flags.DurationVar(&c.SuspectAfter, "suspect-after", 500*time.Millisecond, "failover timeout: take over from a primary silent for this long (a new cluster's setting)")
 	f.moveRate, f.copyLog = 32<<20, 1<<30
 	flags.Var(&f.moveRate, "move-rate", "bytes a second that this node spends on data which moves to another node; 0: it begins no moves")
 	flags.Var(&f.copyLog, "copy-log", "disk space for the log that such copies need while they run")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"text/tabwriter"
 
@@ -51,6 +53,7 @@ func showStatus(ctx context.Context, w io.Writer, c *client.Client) error {
 	fmt.Fprintf(w, "cluster %s, layout version %d, %d partitions, replication %d\n\n",
 		cluster.Cluster, cluster.Version, cluster.Partitions, cluster.Replication)
 	printMembers(w, views, cluster.Node, waitingNodes(ctx, c))
+	printZones(w, cluster)
 	assigned, err := c.Partitions(ctx)
 	if err != nil {
 		return err
@@ -138,6 +141,36 @@ func orDash(text string) string {
 	return text
 }
 
+// printZones prints what the loss of a zone would stop, and who carries more than its
+// weight because of its zone.
+func printZones(w io.Writer, cluster client.Cluster) {
+	for _, zone := range slices.Sorted(maps.Keys(cluster.StoppedBy)) {
+		stopped := cluster.StoppedBy[zone]
+		fmt.Fprintf(w, "\nthe loss of zone %s would stop %d partitions: %s", zone, len(stopped), someOf(stopped))
+	}
+	names := map[uint32]client.Member{}
+	for _, m := range cluster.Members {
+		names[m.Number] = m
+	}
+	for _, b := range cluster.Burdened {
+		m := names[b.Member]
+		fmt.Fprintf(w, "\n%s stores %.0f %% of all partitions instead of %.0f %% by its weight, because zone %s has too few members",
+			m.Node, 100*b.Share, 100*b.ByWeight, orDash(m.Zone))
+	}
+	if len(cluster.StoppedBy)+len(cluster.Burdened) > 0 {
+		fmt.Fprintln(w)
+	}
+}
+
+// someOf lists the first of many partitions.
+func someOf(partitions []uint32) string {
+	const shown = 16
+	if len(partitions) > shown {
+		return fmt.Sprintf("%v and %d more", partitions[:shown], len(partitions)-shown)
+	}
+	return fmt.Sprint(partitions)
+}
+
 // summary counts the partitions by state.
 type summary struct {
 	active, moving int
@@ -176,13 +209,8 @@ func summarize(assigned []client.Partition, views []memberView) summary {
 func (s summary) print(w io.Writer) bool {
 	fmt.Fprintf(w, "\npartitions: %d active, %d without an active primary, %d moving; longest uncommitted log: %d entries\n",
 		s.active, len(s.waiting), s.moving, s.maxLag)
-	const shown = 16
 	if len(s.waiting) > 0 {
-		fmt.Fprintf(w, "without an active primary: %v", s.waiting[:min(shown, len(s.waiting))])
-		if len(s.waiting) > shown {
-			fmt.Fprintf(w, " and %d more", len(s.waiting)-shown)
-		}
-		fmt.Fprintln(w)
+		fmt.Fprintf(w, "without an active primary: %s\n", someOf(s.waiting))
 	}
 	return len(s.waiting) == 0
 }

@@ -14,8 +14,26 @@ type Cluster struct {
 	Version     int    // of the layout; -1 before the cluster forms
 	Partitions  int
 	Replication int
+	Settings    Settings
 	Node        NodeStatus
 	Members     []Member
+	Burdened    []Burden
+	StoppedBy   map[string][]uint32 // partitions that have no majority without a zone
+}
+
+// Settings are what all nodes share, as a node uses it.
+type Settings struct {
+	Ring         int // version of the ring's rule; 0: not known yet
+	Zones        string
+	SuspectAfter string
+	MaxDrift     int // of clocks, in millionths
+}
+
+// Burden is a member that stores more than its weight because of its zone: its share of
+// all partitions, from 0 to 1.
+type Burden struct {
+	Member          uint32
+	Share, ByWeight float64
 }
 
 // NodeStatus describes a node as it sees itself.

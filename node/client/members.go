@@ -51,12 +51,21 @@ func (c *Client) Members(ctx context.Context) (Members, error) {
 // Command changes the members. It asks the servers in their order until one has an answer;
 // an *Error with Unknown means that the change may have been made. detail says what was done.
 func (c *Client) Command(ctx context.Context, m MemberCommand) (detail string, err error) {
-	body, err := json.Marshal(m)
+	return c.post(ctx, "/v1/members", m)
+}
+
+// Set changes a setting of the cluster, as Command changes the members.
+func (c *Client) Set(ctx context.Context, name, value string) (detail string, err error) {
+	return c.post(ctx, "/v1/cluster", map[string]string{"set": name, "to": value})
+}
+
+func (c *Client) post(ctx context.Context, path string, command any) (detail string, err error) {
+	body, err := json.Marshal(command)
 	if err != nil {
 		return "", err
 	}
 	for _, server := range c.servers {
-		detail, failed := c.command(ctx, server, body)
+		detail, failed := c.command(ctx, server+path, server, body)
 		if failed == nil {
 			return detail, nil
 		}
@@ -68,8 +77,8 @@ func (c *Client) Command(ctx context.Context, m MemberCommand) (detail string, e
 	return "", err
 }
 
-func (c *Client) command(ctx context.Context, server string, body []byte) (string, *Error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, server+"/v1/members", bytes.NewReader(body))
+func (c *Client) command(ctx context.Context, url, server string, body []byte) (string, *Error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return "", &Error{Outcome: Refused, Detail: err.Error(), Server: server, cause: err}
 	}

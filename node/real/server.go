@@ -159,6 +159,9 @@ func (s *Server) serveHTTP() {
 		Command: func(c node.MemberCommand, done func(node.MemberAnswer)) bool {
 			return s.loop.Post(func() { s.node.OnMemberCommand(c, done) })
 		},
+		Set: func(c node.SettingCommand, done func(node.MemberAnswer)) bool {
+			return s.loop.Post(func() { s.node.OnSettingCommand(c, done) })
+		},
 		Stopped: s.loop.Stopped(),
 		Status:  s.status,
 		Timeout: cmp.Or(s.options.Config.RequestTimeout, node.MaxRequestTimeout),

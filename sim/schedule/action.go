@@ -92,6 +92,8 @@ var (
 		Does: "an administrator cancels the partition's move"})
 	EditLayout = action(FamilyAdministrator, nodeAndPartition, Action{Word: "edit-layout", Lasts: true, Counters: []string{"epoch-given-twice", "edited-layout-refused"},
 		Does: "an administrator makes the node primary of the partition's present epoch, and gives out the next one when this ends"})
+	SetRing = action(FamilyAdministrator, oneNode, Action{Word: "set-ring", Counters: []string{"ring-set"},
+		Does: "an administrator asks the node to have the cluster place by version 2 of the ring's rule"})
 )
 
 // The clients' actions, in addition to the workload.

@@ -36,6 +36,7 @@ func (s *Schedule) Fold(partitions, nodes int) {
 	}
 	s.Setup.Partitions, s.Setup.Nodes = partitions, nodes
 	s.Setup.Uneven = s.Setup.Uneven.below(nodes)
+	s.Setup.Zones, s.Setup.Weights = s.Setup.Zones.below(nodes), s.Setup.Weights.below(nodes)
 	for i := range s.Calls {
 		s.Calls[i].Host = fold(s.Calls[i].Host)
 	}

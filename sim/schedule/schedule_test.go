@@ -24,6 +24,7 @@ func drawSetup(t *rapid.T) Setup {
 			*v.v = rapid.IntRange(v.min, v.max).Draw(t, f.Line)
 		case *durationValue:
 			*v.v = time.Duration(rapid.Int64Range(int64(v.min), int64(maxDuration)).Draw(t, f.Line))
+			s.SuspectAfter = min(s.SuspectAfter, maxSuspectAfter)
 		case *rateValue:
 			*v = rateValue(rapid.Float64Range(0, 1).Draw(t, f.Line))
 		case *switchValue:
@@ -40,8 +41,10 @@ func drawSetup(t *rapid.T) Setup {
 			}
 		case *unevenValue:
 			if rapid.Bool().Draw(t, "uneven") {
-				*v = unevenValue(Uneven("").With(0, time.Second).With(rapid.IntRange(1, MaxNodes-1).Draw(t, "uneven host"), 30*time.Millisecond))
+				*v = unevenValue(Uneven("").With(0, 3*s.SuspectAfter).With(rapid.IntRange(1, MaxNodes-1).Draw(t, "uneven host"), s.SuspectAfter/2+time.Millisecond))
 			}
+		case *perHostValue:
+			*v.v = PerHost(rapid.StringOfN(rapid.SampledFrom([]rune(v.allowed)), 0, MaxNodes, -1).Draw(t, f.Line))
 		case *wordValue:
 			*v.v = rapid.SampledFrom(v.words).Draw(t, f.Line)
 		default:
@@ -54,7 +57,7 @@ func drawSetup(t *rapid.T) Setup {
 	s.Sync.Max = max(s.Sync.Max, s.Sync.Min)
 	s.TurnMax = max(s.TurnMax, s.TurnMin)
 	s.Order.Window = min(s.Order.Window, maxWindow)
-	s.Uneven = s.Uneven.below(s.Nodes)
+	s.Uneven, s.Zones, s.Weights = s.Uneven.below(s.Nodes), s.Zones.below(s.Nodes), s.Weights.below(s.Nodes)
 	if s.ReplaceAfter != 0 {
 		s.ReplaceAfter = max(s.ReplaceAfter, min(4*slices.Max(s.SuspectAfters()), maxDuration))
 	}

@@ -18,14 +18,19 @@ type Setup struct {
 
 	Nodes int // 1 to MaxNodes, named n1, n2, …; all of them form the cluster
 	// Strangers is the number of further hosts, named after the nodes. Each starts once
-	// the cluster has formed, and no operator lets it join, so no layout lists it. Nodes and Strangers are at most
-	// MaxNodes.
+	// the cluster has formed, and no operator lets it join, so no layout lists it. Nodes
+	// and Strangers are at most MaxNodes.
 	Strangers   int
 	Partitions  int // Q
 	Replication int
+	Ring        int     // version of the ring's rule by which the cluster is formed
+	Zones       PerHost // zones of the nodes
+	Weights     PerHost // weights of the nodes
 
-	SuspectAfter   time.Duration // the nodes' settings, as in node.Config
-	Uneven         Uneven        // nodes with another suspect-after
+	SuspectAfter time.Duration // the nodes' settings, as in node.Config
+	// Uneven lists nodes whose clocks run faster or slower than the others', by how long
+	// suspect-after lasts there.
+	Uneven         Uneven
 	RequestTimeout time.Duration
 	MoveTimeout    time.Duration
 	SettleTime     time.Duration
@@ -159,7 +164,7 @@ const (
 // DefaultSetup returns the setup of an empty header.
 func DefaultSetup() Setup {
 	return Setup{
-		Nodes: 5, Partitions: 4, Replication: 3,
+		Nodes: 5, Partitions: 4, Replication: 3, Ring: 2,
 		SuspectAfter: 500 * time.Millisecond, RequestTimeout: 3 * time.Second,
 		MoveTimeout: 4 * time.Second, SettleTime: 2 * time.Second,
 		RetainEntries: 64, RetainBytes: 1 << 20, ChunkBytes: 4 << 10, ViewTime: 10 * time.Second,
@@ -223,6 +228,9 @@ var header = []Field{
 	{"partitions", "", func(s *Setup) textValue { return &intValue{&s.Partitions, 1, MaxPartitions} }},
 	{"replication", "", func(s *Setup) textValue { return &intValue{&s.Replication, 1, 7} }},
 	{"strangers", "", func(s *Setup) textValue { return &intValue{&s.Strangers, 0, MaxStrangers} }},
+	{"ring", "", func(s *Setup) textValue { return &intValue{&s.Ring, 1, 2} }},
+	{"zones", "", func(s *Setup) textValue { return &perHostValue{&s.Zones, "abcdefg-"} }},
+	{"weights", "", func(s *Setup) textValue { return &perHostValue{&s.Weights, "123456789"} }},
 	{"suspect-after", "", func(s *Setup) textValue { return &durationValue{&s.SuspectAfter, time.Millisecond} }},
 	{"suspect-after-of", "", func(s *Setup) textValue { return (*unevenValue)(&s.Uneven) }},
 	{"request-timeout", "", func(s *Setup) textValue { return &durationValue{&s.RequestTimeout, time.Millisecond} }},
@@ -316,6 +324,9 @@ var header = []Field{
 	{"steady", "moves", func(s *Setup) textValue { return &intValue{&s.Steady.Moves, 0, 16} }},
 }
 
+// maxSuspectAfter is the most that a node takes.
+const maxSuspectAfter = 10 * time.Minute
+
 // validate returns an error for the first problem that a single field does not show.
 func (s *Setup) validate() error {
 	w := &s.Workload
@@ -324,6 +335,8 @@ func (s *Setup) validate() error {
 		return fmt.Errorf("nodes and strangers are %d hosts, want at most %d", s.Hosts(), MaxNodes)
 	case s.Replication > s.Nodes:
 		return fmt.Errorf("replication %d needs at least as many nodes, not %d", s.Replication, s.Nodes)
+	case s.SuspectAfter > maxSuspectAfter:
+		return fmt.Errorf("suspect-after is %v, want at most %v", s.SuspectAfter, maxSuspectAfter)
 	case s.ReplaceAfter != 0 && s.ReplaceAfter < min(4*slices.Max(s.SuspectAfters()), maxDuration):
 		return fmt.Errorf("replace-after=%v is below four times suspect-after", s.ReplaceAfter)
 	case s.LatencyMean < s.LatencyMin:
@@ -335,10 +348,8 @@ func (s *Setup) validate() error {
 	case w.Get+w.Put+w.Delete+w.Conditional != 100:
 		return fmt.Errorf("the percentages of mix add up to %d, want 100", w.Get+w.Put+w.Delete+w.Conditional)
 	}
-	if list, err := s.Uneven.List(); err != nil {
+	if err := s.validateUneven(); err != nil {
 		return err
-	} else if last := len(list) - 1; last >= 0 && list[last].Host >= s.Nodes {
-		return fmt.Errorf("suspect-after-of names %s, but there are only %d nodes", HostName(list[last].Host), s.Nodes)
 	}
 	if c := s.Order.Crash; c.Step > 0 && c.Host >= s.Nodes {
 		return fmt.Errorf("order crash=%v names a node beyond n%d", c, s.Nodes)

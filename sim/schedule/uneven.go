@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Uneven lists the hosts whose suspect-after differs from the header's:
-// "n2:300ms,n5:1s". Hosts are in order, each at most once. The empty list gives
-// all hosts the same.
+// Uneven lists the hosts on which suspect-after lasts longer or shorter than the header
+// says, because all nodes have the same and their clocks differ: "n2:300ms,n5:1s". Hosts
+// are in order, each at most once. The empty list gives all hosts the same.
 type Uneven string
 
 // With appends a host later than those in the list.
@@ -63,7 +63,40 @@ func (u Uneven) below(host int) Uneven {
 	return kept
 }
 
-// SuspectAfters returns the suspect-after of each host.
+// MaxUneven is how many times as fast or as slow as the others an uneven host's clock
+// may be.
+const MaxUneven = 4
+
+// validateUneven returns an error if the list names a host that does not exist, or a
+// clock that is too fast or too slow.
+func (s *Setup) validateUneven() error {
+	list, err := s.Uneven.List()
+	for _, h := range list {
+		switch {
+		case h.Host >= s.Nodes:
+			return fmt.Errorf("suspect-after-of names %s, but there are only %d nodes", HostName(h.Host), s.Nodes)
+		case h.SuspectAfter > MaxUneven*s.SuspectAfter || s.SuspectAfter > MaxUneven*h.SuspectAfter:
+			return fmt.Errorf("suspect-after-of %s is %v, want at most %d times, and at least one %dth, of the %v of the others",
+				HostName(h.Host), h.SuspectAfter, MaxUneven, MaxUneven, s.SuspectAfter)
+		}
+	}
+	return err
+}
+
+// ClockPPM returns how much faster than the others' a host's clock runs, in parts per
+// million, so that suspect-after lasts there as long as the setup says.
+func (s *Setup) ClockPPM(host int) int64 {
+	return int64(s.SuspectAfter/time.Microsecond)*1e6/max(1, int64(s.SuspectAfters()[host]/time.Microsecond)) - 1e6
+}
+
+// Lasts returns how long a time by a host's own clock lasts, but for drift.
+func (s *Setup) Lasts(host int, d time.Duration) time.Duration {
+	const million = 1_000_000
+	rate := million + time.Duration(s.ClockPPM(host))
+	return d/rate*million + d%rate*million/rate
+}
+
+// SuspectAfters returns how long suspect-after lasts on each host.
 func (s *Setup) SuspectAfters() []time.Duration {
 	all := make([]time.Duration, s.Hosts())
 	for h := range all {

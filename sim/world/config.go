@@ -48,6 +48,9 @@ type Config struct {
 	// DriftPPM bounds the drift of a host's clock, in parts per million either
 	// way. Each host draws its rate within the bound. Default 0.
 	DriftPPM int
+	// ClockPPM, if not nil, returns how much faster a host's clock runs besides, in
+	// parts per million.
+	ClockPPM func(host int) int64
 	// Recovery is the time from Restart to the start of the process. Default
 	// 50 ms to 2 s.
 	Recovery Range

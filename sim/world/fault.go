@@ -40,6 +40,7 @@ const (
 	faultFlipLog
 	faultMove
 	faultCancel
+	FaultRingSet
 	faultCutZooKeeper
 	faultDoorQueued
 	faultDoorUnsent
@@ -99,6 +100,7 @@ var faultNames = [faults]string{
 	faultFlipLog:    "disk-flip-wal",     // Pebble found a flipped bit in its log
 	faultMove:       "move",              // the administrator began a move
 	faultCancel:     "cancel",            // the administrator cancelled a move
+	FaultRingSet:    "ring-set",          // the cluster's record got another version of the ring's rule
 
 	faultCutZooKeeper: "cut-zookeeper", // a session lost its connection because of CutZooKeeper
 

@@ -58,6 +58,9 @@ func newHost(w *World, index int) *host {
 	h := &host{world: w, index: index, name: schedule.HostName(index), plays: NoHost}
 	h.netID = w.network.Host(h.name)
 	h.clock = newClock(w.random, index, w.cfg.DriftPPM)
+	if w.cfg.ClockPPM != nil {
+		h.clock.ppm += w.cfg.ClockPPM(index)
+	}
 	for _, d := range []struct {
 		draws   *draws
 		purpose string

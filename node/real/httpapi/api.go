@@ -50,6 +50,8 @@ type Node struct {
 	// Command gives an operator's command to the node. If the node has stopped, it
 	// returns false and never calls done.
 	Command func(c node.MemberCommand, done func(node.MemberAnswer)) bool
+	// Set does the same with a change of the cluster's settings.
+	Set func(c node.SettingCommand, done func(node.MemberAnswer)) bool
 	// Status returns nil if the node has stopped or does not answer. With all
 	// it describes every partition.
 	Status func(all bool) *node.Status
@@ -79,7 +81,7 @@ var pages = map[string]page{
 	"/put":           {[]string{http.MethodPost}, (*API).servePut},
 	"/get":           {[]string{http.MethodGet}, (*API).serveGet},
 	"/delete":        {[]string{http.MethodDelete}, (*API).serveDelete},
-	"/v1/cluster":    {readMethods, (*API).serveCluster},
+	"/v1/cluster":    {[]string{http.MethodGet, http.MethodHead, http.MethodPost}, (*API).serveCluster},
 	"/v1/partitions": {readMethods, (*API).servePartitions},
 	"/v1/members":    {[]string{http.MethodGet, http.MethodHead, http.MethodPost}, (*API).serveMembers},
 	"/healthz":       {readMethods, (*API).serveHealth},

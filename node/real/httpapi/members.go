@@ -104,7 +104,11 @@ func (a *API) serveCommand(w http.ResponseWriter, r *http.Request) {
 		a.reject(w, err)
 		return
 	}
-	answer := a.command(command)
+	a.answerCommand(w, a.awaitAnswer(func(done func(node.MemberAnswer)) bool { return a.node.Command(command, done) }, "see 'dkv member list'"))
+}
+
+// answerCommand answers a call with what became of its command.
+func (a *API) answerCommand(w http.ResponseWriter, answer node.MemberAnswer) {
 	switch {
 	case answer.Outcome == door.Done:
 		answerJSON(w, http.StatusOK, map[string]string{"status": statusSuccess, "detail": answer.Reason})
@@ -145,10 +149,11 @@ func decodeCommand(body []byte) (node.MemberCommand, error) {
 	return node.MemberCommand{Verb: c.Do, Node: c.Node, New: c.New, Force: c.Force}, nil
 }
 
-// command gives a command to the node and waits for its answer.
-func (a *API) command(c node.MemberCommand) node.MemberAnswer {
+// awaitAnswer gives a command to the node and waits for its answer. look says where to see
+// what became of it if no answer comes.
+func (a *API) awaitAnswer(give func(done func(node.MemberAnswer)) bool, look string) node.MemberAnswer {
 	answers := make(chan node.MemberAnswer, 1)
-	if !a.node.Command(c, func(answer node.MemberAnswer) { answers <- answer }) {
+	if !give(func(answer node.MemberAnswer) { answers <- answer }) {
 		return node.MemberAnswer{Outcome: door.Refused, Away: true, Reason: "this node is stopping"}
 	}
 	late := time.NewTimer(a.node.Timeout + a.node.Grace)
@@ -163,6 +168,6 @@ func (a *API) command(c node.MemberCommand) node.MemberAnswer {
 	case answer := <-answers:
 		return answer
 	default:
-		return node.MemberAnswer{Outcome: door.Unknown, Reason: "this node stopped or is stalled; see 'dkv member list'"}
+		return node.MemberAnswer{Outcome: door.Unknown, Reason: "this node stopped or is stalled; " + look}
 	}
 }

@@ -15,8 +15,13 @@ type clusterPage struct {
 	Version     int32        `json:"version"` // of the layout; -1 before the cluster forms
 	Partitions  int          `json:"partitions"`
 	Replication int          `json:"replication"`
+	Settings    settingsPage `json:"settings"`
 	Node        nodePage     `json:"node"`
 	Members     []memberPage `json:"members"`
+	// Burdened are members that carry more than their weight because of their zones,
+	// and StoppedBy the partitions that have no majority without a zone.
+	Burdened  []burdenPage                  `json:"burdened"`
+	StoppedBy map[string][]node.PartitionID `json:"stoppedBy"`
 }
 
 // noStatus says why a node has no status: its loop has stopped, or waits for a disk
@@ -47,6 +52,10 @@ type memberPage struct {
 }
 
 func (a *API) serveCluster(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		a.serveSetting(w, r)
+		return
+	}
 	s := a.node.Status(false)
 	if s == nil {
 		a.refuse(w, http.StatusServiceUnavailable, noStatus)
@@ -63,11 +72,15 @@ func clusterOf(s *node.Status) clusterPage {
 			ID: s.Node, Store: s.Store, Boot: s.Boot, Member: s.Member,
 			Ready: s.Ready, Why: s.Why, ZooKeeper: s.Session,
 		},
-		Members: []memberPage{},
+		Settings:  settingsOf(s.Settings),
+		Members:   []memberPage{},
+		Burdened:  burdensOf(s),
+		StoppedBy: map[string][]node.PartitionID{},
 	}
 	if s.Layout == nil {
 		return page
 	}
+	page.StoppedBy = stoppedBy(s.Layout)
 	page.Version = s.Layout.Version()
 	page.Partitions = s.Layout.Q()
 	page.Replication = s.Layout.Replication()
