@@ -186,7 +186,7 @@ func (r *run) notMoved() error {
 	}
 	ruined := func(m node.MemberNumber) bool {
 		h := r.world.HostOf(m)
-		return h == world.NoHost || r.world.Ruined(h)
+		return h != world.NoHost && r.world.Ruined(h)
 	}
 	for p, part := range l.Partitions() {
 		target := r.handBacks.owners[p]

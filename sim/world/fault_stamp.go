@@ -62,7 +62,7 @@ func (w *World) RollBack(host int) bool {
 		return false
 	}
 	s := w.latestCovered(host)
-	if s == nil {
+	if s == nil || w.wouldLack(s.store) {
 		return false
 	}
 	h.rolledBack = true // it covers others no more
@@ -78,6 +78,42 @@ func (w *World) RollBack(host int) bool {
 	w.Count(faultRollBack)
 	w.Restart(host)
 	return true
+}
+
+// wouldLack reports whether some set of replicas would lack a majority for good without a
+// store: its others are lost, too, or rolled back.
+func (w *World) wouldLack(store node.StoreID) bool {
+	l := w.Layout()
+	m, _ := l.MemberByStore(store)
+	for _, part := range l.Partitions() {
+		for _, set := range [][]node.MemberNumber{part.Replicas, part.Next} {
+			left := 0
+			for _, other := range set {
+				if at := w.holder(other); other != m.Number && at != nil && !at.rolledBack && !at.disk.ruined {
+					left++
+				}
+			}
+			if slices.Contains(set, m.Number) && 2*left <= len(set) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// holder returns the host that has a member's disk, or nil. One of the same name may have a
+// newer disk.
+func (w *World) holder(number node.MemberNumber) *host {
+	at := w.HostOf(number)
+	if at == NoHost {
+		return nil
+	}
+	h := w.hosts[at]
+	m, _ := w.Layout().Member(number)
+	if store, ok, err := h.disk.medium.get([]byte("m/store")); err != nil || !ok || node.StoreID(store) != m.Store {
+		return nil
+	}
+	return h
 }
 
 // RolledBack reports whether the host's disk lacks what it once acknowledged.
@@ -197,8 +233,8 @@ func (w *World) covered(host int, s *savedDisk) bool {
 // witness reports whether a member durably knows a newer stamp of a store than a state of
 // its disk has.
 func (w *World) witness(m node.MemberNumber, s *savedDisk) bool {
-	at := w.HostOf(m)
-	return at != NoHost && w.hosts[at].plays == NoHost && !w.hosts[at].rolledBack && w.hosts[at].knows(s.store) > s.count
+	h := w.holder(m)
+	return h != nil && h.plays == NoHost && !h.rolledBack && h.knows(s.store) > s.count
 }
 
 // knows returns the count of a store that the host's disk durably keeps; 0 if that is not
