@@ -57,7 +57,7 @@ func (r *run) onReceive(from, to int) {
 func (r *run) judgeReplaced(by int, m node.MemberNumber) {
 	h, now, l := r.hearing, r.world.Now(), r.invariants.layouts.latest
 	host := r.invariants.layouts.host(m)
-	if h.roll == 0 || l == nil || host == world.NoHost || now-r.desk.named[host] < 30*time.Second && r.desk.named[host] > 0 {
+	if h.roll == 0 || l == nil || host == world.NoHost || r.world.Excused(host) || !r.desk.has(host, m) || now-r.desk.named[host] < 30*time.Second && r.desk.named[host] > 0 {
 		return
 	}
 	for _, other := range l.Members() {

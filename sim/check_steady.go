@@ -76,8 +76,8 @@ const mostTorn = 1
 
 func (r *run) steadyPhase() {
 	l := r.world.Layout()
-	if r.core == nil || l == nil || r.system != nil {
-		return
+	if r.core == nil || l == nil || r.system != nil || r.anyJoined() {
+		return // hosts that joined are neither in the core nor among those outside of it
 	}
 	w := &steady{core: r.core, layout: r.invariants.layouts.latest, parts: make([]steadyPartition, l.Q())}
 	r.steady = w

@@ -141,6 +141,13 @@ func (d *desk) mayWipe(host int) bool {
 	return true
 }
 
+// replaceable reports whether an empty disk may take the place of one that is damaged for
+// good: nothing is lost by that, but it helps only where others hold majorities.
+func (d *desk) replaceable(host int) bool {
+	m, ok := d.member(host)
+	return d.moves && d.world.Ruined(host) && ok && !d.world.WouldLack(m.Number)
+}
+
 // reinstate brings back, when all faults are over, what the operator has not brought back
 // yet: disks that are damaged for good, or were rolled back, give way to empty ones; lost
 // disks join under their names, hosts that were members are members again, and members that
@@ -150,7 +157,7 @@ func (d *desk) reinstate() {
 		if d.stranger(host) {
 			continue
 		}
-		if d.world.Ruined(host) && !d.open[host] && d.mayWipe(host) {
+		if !d.open[host] && d.replaceable(host) {
 			d.stores[host] = ""
 			d.world.Wipe(host)
 			d.world.Restart(host)
@@ -243,7 +250,7 @@ func (d *desk) astray() error {
 		return nil
 	}
 	for host := range d.world.Hosts() {
-		if m, ok := d.member(host); d.stranger(host) || d.world.Ruined(host) && !d.mayWipe(host) || ok && m.State == layout.Active && m.Store == d.stores[host] {
+		if m, ok := d.member(host); d.stranger(host) || d.world.Ruined(host) && !d.replaceable(host) || ok && m.State == layout.Active && m.Store == d.stores[host] {
 			continue
 		}
 		return fmt.Errorf("%s is not an active member with the disk that it has", schedule.HostName(host))

@@ -65,6 +65,16 @@ func (r *run) isStranger(host int) bool {
 	return host >= r.setup.Nodes && !slices.Contains(r.invariants.layouts.hosts, host+1)
 }
 
+// anyJoined reports whether a host that did not form the cluster has become a member.
+func (r *run) anyJoined() bool {
+	for host := r.setup.Nodes; host < r.setup.Hosts(); host++ {
+		if !r.isStranger(host) {
+			return true
+		}
+	}
+	return false
+}
+
 // onAnswer judges the answer of a stranger. Its clients may lose the connection, or be
 // refused; they are never left with a request that may take effect.
 func (r *run) onAnswer(host int, request *door.Request, resp *door.Response) {

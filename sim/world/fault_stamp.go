@@ -80,20 +80,25 @@ func (w *World) RollBack(host int) bool {
 	return true
 }
 
-// wouldLack reports whether some set of replicas would lack a majority for good without a
-// store: its others are lost, too, or rolled back.
+// wouldLack is WouldLack for the member of a store.
 func (w *World) wouldLack(store node.StoreID) bool {
+	m, _ := w.Layout().MemberByStore(store)
+	return w.WouldLack(m.Number)
+}
+
+// WouldLack reports whether some set of replicas would lack a majority for good without a
+// member's disk: the others are lost, too, or damaged, or rolled back.
+func (w *World) WouldLack(number node.MemberNumber) bool {
 	l := w.Layout()
-	m, _ := l.MemberByStore(store)
 	for _, part := range l.Partitions() {
 		for _, set := range [][]node.MemberNumber{part.Replicas, part.Next} {
 			left := 0
 			for _, other := range set {
-				if at := w.holder(other); other != m.Number && at != nil && !at.rolledBack && !at.disk.ruined {
+				if at := w.holder(other); other != number && at != nil && !at.rolledBack && !at.disk.ruined {
 					left++
 				}
 			}
-			if slices.Contains(set, m.Number) && 2*left <= len(set) {
+			if slices.Contains(set, number) && 2*left <= len(set) {
 				return true
 			}
 		}
