@@ -25,7 +25,7 @@ type heardFrame struct {
 
 func newHearing(s *schedule.Setup) *hearing {
 	h := &hearing{hosts: s.Hosts(), frames: make([][]heardFrame, s.Hosts()*s.Hosts())}
-	if s.ReplaceAfter > 0 {
+	if s.ReplaceAfter > 0 && s.Uneven == "" { // clocks of other speeds call it at other times
 		h.roll = max(s.SuspectAfter, min(s.ReplaceAfter/8, 10*time.Second))
 	}
 	return h
