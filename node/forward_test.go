@@ -144,6 +144,45 @@ func TestAForwarderThatHearsNothingAnswersUnknown(t *testing.T) {
 	put.want(t, door.Unknown)
 }
 
+// TestAForwardWhoseEpochEndsIsAskedForAtOnce checks rule "hand over before leaving": the
+// former primary is asked in the turn in which its successor becomes known, since it may be
+// about to leave.
+func TestAForwardWhoseEpochEndsIsAskedForAtOnce(t *testing.T) {
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5})
+	put := s.put("k", "x")
+	first := *one[*Forward](s, 2)
+	s.forget()
+	s.deliver(3, &LayoutCopy{encoded(t, layoutOf(t, 9, led(3, 6), 1, 2, 3))})
+	s.settle()
+	if again := one[*Forward](s, 2); again.ID != first.ID || again.Epoch != 5 {
+		t.Fatalf("sent %+v, want a copy of %+v", *again, first)
+	}
+	s.forget()
+	s.from(2, &ForwardReply{Partition: 0, ID: first.ID, Origin: 1, Response: refused("the epoch is over"), Known: led(3, 6)})
+	s.pass(suspect / 4)
+	if f := one[*Forward](s, 3); f.Epoch != 6 {
+		t.Errorf("forwarded %+v, want epoch 6", *f)
+	}
+	put.want(t)
+}
+
+// TestNoForwardBeforePeersMayKnow: the network would drop it, and the primary may be gone
+// before it is repeated.
+func TestNoForwardBeforePeersMayKnow(t *testing.T) {
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5})
+	s.node.stamps.greets = false
+	put := s.put("k", "x")
+	s.settle()
+	none[*Forward](s)
+	put.want(t)
+	if ok, why := s.node.Ready(); ok {
+		t.Errorf("ready (%s), though no peer may know of this process", why)
+	}
+	s.node.stamps.greets = true
+	s.pass(suspect / 4)
+	one[*Forward](s, 2)
+}
+
 // TestAForwardIsRepeatedEverMoreRarely checks rule "send again what was lost": copies that
 // keep their pace keep a primary that is behind from ever catching up.
 func TestAForwardIsRepeatedEverMoreRarely(t *testing.T) {

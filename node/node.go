@@ -225,6 +225,9 @@ func (n *Node) OnPeerLost(peer MemberNumber) {
 // response's.
 func (n *Node) OnRequest(r door.Request, done func(door.Response)) {
 	if n.dead {
+		if n.stopping {
+			done(refused("the node has stopped"))
+		}
 		return
 	}
 	n.onRequest(r, done)

@@ -51,7 +51,7 @@ func TestStopEndsWhatIsUnderWay(t *testing.T) {
 		s.pass(suspect / 4)
 	}
 	put.want(t, door.Unknown)
-	s.put("k", "late").want(t)
+	s.put("k", "late").want(t, door.Refused)
 	if stopped != 1 || s.views != 0 || !s.zk.session.closed {
 		t.Errorf("done ran %d times, %d Views open, session closed %v", stopped, s.views, s.zk.session.closed)
 	}

@@ -125,6 +125,7 @@ func (n *Node) recordShows(s Stamp, version int32, then func()) {
 		return
 	}
 	own.greets = true
+	n.requests.rerouted = true
 	if !own.proved && !own.lost {
 		own.proved = true
 		n.startReigns()

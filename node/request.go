@@ -169,6 +169,11 @@ func (n *Node) attempt(o *operation) {
 		n.end(o, busy("too many requests are being forwarded to the primary"))
 		return
 	}
+	if !n.stamps.greets {
+		// A forward would be dropped here, and end as unknown if the primary left meanwhile.
+		o.why = "peers may not know of this process yet"
+		return
+	}
 	n.requests.number++
 	o.state, o.number, o.epoch, o.to = forwarded, n.requests.number, a.Epoch, a.Primary
 	o.wait = n.cfg.SuspectAfter / 2
@@ -266,16 +271,30 @@ func (n *Node) giveUp(o *operation, why string) {
 	}
 }
 
-// retryWaiting attempts again what waits, when routes have changed.
+// retryWaiting attempts again what waits, and asks again for what is outdated, when routes
+// have changed.
 func (n *Node) retryWaiting() {
 	if !n.requests.rerouted {
 		return
 	}
 	n.requests.rerouted = false
 	for _, o := range n.requests.all {
-		if o.state == waiting {
+		switch o.state {
+		case waiting:
 			n.attempt(o)
+		case forwarded:
+			n.outdate(o)
 		}
+	}
+}
+
+// outdate asks the former primary at once for what became of a forward whose epoch is over:
+// a frame may have been lost, and a primary that stops is gone a moment after this node
+// knows its heir (rule "hand over before leaving").
+func (n *Node) outdate(o *operation) {
+	if o.doomed == 0 && n.assignments[o.partition].Epoch != o.epoch {
+		o.doomed = n.now()
+		n.forward(o, o.to)
 	}
 }
 
@@ -304,10 +323,7 @@ func (n *Node) tickRequests(now time.Duration) {
 // the forward is given suspect-after more. Then it ends as unknown, and not as refused:
 // the primary may have proposed the write before it went away.
 func (n *Node) tickForward(o *operation, now time.Duration) {
-	a := &n.assignments[o.partition]
-	if a.Epoch != o.epoch && o.doomed == 0 {
-		o.doomed = now
-	}
+	n.outdate(o)
 	if o.doomed != 0 && now-o.doomed >= n.cfg.SuspectAfter {
 		n.settle(o, unknown("the primary went away before it answered"))
 		return
@@ -319,6 +335,7 @@ func (n *Node) tickForward(o *operation, now time.Duration) {
 	// that is behind would fall further behind by them, with no end.
 	o.wait = min(2*o.wait, maxForwardWait*n.cfg.SuspectAfter)
 	n.forward(o, o.to)
+	a := &n.assignments[o.partition]
 	for _, via := range union(a.Replicas, a.Next) {
 		if via != n.self && via != o.to {
 			n.forward(o, via)

@@ -373,6 +373,7 @@ func (n *Node) tickStamps(now time.Duration) {
 	s := &n.stamps
 	if !s.greets && now-n.started >= 2*n.cfg.SuspectAfter {
 		s.greets = true
+		n.requests.rerouted = true
 	}
 	for _, a := range s.accusers {
 		if a.member == n.self {

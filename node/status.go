@@ -61,6 +61,8 @@ func (n *Node) Ready() (ok bool, why string) {
 		return false, "recovering the store"
 	case n.stamps.accused():
 		return false, n.stamps.why
+	case !n.stamps.greets:
+		return false, "asking ZooKeeper whether the disk was rolled back"
 	case n.layout == nil && !n.member.up:
 		return false, "ZooKeeper does not answer"
 	case n.layout == nil && n.member.waitingFor != "":

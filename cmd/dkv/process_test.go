@@ -36,6 +36,7 @@ func TestProcesses(t *testing.T) {
 	t.Run("Strangers", func(t *testing.T) { testStrangers(t, p) })
 	t.Run("NewerVersion", func(t *testing.T) { testNewerVersion(t, p) })
 	t.Run("Members", func(t *testing.T) { testMembers(t, p) })
+	t.Run("RollingRestart", func(t *testing.T) { testRollingRestart(t, p) })
 	t.Run("MissingMember", func(t *testing.T) { testMissingMember(t, p) })
 	t.Run("ZK", func(t *testing.T) { testZK(t, p) })
 }

@@ -46,9 +46,11 @@ type Server struct {
 	network  *peer.Network
 	zk       *zookeeper.Coordinator
 	observer *observer
+	api      *httpapi.API
 	http     *http.Server
 	listener net.Listener
-	debug    *http.Server // nil if not configured
+	clients  *httpapi.Listener // the same, while it is served
+	debug    *http.Server      // nil if not configured
 	debugAt  net.Listener
 
 	patience time.Duration // for each step of a graceful stop but the node's own
@@ -152,7 +154,7 @@ func (s *Server) release() {
 func (s *Server) serveHTTP() {
 	m := metrics.New()
 	metricsPage := m.Handler(s.log)
-	api := httpapi.New(httpapi.Node{
+	s.api = httpapi.New(httpapi.Node{
 		Submit: func(q door.Request, done func(door.Response)) bool {
 			return s.loop.Post(func() { s.node.OnRequest(q, done) })
 		},
@@ -172,7 +174,7 @@ func (s *Server) serveHTTP() {
 	s.zk.Register(m)
 	s.observer.register(m)
 	registerStore(m, s.store)
-	s.http = httpapi.NewServer(api, s.log)
+	s.http = httpapi.NewServer(s.api, s.log)
 	if s.debugAt != nil {
 		s.debug = httpapi.NewServer(debugPages(metricsPage), s.log)
 		s.debug.WriteTimeout = 0 // a profile takes as long as its client asks
@@ -224,7 +226,8 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	ended := make(chan struct{})
 	go func() { s.loop.Run(); close(ended) }()
-	s.goServe(s.http, httpapi.Limit(s.listener))
+	s.clients = httpapi.Limit(s.listener)
+	s.goServe(s.http, s.clients)
 	if s.debug != nil {
 		s.goServe(s.debug, httpapi.Limit(s.debugAt))
 	}
@@ -244,7 +247,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) goServe(server *http.Server, listener net.Listener) {
 	go func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.fail(fmt.Errorf("serving clients: %w", err))
 		}
 	}()
@@ -276,21 +279,19 @@ func (s *Server) fail(err error) {
 }
 
 // stop ends gracefully: first the node, which hands its partitions over and answers its
-// requests, then what it runs on.
+// requests, then the connections of clients, whose last requests it refuses, then what it
+// runs on.
 func (s *Server) stop(ended <-chan struct{}) {
 	s.log.Info("stopping node")
+	s.api.Leave()
 	left := make(chan struct{})
-	s.loop.Post(func() {
-		s.node.Stop(func() {
-			close(left)
-			s.loop.Stop() // the API refuses what comes later
-		})
-	})
+	s.loop.Post(func() { s.node.Stop(func() { close(left) }) })
 	select {
 	case <-left:
 	case <-s.failed:
 	case <-time.After(s.parting):
 		s.log.Warn("the node did not finish its requests in time")
+		s.loop.Stop()
 	}
 	if s.closeDoors(ended) { // otherwise the loop may still be using the store
 		s.bounded("closing the store", func() { _ = s.store.Close() })
@@ -306,16 +307,15 @@ func (s *Server) abandon(ended <-chan struct{}) {
 	s.observer.close()
 }
 
-// closeDoors stops the loop and the adapters. It reports whether the loop has
-// returned, so that nothing uses the store any more.
+// closeDoors stops the adapters and the loop. It reports whether the loop has
+// returned, so that nothing uses the store any more. A loop that still runs ends the last
+// requests of clients.
 func (s *Server) closeDoors(ended <-chan struct{}) bool {
-	s.loop.Stop()
-	over := s.bounded("stopping the loop", func() { <-ended })
 	bound, cancel := context.WithTimeout(context.Background(), answerDrain)
 	defer cancel()
-	if err := s.http.Shutdown(bound); err != nil {
-		_ = s.http.Close()
-	}
+	s.clients.Drain(bound, s.http)
+	s.loop.Stop()
+	over := s.bounded("stopping the loop", func() { <-ended })
 	if s.debug != nil {
 		_ = s.debug.Close()
 	}

@@ -38,6 +38,7 @@ type API struct {
 
 	requests  atomic.Int64 // given to the node and not answered by it
 	bodyBytes atomic.Int64 // reserved for the bodies of those
+	leaving   atomic.Bool  // clients are told to connect elsewhere
 }
 
 // Node is the node behind an API. Its functions may be called from any goroutine.
@@ -69,6 +70,11 @@ func New(n Node, m *metrics.Registry, metricsPage http.Handler) *API {
 	return a
 }
 
+// Leave makes every answer from now on the last one on its connection. Clients that are
+// told so send nothing more on it; what they send just when it is closed would have no
+// known outcome.
+func (a *API) Leave() { a.leaving.Store(true) }
+
 // page answers the calls of one path.
 type page struct {
 	methods []string
@@ -97,6 +103,9 @@ var (
 // ServeHTTP routes by the decoded path. It does not use http.ServeMux, which
 // redirects keys that contain dots or double slashes to other keys.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if a.leaving.Load() {
+		w.Header().Set("Connection", "close")
+	}
 	p, ok := kvPage, true
 	if !strings.HasPrefix(r.URL.Path, kvPrefix) && r.URL.Path+"/" != kvPrefix {
 		p, ok = pages[r.URL.Path]

@@ -116,6 +116,11 @@ func (n *Network) welcome(conn net.Conn, r *bufio.Reader) (node.Hello, error) {
 	if _, err := conn.Write(node.AppendHello(nil, ours)); err != nil {
 		return theirs, err
 	}
+	n.loop.Post(func() {
+		if l := n.links[theirs.Store]; l != nil {
+			l.peerBack()
+		}
+	})
 	return theirs, conn.SetDeadline(time.Time{})
 }
 

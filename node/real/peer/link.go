@@ -45,6 +45,7 @@ type link struct {
 	net   *Network
 	store node.StoreID
 	wake  chan struct{} // capacity 1: there are frames to write, or the link has ended
+	back  chan struct{} // capacity 1: the peer has connected, so it can be dialed again
 
 	// Used by run only:
 
@@ -65,7 +66,7 @@ type link struct {
 }
 
 func newLink(n *Network, to door.Peer) *link {
-	return &link{net: n, store: to.Store, peer: to, wake: make(chan struct{}, 1)}
+	return &link{net: n, store: to.Store, peer: to, wake: make(chan struct{}, 1), back: make(chan struct{}, 1)}
 }
 
 // enqueue queues a frame, or drops it if the queue is full. It reports whether the
@@ -86,6 +87,16 @@ func (l *link) enqueue(to door.Peer, m *node.Envelope) (first bool) {
 func (l *link) signal() {
 	select {
 	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// peerBack ends the wait before the next attempt to dial. A peer that was restarted says
+// that it is back by connecting; while this link waited on, all that the node sends there
+// would be lost, and the peer would seem fit for what needs both directions.
+func (l *link) peerBack() {
+	select {
+	case l.back <- struct{}{}:
 	default:
 	}
 }
@@ -159,10 +170,14 @@ func (l *link) run() {
 			l.explain(peer, err)
 			l.drop()
 		}
-		if !l.pause(backoff) {
+		switch l.pause(backoff) {
+		case pauseOver:
+			backoff = min(2*backoff, maxBackoff)
+		case peerReturned:
+			backoff = minBackoff
+		case networkClosed:
 			return
 		}
-		backoff = min(2*backoff, maxBackoff)
 	}
 }
 
@@ -178,15 +193,26 @@ func (l *link) await() {
 	}
 }
 
-func (l *link) pause(d time.Duration) bool {
+// pauseEnd is why a pause ended.
+type pauseEnd uint8
+
+const (
+	pauseOver     pauseEnd = iota // the time has passed
+	peerReturned                  // the peer is back
+	networkClosed                 // the network is
+)
+
+func (l *link) pause(d time.Duration) pauseEnd {
 	d += rand.N(d)
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+		return pauseOver
+	case <-l.back:
+		return peerReturned
 	case <-l.net.quit:
-		return false
+		return networkClosed
 	}
 }
 

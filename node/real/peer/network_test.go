@@ -214,6 +214,26 @@ func TestPeerThatComesBack(t *testing.T) {
 	})
 }
 
+// A peer that connects is dialed at once, however often it was dialed in vain, and gets what
+// was queued meanwhile.
+func TestPeerThatConnectsIsDialedAtOnce(t *testing.T) {
+	a, b := newStation(t, 1), newStation(t, 2)
+	l := newLink(a.Network, b.peer)
+	began := time.Now()
+	a.loop.Call(func() { a.links[b.peer.Store] = l })
+	over := make(chan pauseEnd, 1)
+	go func() { over <- l.pause(time.Hour) }()
+	b.send(a.peer, numbered(1))
+	select {
+	case why := <-over:
+		if why != peerReturned {
+			t.Errorf("the pause ended as %d after %v, want %d", why, time.Since(began), peerReturned)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the link still waits though its peer has connected")
+	}
+}
+
 // An operator reads once that a peer is gone, and once that it is back.
 func TestOutageOfAPeerIsLogged(t *testing.T) {
 	a, b := newStation(t, 1), newStation(t, 2)
