@@ -404,3 +404,14 @@ func TestALogKeptForCopiesDoesNotOutliveTheProcess(t *testing.T) {
 		}
 	}
 }
+
+// TestADebtOfTheRateIsBounded: a value that takes longer than a View is held must not end
+// its transfer.
+func TestADebtOfTheRateIsBounded(t *testing.T) {
+	cfg := Config{MoveRate: 1 << 20, ViewTime: 16 * time.Second}
+	var b bucket
+	b.take(64<<20, cfg)
+	if wait := b.wait(cfg.MoveRate); wait > cfg.ViewTime/16+time.Millisecond || wait < cfg.ViewTime/16-time.Millisecond {
+		t.Errorf("the next chunk waits for %v, want a sixteenth of the %v for which the View is held", wait, cfg.ViewTime)
+	}
+}

@@ -139,7 +139,7 @@ func (n *Node) onSession(e door.SessionEvent) {
 	m := &n.member
 	switch e.Kind {
 	case door.EventConnected:
-		m.up, m.verify, m.since, m.told = true, true, n.now(), ""
+		m.up, m.verify, m.recheck, m.since, m.told = true, true, m.checked, n.now(), ""
 		m.recheck = m.checked
 		n.roster.known = false
 		n.reconcile()

@@ -165,7 +165,7 @@ func (n *Node) tellRecord() {
 	m.busy, n.stamps.due = true, true
 	n.proveStamp(func() {
 		m.busy = false
-		if m.verify || !m.standing {
+		if m.verify || m.recheck || !m.standing {
 			n.reconcile()
 		}
 	})

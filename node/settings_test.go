@@ -71,6 +71,23 @@ func TestNodesFollowTheRecord(t *testing.T) {
 	}
 }
 
+// TestAChangeOfTheRecordIsNotMissed: it may come while the node tells ZooKeeper its stamp.
+func TestAChangeOfTheRecordIsNotMissed(t *testing.T) {
+	s := clusterOf(t, Config{}, three, 2, 3)
+	s.slowZookeeper = true
+	s.node.tellRecord()
+	if !s.node.member.busy {
+		t.Fatal("nothing is told")
+	}
+	s.zk.put(clusterPath, []byte(`{"uuid":"c0ffee","expect":3,"partitions":1,"replication":3,"ring":2}`), s.zk.znodes[clusterPath].version+1)
+	s.node.onChanged(clusterPath)
+	s.slowZookeeper = false
+	s.settle()
+	if got := s.node.Status(false).Settings.Ring; got != 2 {
+		t.Errorf("the node places by version %d", got)
+	}
+}
+
 // TestARuleThatThisBuildDoesNotKnowPlacesNothing: it may be any.
 func TestARuleThatThisBuildDoesNotKnowPlacesNothing(t *testing.T) {
 	s := clusterOf(t, Config{}, three, 2, 3)

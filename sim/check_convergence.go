@@ -25,7 +25,9 @@ func (r *run) convergePhase() {
 	r.faults.setRates(netsim.Rates{})
 	r.world.EndEdits()
 	r.faults.restartAll()
-	underLoad := r.world.Random().Below(100, "run moves under load", 0, 0) < 30
+	w := &r.setup.Workload
+	underLoad := r.world.Random().Below(100, "run moves under load", 0, 0) < 30 &&
+		w.Large == 0 && r.setup.MoveRate >= 40*w.Clients*max(w.ValueBytes, 64) // or clients may write faster than it copies
 	if underLoad {
 		r.movePhase()
 	}
@@ -80,6 +82,9 @@ func (r *run) difference() error {
 		}
 		if v := status[h].Layout.Version(); v != l.Version() {
 			return fmt.Errorf("%s knows layout version %d, but ZooKeeper has version %d", schedule.HostName(h), v, l.Version())
+		}
+		if v, want := status[h].Settings.Ring, r.invariants.rule.Version; v != want && !r.isStranger(h) {
+			return fmt.Errorf("%s places partitions by version %d of the ring's rule, and the cluster's record says %d", schedule.HostName(h), v, want)
 		}
 	}
 	if err := r.desk.astray(); err != nil {

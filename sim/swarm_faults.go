@@ -60,7 +60,7 @@ var sources = []source{
 	{"zookeeper wipe", 15, between(8*time.Second, 40*time.Second), zookeeperServer(schedule.ZKWipe, between(200*time.Millisecond, 6*time.Second))},
 	{"client large", 8, between(6*time.Second, 30*time.Second), putLarge},
 	{"layout cancel", 30, between(4*time.Second, 30*time.Second), cancelMove},
-	{"layout ring", 60, between(8*time.Second, 30*time.Second), setRing},
+	{"layout ring", 80, between(8*time.Second, 30*time.Second), setRing},
 	{"disk slow", 20, between(4*time.Second, 25*time.Second), slowDisk},
 	{"disk fail sync", 30, between(5*time.Second, 30*time.Second), failSync},
 	{"disk eio", 15, between(8*time.Second, 40*time.Second), oneNode(schedule.DiskEIO, between(50*time.Millisecond, 3*time.Second))},

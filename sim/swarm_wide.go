@@ -89,13 +89,14 @@ func (d *swarm) drawUneven() {
 // some runs zones, of which the first may have most of the hosts, and weights.
 func (d *swarm) drawSpread() {
 	s := &d.setup
-	if d.share(30, "ring of an older build") {
-		s.Ring = 1
+	zones := 35
+	if d.share(35, "ring of an older build") {
+		s.Ring, zones = 1, 70 // without zones or weights both versions name the same members
 	}
-	if d.share(35, "zones on") {
-		zones := d.number(2, 4, "zones")
+	if d.share(zones, "zones on") {
+		count := d.number(2, 4, "zones")
 		for h := range s.Nodes {
-			most := 1 + d.random.Below(zones, "swarm zones below", uint64(h), 0)
+			most := 1 + d.random.Below(count, "swarm zones below", uint64(h), 0)
 			s.Zones += schedule.PerHost('a' + rune(d.random.Below(most, "swarm zone", uint64(h), 0)))
 		}
 	}
