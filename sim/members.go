@@ -141,6 +141,13 @@ func (d *desk) mayWipe(host int) bool {
 	return true
 }
 
+// endRemoved ends a process whose member was removed: only a new one joins again.
+func (d *desk) endRemoved(host int) {
+	if n := d.world.Node(host); n != nil && n.Removed() {
+		d.world.Crash(host)
+	}
+}
+
 // replaceable reports whether an empty disk may take the place of one that is damaged for
 // good: nothing is lost by that, but it helps only where others hold majorities.
 func (d *desk) replaceable(host int) bool {
@@ -164,9 +171,7 @@ func (d *desk) reinstate() {
 		}
 		name := node.NodeID(schedule.HostName(host))
 		m, ok := d.member(host)
-		if n := d.world.Node(host); n != nil && n.Removed() {
-			d.world.Crash(host) // only a new process joins again
-		}
+		d.endRemoved(host)
 		switch {
 		case !ok || m.State == layout.Gone || m.State == layout.Replaced && m.Store != d.stores[host]:
 			d.command(host, node.MemberCommand{Verb: node.ApproveMember, Node: name}, nil)
@@ -237,7 +242,10 @@ func (f *injector) leave(host int) {
 	f.world.Stop(host)
 	f.desk.command(host, node.MemberCommand{Verb: node.RemoveMember, Node: m.Node, Force: true}, func() {
 		f.world.Count(world.FaultLeave)
-		f.world.After(2*f.schedule.Setup.SessionTimeout, func() { f.world.Restart(host) })
+		f.world.After(2*f.schedule.Setup.SessionTimeout, func() {
+			f.desk.endRemoved(host) // it was started before it was removed
+			f.world.Restart(host)
+		})
 	})
 }
 
