@@ -109,11 +109,10 @@ func (t *fates) of(number uint64) (f *fate, fresh bool) {
 	return f, true
 }
 
-// keepFates remembers an ended reign's tables for a while.
+// keepFates remembers an ended reign's tables for a while, also that there are none: a
+// forward whose first copy comes after the reign was certainly not accepted in it.
 func (r *replica) keepFates(g *reign) {
-	if len(g.fates) > 0 {
-		r.ended = append(r.ended, endedReign{g.epoch, r.n.now() + FatesKept, g.fates})
-	}
+	r.ended = append(r.ended, endedReign{g.epoch, r.n.now() + FatesKept, g.fates})
 }
 
 func (r *replica) dropFates(now time.Duration) {

@@ -348,14 +348,18 @@ func (g *reign) lead() {
 	}
 	r.touch()
 	r.n.requests.rerouted = true
+	g.takeQueued(r.n.now())
+}
+
+// takeQueued takes what waited.
+func (g *reign) takeQueued(now time.Duration) {
 	queue := g.queue
 	g.queue, g.queueBytes = nil, 0
-	now := r.n.now()
 	for _, w := range queue {
 		switch {
 		case w.ended: // given up by its client's node: must not be proposed
 		case now >= w.deadline:
-			w.refuse("the primary did not start in time")
+			w.refuse("the primary was not ready in time")
 		default:
 			g.take(w)
 		}
@@ -384,6 +388,7 @@ func (r *replica) tickReign(now time.Duration) {
 		g.endRequests("another epoch began") // long enough to hope for acknowledgements
 	}
 	g.checkQuorum(now)
+	g.drainInTime(now)
 	if g.quiet || g.abandoned {
 		return
 	}

@@ -95,6 +95,8 @@ const (
 	EventStampAccused      // Peer says so of this store
 	EventStampFinal        // ZooKeeper's record says so of this store
 	EventHeldAtStop        // a write waits for the heir of a node that stops
+	EventHeldForStep       // a write waits for a planned step of the layout
+	EventDrained           // what was proposed before a planned step is committed
 	EventHandedOverAtStop  // L1 to Peer, because this node stops
 	EventRecordRaised      // a peer's stamp was written into ZooKeeper's record; Text: its store
 
@@ -140,6 +142,7 @@ var eventNames = [EventKinds]string{
 	EventStampRefused: "roll-back-refused", EventStampAccused: "roll-back-accused",
 	EventStampFinal: "roll-back-final", EventRecordRaised: "stamp-record-raised",
 	EventHeldAtStop: "held-at-stop", EventHandedOverAtStop: "handed-over-at-stop",
+	EventHeldForStep: "held-for-a-step", EventDrained: "drained-before-a-step",
 	EventRuleChanged: "ring-rule-changed",
 	EventNotice:      "notice", EventAlarm: "alarm", EventFailed: "failed",
 }

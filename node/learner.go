@@ -95,7 +95,10 @@ func (g *reign) tickLearners(now time.Duration) {
 // is empty: its answer says what the learner has, which may be what an earlier primary has
 // sent it.
 func (g *reign) beginCopy(want []MemberNumber, now time.Duration) {
-	l := &g.learners
+	l, n := &g.learners, g.r.n
+	if l.target == nil && now-n.planner.placedOn < n.cfg.SettleTime {
+		return // more may join, and data would move twice
+	}
 	if l.target == nil && (g.handOverTo(now) != 0 || g.r.n.copies() >= maxCopies || !g.r.n.hearsAll(want)) {
 		return // for the next primary, or for later
 	}

@@ -44,6 +44,7 @@ type Node struct {
 	askings  []asking      // of the last two suspect-afters, in their order
 	ticked   time.Duration // the last tick
 	voteSoon bool          // ask for votes at the end of the turn, not only at the tick
+	stepSoon bool          // take steps at the end of the turn, not only at the tick
 
 	uncommitted int // bytes proposed here and neither committed nor given up
 	requests    requests

@@ -33,6 +33,7 @@ type planner struct {
 	backoff  time.Duration
 	targets  []ring.Target // of the layout's members
 	members  []layout.Member
+	placedOn time.Duration // when the members on which the ring places changed last
 	askedAt  time.Duration // when a peer was last asked for its copy
 	adopted  []byte        // the layout adopted last, as the znode holds it
 }
@@ -66,6 +67,7 @@ func (n *Node) takeSteps() {
 	result := n.layout.Apply(steps, changes...)
 	n.commandsRejected(result.RejectedChanges)
 	if result.Layout == n.layout {
+		n.releaseAll(now)
 		return
 	}
 	data, err := result.Layout.Encode()
@@ -93,7 +95,9 @@ func (n *Node) dueSteps(now time.Duration) []layout.Step {
 		}
 		if step, ok := r.dueTakeOver(now); ok {
 			steps = append(steps, step)
-		} else if step, ok := r.dueMove(now); ok {
+		} else if step, ok := r.dueMove(now); !ok {
+			r.release(now)
+		} else if r.drained(&step, now) {
 			steps = append(steps, step)
 		}
 	}
@@ -137,8 +141,10 @@ func (n *Node) onLayoutSet(result layout.Applied, data []byte, err error) {
 		n.stepsTaken(result)
 		n.changesMade(result)
 		n.adopt(result.Layout, data)
+		n.stepsOfDrained()
 	case errors.Is(err, door.ErrBadVersion):
 		n.observe(Event{Kind: EventLayoutConflict, Index: Index(n.layout.Version())})
+		n.releaseAll(n.now())
 		n.backOff()
 		n.wantLayout()
 	default:
@@ -234,6 +240,7 @@ func (n *Node) onLayoutRead(data []byte, stat door.Stat, err error) {
 		p.again = false
 		n.wantLayout()
 	}
+	n.stepsOfDrained()
 }
 
 // takeLayout decodes what was read, unless it is what was adopted last, and judges it
@@ -418,6 +425,9 @@ func (n *Node) useLayout(l *layout.Layout) {
 		}
 	}
 	if !slices.Equal(n.planner.members, l.Members()) {
+		if !slices.Equal(ringMembers(n.planner.members), ringMembers(l.Members())) {
+			n.planner.placedOn = n.now()
+		}
 		n.planner.members, n.planner.targets = l.Members(), nil
 		unlisted := func(m MemberNumber, _ time.Duration) bool { _, ok := l.Member(m); return !ok }
 		// order-free: each entry is judged by itself

@@ -3,7 +3,8 @@ package node
 import "time"
 
 // How a partition gets to the members that the ring names, when members came or went: its
-// primary moves it (rule "move to the target"), by way of learners (learner.go).
+// primary moves it (rule "move to the target"), by way of learners (learner.go), once the list
+// of members has not changed for settle-time.
 
 // maxMoveBackoff bounds how long a move that failed is put off.
 const maxMoveBackoff = 5 * time.Minute

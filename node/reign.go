@@ -68,12 +68,14 @@ type reign struct {
 	// node's uncommitted. reads are in the order of their arrival, so that their
 	// transmissions never fall: one that is confirmed is confirmed with all before
 	// it. queue holds what came before the reign leads, and writes
-	// that a node which stops holds for an heir; otherwise it is empty afterwards.
+	// that wait for a planned step or, at a node which stops, for an heir; otherwise it is
+	// empty afterwards.
 	writes     []pendingWrite
 	size       int // bytes of writes
 	reads      []pendingRead
 	queue      []*work
 	queueBytes int
+	draining   draining
 	fates      []*fates
 }
 
@@ -185,7 +187,7 @@ func (g *reign) check() error {
 		return broken("phase %d before the own promise is durable", g.phase)
 	case (g.phase == completing) != (g.copying != nil || g.phase == completing && g.abandoned):
 		return broken("phase %d, copying %v, abandoned %v", g.phase, g.copying != nil, g.abandoned)
-	case len(g.queue) > 0 && (g.phase == leading && !r.n.holdsWrites() || g.quiet || g.closing || g.abandoned):
+	case len(g.queue) > 0 && (g.phase == leading && !r.n.holdsWrites() && !g.draining.on || g.quiet || g.closing || g.abandoned):
 		return broken("%d requests queued in phase %d, quiet %v, closing %v, abandoned %v", len(g.queue), g.phase, g.quiet, g.closing, g.abandoned)
 	case len(g.reads) > 0 && (g.phase != leading || g.quiet || g.abandoned):
 		return broken("%d reads wait in phase %d, quiet %v, abandoned %v", len(g.reads), g.phase, g.quiet, g.abandoned)

@@ -82,6 +82,10 @@ func (n *Node) EndTurn() {
 		n.sendPreVotes(n.now())
 	}
 	for {
+		if n.stepSoon {
+			n.stepSoon = false
+			n.takeSteps()
+		}
 		n.retryWaiting()
 		n.settleDirty()
 		n.sendConfirmations()

@@ -43,13 +43,16 @@ func (g *reign) take(w *work) {
 	case n.holdsWrites():
 		n.observe(Event{Kind: EventHeldAtStop, Partition: g.r.id, Epoch: g.epoch})
 		g.enqueue(w)
+	case g.draining.on:
+		n.observe(Event{Kind: EventHeldForStep, Partition: g.r.id, Epoch: g.epoch})
+		g.enqueue(w)
 	default:
 		g.propose(w)
 	}
 }
 
-// enqueue keeps a request until the reign leads, or, while the node stops, until an heir
-// does. The queue is bounded in number and in
+// enqueue keeps a request until the reign leads, until a planned step was made or given up,
+// or, while the node stops, until an heir leads. The queue is bounded in number and in
 // bytes, because a start may take as long as a snapshot does; one request always fits,
 // or a large value could never be written.
 func (g *reign) enqueue(w *work) {
@@ -116,6 +119,7 @@ func (g *reign) push() {
 	g.r.n.whenDurable(g.inReign(func() {
 		g.selfMatch = max(g.selfMatch, last)
 		g.advanceCommit()
+		g.drainedSoon()
 	}))
 }
 
@@ -299,6 +303,7 @@ func (g *reign) acknowledged(f *follower, match Index) {
 	f.match = match
 	f.next = max(f.next, match+1)
 	g.advanceCommit()
+	g.drainedSoon()
 }
 
 // backUp goes back to where the logs may agree. All Appends that were in flight when the

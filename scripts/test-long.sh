@@ -15,7 +15,7 @@ make test
 make determinism SEEDS=12
 make fuzz
 make sim SEEDS="$seeds" ARGS=--quiet
-for profile in calm process network zookeeper moves elections rough disk majority-lost; do
+for profile in calm process network zookeeper moves members planned elections rough disk majority-lost; do
 	make sim SEEDS="$fewer" ARGS="--quiet --profile $profile"
 done
 make sim SEEDS="$(((fewer + 9) / 10))" ARGS="--quiet --profile day" # a run takes about a second

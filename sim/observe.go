@@ -132,6 +132,7 @@ func (r *run) onOperation(op linearizability.Operation, outcome linearizability.
 		return
 	}
 	r.called++
+	r.judgePlanned(op, outcome)
 	switch outcome {
 	case linearizability.OK:
 		r.done++

@@ -56,6 +56,7 @@ type runner func(s *schedule.Schedule, o RunOptions) (*Result, error)
 func newRun(s *schedule.Schedule, o RunOptions) *run {
 	r := &run{schedule: s, setup: &s.Setup, options: o, uses: newUses()}
 	r.verdict = &verdict{where: r.where}
+	r.planned = allPlanned(s)
 	return r
 }
 
@@ -144,6 +145,9 @@ type run struct {
 
 	panics  int
 	aborted bool // by a panic of the harness, by Pause, or because the run does not end
+
+	planned     bool   // members come and go, and nothing fails
+	lastUnknown string // why the last answer was unknown
 
 	called, done, refused, unknown int
 }

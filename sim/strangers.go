@@ -78,6 +78,9 @@ func (r *run) anyJoined() bool {
 // onAnswer judges the answer of a stranger. Its clients may lose the connection, or be
 // refused; they are never left with a request that may take effect.
 func (r *run) onAnswer(host int, request *door.Request, resp *door.Response) {
+	if resp.Outcome == door.Unknown {
+		r.lastUnknown = resp.Reason
+	}
 	if resp.Outcome == door.Refused || !r.isStranger(host) {
 		return
 	}

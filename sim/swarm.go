@@ -35,6 +35,7 @@ var profiles = []profile{
 	{"zookeeper", []string{"zookeeper", "process crash"}, 1.3},
 	{"moves", []string{"layout", "process", "network"}, 1.2},
 	{"members", []string{"members", "process crash", "process stop", "network isolate", "zookeeper expire"}, 1.5},
+	{plannedFamily, []string{plannedFamily}, 0},
 	{"elections", []string{"pattern", "process crash"}, 2},
 	{"rough", []string{""}, 2.5},
 	{"disk", []string{"disk", "process crash", "process power loss", "process disk"}, 1.6},
@@ -76,6 +77,7 @@ func DrawOn(seed uint64, profileName string, store schedule.Store) (*schedule.Sc
 	d.drawUneven()
 	d.drawMembers()
 	d.drawSpread()
+	d.drawPlanned()
 	if d.profile.intensity > 0 {
 		d.lean = d.on("") && d.share(35, "lean")
 		if !slices.Contains(d.profile.families, majorityFamily) {
