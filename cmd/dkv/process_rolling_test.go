@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -106,7 +106,9 @@ func (w *rollingWriter) put(client *http.Client, n *node) (why string, definite 
 	}
 	p, err := client.Do(r)
 	if err != nil {
-		return fmt.Sprintf("%s: %v", n.id, err), errors.Is(err, syscall.ECONNREFUSED)
+		// Without a connection nothing was sent: a port that closes may refuse or reset it.
+		var op *net.OpError
+		return fmt.Sprintf("%s: %v", n.id, err), errors.As(err, &op) && op.Op == "dial"
 	}
 	defer p.Body.Close()
 	body, err := io.ReadAll(p.Body)
