@@ -195,7 +195,7 @@ func (c *Campaign) Err() error {
 		what  string
 	}{
 		{c.fewest < 300, fmt.Sprintf("a run had only %d operations, want at least 300", c.fewest)},
-		{100*c.done < 55*c.called, fmt.Sprintf("%.1f %% of the operations called under faults were done, want at least 55", percent(c.done, c.called))},
+		{100*c.done < 60*c.called, fmt.Sprintf("%.1f %% of the operations called under faults were done, want at least 60", percent(c.done, c.called))},
 		{100*c.unknown < 2*c.called, fmt.Sprintf("%.1f %% of the operations called under faults ended unknown, want at least 2", percent(c.unknown, c.called))},
 		{c.medianChanges() < 3, fmt.Sprintf("the median run had %d changes of primary, want at least 3", c.medianChanges())},
 		{c.turns.Share(2) < 0.1, fmt.Sprintf("%.1f %% of the turns had two events or more, want at least 10", 100*c.turns.Share(2))},

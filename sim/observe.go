@@ -131,8 +131,11 @@ func (r *run) onOperation(op linearizability.Operation, outcome linearizability.
 	if op.CallTime >= r.setup.Phases.Faults {
 		return
 	}
-	r.called++
 	r.judgePlanned(op, outcome)
+	if host := r.world.HostNamed(op.Node); r.isStranger(host) || r.desk.outside(host) {
+		return // a node that is not a member has to refuse; how much the cluster serves does not show there
+	}
+	r.called++
 	switch outcome {
 	case linearizability.OK:
 		r.done++

@@ -66,7 +66,7 @@ var sources = []source{
 	{"disk eio", 15, between(8*time.Second, 40*time.Second), oneNode(schedule.DiskEIO, between(50*time.Millisecond, 3*time.Second))},
 	{"disk full", 20, between(8*time.Second, 40*time.Second), oneNode(schedule.DiskFull, between(200*time.Millisecond, 5*time.Second))},
 	{"disk rot", 15, between(5*time.Second, 30*time.Second), rotAndCrash(schedule.DiskRot)},
-	{"disk roll back", 45, between(3*time.Second, 14*time.Second), rollBack},
+	{"disk roll back", 30, between(3*time.Second, 14*time.Second), rollBack},
 	{"disk copy", 25, between(4*time.Second, 20*time.Second), copyDisk},
 	{"disk flip entry", 45, between(5*time.Second, 30*time.Second), rotAndCrash(schedule.DiskFlipEntry)},
 }
