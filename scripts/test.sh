@@ -54,6 +54,7 @@ campaign() {
 	gotest ./sim -v -seeds="$1" -twice -timeout=8m | { grep -v '^seed=.* result=ok' || true; }
 }
 
+skipped+=("TestBenchMoves, which measures and takes minutes: make bench-moves runs it")
 stage "ZooKeeper" scripts/zookeeper.sh
 [[ -f /usr/share/java/zookeeper.jar ]] && command -v java >/dev/null ||
 	skipped+=("every test against a real ZooKeeper: it is not installed")

@@ -20,14 +20,7 @@ func testMembers(t *testing.T, p programs) {
 	t.Parallel()
 	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
 	flags := nodeFlags{"zookeeper": zookeeper, "cluster": "c", "expect": "3", "partitions": "8"}
-	var nodes []*node
-	for i := range 3 {
-		nodes = append(nodes, newNode(t, p, dir, fmt.Sprintf("n%d", i+1), flags))
-		nodes[i].start()
-	}
-	for _, n := range nodes {
-		n.awaitReady(patience)
-	}
+	nodes := startNodes(t, p, dir, 3, flags)
 	for i := range 100 {
 		put(t, nodes[i%3], i)
 	}
@@ -140,20 +133,27 @@ func drainOneOf(t *testing.T, p programs, nodes []*node) (left, stays *node) {
 	return left, stays
 }
 
-// testMissingMember loses a disk for good: after --replace-after the node that runs under the
-// same name with an empty one takes its place, without an operator.
-func testMissingMember(t *testing.T, p programs) {
-	t.Parallel()
-	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
-	flags := nodeFlags{"zookeeper": zookeeper, "cluster": "c", "expect": "4", "partitions": "8", "replace-after": "4s"}
+// startNodes starts n1, n2, …, and waits until all are ready.
+func startNodes(t *testing.T, p programs, dir string, count int, flags nodeFlags) []*node {
+	t.Helper()
 	var nodes []*node
-	for i := range 4 {
+	for i := range count {
 		nodes = append(nodes, newNode(t, p, dir, fmt.Sprintf("n%d", i+1), flags))
 		nodes[i].start()
 	}
 	for _, n := range nodes {
 		n.awaitReady(patience)
 	}
+	return nodes
+}
+
+// testMissingMember loses a disk for good: after --replace-after the node that runs under the
+// same name with an empty one takes its place, without an operator.
+func testMissingMember(t *testing.T, p programs) {
+	t.Parallel()
+	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
+	flags := nodeFlags{"zookeeper": zookeeper, "cluster": "c", "expect": "4", "partitions": "8", "replace-after": "4s"}
+	nodes := startNodes(t, p, dir, 4, flags)
 	for i := range 20 {
 		put(t, nodes[i%4], i)
 	}

@@ -21,14 +21,7 @@ import (
 func testRollingRestart(t *testing.T, p programs) {
 	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
 	flags := nodeFlags{"zookeeper": zookeeper, "cluster": "c", "expect": "5", "partitions": "32"}
-	var nodes []*node
-	for i := range 5 {
-		nodes = append(nodes, newNode(t, p, dir, fmt.Sprintf("n%d", i+1), flags))
-		nodes[i].start()
-	}
-	for _, n := range nodes {
-		n.awaitReady(patience)
-	}
+	nodes := startNodes(t, p, dir, 5, flags)
 	over := make(chan struct{})
 	writers := make([]rollingWriter, 16)
 	var running sync.WaitGroup

@@ -89,22 +89,25 @@ type commandBody struct {
 // serveCommand changes the members. 404: no such node. 409: the command does not fit the
 // members as they are. 503: it may succeed later, or at another node.
 func (a *API) serveCommand(w http.ResponseWriter, r *http.Request) {
-	if err := checkJSONType(r); err != nil {
-		a.reject(w, err)
-		return
-	}
-	body, release, err := a.readBody(w, r, maxCommandBytes)
-	if err != nil {
-		a.reject(w, err)
-		return
-	}
-	defer release()
-	command, err := decodeCommand(body)
+	command, err := readCommand(a, w, r, decodeCommand)
 	if err != nil {
 		a.reject(w, err)
 		return
 	}
 	a.answerCommand(w, a.awaitAnswer(func(done func(node.MemberAnswer)) bool { return a.node.Command(command, done) }, "see 'dkv member list'"))
+}
+
+// readCommand reads an operator's command, which is a small JSON object.
+func readCommand[C any](a *API, w http.ResponseWriter, r *http.Request, decode func([]byte) (C, error)) (c C, err error) {
+	if err := checkJSONType(r); err != nil {
+		return c, err
+	}
+	body, release, err := a.readBody(w, r, maxCommandBytes)
+	if err != nil {
+		return c, err
+	}
+	defer release()
+	return decode(body)
 }
 
 // answerCommand answers a call with what became of its command.

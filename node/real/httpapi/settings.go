@@ -63,17 +63,7 @@ func stoppedBy(l *layout.Layout) map[string][]node.PartitionID {
 // serveSetting changes a setting of the cluster: the body names it and its value. The
 // answers are those of /v1/members.
 func (a *API) serveSetting(w http.ResponseWriter, r *http.Request) {
-	if err := checkJSONType(r); err != nil {
-		a.reject(w, err)
-		return
-	}
-	body, release, err := a.readBody(w, r, maxCommandBytes)
-	if err != nil {
-		a.reject(w, err)
-		return
-	}
-	defer release()
-	command, err := decodeSetting(body)
+	command, err := readCommand(a, w, r, decodeSetting)
 	if err != nil {
 		a.reject(w, err)
 		return
