@@ -34,6 +34,8 @@ func TestProcesses(t *testing.T) {
 	t.Run("LocalOnApacheZooKeeper", func(t *testing.T) { testLocalOnApacheZooKeeper(t, p) })
 	t.Run("Node", func(t *testing.T) { testNode(t, p) })
 	t.Run("Strangers", func(t *testing.T) { testStrangers(t, p) })
+	t.Run("EditedLayout", func(t *testing.T) { testEditedLayout(t, p) })
+	t.Run("Zones", func(t *testing.T) { testZones(t, p) })
 	t.Run("NewerVersion", func(t *testing.T) { testNewerVersion(t, p) })
 	t.Run("Members", func(t *testing.T) { testMembers(t, p) })
 	t.Run("RollingRestart", func(t *testing.T) { testRollingRestart(t, p) })
