@@ -61,6 +61,7 @@ type HelloRefusal struct {
 	Reason string
 	Store  StoreID // of the node that refuses
 	Known  Stamp   // the last that the refused store is known to have told
+	To     StoreID // the refused store
 }
 
 func (r HelloRefusal) Error() string { return "the peer refused the connection: " + r.Reason }
@@ -200,6 +201,7 @@ func AppendRefusal(buf []byte, refusal HelloRefusal) []byte {
 	w.string(refusal.Reason[:min(len(refusal.Reason), maxReasonBytes)])
 	w.string(string(refusal.Store))
 	w.stamp(refusal.Known)
+	w.string(string(refusal.To))
 	return w.endFrame(start, MaxHelloBytes)
 }
 
@@ -214,7 +216,7 @@ func DecodeRefusal(body []byte) (HelloRefusal, error) {
 	}
 	refusal := HelloRefusal{Reason: r.string()}
 	if len(r.rest) > 0 { // a refusal of protocol 1 ends here
-		refusal.Store, refusal.Known = StoreID(r.name()), r.stamp()
+		refusal.Store, refusal.Known, refusal.To = StoreID(r.name()), r.stamp(), StoreID(r.name())
 	}
 	if err := r.end(); err != nil {
 		return HelloRefusal{}, fmt.Errorf("refusal: %w", err)
@@ -458,7 +460,7 @@ func (w *wireWriter) message(body Message) {
 		w.numbers(m.Members)
 	case *RollReply:
 		w.numbers(m.Asked)
-		w.numbers(m.Heard)
+		w.heard(m.Heard)
 	default:
 		panic(fmt.Sprintf("message %T has no encoding", body))
 	}
@@ -481,6 +483,32 @@ func (r *wireReader) numbers() []MemberNumber {
 	var list []MemberNumber
 	for range n {
 		list = append(list, MemberNumber(r.u32()))
+	}
+	return list
+}
+
+func (w *wireWriter) heard(list []HeardMember) {
+	w.count(len(list))
+	for _, h := range list {
+		w.u32(uint32(h.Member))
+		w.u64(uint64(h.Silent))
+	}
+}
+
+func (r *wireReader) heard() []HeardMember {
+	n := r.count(12)
+	if n > layout.MaxMembers {
+		r.fail(errValue)
+		return nil
+	}
+	var list []HeardMember
+	for range n {
+		h := HeardMember{Member: MemberNumber(r.u32()), Silent: time.Duration(r.u64())}
+		if h.Silent < 0 {
+			r.fail(errValue)
+			return nil
+		}
+		list = append(list, h)
 	}
 	return list
 }
@@ -773,7 +801,7 @@ func (r *wireReader) message(kind messageKind) Message {
 	case kindRollCall:
 		return &RollCall{Members: r.numbers()}
 	case kindRollReply:
-		return &RollReply{Asked: r.numbers(), Heard: r.numbers()}
+		return &RollReply{Asked: r.numbers(), Heard: r.heard()}
 	}
 	r.fail(errKind)
 	return nil

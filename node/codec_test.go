@@ -51,7 +51,7 @@ func sampleMessages() []Message {
 		&LayoutRequest{},
 		&LayoutCopy{Data: []byte(`{"version":12}`)},
 		&RollCall{Members: []MemberNumber{4, 5}},
-		&RollReply{Asked: []MemberNumber{4, 5}, Heard: []MemberNumber{5}},
+		&RollReply{Asked: []MemberNumber{4, 5}, Heard: []HeardMember{{5, 7}}},
 	}
 }
 
@@ -113,10 +113,10 @@ func TestWireFormatStands(t *testing.T) {
 		"0fd904f41230ef80 *node.LayoutRequest",
 		"a4c8bc846d074164 *node.LayoutCopy",
 		"7c7f78666ec2923d *node.RollCall",
-		"eb0d9fa818c4f54b *node.RollReply",
+		"d6f383bd54a0fa55 *node.RollReply",
 		"2c93604bd01aa1bd entry",
 		"f48af486a5f746ea hello",
-		"10d894c1b699557c refusal",
+		"15f0fc62d9d1a4ad refusal",
 	}
 	var got []string
 	for _, m := range sampleMessages() {
@@ -124,7 +124,7 @@ func TestWireFormatStands(t *testing.T) {
 	}
 	entry := appendEntry(nil, &Entry{Index: 44, Epoch: 9, Kind: EntryPut, Key: []byte("k"), Value: []byte("v"), If: door.Condition{Match: 43}})
 	hello := AppendHello(nil, Hello{MinVersion: 2, MaxVersion: 2, Cluster: "c", Node: "n1", Member: 1, Store: "disk-1", To: "disk-2", Boot: 3, LayoutVersion: -1, Count: 7, Lineage: Lineage{{ID: 6, Began: 5}}})
-	refusal := AppendRefusal(nil, HelloRefusal{Reason: "another cluster", Store: "disk-2", Known: Stamp{6, 7}})
+	refusal := AppendRefusal(nil, HelloRefusal{Reason: "another cluster", Store: "disk-2", Known: Stamp{6, 7}, To: "disk-1"})
 	got = append(got, fmt.Sprintf("%016x entry", xxhash.Sum64(entry)), fmt.Sprintf("%016x hello", xxhash.Sum64(hello)), fmt.Sprintf("%016x refusal", xxhash.Sum64(refusal)))
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("the wire format changed; it is now\n%s", strings.Join(got, "\n"))
@@ -534,7 +534,9 @@ func genMessage(t *rapid.T) Message {
 	case kindRollCall:
 		return &RollCall{genList(t, 5, genMember)}
 	case kindRollReply:
-		return &RollReply{genList(t, 5, genMember), genList(t, 5, genMember)}
+		return &RollReply{genList(t, 5, genMember), genList(t, 5, func(t *rapid.T) HeardMember {
+			return HeardMember{genMember(t), time.Duration(rapid.Int64Min(0).Draw(t, "silent"))}
+		})}
 	default:
 		panic(fmt.Sprintf("kind %d is not drawn", kind))
 	}

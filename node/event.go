@@ -98,6 +98,8 @@ const (
 	EventHeldForStep       // a write waits for a planned step of the layout
 	EventDrained           // what was proposed before a planned step is committed
 	EventHandedOverAtStop  // L1 to Peer, because this node stops
+	EventGivenAtStop       // a peer handed partitions over while this node stops; Index leads now
+	EventHeirAway          // no step was made, since Peer, which would lead, is not registered
 	EventRecordRaised      // a peer's stamp was written into ZooKeeper's record; Text: its store
 
 	// Words for the operator. Their text says what is wrong and what to do about it.
@@ -142,6 +144,7 @@ var eventNames = [EventKinds]string{
 	EventStampRefused: "roll-back-refused", EventStampAccused: "roll-back-accused",
 	EventStampFinal: "roll-back-final", EventRecordRaised: "stamp-record-raised",
 	EventHeldAtStop: "held-at-stop", EventHandedOverAtStop: "handed-over-at-stop",
+	EventGivenAtStop: "given-at-stop", EventHeirAway: "heir-away",
 	EventHeldForStep: "held-for-a-step", EventDrained: "drained-before-a-step",
 	EventRuleChanged: "ring-rule-changed",
 	EventNotice:      "notice", EventAlarm: "alarm", EventFailed: "failed",

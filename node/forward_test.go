@@ -149,6 +149,7 @@ func TestAForwarderThatHearsNothingAnswersUnknown(t *testing.T) {
 // about to leave.
 func TestAForwardWhoseEpochEndsIsAskedForAtOnce(t *testing.T) {
 	s := newSetup(t, disk{asg: led(2, 5), promised: 5})
+	s.pass(suspect / 8)
 	put := s.put("k", "x")
 	first := *one[*Forward](s, 2)
 	s.forget()
@@ -157,6 +158,12 @@ func TestAForwardWhoseEpochEndsIsAskedForAtOnce(t *testing.T) {
 	if again := one[*Forward](s, 2); again.ID != first.ID || again.Epoch != 5 {
 		t.Fatalf("sent %+v, want a copy of %+v", *again, first)
 	}
+	s.forget()
+	s.from(2, &LayoutRequest{})
+	none[*Forward](s) // it was asked just now
+	s.pass(suspect / 5)
+	s.from(2, &LayoutRequest{}) // it is about to leave, and its answer may have been lost
+	one[*Forward](s, 2)
 	s.forget()
 	s.from(2, &ForwardReply{Partition: 0, ID: first.ID, Origin: 1, Response: refused("the epoch is over"), Known: led(3, 6)})
 	s.pass(suspect / 4)

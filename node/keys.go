@@ -18,6 +18,7 @@ import (
 //	m/told                                            stamp that ZooKeeper's record was given
 //	m/barred                                          why this store must not be used any more
 //	m/known/<store id>                                stamp that a peer's store told
+//	m/accused/<member u32>                            stamp that a member says is lacking here
 //	p/<partition u32>/promised                        epoch u64, primary u64
 //	p/<partition>/state                               see stateRecord
 //	p/<partition>/install                             see partial
@@ -41,6 +42,22 @@ var (
 func knownKey(s StoreID) []byte { return append([]byte(knownPrefix), s...) }
 
 const knownPrefix, knownEnd = "m/known/", "m/known0"
+
+// accusedKey keeps an accusation.
+func accusedKey(by MemberNumber) []byte {
+	return binary.BigEndian.AppendUint32([]byte(accusedPrefix), uint32(by))
+}
+
+const accusedPrefix, accusedEnd = "m/accused/", "m/accused0"
+
+// accuserOfKey is the inverse of accusedKey.
+func accuserOfKey(key []byte) (MemberNumber, error) {
+	number := key[len(accusedPrefix):]
+	if len(number) != 4 {
+		return 0, wrapKey(key, fmt.Errorf("%d bytes where the number of a member has 4", len(number)))
+	}
+	return MemberNumber(binary.BigEndian.Uint32(number)), nil
+}
 
 func partitionKey(p PartitionID, tail string) []byte {
 	k := make([]byte, 0, 7+len(tail))

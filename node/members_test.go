@@ -231,6 +231,14 @@ func TestAMissingMemberIsReplaced(t *testing.T) {
 		{"no member hears it", Config{}, func(s *setup) { s.rollReply(2); s.rollReply(4) }, true},
 		{"never", Config{ReplaceAfter: -1}, func(s *setup) { s.rollReply(2); s.rollReply(4) }, false},
 		{"a member hears it", Config{}, func(s *setup) { s.rollReply(2); s.rollReply(4, 3) }, false},
+		{"a member heard it since", Config{}, func(s *setup) {
+			s.rollReply(2)
+			s.from(4, &RollReply{Asked: []MemberNumber{3}, Heard: []HeardMember{{3, 7 * time.Second}}})
+		}, false},
+		{"a member heard it before", Config{}, func(s *setup) {
+			s.rollReply(2)
+			s.from(4, &RollReply{Asked: []MemberNumber{3}, Heard: []HeardMember{{3, time.Hour}}})
+		}, true},
 		{"this node hears it", Config{}, func(s *setup) { s.rollReply(2); s.rollReply(4); s.from(3, &RollReply{}) }, false},
 		{"a member does not answer", Config{}, func(s *setup) { s.rollReply(2) }, false},
 		{"a member answers something else", Config{}, func(s *setup) { s.rollReply(2); s.from(4, &RollReply{}) }, false},
@@ -265,18 +273,23 @@ func TestAMissingMemberIsReplaced(t *testing.T) {
 	}
 }
 
-// rollReply answers as a member the roll call of 3, and heard these.
+// rollReply answers as a member the roll call of 3, and heard these just now.
 func (s *setup) rollReply(from MemberNumber, heard ...MemberNumber) {
-	s.from(from, &RollReply{Asked: []MemberNumber{3}, Heard: heard})
+	reply := &RollReply{Asked: []MemberNumber{3}}
+	for _, m := range heard {
+		reply.Heard = append(reply.Heard, HeardMember{m, 0})
+	}
+	s.from(from, reply)
 }
 
 // TestTheRollIsAnswered: by what was heard, and a member that was not heard is asked.
 func TestTheRollIsAnswered(t *testing.T) {
 	s := clusterOf(t, Config{}, []MemberNumber{1, 2, 3, 4}, 2, 3, 4)
 	s.from(3, &RollReply{})
+	s.pass(suspect)
 	s.forget()
 	s.from(2, &RollCall{Members: []MemberNumber{1, 3, 4}})
-	if reply := one[*RollReply](s, 2); !slices.Equal(reply.Heard, []MemberNumber{3}) || len(reply.Asked) != 3 {
+	if reply := one[*RollReply](s, 2); !slices.Equal(reply.Heard, []HeardMember{{3, suspect}}) || len(reply.Asked) != 3 {
 		t.Errorf("answered %+v", reply)
 	}
 	if ask := one[*RollCall](s, 4); len(ask.Members) != 0 {

@@ -299,8 +299,18 @@ type LayoutCopy struct{ Data []byte }
 // RollCall asks for a sign of life, and whether these members were heard.
 type RollCall struct{ Members []MemberNumber }
 
-// RollReply answers a RollCall: Heard are those of Asked that were heard lately.
-type RollReply struct{ Asked, Heard []MemberNumber }
+// RollReply answers a RollCall: when those of Asked were heard that were heard at all.
+type RollReply struct {
+	Asked []MemberNumber
+	Heard []HeardMember
+}
+
+// HeardMember says for how long a member had not been heard when this was sent. It is a
+// duration, because the clocks of two nodes have nothing in common.
+type HeardMember struct {
+	Member MemberNumber
+	Silent time.Duration
+}
 
 func (*Forward) kind() messageKind       { return kindForward }
 func (*ForwardReply) kind() messageKind  { return kindForwardReply }

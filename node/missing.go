@@ -72,7 +72,8 @@ func (n *Node) callRoll() {
 	}
 }
 
-// onRollCall answers which of the members were heard here lately. Those that were not are
+// onRollCall answers when the members were heard here. That may be long ago and still count:
+// a member that was cut off itself could not say so before. Those not heard lately are
 // asked, so that the next answer knows; members without a common partition exchange no
 // other frames.
 func (n *Node) onRollCall(m *Envelope, c *RollCall) {
@@ -81,9 +82,11 @@ func (n *Node) onRollCall(m *Envelope, c *RollCall) {
 		if missing == n.self {
 			continue
 		}
-		if at, ok := n.heard[missing]; ok && now-at <= 2*n.rollCallTime() {
-			reply.Heard = append(reply.Heard, missing)
-		} else {
+		at, ok := n.heard[missing]
+		if ok {
+			reply.Heard = append(reply.Heard, HeardMember{missing, now - at})
+		}
+		if !ok || now-at > 2*n.rollCallTime() {
 			n.ping(missing)
 		}
 	}
@@ -118,9 +121,11 @@ func (n *Node) onRollReply(m *Envelope, c *RollReply) {
 		r.answered[m.From] = now
 	}
 	for i := range r.missing {
-		if contains(c.Heard, r.missing[i].member) {
-			n.observe(Event{Kind: EventMissingHeard, Peer: r.missing[i].member})
-			r.missing[i].since = now
+		for _, h := range c.Heard {
+			if h.Member == r.missing[i].member && now-h.Silent > r.missing[i].since {
+				n.observe(Event{Kind: EventMissingHeard, Peer: h.Member})
+				r.missing[i].since = now - h.Silent
+			}
 		}
 	}
 }

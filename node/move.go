@@ -36,13 +36,8 @@ type failure struct {
 	backoff time.Duration
 }
 
-const (
-	// maxHandOverBackoff bounds how long a member that keeps failing is left alone.
-	maxHandOverBackoff = 5 * time.Minute
-	// handOverLag is how far a replica's log may end below commit when it is
-	// handed the partition, in entries.
-	handOverLag = 64
-)
+// maxHandOverBackoff bounds how long a member that keeps failing is left alone.
+const maxHandOverBackoff = 5 * time.Minute
 
 // watchMove notes since when the N of a newer assignment stands. A change of primary does
 // not give the move new time: a joint state in which primaries follow one another is as
@@ -138,7 +133,7 @@ func (g *reign) bestOf(set []MemberNumber) MemberNumber {
 }
 
 // handOverTo returns the ring's preferred primary, if it is another replica that is fit to
-// lead and has not failed lately; 0 if not. A hand-over interrupts the partition for as
+// lead, is registered and has not failed lately; 0 if not. A hand-over interrupts the partition for as
 // long as the successor needs to start, so it must answer promptly and lack little. Only
 // after settle-time: a reign that has just begun shows that something is changing.
 func (g *reign) handOverTo(now time.Duration) MemberNumber {
@@ -147,11 +142,11 @@ func (g *reign) handOverTo(now time.Duration) MemberNumber {
 		return 0
 	}
 	preferred := n.preferred(g.r.id)
-	if preferred == n.self {
+	if preferred == n.self || !n.roster.hasMember(n.layout, preferred) {
 		return 0
 	}
 	f := g.follower(preferred)
-	if f == nil || !f.inR || now-f.answered > n.cfg.SuspectAfter/2 || f.match+handOverLag < g.r.commit {
+	if f == nil || !f.inR || now-f.answered > n.cfg.SuspectAfter/2 || !g.lacksLittle(f) {
 		return 0
 	}
 	for _, failed := range g.r.move.failures {

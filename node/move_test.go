@@ -82,13 +82,17 @@ func TestAPartitionIsHandedToThePreferredPrimary(t *testing.T) {
 			s.beatReply(4, BeatReplyItem{Epoch: 5, Promised: 5})
 			s.ack(2)
 		}, false},
+		{"what it lacks is compacted", func(s *setup) {
+			s.ackTo(4, 98)
+			s.ack(2)
+		}, false},
 		{"failed lately", func(s *setup) {
 			s.replica().move.failures = []failure{{4, time.Hour, time.Hour}}
 			s.ack(2, 4)
 		}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newSetup(t, disk{asg: a, promised: 4, epochs: make100(1), applied: 2, zk: newZookeeper()})
+			s := newSetup(t, disk{asg: a, promised: 4, epochs: make100(1), applied: 2, zk: newZookeeper(), config: Config{RetainEntries: 1}})
 			s.promise(2, 1, 100)
 			for s.now < 10*time.Second {
 				c.act(s)
@@ -97,8 +101,10 @@ func TestAPartitionIsHandedToThePreferredPrimary(t *testing.T) {
 				}
 				s.pass(suspect / 4)
 			}
-			c.act(s)
-			s.pass(suspect / 4)
+			for range 4 { // writes are held for a moment first
+				c.act(s)
+				s.pass(suspect / 4)
+			}
 			if got := s.saw(EventHandOver) == 1 && s.replica().known().Primary == 4; got != c.handed {
 				t.Errorf("handed over: %v, want %v", got, c.handed)
 			}

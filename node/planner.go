@@ -77,12 +77,48 @@ func (n *Node) takeSteps() {
 		return
 	}
 	p.setting, p.pending = true, result
+	ops := []door.Op{{Kind: door.OpSet, Path: n.layoutPath(), Data: data, Version: n.layout.Version()}}
+	heirs := n.heirsOf(result)
+	for _, m := range heirs {
+		ops = append(ops, door.Op{Kind: door.OpCheck, Path: n.livePath(m.Node), Version: door.AnyVersion})
+	}
 	session := n.member.session
-	session.Multi([]door.Op{{Kind: door.OpSet, Path: n.layoutPath(), Data: data, Version: n.layout.Version()}}, func(err error) {
-		if !n.dead && n.member.session == session {
+	session.Multi(ops, func(err error) {
+		var refusal *door.OpError
+		switch {
+		case n.dead || n.member.session != session:
+		case errors.As(err, &refusal) && refusal.Op > 0:
+			n.heirIsAway(heirs[refusal.Op-1])
+		default:
 			n.onLayoutSet(result, data, err)
 		}
 	})
+}
+
+// heirsOf returns the members to which steps hand a partition, each once. The set is made
+// on the condition that each of them is registered: one that has left leads nothing (rule
+// "hand over before leaving").
+func (n *Node) heirsOf(result layout.Applied) []layout.Member {
+	var heirs []layout.Member
+	for _, s := range result.Steps {
+		m, ok := n.layout.Member(s.Primary)
+		if s.Kind == layout.ChangePrimary && s.Primary != n.self && ok && !slices.Contains(heirs, m) {
+			heirs = append(heirs, m)
+		}
+	}
+	return heirs
+}
+
+// heirIsAway takes the answer that nothing was changed, since a member to which a partition
+// would have gone is not registered.
+func (n *Node) heirIsAway(m layout.Member) {
+	n.planner.setting = false
+	n.observe(Event{Kind: EventHeirAway, Peer: m.Number})
+	n.parting.away = append(n.parting.away, m.Number) // counts only in a stop
+	n.roster.changed()
+	n.releaseAll(n.now())
+	n.backOff()
+	n.wantLayout()
 }
 
 // dueSteps asks every replica, in the order of the partitions. A replica that wants to
@@ -427,6 +463,7 @@ func (n *Node) useLayout(l *layout.Layout) {
 	if !slices.Equal(n.planner.members, l.Members()) {
 		if !slices.Equal(ringMembers(n.planner.members), ringMembers(l.Members())) {
 			n.planner.placedOn = n.now()
+			n.retryMoves()
 		}
 		n.planner.members, n.planner.targets = l.Members(), nil
 		unlisted := func(m MemberNumber, _ time.Duration) bool { _, ok := l.Member(m); return !ok }
@@ -539,11 +576,13 @@ func (n *Node) askPeersForLayout() {
 	}
 }
 
-// onLayoutRequest sends the copy.
+// onLayoutRequest sends the copy. A node that stops asks, and then leaves: what it did with
+// forwards whose answers were lost must be asked before.
 func (n *Node) onLayoutRequest(m *Envelope) {
 	if n.layout == nil {
 		return
 	}
+	n.askBeforeItLeaves(m.From)
 	if data, err := n.layout.Encode(); err == nil {
 		n.send(m.From, &LayoutCopy{data})
 	}

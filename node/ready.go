@@ -57,7 +57,7 @@ func (r *replica) behind(now time.Duration) bool {
 	if r.known().Primary == r.n.self || r.lost || r.silence(now) >= r.n.unservedTime() {
 		return false
 	}
-	return r.ackEpoch != r.known().Epoch || r.commit+handOverLag < r.toldCommit
+	return r.ackEpoch != r.known().Epoch || r.commit+copyLag < r.toldCommit
 }
 
 // mayServe is the part of Ready that the ticks decide.

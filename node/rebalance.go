@@ -60,6 +60,16 @@ func (n *Node) hearsAll(set []MemberNumber) bool {
 	return all
 }
 
+// retryMoves ends the waits after moves that failed: with other members the ring means other
+// moves.
+func (n *Node) retryMoves() {
+	for _, r := range n.replicas {
+		if r != nil {
+			r.move.retryAt, r.move.backoff = 0, 0
+		}
+	}
+}
+
 // failed makes the next try to copy or to move wait, twice as long after each failure in a row.
 func (w *moveWatch) failed(now, first time.Duration) {
 	w.backoff = min(max(2*w.backoff, first), maxMoveBackoff)

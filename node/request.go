@@ -298,6 +298,16 @@ func (n *Node) outdate(o *operation) {
 	}
 }
 
+// askBeforeItLeaves asks a former primary again what became of forwards. Its connection to
+// this node may have been dead when it answered, and it has proved that it is not now.
+func (n *Node) askBeforeItLeaves(former MemberNumber) {
+	for _, o := range n.requests.all {
+		if o.state == forwarded && o.to == former && o.doomed != 0 && n.now()-o.sentAt >= n.interval()/2 {
+			n.forward(o, former)
+		}
+	}
+}
+
 // tickRequests ends what is late, asks again where no answer came, and attempts again
 // what waits.
 func (n *Node) tickRequests(now time.Duration) {

@@ -65,6 +65,12 @@ func (r *roster) has(id NodeID) bool {
 	return ok
 }
 
+// hasMember reports whether a member is known to be registered.
+func (r *roster) hasMember(l *layout.Layout, number MemberNumber) bool {
+	m, ok := l.Member(number)
+	return ok && r.known && r.has(m.Node)
+}
+
 // reset forgets what was read, and a reading under way.
 func (r *roster) reset() { *r = roster{readings: r.readings, attempt: r.attempt} }
 

@@ -202,6 +202,9 @@ func (n *Node) setSettings(session door.Session, c *settingCall, data []byte, ve
 	switch {
 	case c.done == nil:
 		return
+	case n.stopping:
+		c.giveUp("the node is stopping")
+		return
 	case err != nil:
 		c.end(door.Refused, false, err.Error())
 		return

@@ -114,6 +114,9 @@ func newSetup(t *testing.T, k disk) *setup {
 	if s.zk != nil {
 		s.zk.plant()
 		s.zk.put("/dkv/default/layout", s.rows[string(keyLayout)], k.version)
+		for m := 2; m <= 6; m++ {
+			s.zk.register(NodeID(fmt.Sprintf("n%d", m)), liveRecord{Store: StoreID(fmt.Sprintf("disk-%d", m)), Incarnation: 1}, 900)
+		}
 	}
 	s.start()
 	return s

@@ -120,7 +120,36 @@ func (n *Node) recoverStamps() error {
 	}
 	s.kept = s.made
 	n.drawLine()
-	return n.recoverPeerStamps()
+	if err := n.recoverPeerStamps(); err != nil {
+		return err
+	}
+	return n.recoverAccusers()
+}
+
+// recoverAccusers has the node wait as it did before it was restarted.
+func (n *Node) recoverAccusers() error {
+	var damage error
+	err := n.env.Store.Scan([]byte(accusedPrefix), []byte(accusedEnd), func(key, value []byte) bool {
+		told, err := decodeStamp(value)
+		if err != nil {
+			damage = wrapKey(key, err)
+			return false
+		}
+		by, err := accuserOfKey(key)
+		if err != nil {
+			damage = err
+			return false
+		}
+		n.stamps.addAccuser(by, told, n.now())
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("reading who accuses this store: %w", err)
+	}
+	if n.stamps.accused() {
+		n.alarm("%s; stop this node and run dkv member replace for it", n.stamps.why)
+	}
+	return damage
 }
 
 // drawLine begins this process's line, unless the lineage is full.
@@ -283,7 +312,7 @@ func (n *Node) lists(store StoreID) bool {
 
 // Refuse returns the refusal that answers a hello.
 func (n *Node) Refuse(h Hello, why error) HelloRefusal {
-	r := HelloRefusal{Reason: why.Error(), Store: n.store}
+	r := HelloRefusal{Reason: why.Error(), Store: n.store, To: h.Store}
 	if p := n.stamps.peers[h.Store]; p != nil {
 		r.Known = p.told
 	}
@@ -293,7 +322,8 @@ func (n *Node) Refuse(h Hello, why error) HelloRefusal {
 // OnRefused takes the refusal of a hello that this node sent to the address of a member,
 // or, as member 0, of what may be its twin. A refusal that proves a roll-back by this
 // store's own lineage makes the node wait. It does not end it: the member may be wrong, or
-// lie (rule "a claim ends no process").
+// lie (rule "a claim ends no process"). One that was meant for a process which ran at this
+// address with another store, and came late, says nothing about this one.
 func (n *Node) OnRefused(by MemberNumber, r HelloRefusal) {
 	if n.dead || !n.begun {
 		return
@@ -302,7 +332,7 @@ func (n *Node) OnRefused(by MemberNumber, r HelloRefusal) {
 		n.fail(fmt.Errorf("another process runs with this data directory's store %s: %s; nothing was changed", n.store, r.Reason))
 		return
 	}
-	if n.layout == nil || by == n.self || !n.stamps.lines.contradicts(r.Known) {
+	if n.layout == nil || by == n.self || r.To != n.store || !n.stamps.lines.contradicts(r.Known) {
 		return
 	}
 	if m, ok := n.layout.Member(by); !ok || m.Store != r.Store || m.State == layout.Gone {
@@ -321,11 +351,16 @@ func (n *Node) accuse(by MemberNumber, told Stamp) {
 		s.accusers[i].at = n.now()
 		return
 	}
-	s.accusers = append(s.accusers, accuser{by, n.now()})
-	s.why = fmt.Sprintf("waiting: member %d was told count %d of line %x by this store, which has lost it: the data directory was restored from an earlier state of itself, or is a copy", by, told.Count, uint64(told.Line))
+	s.addAccuser(by, told, n.now())
+	n.turn.batch.Put(accusedKey(by), encodeStamp(told)) // a restart must not end the wait
 	n.alarm("%s; stop this node and run dkv member replace for it", s.why)
 	n.endReigns("the node waits, because its disk may have been rolled back")
 	n.tellRecord()
+}
+
+func (s *stamps) addAccuser(by MemberNumber, told Stamp, now time.Duration) {
+	s.accusers = append(s.accusers, accuser{by, now})
+	s.why = fmt.Sprintf("waiting: member %d was told count %d of line %x by this store, which has lost it: the data directory was restored from an earlier state of itself, or is a copy", by, told.Count, uint64(told.Line))
 }
 
 // takenBack ends an accusation: a member that accepts this process again answers it with
@@ -337,6 +372,7 @@ func (n *Node) takenBack(by MemberNumber) {
 		return
 	}
 	s.accusers = slices.Delete(s.accusers, i, i+1)
+	n.turn.batch.Delete(accusedKey(by))
 	if !s.accused() {
 		n.notice("member %d takes back that this disk was rolled back: the node continues", by)
 		n.startReigns()

@@ -145,15 +145,16 @@ func TestStampsOfPeersAreKept(t *testing.T) {
 // waits, and continues when the peer takes it back.
 func TestAnAccusedNodeWaits(t *testing.T) {
 	s := leader(t, Config{}, nil)
-	refusal := HelloRefusal{Reason: "rolled back", Store: "disk-3", Known: Stamp{99, 50}}
+	refusal := HelloRefusal{Reason: "rolled back", Store: "disk-3", Known: Stamp{99, 50}, To: "disk-1"}
 	for _, harmless := range []struct {
 		by MemberNumber
 		r  HelloRefusal
 	}{
-		{3, HelloRefusal{Store: "disk-3", Known: s.node.stamp()}}, // what it really told
-		{3, HelloRefusal{Store: "disk-3"}},                        // it knows nothing
-		{3, HelloRefusal{Store: "disk-2", Known: refusal.Known}},  // another store answers there
-		{9, HelloRefusal{Store: "disk-9", Known: refusal.Known}},  // no member
+		{3, HelloRefusal{Store: "disk-3", To: "disk-1", Known: s.node.stamp()}}, // what it really told
+		{3, HelloRefusal{Store: "disk-3", To: "disk-1"}},                        // it knows nothing
+		{3, HelloRefusal{Store: "disk-2", To: "disk-1", Known: refusal.Known}},  // another store answers there
+		{9, HelloRefusal{Store: "disk-9", To: "disk-1", Known: refusal.Known}},  // no member
+		{3, HelloRefusal{Store: "disk-3", To: "disk-7", Known: refusal.Known}},  // a process that ran here with another disk
 	} {
 		s.node.OnRefused(harmless.by, harmless.r)
 	}
@@ -174,13 +175,21 @@ func TestAnAccusedNodeWaits(t *testing.T) {
 	s.pass(3 * suspect)
 	none[*Promise](s)
 	none[*PreVote](s)
-	if len(sent[*LayoutRequest](s)) == 0 {
-		t.Fatal("the member that accuses it is not asked again")
+	s.restart()
+	s.prepare(led(2, 6))
+	s.pass(3 * suspect)
+	none[*Promise](s)
+	none[*PreVote](s)
+	if !s.node.stamps.accused() || len(sent[*LayoutRequest](s)) == 0 {
+		t.Fatal("after a restart the node waits no longer, or does not ask the member that accuses it")
 	}
 	s.from(3, &LayoutCopy{Data: encoded(t, layoutOf(t, 0, led(1, 5)))})
 	s.pass(suspect)
 	if s.node.stamps.accused() || len(sent[*PreVote](s)) == 0 {
 		t.Fatal("the node does not continue")
+	}
+	if s.restart(); s.node.stamps.accused() {
+		t.Fatal("after a restart the node waits again")
 	}
 }
 

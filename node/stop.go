@@ -1,16 +1,18 @@
 package node
 
 import (
+	"errors"
 	"slices"
 	"time"
 
+	"dkv/node/door"
 	"dkv/node/layout"
 )
 
 // How a node that is told to stop leaves (rule "hand over before leaving"):
 //
 //	Stop ─▶ part ─▶ partingSteps ─▶ takeSteps (planner.go): one L1 for each partition
-//	     ─▶ tellPeers ⇄ onLayoutCopy (their answers) ─▶ leave
+//	     ─▶ tellPeers ⇄ onLayoutCopy (their answers) ─▶ signOff ─▶ leave
 //
 // While it hands over, writes are held: those of peers in the queue of the reign, those of
 // its own clients as waiting operations. The new epoch refuses the first, so that their
@@ -19,12 +21,13 @@ import (
 // parting is how far an orderly stop has come.
 type parting struct {
 	began   time.Duration
-	until   time.Duration // the wait for answers ends; 0 while handing
-	handing bool          // writes are held, and partitions handed over
-	led     int           // partitions, at the beginning
+	until   time.Duration  // the wait for answers ends; 0 while handing
+	handing bool           // writes are held, and partitions handed over
+	led     int            // partitions, when it began to hand over
+	away    []MemberNumber // heirs that turned out not to be registered
 
 	version int32         // of the layout when it had handed over
-	handed  bool          // it had something to hand over, and did
+	tells   bool          // peers must know it before this node leaves
 	told    []knownLayout // what peers said that they know
 	askedAt time.Duration // when they were last told
 	stirred time.Duration // when a peer last forwarded something here
@@ -68,6 +71,10 @@ func (n *Node) Stop(done func()) {
 // waiting for the session timeout.
 func (n *Node) part(done func()) {
 	p, now := &n.parting, n.now()
+	if !p.handing && n.givenMeanwhile(now) {
+		p.handing, p.until, p.led = true, 0, n.led()
+		n.observe(Event{Kind: EventGivenAtStop, Index: Index(p.led)})
+	}
 	if p.handing {
 		n.takeSteps()
 		if n.handsOver(now) {
@@ -81,14 +88,49 @@ func (n *Node) part(done func()) {
 	if p.until == 0 {
 		p.until = min(p.began+StopTime, now+2*n.cfg.SuspectAfter+time.Second)
 	}
-	if now < p.until && (n.busy() || p.handed && !n.peersKnow(now)) {
-		if p.handed && now-p.askedAt >= n.interval() {
+	if now < p.until && (n.busy() || p.tells && !n.peersKnow(now)) {
+		if p.tells && now-p.askedAt >= n.interval() {
 			n.tellPeers()
 		}
 		n.after(n.cfg.SuspectAfter/32, func() { n.part(done) })
 		return
 	}
-	n.leave(done)
+	n.signOff(done)
+}
+
+// givenMeanwhile reports whether a primary has handed a partition to this node, not knowing
+// that it stops. It is handed on as those before it were.
+func (n *Node) givenMeanwhile(now time.Duration) bool {
+	return n.registered() && !n.stamps.accused() && n.handsOver(now)
+}
+
+// signOff takes the own registration back, on the condition that the layout is the one by
+// which nothing is left to hand over. Steps that make a member primary are conditional on
+// its registration; so of the two, ZooKeeper makes one. Without an answer the node leaves
+// all the same, since a stop takes a bounded time.
+func (n *Node) signOff(done func()) {
+	if !n.registered() || n.layout == nil || n.now()-n.parting.began >= handOverTime {
+		n.leave(done)
+		return
+	}
+	answered := false
+	once := func(err error) {
+		switch {
+		case answered || n.dead:
+			return
+		case errors.Is(err, door.ErrBadVersion):
+			n.wantLayout()
+			n.after(n.cfg.SuspectAfter/32, func() { n.part(done) })
+		default:
+			n.leave(done)
+		}
+		answered = true
+	}
+	n.member.session.Multi([]door.Op{
+		{Kind: door.OpCheck, Path: n.layoutPath(), Version: n.layout.Version()},
+		{Kind: door.OpDelete, Path: n.livePath(n.cfg.ID), Version: door.AnyVersion},
+	}, once)
+	n.after(n.cfg.SuspectAfter, func() { once(nil) })
 }
 
 // leave ends what is left, and the node.
@@ -196,7 +238,7 @@ func (r *replica) heir(now time.Duration, given []MemberNumber) MemberNumber {
 	}
 	preferred, best, least := r.n.preferred(r.id), MemberNumber(0), 0
 	for _, f := range g.followers {
-		if f.match != last || now-f.answered > r.n.cfg.SuspectAfter/2 {
+		if f.match != last || now-f.answered > r.n.cfg.SuspectAfter/2 || contains(r.n.parting.away, f.member) {
 			continue
 		}
 		if f.member == preferred && f.inR {
@@ -248,7 +290,7 @@ func (n *Node) refuseLateHeld(now time.Duration) {
 // endHandOver refuses what is still held, and says how much could not be handed over.
 func (n *Node) endHandOver() {
 	p, left := &n.parting, n.led()
-	p.version, p.handed = n.layoutVersion(), left < p.led
+	p.version, p.tells = n.layoutVersion(), n.layout != nil
 	for _, r := range n.replicas {
 		if r == nil || r.reign == nil {
 			continue

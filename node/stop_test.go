@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -174,5 +175,95 @@ func TestWhatIsHeldTooLongIsRefused(t *testing.T) {
 	proposed.want(t, door.Unknown)
 	if !*left {
 		t.Error("has not left")
+	}
+}
+
+// TestAnHeirThatHasLeftIsPassedOver: the set is conditional on the heir's registration, and
+// the partition goes to another replica.
+func TestAnHeirThatHasLeftIsPassedOver(t *testing.T) {
+	s, _, left := stopping(t)
+	delete(s.zk.znodes, liveRoot+"/n2")
+	s.ack(2)
+	s.pass(suspect / 8)
+	if s.saw(EventHeirAway) != 1 || s.saw(EventHandedOverAtStop) != 0 {
+		t.Fatalf("%d refusals, handed over %d times; 2 is not registered, and 3 lacks entries", s.saw(EventHeirAway), s.saw(EventHandedOverAtStop))
+	}
+	s.ack(3)
+	s.pass(suspect / 4)
+	if a := s.replica().known(); a.Epoch != 6 || a.Primary != 3 {
+		t.Fatalf("the assignment is %+v, want epoch 6 under 3", *a)
+	}
+	s.answerLayouts(2, 3)
+	s.pass(suspect)
+	if s.answerLayouts(2, 3); !*left {
+		t.Error("has not left")
+	}
+}
+
+// TestOrdinaryHandOversGoToTheRegistered: a primary hands nothing to a member of which it
+// knows that it is not registered, or does not know that it is.
+func TestOrdinaryHandOversGoToTheRegistered(t *testing.T) {
+	a := Assignment{Epoch: 5, Primary: 1, Replicas: []MemberNumber{1, 2, 4}} // the ring prefers 4
+	s := newSetup(t, disk{asg: a, promised: 4, epochs: []Epoch{1, 1}, applied: 2, zk: newZookeeper()})
+	s.promise(2, 1, 2)
+	s.ack(2, 4)
+	s.unregister("n4")
+	waitToHandOver := func() {
+		for end := s.now + 3*s.node.cfg.SettleTime; s.now < end; s.pass(suspect / 4) {
+			s.ack(2, 4)
+		}
+	}
+	waitToHandOver()
+	if s.zk.count(setLayout) > 0 {
+		t.Fatalf("%d sets, though the ring's choice is not registered", s.zk.count(setLayout))
+	}
+	s.zk.fault = func(what string) (bool, error) {
+		if strings.HasPrefix(what, setLayout) { // it leaves between the reading and the set
+			delete(s.zk.znodes, liveRoot+"/n4")
+		}
+		return false, nil
+	}
+	s.register("n4", liveRecord{Store: "disk-4"})
+	waitToHandOver()
+	if s.saw(EventHeirAway) != 1 || s.replica().known().Epoch != 5 {
+		t.Fatalf("%d refusals, the assignment is %+v", s.saw(EventHeirAway), *s.replica().known())
+	}
+	s.zk.fault = nil
+	s.register("n4", liveRecord{Store: "disk-4"})
+	waitToHandOver()
+	if got := s.replica().known(); got.Epoch != 6 || got.Primary != 4 {
+		t.Errorf("the assignment is %+v, want epoch 6 under 4, which is registered again", *got)
+	}
+}
+
+// TestWhatAStoppingNodeIsGivenGoesOn: a primary may hand a partition to a node of which it does
+// not know that it stops. The registration is taken back on the condition that the layout is
+// the one known; so the node sees it, and hands it on.
+func TestWhatAStoppingNodeIsGivenGoesOn(t *testing.T) {
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5, epochs: []Epoch{1, 1}, applied: 2, zk: newZookeeper()})
+	s.zk.fault = func(what string) (bool, error) {
+		if strings.HasPrefix(what, "multi check "+layoutPath+" delete ") && s.zk.znodes[layoutPath].version == 0 {
+			s.plantLayout(layoutOf(t, 1, led(1, 6)))
+		}
+		return false, nil
+	}
+	left := false
+	s.node.Stop(func() { left = true })
+	for end := s.now + suspect; s.now < end && !s.node.replicas[0].known().Moving() && s.replica().reign == nil; {
+		s.pass(suspect / 32)
+	}
+	if left || s.saw(EventGivenAtStop) > 0 {
+		t.Fatal("left with a partition that was handed over")
+	}
+	s.promise(2, 1, 2)
+	s.ack(2, 3)
+	s.pass(suspect / 8)
+	if a := s.replica().known(); a.Epoch != 7 || a.Primary == 1 || s.saw(EventGivenAtStop) != 1 {
+		t.Fatalf("the assignment is %+v; given %d times", *a, s.saw(EventGivenAtStop))
+	}
+	s.answerLayouts(2, 3)
+	s.pass(suspect)
+	if s.answerLayouts(2, 3); !left || s.zk.znodes[liveRoot+"/n1"].owner != 0 {
+		t.Errorf("left: %v; the registration is %+v", left, s.zk.znodes[liveRoot+"/n1"])
 	}
 }

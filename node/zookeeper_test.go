@@ -105,8 +105,9 @@ func (z *zookeeper) changed(path string) {
 	z.waiting = append(z.waiting, zkCall{"event " + path, func() (func(), error) { return tell, nil }, nil})
 }
 
+// count counts calls; of a Multi, what names its first operations.
 func (z *zookeeper) count(what string) int {
-	return len(slices.DeleteFunc(slices.Clone(z.answered), func(s string) bool { return s != what }))
+	return len(slices.DeleteFunc(slices.Clone(z.answered), func(s string) bool { return s != what && !strings.HasPrefix(s, what+" ") }))
 }
 
 // zkSession is one session.

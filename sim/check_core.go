@@ -97,13 +97,14 @@ func (r *run) enough() uint64 {
 }
 
 // owed returns the pending requests whose partitions still have a majority in the
-// core: a move that was under way may have moved a partition out of it.
+// core: a move that was under way may have moved a partition out of it. A host that left the
+// members refuses its clients.
 func (r *run) owed(c *core) []*checkRequest {
 	var owed []*checkRequest
 	l := r.world.Layout()
 	for _, b := range pending(c.requests) {
 		if l != nil {
-			if part, ok := l.Partition(b.partition); ok && !r.serves(c, part) {
+			if part, ok := l.Partition(b.partition); ok && !r.serves(c, part) || r.hasLeft(b.host) {
 				continue
 			}
 		}

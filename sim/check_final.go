@@ -15,6 +15,7 @@ func (r *run) alonePhase() {
 	if r.system != nil || random.Below(3, "run alone", 0, 0) > 0 || len(r.verdict.violations) > 0 {
 		return
 	}
+	r.alone = true
 	r.note("ZooKeeper is stopped for good")
 	r.options.timeline.event(r.world.Now(), bandPhase, "ZooKeeper is stopped for good")
 	r.world.ZooKeeper().Down()

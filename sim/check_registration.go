@@ -2,7 +2,9 @@ package sim
 
 import (
 	"bytes"
+	"slices"
 
+	"dkv/node/layout"
 	"dkv/sim/schedule"
 	"dkv/zksim/zktree"
 )
@@ -51,16 +53,32 @@ func (r *run) checkFormed() {
 
 // unregistered returns the core's hosts whose session does not own live/<id> now.
 // Such a node serves clients, but cannot change the layout. If the cluster never
-// formed, the check requests show that already.
+// formed, the check requests show that already. What a member that left waits for may not
+// come in the core; the convergence after it wants the registration.
 func (r *run) unregistered(c *core) []int {
 	if r.world.Layout() == nil {
 		return nil
 	}
 	var missing []int
 	for _, h := range c.hosts {
+		if r.hasLeft(h) {
+			continue
+		}
 		if own := r.world.SessionID(h); own == 0 || r.registeredBy(h) != own {
 			missing = append(missing, h)
 		}
 	}
 	return missing
+}
+
+// hasLeft reports whether a host's member left: its process stays a stranger until it is
+// restarted, and after that, until no partition counts on that member.
+func (r *run) hasLeft(host int) bool {
+	if n := r.world.Node(host); n != nil && n.Removed() {
+		return true
+	}
+	l := r.world.Layout()
+	return slices.ContainsFunc(l.Members(), func(m layout.Member) bool {
+		return m.State == layout.Gone && string(m.Node) == schedule.HostName(host) && l.Names(m.Number)
+	})
 }

@@ -24,7 +24,7 @@ at 6s put former:0 0
 // Of two members that an edited layout made primaries of one epoch one leads. The frames of
 // the other one are refused, and no process ends.
 func TestAnEpochThatIsGivenOutTwiceHasOnePrimary(t *testing.T) {
-	s, err := schedule.Parse("seed 5\nphases faults=9s core=0s\n" + twice)
+	s, err := schedule.Parse("seed 5\nphases faults=9s core=0s\nworkload operations=0\n" + twice)
 	if err != nil {
 		t.Fatal(err)
 	}

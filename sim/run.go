@@ -109,7 +109,7 @@ func (r *run) phases() []func() {
 		}
 	}
 	if r.setup.Phases.Converge > 0 {
-		phases = append(phases, r.convergePhase, r.alonePhase, r.readPhase, r.quietPhase)
+		phases = append(phases, r.convergePhase, r.alonePhase, r.rollPhase, r.readPhase, r.quietPhase)
 	}
 	return phases
 }
@@ -141,6 +141,7 @@ type run struct {
 	severed     severed // links that are cut inside the core
 	untouched   uint    // hosts outside the core that stay as they are, as bits
 	steady      *steady // nil: faults do not stand still
+	alone       bool    // ZooKeeper is stopped for good
 	strangers   []turnedAway
 
 	panics  int

@@ -324,6 +324,6 @@ func everyMessage() []node.Message {
 		&node.LayoutRequest{},
 		&node.LayoutCopy{Data: []byte("{}")},
 		&node.RollCall{Members: []node.MemberNumber{4, 5}},
-		&node.RollReply{Asked: []node.MemberNumber{4, 5}, Heard: []node.MemberNumber{5}},
+		&node.RollReply{Asked: []node.MemberNumber{4, 5}, Heard: []node.HeardMember{{Member: 5, Silent: 7}}},
 	}
 }
