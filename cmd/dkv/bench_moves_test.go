@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +32,7 @@ var (
 	movesLoad    = flag.Int("moves-load", 1000, "requests a second of all clients together; 0: as many as they can")
 	movesRate    = flag.String("moves-rate", "", "--move-rate of the nodes, if not the default")
 	movesQuiet   = flag.Duration("moves-quiet", 30*time.Second, "how long to measure before anything moves")
+	movesProfile = flag.String("moves-profile", "", "directory for a CPU profile of each node while three nodes become six")
 	movesRecord  = flag.Int("moves-record", 1000, "number of keys whose history is recorded; they get half of the load")
 )
 
@@ -52,6 +55,8 @@ func TestBenchMoves(t *testing.T) {
 	time.Sleep(2 * time.Second) // not measured
 	b.phase("quiet, 3 nodes", func() { time.Sleep(*movesQuiet) })
 	b.phase("3 to 6 nodes", func() {
+		profiled := b.profile()
+		defer profiled()
 		for range 3 {
 			b.nodes = append(b.nodes, b.node(len(b.nodes)+1))
 			b.nodes[len(b.nodes)-1].start()
@@ -79,6 +84,7 @@ type movesBench struct {
 	dir       string
 	zookeeper *apacheZooKeeper
 	nodes     []*node
+	debug     []string                      // their addresses for profiles, with -moves-profile
 	client    atomic.Pointer[client.Client] // of the nodes that are to be called now
 
 	recorder *linearizability.Recorder
@@ -135,7 +141,30 @@ func (b *movesBench) node(i int) *node {
 	if *movesRate != "" {
 		flags["move-rate"] = *movesRate
 	}
+	if *movesProfile != "" {
+		flags["debug-listen"] = fmt.Sprintf("127.0.0.1:%d", freePorts(b.t))
+		b.debug = append(b.debug, flags["debug-listen"])
+	}
 	return newNode(b.t, b.p, b.dir, fmt.Sprintf("n%d", i), flags)
+}
+
+// profile begins a CPU profile of ten seconds of each node that runs, and returns what waits
+// for them. go tool pprof reads the files, also several at once.
+func (b *movesBench) profile() (wait func()) {
+	var profiling sync.WaitGroup
+	for i, address := range b.debug {
+		profiling.Go(func() {
+			status, data := call(http.MethodGet, "http://"+address+"/debug/pprof/profile?seconds=10", "")
+			if status != http.StatusOK {
+				b.t.Errorf("no profile of n%d: %d %s", i+1, status, data)
+				return
+			}
+			if err := os.WriteFile(filepath.Join(*movesProfile, fmt.Sprintf("n%d.pprof", i+1)), []byte(data), 0o600); err != nil {
+				b.t.Error(err)
+			}
+		})
+	}
+	return profiling.Wait
 }
 
 func (b *movesBench) now() time.Duration { return time.Since(b.began) }
