@@ -27,6 +27,10 @@ const (
 	maxInstalls = 16
 	// maxLearnerFrames bounds the Appends in flight to a learner.
 	maxLearnerFrames = 8
+	// copiesInSettleTime is how many copies a node begins in settle-time. A move
+	// changes the epoch twice or three times, and each time its clients wait: while
+	// many partitions move, few of them should wait at any time.
+	copiesInSettleTime = 20
 	// copyLag and copyLagBytes are how much of what is committed a learner may lack
 	// when the joint state begins. The joint state commits nothing before the next
 	// replicas have this, so it must be a matter of milliseconds.
@@ -99,6 +103,9 @@ func (g *reign) beginCopy(want []MemberNumber, now time.Duration) {
 	if l.target == nil && now-n.planner.placedOn < n.cfg.SettleTime {
 		return // more may join, and data would move twice
 	}
+	if l.target == nil && now < n.copying.nextAt {
+		return // each move interrupts its partition, and not all at once
+	}
 	if l.target == nil && (g.handOverTo(now) != 0 || g.r.n.copies() >= maxCopies || !g.r.n.hearsAll(want)) {
 		return // for the next primary, or for later
 	}
@@ -113,6 +120,9 @@ func (g *reign) beginCopy(want []MemberNumber, now time.Duration) {
 			added = append(added, f)
 		}
 		list = append(list, f)
+	}
+	if l.target == nil {
+		n.copying.nextAt = now + n.cfg.SettleTime/copiesInSettleTime
 	}
 	*l = learners{target: want, list: list, progress: now}
 	g.r.n.observe(Event{Kind: EventCopyBegun, Partition: g.r.id, Epoch: g.epoch})
@@ -350,9 +360,10 @@ func (n *Node) copyMore() {
 // copyLimits is what a node's copies to and from learners share.
 type copyLimits struct {
 	outbound, inbound bucket
-	pumping           bool        // pumpCopies will run
-	asked             []*transfer // whose next chunk waits for the rate, each once
-	kept              int         // bytes of log that all copies need: see kept
+	nextAt            time.Duration // no copy begins before
+	pumping           bool          // pumpCopies will run
+	asked             []*transfer   // whose next chunk waits for the rate, each once
+	kept              int           // bytes of log that all copies need: see kept
 }
 
 // pullPaced asks for the next chunk, as a learner no sooner than the rate allows.

@@ -54,6 +54,20 @@ func copies(t *testing.T, c Config) (s *setup, learners []MemberNumber) {
 	return s, learners
 }
 
+// TestCopiesBeginOneAfterAnother: as if this node had begun one for another partition.
+func TestCopiesBeginOneAfterAnother(t *testing.T) {
+	s := leader(t, Config{}, newZookeeper())
+	s.node.copying.nextAt = s.now + 10*time.Second + 4*suspect
+	s.passWith(10*time.Second+3*suspect, 2, 3)
+	if s.saw(EventCopyBegun) > 0 {
+		t.Fatal("a copy began at the same time as another one")
+	}
+	s.passWith(2*suspect, 2, 3)
+	if next := s.node.copying.nextAt; s.saw(EventCopyBegun) != 1 || next < s.now || next > s.now+10*time.Second/20 {
+		t.Errorf("%d copies began; now it is %v, and the next one begins at %v", s.saw(EventCopyBegun), s.now, next)
+	}
+}
+
 // TestLearnersGetTheLogBeforeTheLayoutNamesThem checks rule "learners first".
 func TestLearnersGetTheLogBeforeTheLayoutNamesThem(t *testing.T) {
 	s, learners := copies(t, Config{})

@@ -43,6 +43,8 @@ type operation struct {
 	sentAt time.Duration
 	wait   time.Duration // from sentAt to the next repeat
 	doomed time.Duration // when its primary was seen to be gone; 0: not
+
+	lastAsked bool // asked again when its primary was about to leave
 }
 
 type operationState uint8
@@ -142,7 +144,7 @@ func (n *Node) ignoreRequest(request door.Request) (door.Response, bool) {
 // attempt sends the operation where it belongs just now, or lets it wait. An operation
 // that waits is attempted again when routes change, and at each tick.
 func (n *Node) attempt(o *operation) {
-	o.state, o.local, o.doomed = waiting, nil, 0
+	o.state, o.local, o.doomed, o.lastAsked = waiting, nil, 0, false
 	if !n.begun || len(n.assignments) == 0 {
 		o.why = "the node has no layout of the cluster yet"
 		// Nor may a forward leave before the boot counter in it is durable: after a
@@ -298,11 +300,13 @@ func (n *Node) outdate(o *operation) {
 	}
 }
 
-// askBeforeItLeaves asks a former primary again what became of forwards. Its connection to
-// this node may have been dead when it answered, and it has proved that it is not now.
+// askBeforeItLeaves asks a former primary again what became of forwards. A connection between
+// the two may have been dead when it was asked, or answered, and the layout that follows
+// shows it that this node has nothing more to ask.
 func (n *Node) askBeforeItLeaves(former MemberNumber) {
 	for _, o := range n.requests.all {
-		if o.state == forwarded && o.to == former && o.doomed != 0 && n.now()-o.sentAt >= n.interval()/2 {
+		if o.state == forwarded && o.to == former && o.doomed != 0 && (!o.lastAsked || n.now()-o.sentAt >= n.interval()/2) {
+			o.lastAsked = true
 			n.forward(o, former)
 		}
 	}

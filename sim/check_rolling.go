@@ -24,17 +24,18 @@ type rolling struct {
 
 // rollPhase stops and starts all hosts one after the other, in one run of six, as an operator
 // does for a new build: the next one when all are ready again (rule "hand over before
-// leaving"). No put may end unknown meanwhile, and one that was refused has to be done by
+// leaving"). Not where the network is so slow that a primary may take its followers for dead. No put may end unknown meanwhile, and one that was refused has to be done by
 // another node at the first attempt.
 func (r *run) rollPhase() {
 	sound := r.system == nil && r.setup.Workload.Operations > 0 && !r.alone && len(r.verdict.violations) == 0
 	suited := r.setup.Replication >= 3 && r.setup.Hosts() == r.setup.Nodes && r.setup.Partitions <= fewPartitions &&
-		20*r.setup.LatencyMean <= r.setup.SuspectAfter
+		50*r.setup.LatencyMean <= r.setup.SuspectAfter && r.setup.Uneven == ""
 	if !sound || !suited || r.world.Random().Below(3, "run rolling", 0, 0) > 0 || !r.until(r.world.Now()+r.patience(), r.allReady) {
 		return
 	}
 	r.note("all nodes are restarted, one after the other")
 	r.options.timeline.event(r.world.Now(), bandPhase, "rolling restart")
+	r.until(r.world.Now()+4*r.slowest(), nil) // connections that faults have broken are made again
 	g := &rolling{run: r}
 	g.keepPutting()
 	for h := 0; h < r.setup.Nodes && !r.aborted && len(r.verdict.violations) == 0; h++ {
@@ -85,7 +86,7 @@ func (g *rolling) keepPutting() {
 	if g.stopping {
 		pause /= 8
 	}
-	g.world.After(max(pause, time.Millisecond/4), g.keepPutting)
+	g.world.After(max(pause, g.setup.Sync.Max, time.Millisecond/4), g.keepPutting) // a little load, also for slow disks
 }
 
 // running returns a host that serves: the given one, or one of those after it.

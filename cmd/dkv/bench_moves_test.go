@@ -29,7 +29,7 @@ var (
 	moves        = flag.Bool("moves", false, "measure a cluster that grows and shrinks under load, and print the figures")
 	movesKeys    = flag.Int("moves-keys", 1_000_000, "number of keys")
 	movesClients = flag.Int("moves-clients", 64, "number of concurrent clients")
-	movesLoad    = flag.Int("moves-load", 1000, "requests a second of all clients together; 0: as many as they can")
+	movesLoad    = flag.Int("moves-load", 300, "requests a second of all clients together; 0: as many as they can. Two cores are busy with 1000 before anything moves")
 	movesRate    = flag.String("moves-rate", "", "--move-rate of the nodes, if not the default")
 	movesQuiet   = flag.Duration("moves-quiet", 30*time.Second, "how long to measure before anything moves")
 	movesProfile = flag.String("moves-profile", "", "directory for a CPU profile of each node while three nodes become six")
