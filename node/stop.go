@@ -26,11 +26,12 @@ type parting struct {
 	led     int            // partitions, when it began to hand over
 	away    []MemberNumber // heirs that turned out not to be registered
 
-	version int32         // of the layout when it had handed over
-	tells   bool          // peers must know it before this node leaves
-	told    []knownLayout // what peers said that they know
-	askedAt time.Duration // when they were last told
-	stirred time.Duration // when a peer last forwarded something here
+	version   int32         // of the layout when it had handed over
+	tells     bool          // peers must know it before this node leaves
+	told      []knownLayout // what peers said that they know
+	askedAt   time.Duration // when they were last told
+	signedOff bool          // the registration was taken back
+	stirred   time.Duration // when a peer last forwarded something here
 }
 
 // knownLayout is the version that a peer has.
@@ -101,7 +102,7 @@ func (n *Node) part(done func()) {
 // givenMeanwhile reports whether a primary has handed a partition to this node, not knowing
 // that it stops. It is handed on as those before it were.
 func (n *Node) givenMeanwhile(now time.Duration) bool {
-	return n.registered() && !n.stamps.accused() && n.handsOver(now)
+	return !n.parting.signedOff && n.registered() && !n.stamps.accused() && n.handsOver(now)
 }
 
 // signOff takes the own registration back, on the condition that the layout is the one by
@@ -109,7 +110,7 @@ func (n *Node) givenMeanwhile(now time.Duration) bool {
 // its registration; so of the two, ZooKeeper makes one. Without an answer the node leaves
 // all the same, since a stop takes a bounded time.
 func (n *Node) signOff(done func()) {
-	if !n.registered() || n.layout == nil || n.now()-n.parting.began >= handOverTime {
+	if n.parting.signedOff || !n.registered() || n.layout == nil || n.now()-n.parting.began >= handOverTime {
 		n.leave(done)
 		return
 	}
@@ -122,7 +123,8 @@ func (n *Node) signOff(done func()) {
 			n.wantLayout()
 			n.after(n.cfg.SuspectAfter/32, func() { n.part(done) })
 		default:
-			n.leave(done)
+			n.parting.signedOff = true
+			n.part(done) // a forward may have come meanwhile
 		}
 		answered = true
 	}

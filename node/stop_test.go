@@ -267,3 +267,28 @@ func TestWhatAStoppingNodeIsGivenGoesOn(t *testing.T) {
 		t.Errorf("left: %v; the registration is %+v", left, s.zk.znodes[liveRoot+"/n1"])
 	}
 }
+
+// TestAForwardDuringTheSignOffIsAnswered: the node has signed off when it comes, and waits as
+// long as for any other.
+func TestAForwardDuringTheSignOffIsAnswered(t *testing.T) {
+	s, _, left := stopping(t)
+	s.ack(2, 3)
+	s.pass(suspect / 16)
+	s.answerLayouts(2, 3)
+	s.forget()
+	s.slowZookeeper = true
+	s.pass(suspect / 2)
+	s.forward(3, 5, 9, putK)
+	s.settle()
+	if p := one[*ForwardReply](s, 3); p.Response.Outcome != door.Refused {
+		t.Errorf("answered %+v", *p)
+	}
+	s.slowZookeeper = false
+	s.settle()
+	if *left {
+		t.Fatal("left at once, though a forward had just come")
+	}
+	if s.pass(suspect / 4); !*left {
+		t.Fatal("has not left")
+	}
+}
