@@ -5,15 +5,10 @@ package main_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"log"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/go-zookeeper/zk"
 )
 
 // testEditedLayout promises one epoch to a second primary, as a layout does that was edited
@@ -26,11 +21,7 @@ func testEditedLayout(t *testing.T, p programs) {
 	for i := range 10 {
 		put(t, nodes[i%3], i)
 	}
-	conn, _, err := zk.Connect([]string{zookeeper}, 10*time.Second, zk.WithLogger(log.New(io.Discard, "", 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := connect(t, zookeeper)
 	data, stat, err := conn.Get("/dkv/c/layout")
 	if err != nil {
 		t.Fatal(err)

@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -16,8 +14,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/go-zookeeper/zk"
 
 	"dkv/node/door"
 	"dkv/node/pebblestore"
@@ -124,11 +120,7 @@ func testNewerVersion(t *testing.T, p programs) {
 	n.start()
 	n.awaitReady(30 * time.Second)
 
-	conn, _, err := zk.Connect([]string{zookeeper}, 10*time.Second, zk.WithLogger(log.New(io.Discard, "", 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := connect(t, zookeeper)
 	data, stat, err := conn.Get("/dkv/c/layout")
 	if err != nil {
 		t.Fatal(err)

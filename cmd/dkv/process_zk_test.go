@@ -76,11 +76,17 @@ func (z *zkProcess) listening() string { return "server on " + z.address + ": " 
 // client opens a session that ends with the test.
 func (z *zkProcess) client() *zk.Conn {
 	z.t.Helper()
-	conn, _, err := zk.Connect([]string{z.address}, 10*time.Second, zk.WithLogger(log.New(io.Discard, "", 0)))
+	return connect(z.t, z.address)
+}
+
+// connect opens a session that ends with the test.
+func connect(t *testing.T, zookeeper string) *zk.Conn {
+	t.Helper()
+	conn, _, err := zk.Connect([]string{zookeeper}, 10*time.Second, zk.WithLogger(log.New(io.Discard, "", 0)))
 	if err != nil {
-		z.t.Fatal(err)
+		t.Fatal(err)
 	}
-	z.t.Cleanup(conn.Close)
+	t.Cleanup(conn.Close)
 	return conn
 }
 
