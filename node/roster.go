@@ -90,17 +90,18 @@ func (r *roster) record(id NodeID) (liveRecord, bool) {
 	return r.records[i].live, true
 }
 
-// tickRoster keeps the roster fresh, and calls the roll of the members that are missing.
+// tickRoster keeps the roster fresh, and calls the roll of the members that are missing. A node
+// that stops has no part in those, but waits for the registered (peersKnow).
 func (n *Node) tickRoster(now time.Duration) {
 	r := &n.roster
-	if n.layout == nil || n.self == 0 || !n.registered() || n.stopping {
+	if n.layout == nil || n.self == 0 || !n.registered() {
 		r.reset()
 		return
 	}
 	if !r.known && !r.reading && now >= r.retryAt {
 		n.readRoster()
 	}
-	if r.known {
+	if r.known && !n.stopping {
 		n.noteMissing(now)
 	}
 }

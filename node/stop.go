@@ -337,16 +337,20 @@ func (n *Node) peerKnows(m MemberNumber, version int32) {
 	}
 }
 
-// peersKnow reports whether every peer that was heard lately knows the heirs, and none has
-// sent a request here for a moment: the network may have reordered its frames.
+// peersKnow reports whether every peer that may send a request knows the heirs, and none has
+// sent one here for a moment: the network may have reordered its frames. Such a peer was
+// heard lately, or is registered: one that has just started may not have been heard yet.
 func (n *Node) peersKnow(now time.Duration) bool {
 	p := &n.parting
 	if now-p.stirred < n.interval()/2 {
 		return false
 	}
 	for _, m := range n.layout.Members() {
+		if m.Number == n.self || m.State == layout.Gone || p.knows(m.Number, p.version) {
+			continue
+		}
 		at, heard := n.heard[m.Number]
-		if m.Number != n.self && m.State != layout.Gone && heard && now-at <= 2*n.cfg.SuspectAfter && !p.knows(m.Number, p.version) {
+		if heard && now-at <= 2*n.cfg.SuspectAfter || n.roster.has(m.Node) {
 			return false
 		}
 	}

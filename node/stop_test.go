@@ -23,9 +23,9 @@ func stopping(t *testing.T) (s *setup, proposed *client, left *bool) {
 	return s, proposed, left
 }
 
-// answerLayouts answers, as these members, that they know the node's layout.
+// answerLayouts answers, as these members and as 4 to 6, that they know the node's layout.
 func (s *setup) answerLayouts(members ...MemberNumber) {
-	for _, m := range members {
+	for _, m := range append(members, 4, 5, 6) {
 		s.from(m, &LayoutCopy{encoded(s.t, s.node.layout)})
 	}
 }
@@ -103,6 +103,29 @@ func TestAStoppingNodeWaitsForPeersToKnow(t *testing.T) {
 	s.pass(suspect / 4)
 	if !*left {
 		t.Fatal("has not left though all know")
+	}
+}
+
+// TestAStoppingNodeWaitsForTheRegistered: a peer that has just started may send a request here
+// before it was heard.
+func TestAStoppingNodeWaitsForTheRegistered(t *testing.T) {
+	for _, registered := range []bool{true, false} {
+		s, _, left := stopping(t)
+		if !registered {
+			s.unregister("n3")
+		}
+		s.ack(2)
+		s.pass(suspect / 16)
+		s.answerLayouts(2)
+		s.pass(suspect / 2)
+		if *left == registered {
+			t.Fatalf("left: %v, though 3 is registered: %v; it was never heard", *left, registered)
+		}
+		s.answerLayouts(3)
+		s.pass(suspect / 4)
+		if !*left {
+			t.Fatal("has not left though all know")
+		}
 	}
 }
 

@@ -54,14 +54,16 @@ func (r *run) judgeAccounts(host int, a node.Accounts, views int, processes uint
 		if log.Bytes != log.Counted {
 			r.verdict.broken(Bounds, "%s counts %d bytes of applied entries of partition %d, but has %d", name, log.Counted, log.Partition, log.Bytes)
 		}
-		r.judgeLog(name, log)
+		r.judgeLog(name, log, 0)
 	}
 }
 
-// judgeLog judges the memory of one log.
-func (r *run) judgeLog(host string, log node.LogAccount) {
+// judgeLog judges the memory of one log, of which so many entries were applied in a turn that
+// has not ended: one Append may hold more of them than a turn has events.
+func (r *run) judgeLog(host string, log node.LogAccount, inTurn int) {
 	entries, bytes := node.Config{RetainEntries: r.setup.RetainEntries, RetainBytes: r.setup.RetainBytes}.LogBounds()
-	entries, bytes = entries+turnEntries, bytes+min(turnBytes, turnEntries*(r.snapshots.largest+entryOverhead))
+	more := max(turnEntries, inTurn)
+	entries, bytes = entries+more, bytes+min(turnBytes, more*(r.snapshots.largest+entryOverhead))
 	few := r.uses.within(boundLogEntries, log.Applied, entries)
 	if !r.uses.within(boundLogBytes, log.Bytes, bytes) || !few {
 		r.verdict.broken(Bounds, "%s keeps %d applied entries with %d bytes of partition %d, bounds are %d and %d",

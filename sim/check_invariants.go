@@ -24,6 +24,7 @@ type invariants struct {
 	// own number is checked.
 	ringPartitions int
 	rule           ring.Rule               // of the cluster's record
+	formerRules    []ring.Rule             // those that the record had before
 	counts         [node.EventKinds]uint64 // events by kind
 }
 

@@ -1,8 +1,12 @@
 package sim
 
 import (
+	"slices"
+	"strings"
+
 	"dkv/node"
 	"dkv/node/layout"
+	"dkv/node/ring"
 	"dkv/sim/world"
 )
 
@@ -140,15 +144,29 @@ func sameMembers(a, b []node.MemberNumber) bool {
 	return true
 }
 
-// onFormed compares the first layout with a second implementation of the ring.
+// onFormed compares the first layout with a second implementation of the ring. The node that
+// formed it may have read the record before an operator changed the rule.
 func (c *invariants) onFormed(l *layout.Layout) {
-	if what := checkOwners(l, c.rule); what != "" {
-		c.broken(Invariant, "the first layout does not follow the ring: %s", what)
+	var faults []string
+	for _, rule := range append(slices.Clone(c.formerRules), c.rule) {
+		what := c.checkFirst(l, rule)
+		if what == "" {
+			return
+		}
+		faults = append(faults, what)
+	}
+	c.broken(Invariant, "the first layout %s", strings.Join(faults, "; by another rule of the record it "))
+}
+
+func (c *invariants) checkFirst(l *layout.Layout, rule ring.Rule) string {
+	if what := checkOwners(l, rule); what != "" {
+		return "does not follow the ring: " + what
 	}
 	if c.ringPartitions == 0 {
-		return
+		return ""
 	}
-	if what := checkRing(l, c.rule, c.ringPartitions); what != "" {
-		c.broken(Invariant, "the ring differs from its plain rule: %s", what)
+	if what := checkRing(l, rule, c.ringPartitions); what != "" {
+		return "is of a ring that differs from its plain rule: " + what
 	}
+	return ""
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/binary"
+	"time"
 
 	"dkv/node"
 	"dkv/sim/schedule"
@@ -17,7 +18,30 @@ type snapshots struct {
 	partitions []stateModel
 	pending    []installed // those that the store may not hold yet
 	compared   int
-	largest    int // bytes of the key and the value of the largest entry
+	largest    int       // bytes of the key and the value of the largest entry
+	bursts     [][]burst // by partition and host
+}
+
+// burst is how many entries a replica applied at the same time as its last one: in one
+// turn.
+type burst struct {
+	at    time.Duration
+	count int
+}
+
+func (s *snapshots) burst(host int, p node.PartitionID, now time.Duration) int {
+	for len(s.bursts) <= int(p) {
+		s.bursts = append(s.bursts, nil)
+	}
+	for len(s.bursts[p]) <= host {
+		s.bursts[p] = append(s.bursts[p], burst{})
+	}
+	b := &s.bursts[p][host]
+	if b.at != now {
+		*b = burst{at: now}
+	}
+	b.count++
+	return b.count
 }
 
 // stateModel is the state of one partition after each of its entries.
@@ -96,7 +120,7 @@ func (r *run) onStateEvent(host int, ev *node.Event) {
 			r.snapshots.largest = max(r.snapshots.largest, len(e.Key)+len(e.Value))
 		}
 		r.snapshots.partitions[ev.Partition].apply(ev.Index, e, ok)
-		r.judgeLog(schedule.HostName(host), r.world.Node(host).LogAccount(ev.Partition))
+		r.judgeLog(schedule.HostName(host), r.world.Node(host).LogAccount(ev.Partition), r.snapshots.burst(host, ev.Partition, r.world.Now()))
 	case node.EventSnapshotInstalled:
 		at := installed{host, r.world.ProcessNumber(host), ev.Partition, ev.Index}
 		r.snapshots.pending = append(r.snapshots.pending, at)

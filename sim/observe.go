@@ -121,6 +121,7 @@ func (r *run) onRecord(op *zktree.Op) {
 	}
 	if op.Code == zktree.OpSetData && rule != r.invariants.rule {
 		r.world.Count(world.FaultRingSet)
+		r.invariants.formerRules = append(r.invariants.formerRules, r.invariants.rule)
 	}
 	r.note("record: %s", op.Data)
 	r.invariants.rule = rule

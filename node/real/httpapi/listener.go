@@ -62,8 +62,8 @@ func (c *limitedConn) Close() error {
 func (l *Listener) Drain(ctx context.Context, s *http.Server) {
 	deafen(l.Listener)
 	l.await(ctx, func() bool { return !pending(l.Listener) })
-	_ = l.Close()
 	s.SetKeepAlivesEnabled(false) // this closes the idle connections
+	_ = l.Close()
 	l.await(ctx, func() bool { return len(l.slots) == 0 })
 	_ = s.Close()
 }
