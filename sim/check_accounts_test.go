@@ -49,3 +49,27 @@ func TestAccountsThatDoNotAddUp(t *testing.T) {
 		})
 	}
 }
+
+// What a turn applies is compacted at its end, however many entries its Appends held; what
+// was applied at another time counts.
+func TestEntriesOfATurnAreNotKeptYet(t *testing.T) {
+	s := &snapshots{}
+	for i := range 300 {
+		if n := s.burst(1, 2, 5); n != i+1 {
+			t.Fatalf("entry %d of a turn is counted as %d", i+1, n)
+		}
+	}
+	if other, later := s.burst(0, 2, 5), s.burst(1, 2, 6); other != 1 || later != 1 {
+		t.Errorf("counted %d on another host and %d later, want 1 and 1", other, later)
+	}
+	for _, c := range []struct{ kept, inTurn, violations int }{
+		{16*64 + 300, 300, 0}, {16*64 + 301, 300, 1}, {16*64 + 257, 1, 1},
+	} {
+		r := newRun(&schedule.Schedule{Setup: schedule.DefaultSetup()}, RunOptions{})
+		r.snapshots = &snapshots{largest: 100}
+		r.judgeLog("n1", node.LogAccount{Applied: c.kept}, c.inTurn)
+		if n := len(r.verdict.violations); n != c.violations {
+			t.Errorf("%d entries, %d of this turn: %d violations, want %d", c.kept, c.inTurn, n, c.violations)
+		}
+	}
+}

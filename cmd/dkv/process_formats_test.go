@@ -17,6 +17,7 @@ import (
 // data directory of "dkv local --nodes 3 --partitions 4", stopped by Ctrl-C after key1 to
 // key8 got the values value1 to value8 and key8 was deleted.
 func testEarlierFormats(t *testing.T, p programs) {
+	t.Parallel()
 	archives, err := filepath.Glob("testdata/formats/*.tar.gz")
 	if err != nil || len(archives) == 0 {
 		t.Fatalf("no archives: %v", err)

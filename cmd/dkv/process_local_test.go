@@ -28,6 +28,7 @@ const (
 // testLocal follows a user's first day: start a cluster, use it, stop it, restart
 // it, kill the launcher, kill each node.
 func testLocal(t *testing.T, p programs) {
+	t.Parallel()
 	l := newLauncher(t, p)
 	ready := l.start()
 	t.Logf("ready %v after the start", ready.Round(time.Millisecond))
@@ -50,6 +51,7 @@ func testLocal(t *testing.T, p programs) {
 // at the same time, in the middle of writes. The cluster that comes back must be
 // the same one, with the whole history of its layout and with every key.
 func testLocalLosesAll(t *testing.T, p programs) {
+	t.Parallel()
 	l := newLauncher(t, p)
 	l.start()
 	kept := newContents(t, localKeys)
@@ -131,6 +133,7 @@ func (l *launcher) loseAll() {
 // testLocalOnApacheZooKeeper uses a ZooKeeper that outlives the launcher, and with
 // it the sessions of the nodes.
 func testLocalOnApacheZooKeeper(t *testing.T, p programs) {
+	t.Parallel()
 	z := startApacheZooKeeper(t)
 	l := newLauncher(t, p, "--zookeeper", z.address)
 	l.start()

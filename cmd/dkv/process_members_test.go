@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // testMembers lets members come and go: a fourth node joins three, a disk is lost and its
@@ -35,18 +36,12 @@ func testMembers(t *testing.T, p programs) {
 
 	testMistakes(t, p, nodes[0])
 
-	// A disk is lost: its node waits under its own name until an operator lets it in. It
-	// becomes no new member, however often it restarts with an empty disk.
+	// A disk is lost: its node waits under its own name until an operator lets it in.
 	lost := nodes[2]
-	for range 3 {
-		lost.wipe(filepath.Join(dir, "n3"))
-		lost.start()
-		lost.unready("node n3 is member 3 with store", patience)
-		awaitMembers(t, nodes[0], "n1 active, n2 active, n3 active, n4 active")
-	}
-	if all, err := listMembers(nodes[0]); err != nil || len(all) != 4 {
-		t.Errorf("the restarts with an empty disk left %d members behind: %+v, %v", len(all), all, err)
-	}
+	lost.wipe(filepath.Join(dir, "n3"))
+	lost.start()
+	lost.unready("node n3 is member 3 with store", patience)
+	awaitMembers(t, nodes[0], "n1 active, n2 active, n3 active, n4 active")
 	lost.awaitOutput("dkv member replace n3 n3", patience)
 	member(t, p, nodes[0], "replace", "n3", "n3")
 	lost.awaitReady(patience)
@@ -145,6 +140,40 @@ func startNodes(t *testing.T, p programs, dir string, count int, flags nodeFlags
 		n.awaitReady(patience)
 	}
 	return nodes
+}
+
+// testEmptyDisks restarts a node again and again, each time with an empty disk and after its
+// session has expired, like a container without a volume. It becomes no new member, until an
+// operator lets it in.
+func testEmptyDisks(t *testing.T, p programs) {
+	t.Parallel()
+	dir, zookeeper := t.TempDir(), serveZooKeeper(t, freePorts(t))
+	flags := nodeFlags{"zookeeper": zookeeper, "cluster": "c", "expect": "3", "partitions": "8", "session-timeout": "1s"}
+	nodes := startNodes(t, p, dir, 3, flags)
+	put(t, nodes[0], 1)
+	conn, lost := connect(t, zookeeper), nodes[2]
+	for range 4 {
+		lost.wipe(filepath.Join(dir, "n3"))
+		await(t, patience, func() error {
+			if there, _, err := conn.Exists("/dkv/c/live/n3"); err != nil || there {
+				return fmt.Errorf("n3 is registered: %v, %v", there, err)
+			}
+			return nil
+		})
+		lost.start()
+		lost.unready("node n3 is member 3 with store", patience)
+		time.Sleep(time.Second) // a change of the members would be made by now
+		awaitMembers(t, nodes[0], "n1 active, n2 active, n3 active")
+		if all, err := listMembers(nodes[0]); err != nil || len(all) != 3 {
+			t.Fatalf("%d members: %+v, %v; want the three that formed the cluster", len(all), all, err)
+		}
+	}
+	member(t, p, nodes[0], "replace", "n3", "n3")
+	lost.awaitReady(patience)
+	awaitValue(t, lost, 1)
+	for _, n := range nodes {
+		n.terminate()
+	}
 }
 
 // testMissingMember loses a disk for good: after --replace-after the node that runs under the

@@ -16,6 +16,7 @@ import (
 // testNode starts nodes with a data directory, a ZooKeeper or a cluster that is
 // not the right one.
 func testNode(t *testing.T, p programs) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		test func(*testing.T, programs)

@@ -21,6 +21,7 @@ import (
 
 // testZK runs dkv zk as a process, with go-zookeeper as its client.
 func testZK(t *testing.T, p programs) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		test func(*testing.T, programs)
