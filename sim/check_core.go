@@ -172,8 +172,12 @@ func (r *run) covers(set uint, part layout.Partition) bool {
 	return r.leaders(set, part.Replicas) != 0
 }
 
-// breakOutside breaks the nodes outside the core in the way that the setup names.
+// breakOutside breaks the nodes outside the core in the way that the setup names. Those that
+// did not form the cluster stay as they are, and some of them have become members.
 func (r *run) breakOutside(core []int) {
+	for h := r.setup.Nodes; h < r.setup.Hosts(); h++ {
+		r.untouched |= 1 << h
+	}
 	for h := range r.setup.Nodes {
 		if slices.Contains(core, h) {
 			continue

@@ -66,7 +66,7 @@ func (r *run) quorums(l *layout.Layout) []replicaSet {
 	for _, part := range l.Partitions() {
 		s := replicaSet{majority: quorum.Majority(len(part.Replicas))}
 		for _, m := range part.Replicas {
-			if h := r.world.HostOf(m); h != world.NoHost && r.desk.has(h, m) {
+			if h := r.world.HostOf(m); h != world.NoHost && r.desk.serves(h, m) {
 				s.hosts |= 1 << h
 			}
 		}

@@ -151,11 +151,11 @@ func (r *run) reaches(host int, set uint, members []node.MemberNumber) bool {
 	return bits.OnesCount(r.severed.reached(host, r.hostsOf(members)&set)) >= quorum.Majority(len(members))
 }
 
-// hostsOf returns the hosts that have the members' disks, as bits.
+// hostsOf returns the hosts that have the members' disks and may serve, as bits.
 func (r *run) hostsOf(members []node.MemberNumber) uint {
 	set := uint(0)
 	for _, m := range members {
-		if h := r.invariants.layouts.host(m); h != world.NoHost && r.desk.has(h, m) {
+		if h := r.invariants.layouts.host(m); h != world.NoHost && r.desk.serves(h, m) {
 			set |= 1 << h
 		}
 	}

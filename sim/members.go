@@ -60,6 +60,17 @@ func (d *desk) has(host int, number node.MemberNumber) bool {
 	return !ok || m.Store == d.stores[host]
 }
 
+// serves reports whether a host has the disk of a member that may serve: one that was removed
+// serves no more, though its partitions count on it until they are moved.
+func (d *desk) serves(host int, number node.MemberNumber) bool {
+	if d != nil && d.world.Layout() != nil {
+		if m, ok := d.world.Layout().Member(number); ok && m.State == layout.Gone {
+			return false
+		}
+	}
+	return d.has(host, number)
+}
+
 // command gives a command about a host to one node after another, and runs then once it is
 // done, if then is not nil. It does nothing while another one is under way.
 func (d *desk) command(host int, c node.MemberCommand, then func()) {

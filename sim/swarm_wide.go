@@ -43,11 +43,15 @@ func (d *swarm) drawWide() {
 // drawManyPartitions makes the cluster smaller and the run shorter: every change of
 // the layout costs each node a walk through all partitions. It lets turns have many events:
 // they may be 20 ms apart, and a node that handles ten in that time can't start the epochs
-// of 240 partitions before the others suspect it (see docs/known-limits.md on overload).
+// of 240 partitions before the others suspect it (see docs/known-limits.md on overload). So may
+// the network have many frames on their way: where twenty of the frames that hundreds of
+// partitions send at once arrive, and the next ones 20 ms later, starting all of them takes
+// longer than a phase.
 func (d *swarm) drawManyPartitions() {
 	s := &d.setup
 	s.Turn = max(s.Turn, 128)
 	s.Partitions = d.number(240, schedule.MaxPartitions, "many partitions number")
+	s.QueueFrames = max(s.QueueFrames, s.Partitions/2)
 	s.Nodes = min(s.Nodes, 4)
 	s.Replication = min(s.Replication, 3)
 	s.Phases.Faults = 10 * time.Second

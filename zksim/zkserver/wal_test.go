@@ -154,6 +154,7 @@ func TestCloseAnswersWhatWasDone(t *testing.T) {
 }
 
 func TestSessionsHaveTheirFullTimeoutAfterARestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, addr, done := durable(t, dir, 0)
 	const timeout = 3 * time.Second
@@ -303,6 +304,7 @@ func TestDamageInTheMiddleIsRefused(t *testing.T) {
 }
 
 func TestDamagedOrMissingFilesAreRefused(t *testing.T) {
+	t.Parallel()
 	make := func(t *testing.T) string {
 		dir := t.TempDir()
 		_, addr, done := durable(t, dir, 3000)

@@ -116,6 +116,7 @@ func (w *world) Expire(s door.Session) {
 }
 
 func TestCoordinatorKeepsItsPromisesOnTheEmbeddedServer(t *testing.T) {
+	t.Parallel()
 	envtest.TestCoordinator(t, func(t *testing.T) envtest.CoordinatorHarness {
 		server := lastingServer(t)
 		return newWorld(t, "/test", server.ExpireSession, server.Address())
