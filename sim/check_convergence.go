@@ -28,11 +28,9 @@ func (r *run) convergePhase() {
 	w := &r.setup.Workload
 	underLoad := r.world.Random().Below(100, "run moves under load", 0, 0) < 30 &&
 		w.Large == 0 && r.setup.MoveRate >= 40*w.Clients*max(w.ValueBytes, 64) // or clients may write faster than it copies
-	if underLoad {
-		r.movePhase()
-	}
+	moved := underLoad && r.movePhase()
 	r.load.stopped = true
-	if !underLoad {
+	if !moved {
 		r.movePhase()
 	}
 	var differ, kept error
