@@ -16,6 +16,16 @@ type hearing struct {
 	hosts  int
 	roll   time.Duration  // how often the roll is called; 0: members are not given up
 	frames [][]heardFrame // by from*hosts+to; the oldest first
+	// A process takes no frames of others before it may greet them: while it asks
+	// ZooKeeper about its stamp, for twice suspect-after at most.
+	deaf      time.Duration
+	receivers []receiver // by host
+}
+
+// receiver is a process, and when its first frame came.
+type receiver struct {
+	process uint64
+	since   time.Duration
 }
 
 type heardFrame struct {
@@ -24,7 +34,10 @@ type heardFrame struct {
 }
 
 func newHearing(s *schedule.Setup) *hearing {
-	h := &hearing{hosts: s.Hosts(), frames: make([][]heardFrame, s.Hosts()*s.Hosts())}
+	h := &hearing{
+		hosts: s.Hosts(), frames: make([][]heardFrame, s.Hosts()*s.Hosts()),
+		deaf: 3 * s.SuspectAfter, receivers: make([]receiver, s.Hosts()),
+	}
 	if s.ReplaceAfter > 0 && s.Uneven == "" { // clocks of other speeds call it at other times
 		h.roll = max(s.SuspectAfter, min(s.ReplaceAfter/8, 10*time.Second))
 	}
@@ -37,8 +50,15 @@ func (r *run) onReceive(from, to int) {
 	if h.roll == 0 || from >= h.hosts || to >= h.hosts {
 		return
 	}
+	now, process := r.world.Now(), r.world.ProcessNumber(to)
+	at := &h.receivers[to]
+	if at.process != process {
+		*at = receiver{process, now}
+	}
+	if now-at.since < h.deaf {
+		return
+	}
 	list := &h.frames[from*h.hosts+to]
-	now := r.world.Now()
 	if n := len(*list); n > 0 && now-(*list)[n-1].at < h.roll/4 {
 		return
 	}
@@ -46,7 +66,7 @@ func (r *run) onReceive(from, to int) {
 		copy(*list, (*list)[1:])
 		*list = (*list)[:31]
 	}
-	*list = append(*list, heardFrame{now, r.world.ProcessNumber(to)})
+	*list = append(*list, heardFrame{now, process})
 }
 
 // judgeReplaced judges that a node gave a member up by itself. Every other member has

@@ -45,7 +45,7 @@ func TestAMemberThatWasHeardIsNotGivenUp(t *testing.T) {
 
 // Frames count as the network delivers them, a few for each call of the roll.
 func TestFramesOfMembersAreNoted(t *testing.T) {
-	s, err := schedule.Parse("nodes 3\npartitions 1\nreplace-after 8s\nworkload operations=0\nphases faults=4s core=0s converge=0s\n")
+	s, err := schedule.Parse("nodes 3\npartitions 1\nreplace-after 8s\nworkload operations=0\nphases faults=7s core=0s converge=0s\n")
 	if err != nil {
 		t.Fatal(err)
 	}
