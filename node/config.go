@@ -64,8 +64,11 @@ type Config struct {
 	// MoveTimeout is how long a joint state may stand before it is cancelled.
 	// Default 10 s.
 	MoveTimeout time.Duration
-	// SettleTime is the primary's own time before it hands over, and the base
-	// of the back-off after a reign that failed. Default 10 s.
+	// SettleTime is how long a new state is left alone: a reign before it hands over
+	// or moves its partition, the list of members before partitions move to it, data
+	// before it is deleted. It is also the first wait after a hand-over or a move
+	// that failed, the bound of the back-off after reigns that failed, and the time
+	// between two stamps that are made durable. Default 10 s.
 	SettleTime time.Duration
 
 	// RetainEntries is how many applied entries a log keeps, for followers

@@ -25,6 +25,9 @@
 // in), write.go and read.go (the two conversations), reign.go and epoch.go (what a primary
 // is, and how it starts), takeover.go (how one is replaced), snapshot.go (how a laggard
 // catches up), learner.go and kept.go (how a member gets the data before the layout names it),
-// membership.go and barrier.go (how a node enters a cluster), planner.go and
-// move.go (how the layout changes).
+// membership.go and barrier.go (how a node enters a cluster), stamps.go and records.go (how
+// its disk proves that it was not rolled back), planner.go, move.go and rebalance.go (how
+// the layout changes), roster.go, missing.go and members.go (how members come and go),
+// settings.go (what all nodes share), drain.go and stop.go (how a primary ends its own
+// reign, and how a node leaves).
 package node

@@ -66,13 +66,13 @@ const (
 	EventRelayed           // a forward went through a replica
 	EventCompacted         // log cut at the front up to Index
 	EventForgotten         // data of a partition deleted, tombstone kept
-	EventFrameRefused      // wrong store id
+	EventFrameRefused      // wrong store id, or a process whose hello was not accepted here
 	EventLayoutCopied      // a newer layout came from Peer
 	EventAppendRejected    // Append with a gap or another past
 	EventPromiseRejected   // Prepare for an epoch that is over
 	EventUncommittedBound  // refused: too much uncommitted
 	EventJoined            // this node's compare-and-set made Peer a member
-	EventReplaced          // this node's compare-and-set gave up Peer, which was missing for too long
+	EventReplaced          // this node's compare-and-set gave Peer up, by itself or for an operator
 	EventReturned          // Peer, which had been replaced, is a member again
 	EventRemoved           // Peer is gone, or was forgotten
 	EventMissingHeard      // Peer has no registration, but another member heard it

@@ -231,7 +231,7 @@ func (n *Node) judgeDrain(m layout.Member) verdict {
 	case others < n.layout.Replication():
 		return refusal("without %s there would be %d members for %d replicas of each partition: let another node join first", m.Node, others, n.layout.Replication())
 	case m.Zone != "" && inZone == 0 && others > 0:
-		return refusal("%s is the last member of zone %q: let another node of that zone join first, or remove it with --force once it is stopped", m.Node, m.Zone)
+		return refusal("%s is the last member of zone %q: let another node of that zone join first, or stop it and remove it", m.Node, m.Zone)
 	}
 	m.State = layout.Leaving
 	return verdict{changes: []layout.MemberChange{{Kind: layout.Update, Member: m}}}

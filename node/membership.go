@@ -14,7 +14,8 @@ import (
 // How a node enters the cluster, once per session:
 //
 //	openSession ─▶ onSession(connected) ─▶ reconcile ─▶ checkCluster
-//	            ─▶ register ─▶ wantLayout (planner.go) ─▶ formCluster (barrier.go)
+//	            ─▶ findTwin (stamps.go) ─▶ proveStamp (records.go) ─▶ register
+//	            ─▶ wantLayout (planner.go) ─▶ formCluster (barrier.go)
 //
 // Everything is level-triggered: a watch, a reconnect or a lost answer leads to
 // reading again what is there, never to acting on what was expected.

@@ -14,9 +14,10 @@ import (
 //	proveStamp ─▶ onRecord ─▶ writeRecord ─▶ recordShows
 //
 // The record is written by compare-and-set, at each start, every settle-time, and at an
-// orderly stop; what it showed before is compared first, also at each new session. Only a contradiction counts: after
-// a conflict or a lost answer it is read and compared again, so of two processes on
-// copies of one disk the second finds the line of the first. The record's word is final.
+// orderly stop; what it showed before is compared first, also at each new session. Only a
+// contradiction counts: after a conflict or a lost answer it is read and compared again, so
+// of two processes on copies of one disk the second finds the line of the first. The
+// record's word is final.
 
 // storeRecord is the znode stores/<store id>.
 type storeRecord struct {

@@ -10,8 +10,9 @@ import (
 
 // reign is one process's time as primary of one epoch of one partition. It
 // begins with the promise to itself and ends in the event in which promised
-// rises above it (rule "a higher promise ends the reign"). Another process never
-// continues it (rule "never resume an epoch"), so nothing here is durable.
+// rises above it (rule "a higher promise ends the reign"), or in which this node
+// learns that it may lead no longer (endReigns). It is never continued, by this
+// process or another (rule "never resume an epoch"), so nothing here is durable.
 //
 // What always holds of a reign, and check asserts, stands beside the fields.
 type reign struct {
@@ -311,7 +312,8 @@ func (g *reign) close(now time.Duration) {
 	}
 }
 
-// endReign ends the reign, if there is one, when promised has risen above it.
+// endReign ends the reign, if there is one: promised has risen above it, or this node may
+// lead no longer.
 func (r *replica) endReign(why string) {
 	g := r.reign
 	if g == nil {

@@ -19,8 +19,8 @@ import (
 // compare-and-set.
 
 // roster is who is registered, as this node read it in its present session, and who of
-// the members is not. Without a session it is empty: a node that can't see the registry
-// takes no one for missing.
+// the members is not. It is kept only while this node is connected and registered itself,
+// and empty otherwise: a node that can't see the registry takes no one for missing.
 type roster struct {
 	known    bool     // names and records are those of the last reading
 	names    []NodeID // registered, sorted

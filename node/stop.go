@@ -106,8 +106,8 @@ func (n *Node) givenMeanwhile(now time.Duration) bool {
 }
 
 // signOff takes the own registration back, on the condition that the layout is the one by
-// which nothing is left to hand over. Steps that make a member primary are conditional on
-// its registration; so of the two, ZooKeeper makes one. Without an answer the node leaves
+// which nothing is left to hand over. A hand-over (L1) to this node is conditional on its
+// registration; so of the two, ZooKeeper makes one. Without an answer the node leaves
 // all the same, since a stop takes a bounded time.
 func (n *Node) signOff(done func()) {
 	if n.parting.signedOff || !n.registered() || n.layout == nil || n.now()-n.parting.began >= handOverTime {

@@ -177,7 +177,8 @@ func (s *stream) begin(process uint64, epoch node.Epoch, prev node.Index) {
 
 // onForwardSent counts a copy of a forward. Its origin sends copies to all members of R and
 // N and to the primary, two intervals after the first one, and then after twice as long each
-// time, up to 16 intervals.
+// time, up to 16 intervals; and to the former primary when it learns of a newer epoch, and
+// when that primary is about to leave.
 func (r *run) onForwardSent(from int, number uint64) {
 	t := r.traffic
 	f := &t.forwarders[from]

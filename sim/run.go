@@ -35,9 +35,11 @@ type RunOptions struct {
 //
 // A run has phases. First the schedule's faults strike while clients send
 // requests. Then a viable core of the nodes is healed, the others stay broken, and
-// the core must answer all requests. Then everything is healed and the replicas
-// must become identical. Then ZooKeeper is stopped in some runs, and every key is
-// read. At the end no request is left, and the nodes must count none.
+// the core must answer all requests; in some runs the faults then stand still for a
+// while. Then everything is healed and the replicas must become identical. In some
+// runs ZooKeeper is then stopped, in others the nodes are restarted one after the
+// other. Then every key is read. At the end no request is left, and the nodes must
+// count none.
 func Run(s *schedule.Schedule, o RunOptions) (*Result, error) {
 	return runProcesses(s, o, nil)
 }
@@ -205,7 +207,7 @@ func (r *run) config() world.Config {
 		Configure: func(host int, cfg *node.Config) {
 			cfg.Zone, cfg.Weight = s.Zones.Zone(host), s.Weights.Weight(host)
 			if host >= s.Nodes {
-				cfg.Join = node.JoinApprove // and no operator does
+				cfg.Join = node.JoinApprove // which the step join does
 			}
 		},
 		ClockPPM:       s.ClockPPM,

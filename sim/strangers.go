@@ -13,8 +13,9 @@ import (
 )
 
 // Strangers are hosts that start once the cluster has formed, and wait for an operator's
-// approval, so that no layout lists them. They register, clients ask them like any other host, and faults strike them. Rule "no
-// answer to strangers": whatever they are asked, they refuse, and at once.
+// approval; until then no layout lists them. They register, clients ask them like any other
+// host, and faults strike them. Rule "no answer to strangers": whatever they are asked, they
+// refuse, and at once.
 
 // drawStrangers adds strangers in one run of five.
 func (d *swarm) drawStrangers() {

@@ -25,7 +25,7 @@ func newClusterShowCommand() *cobra.Command {
 	var f clientFlags
 	cmd := &cobra.Command{
 		Use:   "show",
-		Short: "Show the settings that all nodes share",
+		Short: "Show the settings that all nodes share, as the node asked uses them",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.call(cmd, func(ctx context.Context, c *client.Client) error {

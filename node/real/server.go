@@ -25,8 +25,8 @@ import (
 )
 
 const (
-	// stopTime limits each step of a graceful stop, answerDrain the sending of the
-	// last answers.
+	// stopTime limits each step of a graceful stop but the node's own, answerDrain the
+	// sending of the last answers.
 	stopTime    = 5 * time.Second
 	answerDrain = 1 * time.Second
 	// answerGrace is how long after a request's timeout the API waits for a node
@@ -215,8 +215,8 @@ func (s *Server) HTTPAddress() string { return s.listener.Addr().String() }
 func (s *Server) PeerAddress() string { return s.network.Address().String() }
 
 // Run serves until ctx ends or the node fails. It returns nil after a graceful stop,
-// which ends the requests in progress and closes the session, so that others take
-// over at once. A stop takes a bounded time.
+// which hands the node's partitions over, ends the requests in progress and closes the
+// session. A stop takes a bounded time: each of its steps has a limit.
 func (s *Server) Run(ctx context.Context) error {
 	s.announce()
 	s.loop.Post(s.node.Start) // the first event

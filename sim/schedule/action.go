@@ -9,8 +9,9 @@ import (
 // or sends a client's request. Each action is one row of a table: its word and
 // arguments in a schedule's text, its effect, the nodes that it takes away from the
 // cluster, and the counters that show that it took effect. The rows are in
-// fault_process.go, fault_disk.go, fault_network.go, fault_zookeeper.go and
-// action.go; package sim has the function that carries out each of them.
+// fault_process.go, fault_disk.go, fault_network.go, fault_zookeeper.go,
+// fault_members.go and action.go; package sim has the function that carries out each
+// of them.
 type Action struct {
 	// Word is the action's name in a schedule's text. Two actions may share a word
 	// if their arguments tell them apart.

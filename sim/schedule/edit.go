@@ -62,7 +62,7 @@ func (s *Schedule) Fold(partitions, nodes int) {
 	})
 }
 
-// DropStrangers removes the hosts that no layout lists, and the lines that name them.
+// DropStrangers removes the hosts that do not form the cluster, and the lines that name them.
 func (s *Schedule) DropStrangers() {
 	s.Setup.Strangers = 0
 	s.Calls = slices.DeleteFunc(s.Calls, func(call Call) bool { return call.Host >= s.Setup.Nodes })

@@ -17,9 +17,9 @@ type Setup struct {
 	Seed uint64 // decides everything that the schedule leaves open
 
 	Nodes int // 1 to MaxNodes, named n1, n2, …; all of them form the cluster
-	// Strangers is the number of further hosts, named after the nodes. Each starts once
-	// the cluster has formed, and no operator lets it join, so no layout lists it. Nodes
-	// and Strangers are at most MaxNodes.
+	// Strangers is the number of further hosts, numbered after the nodes. Each starts
+	// once the cluster has formed, and no layout lists it before an operator lets it
+	// join (step join). Nodes and Strangers together are at most MaxNodes.
 	Strangers   int
 	Partitions  int // Q
 	Replication int

@@ -9,8 +9,9 @@ import (
 	"dkv/zksim/zktree"
 )
 
-// operator is the administrator who begins and cancels moves, and edits layouts. It has a ZooKeeper client
-// of its own and changes the layout by compare-and-set, one request at a time.
+// operator is the administrator who begins and cancels moves, and edits layouts. It has a
+// ZooKeeper client of its own and changes the layout by compare-and-set, one request at a
+// time.
 //
 //   - requests[0] is under way while busy is set; the others wait.
 //   - took is set once ZooKeeper has committed the step of requests[0], whether or not

@@ -7,5 +7,6 @@
 //
 // Start with api.go, which routes calls and waits for the node. kv.go serves
 // /v1/kv/, json.go the calls /put, /get and /delete, pages.go the pages about
-// the cluster, and serve.go sets the limits of the server.
+// the cluster, members.go and settings.go the commands of operators, and serve.go
+// sets the limits of the server.
 package httpapi
