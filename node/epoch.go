@@ -90,6 +90,9 @@ func (n *Node) onPrepare(m *Envelope, p *Prepare) {
 	// The log's end is read when that has ended. Nothing below e was accepted
 	// meanwhile; if entries of e were, the primary has chosen without this promise.
 	n.whenDurable(r.inEpoch(e, func() {
+		if n.stamps.accused() {
+			return // the disk may have lost what it promised before
+		}
 		lastEpoch, lastIndex := r.last()
 		n.send(m.From, &Promise{r.id, e, lastEpoch, lastIndex})
 	}))

@@ -169,9 +169,10 @@ func (n *Node) installs() (count int) {
 	return count
 }
 
-// beginMove returns L2 when the learners have caught up.
+// beginMove returns L2 when the learners have caught up, and the layout of now still means
+// the partition for them: the target is that of the last tick.
 func (g *reign) beginMove(step layout.Step, now time.Duration) (layout.Step, bool) {
-	if !g.caughtUp(now) {
+	if !g.caughtUp(now) || !sameMembers(g.wantedMove(now), g.learners.target) {
 		return step, false
 	}
 	for _, f := range g.learners.list {

@@ -120,6 +120,11 @@ func (n *Node) commandedChanges() []layout.MemberChange {
 		case v.reached || len(v.changes) == 0:
 			c.done(MemberAnswer{Outcome: door.Refused, Missing: v.missing, Reason: v.text})
 		default:
+			// All of them or none: the answer speaks of the whole command.
+			if rejected := n.layout.Apply(nil, v.changes...).RejectedChanges; len(rejected) > 0 {
+				c.done(MemberAnswer{Outcome: door.Refused, Reason: rejected[0].Reason.Error()})
+				return true
+			}
 			c.tried, c.changes = true, v.changes
 			changes = v.changes
 			return false
@@ -239,7 +244,7 @@ func (n *Node) judgeDrain(m layout.Member) verdict {
 
 func (n *Node) judgeRemove(c *command, m layout.Member) verdict {
 	named := n.layout.Names(m.Number)
-	if lives := n.roster.has(m.Node) || n.hears(m.Number); lives && named && !c.Force {
+	if lives := n.registeredWithItsDisk(m) || n.hears(m.Number); lives && named && !c.Force {
 		return refusal("%s lives and has data: drain it first ('dkv member drain %s'), or remove it with --force", m.Node, m.Node)
 	}
 	if why := n.lacksWithout(m); why != "" {
@@ -257,7 +262,7 @@ func (n *Node) lacksWithout(m layout.Member) string {
 		}
 		left := 0
 		for _, r := range part.Replicas {
-			if o, ok := n.layout.Member(r); ok && r != m.Number && o.State != layout.Gone && n.roster.has(o.Node) {
+			if o, ok := n.layout.Member(r); ok && r != m.Number && n.registeredWithItsDisk(o) {
 				left++
 			}
 		}
@@ -266,6 +271,19 @@ func (n *Node) lacksWithout(m layout.Member) string {
 		}
 	}
 	return ""
+}
+
+// registeredWithItsDisk reports whether a member is registered. The name of one that was
+// replaced may be another disk's by now, which holds nothing of its partitions.
+func (n *Node) registeredWithItsDisk(m layout.Member) bool {
+	switch m.State {
+	case layout.Gone:
+		return false
+	case layout.Replaced:
+		live, ok := n.roster.record(m.Node)
+		return ok && live.Store == m.Store
+	}
+	return n.roster.has(m.Node)
 }
 
 // judgeReplace gives the place of m to another node. If m lives it hands its data over; if

@@ -100,6 +100,22 @@ func (s *setup) wantStates(want string) {
 	}
 }
 
+// TestANodeThatLeftDoesNotJoin: the set is conditional on its registration.
+func TestANodeThatLeftDoesNotJoin(t *testing.T) {
+	s := clusterOf(t, Config{}, three, 2, 3)
+	s.zk.fault = func(what string) (bool, error) {
+		if strings.HasPrefix(what, setLayout) { // it leaves between the reading and the set
+			delete(s.zk.znodes, liveRoot+"/n7")
+		}
+		return false, nil
+	}
+	s.register("n7", liveRecord{Store: "disk-7"})
+	s.pass(10 * time.Second)
+	if _, ok := s.layoutNow().MemberByNode("n7"); ok {
+		t.Error("a node joined that is not registered any more")
+	}
+}
+
 // TestARegisteredNodeJoins checks rule "members follow the registry": unless an operator
 // has to approve it, or its disk is another cluster's or a member's.
 func TestARegisteredNodeJoins(t *testing.T) {
@@ -437,6 +453,11 @@ func TestAnOperatorIsTold(t *testing.T) {
 		{"remove one that holds no data", nil, MemberCommand{Verb: RemoveMember, Node: "n4"}, door.Done, "", "1:active 2:active 3:active 4:gone 5:active"},
 		{"remove one of the last two", func(s *setup) { s.unregister("n2"); s.unregister("n3"); s.pass(2 * suspect) },
 			MemberCommand{Verb: RemoveMember, Node: "n3", Force: true}, door.Refused, "partition 0 would have 1 of the 2 replicas", ""},
+		{"remove one of the last two, when the name of a lost one is another disk's", func(s *setup) {
+			s.unregister("n3")
+			s.change(s.become(3, layout.Replaced))
+			s.register("n3", liveRecord{Store: "disk-9", Join: JoinApprove})
+		}, MemberCommand{Verb: RemoveMember, Node: "n2", Force: true}, door.Refused, "partition 0 would have 1 of the 2 replicas", ""},
 		{"approve", func(s *setup) { s.register("n7", liveRecord{Store: "disk-7", Join: JoinApprove}) },
 			MemberCommand{Verb: ApproveMember, Node: "n7"}, door.Done, "", "1:active 2:active 3:active 4:active 5:active 7:active"},
 		{"approve a stranger that is not there", nil, MemberCommand{Verb: ApproveMember, Node: "n8"}, door.Refused, "no node \"n8\" is registered", ""},
@@ -446,6 +467,10 @@ func TestAnOperatorIsTold(t *testing.T) {
 			MemberCommand{Verb: ApproveMember, Node: "n4"}, door.Done, "", "1:active 2:active 3:active 4:active 5:active"},
 		{"replace one that lives", func(s *setup) { s.register("n7", liveRecord{Store: "disk-7", Join: JoinApprove}) },
 			MemberCommand{Verb: ReplaceMember, Node: "n3", New: "n7"}, door.Done, "", "1:active 2:active 3:leaving 4:active 5:active 7:active"},
+		{"replace one by a node that joins by itself", func(s *setup) {
+			s.unregister("n3")
+			s.zk.register("n7", liveRecord{Store: "disk-7", Peer: "127.0.0.1:77", HTTP: "127.0.0.1:78", Weight: 1, Incarnation: 1}, 900)
+		}, MemberCommand{Verb: ReplaceMember, Node: "n3", New: "n7"}, door.Done, "", "1:active 2:active 3:replaced 4:active 5:active 7:active"},
 		{"replace one that is gone", func(s *setup) { s.unregister("n3"); s.pass(2 * suspect) },
 			MemberCommand{Verb: ReplaceMember, Node: "n3", New: "n4"}, door.Done, "", "1:active 2:active 3:replaced 4:active 5:active"},
 		{"replace its disk", func(s *setup) { s.unregister("n3"); s.pass(2 * suspect) },

@@ -141,7 +141,6 @@ func (n *Node) onSession(e door.SessionEvent) {
 	switch e.Kind {
 	case door.EventConnected:
 		m.up, m.verify, m.recheck, m.since, m.told = true, true, m.checked, n.now(), ""
-		m.recheck = m.checked
 		n.roster.known = false
 		n.reconcile()
 	case door.EventDisconnected:
@@ -205,6 +204,9 @@ func (n *Node) reconcile() {
 	}
 	if m.busy {
 		return // the chain's end looks at everything again
+	}
+	if !n.begun && !n.stamps.full {
+		return // the own line is not durable yet; begin looks
 	}
 	switch {
 	case !m.checked || m.recheck:

@@ -34,7 +34,7 @@ func (n *Node) replaceAfter() time.Duration {
 	if n.cfg.ReplaceAfter < 0 {
 		return math.MaxInt64 / 2
 	}
-	return n.cfg.ReplaceAfter
+	return max(n.cfg.ReplaceAfter, 4*n.cfg.SuspectAfter) // which may be the record's
 }
 
 // noteMissing compares the members with the roster.

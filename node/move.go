@@ -88,8 +88,8 @@ func (r *replica) dueMove(now time.Duration) (layout.Step, bool) {
 	leads := g != nil && g.epoch == a.Epoch && g.active && !g.quiet && !g.closing && !g.abandoned
 	switch {
 	case a.Moving() && leads:
-		step.Kind, step.Primary = layout.FinishMove, g.bestOf(a.Next)
-		return step, true
+		step.Kind, step.Primary = layout.FinishMove, g.bestOf(a.Next, now)
+		return step, step.Primary != 0
 	case a.Moving():
 		step.Kind, step.Primary = layout.CancelMove, a.Primary
 		if !contains(a.Replicas, a.Primary) {
@@ -117,15 +117,16 @@ func (r *replica) moveTimedOut(a *Assignment, now time.Duration) bool {
 	return contains(a.Replicas, r.n.self) && stood > r.n.cfg.MoveTimeout+r.n.cfg.MoveTimeout/2
 }
 
-// bestOf returns this node if it is in the set, else the follower in it that has most of
-// the log, and so the least to copy when it starts.
-func (g *reign) bestOf(set []MemberNumber) MemberNumber {
-	if contains(set, g.r.n.self) {
-		return g.r.n.self
+// bestOf returns this node if it is in the set, else the registered follower in it that
+// answers and has most of the log, and so the least to copy when it starts; 0 if none does.
+func (g *reign) bestOf(set []MemberNumber, now time.Duration) (best MemberNumber) {
+	n, match := g.r.n, Index(0)
+	if contains(set, n.self) {
+		return n.self
 	}
-	best, match := set[0], Index(0)
 	for _, f := range g.followers {
-		if contains(set, f.member) && f.match > match {
+		fit := now-f.answered <= n.cfg.SuspectAfter/2 && n.roster.hasMember(n.layout, f.member)
+		if contains(set, f.member) && fit && f.match > match {
 			best, match = f.member, f.match
 		}
 	}

@@ -66,6 +66,32 @@ func TestAMoveIsFinishedByThePrimaryThatCommittedIt(t *testing.T) {
 	}
 }
 
+// TestAMoveIsFinishedByOneThatIsThere: the next primary answers and is registered, also at the
+// time of the step.
+func TestAMoveIsFinishedByOneThatIsThere(t *testing.T) {
+	a := Assignment{Epoch: 5, Primary: 1, Replicas: three, Next: []MemberNumber{4, 5, 6}}
+	s := newSetup(t, disk{asg: a, promised: 4, epochs: []Epoch{1, 1}, applied: 2, zk: newZookeeper()})
+	s.promise(2, 1, 2)
+	s.zk.fault = func(what string) (bool, error) {
+		if strings.HasPrefix(what, setLayout) { // it leaves between the reading and the set
+			delete(s.zk.znodes, liveRoot+"/n5")
+		}
+		return false, nil
+	}
+	for end := s.now + suspect; s.now < end && s.saw(EventHeirAway) == 0; s.pass(suspect / 32) {
+		s.ack(2, 3, 5, 6)
+	}
+	if s.saw(EventMoveFinished) > 0 || s.saw(EventHeirAway) != 1 {
+		t.Fatalf("finished %d times, refused %d times; 5 is not registered", s.saw(EventMoveFinished), s.saw(EventHeirAway))
+	}
+	for end := s.now + suspect; s.now < end && s.saw(EventMoveFinished) == 0; s.pass(suspect / 8) {
+		s.ack(2, 3, 5, 6)
+	}
+	if p, _ := s.layoutNow().Partition(0); p.Moving() || p.Primary != 6 {
+		t.Errorf("the assignment is %+v, want 4, 5, 6, led by 6, which is registered", p)
+	}
+}
+
 // TestAPartitionIsHandedToThePreferredPrimary checks rule "hand over to the
 // fit": after the own settle-time, if the preferred primary answers, has nearly the
 // whole log, and has not failed lately.

@@ -264,6 +264,8 @@ func (n *Node) OnHello(h Hello) error {
 		return fmt.Errorf("node %s has store %s, not %s", n.cfg.ID, n.store, h.To)
 	case h.Store == n.store && h.Lineage.Running() != n.stamps.lines.Running():
 		return fmt.Errorf("node %s, at %s, runs with store %s: this is a copy of its data directory; stop one of the two, and replace its member if the wrong one ran", n.cfg.ID, n.cfg.PeerAddress, n.store)
+	case h.Store == n.store:
+		return nil // this process, at an address that it had before; what it says to itself is dropped
 	case !n.stamps.greets:
 		return fmt.Errorf("node %s is asking ZooKeeper whether its disk was rolled back", n.cfg.ID)
 	}

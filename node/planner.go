@@ -55,9 +55,12 @@ func (n *Node) takeSteps() {
 	if n.layout == nil || p.setting || p.reading || now < p.retryAt || !n.registered() || n.stopping && !n.parting.handing || n.stamps.accused() {
 		return
 	}
-	steps, changes := n.dueSteps(now), n.dueChanges(now)
+	steps := n.dueSteps(now)
+	var changes []layout.MemberChange
 	if n.stopping {
-		steps, changes = n.partingSteps(now), nil
+		steps = n.partingSteps(now)
+	} else {
+		changes = n.dueChanges(now)
 	}
 	if len(steps)+len(changes) == 0 {
 		return
@@ -78,8 +81,8 @@ func (n *Node) takeSteps() {
 	}
 	p.setting, p.pending = true, result
 	ops := []door.Op{{Kind: door.OpSet, Path: n.layoutPath(), Data: data, Version: n.layout.Version()}}
-	heirs := n.heirsOf(result)
-	for _, m := range heirs {
+	needed := n.mustBeRegistered(result)
+	for _, m := range needed {
 		ops = append(ops, door.Op{Kind: door.OpCheck, Path: n.livePath(m.Node), Version: door.AnyVersion})
 	}
 	session := n.member.session
@@ -88,33 +91,41 @@ func (n *Node) takeSteps() {
 		switch {
 		case n.dead || n.member.session != session:
 		case errors.As(err, &refusal) && refusal.Op > 0:
-			n.heirIsAway(heirs[refusal.Op-1])
+			n.neededIsAway(needed[refusal.Op-1])
 		default:
 			n.onLayoutSet(result, data, err)
 		}
 	})
 }
 
-// heirsOf returns the members to which steps hand a partition, each once. The set is made
-// on the condition that each of them is registered: one that has left leads nothing (rule
-// "hand over before leaving").
-func (n *Node) heirsOf(result layout.Applied) []layout.Member {
-	var heirs []layout.Member
+// mustBeRegistered returns the members to which steps hand a partition, and those that join,
+// each once. The set is made on the condition that each of them is registered: one that has
+// left leads nothing (rule "hand over before leaving"), and stores nothing.
+func (n *Node) mustBeRegistered(result layout.Applied) []layout.Member {
+	var needed []layout.Member
 	for _, s := range result.Steps {
 		m, ok := n.layout.Member(s.Primary)
-		if s.Kind == layout.ChangePrimary && s.Primary != n.self && ok && !slices.Contains(heirs, m) {
-			heirs = append(heirs, m)
+		handsOver := s.Kind == layout.ChangePrimary || s.Kind == layout.FinishMove
+		if handsOver && s.Primary != n.self && ok && !slices.Contains(needed, m) {
+			needed = append(needed, m)
 		}
 	}
-	return heirs
+	for _, c := range result.Changes {
+		if c.Kind == layout.Join {
+			needed = append(needed, c.Member)
+		}
+	}
+	return needed
 }
 
-// heirIsAway takes the answer that nothing was changed, since a member to which a partition
-// would have gone is not registered.
-func (n *Node) heirIsAway(m layout.Member) {
+// neededIsAway takes the answer that nothing was changed, since a member that would lead a
+// partition, or join, is not registered.
+func (n *Node) neededIsAway(m layout.Member) {
 	n.planner.setting = false
 	n.observe(Event{Kind: EventHeirAway, Peer: m.Number})
-	n.parting.away = append(n.parting.away, m.Number) // counts only in a stop
+	if n.stopping {
+		n.parting.away = append(n.parting.away, m.Number)
+	}
 	n.roster.changed()
 	n.releaseAll(n.now())
 	n.backOff()
@@ -145,7 +156,12 @@ func (n *Node) dueSteps(now time.Duration) []layout.Step {
 func (n *Node) dueChanges(now time.Duration) []layout.MemberChange {
 	changes := n.ownChange()
 	changes = append(changes, n.commandedChanges()...)
-	return append(changes, n.plannedChanges(now)...)
+	for _, c := range n.plannedChanges(now) {
+		if !slices.Contains(changes, c) { // what an operator asks for is made once
+			changes = append(changes, c)
+		}
+	}
+	return changes
 }
 
 // ownChange corrects the own entry, when the node came back under another address, or

@@ -58,30 +58,31 @@ func (n *Node) onRecord(session door.Session, data []byte, version int32, then f
 		n.bar(found)
 		return
 	}
-	lost := found.Count < n.stamps.told.Count
-	if lost {
-		n.recordLost(fmt.Sprintf("shows count %d", found.Count))
+	lost := ""
+	if found.Count < n.stamps.told.Count {
+		lost = fmt.Sprintf("showed count %d", found.Count)
 	}
 	now := n.stamp()
-	if found == now || found.Line == now.Line && !lost && !n.stamps.due { // a new session of a process that told already
+	if found == now || found.Line == now.Line && lost == "" && !n.stamps.due { // a new session of a process that told already
 		n.recordShows(found, version, then)
 		return
 	}
-	n.writeRecord(session, door.Op{Kind: door.OpSet, Version: version}, version+1, then)
+	n.writeRecord(session, door.Op{Kind: door.OpSet, Version: version}, version+1, lost, then)
 }
 
 // createRecord makes the first record of this store, and the parent of all records, which
 // a cluster of an earlier build lacks.
 func (n *Node) createRecord(session door.Session, then func()) {
+	lost := ""
 	if n.stamps.told != (Stamp{}) {
-		n.recordLost("is gone")
+		lost = "was gone"
 	}
 	current := n.inSession()
 	session.Multi([]door.Op{{Kind: door.OpCreate, Path: n.root() + "/stores"}}, func(err error) {
 		switch {
 		case !current():
 		case err == nil || errors.Is(err, door.ErrNodeExists):
-			n.writeRecord(session, door.Op{Kind: door.OpCreate}, 0, then)
+			n.writeRecord(session, door.Op{Kind: door.OpCreate}, 0, lost, then)
 		default:
 			n.lookAgain(n.interval())
 		}
@@ -89,8 +90,9 @@ func (n *Node) createRecord(session door.Session, then func()) {
 }
 
 // writeRecord writes the stamp of now, on the condition that the record is what was
-// compared.
-func (n *Node) writeRecord(session door.Session, op door.Op, version int32, then func()) {
+// compared. Lost says how that was older than what this store gave it; a reading may be stale,
+// so it is true only if the condition held.
+func (n *Node) writeRecord(session door.Session, op door.Op, version int32, lost string, then func()) {
 	stamp := n.stamp()
 	op.Path, op.Data = n.recordPath(n.store), encodeRecord(storeRecord(stamp))
 	current := n.inSession()
@@ -99,6 +101,9 @@ func (n *Node) writeRecord(session door.Session, op door.Op, version int32, then
 		switch {
 		case !current():
 		case err == nil:
+			if lost != "" {
+				n.recordLost(lost)
+			}
 			n.recordShows(stamp, version, then)
 		case errors.As(err, &refusal):
 			n.proveStamp(then) // another process of this store, or a peer that raised it
@@ -136,7 +141,7 @@ func (n *Node) recordShows(s Stamp, version int32, then func()) {
 
 func (n *Node) recordLost(how string) {
 	n.stamps.lost = true
-	n.alarm("ZooKeeper's record of store %s %s, though it was given count %d: ZooKeeper was restored from a backup, or wiped; this start can't tell there whether the disk was rolled back", n.store, how, n.stamps.told.Count)
+	n.alarm("ZooKeeper's record of store %s %s, though it was given count %d: ZooKeeper was restored from a backup, or wiped; this start can't tell there whether the disk was rolled back, and leads no partition without another replica until the next one", n.store, how, n.stamps.told.Count)
 }
 
 // bar ends this store for good: the record proves that it lacks what it told. The mark is
@@ -151,8 +156,7 @@ func (n *Node) bar(found Stamp) {
 
 // accuseFinally makes the node wait for its end.
 func (n *Node) accuseFinally(why string) {
-	n.stamps.greets = false
-	n.stamps.why = why
+	n.stamps.greets, n.stamps.barred, n.stamps.why = false, true, why
 	n.stamps.accusers = append(n.stamps.accusers, accuser{member: n.self})
 	n.endReigns("the node ends, because its disk was rolled back")
 }
@@ -187,7 +191,7 @@ func (n *Node) tellLast(then func()) {
 	}
 	op := door.Op{Kind: door.OpSet, Path: n.recordPath(n.store), Version: n.stamps.version, Data: encodeRecord(storeRecord(n.stamp()))}
 	n.member.session.Multi([]door.Op{op}, func(error) { once() })
-	n.after(n.cfg.SuspectAfter, once) // a stop takes a bounded time
+	n.after(n.stopWait(), once)
 }
 
 // raiseRecords writes what this node was told into the records of the other members, where

@@ -96,6 +96,7 @@ func (n *Node) recoverLayout() error {
 		return wrapKey(keyLayout, err)
 	}
 	n.useLayout(l)
+	n.planner.adopted = data
 	return nil
 }
 

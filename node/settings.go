@@ -70,6 +70,12 @@ func (s Settings) check() error {
 	if err := s.Rule().Validate(); err != nil {
 		return fmt.Errorf("the cluster's record says ring=%d zones=%s: %w; upgrade this node", s.Ring, s.Zones, err)
 	}
+	if a := s.SuspectAfter; a != 0 && (a < minSuspectAfter || a > maxSuspectAfter) {
+		return fmt.Errorf("the cluster's record in ZooKeeper says suspect-after=%v: want %v to %v; correct it there", a, minSuspectAfter, maxSuspectAfter)
+	}
+	if d := s.DriftPPM; d < 0 || d > maxDriftPPM {
+		return fmt.Errorf("the cluster's record in ZooKeeper says max-drift=%d: want 1 to %d; correct it there", d, maxDriftPPM)
+	}
 	return nil
 }
 

@@ -107,6 +107,23 @@ func TestARuleThatThisBuildDoesNotKnowPlacesNothing(t *testing.T) {
 	}
 }
 
+// TestASettingOutOfBoundsIsNotFollowed: a suspect-after of 3 ns would keep a node busy with
+// ticks alone.
+func TestASettingOutOfBoundsIsNotFollowed(t *testing.T) {
+	for _, c := range []struct{ fields, says string }{
+		{`,"ring":2,"suspectAfter":3`, "suspect-after=3ns"},
+		{`,"ring":2,"suspectAfter":-1000000000`, "suspect-after=-1s"},
+		{`,"ring":2,"driftPPM":-1`, "max-drift=-1"},
+	} {
+		s := clusterOf(t, Config{}, three, 2, 3)
+		before := s.node.cfg
+		s.record(c.fields)
+		if s.failed != nil || !strings.Contains(s.lastAlarm(), c.says) || s.node.cfg != before {
+			t.Errorf("%s: failed %v, alarm %q, suspect-after %v", c.fields, s.failed, s.lastAlarm(), s.node.cfg.SuspectAfter)
+		}
+	}
+}
+
 // TestAChangeOfASettingIsConditional checks rule "settings stand in the record": a change
 // leaves the rest of the record as it is, also what a newer build wrote.
 func TestAChangeOfASettingIsConditional(t *testing.T) {

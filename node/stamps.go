@@ -39,6 +39,7 @@ type stamps struct {
 	counts []byte // encoded counts are cut off it
 
 	greets   bool   // peers may know of this process
+	barred   bool   // by the record: the node is about to end
 	proved   bool   // this process compared its lineage with the record, and they agree
 	lost     bool   // the record is older than what it was given
 	due      bool   // the record is to be given the newest stamp, though it shows this line
@@ -260,6 +261,7 @@ func (n *Node) judgeStamp(h *Hello) error {
 		n.observe(Event{Kind: EventStampRefused, Peer: h.Member})
 		n.alarm("refusing node %s: its store %s told count %d of line %x here, and lacks it now: its data directory was restored from an earlier state of itself, or is a copy; stop that node and run dkv member replace for it", h.Node, h.Store, p.told.Count, uint64(p.told.Line))
 		n.keepPeerStamp(h.Store, p)
+		n.whenDurable(func() {}) // nothing else may need a sync for long
 		n.raiseRecord(h.Store)
 		return fmt.Errorf("node %s was told count %d of line %x by store %s, which its lineage lacks: the data directory was restored from an earlier state of itself, or is a copy", n.cfg.ID, p.told.Count, uint64(p.told.Line), h.Store)
 	}
@@ -353,6 +355,7 @@ func (n *Node) accuse(by MemberNumber, told Stamp) {
 	}
 	s.addAccuser(by, told, n.now())
 	n.turn.batch.Put(accusedKey(by), encodeStamp(told)) // a restart must not end the wait
+	n.whenDurable(func() {})
 	n.alarm("%s; stop this node and run dkv member replace for it", s.why)
 	n.endReigns("the node waits, because its disk may have been rolled back")
 	n.tellRecord()
@@ -368,7 +371,7 @@ func (s *stamps) addAccuser(by MemberNumber, told Stamp, now time.Duration) {
 func (n *Node) takenBack(by MemberNumber) {
 	s := &n.stamps
 	i := slices.IndexFunc(s.accusers, func(a accuser) bool { return a.member == by })
-	if i < 0 || n.now()-s.accusers[i].at < n.cfg.SuspectAfter {
+	if i < 0 || s.barred || n.now()-s.accusers[i].at < n.cfg.SuspectAfter {
 		return
 	}
 	s.accusers = slices.Delete(s.accusers, i, i+1)
@@ -404,21 +407,19 @@ func (n *Node) startReigns() {
 
 // tickStamps opens the way to peers when ZooKeeper has had its time, keeps asking those who
 // accuse this node, and, once in settle-time, makes what peers told durable and tells the
-// record.
+// record. An accuser that was removed can't take its word back; it may have been right, so
+// the node waits on.
 func (n *Node) tickStamps(now time.Duration) {
 	s := &n.stamps
+	if s.barred {
+		return
+	}
 	if !s.greets && now-n.started >= 2*n.cfg.SuspectAfter {
 		s.greets = true
 		n.requests.rerouted = true
+		n.greetAll()
 	}
 	for _, a := range s.accusers {
-		if a.member == n.self {
-			return // by the record: the node is about to end
-		}
-		if m, ok := n.layout.Member(a.member); !ok || m.State == layout.Gone {
-			n.takenBack(a.member)
-			break
-		}
 		n.send(a.member, &LayoutRequest{})
 	}
 	if now-s.doneAt < n.cfg.SettleTime && !s.accused() {
@@ -428,6 +429,19 @@ func (n *Node) tickStamps(now time.Duration) {
 	n.keepPeerStamps()
 	if n.layout != nil {
 		n.tellRecord()
+	}
+}
+
+// greetAll sends a frame to every member, so that each sees this store's lineage, and this node
+// hears those that refuse it. ZooKeeper could not be asked.
+func (n *Node) greetAll() {
+	if n.layout == nil {
+		return
+	}
+	for _, m := range n.layout.Members() {
+		if m.Number != n.self && m.State != layout.Gone {
+			n.send(m.Number, &RollCall{})
+		}
 	}
 }
 
@@ -506,9 +520,9 @@ func (n *Node) findTwinAt(ids []NodeID, then func()) {
 
 // askTwin greets the process at an address as this store.
 func (n *Node) askTwin(address string, then func()) {
-	done := false
+	done, current := false, n.inSession()
 	n.stamps.asking = func() {
-		if !done {
+		if !done && current() { // a later session asks anew
 			done, n.stamps.asking = true, nil
 			then()
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dkv/node/door"
+	"dkv/node/layout"
 )
 
 const recordOf1 = "/dkv/default/stores/disk-1"
@@ -193,6 +194,86 @@ func TestAnAccusedNodeWaits(t *testing.T) {
 	}
 }
 
+// rolledBack is a refusal by which member 3 accuses the node under test.
+var rolledBack = HelloRefusal{Reason: "rolled back", Store: "disk-3", Known: Stamp{99, 50}, To: "disk-1"}
+
+// The removal of a member does not take its word back: it may have been the only one left
+// that knew.
+func TestARemovedAccuserTakesNothingBack(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	s.node.OnRefused(3, rolledBack)
+	s.settle()
+	l := layoutOf(t, 9, led(1, 5))
+	m, _ := l.Member(3)
+	m.State = layout.Gone
+	l = l.Apply(nil, layout.MemberChange{Kind: layout.Update, Member: m}).Layout
+	s.from(2, &LayoutCopy{encoded(t, l)})
+	s.pass(20 * time.Second)
+	if s.node.layoutVersion() != 10 || !s.node.stamps.accused() {
+		t.Fatalf("layout %d; waits: %v", s.node.layoutVersion(), s.node.stamps.accused())
+	}
+}
+
+// What is known of a roll-back is synced, though nothing else is: at the node that is accused,
+// and at the one that refuses.
+func TestProofsOfARollBackAreSynced(t *testing.T) {
+	s := leader(t, Config{}, nil)
+	s.slowDisk = true
+	s.node.OnRefused(3, rolledBack)
+	if s.endTurn(); len(s.dones) != 1 {
+		t.Errorf("%d syncs for the accusation, want 1", len(s.dones))
+	}
+	s = followerOf2(t, 1, 1, 4)
+	if err := s.node.OnHello(hello(20, Line{ID: 8, Began: 3})); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	s.slowDisk = true
+	mustContain(t, s.node.OnHello(hello(12, Line{ID: 8, Began: 3}, Line{ID: 10, Began: 10})), "count 20")
+	if s.endTurn(); len(s.dones) != 1 {
+		t.Errorf("%d syncs for the stamp that proves it, want 1", len(s.dones))
+	}
+}
+
+// What was on its way to the disk when the node was accused is not acknowledged.
+func TestNothingIsAcknowledgedOnceAccused(t *testing.T) {
+	for name, ask := range map[string]func(s *setup){
+		"a promise": func(s *setup) { s.deliver(2, &Prepare{0, led(2, 6)}) },
+		"entries": func(s *setup) {
+			s.deliver(2, &Append{Assignment: led(2, 5), Counter: Counter{1, 9}, PrevIndex: 2, PrevEpoch: 1, Entries: entries(2, 5)})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := followerOf2(t, 1, 1)
+			s.slowDisk = true
+			s.forget()
+			ask(s)
+			s.endTurn()
+			s.node.OnRefused(3, rolledBack)
+			s.slowDisk = false
+			s.settle()
+			none[*Promise](s)
+			none[*Appended](s)
+		})
+	}
+}
+
+// A start that could not ask ZooKeeper greets every member, so that each can compare.
+func TestAStartWithoutZooKeeperGreetsAll(t *testing.T) {
+	s := followerOf2(t, 1, 1)
+	s.restart()
+	s.node.stamps.greets, s.node.stamps.proved = false, false
+	s.forget()
+	s.pass(3 * suspect)
+	greeted := map[MemberNumber]bool{}
+	for _, l := range sent[*RollCall](s) {
+		greeted[l.to] = true
+	}
+	if len(greeted) != 5 {
+		t.Errorf("greeted %v, want 2 to 6", greeted)
+	}
+}
+
 // The record of ZooKeeper decides at the start, whatever was durable before.
 func TestARestoredDiskEndsByTheRecord(t *testing.T) {
 	for name, ends := range map[string]func(s *setup, old map[string][]byte){
@@ -299,6 +380,27 @@ func TestARecordThatWentBackIsWrittenAnew(t *testing.T) {
 	}
 }
 
+// A reading of the record may be stale; ZooKeeper has lost nothing then.
+func TestAStaleReadingOfTheRecordIsNoLoss(t *testing.T) {
+	s := stampless(t)
+	old := s.zk.znodes[recordOf1]
+	s.commits(6, 12)
+	s.pass(11 * time.Second)
+	s.pass(11 * time.Second)
+	now, stale := s.zk.znodes[recordOf1], true
+	s.zk.znodes[recordOf1] = old
+	s.zk.fault = func(what string) (bool, error) {
+		if stale && strings.HasPrefix(what, "multi") && strings.Contains(what, recordOf1) {
+			s.zk.znodes[recordOf1], stale = now, false // the server catches up
+		}
+		return false, nil
+	}
+	s.restart()
+	if stale || s.failed != nil || s.saw(EventAlarm) > 0 || !s.node.stamps.proved {
+		t.Fatalf("stale: %v, failed: %v, %d alarms, proved: %v", stale, s.failed, s.saw(EventAlarm), s.node.stamps.proved)
+	}
+}
+
 // A copy beside the original finds the original registered, and changes nothing.
 func TestACopyBesideTheOriginalEnds(t *testing.T) {
 	s := stampless(t)
@@ -323,6 +425,14 @@ func TestACopyBesideTheOriginalEnds(t *testing.T) {
 	t.Run("the original answers", func(t *testing.T) {
 		s.node.OnRefused(0, HelloRefusal{Reason: "it runs here", Store: "disk-1"})
 		mustContain(t, s.failed, "another process", "nothing was changed")
+	})
+	t.Run("it is this process, at its former address", func(t *testing.T) {
+		s.failed = nil
+		s.restart()
+		h, _ := s.node.Hello("disk-1")
+		if err := s.node.OnHello(h); err != nil {
+			t.Fatalf("the process refuses itself: %v", err)
+		}
 	})
 	t.Run("the original refuses", func(t *testing.T) {
 		s.restart()

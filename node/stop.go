@@ -132,7 +132,13 @@ func (n *Node) signOff(done func()) {
 		{Kind: door.OpCheck, Path: n.layoutPath(), Version: n.layout.Version()},
 		{Kind: door.OpDelete, Path: n.livePath(n.cfg.ID), Version: door.AnyVersion},
 	}, once)
-	n.after(n.cfg.SuspectAfter, func() { once(nil) })
+	n.after(n.stopWait(), func() { once(nil) })
+}
+
+// stopWait returns how long a stop waits for one answer of ZooKeeper: a stop takes a bounded
+// time.
+func (n *Node) stopWait() time.Duration {
+	return max(0, min(n.cfg.SuspectAfter, n.parting.began+StopTime-n.now()))
 }
 
 // leave ends what is left, and the node.

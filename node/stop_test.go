@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +127,20 @@ func TestAStoppingNodeWaitsForTheRegistered(t *testing.T) {
 		if !*left {
 			t.Fatal("has not left though all know")
 		}
+	}
+}
+
+// TestARestartedNodeTellsItsLayoutAtAStop: what its store held, since it adopted none yet.
+func TestARestartedNodeTellsItsLayoutAtAStop(t *testing.T) {
+	s := newSetup(t, disk{asg: led(2, 5), promised: 5, zk: newZookeeper()})
+	s.restart()
+	s.pass(suspect)
+	s.forget()
+	s.node.Stop(func() {})
+	s.pass(suspect / 2)
+	copies := sent[*LayoutCopy](s)
+	if len(copies) == 0 || !bytes.Equal(copies[0].body.Data, encoded(t, s.node.layout)) {
+		t.Fatalf("told %+v, want the layout", copies)
 	}
 }
 

@@ -241,7 +241,7 @@ func (n *Node) onAppend(m *Envelope, a *Append) {
 func (r *replica) acknowledge(to MemberNumber, e Epoch, match Index, counter Counter) {
 	generation := r.generation
 	r.n.whenDurable(r.inEpoch(e, func() {
-		if r.generation != generation {
+		if r.generation != generation || r.n.stamps.accused() {
 			return
 		}
 		if r.ackEpoch != e {
