@@ -42,13 +42,15 @@ func (r *run) chooseCore() *core {
 	return r.newCore(best[r.world.Random().Below(len(best), "run core", 0, 0)], l)
 }
 
-// coreSize returns how many hosts the core has. No host with a damaged disk is in it.
+// coreSize returns how many hosts the core has. No host with a damaged disk is in it, or with
+// one that is not a member's. Of those two kinds there may be half of the hosts: one that was
+// removed, and one whose disk was lost.
 func (r *run) coreSize() int {
 	n := r.setup.Nodes
 	if r.system != nil {
 		return n/2 + 1
 	}
-	return max(n/2+1, min(n/2+1+r.setup.Steady.Spare, n-bits.OnesCount(r.damaged())))
+	return min(n/2+1+r.setup.Steady.Spare, n-bits.OnesCount(r.damaged()))
 }
 
 // replicaSet is the hosts of a partition's replicas, as bits, and how many of them
