@@ -246,7 +246,7 @@ func (r *run) judgeHandOver(p node.PartitionID, part *steadyPartition) {
 	if taken == 0 {
 		return
 	}
-	wait := r.setup.Lasts(last.from, r.setup.SettleTime<<min(taken-1, 16))
+	wait := r.setup.Lasts(last.from, min(r.setup.SettleTime<<min(taken-1, 16), 5*time.Minute))
 	drift := wait * time.Duration(r.setup.Drift) / 1_000_000
 	if waited := last.at - at; waited < wait-2*drift {
 		r.verdict.broken(Progress, "%s handed partition %d to %s again %v after it had to take it back, while faults stand still; after %d such take-overs it should wait for %v",
