@@ -206,8 +206,8 @@ const mostBackoff = 5 * time.Minute
 
 // movePhase demands, in some runs while clients are at work, that the hosts are members
 // again, and that partitions get to where the ring means them to be. It returns false if
-// clients wrote faster than that the log which a copy needs stayed within its bound: then it
-// can be demanded only without them.
+// clients wrote so fast that the log which a copy needs exceeded its bound: then it can be
+// demanded only without them.
 func (r *run) movePhase() bool {
 	kept := cmp.Or(r.desk.astray(), r.notMoved())
 	if r.system != nil || kept == nil {
