@@ -32,7 +32,7 @@ var (
 	movesLoad    = flag.Int("moves-load", 300, "requests a second of all clients together; 0: as many as they can. Two cores are busy with 1000 before anything moves")
 	movesRate    = flag.String("moves-rate", "", "--move-rate of the nodes, if not the default")
 	movesQuiet   = flag.Duration("moves-quiet", 30*time.Second, "how long to measure before anything moves")
-	movesProfile = flag.String("moves-profile", "", "directory for a CPU profile of each node while three nodes become six")
+	movesProfile = flag.String("moves-profile", "", "directory for a CPU profile of each node while partitions move to the new ones")
 	movesRecord  = flag.Int("moves-record", 1000, "number of keys whose history is recorded; they get half of the load")
 )
 
@@ -55,8 +55,6 @@ func TestBenchMoves(t *testing.T) {
 	time.Sleep(2 * time.Second) // not measured
 	b.phase("quiet, 3 nodes", func() { time.Sleep(*movesQuiet) })
 	b.phase("3 to 6 nodes", func() {
-		profiled := b.profile()
-		defer profiled()
 		for range 3 {
 			b.nodes = append(b.nodes, b.node(len(b.nodes)+1))
 			b.nodes[len(b.nodes)-1].start()
@@ -65,6 +63,10 @@ func TestBenchMoves(t *testing.T) {
 			n.awaitReady(patience)
 		}
 		b.serve()
+		if *movesProfile != "" {
+			b.awaitCopy()
+			defer b.profile()()
+		}
 		b.awaitStable(6)
 	})
 	b.phase("6 to 4 nodes", func() {
@@ -148,13 +150,25 @@ func (b *movesBench) node(i int) *node {
 	return newNode(b.t, b.p, b.dir, fmt.Sprintf("n%d", i), flags)
 }
 
-// profile begins a CPU profile of ten seconds of each node that runs, and returns what waits
+// awaitCopy waits until something is copied: settle-time after the last member joined.
+func (b *movesBench) awaitCopy() {
+	was := b.copied()
+	await(b.t, patience, func() error {
+		time.Sleep(250 * time.Millisecond)
+		if b.copied() > was {
+			return nil
+		}
+		return errors.New("nothing is copied")
+	})
+}
+
+// profile begins a CPU profile of 15 seconds of each node that runs, and returns what waits
 // for them. go tool pprof reads the files, also several at once.
 func (b *movesBench) profile() (wait func()) {
 	var profiling sync.WaitGroup
 	for i, address := range b.debug {
 		profiling.Go(func() {
-			status, data := call(http.MethodGet, "http://"+address+"/debug/pprof/profile?seconds=10", "")
+			status, data := call(http.MethodGet, "http://"+address+"/debug/pprof/profile?seconds=15", "")
 			if status != http.StatusOK {
 				b.t.Errorf("no profile of n%d: %d %s", i+1, status, data)
 				return
