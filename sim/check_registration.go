@@ -33,12 +33,15 @@ func (r *run) registeredBy(host int) int64 {
 	return stat.EphemeralOwner
 }
 
-// checkFormed checks that at the instant at which the layout is created, all its
-// members are registered, each with the disk that the layout names.
+// checkFormed checks that at the instant at which the layout is created, its members are as
+// many as were expected, and all registered, each with the disk that the layout names.
 func (r *run) checkFormed() {
 	l := r.world.Layout()
 	if l == nil {
 		return // an unreadable layout; the invariants have reported it
+	}
+	if formed := len(l.Members()); formed < r.setup.Nodes {
+		r.verdict.broken(Invariant, "the cluster formed with %d members, though it was to wait for %d", formed, r.setup.Nodes)
 	}
 	for _, m := range l.Members() {
 		data, _, code := r.world.ZooKeeper().Peek(livePath(string(m.Node)))
