@@ -198,14 +198,31 @@ func (g *reign) caughtUp(now time.Duration) bool {
 	return quorum.Set(g.learners.target).Reached(fresh)
 }
 
+// isThere reports whether a follower or a learner answers.
+func (g *reign) isThere(f *follower, now time.Duration) bool {
+	return now-f.answered <= 2*g.r.n.cfg.SuspectAfter
+}
+
 // allAnswer reports whether every learner is there.
 func (g *reign) allAnswer(now time.Duration) bool {
 	for _, f := range g.learners.list {
-		if now-f.answered > 2*g.r.n.cfg.SuspectAfter {
+		if !g.isThere(f, now) {
 			return false
 		}
 	}
 	return true
+}
+
+// behind returns the followers that the partition would miss if it lost others: those that
+// are not there, and those that lack more than a little.
+func (g *reign) behind(now time.Duration) []MemberNumber {
+	var list []MemberNumber
+	for _, f := range g.followers {
+		if !g.isThere(f, now) || !g.lacksLittle(f) {
+			list = append(list, f.member)
+		}
+	}
+	return list
 }
 
 // lacksLittle reports whether what a member lacks of what is committed is within the bounds.

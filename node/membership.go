@@ -50,6 +50,7 @@ type membership struct {
 	uuid      string
 
 	waitingFor string // for pages: what keeps the node from being ready
+	fault      Fault  // in the cluster's znode, as read last
 	forming    bool
 	told       string // the last notice, so that it is not repeated
 }
@@ -259,7 +260,7 @@ func (n *Node) checkCluster() {
 		case err == nil:
 			n.onCluster(data)
 		case errors.Is(err, door.ErrNoNode) && n.cluster != "":
-			n.alarm("ZooKeeper has no cluster %q, but this store belongs to cluster %s: ZooKeeper was wiped, or is the wrong one; check --zookeeper and --cluster, or restore it", n.cfg.Cluster, n.cluster)
+			n.faulty(&n.member.fault, FaultWiped, "ZooKeeper has no cluster %q, but this store belongs to cluster %s: ZooKeeper was wiped, or is the wrong one; check --zookeeper and --cluster, or restore it", n.cfg.Cluster, n.cluster)
 			n.member.recheck = n.member.checked
 			n.lookAgain(n.cfg.SettleTime / 2)
 		case errors.Is(err, door.ErrNoNode):
@@ -306,7 +307,7 @@ func (n *Node) createCluster(session door.Session, step int) {
 func (n *Node) onCluster(data []byte) {
 	var c clusterRecord
 	if err := decodeRecord(data, &c); err != nil {
-		n.alarm("%s/cluster in ZooKeeper can't be read: %v", n.root(), err)
+		n.faulty(&n.member.fault, FaultUnreadable, "%s/cluster in ZooKeeper can't be read: %v", n.root(), err)
 		n.lookAgain(n.cfg.SettleTime / 2)
 		return
 	}
@@ -325,7 +326,7 @@ func (n *Node) onCluster(data []byte) {
 
 func (n *Node) refuseCluster(err error) {
 	if n.member.everJoined {
-		n.alarm("%v", err)
+		n.faulty(&n.member.fault, FaultOther, "%v", err)
 		n.lookAgain(n.cfg.SettleTime / 2)
 		return
 	}
@@ -334,7 +335,7 @@ func (n *Node) refuseCluster(err error) {
 
 func (n *Node) agreed(c clusterRecord) {
 	n.follow(c.Settings)
-	n.member.uuid, n.member.checked = c.UUID, true
+	n.member.uuid, n.member.checked, n.member.fault = c.UUID, true, Fault{}
 	n.proceed()
 }
 

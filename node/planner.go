@@ -36,6 +36,8 @@ type planner struct {
 	placedOn time.Duration // when the members on which the ring places changed last
 	askedAt  time.Duration // when a peer was last asked for its copy
 	adopted  []byte        // the layout adopted last, as the znode holds it
+	fault    Fault         // in the layout's znode, as read last
+	moves    moveProgress
 }
 
 func (n *Node) layoutPath() string { return n.root() + "/layout" }
@@ -52,7 +54,7 @@ func (n *Node) layoutVersion() int32 {
 func (n *Node) takeSteps() {
 	p := &n.planner
 	now := n.now()
-	if n.layout == nil || p.setting || p.reading || now < p.retryAt || !n.registered() || n.stopping && !n.parting.handing || n.stamps.accused() {
+	if n.layout == nil || p.setting || p.reading || now < p.retryAt || !n.registered() || n.stopping && !n.parting.handing || n.stamps.accused() || p.fault.Kind == FaultEdited {
 		return
 	}
 	steps := n.dueSteps(now)
@@ -283,7 +285,7 @@ func (n *Node) onLayoutRead(data []byte, stat door.Stat, err error) {
 	case errors.Is(err, door.ErrNoNode) && n.layout == nil:
 		n.formCluster()
 	case errors.Is(err, door.ErrNoNode):
-		n.alarm("ZooKeeper has no layout of cluster %s, which had version %d: it was wiped, or is the wrong one; restore it, or write the layout of any node's /v1/cluster back to %s", n.cluster, n.layout.Version(), n.layoutPath())
+		n.faulty(&p.fault, FaultWiped, "ZooKeeper has no layout of cluster %s, which had version %d: it was wiped, or is the wrong one; restore it, or write the layout of any node's /v1/cluster back to %s", n.cluster, n.layout.Version(), n.layoutPath())
 	default:
 		p.again = false
 		n.after(n.interval()/2+n.jitter(n.interval()), n.wantLayout)
@@ -300,6 +302,7 @@ func (n *Node) onLayoutRead(data []byte, stat door.Stat, err error) {
 // node, and the next compare-and-set would not be conditional on what this node read.
 func (n *Node) takeLayout(data []byte, version int32) {
 	if n.layout != nil && version == n.layout.Version() && bytes.Equal(data, n.planner.adopted) {
+		n.planner.fault = Fault{}
 		n.resolveTried(n.layout)
 		return
 	}
@@ -314,10 +317,10 @@ func (n *Node) takeLayout(data []byte, version int32) {
 		// its version is not the one that was read.
 		text := fmt.Sprintf("the layout in ZooKeeper can't be read: %v; start that version or a later one here", err)
 		n.member.waitingFor = text
-		n.alarm("%s", text)
+		n.faulty(&n.planner.fault, FaultUnreadable, "%s", text)
 		return
 	case err != nil:
-		n.alarm("the layout in ZooKeeper can't be used: %v; restore it from the /v1/cluster of any node", err)
+		n.faulty(&n.planner.fault, FaultUnreadable, "the layout in ZooKeeper can't be used: %v; restore it from the /v1/cluster of any node", err)
 		return
 	}
 	if n.layout != nil && l.Version() < n.layout.Version() {
@@ -325,7 +328,15 @@ func (n *Node) takeLayout(data []byte, version int32) {
 		return
 	}
 	n.resolveTried(l)
-	n.adopt(l, data)
+	refusal := n.adopt(l, data)
+	if refusal == "" && n.layout.Version() == l.Version() && !bytes.Equal(data, n.planner.adopted) {
+		refusal = fmt.Sprintf("refusing layout version %d in %s: it differs from the one of that version which is held here, so it was edited or rolled back; this node keeps its own copy", l.Version(), n.layoutPath())
+		n.alarm("%s", refusal)
+	}
+	n.planner.fault = Fault{Why: refusal}
+	if refusal != "" {
+		n.planner.fault.Kind = FaultEdited
+	}
 }
 
 // resolveTried finds out whether a compare-and-set without an answer was made: the layout
@@ -362,7 +373,7 @@ func (n *Node) provenLower(version int32) {
 			return
 		}
 		if err == nil && version < n.layout.Version() {
-			n.alarm("ZooKeeper's layout has version %d, this node has seen %d: ZooKeeper was rolled back; this node keeps its own copy", version, n.layout.Version())
+			n.faulty(&n.planner.fault, FaultRolledBack, "ZooKeeper's layout has version %d, this node has seen %d: ZooKeeper was rolled back; this node keeps its own copy", version, n.layout.Version())
 		}
 		if err != nil {
 			n.after(n.interval()+n.jitter(n.interval()), n.wantLayout)
@@ -372,13 +383,18 @@ func (n *Node) provenLower(version int32) {
 
 // adopt follows a newer layout. It is stored with the turn's commit, in the batch of
 // whatever is done in its epochs, so that no promise on this disk is of an epoch that its
-// layout does not explain. data is its encoding, the only one.
-func (n *Node) adopt(l *layout.Layout, data []byte) {
+// layout does not explain. data is its encoding, the only one. It returns why the layout is
+// refused, after an alarm; "" if it is followed, or is not newer.
+func (n *Node) adopt(l *layout.Layout, data []byte) (refusal string) {
 	if n.layout != nil && l.Version() <= n.layout.Version() {
-		return
+		return ""
 	}
-	if !n.sameCluster(l) || n.contradicts(l) {
-		return
+	if refusal = n.otherCluster(l); refusal == "" {
+		refusal = n.contradicts(l)
+	}
+	if refusal != "" {
+		n.alarm("%s", refusal)
+		return refusal
 	}
 	first := n.layout == nil
 	n.planner.adopted = data
@@ -399,12 +415,14 @@ func (n *Node) adopt(l *layout.Layout, data []byte) {
 		}
 	}
 	n.followAll()
+	n.countMoves()
 	if n.stopping && n.parting.led > 0 {
 		n.tellPeers()
 	}
 	if first {
 		n.notice("the cluster has a layout of %d members and %d partitions", len(l.Members()), l.Q())
 	}
+	return ""
 }
 
 // followAll has the replicas follow what was learned before this node knew that it is a
@@ -420,33 +438,28 @@ func (n *Node) followAll() {
 	}
 }
 
-// sameCluster reports whether a layout can follow the one known.
-func (n *Node) sameCluster(l *layout.Layout) bool {
-	if n.cluster != "" && l.Cluster() != n.cluster {
-		n.alarm("refusing a layout of cluster %s: this store belongs to %s; check --zookeeper and --cluster", l.Cluster(), n.cluster)
-		return false
+// otherCluster returns why a layout cannot follow the one known; "" if it can.
+func (n *Node) otherCluster(l *layout.Layout) string {
+	switch {
+	case n.cluster != "" && l.Cluster() != n.cluster:
+		return fmt.Sprintf("refusing a layout of cluster %s: this store belongs to %s; check --zookeeper and --cluster", l.Cluster(), n.cluster)
+	case n.layout != nil && l.Q() != n.layout.Q():
+		return fmt.Sprintf("refusing layout version %d: it has %d partitions instead of %d, so it was not written by a node", l.Version(), l.Q(), n.layout.Q())
 	}
-	if n.layout != nil && l.Q() != n.layout.Q() {
-		n.alarm("refusing layout version %d: it has %d partitions instead of %d, so it was not written by a node", l.Version(), l.Q(), n.layout.Q())
-		return false
-	}
-	return true
+	return ""
 }
 
-// contradicts reports whether a layout gives out an epoch twice, by what this node knows:
+// contradicts returns how a layout gives out an epoch twice, by what this node knows:
 // an epoch in it fell, or it names another assignment for an epoch that was known here, or
 // another primary than the promise (rules "no lower layout", "a promise names its
-// primary"). Such a layout was edited, or follows one that was rolled back.
-func (n *Node) contradicts(l *layout.Layout) bool {
+// primary"); "" if it does not. Such a layout was edited, or follows one that was rolled back.
+func (n *Node) contradicts(l *layout.Layout) string {
 	for p, a := range l.Partitions() {
-		why := n.contradiction(PartitionID(p), a)
-		if why == "" {
-			continue
+		if why := n.contradiction(PartitionID(p), a); why != "" {
+			return fmt.Sprintf("refusing layout version %d: for partition %d it names epoch %d under member %d, but %s; the layout in %s was edited or rolled back, and this node keeps its own copy; no step can be taken before that partition has an epoch above all that nodes name", l.Version(), p, a.Epoch, a.Primary, why, n.layoutPath())
 		}
-		n.alarm("refusing layout version %d: for partition %d it names epoch %d under member %d, but %s; the layout in %s was edited or rolled back, and this node keeps its own copy; no step can be taken before that partition has an epoch above all that nodes name", l.Version(), p, a.Epoch, a.Primary, why, n.layoutPath())
-		return true
 	}
-	return false
+	return ""
 }
 
 func (n *Node) contradiction(p PartitionID, a Assignment) string {
@@ -547,6 +560,7 @@ func (n *Node) placed() bool {
 			return false
 		}
 		n.planner.targets = targets
+		n.countMoves()
 	}
 	return true
 }

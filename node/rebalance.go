@@ -34,6 +34,30 @@ func (g *reign) moveTarget(now time.Duration) []MemberNumber {
 	return next
 }
 
+// moveProgress counts the replicas that the ring means for members which do not have them.
+type moveProgress struct {
+	total, left int // left is never more than total
+	since       time.Duration
+}
+
+// countMoves counts anew, after the layout or the targets have changed. More than were left
+// before are a new beginning, whatever was under way.
+func (n *Node) countMoves() {
+	p, left := &n.planner.moves, 0
+	for id, t := range n.planner.targets {
+		a, _ := n.layout.Partition(PartitionID(id))
+		for _, m := range t.Replicas {
+			if !contains(a.Replicas, MemberNumber(m)) {
+				left++
+			}
+		}
+	}
+	if left > p.left || left == 0 {
+		p.total, p.since = left, n.now()
+	}
+	p.left = left
+}
+
 func sameMembers(a, b []MemberNumber) bool {
 	if len(a) != len(b) {
 		return false

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"time"
 
 	"dkv/node/layout"
 	"dkv/node/ring"
@@ -18,6 +19,8 @@ type Status struct {
 	Ready       bool
 	Why         string // what it waits for, if not ready
 	Session     string // "connected", "disconnected" or "none"
+	Fault       Fault  // what is wrong with ZooKeeper
+	Moves       Moves
 	Layout      *layout.Layout
 	Settings    Settings      // in use: those of the cluster's record, once it was read
 	Burdens     []ring.Burden // members that carry more than their weight because of their zones
@@ -29,6 +32,13 @@ type Status struct {
 	Registered []NodeID
 	Candidates []Candidate
 	Partitions []PartitionStatus
+}
+
+// Moves are the replicas that members lack and the ring means for them: how many there were
+// when there was last one more, and how many are left. Elapsed is the time since.
+type Moves struct {
+	Total, Left int
+	Elapsed     time.Duration
 }
 
 // PartitionStatus is what a node knows of one partition.
@@ -44,6 +54,9 @@ type PartitionStatus struct {
 	Commit     Index
 	Applied    Index
 	Generation uint64
+	// Behind are other replicas, of those that count, which do not answer this node or lack
+	// more than a moment's writes. It is known to the node that leads the partition, or tries to.
+	Behind []MemberNumber
 }
 
 // Ready reports whether the node can serve, and if not, what it waits for. The causes stand
@@ -91,6 +104,10 @@ func (n *Node) Status(all bool) *Status {
 		Transfers: len(n.transfers), Session: "none",
 	}
 	s.Ready, s.Why = n.Ready()
+	s.Fault = n.fault()
+	if p := n.planner.moves; p.left > 0 {
+		s.Moves = Moves{p.total, p.left, n.now() - p.since}
+	}
 	s.Registered, s.Candidates = n.roster.names, n.candidates()
 	switch {
 	case n.member.up:
@@ -120,6 +137,9 @@ func (r *replica) fillStatus(s *PartitionStatus) {
 	s.First = r.log.baseIndex + 1
 	s.LastEpoch, s.Last = r.last()
 	g := r.reign
+	if g != nil {
+		s.Behind = g.behind(r.n.now())
+	}
 	switch {
 	case g != nil && g.quiet:
 		s.Role = "quiet"

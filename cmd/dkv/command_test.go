@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -189,8 +190,8 @@ func pages(t *testing.T, ready bool, role string) string {
 		case "/v1/members":
 			fmt.Fprint(w, `{"waiting":[{"node":"n3","http":"127.0.0.1:2","why":"it waits for approval"}]}`)
 		case "/v1/partitions":
-			fmt.Fprintf(w, `{"partitions":[{"id":0,"epoch":1,"primary":1,"here":{"role":"primary","lag":3}},
-				{"id":1,"epoch":1,"primary":1,"next":[2],"here":{"role":"%s"}}]}`, role)
+			fmt.Fprintf(w, `{"partitions":[{"id":0,"epoch":1,"primary":1,"replicas":[1],"here":{"role":"primary","lag":3}},
+				{"id":1,"epoch":1,"primary":1,"replicas":[1],"next":[2],"here":{"role":"%s"}}]}`, role)
 		}
 	}))
 	t.Cleanup(s.Close)
@@ -200,24 +201,33 @@ func pages(t *testing.T, ready bool, role string) string {
 
 func TestStatus(t *testing.T) {
 	code, out, errors := execute(t, "", "status", "--server", pages(t, true, "primary"))
-	if code != 0 || errors != "" {
+	if code != exitDegraded || errors != "" { // the second member does not answer
 		t.Errorf("code %d, errors %q", code, errors)
 	}
-	for _, says := range []string{"layout version 4", "no answer", "yes", "2 active, 0 without an active primary, 1 moving", "3 entries",
+	for _, says := range []string{"layout version 4", "no answer", "yes", "2 of 2 led, 0 without a majority, 1 under-replicated, 1 moving", "3 entries",
+		"degraded: n2 (member 2) does not answer", "what helps: start it again",
 		"n3    not a member  127.0.0.1:2", "no: it waits for approval"} {
 		if !strings.Contains(out, says) {
 			t.Errorf("status does not print %q:\n%s", says, out)
 		}
 	}
 	code, out, _ = execute(t, "", "status", "--server", pages(t, false, "starting"))
-	if code != exitError || !strings.Contains(out, "no: no majority") || !strings.Contains(out, "without an active primary: [1]") {
+	if code != exitUnavailable || !strings.Contains(out, "no: no majority") || !strings.Contains(out, "1 partitions have no majority of their replicas: [1]") {
 		t.Errorf("code %d:\n%s", code, out)
+	}
+	code, out, _ = execute(t, "", "status", "-o", "json", "--server", pages(t, false, "starting"))
+	var h client.Health
+	if err := json.Unmarshal([]byte(out), &h); err != nil || code != exitUnavailable || h.State != client.Unavailable || h.Partitions.Led != 1 || len(h.Members) != 2 {
+		t.Errorf("code %d, %v: %s", code, err, out)
+	}
+	if code, _, errors := execute(t, "", "status", "-o", "yaml"); code != exitError || !strings.Contains(errors, "want table or json") {
+		t.Errorf("code %d: %s", code, errors)
 	}
 }
 
 func TestStatusBeforeTheClusterForms(t *testing.T) {
 	address, _ := cluster(t, 200, map[string]string{"Content-Type": "application/json"}, `{"version":-1,"node":{"id":"n1","why":"waiting for n2"}}`)
-	if code, out, _ := execute(t, "", "status", "--server", address); code != exitError || !strings.Contains(out, "waiting for n2") {
+	if code, out, _ := execute(t, "", "status", "--server", address); code != exitUnavailable || !strings.Contains(out, "waiting for n2") {
 		t.Errorf("code %d: %s", code, out)
 	}
 }

@@ -24,6 +24,9 @@ const (
 	exitFailed   = 3 // the condition did not hold
 	exitRefused  = 4 // certainly not applied; also if no server could be reached
 	exitUnknown  = 5 // it may have been applied, or may still be
+
+	exitDegraded    = 6 // dkv status: all keys are served, and a further failure may stop some
+	exitUnavailable = 7 // dkv status: some keys are not served
 )
 
 // exitCode is an error whose text has already been printed.
@@ -65,7 +68,7 @@ key is replicated to three nodes, and reads always see the latest write.
   dkv local                 start a cluster of five nodes on this machine
   dkv put hello world       write a key
   dkv get hello             read it
-  dkv status                show members and partition health
+  dkv status                show how the cluster is, and what helps
   dkv member list           show members, and nodes that wait to become one
 
 Every flag can also be set by an environment variable: --session-timeout by
@@ -77,7 +80,9 @@ Exit codes:
   2  no such key
   3  the condition did not hold
   4  refused: certainly not applied; also if no server could be reached
-  5  unknown: a write may have been applied, or may still be`,
+  5  unknown: a write may have been applied, or may still be
+  6  dkv status: the cluster is degraded: a further failure may stop some keys
+  7  dkv status: some keys are not served`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {

@@ -39,6 +39,7 @@ func TestProcesses(t *testing.T) {
 	t.Run("EditedLayout", func(t *testing.T) { testEditedLayout(t, p) })
 	t.Run("Node", func(t *testing.T) { testNode(t, p) })
 	t.Run("LocalOnApacheZooKeeper", func(t *testing.T) { testLocalOnApacheZooKeeper(t, p) })
+	t.Run("Status", func(t *testing.T) { testStatus(t, p) })
 	t.Run("EmptyDisks", func(t *testing.T) { testEmptyDisks(t, p) })
 	t.Run("Strangers", func(t *testing.T) { testStrangers(t, p) })
 	t.Run("NewerVersion", func(t *testing.T) { testNewerVersion(t, p) })

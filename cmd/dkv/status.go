@@ -2,133 +2,160 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"sync"
+	"os"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"dkv/node/client"
 )
 
+// statusFlags are the flags of dkv status.
+type statusFlags struct {
+	clientFlags
+	output string
+	watch  time.Duration
+}
+
 func newStatusCommand() *cobra.Command {
-	var f clientFlags
+	var f statusFlags
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show cluster members and partition status",
-		Long: `Show cluster members and partition status. The list of members comes from the
-first --server that answers; the state of the partitions comes from the members.
+		Short: "Show how the cluster is: members, partitions, and what to do",
+		Long: `Show how the cluster is: its members, its partitions by state, and what is wrong,
+each with what helps. All servers are asked for the layout at the same time, and then
+all members of the newest one. One that hangs costs two fifths of --timeout.
 
-The exit code is 0 if every partition has an active primary, otherwise 1.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.call(cmd, func(ctx context.Context, c *client.Client) error { return showStatus(ctx, cmd.OutOrStdout(), c) })
-		},
+The exit code is 0 if the cluster is healthy, 6 if it is degraded (all keys are served,
+and a further failure may stop some), 7 if some keys are not served, and 1 if no server
+answers.`,
+		Example: "  dkv status\n  dkv status --watch\n  dkv status -o json --server 10.0.0.1:8000,10.0.0.2:8000",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	f.register(cmd)
+	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, or json as of GET /v1/health")
+	cmd.Flags().DurationVar(&f.watch, "watch", 0, "show it again and again, so long after the last answer, until interrupted")
+	cmd.Flags().Lookup("watch").NoOptDefVal = "2s"
 	return cmd
 }
 
-// memberView is what one member reports about itself.
-type memberView struct {
-	member     client.Member
-	node       client.NodeStatus
-	partitions []client.Partition
-	err        error
+func (f *statusFlags) run(cmd *cobra.Command) error {
+	show := showStatus
+	switch f.output {
+	case "table":
+	case "json":
+		show = func(w io.Writer, h *client.Health) {
+			e := json.NewEncoder(w)
+			e.SetEscapeHTML(false)
+			_ = e.Encode(h)
+		}
+	default:
+		return fmt.Errorf("invalid --output %q (want table or json)", f.output)
+	}
+	if f.watch == 0 {
+		return f.once(cmd, show)
+	}
+	if f.watch < 0 {
+		return fmt.Errorf("invalid --watch %v (want more than 0)", f.watch)
+	}
+	for {
+		if f.output == "table" {
+			clearScreen(cmd.OutOrStdout())
+		}
+		err := f.once(cmd, show)
+		var code exitCode
+		if err != nil && !errors.As(err, &code) && cmd.Context().Err() == nil {
+			fmt.Fprintln(cmd.ErrOrStderr(), "dkv:", err)
+		}
+		select {
+		case <-cmd.Context().Done():
+			return err
+		case <-time.After(f.watch):
+		}
+	}
 }
 
-func showStatus(ctx context.Context, w io.Writer, c *client.Client) error {
-	cluster, err := c.Cluster(ctx)
-	if err != nil {
-		return err
-	}
-	if cluster.Version < 0 {
-		fmt.Fprintf(w, "The cluster has not formed yet. Node %s: %s\n", cluster.Node.ID, cluster.Node.Why)
-		return exitCode(exitError)
-	}
-	views := askMembers(ctx, cluster.Members)
-	fmt.Fprintf(w, "cluster %s, layout version %d, %d partitions, replication %d\n\n",
-		cluster.Cluster, cluster.Version, cluster.Partitions, cluster.Replication)
-	printMembers(w, views, cluster.Node, waitingNodes(ctx, c))
-	printZones(w, cluster)
-	assigned, err := c.Partitions(ctx)
-	if err != nil {
-		return err
-	}
-	if s := summarize(assigned, views); !s.print(w) {
-		return exitCode(exitError)
-	}
-	return nil
-}
-
-// askMembers asks all members concurrently. There are at most 256.
-func askMembers(ctx context.Context, members []client.Member) []memberView {
-	views := make([]memberView, len(members))
-	var asking sync.WaitGroup
-	for i, m := range members {
-		asking.Go(func() { views[i] = askMember(ctx, m) })
-	}
-	asking.Wait()
-	return views
-}
-
-func askMember(ctx context.Context, m client.Member) memberView {
-	v := memberView{member: m}
-	if m.State == "gone" {
-		v.err = fmt.Errorf("gone")
-		return v
-	}
-	c, err := client.New(m.HTTP)
-	if err != nil {
-		v.err = err
-		return v
-	}
-	defer c.Close()
-	cluster, err := c.Cluster(ctx)
-	if err == nil {
-		v.node = cluster.Node
-		v.partitions, err = c.Partitions(ctx)
-	}
-	v.err = err
-	return v
-}
-
-// waitingNodes returns the nodes that are registered and are not members, if the server
-// that answers knows them: a member that has a session does.
-func waitingNodes(ctx context.Context, c *client.Client) []client.WaitingNode {
-	list, err := c.Members(ctx)
-	if err != nil {
+// once shows the status, and returns the exit code that it means.
+func (f *statusFlags) once(cmd *cobra.Command, show func(io.Writer, *client.Health)) error {
+	return f.call(cmd, func(ctx context.Context, c *client.Client) error {
+		h, err := c.Health(ctx, f.timeout*2/5)
+		if err != nil {
+			return err
+		}
+		show(cmd.OutOrStdout(), h)
+		switch h.State {
+		case client.Degraded:
+			return exitCode(exitDegraded)
+		case client.Unavailable:
+			return exitCode(exitUnavailable)
+		}
 		return nil
-	}
-	return list.Waiting
+	})
 }
 
-// printMembers shows the members, and below them the nodes that are not: the one that was
+// clearScreen clears a terminal; elsewhere the time separates what follows.
+func clearScreen(w io.Writer) {
+	if file, ok := w.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			fmt.Fprint(w, "\x1b[H\x1b[2J")
+		}
+	}
+	fmt.Fprintf(w, "%s\n\n", time.Now().Format(time.DateTime))
+}
+
+func showStatus(w io.Writer, h *client.Health) {
+	if h.Version >= 0 {
+		fmt.Fprintf(w, "cluster %s, layout version %d, %d partitions, replication %d: %s\n\n",
+			h.Cluster, h.Version, h.Partitions.Total, h.Replication, h.State)
+		printMembers(w, h)
+		p := &h.Partitions
+		fmt.Fprintf(w, "\npartitions: %d of %d led, %d without a majority, %d under-replicated, %d moving, %d unsafe in a zone; longest uncommitted log: %d entries\n",
+			p.Led, p.Total, p.NoMajority, p.UnderReplicated, p.Moving, p.UnsafeInZone, p.LongestLag)
+		printMoves(w, h.Moves)
+		printBurdens(w, &h.View)
+	}
+	for _, p := range h.Problems {
+		word := string(p.State)
+		if p.State == client.Healthy {
+			word = "note"
+		}
+		fmt.Fprintf(w, "\n%s: %s\n", word, p.What)
+		if p.Help != "" {
+			fmt.Fprintf(w, "  what helps: %s\n", p.Help)
+		}
+	}
+}
+
+// printMembers shows the members, and below them the nodes that are not: those that were
 // asked, and those that wait.
-func printMembers(w io.Writer, views []memberView, asked client.NodeStatus, waiting []client.WaitingNode) {
+func printMembers(w io.Writer, h *client.Health) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "MEMBER\tNODE\tSTATE\tHTTP\tPEERS\tPRIMARIES\tREPLICAS\tZOOKEEPER\tREADY")
-	for _, v := range views {
-		m := v.member
+	for _, m := range h.Members {
 		ready := "yes"
 		switch {
-		case v.err != nil:
+		case !m.Answers:
 			ready = "no answer"
-		case v.node.ID != m.Node || v.node.Store != m.Store:
-			ready = "no: a different node answers at this address"
-		case !v.node.Ready:
-			ready = "no: " + v.node.Why
+		case !m.Status.Ready:
+			ready = "no: " + m.Status.Why
+		}
+		zooKeeper := m.Status.ZooKeeper
+		if m.Status.Fault != "" {
+			zooKeeper = m.Status.Fault
 		}
 		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n",
-			m.Number, m.Node, m.State, m.HTTP, m.Peer, m.Primaries, m.Replicas, orDash(v.node.ZooKeeper), ready)
+			m.Number, m.Node, m.State, m.HTTP, m.Peer, m.Primaries, m.Replicas, orDash(zooKeeper), ready)
 	}
-	if asked.Member == 0 {
-		fmt.Fprintf(table, "-\t%s\tnot a member\t-\t-\t0\t0\t%s\tno: %s\n", asked.ID, orDash(asked.ZooKeeper), asked.Why)
+	for _, n := range h.Strangers {
+		fmt.Fprintf(table, "-\t%s\tnot a member\t-\t-\t0\t0\t%s\tno: %s\n", n.ID, orDash(n.ZooKeeper), n.Why)
 	}
-	for _, n := range waiting {
+	for _, n := range h.Waiting {
 		fmt.Fprintf(table, "-\t%s\tnot a member\t%s\t-\t0\t0\t-\tno: %s\n", n.Node, n.HTTP, n.Why)
 	}
 	_ = table.Flush()
@@ -141,76 +168,26 @@ func orDash(text string) string {
 	return text
 }
 
-// printZones prints what the loss of a zone would stop, and who carries more than its
-// weight because of its zone.
-func printZones(w io.Writer, cluster client.Cluster) {
-	for _, zone := range slices.Sorted(maps.Keys(cluster.StoppedBy)) {
-		stopped := cluster.StoppedBy[zone]
-		fmt.Fprintf(w, "\nthe loss of zone %s would stop %d partitions: %s", zone, len(stopped), someOf(stopped))
+func printMoves(w io.Writer, m client.Moves) {
+	if m.Left == 0 {
+		return
 	}
+	left := "time left not known yet"
+	if m.SecondsLeft > 0 {
+		left = fmt.Sprintf("about %.0f s left", m.SecondsLeft)
+	}
+	fmt.Fprintf(w, "moving data: %d of %d replicas done, %s\n", m.Total-m.Left, m.Total, left)
+}
+
+// printBurdens prints who carries more than its weight because of its zone.
+func printBurdens(w io.Writer, cluster *client.Cluster) {
 	names := map[uint32]client.Member{}
 	for _, m := range cluster.Members {
 		names[m.Number] = m
 	}
 	for _, b := range cluster.Burdened {
 		m := names[b.Member]
-		fmt.Fprintf(w, "\n%s stores %.0f %% of all partitions instead of %.0f %% by its weight, because zone %s has too few members",
+		fmt.Fprintf(w, "%s stores %.0f %% of all partitions instead of %.0f %% by its weight, because zone %s has too few members\n",
 			m.Node, 100*b.Share, 100*b.ByWeight, orDash(m.Zone))
 	}
-	if len(cluster.StoppedBy)+len(cluster.Burdened) > 0 {
-		fmt.Fprintln(w)
-	}
-}
-
-// someOf lists the first of many partitions.
-func someOf(partitions []uint32) string {
-	const shown = 16
-	if len(partitions) > shown {
-		return fmt.Sprintf("%v and %d more", partitions[:shown], len(partitions)-shown)
-	}
-	return fmt.Sprint(partitions)
-}
-
-// summary counts the partitions by state.
-type summary struct {
-	active, moving int
-	waiting        []uint32 // without an active primary
-	maxLag         uint64   // of any replica whose member answered
-}
-
-func summarize(assigned []client.Partition, views []memberView) summary {
-	var s summary
-	active := map[uint32]bool{}
-	for _, v := range views {
-		for _, p := range v.partitions {
-			if p.Here == nil {
-				continue
-			}
-			if p.Here.Role == "primary" {
-				active[p.ID] = true
-			}
-			s.maxLag = max(s.maxLag, p.Here.Lag)
-		}
-	}
-	for _, p := range assigned {
-		if len(p.Next) > 0 {
-			s.moving++
-		}
-		if active[p.ID] {
-			s.active++
-		} else {
-			s.waiting = append(s.waiting, p.ID)
-		}
-	}
-	return s
-}
-
-// print reports whether every partition has an active primary.
-func (s summary) print(w io.Writer) bool {
-	fmt.Fprintf(w, "\npartitions: %d active, %d without an active primary, %d moving; longest uncommitted log: %d entries\n",
-		s.active, len(s.waiting), s.moving, s.maxLag)
-	if len(s.waiting) > 0 {
-		fmt.Fprintf(w, "without an active primary: %s\n", someOf(s.waiting))
-	}
-	return len(s.waiting) == 0
 }

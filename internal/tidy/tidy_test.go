@@ -44,7 +44,7 @@ var mayImport = []importRule{
 	{"node/quorum", []string{"node/layout"}, "majorities are arithmetic over sets of members"},
 	{"node/envtest", []string{"node", "node/door"}, "a conformance test knows the door, never what implements it"},
 	{"node/pebblestore", []string{"node/door"}, "a store serves the core's door and decides nothing"},
-	{"node/real", []string{"node", "node/door", "node/pebblestore", "node/real/httpapi", "node/real/loop", "node/real/metrics", "node/real/peer", "node/real/zookeeper"},
+	{"node/real", []string{"node", "node/client", "node/door", "node/pebblestore", "node/real/httpapi", "node/real/loop", "node/real/metrics", "node/real/peer", "node/real/zookeeper"},
 		"the real world is wired here, and no simulated one"},
 	{"node/real/loop", []string{"node", "node/door", "node/real/metrics"}, "the loop runs a node and knows no adapter"},
 	{"node/real/peer", []string{"node", "node/door", "node/real/loop", "node/real/metrics"}, "an adapter knows its own door, the loop and no other adapter"},

@@ -19,6 +19,16 @@ type Cluster struct {
 	Members     []Member
 	Burdened    []Burden
 	StoppedBy   map[string][]uint32 // partitions that have no majority without a zone
+	Moves       Moves
+}
+
+// Moves counts the replicas that the ring means for members which do not have them: how many
+// there were when there was last one more, and how many are left. SecondsLeft is an estimate
+// by how fast it went so far; 0 if nothing has moved yet, or nothing is left.
+type Moves struct {
+	Total       int     `json:"total"`
+	Left        int     `json:"left"`
+	SecondsLeft float64 `json:"secondsLeft"`
 }
 
 // Settings are what all nodes share, as a node uses it.
@@ -38,27 +48,31 @@ type Burden struct {
 
 // NodeStatus describes a node as it sees itself.
 type NodeStatus struct {
-	ID        string
-	Store     string
-	Boot      uint64
-	Member    uint32 // 0 before it is a member
-	Ready     bool
-	Why       string // what it is waiting for
-	ZooKeeper string
+	ID        string `json:"id"`
+	Store     string `json:"store"`
+	Boot      uint64 `json:"boot"`
+	Member    uint32 `json:"member"` // 0 before it is a member
+	Ready     bool   `json:"ready"`
+	Why       string `json:"why,omitempty"` // what it is waiting for
+	ZooKeeper string `json:"zookeeper"`
+	// Fault says in one or two words what is wrong with ZooKeeper, as this node sees it,
+	// and FaultWhy in a sentence; both are empty if nothing is.
+	Fault    string `json:"fault,omitempty"`
+	FaultWhy string `json:"faultWhy,omitempty"`
 }
 
 // Member is one member of the layout.
 type Member struct {
-	Number    uint32
-	Node      string
-	Store     string
-	Peer      string
-	HTTP      string
-	Zone      string
-	Weight    int
-	State     string
-	Primaries int
-	Replicas  int
+	Number    uint32 `json:"number"`
+	Node      string `json:"node"`
+	Store     string `json:"store"`
+	Peer      string `json:"peer"`
+	HTTP      string `json:"http"`
+	Zone      string `json:"zone,omitempty"`
+	Weight    int    `json:"weight"`
+	State     string `json:"state"`
+	Primaries int    `json:"primaries"`
+	Replicas  int    `json:"replicas"`
 }
 
 // Partition describes a partition as a node knows it.
@@ -80,6 +94,7 @@ type Replica struct {
 	Commit   uint64
 	Applied  uint64
 	Lag      uint64
+	Behind   []uint32 // other replicas that do not answer or lack more than a moment's writes; known to the primary
 }
 
 // Cluster returns the view of the first server that answers.

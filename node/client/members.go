@@ -31,7 +31,10 @@ type ListedMember struct {
 
 // WaitingNode is a registered node that is not a member, and why.
 type WaitingNode struct {
-	Node, Store, HTTP, Why string
+	Node  string `json:"node"`
+	Store string `json:"store"`
+	HTTP  string `json:"http"`
+	Why   string `json:"why"`
 }
 
 // MemberCommand asks for a change of the members: Do is approve, drain, remove or replace.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"dkv/node"
+	"dkv/node/client"
 	"dkv/node/door"
 	"dkv/node/pebblestore"
 	"dkv/node/real/httpapi"
@@ -34,6 +35,8 @@ const (
 	answerGrace = 5 * time.Second
 	// statusTime is how long a page waits for the loop.
 	statusTime = 2 * time.Second
+	// healthTime is how long the page of the whole cluster waits for each node.
+	healthTime = 2 * time.Second
 )
 
 // A Server is one node with everything that it runs on.
@@ -47,6 +50,7 @@ type Server struct {
 	zk       *zookeeper.Coordinator
 	observer *observer
 	api      *httpapi.API
+	self     *client.Client // of this node
 	http     *http.Server
 	listener net.Listener
 	clients  *httpapi.Listener // the same, while it is served
@@ -99,6 +103,9 @@ func Open(o Options) (s *Server, err error) {
 	s.loop.EndTurn = func() {
 		s.node.EndTurn()
 		s.network.Flush()
+	}
+	if s.self, err = client.New(s.HTTPAddress()); err != nil {
+		return s, err
 	}
 	s.serveHTTP()
 	return s, nil
@@ -166,6 +173,7 @@ func (s *Server) serveHTTP() {
 		},
 		Stopped: s.loop.Stopped(),
 		Status:  s.status,
+		Health:  s.health,
 		Timeout: cmp.Or(s.options.Config.RequestTimeout, node.MaxRequestTimeout),
 		Grace:   answerGrace,
 	}, m, metricsPage)
@@ -206,6 +214,15 @@ func (s *Server) status(all bool) *node.Status {
 	case <-time.After(statusTime):
 	}
 	return nil
+}
+
+// health asks all members, as any client would, beginning with this node.
+func (s *Server) health(ctx context.Context) (page any, served bool, err error) {
+	h, err := s.self.Health(ctx, healthTime)
+	if err != nil {
+		return nil, false, err
+	}
+	return h, h.State != client.Unavailable, nil
 }
 
 // HTTPAddress returns the address that clients connect to.

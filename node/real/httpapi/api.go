@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ const (
 type API struct {
 	node        Node
 	metrics     requestMetrics
+	health      clusterHealth
 	metricsPage http.Handler
 
 	requests  atomic.Int64 // given to the node and not answered by it
@@ -56,6 +58,9 @@ type Node struct {
 	// Status returns nil if the node has stopped or does not answer. With all
 	// it describes every partition.
 	Status func(all bool) *node.Status
+	// Health returns what all members together say about the cluster, as JSON, and
+	// whether all keys are served.
+	Health func(ctx context.Context) (page any, served bool, err error)
 	// Timeout applies to a request without a timeout of its own. The node ends
 	// requests that time out; if it has not done so Grace later, the API answers
 	// in its place, because a node whose disk does not answer cannot.
@@ -89,6 +94,7 @@ var pages = map[string]page{
 	"/delete":        {[]string{http.MethodDelete}, (*API).serveDelete},
 	"/v1/cluster":    {[]string{http.MethodGet, http.MethodHead, http.MethodPost}, (*API).serveCluster},
 	"/v1/partitions": {readMethods, (*API).servePartitions},
+	"/v1/health":     {readMethods, (*API).serveClusterHealth},
 	"/v1/members":    {[]string{http.MethodGet, http.MethodHead, http.MethodPost}, (*API).serveMembers},
 	"/healthz":       {readMethods, (*API).serveHealth},
 	"/readyz":        {readMethods, (*API).serveReady},

@@ -22,6 +22,23 @@ type clusterPage struct {
 	// and StoppedBy the partitions that have no majority without a zone.
 	Burdened  []burdenPage                  `json:"burdened"`
 	StoppedBy map[string][]node.PartitionID `json:"stoppedBy"`
+	Moves     movesPage                     `json:"moves"`
+}
+
+// movesPage counts the replicas that the ring means for members which do not have them.
+// SecondsLeft is 0 before the first of them has arrived.
+type movesPage struct {
+	Total       int     `json:"total"`
+	Left        int     `json:"left"`
+	SecondsLeft float64 `json:"secondsLeft"`
+}
+
+func movesOf(m node.Moves) movesPage {
+	page := movesPage{Total: m.Total, Left: m.Left}
+	if done := m.Total - m.Left; done > 0 {
+		page.SecondsLeft = m.Elapsed.Seconds() * float64(m.Left) / float64(done)
+	}
+	return page
 }
 
 // noStatus says why a node has no status: its loop has stopped, or waits for a disk
@@ -36,6 +53,8 @@ type nodePage struct {
 	Ready     bool              `json:"ready"`
 	Why       string            `json:"why,omitempty"` // what it is waiting for
 	ZooKeeper string            `json:"zookeeper"`
+	Fault     node.FaultKind    `json:"fault,omitempty"` // what is wrong with ZooKeeper
+	FaultWhy  string            `json:"faultWhy,omitempty"`
 }
 
 type memberPage struct {
@@ -70,12 +89,13 @@ func clusterOf(s *node.Status) clusterPage {
 		Version: -1,
 		Node: nodePage{
 			ID: s.Node, Store: s.Store, Boot: s.Boot, Member: s.Member,
-			Ready: s.Ready, Why: s.Why, ZooKeeper: s.Session,
+			Ready: s.Ready, Why: s.Why, ZooKeeper: s.Session, Fault: s.Fault.Kind, FaultWhy: s.Fault.Why,
 		},
 		Settings:  settingsOf(s.Settings),
 		Members:   []memberPage{},
 		Burdened:  burdensOf(s),
 		StoppedBy: map[string][]node.PartitionID{},
+		Moves:     movesOf(s.Moves),
 	}
 	if s.Layout == nil {
 		return page
@@ -122,6 +142,9 @@ type replicaPage struct {
 	// Lag is the number of entries at the end of the log that are not known to be
 	// committed.
 	Lag door.Index `json:"lag"`
+	// Behind are other replicas that do not answer or lack more than a moment's writes; the
+	// primary knows them.
+	Behind []node.MemberNumber `json:"behind,omitempty"`
 }
 
 func (a *API) servePartitions(w http.ResponseWriter, r *http.Request) {
@@ -149,7 +172,7 @@ func partitionOf(p node.PartitionStatus) partitionPage {
 	if p.Here {
 		page.Here = &replicaPage{
 			Role: p.Role, Promised: p.Promised, First: p.First, Last: p.Last,
-			Commit: p.Commit, Applied: p.Applied, Lag: p.Last - min(p.Commit, p.Last),
+			Commit: p.Commit, Applied: p.Applied, Lag: p.Last - min(p.Commit, p.Last), Behind: p.Behind,
 		}
 	}
 	return page
