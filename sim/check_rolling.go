@@ -25,8 +25,8 @@ type rolling struct {
 // rollPhase stops and starts all hosts one after the other, in a third of the runs that suit
 // it, as an operator does for a new build: the next one when all are ready again (rule "hand
 // over before leaving"). Not where the network, or an order that prefers some nodes, is so
-// slow that a node may be taken for dead. No put may end unknown meanwhile, and one that was refused has to be
-// done by another node at the first attempt.
+// slow that a node may be taken for dead. No put may end unknown meanwhile, and one that was
+// refused has to be done by another node at the first attempt.
 func (r *run) rollPhase() {
 	sound := r.system == nil && r.setup.Workload.Operations > 0 && !r.alone && len(r.verdict.violations) == 0
 	suited := r.setup.Replication >= 3 && r.setup.Hosts() == r.setup.Nodes && r.setup.Partitions <= fewPartitions &&

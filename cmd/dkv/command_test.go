@@ -220,6 +220,9 @@ func TestStatus(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &h); err != nil || code != exitUnavailable || h.State != client.Unavailable || h.Partitions.Led != 1 || len(h.Members) != 2 {
 		t.Errorf("code %d, %v: %s", code, err, out)
 	}
+	if strings.Contains(out, "null") {
+		t.Errorf("null in the page: %s", out)
+	}
 	if code, _, errors := execute(t, "", "status", "-o", "yaml"); code != exitError || !strings.Contains(errors, "want table or json") {
 		t.Errorf("code %d: %s", code, errors)
 	}

@@ -77,7 +77,10 @@ func (c *Client) Health(ctx context.Context, bound time.Duration) (*Health, erro
 	if err != nil {
 		return nil, err
 	}
-	h := &Health{Cluster: at.Cluster, Version: at.Version, Replication: at.Replication, Waiting: waiting, Strangers: strangers, View: at}
+	h := &Health{
+		Cluster: at.Cluster, Version: at.Version, Replication: at.Replication, Strangers: strangers, View: at,
+		Members: []MemberHealth{}, Waiting: append([]WaitingNode{}, waiting...), Problems: []Problem{}, // [] in JSON
+	}
 	if at.Version < 0 {
 		h.find(Unavailable, "the cluster has not formed yet: "+at.Node.Why, "start as many nodes as --expect says")
 		h.conclude()
@@ -196,7 +199,7 @@ func (h *Health) judge(at Cluster, views []view) {
 	j.partitions()
 	for _, zone := range slices.Sorted(maps.Keys(at.StoppedBy)) {
 		h.find(Healthy, fmt.Sprintf("the loss of zone %s would stop %d partitions: %s", zone, len(at.StoppedBy[zone]), someOf(at.StoppedBy[zone])),
-			"have members in as many zones as there are replicas, and see 'dkv cluster set zones'")
+			"have members in as many zones as there are replicas; 'dkv cluster set zones=strict' puts zones before weights")
 	}
 }
 
@@ -262,6 +265,10 @@ func (j *judgement) members() {
 	for _, m := range j.h.Members {
 		switch {
 		case m.State == "gone":
+		case m.State == "replaced":
+			// Its data is with others, or on its way there, which the partitions show.
+			j.h.find(Healthy, fmt.Sprintf("%s (member %d) was replaced", m.Node, m.Number),
+				fmt.Sprintf("start it again, or forget it: dkv member remove %s", m.Node))
 		case !m.Answers:
 			j.h.find(Degraded, fmt.Sprintf("%s (member %d) does not answer: %s", m.Node, m.Number, m.Error),
 				fmt.Sprintf("start it again; if its disk is lost: dkv member replace %s NEW, or start it with an empty data directory and run dkv member replace %s %s", m.Node, m.Node, m.Node))

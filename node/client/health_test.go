@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -19,12 +20,13 @@ type fakeCluster struct {
 	nodes      map[uint32]map[string]any
 	partitions map[uint32][]map[string]any // by member
 	silent     map[uint32]bool             // does not answer
+	state      map[uint32]string           // in the layout, if not active
 }
 
 func newFakeCluster() *fakeCluster {
 	f := &fakeCluster{
 		cluster: map[string]any{"cluster": "u", "version": 7, "partitions": 2, "replication": 3},
-		nodes:   map[uint32]map[string]any{}, partitions: map[uint32][]map[string]any{}, silent: map[uint32]bool{},
+		nodes:   map[uint32]map[string]any{}, partitions: map[uint32][]map[string]any{}, silent: map[uint32]bool{}, state: map[uint32]string{},
 	}
 	for m := range uint32(3) {
 		m++
@@ -76,7 +78,7 @@ func (f *fakeCluster) start(t *testing.T) []string {
 		})
 		address := strings.TrimPrefix(s.URL, "http://")
 		servers = append(servers, address)
-		members = append(members, map[string]any{"number": m, "node": fmt.Sprintf("n%d", m), "store": fmt.Sprintf("s%d", m), "http": address, "state": "active"})
+		members = append(members, map[string]any{"number": m, "node": fmt.Sprintf("n%d", m), "store": fmt.Sprintf("s%d", m), "http": address, "state": cmp.Or(f.state[m], "active")})
 	}
 	t.Cleanup(func() { close(over) })
 	return servers
@@ -130,6 +132,15 @@ func TestHealth(t *testing.T) {
 			PartitionCounts{Total: 2, Led: 2, UnderReplicated: 2}, []string{"n3 (member 3) does not answer: node n3 with store other answers at"}},
 		{"a member is not ready", func(f *fakeCluster) { f.nodes[3]["ready"], f.nodes[3]["why"] = false, "catching up" }, Degraded,
 			PartitionCounts{Total: 2, Led: 2}, []string{"n3 (member 3) is not ready: catching up"}},
+		{"a member was replaced", func(f *fakeCluster) {
+			f.silent[3], f.state[3] = true, "replaced"
+			for m := uint32(1); m <= 2; m++ {
+				for p := range 2 {
+					f.partitions[m][p]["replicas"] = []int{1, 2}
+				}
+			}
+			f.cluster["replication"] = 2
+		}, Healthy, PartitionCounts{Total: 2, Led: 2}, []string{"n3 (member 3) was replaced; start it again, or forget it: dkv member remove n3"}},
 		{"a move", func(f *fakeCluster) {
 			for m := uint32(1); m <= 3; m++ {
 				f.partitions[m][1]["next"] = []int{1, 2}

@@ -336,6 +336,7 @@ func (s *Server) closeDoors(ended <-chan struct{}) bool {
 	if s.debug != nil {
 		_ = s.debug.Close()
 	}
+	s.self.Close()
 	s.bounded("closing connections", s.network.Close)
 	return over
 }
